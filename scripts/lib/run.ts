@@ -1,0 +1,112 @@
+// The one place that starts processes: times them, redacts what they print, and ends them with the script.
+import { $, type ProcessPromise } from 'zx'
+import { Failure, exit } from './errors.ts'
+
+export interface RunOptions {
+  /** What is being done, for the error. */
+  what?: string
+  cwd?: string
+  /** Added to the environment. */
+  env?: Record<string, string>
+  /** Written to standard input. */
+  input?: string | Buffer
+  /** ms; then the process group gets SIGTERM. */
+  timeout?: number
+  /** Return a non-zero exit code instead of throwing. */
+  nothrow?: boolean
+  /** Called with every piece of output as it comes. */
+  onOutput?: (text: string) => void
+}
+
+export interface Output {
+  stdout: string
+  stderr: string
+  code: number
+  ms: number
+}
+
+const children = new Set<ProcessPromise>()
+let dry = false
+
+/** Dry run: from now on `change` says what it would run and runs nothing. */
+export const dryRun = (on: boolean): void => void (dry = on)
+
+/** Sends a signal to the process groups of all children that still run. */
+export function endChildren(signal: NodeJS.Signals): void {
+  for (const child of children) {
+    try {
+      if (child.pid) process.kill(-child.pid, signal)
+    } catch {
+      // gone already
+    }
+  }
+}
+
+const cleanups = new Set<() => Promise<unknown> | unknown>()
+/** Registers work for an interrupt (release a lock, say what serves); returns the call that unregisters it. */
+export function onInterrupt(work: () => Promise<unknown> | unknown): () => void {
+  cleanups.add(work)
+  return () => cleanups.delete(work)
+}
+
+async function interrupted(signal: 'SIGINT' | 'SIGTERM') {
+  endChildren(signal)
+  await Promise.race([Promise.allSettled([...cleanups].map(work => work())), new Promise(done => setTimeout(done, 2000).unref())])
+  endChildren('SIGKILL')
+  process.stderr.write(`\nInterrupted by ${signal}; what was started has been ended.\n`)
+  process.exit(signal === 'SIGINT' ? 130 : 143)
+}
+// a cancelled workflow sends SIGINT, and SIGTERM 7.5 s later
+process.once('SIGINT', () => void interrupted('SIGINT'))
+process.once('SIGTERM', () => void interrupted('SIGTERM'))
+
+/**
+ * Runs a command that only reads. In: the argument list (never a secret in it). Out: its output, exit code and ms.
+ * Throws Failure with the last 20 lines of both streams when it ends non-zero, unless `nothrow`.
+ */
+export async function run(argv: string[], options: RunOptions = {}): Promise<Output> {
+  const start = Date.now()
+  if (process.env.DEBUG) process.stderr.write(`$ ${argv.join(' ')}\n`)
+  const child = $({
+    quiet: true,
+    nothrow: true,
+    detached: true,
+    ...(options.cwd ? { cwd: options.cwd } : {}),
+    ...(options.env ? { env: { ...process.env, ...options.env } } : {}),
+    ...(options.input === undefined ? {} : { input: options.input }),
+    stdio: [options.input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
+  })`${argv}`
+  children.add(child)
+  if (options.onOutput) for (const stream of [child.stdout, child.stderr]) stream?.on('data', data => options.onOutput?.(String(data)))
+  let late = false
+  const timer = options.timeout
+    ? setTimeout(() => {
+        late = true
+        if (child.pid) process.kill(-child.pid, 'SIGTERM')
+      }, options.timeout)
+    : undefined
+  const done = await child
+  clearTimeout(timer)
+  children.delete(child)
+  const output = { stdout: done.stdout, stderr: done.stderr, code: done.exitCode ?? (late ? 124 : 137), ms: Date.now() - start }
+  if (output.code !== 0 && !options.nothrow) throw failed(argv, options, output, late)
+  return output
+}
+
+function failed(argv: string[], options: RunOptions, output: Output, late: boolean): Failure {
+  const why = late ? `it took longer than ${options.timeout} ms` : `\`${argv.slice(0, 6).join(' ')}\` ended with ${output.code}`
+  const tail = `${output.stdout}\n${output.stderr}`.trim().split('\n').slice(-20).join('\n')
+  return new Failure(late ? exit.timeout : exit.bug, options.what ?? `Run ${argv[0]}`, why, { evidence: tail })
+}
+
+/** Like `run`, for a command that changes something: the one switch of a dry run. */
+export async function change(argv: string[], options: RunOptions = {}): Promise<Output> {
+  if (!dry) return run(argv, options)
+  process.stderr.write(`would run: ${argv.join(' ')}\n`)
+  return { stdout: '', stderr: '', code: 0, ms: 0 }
+}
+
+/** Whether a command is on the PATH. */
+export async function has(command: string): Promise<boolean> {
+  return (await run(['sh', '-c', 'command -v "$0"', command], { nothrow: true })).code === 0
+}
