@@ -1,0 +1,58 @@
+// Stops a stack; its data stays unless it is purged.
+// Usage: npx zx scripts/down.ts [mode] [--purge]
+// Exit codes: 0 2 3 6 130
+import { parseArgs } from 'node:util'
+import { exit, exitHelp } from './lib/errors.ts'
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { help: { type: 'boolean', short: 'h' }, json: { type: 'boolean' }, purge: { type: 'boolean' }, yes: { type: 'boolean', short: 'y' } },
+})
+if (values.help) {
+  console.log(`Usage: npx zx scripts/down.ts [mode] [--purge [--yes]]
+
+Stops the containers of a stack and removes them and its networks. Volumes stay.
+  mode       dev (default), prod or demo
+  --purge    removes the volumes, and with them all data; asks first. A demo's generated env files go too.
+  --yes      answers that question
+  --json     NDJSON events on stdout
+
+${exitHelp(0, 2, 3, 6, 130)}`)
+  process.exit(exit.done)
+}
+
+const { Failure } = await import('./lib/errors.ts')
+const { rm } = await import('node:fs/promises')
+const { join } = await import('node:path')
+const { question } = await import('zx')
+const { emit, jsonOutput, main, result, step } = await import('./lib/report.ts')
+const { applications, dockerFolder, stackOf } = await import('./lib/compose.ts')
+const { change, run } = await import('./lib/run.ts')
+
+await main(async () => {
+  jsonOutput(Boolean(values.json))
+  const stack = stackOf(positionals[0] ?? 'dev')
+  const label = ['--filter', `label=com.docker.compose.project=${stack.project}`]
+  const volumes = (await run(['docker', 'volume', 'ls', '-q', ...label], { what: 'List the volumes' })).stdout.trim().split('\n').filter(Boolean)
+  if (values.purge && !values.yes) await confirm(volumes)
+
+  // by project name alone: it works without the env files, and for a stack of an older version of the files
+  await step(`Stop ${stack.project}`, () => change(['docker', 'compose', '-p', stack.project, 'down', '--remove-orphans', ...(values.purge ? ['--volumes'] : [])], { what: `Stop ${stack.project}` }))
+  if (values.purge) {
+    await step('Remove what is left of it', async () => {
+      const left = (await run(['docker', 'volume', 'ls', '-q', ...label])).stdout.trim().split('\n').filter(Boolean)
+      if (left.length) await change(['docker', 'volume', 'rm', ...left], { what: 'Remove the volumes' })
+      // the machine's own settings are a person's work; those of a demo were generated
+      if (stack.suffix) await Promise.all(['.', ...applications()].map(folder => rm(join(dockerFolder, folder, `.env${stack.suffix}`), { force: true })))
+    })
+  }
+  emit('result', { project: stack.project, purged: Boolean(values.purge) })
+  result(values.purge ? `${stack.project} is gone, data and all.` : `${stack.project} is stopped; its ${volumes.length} volumes stay.`)
+
+  async function confirm(doomed: string[]) {
+    const what = `Purge ${stack.project}`
+    if (!process.stdin.isTTY) throw new Failure(exit.refused, what, 'it removes all data and nobody is at the terminal', { next: 'the same command with --yes' })
+    const answer = await question(`This removes ${doomed.length} volumes with all their data (${doomed.join(', ')}).\nType ${stack.project} to go on: `)
+    if (answer.trim() !== stack.project) throw new Failure(exit.refused, what, 'not confirmed')
+  }
+})

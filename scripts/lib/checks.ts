@@ -1,0 +1,90 @@
+// Health and product checks, and how they are run: in parallel, each with its time, none hiding another.
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { applications, compose, containers, dockerFolder, isOneShot, type Config, type Stack } from './compose.ts'
+import type { Edge } from './edge.ts'
+import { run } from './run.ts'
+
+export interface Outcome {
+  name: string
+  ok: boolean
+  detail: string
+  ms: number
+}
+
+/** What an application's own checks get (infra/docker/<folder>/smoke.ts exports `checks`). */
+export interface SmokeContext {
+  edge: Edge
+  /** `https://<name>.<domain>[:port]` */
+  address: (subdomain: string) => string
+  /** The stack's settings, shared and the folder's own. */
+  env: Record<string, string>
+  /** Runs a command in a service's container; `input` goes to standard input. Throws with what it printed when it fails. */
+  exec: (service: string, argv: string[], input?: string) => Promise<string>
+  /** May the check write? Only in a stack without a user's data. */
+  disposable: boolean
+}
+
+export interface Check {
+  name: string
+  /** Only where the stack is disposable: it writes. */
+  writes?: boolean
+  /** Returns a short detail; throws when the product does not do what it should. */
+  run: (context: SmokeContext) => Promise<string | void>
+}
+
+/** Runs a check within `timeout` ms; never throws. */
+export async function outcome(name: string, work: () => Promise<string | void>, timeout: number): Promise<Outcome> {
+  const start = Date.now()
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<never>((_, reject) => (timer = setTimeout(() => reject(new Error(`no result in ${timeout / 1000} s`)), timeout)))
+  try {
+    return { name, ok: true, detail: (await Promise.race([work(), late])) ?? '', ms: Date.now() - start }
+  } catch (error) {
+    return { name, ok: false, detail: (error as Error).message.trim(), ms: Date.now() - start }
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
+/**
+ * The health of every service, asked now: a container's own health check is run in it, because the engine's answer may be as
+ * old as the check's interval. One-shots must have ended well; what has no check must run.
+ */
+export async function health(stack: Stack, all: Config): Promise<Outcome[]> {
+  const seen = await containers(stack.project)
+  return Promise.all(
+    Object.entries(all.services).map(([service, { healthcheck }]) =>
+      outcome(service, async () => {
+        const container = seen.get(service)
+        if (!container) throw new Error('not created')
+        const { State: state } = container
+        if (isOneShot(all, service)) {
+          if (state.Status === 'exited' && state.ExitCode === 0) return 'done'
+          throw new Error(`has not ended well: ${state.Status}, exit ${state.ExitCode}`)
+        }
+        if (state.Status !== 'running') throw new Error(`${state.Status}, exit ${state.ExitCode}${state.OOMKilled ? ', out of memory' : ''}`)
+        const [kind, ...test] = healthcheck?.test ?? []
+        if (!kind || kind === 'NONE') return 'running'
+        const argv = kind === 'CMD-SHELL' ? ['sh', '-c', test[0]!.replaceAll('$$', '$')] : test.map(word => word.replaceAll('$$', '$'))
+        const output = await run(['docker', 'exec', container.Id, ...argv], { nothrow: true, timeout: 9_000 })
+        if (output.code !== 0) throw new Error(`its health check fails: ${`${output.stdout}${output.stderr}`.trim().split('\n').at(-1) || `exit ${output.code}`}`)
+        return 'healthy'
+      }, 10_000),
+    ),
+  )
+}
+
+/** The product checks of the applications that are part of the stack, by folder. */
+export async function productChecks(): Promise<{ folder: string; checks: Check[] }[]> {
+  const folders = applications().filter(folder => existsSync(join(dockerFolder, folder, 'smoke.ts')))
+  return Promise.all(folders.map(async folder => ({ folder, checks: ((await import(pathToFileURL(join(dockerFolder, folder, 'smoke.ts')).href)) as { checks: Check[] }).checks })))
+}
+
+/** Runs a command in a service's container. */
+export const execIn = (stack: Stack) => async (service: string, argv: string[], input?: string) => {
+  const output = await compose(stack, ['exec', '-T', service, ...argv], { nothrow: true, timeout: 60_000, ...(input === undefined ? {} : { input }) })
+  if (output.code !== 0) throw new Error(`${argv[0]} in ${service} ended with ${output.code}: ${`${output.stdout}\n${output.stderr}`.trim().split('\n').slice(-3).join(' / ')}`)
+  return output.stdout
+}

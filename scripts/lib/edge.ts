@@ -1,0 +1,88 @@
+// Requests through the edge by host name. Node does not resolve *.localhost, and a test machine has no DNS: the connection goes
+// to 127.0.0.1 with Host and SNI as they would be.
+import { Agent, request } from 'node:https'
+import fetch from 'node-fetch'
+
+export interface Answer {
+  status: number
+  headers: Headers | import('node-fetch').Headers
+  body: string
+  ms: number
+}
+
+export interface Ask {
+  method?: string
+  headers?: Record<string, string>
+  body?: string
+  /** ms */
+  timeout?: number
+}
+
+export interface Edge {
+  /** Asks an address; redirects are not followed. Throws with the address and the cause when nobody answers. */
+  get: (url: string, ask?: Ask) => Promise<Answer>
+  /** Upgrades to a WebSocket and returns the first message (text). */
+  websocket: (url: string, protocol: string) => Promise<string>
+}
+
+/**
+ * An edge that listens on this machine. `verify`: whether certificates must be valid (production) or may be Traefik's own
+ * (demo, development).
+ */
+export function localEdge(verify: boolean): Edge {
+  const lookup = ((_host: string, options: { all?: boolean }, done: (...args: unknown[]) => void) =>
+    options.all ? done(null, [{ address: '127.0.0.1', family: 4 }]) : done(null, '127.0.0.1', 4)) as never
+  const agent = new Agent({ lookup, rejectUnauthorized: verify, keepAlive: true })
+
+  return {
+    async get(url, ask = {}) {
+      const start = Date.now()
+      const { timeout = 10_000, ...init } = ask
+      try {
+        const response = await fetch(url, { redirect: 'manual', agent, signal: AbortSignal.timeout(timeout), ...init })
+        return { status: response.status, headers: response.headers, body: await response.text(), ms: Date.now() - start }
+      } catch (error) {
+        throw new Error(`${url}: ${(error as Error).name === 'AbortError' ? `no answer in ${timeout} ms` : (error as Error).message}`)
+      }
+    },
+
+    websocket(url, protocol) {
+      const headers = {
+        Connection: 'Upgrade',
+        Upgrade: 'websocket',
+        Origin: new URL(url).origin,
+        'Sec-WebSocket-Version': '13',
+        'Sec-WebSocket-Key': Buffer.from(crypto.getRandomValues(new Uint8Array(16))).toString('base64'),
+        'Sec-WebSocket-Protocol': protocol,
+      }
+      return new Promise((resolve, reject) => {
+        const call = request(url, { headers, agent: new Agent({ lookup, rejectUnauthorized: verify }), timeout: 10_000 })
+        call.on('upgrade', (_response, socket, head) => firstFrame(socket, head, 5_000).then(resolve, reject).finally(() => socket.destroy()))
+        call.on('response', response => (response.resume(), reject(new Error(`${url}: answered ${response.statusCode} instead of upgrading to a WebSocket`))))
+        call.on('timeout', () => call.destroy(new Error(`${url}: no answer in 10 s`)))
+        call.on('error', reject)
+        call.end()
+      })
+    },
+  }
+}
+
+/** The text of the first unmasked, unfragmented frame (RFC 6455, 5.2): all that a greeting needs. */
+function firstFrame(socket: import('node:stream').Duplex, head: Buffer, timeout: number): Promise<string> {
+  return new Promise((resolve, reject) => {
+    let bytes = head
+    const timer = setTimeout(() => reject(new Error(`the WebSocket said nothing in ${timeout} ms`)), timeout)
+    const read = () => {
+      if (bytes.length < 2) return
+      const short = bytes[1]! & 0x7f
+      const start = short === 126 ? 4 : 2
+      const length = short === 126 ? (bytes.length >= 4 ? bytes.readUInt16BE(2) : Infinity) : short
+      if (bytes.length < start + length) return
+      clearTimeout(timer)
+      resolve(bytes.subarray(start, start + length).toString())
+    }
+    socket.on('data', data => ((bytes = Buffer.concat([bytes, data])), read()))
+    socket.on('error', reject)
+    read()
+  })
+}

@@ -1,0 +1,87 @@
+// Starts a stack on this machine and waits until every service is truly ready.
+// Usage: npx zx scripts/up.ts [mode] [folder or service …]
+// Exit codes: 0 2 3 6 7 130
+import { parseArgs } from 'node:util'
+import { exit, exitHelp } from './lib/errors.ts'
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { help: { type: 'boolean', short: 'h' }, json: { type: 'boolean' }, file: { type: 'string', short: 'f', multiple: true }, timeout: { type: 'string' } },
+})
+if (values.help) {
+  console.log(`Usage: npx zx scripts/up.ts [mode] [folder or service …]
+
+Starts a stack and waits until every service is healthy and stays up. A second run changes nothing.
+  mode            dev (default), prod or demo: infra/docker/docker-compose.<mode>.yml
+  folder          start only these (a folder of infra/docker or a service) and what they depend on
+  -f, --file F    a further Compose file
+  --timeout S     seconds to wait at the most (default 1200)
+  --json          NDJSON events on stdout
+
+${exitHelp(0, 2, 3, 6, 7, 130)}`)
+  process.exit(exit.done)
+}
+
+const { Failure } = await import('./lib/errors.ts')
+const { resolve } = await import('node:path')
+const { emit, jsonOutput, main, result, say, step, table } = await import('./lib/report.ts')
+const { addresses, compose, config, containers, modes, select, stackOf } = await import('./lib/compose.ts')
+const { provideImages } = await import('./lib/images.ts')
+const { holder, isFree, publishedPorts } = await import('./lib/ports.ts')
+const { run } = await import('./lib/run.ts')
+const { expectations, failureBlock, watch } = await import('./lib/watch.ts')
+
+await main(async () => {
+  jsonOutput(Boolean(values.json))
+  const timeout = Number(values.timeout ?? 1200) * 1000
+  if (!(timeout > 0)) throw new Failure(exit.usage, 'Read the arguments', '--timeout wants seconds')
+  const mode = positionals[0] && modes().includes(positionals[0]) ? positionals.shift()! : 'dev'
+  const stack = stackOf(mode, (values.file ?? []).map(file => resolve(file)))
+
+  // Pre-flight: nothing is touched.
+  const engine = await run(['docker', 'version', '--format', '{{.Server.Version}}'], { nothrow: true, timeout: 20_000 })
+  if (engine.code !== 0)
+    throw new Failure(exit.refused, 'Ask the Docker engine', engine.stderr.trim().split('\n').at(-1) || 'no answer', { next: 'npx zx scripts/bootstrap.ts' })
+  const all = await config(stack)
+  const services = await select(stack, all, positionals)
+  const before = await containers(stack.project)
+  await refuseTakenPorts()
+  await provideImages(stack, all, services, say)
+
+  // Impact.
+  const since = Date.now()
+  await healUnhealthy()
+  const up = { done: false }
+  const starting = compose(stack, ['up', '-d', '--no-build', '--quiet-pull', ...(positionals.length ? services : ['--remove-orphans'])], { nothrow: true }).finally(() => (up.done = true))
+  const verdicts = await step(`Start ${services.length} services of ${stack.project}`, async () => {
+    const seen = await watch({ stack, expected: expectations(all, services, before), since, timeout, started: () => up.done })
+    if (seen.every(({ state }) => state === 'ready')) return seen
+    if (seen.some(({ state }) => state === 'failed')) {
+      const { why, evidence, service } = await failureBlock(stack, all, seen)
+      throw new Failure(exit.broken, `Start ${stack.project}`, why, { evidence, next: `docker compose -p ${stack.project} logs ${service}; then the same command again` })
+    }
+    const open = seen.filter(({ state }) => state !== 'ready').map(({ service, detail }) => `${service} (${detail})`)
+    const words = up.done ? (await starting).stderr.trim().split('\n').slice(-5).join('\n') : ''
+    throw new Failure(up.done && words ? exit.broken : exit.timeout, `Start ${stack.project}`, `not ready: ${open.join(', ')}`, { evidence: words, next: `make doctor` })
+  })
+
+  // Result.
+  const port = Object.values(all.services).flatMap(({ ports }) => ports ?? []).find(({ target }) => target === 8443)?.published ?? '443'
+  const urls = addresses(all, port).filter(({ service }) => services.includes(service))
+  emit('result', { project: stack.project, ready: verdicts.map(({ service }) => service), addresses: urls })
+  result(table([['service', 'address'], ...urls.map(({ service, url }) => [service, url])]))
+
+  async function refuseTakenPorts() {
+    const wanted = publishedPorts(all, services).filter(({ service }) => before.get(service)?.State.Status !== 'running')
+    const taken = (await Promise.all(wanted.map(async one => ((await isFree(one.host, one.port)) ? [] : [{ ...one, by: await holder(one.port) }])))).flat()
+    if (!taken.length) return
+    const words = taken.map(({ service, port, by }) => `${port} (${service}) is held by ${by || 'another process'}`)
+    throw new Failure(exit.refused, 'Take the ports', words.join('; '), { next: 'stop it, or choose other ports in the env files' })
+  }
+
+  // Compose fails at once on a dependency that has been unhealthy since before; a restart asks it afresh
+  async function healUnhealthy() {
+    const ill = services.filter(name => before.get(name)?.State.Health?.Status === 'unhealthy')
+    if (ill.length) await step(`Restart what was unhealthy: ${ill.join(', ')}`, () => compose(stack, ['restart', ...ill], { what: 'Restart the unhealthy' }))
+  }
+})
