@@ -1,0 +1,72 @@
+# `make` alone prints the targets. MODE is dev, prod or demo; APPS names folders of infra/docker or services; APP is one application.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+MODE ?= dev
+PROJECT = kgc$(if $(filter-out dev prod,$(MODE)),-$(MODE))
+RUN := node --import=tsx
+
+.PHONY: help
+help: ## Print this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | awk -F'\t' '{ printf "  %-14s %s\n", $$1, $$2 }'
+
+##@ The stack
+.PHONY: bootstrap doctor env up down purge demo demo-down smoke admin logs ps psql
+bootstrap: node_modules/.stamp ## Install what this machine misses: Docker Engine, Compose, buildx
+	@$(RUN) scripts/bootstrap.ts
+
+doctor: node_modules/.stamp ## Say all that is wrong with this machine and the stack, and what mends it (MODE=)
+	@$(RUN) scripts/bootstrap.ts --doctor --environment $(MODE)
+
+env: node_modules/.stamp ## Write the env files; secrets are generated, nothing that is there is changed
+	@$(RUN) scripts/env.ts
+
+up: node_modules/.stamp ## Start the stack and wait until it is ready (MODE=prod, APPS="chatwoot traefik")
+	@$(RUN) scripts/up.ts $(MODE) $(APPS)
+
+down: node_modules/.stamp ## Stop the stack; its data stays (MODE=)
+	@$(RUN) scripts/down.ts $(MODE)
+
+purge: node_modules/.stamp ## Stop the stack and remove all its data; asks first (MODE=)
+	@$(RUN) scripts/down.ts $(MODE) --purge
+
+demo: node_modules/.stamp ## The whole stack on this machine, with no registry and no account
+	@$(RUN) scripts/bootstrap.ts --demo
+	@$(RUN) scripts/env.ts demo
+	@infra/demo/build.sh
+	@$(RUN) scripts/up.ts demo
+	@$(RUN) scripts/admin.ts demo
+	@$(RUN) scripts/smoke.ts demo
+
+demo-down: node_modules/.stamp ## Remove the demo: containers, networks, volumes and its env files
+	@$(RUN) scripts/down.ts demo --purge --yes
+
+smoke: node_modules/.stamp ## Prove that the running stack works (MODE=)
+	@$(RUN) scripts/smoke.ts $(MODE)
+
+admin: node_modules/.stamp ## Create an application's first administrator (APP=chatwoot, MODE=)
+	@$(RUN) scripts/admin.ts $(MODE) $(APP)
+
+logs: ## Follow the logs (MODE=, APPS= names services)
+	@docker compose -p $(PROJECT) logs --follow --tail 100 $(APPS)
+
+ps: ## List the containers (MODE=)
+	@docker compose -p $(PROJECT) ps --all
+
+psql: ## Open an application's database (APP=kgc|twenty|chatwoot|horilla, MODE=)
+	@test -n "$(APP)" || { echo 'make psql APP=<application>: which database?' >&2; exit 2; }
+	@docker compose -p $(PROJECT) exec $(APP)-db sh -c 'exec psql -U "$$POSTGRES_USER" "$$POSTGRES_DB"'
+
+##@ This repository
+.PHONY: test lint
+test: node_modules/.stamp ## Lint and run all tests; installs what they need
+	@$(RUN) test/run.ts $(TESTS)
+
+lint: node_modules/.stamp ## Run the linters only
+	@$(RUN) test/run.ts lint
+
+node_modules/.stamp: package.json package-lock.json
+	@command -v node >/dev/null || { echo 'Node is not installed: version 20 or newer is needed, https://nodejs.org/en/download' >&2; exit 2; }
+	@node -e 'process.exit(+process.versions.node.split(".")[0] < 20)' || { echo "Node $$(node --version) is too old: version 20 or newer is needed, https://nodejs.org/en/download" >&2; exit 2; }
+	@echo 'Installing the packages of package-lock.json' >&2
+	@npm ci --no-progress --loglevel=error >&2
+	@touch $@

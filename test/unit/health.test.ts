@@ -1,0 +1,83 @@
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { judge, type Expectation } from '../../scripts/lib/health.ts'
+import type { Container } from '../../scripts/lib/compose.ts'
+
+const test = suite('health')
+const now = Date.parse('2026-11-24T12:00:00Z')
+const at = (seconds: number) => new Date(now + seconds * 1000).toISOString()
+
+const expected = (change: Partial<Expectation> = {}): Expectation => ({ service: 'x', oneShot: false, hasHealthcheck: false, ...change })
+const container = (state: Partial<Container['State']> = {}, restarts = 0): Container => ({
+  Id: 'a',
+  Name: '/x',
+  RestartCount: restarts,
+  Config: { Labels: {}, Image: 'x' },
+  State: { Status: 'running', ExitCode: 0, OOMKilled: false, Error: '', StartedAt: at(-60), FinishedAt: at(-61), ...state },
+})
+const probe = (end: number, output = '') => ({ Start: at(end - 1), End: at(end), ExitCode: 1, Output: output })
+const state = (...args: Parameters<typeof judge>) => judge(...args).state
+
+test('no container is absent', () => {
+  assert.is(state(expected(), undefined, now, now), 'absent')
+})
+
+test('without a health check, running counts after 5 s and not before', () => {
+  assert.is(state(expected(), container({ StartedAt: at(-4) }), now, now), 'waiting')
+  assert.is(state(expected(), container({ StartedAt: at(-5) }), now, now), 'ready')
+})
+
+test('a crash loop without a health check is a failure that names its exit code, though it runs right now', () => {
+  const verdict = judge(expected(), container({ StartedAt: at(-1), ExitCode: 7 }, 3), now, now - 10_000)
+  assert.is(verdict.state, 'failed')
+  assert.match(verdict.detail, /exit 7, 3 restarts/)
+})
+
+test('two restarts are not yet a crash loop: a database may not be ready twice', () => {
+  assert.is(state(expected(), container({ Status: 'restarting' }, 2), now, now), 'waiting')
+})
+
+test('restarts from before the watch do not count, those of a new container do', () => {
+  assert.is(state(expected({ before: { id: 'a', restarts: 9 } }), container({}, 9), now, now), 'ready')
+  assert.is(state(expected({ before: { id: 'old', restarts: 9 } }), container({}, 9), now, now), 'failed')
+})
+
+test('healthy after a fresh restart is not yet believed', () => {
+  const healthy = { Health: { Status: 'healthy', Log: [] }, StartedAt: at(-2) }
+  assert.is(state(expected({ hasHealthcheck: true }), container(healthy, 1), now, now), 'waiting')
+  assert.is(state(expected({ hasHealthcheck: true }), container(healthy), now, now), 'ready')
+})
+
+test('starting is waited for, unhealthy fails with what the check said', () => {
+  const health = (Status: string, Log: ReturnType<typeof probe>[] = []) => container({ Health: { Status, Log } })
+  assert.is(state(expected({ hasHealthcheck: true }), health('starting'), now, now), 'waiting')
+  const verdict = judge(expected({ hasHealthcheck: true }), health('unhealthy', [probe(-1, 'curl: (7) refused\n')]), now, now - 5000)
+  assert.equal([verdict.state, verdict.detail], ['failed', 'unhealthy: curl: (7) refused'])
+})
+
+test('unhealthy since before the watch is asked again', () => {
+  const old = container({ Health: { Status: 'unhealthy', Log: [probe(-30)] } })
+  assert.is(state(expected({ hasHealthcheck: true }), old, now, now - 5000), 'waiting')
+})
+
+test('a one-shot is ready when it has ended with 0 and failed otherwise', () => {
+  const ended = (ExitCode: number) => container({ Status: 'exited', ExitCode, FinishedAt: at(-1) })
+  assert.is(state(expected({ oneShot: true }), ended(0), now, now - 5000), 'ready')
+  assert.is(state(expected({ oneShot: true }), ended(3), now, now - 5000), 'failed')
+  assert.is(state(expected({ oneShot: true }), container(), now, now), 'waiting')
+})
+
+test('a long-running service that ended with 0 has failed all the same', () => {
+  assert.is(state(expected(), container({ Status: 'exited', FinishedAt: at(-1) }), now, now - 5000), 'failed')
+})
+
+test('what ended before the watch may still be started', () => {
+  assert.is(state(expected(), container({ Status: 'exited', ExitCode: 1, FinishedAt: at(-60) }), now, now - 5000), 'waiting')
+})
+
+test('out of memory and the engine\'s own error are named', () => {
+  assert.match(judge(expected(), container({ Status: 'exited', ExitCode: 137, OOMKilled: true, FinishedAt: at(0) }), now, now - 5000).detail, /exit 137, out of memory/)
+  assert.match(judge(expected(), container({ Status: 'created', Error: 'port is already allocated' }), now, now).detail, /already allocated/)
+})
+
+test.run()
