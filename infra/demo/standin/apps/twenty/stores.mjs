@@ -1,0 +1,71 @@
+// Twenty's database and Redis, and what it keeps there.
+import { createHash } from 'node:crypto'
+import { demandEviction } from '../../lib/demands.mjs'
+import { Broken, Refusal } from '../../lib/log.mjs'
+import { openPool, openRedis } from '../../lib/stores.mjs'
+
+export const migrations = 'core._typeorm_migrations'
+
+export const steps = [
+  { id: '1700000000000-workspace', sql: 'CREATE TABLE core.workspace (id uuid PRIMARY KEY DEFAULT gen_random_uuid(), name text NOT NULL, created_at timestamptz DEFAULT now())' },
+  { id: '1710000000000-user', sql: 'CREATE TABLE core."user" (id uuid PRIMARY KEY DEFAULT gen_random_uuid(), email text UNIQUE NOT NULL, password text NOT NULL, token text NOT NULL, admin boolean NOT NULL, created_at timestamptz DEFAULT now())' },
+  { id: '1720000000000-person', sql: 'CREATE TABLE core.person (id uuid PRIMARY KEY DEFAULT gen_random_uuid(), name text NOT NULL, created_at timestamptz DEFAULT now())' },
+  { id: '1730000000000-webhook', sql: 'CREATE TABLE core.webhook (id uuid PRIMARY KEY DEFAULT gen_random_uuid(), target_url text NOT NULL, secret text NOT NULL)' },
+  { id: '1740000000000-job', sql: 'CREATE TABLE core.job (queue text NOT NULL, id text NOT NULL, name text, result text, done_at timestamptz DEFAULT now(), PRIMARY KEY (queue, id))' },
+  { id: '1750000000000-encryption', sql: 'CREATE TABLE core.encryption (fingerprint text PRIMARY KEY, since timestamptz DEFAULT now())' },
+]
+
+/** @returns {{ pool: import('pg').Pool, redis: object }} both connected, and Redis known to keep what it is given */
+export async function open({ contract, role, env, log }) {
+  const pool = openPool({ connectionString: env.PG_DATABASE_URL }, log)
+  const redis = await openRedis({ url: env.REDIS_URL }, log)
+  await demandEviction(contract, role, redis)
+  return { pool, redis }
+}
+
+/** Makes the database when the server has none of that name, as the entrypoint does. */
+export async function createDatabase({ env, log }) {
+  const pool = openPool({ connectionString: env.PG_DATABASE_URL }, log)
+  try {
+    await pool.query('SELECT 1')
+  } catch (error) {
+    if (error.code !== '3D000') throw new Broken(`database: ${error.message}`)
+    const url = new URL(env.PG_DATABASE_URL)
+    const name = url.pathname.slice(1)
+    url.pathname = '/postgres'
+    const other = openPool({ connectionString: url.href }, log)
+    await other.query(`CREATE DATABASE "${name}"`)
+    log.info('database created', { name })
+    await other.end()
+  }
+  await pool.end()
+}
+
+/** What can be read again only with the same key. */
+const fingerprint = key => createHash('sha256').update(`twenty:${key}`).digest('hex')
+
+/**
+ * Refuses a key other than the one that the database's secrets were written with.
+ * @param {{ first?: boolean }} options `first`: the server, on a database without secrets, settles the key
+ */
+export async function demandKey(pool, env, { first = false } = {}) {
+  if (first) await pool.query('INSERT INTO core.encryption (fingerprint) SELECT $1 WHERE NOT EXISTS (SELECT 1 FROM core.encryption)', [fingerprint(env.ENCRYPTION_KEY)])
+  const { rows } = await pool.query('SELECT fingerprint FROM core.encryption')
+  const readable = [env.ENCRYPTION_KEY, env.FALLBACK_ENCRYPTION_KEY].filter(Boolean).map(fingerprint)
+  if (rows.length && !readable.includes(rows[0].fingerprint))
+    throw new Refusal('ENCRYPTION_KEY', 'not the key that the stored secrets were encrypted with; it must be the same in server and worker', '§3.1')
+}
+
+/** Online rotation: what was readable with the fallback is written with the new key. */
+export async function rotateKey(pool, env) {
+  await demandKey(pool, env)
+  await pool.query('UPDATE core.encryption SET fingerprint = $1, since = now()', [fingerprint(env.ENCRYPTION_KEY)])
+}
+
+/** Puts a job where BullMQ would: its data under its own key, its id in the list of those that wait. */
+export async function enqueue(redis, queue, name, data) {
+  const id = String(await redis.incr(`bull:${queue}:id`))
+  await redis.hSet(`bull:${queue}:${id}`, { name, data: JSON.stringify(data), timestamp: String(Date.now()) })
+  await redis.lPush(`bull:${queue}:wait`, id)
+  return id
+}

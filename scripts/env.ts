@@ -1,0 +1,72 @@
+// Writes the env files of an environment from the examples, or checks them.
+// Usage: npx zx scripts/env.ts [environment] [--check]
+// Exit codes: 0 2 3 4 5
+import { parseArgs } from 'node:util'
+import { exit, exitHelp } from './lib/errors.ts'
+
+if (process.argv.includes('--help') || process.argv.includes('-h')) {
+  console.log(`Usage: npx zx scripts/env.ts [environment] [--check]
+
+Writes infra/docker/.env and a .env in each folder that has a .env.example, and makes up the secrets. A value that is there is never
+changed, but for those that follow the root file (shared) or the example (pinned). A second run has nothing to do.
+  environment   none for this machine's own stack; any other, such as demo, has files of its own: .env.demo
+  --check       writes nothing; names all that is wrong by file and key, never by value; exit 2 when anything is
+  --json        NDJSON events on stdout
+
+${exitHelp(0, 2, 3, 4, 5)}`)
+  process.exit(exit.done)
+}
+
+const { join } = await import('node:path')
+const { Failure } = await import('./lib/errors.ts')
+const { environment } = await import('./lib/env.ts')
+const { check } = await import('./lib/env-check.ts')
+const { changes, plan, write } = await import('./lib/env-write.ts')
+const { color, emit, jsonOutput, main, result, say } = await import('./lib/report.ts')
+
+await main(async () => {
+  const options = { check: { type: 'boolean' }, json: { type: 'boolean' } } as const
+  const { values, positionals } = parseArgs({ allowPositionals: true, options })
+  jsonOutput(Boolean(values.json))
+  if (positionals.length > 1) throw new Failure(exit.usage, 'Read the arguments', 'one environment at a time', { next: 'npx zx scripts/env.ts --help' })
+  const root = join(import.meta.dirname, '..')
+  const it = environment(root, positionals[0])
+  const problems = () =>
+    check(root, it.name).map(one => {
+      emit('problem', one)
+      return `${one.file}: ${[one.key, one.problem].filter(Boolean).join(' ')}; ${one.remedy}`
+    })
+
+  if (values.check) {
+    const found = problems()
+    emit('result', { environment: it.name, problems: found.length })
+    if (found.length)
+      throw new Failure(exit.usage, 'Check the env files', `${found.length} ${found.length > 1 ? 'problems' : 'problem'}`, {
+        evidence: found.join('\n'),
+        next: `mend them, then ${it.command} --check`,
+      })
+    return result(`${it.files.length} env files are in order.`)
+  }
+
+  // Pre-flight: all files are planned before one is touched.
+  const list = plan(it)
+  const changed = list.filter(changes)
+
+  // Impact.
+  write(list)
+  for (const change of list) {
+    const { file, before, added, followed, unknown } = change
+    const state = before === undefined ? 'created' : changed.includes(change) ? 'changed' : 'unchanged'
+    const words = [
+      before !== undefined && added.length ? `${added.length} ${added.length > 1 ? 'keys' : 'key'} added (${added.join(', ')})` : '',
+      followed.length ? `${followed.join(', ')} now ${followed.length > 1 ? 'follow' : 'follows'} ${file.folder ? `${it.files[0].name} or ` : ''}${file.example}` : '',
+    ].filter(Boolean)
+    say(`${file.name}: ${words.join('; ') || (state === 'changed' ? 'put in order' : state)}`)
+    if (unknown.length) say(color.yellow(`  ${file.example} no longer has ${unknown.join(', ')}; kept at the end of the file`))
+    emit('file', { file: file.name, state, added, followed, unknown })
+  }
+  const open = problems()
+  if (open.length) say(color.yellow(['Still to do:', ...open].join('\n  ')))
+  emit('result', { environment: it.name, written: changed.length, problems: open.length })
+  result(changed.length ? `${changed.length} of ${list.length} env files written.` : `${list.length} env files are there: nothing to do.`)
+})

@@ -1,0 +1,274 @@
+// What every mode of the Compose stack must keep, read off `docker compose config`; each trap of the applications that YAML can show.
+import { execFileSync, spawnSync } from 'node:child_process'
+import { readFileSync, readdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { repository, sandbox } from '../sandbox.ts'
+
+const test = suite('policy')
+const box = sandbox()
+for (const argv of [['env'], ['env', 'demo']]) {
+  const { code, stderr } = box.script(argv)
+  if (code !== 0) throw new Error(`env files could not be made: ${stderr}`)
+}
+const folders = ['kgc', 'twenty-crm', 'chatwoot', 'horilla-hr', 'traefik']
+const environment = { ...process.env, ACME_EMAIL: 'ops@kgc.hu' }
+
+type Json = Record<string, any>
+const config = (...argv: string[]): Json =>
+  JSON.parse(execFileSync('docker', ['compose', ...argv, 'config', '--format', 'json'], { cwd: box.docker, encoding: 'utf8', env: environment }))
+const overlay = (mode: string) => ['-f', 'docker-compose.yml', '-f', `docker-compose.${mode}.yml`]
+const modes: Record<string, Json> = {
+  dev: config(...overlay('dev')),
+  prod: config(...overlay('prod')),
+  demo: config('-p', 'kgc-demo', '--env-file', '.env.demo', ...overlay('demo')),
+}
+const alone: Record<string, Json> = Object.fromEntries(folders.map(folder => [folder, config('-f', `${folder}/docker-compose.yml`)]))
+const { dev, prod, demo } = modes as { dev: Json; prod: Json; demo: Json }
+const oneShots = ['kgc-migrate', 'chatwoot-prepare']
+const stores = (all: Json) => Object.keys(all.services).filter(name => /-(db|redis)$/.test(name))
+
+/** Calls `check` for every service of every mode. */
+function everywhere(check: (service: Json, name: string, mode: string) => void) {
+  for (const [mode, all] of Object.entries(modes)) for (const [name, service] of Object.entries<Json>(all.services)) check(service, name, `${mode}: ${name}`)
+}
+
+test('the services are those of the stack, in every mode', () => {
+  const names = `chatwoot-db chatwoot-prepare chatwoot-redis chatwoot-sidekiq chatwoot-web horilla-db horilla-scheduler horilla-web kgc-admin kgc-api kgc-db
+    kgc-migrate kgc-redis kgc-web socket-proxy traefik twenty-db twenty-redis twenty-server twenty-worker`.split(/\s+/)
+  for (const all of Object.values(modes)) assert.equal(Object.keys(all.services).sort(), names)
+})
+
+test('every image has an exact tag, and a digest only in full', () => {
+  everywhere(({ image }, _, where) => {
+    if (image.startsWith('ghcr.io/kisgepcentrum/')) return assert.match(image, /:(unset|[0-9a-f]{40})$/, where)
+    assert.match(image, /^[\w.\/-]+:[\w.-]+(@sha256:[0-9a-f]{64})?$/, where)
+    assert.not.match(image, /:(latest|edge|develop|main)(@|$)/, where)
+  })
+})
+
+test('every long-running service has a health check with a start period', () => {
+  everywhere(({ healthcheck }, name, where) => {
+    if (oneShots.includes(name)) return
+    assert.ok(healthcheck?.test?.length && !healthcheck.disable, where)
+    for (const key of ['interval', 'timeout', 'retries', 'start_period']) assert.ok(healthcheck[key], `${where}: ${key}`)
+    assert.not.ok(healthcheck.start_interval, `${where}: Docker 20.10 refuses start_interval`)
+  })
+})
+
+test('every service has limits, log rotation and no privileges', () => {
+  everywhere((service, _, where) => {
+    assert.ok(Number(service.mem_limit) > 0 && Number(service.cpus) > 0, `${where}: limits`)
+    assert.equal(service.logging, { driver: 'json-file', options: { 'max-file': '3', 'max-size': '10m' } }, where)
+    assert.equal(service.cap_drop, ['ALL'], where)
+    assert.not.ok(service.cap_add || service.privileged || service.pid || service.network_mode || service.container_name, where)
+    assert.equal(service.security_opt, ['no-new-privileges:true'], where)
+  })
+})
+
+test('the root file system is read-only but where an image writes to it', () => {
+  const writable = ['twenty-server', 'twenty-worker', 'chatwoot-web', 'chatwoot-sidekiq', 'chatwoot-prepare', 'horilla-web', 'horilla-scheduler']
+  everywhere((service, name, where) => assert.is(Boolean(service.read_only), !writable.includes(name), where))
+})
+
+test('one-shots run once, the rest comes back; in production also after an engine that was killed', () => {
+  everywhere(({ restart }, name, where) => assert.is(restart, oneShots.includes(name) ? 'no' : where.startsWith('prod') ? 'always' : 'unless-stopped', where))
+})
+
+test('production publishes 80 and 443 of Traefik, and nothing else', () => {
+  const ports = Object.entries<Json>(prod.services).flatMap(([name, { ports = [] }]) => ports.map((port: Json) => `${name} ${port.host_ip ?? '*'}:${port.published}`))
+  assert.equal(ports.sort(), ['traefik *:443', 'traefik *:80'])
+})
+
+test('development and the demo publish on 127.0.0.1 alone; the demo only Traefik', () => {
+  for (const all of [dev, demo, ...Object.values(alone)])
+    for (const [name, { ports = [] }] of Object.entries<Json>(all.services)) for (const port of ports) assert.is(port.host_ip, '127.0.0.1', name)
+  assert.equal(Object.keys(demo.services).filter(name => demo.services[name].ports?.length), ['traefik'])
+})
+
+test('each application alone is on its port', () => {
+  const port = (folder: string, service: string) => alone[folder]!.services[service].ports[0].published
+  assert.equal([port('kgc', 'kgc-api'), port('twenty-crm', 'twenty-server'), port('chatwoot', 'chatwoot-web'), port('horilla-hr', 'horilla-web')], ['3000', '3001', '3002', '3003'])
+})
+
+test('no two services want one port of the machine', () => {
+  for (const [mode, all] of Object.entries(modes)) {
+    const ports = Object.values<Json>(all.services).flatMap(({ ports = [] }) => ports.map((port: Json) => port.published))
+    assert.is(new Set(ports).size, ports.length, mode)
+  }
+})
+
+test('data stores are on the internal network of their application alone', () => {
+  for (const all of Object.values(modes))
+    for (const name of stores(all)) {
+      const app = name.split('-')[0]
+      assert.equal(Object.keys(all.services[name].networks), [`${app}-internal`])
+      assert.is(all.networks[`${app}-internal`].internal, true)
+      assert.not.ok(all.services[name].ports?.length, name)
+    }
+})
+
+test('no service is on the internal network of another application', () => {
+  everywhere(({ networks }, name, where) => {
+    const app = name === 'socket-proxy' ? 'traefik' : name.split('-')[0]
+    for (const network of Object.keys(networks)) assert.ok(['kgc-network', `${app}-internal`].includes(network), `${where} is on ${network}`)
+  })
+})
+
+test('the engine\'s socket is read by the proxy alone, which lets nothing be changed', () => {
+  everywhere(({ volumes = [] }, name, where) => {
+    const sockets = volumes.filter((volume: Json) => /docker\.sock/.test(volume.source ?? ''))
+    assert.is(sockets.length, name === 'socket-proxy' ? 1 : 0, where)
+    for (const socket of sockets) assert.ok(socket.read_only, where)
+  })
+  assert.is(prod.services['socket-proxy'].environment.POST, '0')
+  assert.equal(Object.keys(prod.services['socket-proxy'].networks), ['traefik-internal'])
+})
+
+test('no application waits for the edge: it must start without it', () => {
+  everywhere(({ depends_on = {} }, name, where) => {
+    if (name !== 'traefik') assert.not.ok('traefik' in depends_on || 'socket-proxy' in depends_on, where)
+  })
+})
+
+test('an application alone uses the volumes that it has in the full stack', () => {
+  for (const folder of folders)
+    for (const [key, { name }] of Object.entries<Json>(alone[folder]!.volumes ?? {})) assert.is(name, dev.volumes[key].name)
+})
+
+test('every volume of data is named, and the demo has its own', () => {
+  everywhere(({ volumes = [] }, _, where) => {
+    for (const volume of volumes) assert.ok(volume.type === 'bind' ? volume.read_only : volume.source, `${where}: ${volume.target}`)
+  })
+  const names = (all: Json) => Object.values<Json>(all.volumes).map(({ name }) => name)
+  assert.equal(names(demo).filter(name => names(dev).includes(name)), [])
+})
+
+test('every required secret is demanded: without it Compose refuses', () => {
+  for (const folder of folders) {
+    const lines = readFileSync(join(box.docker, folder, '.env'), 'utf8')
+    const example = readFileSync(join(box.docker, folder, '.env.example'), 'utf8')
+    const required = [...example.matchAll(/^#@(?=.*\brequired\b)(?=.*\bsecret\b).*\n(\w+)=/gm)].map(match => match[1]!)
+    for (const key of required) {
+      const file = join(box.docker, folder, '.env.gone')
+      writeFileSync(file, lines.replace(new RegExp(`^${key}=.*$`, 'm'), `${key}=`))
+      const { status, stderr } = spawnSync('docker', ['compose', '--env-file', file, '-f', `${folder}/docker-compose.yml`, 'config', '-q'], { cwd: box.docker, encoding: 'utf8' })
+      assert.is.not(status, 0, `${folder}: ${key} is not demanded`)
+      assert.match(stderr, key)
+    }
+  }
+})
+
+test('no secret stands in a command line', () => {
+  const secrets = folders.flatMap(folder => [...readFileSync(join(box.docker, folder, '.env'), 'utf8').matchAll(/^\w*(?:PASSWORD|SECRET|KEY)\w*=(.{12,})$/gm)].map(match => match[1]!))
+  assert.ok(secrets.length > 10)
+  everywhere(service => {
+    const words = JSON.stringify([service.command, service.entrypoint, service.healthcheck?.test, service.labels])
+    for (const secret of secrets) assert.not.ok(words.includes(secret))
+  })
+})
+
+test('queue Redis never evicts, keeps its data on disk and asks for a password', () => {
+  for (const name of stores(prod).filter(store => store.endsWith('-redis'))) {
+    const words = JSON.stringify(prod.services[name].command)
+    for (const setting of ['maxmemory-policy noeviction', 'appendonly yes', 'requirepass']) assert.match(words, setting, name)
+    const [, megabytes] = /maxmemory (\d+)mb/.exec(words) ?? []
+    assert.ok(Number(megabytes) * 1024 * 1024 < Number(prod.services[name].mem_limit), `${name}: maxmemory below the limit of the container`)
+  }
+})
+
+test('Twenty: the worker neither migrates nor registers cron jobs, and shares key, address and storage with the server', () => {
+  const { 'twenty-server': server, 'twenty-worker': worker } = prod.services
+  assert.is(worker.environment.DISABLE_DB_MIGRATIONS, 'true')
+  assert.is(worker.environment.DISABLE_CRON_JOBS_REGISTRATION, 'true')
+  assert.is(server.environment.DISABLE_DB_MIGRATIONS, undefined)
+  for (const key of ['ENCRYPTION_KEY', 'SERVER_URL', 'PG_DATABASE_URL', 'REDIS_URL', 'EMAIL_DRIVER']) assert.is(worker.environment[key], server.environment[key], key)
+  for (const { volumes } of [server, worker]) assert.equal(volumes.map((volume: Json) => volume.target), ['/app/packages/twenty-server/.local-storage'])
+  for (const gone of ['ACCESS_TOKEN_SECRET', 'LOGIN_TOKEN_SECRET', 'REFRESH_TOKEN_SECRET', 'FILE_TOKEN_SECRET', 'FRONT_BASE_URL', 'REDIS_HOST']) assert.not.ok(gone in server.environment, gone)
+  assert.is(server.environment.IS_CONFIG_VARIABLES_IN_DB_ENABLED, 'false')
+  assert.match(server.environment.PG_DATABASE_URL, /^postgres:\/\/twenty:[A-Za-z0-9]+@twenty-db:5432\/twenty$/)
+  assert.ok(Number(server.mem_limit) >= 2 * 1024 ** 3, 'the set-up alone takes a heap of 1500 MB')
+})
+
+test('Chatwoot: the community image, its own names for the database, the same settings in web and Sidekiq', () => {
+  const { 'chatwoot-web': web, 'chatwoot-sidekiq': sidekiq, 'chatwoot-prepare': prepare } = prod.services
+  for (const service of [web, sidekiq, prepare]) {
+    assert.match(service.image, /-ce(@|$)/)
+    for (const key of ['POSTGRES_USER', 'POSTGRES_DB']) assert.not.ok(key in service.environment, key)
+    for (const key of ['POSTGRES_USERNAME', 'POSTGRES_DATABASE', 'SECRET_KEY_BASE', 'ACTIVE_RECORD_ENCRYPTION_PRIMARY_KEY', 'ACTIVE_RECORD_ENCRYPTION_DETERMINISTIC_KEY', 'ACTIVE_RECORD_ENCRYPTION_KEY_DERIVATION_SALT', 'FRONTEND_URL'])
+      assert.ok(service.environment[key], key)
+    assert.is(service.environment.SAFE_FETCH_ALLOW_PRIVATE_NETWORK, 'true')
+    assert.is(service.environment.ENABLE_ACCOUNT_SIGNUP, 'false')
+    assert.not.match(service.environment.FRONTEND_URL, /\/$/)
+    assert.equal(service.volumes.map((volume: Json) => volume.target), ['/app/storage'])
+  }
+  assert.equal(sidekiq.environment, web.environment)
+  assert.match(prod.services['chatwoot-db'].image, /pgvector/)
+  assert.equal(prepare.command, ['bundle', 'exec', 'rails', 'db:chatwoot_prepare'])
+  for (const service of [web, sidekiq]) assert.is(service.depends_on['chatwoot-prepare'].condition, 'service_completed_successfully')
+  assert.match(JSON.stringify(web.healthcheck.test), 'queue_services')
+  assert.equal(sidekiq.stop_grace_period, '2m10s', 'longer than Sidekiq\'s own 120 s')
+})
+
+test('Horilla: production by its real variables, 2.1.8 or newer, the scheduler once and after the web', () => {
+  const { 'horilla-web': web, 'horilla-scheduler': scheduler } = prod.services
+  for (const service of [web, scheduler]) {
+    for (const key of Object.keys(service.environment)) assert.not.match(key, /^DJANGO_(?!LOG_LEVEL)|^DB_(ENGINE|NAME|USER|PASSWORD)$/)
+    assert.is(service.environment.DEBUG, '0')
+    assert.match(service.environment.CSRF_TRUSTED_ORIGINS, /^https:\/\/hr\./)
+    assert.ok(service.environment.ALLOWED_HOSTS.split(',').includes('localhost'), 'for the health check')
+    assert.not.match(service.environment.ALLOWED_HOSTS, /\*/)
+    assert.is(service.environment.AXES_PROXY_COUNT, '1')
+    assert.ok(service.environment.DATABASE_URL && service.environment.DB_HOST && service.environment.DB_PORT)
+    const [, version] = /:(\d+\.\d+\.\d+)/.exec(service.image) ?? []
+    assert.ok(version && version.localeCompare('2.1.8', 'en', { numeric: true }) >= 0, service.image)
+    assert.ok(service.volumes.some((volume: Json) => volume.target === '/app/media'))
+  }
+  assert.equal(web.command.slice(0, 2), ['gunicorn', 'horilla.wsgi:application'])
+  assert.equal(scheduler.command, ['python', 'manage.py', 'run_scheduler'])
+  assert.is(scheduler.depends_on['horilla-web'].condition, 'service_healthy')
+  assert.not.ok(scheduler.scale > 1 || scheduler.deploy?.replicas > 1)
+  assert.match(JSON.stringify(web.healthcheck.test), '/health/"')
+})
+
+test('KGC: the API waits for its migration, which never accepts data loss, and its health check reads the body', () => {
+  const api = prod.services['kgc-api']
+  assert.is(api.depends_on['kgc-migrate'].condition, 'service_completed_successfully')
+  assert.match(api.healthcheck.test[1], 'not_ready')
+  assert.ok(api.environment.SIGNATURE_HMAC_KEY, 'KGC\'s own default is public')
+  assert.not.match(readFileSync(join(repository, 'infra/docker/kgc/migrate.sh'), 'utf8').replace(/^#.*$/gm, ''), 'accept-data-loss')
+})
+
+test('Traefik: its own network and project, redirects, no dashboard, nothing internal published', () => {
+  const { environment: env } = prod.services.traefik
+  assert.is(env.TRAEFIK_PROVIDERS_DOCKER_NETWORK, 'kgc_kgc-network')
+  assert.match(env.TRAEFIK_PROVIDERS_DOCKER_CONSTRAINTS, '`kgc`')
+  assert.match(demo.services.traefik.environment.TRAEFIK_PROVIDERS_DOCKER_CONSTRAINTS, '`kgc-demo`')
+  assert.is(env.TRAEFIK_PROVIDERS_DOCKER_EXPOSEDBYDEFAULT, 'false')
+  assert.is(env.TRAEFIK_ENTRYPOINTS_WEB_HTTP_REDIRECTIONS_ENTRYPOINT_SCHEME, 'https')
+  assert.is(env.TRAEFIK_ENTRYPOINTS_WEBSECURE_HTTP_TLS_CERTRESOLVER, 'letsencrypt')
+  assert.not.ok(Object.keys(env).some(key => key.startsWith('TRAEFIK_API')))
+})
+
+test('six hosts, each routed with TLS and a load-balancer health check', () => {
+  const labels = Object.values<Json>(prod.services).flatMap(service => Object.entries<string>(service.labels ?? {}))
+  const hosts = labels.filter(([key]) => key.endsWith('.rule')).flatMap(([, rule]) => [...rule.matchAll(/Host\(`(\w+)\.kgc\.hu`\)/g)].map(match => match[1]))
+  assert.equal([...new Set(hosts)].sort(), ['admin', 'api', 'app', 'crm', 'hr', 'support'])
+  for (const name of labels.filter(([key]) => key.endsWith('.rule')).map(([key]) => key.split('.')[3]!)) {
+    assert.ok(labels.some(([key, value]) => key === `traefik.http.routers.${name}.entrypoints` && value === 'websecure'), name)
+    assert.ok(labels.some(([key]) => key === `traefik.http.services.${name}.loadbalancer.healthcheck.path`), name)
+  }
+})
+
+test('no script names an application: YAML is the only list', () => {
+  for (const file of readdirSync(join(repository, 'scripts'), { recursive: true, encoding: 'utf8' }).filter(name => name.endsWith('.ts')))
+    assert.not.match(readFileSync(join(repository, 'scripts', file), 'utf8'), /\b(twenty|chatwoot|horilla)\b/i, file)
+})
+
+test('no env file but the examples is tracked', () => {
+  const tracked = execFileSync('git', ['ls-files'], { cwd: repository, encoding: 'utf8' }).split('\n')
+  assert.equal(tracked.filter(file => /(^|\/)(\.env(\.|$)|extra.*\.env$)/.test(file) && !file.endsWith('.env.example')), [])
+})
+
+test.run()
