@@ -66,7 +66,7 @@ lint: node_modules/.stamp ## Run the linters only
 
 node_modules/.stamp: package.json package-lock.json
 	@command -v node >/dev/null || { echo 'Node is not installed: version 20 or newer is needed, https://nodejs.org/en/download' >&2; exit 2; }
-	@node -e 'process.exit(+process.versions.node.split(".")[0] < 20)' || { echo "Node $$(node --version) is too old: version 20 or newer is needed, https://nodejs.org/en/download" >&2; exit 2; }
+	@node -e 'process.exitCode = Number(process.versions.node.split(".")[0]) < 20 ? 1 : 0' || { echo "Node $$(node --version) is too old: version 20 or newer is needed, https://nodejs.org/en/download" >&2; exit 2; }
 	@echo 'Installing the packages of package-lock.json' >&2
 	@npm ci --no-progress --loglevel=error >&2
 	@touch $@

@@ -27,7 +27,7 @@ const { join } = await import('node:path')
 const { readFileSync } = await import('node:fs')
 const { parse } = await import('dotenv')
 const { color, duration, emit, jsonOutput, main, result, say, table } = await import('./lib/report.ts')
-const { execIn, health, outcome, productChecks } = await import('./lib/checks.ts')
+const { execIn, health, logsOf, outcome, productChecks } = await import('./lib/checks.ts')
 const { config, containers, dockerFolder, stackOf } = await import('./lib/compose.ts')
 const { localEdge } = await import('./lib/edge.ts')
 
@@ -58,6 +58,7 @@ await main(async () => {
       edge: localEdge(stack.mode === 'prod'),
       address: (subdomain: string) => `https://${subdomain}.${shared.DOMAIN}${port}`,
       exec: execIn(stack),
+      logs: logsOf(stack),
       disposable: stack.suffix !== '',
     }
     return (

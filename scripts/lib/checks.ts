@@ -22,6 +22,8 @@ export interface SmokeContext {
   env: Record<string, string>
   /** Runs a command in a service's container; `input` goes to standard input. Throws with what it printed when it fails. */
   exec: (service: string, argv: string[], input?: string) => Promise<string>
+  /** What a service has logged in the last `seconds`. */
+  logs: (service: string, seconds: number) => Promise<string>
   /** May the check write? Only in a stack without a user's data. */
   disposable: boolean
 }
@@ -32,6 +34,27 @@ export interface Check {
   writes?: boolean
   /** Returns a short detail; throws when the product does not do what it should. */
   run: (context: SmokeContext) => Promise<string | void>
+}
+
+/** `infra/docker/<folder>/admin.ts` exports `createAdmin`: makes the first administrator and closes the application's public onboarding. */
+export interface Admin {
+  email: string
+  password: string
+}
+/** Idempotent; returns what was done, in a few words. Throws with the cause. */
+export type CreateAdmin = (context: SmokeContext, admin: Admin) => Promise<string>
+
+/** `smoke.ts` may export `sendMail`: sends one mail from the application's own container with its own settings. Throws with the server's words. */
+export type SendMail = (context: SmokeContext, to: string) => Promise<string>
+
+/** Asks again until `probe` returns something, at most `seconds` long; `undefined` when it never did. */
+export async function eventually<T>(probe: () => Promise<T | undefined>, seconds: number): Promise<T | undefined> {
+  const end = Date.now() + seconds * 1000
+  for (;;) {
+    const found = await probe()
+    if (found !== undefined || Date.now() > end) return found
+    await new Promise(done => setTimeout(done, 300))
+  }
 }
 
 /** Runs a check within `timeout` ms; never throws. */
@@ -81,6 +104,10 @@ export async function productChecks(): Promise<{ folder: string; checks: Check[]
   const folders = applications().filter(folder => existsSync(join(dockerFolder, folder, 'smoke.ts')))
   return Promise.all(folders.map(async folder => ({ folder, checks: ((await import(pathToFileURL(join(dockerFolder, folder, 'smoke.ts')).href)) as { checks: Check[] }).checks })))
 }
+
+/** What a service has logged in the last `seconds`. */
+export const logsOf = (stack: Stack) => async (service: string, seconds: number) =>
+  (await compose(stack, ['logs', '--no-color', '--no-log-prefix', '--since', `${seconds}s`, service], { what: `Read the log of ${service}` })).stdout
 
 /** Runs a command in a service's container. */
 export const execIn = (stack: Stack) => async (service: string, argv: string[], input?: string) => {

@@ -27,7 +27,7 @@ export interface Entry {
   pinned: boolean
   /** Old data cannot be read without it. */
   keep: boolean
-  /** `hex:24`, `base64:32`, `alnum:32` or `uuid`. */
+  /** `hex:24`, `base64:32`, `alnum:32`, `password:24` (of every class that password rules ask for) or `uuid`. */
   generate?: string
   format?: Format
   /** Of a number its value, else the length of the text. */
@@ -77,7 +77,7 @@ function attribute(entry: Entry, word: string, fail: (why: string) => void): voi
   const flag = flags.find(known => known === name)
   if (flag && value === undefined) return void (entry[flag] = true)
   if (flag || value === undefined || !/^[a-z][a-z0-9-]*$/.test(name)) return fail(`unknown attribute ${word}`)
-  if (name === 'generate') return /^((hex|base64|alnum):[1-9]\d*|uuid)$/.test(value) ? void (entry.generate = value) : fail(`unknown ${word}`)
+  if (name === 'generate') return /^((hex|base64|alnum|password):[1-9]\d*|uuid)$/.test(value) ? void (entry.generate = value) : fail(`unknown ${word}`)
   if (name === 'format') {
     const format = formats.find(known => known === value)
     return format ? void (entry.format = format) : fail(`unknown ${word}`)
@@ -95,6 +95,7 @@ export const defaultValue = (entry: Entry, environment: string): string => entry
 export function generate(how: string): string {
   const [kind, size = '0'] = how.split(':')
   if (kind === 'uuid') return randomUUID()
+  if (kind === 'password') return password(Number(size))
   return kind === 'alnum' ? alnum(Number(size)) : randomBytes(Number(size)).toString(kind === 'hex' ? 'hex' : 'base64')
 }
 
@@ -104,4 +105,10 @@ function alnum(length: number): string {
   // 248 = 4 × 62: bytes above it would make the first characters likelier
   while (text.length < length) for (const byte of randomBytes(length)) if (byte < 248 && text.length < length) text += characters[byte % 62]
   return text
+}
+
+/** Letters of both cases, digits and a _, whatever chance says. */
+function password(length: number): string {
+  const text = `${alnum(length - 1)}_`
+  return /[a-z]/.test(text) && /[A-Z]/.test(text) && /\d/.test(text) ? text : password(length)
 }
