@@ -1,21 +1,18 @@
 // Proves that a running stack works: its services' health, then what each application is for.
-// Usage: npx zx scripts/smoke.ts [mode] [--quick]
+// Usage: npx zx scripts/smoke.ts [mode] [--quick] [--mail ADDRESS]
 // Exit codes: 0 2 3 6 130
 import { parseArgs } from 'node:util'
 import { exit, exitHelp } from './lib/errors.ts'
 
-const { values, positionals } = parseArgs({
-  allowPositionals: true,
-  options: { help: { type: 'boolean', short: 'h' }, json: { type: 'boolean' }, quick: { type: 'boolean' }, only: { type: 'string', multiple: true } },
-})
-if (values.help) {
-  console.log(`Usage: npx zx scripts/smoke.ts [mode] [--quick] [--only FOLDER]
+if (process.argv.includes('--help') || process.argv.includes('-h')) {
+  console.log(`Usage: npx zx scripts/smoke.ts [mode] [--quick] [--only FOLDER] [--mail ADDRESS]
 
 Asks every service for its health, then runs the checks of each application (infra/docker/<folder>/smoke.ts) through the edge.
-Checks that write run only in the demo; on a real stack smoke writes nothing.
+Checks that write run only where the data is disposable (the demo); on a real stack smoke writes nothing.
   mode          dev (default), prod or demo
   --quick       health only
   --only F      one application's own checks (repeatable)
+  --mail A      instead of all that: each application that sends mail sends one to A with its own settings
   --json        NDJSON, one event per check
 
 ${exitHelp(0, 2, 3, 6, 130)}`)
@@ -23,23 +20,23 @@ ${exitHelp(0, 2, 3, 6, 130)}`)
 }
 
 const { Failure } = await import('./lib/errors.ts')
-const { join } = await import('node:path')
-const { readFileSync } = await import('node:fs')
-const { parse } = await import('dotenv')
 const { color, duration, emit, jsonOutput, main, result, say, table } = await import('./lib/report.ts')
-const { execIn, health, logsOf, outcome, productChecks } = await import('./lib/checks.ts')
-const { config, containers, dockerFolder, stackOf } = await import('./lib/compose.ts')
-const { localEdge } = await import('./lib/edge.ts')
+const { contextOf, fromFolders, health, outcome } = await import('./lib/checks.ts')
+const { config, containers, stackOf } = await import('./lib/compose.ts')
+type Exports = { checks: import('./lib/checks.ts').Check[]; sendMail?: import('./lib/checks.ts').SendMail }
 
 await main(async () => {
+  const options = { json: { type: 'boolean' }, quick: { type: 'boolean' }, only: { type: 'string', multiple: true }, mail: { type: 'string' } } as const
+  const { values, positionals } = parseArgs({ allowPositionals: true, options })
   jsonOutput(Boolean(values.json))
+  if (values.mail !== undefined && !/^[^@\s]+@[^@\s]+$/.test(values.mail)) throw new Failure(exit.usage, 'Read the arguments', '--mail wants an address')
   const start = Date.now()
   const stack = stackOf(positionals[0] ?? 'dev')
   const all = await config(stack)
-  if (!(await containers(stack.project)).size)
-    throw new Failure(exit.refused, `Smoke ${stack.project}`, 'nothing of it is running', { next: `npx zx scripts/up.ts ${stack.mode}` })
+  const seen = await containers(stack.project)
+  if (!seen.size) throw new Failure(exit.refused, `Smoke ${stack.project}`, 'nothing of it is running', { next: `npx zx scripts/up.ts ${stack.mode}` })
 
-  const outcomes = [...(await health(stack, all)), ...(values.quick ? [] : await product())]
+  const outcomes = values.mail ? await mail(values.mail) : [...(await health(stack, all)), ...(values.quick ? [] : await product())]
   for (const one of outcomes) emit('check', one)
   result(table([['', 'check', 'ms', ''], ...outcomes.map(({ name, ok, detail, ms }) => [ok ? '✔' : '✘', name, String(ms), detail.split('\n')[0]!.slice(0, 140)])]))
   const bad = outcomes.filter(({ ok }) => !ok)
@@ -47,27 +44,20 @@ await main(async () => {
   if (!bad.length) return say(color.green(`${outcomes.length} of ${outcomes.length} checks passed (${duration(Date.now() - start)})`))
   throw new Failure(exit.broken, `Smoke ${stack.project}`, `${bad.length} of ${outcomes.length} checks failed`, {
     evidence: bad.map(({ name, detail }) => `${name}: ${detail}`).join('\n'),
-    next: 'make doctor',
+    next: `npx zx scripts/bootstrap.ts --doctor --environment ${stack.mode}`,
   })
 
   async function product() {
-    const shared = parse(readFileSync(join(dockerFolder, `.env${stack.suffix}`)))
-    const port = shared.HTTPS_PORT === '443' ? '' : `:${shared.HTTPS_PORT}`
-    const wanted = (await productChecks()).filter(({ folder }) => !values.only || values.only.includes(folder))
-    const base = {
-      edge: localEdge(stack.mode === 'prod'),
-      address: (subdomain: string) => `https://${subdomain}.${shared.DOMAIN}${port}`,
-      exec: execIn(stack),
-      logs: logsOf(stack),
-      disposable: stack.suffix !== '',
-    }
-    return (
-      await Promise.all(
-        wanted.map(({ folder, checks }) => {
-          const context = { ...base, env: { ...shared, ...parse(readFileSync(join(dockerFolder, folder, `.env${stack.suffix}`))) } }
-          return Promise.all(checks.filter(({ writes }) => !writes || base.disposable).map(check => outcome(`${folder}: ${check.name}`, () => check.run(context), 60_000)))
-        }),
-      )
-    ).flat()
+    const folders = await fromFolders<Exports>('smoke.ts', values.only)
+    const runs = folders.flatMap(({ folder, checks }) => {
+      const context = contextOf(stack, folder)
+      return checks.filter(({ writes }) => !writes || context.disposable).map(check => outcome(`${folder}: ${check.name}`, () => check.run(context), 60_000))
+    })
+    return Promise.all(runs)
+  }
+
+  async function mail(to: string) {
+    const folders = (await fromFolders<Exports>('smoke.ts', values.only)).filter(({ sendMail }) => sendMail)
+    return Promise.all(folders.map(({ folder, sendMail }) => outcome(`${folder}: mail`, () => sendMail!(contextOf(stack, folder), to), 60_000)))
   }
 })

@@ -2,8 +2,10 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
-import { applications, compose, containers, dockerFolder, isOneShot, type Config, type Stack } from './compose.ts'
-import type { Edge } from './edge.ts'
+import { applications, compose, containers, dockerFolder, isOneShot, root, type Config, type Stack } from './compose.ts'
+import { localEdge, type Edge } from './edge.ts'
+import { loadEnvironment, readEnv } from './env.ts'
+import { Failure, exit } from './errors.ts'
 import { run } from './run.ts'
 
 export interface Outcome {
@@ -99,18 +101,40 @@ export async function health(stack: Stack, all: Config): Promise<Outcome[]> {
   )
 }
 
-/** The product checks of the applications that are part of the stack, by folder. */
-export async function productChecks(): Promise<{ folder: string; checks: Check[] }[]> {
-  const folders = applications().filter(folder => existsSync(join(dockerFolder, folder, 'smoke.ts')))
-  return Promise.all(folders.map(async folder => ({ folder, checks: ((await import(pathToFileURL(join(dockerFolder, folder, 'smoke.ts')).href)) as { checks: Check[] }).checks })))
+/**
+ * What each application's folder exports from `file` (smoke.ts, admin.ts), by folder; folders without it are left out.
+ * `only` names the folders that are wanted: Failure (usage) for one that has no such file.
+ */
+export async function fromFolders<T>(file: string, only?: string[]): Promise<(T & { folder: string })[]> {
+  const folders = applications().filter(folder => existsSync(join(dockerFolder, folder, file)))
+  const strange = (only ?? []).filter(name => !folders.includes(name))
+  if (strange.length)
+    throw new Failure(exit.usage, 'Choose the applications', `${strange.join(', ')}: no folder of infra/docker with a ${file}`, { next: `one of: ${folders.join(', ')}` })
+  const wanted = folders.filter(folder => !only?.length || only.includes(folder))
+  return Promise.all(wanted.map(async folder => ({ ...((await import(pathToFileURL(join(dockerFolder, folder, file)).href)) as T), folder })))
+}
+
+/** What the checks of a folder get to work with. Remembers the secrets of the env files for redaction. */
+export function contextOf(stack: Stack, folder: string): SmokeContext {
+  loadEnvironment(root, stack.suffix.slice(1))
+  const shared = readEnv(join(dockerFolder, `.env${stack.suffix}`))
+  const own = join(dockerFolder, folder, `.env${stack.suffix}`)
+  return {
+    edge: localEdge(stack.mode === 'prod'),
+    address: subdomain => `https://${subdomain}.${shared.DOMAIN}${shared.HTTPS_PORT === '443' ? '' : `:${shared.HTTPS_PORT}`}`,
+    env: { ...shared, ...(existsSync(own) ? readEnv(own) : {}) },
+    exec: execIn(stack),
+    logs: logsOf(stack),
+    disposable: stack.suffix !== '',
+  }
 }
 
 /** What a service has logged in the last `seconds`. */
-export const logsOf = (stack: Stack) => async (service: string, seconds: number) =>
+const logsOf = (stack: Stack) => async (service: string, seconds: number) =>
   (await compose(stack, ['logs', '--no-color', '--no-log-prefix', '--since', `${seconds}s`, service], { what: `Read the log of ${service}` })).stdout
 
 /** Runs a command in a service's container. */
-export const execIn = (stack: Stack) => async (service: string, argv: string[], input?: string) => {
+const execIn = (stack: Stack) => async (service: string, argv: string[], input?: string) => {
   const output = await compose(stack, ['exec', '-T', service, ...argv], { nothrow: true, timeout: 60_000, ...(input === undefined ? {} : { input }) })
   if (output.code !== 0) throw new Error(`${argv[0]} in ${service} ended with ${output.code}: ${`${output.stdout}\n${output.stderr}`.trim().split('\n').slice(-3).join(' / ')}`)
   return output.stdout
