@@ -24,7 +24,9 @@ provide_traefik() {
     chmod 755 "$cache.part/traefik"
     mv "$cache.part" "$cache"
   fi
-  docker buildx build --quiet --file traefik/Dockerfile --tag "$image" --build-context "binary=$cache" traefik >/dev/null
+  # Docker 20.10 knows one build context only: the entrypoint goes to the binary
+  cp traefik/entrypoint.sh "$cache/"
+  docker buildx build --quiet --file traefik/Dockerfile --tag "$image" "$cache" >/dev/null
 }
 
 # Runs a long command with its output in a log, and a line every 30 seconds; shows the log's end when it fails.

@@ -2,7 +2,7 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
-import { applications, compose, containers, dockerFolder, isOneShot, root, type Config, type Stack } from './compose.ts'
+import { applications, compose, containers, dockerFolder, folderOf, isOneShot, root, type Config, type Stack } from './compose.ts'
 import { localEdge, type Edge } from './edge.ts'
 import { loadEnvironment, readEnv } from './env.ts'
 import { Failure, exit } from './errors.ts'
@@ -107,10 +107,11 @@ export async function health(stack: Stack, all: Config): Promise<Outcome[]> {
  */
 export async function fromFolders<T>(file: string, only?: string[]): Promise<(T & { folder: string })[]> {
   const folders = applications().filter(folder => existsSync(join(dockerFolder, folder, file)))
-  const strange = (only ?? []).filter(name => !folders.includes(name))
+  const chosen = (only ?? []).map(name => folderOf(name) ?? name)
+  const strange = chosen.filter(name => !folders.includes(name))
   if (strange.length)
     throw new Failure(exit.usage, 'Choose the applications', `${strange.join(', ')}: no folder of infra/docker with a ${file}`, { next: `one of: ${folders.join(', ')}` })
-  const wanted = folders.filter(folder => !only?.length || only.includes(folder))
+  const wanted = folders.filter(folder => !chosen.length || chosen.includes(folder))
   return Promise.all(wanted.map(async folder => ({ ...((await import(pathToFileURL(join(dockerFolder, folder, file)).href)) as T), folder })))
 }
 

@@ -50,6 +50,9 @@ export function applications(): string[] {
     .map(entry => entry.name)
 }
 
+/** The folder that a person means by its name or its first word (`shop` for shop-web); undefined for neither. */
+export const folderOf = (name: string): string | undefined => applications().find(folder => folder === name || folder.startsWith(`${name}-`))
+
 /** The env files that the stack reads and that are not there. */
 export function missingEnvFiles(stack: Stack): string[] {
   const folders = ['.', ...applications().filter(name => existsSync(join(dockerFolder, name, '.env.example')))]
@@ -104,12 +107,13 @@ export async function select(stack: Stack, all: Config, names: string[]): Promis
 
 async function meant(stack: Stack, all: Config, name: string): Promise<string[]> {
   if (all.services[name]) return [name]
-  if (!applications().includes(name))
+  const folder = folderOf(name)
+  if (!folder)
     throw new Failure(exit.usage, 'Choose the services', `${name} is neither a service nor a folder of infra/docker`, {
       next: `folders: ${applications().join(', ')}; services: ${Object.keys(all.services).join(', ')}`,
     })
-  const env = join(dockerFolder, name, `.env${stack.suffix}`)
-  const file = join(dockerFolder, name, 'docker-compose.yml')
+  const env = join(dockerFolder, folder, `.env${stack.suffix}`)
+  const file = join(dockerFolder, folder, 'docker-compose.yml')
   const output = await run(['docker', 'compose', '--env-file', env, '-f', file, 'config', '--services'], { what: `Read ${name}` })
   return output.stdout.trim().split('\n').filter(service => all.services[service])
 }

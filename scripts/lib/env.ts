@@ -71,10 +71,10 @@ export function readText(path: string): string | undefined {
   }
 }
 
-/** The values in an env file. Throws Failure (usage) when it is not there or cannot be read. */
-export function readEnv(path: string): Record<string, string> {
+/** The values in an env file. Throws Failure (usage) when it is not there (`command` would write it) or cannot be read. */
+export function readEnv(path: string, command = 'make env'): Record<string, string> {
   const text = readText(path)
-  if (text === undefined) throw new Failure(exit.usage, `Read ${relative('', path)}`, 'it is not there', { next: 'make env' })
+  if (text === undefined) throw new Failure(exit.usage, `Read ${relative('', path)}`, 'it is not there', { next: command })
   return parse(text)
 }
 
@@ -83,9 +83,9 @@ export function readEnv(path: string): Record<string, string> {
  * Throws Failure (usage) when a file is missing.
  */
 export function loadEnvironment(root: string, name = ''): Record<string, string> {
-  const { files } = environment(root, name)
+  const { files, command } = environment(root, name)
   const values = files.toReversed().map(file => {
-    const own = readEnv(file.path)
+    const own = readEnv(file.path, command)
     for (const [key, value] of Object.entries(own)) {
       const entry = file.entries.find(entry => entry.key === key)
       if (entry ? entry.secret : /PASS|SECRET|KEY|TOKEN/.test(key)) keepSecret(value)
