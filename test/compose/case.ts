@@ -1,0 +1,63 @@
+// A case: a small stack of its own folder (docker-compose.yml beside the test), started by the real scripts in a copy of the repository.
+import { execFileSync, spawnSync } from 'node:child_process'
+import { cpSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { sandbox, type Result, type Sandbox } from '../sandbox.ts'
+
+export interface Case extends Sandbox {
+  project: string
+  /** Runs a script on the case's stack: `run(['up'])`. */
+  run: (argv: string[], options?: { env?: Record<string, string>; timeout?: number }) => Result
+  /** `docker` with these arguments; throws when it fails. */
+  engine: (...argv: string[]) => string
+  /** The id of a service's container; '' when there is none. */
+  container: (service: string) => string
+}
+
+/** Removes all that a project has: containers, volumes, networks. */
+export function wipe(project: string): void {
+  spawnSync('docker', ['compose', '-p', project, 'down', '--volumes', '--remove-orphans', '--timeout', '1'], { stdio: 'ignore' })
+  const filter = `label=com.docker.compose.project=${project}`
+  const volumes = execFileSync('docker', ['volume', 'ls', '-q', '--filter', filter], { encoding: 'utf8' }).split('\n').filter(Boolean)
+  if (volumes.length) spawnSync('docker', ['volume', 'rm', '-f', ...volumes], { stdio: 'ignore' })
+}
+
+/**
+ * The case of a folder that holds a docker-compose.yml: that file replaces the stack's own in the copy, under a project of its own.
+ * What an earlier run left is removed first, what this one makes when the process ends.
+ */
+export function smallCase(folder: string, name: string): Case {
+  const box = sandbox()
+  for (const entry of readdirSync(box.docker)) rmSync(join(box.docker, entry), { recursive: true })
+  cpSync(join(folder, 'docker-compose.yml'), join(box.docker, 'docker-compose.yml'))
+  writeFileSync(join(box.docker, 'docker-compose.dev.yml'), 'services: {}\n')
+  writeFileSync(join(box.root, '.env.example'), '# nothing\n')
+  return asCase(box, name)
+}
+
+/** A copy of the whole stack, under a project of its own. */
+export const fullCase = (name: string): Case => asCase(sandbox(), name)
+
+function asCase(box: Sandbox, name: string): Case {
+  const project = `kgc-test-${name}`
+  wipe(project)
+  process.once('exit', () => wipe(project))
+  const docker = (...argv: string[]) => execFileSync('docker', argv, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] }).trim()
+  return {
+    ...box,
+    project,
+    engine: docker,
+    run: (argv, { env = {}, timeout } = {}) => box.script(argv, { env: { KGC_PROJECT: project, ...env }, ...(timeout ? { timeout } : {}) }),
+    container: service => docker('ps', '-aq', '--filter', `label=com.docker.compose.project=${project}`, '--filter', `label=com.docker.compose.service=${service}`),
+  }
+}
+
+/** Waits until `probe` is true; throws after `seconds`. */
+export async function until(what: string, probe: () => boolean, seconds = 30): Promise<void> {
+  const end = Date.now() + seconds * 1000
+  while (!probe()) {
+    if (Date.now() > end) throw new Error(`${what}: not within ${seconds} s`)
+    await new Promise(done => setTimeout(done, 200))
+  }
+}
+

@@ -1,0 +1,19 @@
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { smallCase } from '../case.ts'
+
+const test = suite('crash loop')
+
+test('a crash loop without a health check fails up, with its exit code and log', () => {
+  const stack = smallCase(import.meta.dirname, 'crash-loop')
+  stack.run(['env'])
+  const { code, stderr, ms } = stack.run(['up'])
+  assert.is(code, 6, stderr)
+  assert.match(stderr, /WHY\s+crasher: crash loop: exit 7/)
+  assert.match(stderr, 'cannot read the licence')
+  assert.match(stderr, /NEXT {2}docker compose -p kgc-test-crash-loop logs crasher/)
+  assert.not.match(stderr, 'also failed')
+  assert.ok(ms < 30_000, `named after ${ms} ms`)
+})
+
+test.run()

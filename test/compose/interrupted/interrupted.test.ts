@@ -1,0 +1,51 @@
+import { spawn } from 'node:child_process'
+import { join } from 'node:path'
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { smallCase, until, wipe, type Case } from '../case.ts'
+
+const test = suite('interrupted up')
+const stack = smallCase(import.meta.dirname, 'interrupted')
+stack.run(['env'])
+
+/** Starts `up` and sends it a signal once `when` is true; resolves with how it ended. */
+async function cut(signal: NodeJS.Signals, when: () => boolean): Promise<{ code: number | null; signal: string | null; stderr: string }> {
+  const child = spawn(process.execPath, ['--import=tsx', join('scripts', 'up.ts')], { cwd: stack.root, env: { ...process.env, KGC_PROJECT: stack.project, NO_COLOR: '1' }, stdio: ['ignore', 'ignore', 'pipe'] })
+  let stderr = ''
+  child.stderr.on('data', data => (stderr += data))
+  const ended = new Promise<{ code: number | null; signal: string | null; stderr: string }>(done => child.on('close', (code, name) => done({ code, signal: name, stderr })))
+  await until('the moment', when)
+  child.kill(signal)
+  return ended
+}
+
+const running = (service: string) => () => stack.container(service) !== '' && stack.engine('inspect', '--format', '{{.State.Status}}', stack.container(service)) === 'running'
+const moments: [string, (box: Case) => () => boolean][] = [
+  ['before anything is there', () => () => true],
+  ['when the first container is there', () => () => stack.container('first') !== ''],
+  ['when the first runs', () => running('first')],
+  ['when the third runs', () => running('third')],
+]
+
+for (const [name, when] of moments)
+  test(`killed ${name}, the next up ends in the same state`, async () => {
+    wipe(stack.project)
+    const { signal } = await cut('SIGKILL', when(stack))
+    assert.is(signal, 'SIGKILL')
+    const { code, stderr } = stack.run(['up'])
+    assert.is(code, 0, stderr)
+    for (const service of ['first', 'second', 'third']) assert.ok(running(service)(), service)
+    assert.is(stack.run(['smoke', '--quick']).code, 0)
+  })
+
+test('told to stop, it ends what it started and says so, with 130 and 143', async () => {
+  for (const [signal, expected] of [['SIGINT', 130], ['SIGTERM', 143]] as const) {
+    wipe(stack.project)
+    const { code, stderr } = await cut(signal, () => stack.container('first') !== '')
+    assert.is(code, expected, stderr)
+    assert.match(stderr, `Interrupted by ${signal}`)
+    assert.is(stack.run(['up']).code, 0)
+  }
+})
+
+test.run()

@@ -1,0 +1,24 @@
+import { createServer, type AddressInfo } from 'node:net'
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { smallCase } from '../case.ts'
+
+const test = suite('port taken')
+
+test('a taken port is refused with its holder before anything starts; freed, up goes on', async () => {
+  const stack = smallCase(import.meta.dirname, 'port-taken')
+  stack.run(['env'])
+  const holder = createServer()
+  await new Promise<void>(done => holder.listen(0, '127.0.0.1', done))
+  const env = { EDGE_PORT: String((holder.address() as AddressInfo).port) }
+  const { code, stderr } = stack.run(['up'], { env })
+  assert.is(code, 3, stderr)
+  assert.match(stderr, `${env.EDGE_PORT} (edge) is held by`)
+  assert.match(stderr, `pid ${process.pid}`)
+  assert.is(stack.container('edge'), '')
+  await new Promise(done => holder.close(done))
+  assert.is(stack.run(['up'], { env }).code, 0)
+  assert.is(stack.run(['up'], { env }).code, 0, 'its own port is not taken')
+})
+
+test.run()
