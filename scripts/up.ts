@@ -24,7 +24,7 @@ ${exitHelp(0, 2, 3, 6, 7, 130)}`)
 
 const { Failure } = await import('./lib/errors.ts')
 const { resolve } = await import('node:path')
-const { emit, jsonOutput, main, result, say, step, table } = await import('./lib/report.ts')
+const { emit, jsonOutput, main, result, step, table } = await import('./lib/report.ts')
 const { addresses, compose, config, containers, modes, select, stackOf } = await import('./lib/compose.ts')
 const { provideImages } = await import('./lib/images.ts')
 const { holder, isFree, publishedPorts } = await import('./lib/ports.ts')
@@ -46,7 +46,7 @@ await main(async () => {
   const services = await select(stack, all, positionals)
   const before = await containers(stack.project)
   await refuseTakenPorts()
-  await provideImages(stack, all, services, say)
+  await provideImages(stack, all, services)
 
   // Impact.
   const since = Date.now()

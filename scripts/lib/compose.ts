@@ -108,13 +108,17 @@ export async function select(stack: Stack, all: Config, names: string[]): Promis
 async function meant(stack: Stack, all: Config, name: string): Promise<string[]> {
   if (all.services[name]) return [name]
   const folder = folderOf(name)
-  if (!folder)
-    throw new Failure(exit.usage, 'Choose the services', `${name} is neither a service nor a folder of infra/docker`, {
-      next: `folders: ${applications().join(', ')}; services: ${Object.keys(all.services).join(', ')}`,
-    })
+  if (folder) return servicesOf(stack, all, folder)
+  throw new Failure(exit.usage, 'Choose the services', `${name} is neither a service nor a folder of infra/docker`, {
+    next: `folders: ${applications().join(', ')}; services: ${Object.keys(all.services).join(', ')}`,
+  })
+}
+
+/** The services that a folder's own Compose file brings. */
+export async function servicesOf(stack: Stack, all: Config, folder: string): Promise<string[]> {
   const env = join(dockerFolder, folder, `.env${stack.suffix}`)
   const file = join(dockerFolder, folder, 'docker-compose.yml')
-  const output = await run(['docker', 'compose', '--env-file', env, '-f', file, 'config', '--services'], { what: `Read ${name}` })
+  const output = await run(['docker', 'compose', '--env-file', env, '-f', file, 'config', '--services'], { what: `Read ${folder}` })
   return output.stdout.trim().split('\n').filter(service => all.services[service])
 }
 

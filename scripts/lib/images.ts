@@ -1,8 +1,14 @@
 // Whether the images of a stack are here, or can be had.
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
 import fetch from 'node-fetch'
+import { applications, compose, dockerFolder, root, servicesOf, type Config, type Stack } from './compose.ts'
+import { loadEnvironment } from './env.ts'
 import { Failure, exit } from './errors.ts'
-import { run } from './run.ts'
-import { compose, type Config, type Stack } from './compose.ts'
+import { step } from './report.ts'
+import { change, run } from './run.ts'
+
+const what = 'Have every image'
 
 /** The registry's host of an image reference: `traefik:v3` is on Docker Hub. */
 export function registryOf(image: string): string {
@@ -29,37 +35,70 @@ export async function registryAnswers(host: string, timeout = 8_000): Promise<bo
 }
 
 /**
- * Makes sure that every image is here, pulling what is missing. Throws Failure (refused) naming the images, and the registries
- * that do not answer, before anything is started.
+ * Makes sure that every image is here: builds those whose source is on this machine (docker-compose.build.yml), pulls the rest.
+ * Throws Failure (refused) naming the images, and the registries that do not answer, before anything is started.
  */
-export async function provideImages(stack: Stack, all: Config, services: string[], say: (text: string) => void): Promise<void> {
-  const missing = await missingImages(all, services)
-  if (!missing.length) return
-  const what = 'Have every image'
-  const unset = missing.filter(image => image.endsWith(':unset'))
-  if (unset.length)
-    throw new Failure(exit.refused, what, `no commit is chosen for ${unset.join(', ')}`, {
-      evidence: 'Set KGC_REF in infra/docker/kgc/.env.example (and KGC_SOURCE to build from a checkout), or start the other applications alone.',
-      next: `make up APPS="${others(all, unset)}"`,
-    })
-  const hosts = [...new Set(missing.map(registryOf))]
-  const silent = (await Promise.all(hosts.map(async host => ((await registryAnswers(host)) ? '' : host)))).filter(Boolean)
-  if (silent.length)
-    throw new Failure(exit.refused, what, `no answer from the registry ${silent.join(', ')}`, {
-      evidence: `Not on this machine:\n${missing.filter(image => silent.includes(registryOf(image))).join('\n')}`,
-      next: 'make demo   (needs no image registry)',
-    })
-  say(`  pulling ${missing.length} images: ${missing.join(', ')}`)
-  const names = services.filter(name => missing.includes(all.services[name]?.image ?? ''))
-  const pull = await compose(stack, ['pull', '--quiet', ...names], { nothrow: true })
-  const still = await missingImages(all, services)
-  if (still.length)
-    throw new Failure(exit.refused, what, `could not be pulled: ${still.join(', ')}`, { evidence: pull.stderr.trim().split('\n').slice(-10).join('\n'), next: 'docker login ghcr.io, or make demo' })
+export async function provideImages(stack: Stack, all: Config, services: string[]): Promise<void> {
+  const absent = await missingImages(all, services)
+  if (!absent.length) return
+  const sources = (await buildable(stack)).filter(({ image }) => absent.includes(image))
+  const missing = absent.filter(image => !sources.some(source => source.image === image))
+  await refuseUnset(stack, all, missing)
+  await refuseSilentRegistries(missing)
+  if (sources.length)
+    await step(`Build ${sources.map(({ image }) => image).join(', ')}`, () =>
+      change(['docker', 'buildx', 'bake', '--load', '--file', buildFile, ...sources.map(({ target }) => target)], { cwd: dockerFolder, env: interpolation(stack), what: 'Build the images' }),
+    )
+  if (missing.length) await step(`Pull ${missing.length} images`, () => pull(stack, all, services, missing))
 }
 
-/** Folders whose services need none of these images. */
-function others(all: Config, unwanted: string[]): string {
-  const isolated = (name: string) => Object.keys(all.services[name]?.networks ?? {}).find(key => key.endsWith('-internal')) ?? ''
-  const bad = new Set(Object.keys(all.services).filter(name => unwanted.includes(all.services[name]?.image ?? '')).map(isolated))
-  return Object.keys(all.services).filter(name => !bad.has(isolated(name)) && all.services[name]?.labels?.['traefik.enable']).concat('traefik').join(' ')
+const buildFile = 'docker-compose.build.yml'
+const interpolation = (stack: Stack) => loadEnvironment(root, stack.suffix.slice(1))
+
+/** What docker-compose.build.yml can build here: a target counts when its context holds its Dockerfile. */
+async function buildable(stack: Stack): Promise<{ target: string; image: string }[]> {
+  if (!existsSync(join(dockerFolder, buildFile))) return []
+  const output = await run(['docker', 'compose', '--file', buildFile, 'config', '--format', 'json'], { cwd: dockerFolder, env: interpolation(stack), what: `Read ${buildFile}` })
+  const { services } = JSON.parse(output.stdout) as { services: Record<string, { image: string; build: { context: string; dockerfile?: string } }> }
+  return Object.entries(services)
+    .filter(([, { build }]) => existsSync(join(build.context, build.dockerfile ?? 'Dockerfile')))
+    .map(([target, { image }]) => ({ target, image }))
+}
+
+async function refuseUnset(stack: Stack, all: Config, missing: string[]): Promise<void> {
+  const unset = missing.filter(image => image.endsWith(':unset'))
+  if (!unset.length) return
+  throw new Failure(exit.refused, what, `no commit is chosen for ${unset.join(', ')}`, {
+    evidence: 'Set KGC_REF in infra/docker/kgc/.env.example (and KGC_SOURCE in infra/docker/kgc/.env to build from a checkout), or start the other applications alone.',
+    next: `make up APPS="${await others(stack, all, unset)}"`,
+  })
+}
+
+async function refuseSilentRegistries(missing: string[]): Promise<void> {
+  const hosts = [...new Set(missing.map(registryOf))]
+  const silent = (await Promise.all(hosts.map(async host => ((await registryAnswers(host)) ? '' : host)))).filter(Boolean)
+  if (!silent.length) return
+  throw new Failure(exit.refused, what, `no answer from the registry ${silent.join(', ')}`, {
+    evidence: `Not on this machine:\n${missing.filter(image => silent.includes(registryOf(image))).join('\n')}`,
+    next: 'make demo   (needs no image registry)',
+  })
+}
+
+async function pull(stack: Stack, all: Config, services: string[], missing: string[]): Promise<void> {
+  const names = services.filter(name => missing.includes(all.services[name]?.image ?? ''))
+  const output = await compose(stack, ['pull', '--quiet', ...names], { nothrow: true })
+  const still = await missingImages(all, services)
+  if (!still.length) return
+  throw new Failure(exit.refused, what, `could not be pulled: ${still.join(', ')}`, {
+    evidence: output.stderr.trim().split('\n').slice(-10).join('\n'),
+    next: 'docker login ghcr.io, or make demo',
+  })
+}
+
+/** The folders whose services need none of these images. */
+async function others(stack: Stack, all: Config, unwanted: string[]): Promise<string> {
+  const folders = await Promise.all(
+    applications().map(async folder => ((await servicesOf(stack, all, folder)).some(name => unwanted.includes(all.services[name]?.image ?? '')) ? [] : [folder])),
+  )
+  return folders.flat().join(' ')
 }
