@@ -53,7 +53,7 @@ initialise() {
   fi
   create_cluster
   # the socket only: a client that asks over TCP must not take this server for the real one
-  PGUSER=$POSTGRES_USER pg_ctl -D "$PGDATA" -o "-c listen_addresses='' $(printf '%q ' "$@")" -w start
+  PGUSER=$POSTGRES_USER pg_ctl -D "$PGDATA" -o "-c listen_addresses='' ${*:+$(printf '%q ' "$@")}" -w start
   create_database
   run_scripts
   PGUSER=$POSTGRES_USER pg_ctl -D "$PGDATA" -m fast -w stop
