@@ -3,7 +3,7 @@ import { createServer } from 'node:http'
 import { onStop } from './process.mjs'
 
 /** @typedef {{ status: number, headers?: Record<string, string | string[]>, body?: string }} Answer */
-/** @typedef {{ method: string, path: string, query: URLSearchParams, headers: Record<string, string>, secure: boolean, host: string, body: string, json(): any, form(): URLSearchParams }} Request */
+/** @typedef {{ method: string, path: string, query: URLSearchParams, headers: Record<string, string>, secure: boolean, host: string, address: string, body: string, json(): any, form(): URLSearchParams }} Request */
 
 /** @returns {Answer} */
 export const json = (status, value, headers = {}) => ({ status, headers: { 'content-type': 'application/json; charset=utf-8', ...headers }, body: JSON.stringify(value) })
@@ -19,9 +19,9 @@ export const page = (title, content) => `<!doctype html><html><head><meta charse
 
 /**
  * Serves routes, `METHOD /path` to a function of the request; `before` may answer first (redirects, host checks).
- * @param {{ port: number, routes: Record<string, (request: Request) => Answer | Promise<Answer>>, contract: object, faults: Map<string, number>, log: object, before?: (request: Request) => Answer | undefined, headers?: Record<string, string> }} options
+ * @param {{ port: number, host?: string, routes: Record<string, (request: Request) => Answer | Promise<Answer>>, contract: object, faults: Map<string, number>, log: object, before?: (request: Request) => Answer | undefined, headers?: Record<string, string> }} options
  */
-export async function serve({ port, routes, contract, faults, log, before, headers = {} }) {
+export async function serve({ port, host = '0.0.0.0', routes, contract, faults, log, before, headers = {} }) {
   const all = { ...fixedAnswers(contract), ...routes }
   const server = createServer(async (incoming, outgoing) => {
     const started = Date.now()
@@ -37,7 +37,7 @@ export async function serve({ port, routes, contract, faults, log, before, heade
     server.close()
     server.closeAllConnections()
   })
-  await new Promise((resolve, reject) => server.once('error', reject).listen(port, '0.0.0.0', resolve))
+  await new Promise((resolve, reject) => server.once('error', reject).listen(port, host, resolve))
   log.info('listening', { port })
   return server
 }
@@ -71,7 +71,7 @@ async function readRequest(incoming) {
   const { headers } = incoming
   return {
     method: incoming.method ?? 'GET', path: url.pathname, query: url.searchParams, headers, body,
-    host: headers.host ?? '', secure: headers['x-forwarded-proto'] === 'https',
+    host: headers.host ?? '', address: incoming.socket.remoteAddress ?? '', secure: headers['x-forwarded-proto'] === 'https',
     json: () => JSON.parse(body || '{}'), form: () => new URLSearchParams(body),
   }
 }
