@@ -26,12 +26,13 @@ const { rm } = await import('node:fs/promises')
 const { join } = await import('node:path')
 const { question } = await import('zx')
 const { emit, jsonOutput, main, result, step } = await import('./lib/report.ts')
-const { applications, dockerFolder, stackOf } = await import('./lib/compose.ts')
+const { applications, dockerFolder, requireEngine, stackOf } = await import('./lib/compose.ts')
 const { change, run } = await import('./lib/run.ts')
 
 await main(async () => {
   jsonOutput(Boolean(values.json))
   const stack = stackOf(positionals[0] ?? 'dev')
+  await requireEngine()
   const label = ['--filter', `label=com.docker.compose.project=${stack.project}`]
   const volumes = (await run(['docker', 'volume', 'ls', '-q', ...label], { what: 'List the volumes' })).stdout.trim().split('\n').filter(Boolean)
   if (values.purge && !values.yes) await confirm(volumes)

@@ -22,7 +22,7 @@ ${exitHelp(0, 2, 3, 6, 130)}`)
 const { Failure } = await import('./lib/errors.ts')
 const { color, duration, emit, jsonOutput, main, result, say, table } = await import('./lib/report.ts')
 const { contextOf, fromFolders, health, outcome } = await import('./lib/checks.ts')
-const { config, containers, stackOf } = await import('./lib/compose.ts')
+const { config, containers, requireEngine, stackOf } = await import('./lib/compose.ts')
 type Exports = { checks: import('./lib/checks.ts').Check[]; sendMail?: import('./lib/checks.ts').SendMail }
 
 await main(async () => {
@@ -32,6 +32,7 @@ await main(async () => {
   if (values.mail !== undefined && !/^[^@\s]+@[^@\s]+$/.test(values.mail)) throw new Failure(exit.usage, 'Read the arguments', '--mail wants an address')
   const start = Date.now()
   const stack = stackOf(positionals[0] ?? 'dev')
+  await requireEngine()
   const all = await config(stack)
   const seen = await containers(stack.project)
   if (!seen.size) throw new Failure(exit.refused, `Smoke ${stack.project}`, 'nothing of it is running', { next: `npx zx scripts/up.ts ${stack.mode}` })

@@ -25,10 +25,9 @@ ${exitHelp(0, 2, 3, 6, 7, 130)}`)
 const { Failure } = await import('./lib/errors.ts')
 const { resolve } = await import('node:path')
 const { emit, jsonOutput, main, result, step, table } = await import('./lib/report.ts')
-const { addresses, compose, config, containers, modes, select, stackOf } = await import('./lib/compose.ts')
+const { addresses, compose, config, containers, modes, requireEngine, select, stackOf } = await import('./lib/compose.ts')
 const { provideImages } = await import('./lib/images.ts')
 const { holder, isFree, publishedPorts } = await import('./lib/ports.ts')
-const { run } = await import('./lib/run.ts')
 const { expectations, failureBlock, watch } = await import('./lib/watch.ts')
 
 await main(async () => {
@@ -39,9 +38,7 @@ await main(async () => {
   const stack = stackOf(mode, (values.file ?? []).map(file => resolve(file)))
 
   // Pre-flight: nothing is touched.
-  const engine = await run(['docker', 'version', '--format', '{{.Server.Version}}'], { nothrow: true, timeout: 20_000 })
-  if (engine.code !== 0)
-    throw new Failure(exit.refused, 'Ask the Docker engine', engine.stderr.trim().split('\n').at(-1) || 'no answer', { next: 'npx zx scripts/bootstrap.ts' })
+  await requireEngine()
   const all = await config(stack)
   const services = await select(stack, all, positionals)
   const before = await containers(stack.project)

@@ -59,6 +59,12 @@ export function missingEnvFiles(stack: Stack): string[] {
   return folders.map(folder => join('infra/docker', folder, `.env${stack.suffix}`)).filter(path => !existsSync(join(root, path)))
 }
 
+/** Throws Failure (refused) when the Docker engine does not answer. */
+export async function requireEngine(): Promise<void> {
+  const { code, stderr } = await run(['docker', 'version', '--format', '{{.Server.Version}}'], { nothrow: true, timeout: 20_000 })
+  if (code !== 0) throw new Failure(exit.refused, 'Ask the Docker engine', stderr.trim().split('\n').at(-1) || 'no answer', { next: 'npx zx scripts/bootstrap.ts' })
+}
+
 export interface Service {
   image?: string
   restart?: string

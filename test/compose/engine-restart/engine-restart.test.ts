@@ -1,0 +1,39 @@
+import { execFileSync, spawnSync } from 'node:child_process'
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { smallCase, until } from '../case.ts'
+import { privateEngine } from './engine.ts'
+
+const test = suite('engine restarted')
+const stack = smallCase(import.meta.dirname, 'engine-restart')
+const engine = privateEngine()
+const env = { DOCKER_HOST: engine.host }
+stack.run(['env'])
+
+const inside = (...argv: string[]) => execFileSync('docker', ['--host', engine.host, ...argv], { encoding: 'utf8' }).trim()
+const quick = () => stack.run(['smoke', '--quick'], { env })
+const starts = () => inside('exec', inside('ps', '-q', '--filter', 'label=com.docker.compose.service=keeper'), 'cat', '/data/starts').split('\n').length
+
+test.before(async () => {
+  await engine.start()
+  const image = spawnSync('docker', ['save', 'kgc-demo/base:trixie'], { maxBuffer: 1024 ** 3 }).stdout
+  execFileSync('docker', ['--host', engine.host, 'load', '--quiet'], { input: image, stdio: ['pipe', 'ignore', 'inherit'] })
+  const { code, stderr } = stack.run(['up'], { env })
+  assert.is(code, 0, stderr)
+})
+test.after(() => engine.remove())
+
+for (const [words, signal] of [['restarted', 'SIGTERM'], ['killed', 'SIGKILL']] as const)
+  test(`after an engine that was ${words} the services are back by themselves, data and all`, async () => {
+    const before = starts()
+    await engine.stop(signal)
+    const { code, stderr } = quick()
+    assert.is(code, 3, 'without an engine nothing can be said')
+    assert.match(stderr, /Cannot connect to the Docker daemon/)
+    await engine.start()
+    await until('all services are healthy again', () => quick().code === 0, 40)
+    assert.is(starts(), before + 1)
+    assert.is(stack.run(['up'], { env }).code, 0, 'up finds nothing to mend')
+  })
+
+test.run()

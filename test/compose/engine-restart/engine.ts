@@ -1,0 +1,51 @@
+// A Docker engine in namespaces of its own (processes, network, mounts), so that a test can kill it as a power cut would.
+import { execFileSync, spawn, spawnSync, type ChildProcess } from 'node:child_process'
+import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { until } from '../case.ts'
+
+export interface PrivateEngine {
+  /** DOCKER_HOST */
+  host: string
+  start: () => Promise<void>
+  /** SIGTERM: containers are stopped; SIGKILL: everything in the namespace is gone at once. */
+  stop: (signal: 'SIGTERM' | 'SIGKILL') => Promise<void>
+  remove: () => Promise<void>
+}
+
+export function privateEngine(): PrivateEngine {
+  const folder = mkdtempSync(join(tmpdir(), 'kgc-engine-'))
+  const host = `unix://${folder}/docker.sock`
+  const log = join(folder, 'log')
+  let shell: ChildProcess | undefined
+  const script = `mount -t tmpfs tmpfs /run && ip link set lo up && exec dockerd --host ${host} --data-root ${folder}/data --exec-root /run/docker --pidfile /run/dockerd.pid`
+  const answers = () => spawnSync('docker', ['--host', host, 'version'], { stdio: 'ignore' }).status === 0
+
+  const engine: PrivateEngine = {
+    host,
+    async start() {
+      const file = openSync(log, 'a')
+      shell = spawn('unshare', ['--mount', '--net', '--pid', '--fork', '--mount-proc', '--kill-child', 'sh', '-c', script], { stdio: ['ignore', file, file] })
+      closeSync(file)
+      await until('the engine answers', answers, 40).catch(error => {
+        throw new Error(`${(error as Error).message}\n${readFileSync(log, 'utf8').split('\n').slice(-10).join('\n')}`)
+      })
+    },
+    async stop(signal) {
+      const child = shell
+      if (!child?.pid) return
+      shell = undefined
+      const gone = new Promise(done => child.once('exit', done))
+      // unshare's child is the first process of the namespace: with it all others end
+      const [first] = execFileSync('ps', ['-o', 'pid=', '--ppid', String(child.pid)], { encoding: 'utf8' }).trim().split(/\s+/)
+      process.kill(Number(first), signal)
+      await gone
+    },
+    async remove() {
+      await engine.stop('SIGKILL')
+      rmSync(folder, { recursive: true, force: true })
+    },
+  }
+  return engine
+}
