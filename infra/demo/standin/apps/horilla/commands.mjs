@@ -55,7 +55,7 @@ async function createsuperuser(context) {
 /** No Python here: plays the one script that makes users, known by the calls that it must hold. */
 async function shell(context) {
   const script = readFileSync(0, 'utf8')
-  for (const call of ['get_user_model()', 'create_superuser(', 'Employee.objects', 'transaction.atomic()'])
+  for (const call of ['get_user_model()', 'create_superuser', 'Employee.objects', 'transaction.atomic()'])
     if (!script.includes(call)) throw new Broken(`the stand-in knows only a script that calls ${call}`)
   const data = /json\.loads\(("(?:[^"\\]|\\.)*")\)/.exec(script)?.[1]
   if (!data) throw new Broken('the stand-in finds no json.loads("…") in the script')
