@@ -35,7 +35,7 @@ async function play(argv, env) {
   if (process.getuid?.() !== contract.uid) log.warn('not the user of the real image', { uid: process.getuid?.(), image: contract.uid })
   const { commands } = await import(`./apps/${app}/commands.mjs`)
   // true: it serves or works until it is stopped
-  return commands[command.run]({ contract, role, env, log, faults: readFaults(env.STANDIN_FAULT), rest: argv.slice(command.argv.split(' ').length - 1) })
+  return commands[command.run]({ contract, role, env, log, faults: readFaults(env.STANDIN_FAULT), rest: argv.slice(command.argv.replace(/ \*$/, '').split(' ').length) })
 }
 
 function find({ commands }, argv) {

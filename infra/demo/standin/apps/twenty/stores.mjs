@@ -6,11 +6,13 @@ import { openPool, openRedis } from '../../lib/stores.mjs'
 
 export const migrations = 'core._typeorm_migrations'
 
+const id = 'id uuid PRIMARY KEY DEFAULT gen_random_uuid()'
 export const steps = [
-  { id: '1700000000000-workspace', sql: 'CREATE TABLE core.workspace (id uuid PRIMARY KEY DEFAULT gen_random_uuid(), name text NOT NULL, created_at timestamptz DEFAULT now())' },
-  { id: '1710000000000-user', sql: 'CREATE TABLE core."user" (id uuid PRIMARY KEY DEFAULT gen_random_uuid(), email text UNIQUE NOT NULL, password text NOT NULL, token text NOT NULL, admin boolean NOT NULL, created_at timestamptz DEFAULT now())' },
-  { id: '1720000000000-person', sql: 'CREATE TABLE core.person (id uuid PRIMARY KEY DEFAULT gen_random_uuid(), name text NOT NULL, created_at timestamptz DEFAULT now())' },
-  { id: '1730000000000-webhook', sql: 'CREATE TABLE core.webhook (id uuid PRIMARY KEY DEFAULT gen_random_uuid(), target_url text NOT NULL, secret text NOT NULL)' },
+  { id: '1700000000000-workspace', sql: `CREATE TABLE core.workspace (${id}, display_name text NOT NULL DEFAULT '', activation_status text NOT NULL DEFAULT 'PENDING_CREATION')` },
+  { id: '1710000000000-user', sql: `CREATE TABLE core."user" (${id}, email text UNIQUE NOT NULL, password text NOT NULL, can_access_full_admin_panel boolean NOT NULL)` },
+  { id: '1715000000000-token', sql: 'CREATE TABLE core.token (hash text PRIMARY KEY, kind text NOT NULL, user_id uuid NOT NULL REFERENCES core."user", created_at timestamptz DEFAULT now())' },
+  { id: '1720000000000-person', sql: `CREATE TABLE core.person (${id}, first_name text NOT NULL, last_name text NOT NULL, created_at timestamptz DEFAULT now())` },
+  { id: '1730000000000-webhook', sql: `CREATE TABLE core.webhook (${id}, target_url text NOT NULL, secret text NOT NULL, operations text[] NOT NULL)` },
   { id: '1740000000000-job', sql: 'CREATE TABLE core.job (queue text NOT NULL, id text NOT NULL, name text, result text, done_at timestamptz DEFAULT now(), PRIMARY KEY (queue, id))' },
   { id: '1750000000000-encryption', sql: 'CREATE TABLE core.encryption (fingerprint text PRIMARY KEY, since timestamptz DEFAULT now())' },
 ]
@@ -62,10 +64,9 @@ export async function rotateKey(pool, env) {
   await pool.query('UPDATE core.encryption SET fingerprint = $1, since = now()', [fingerprint(env.ENCRYPTION_KEY)])
 }
 
-/** Puts a job where BullMQ would: its data under its own key, its id in the list of those that wait. */
+/** Puts a job where BullMQ would: its data under its own key, its id in the list of those that wait; both or neither. */
 export async function enqueue(redis, queue, name, data) {
   const id = String(await redis.incr(`bull:${queue}:id`))
-  await redis.hSet(`bull:${queue}:${id}`, { name, data: JSON.stringify(data), timestamp: String(Date.now()) })
-  await redis.lPush(`bull:${queue}:wait`, id)
+  await redis.multi().hSet(`bull:${queue}:${id}`, { name, data: JSON.stringify(data), timestamp: String(Date.now()) }).lPush(`bull:${queue}:wait`, id).exec()
   return id
 }

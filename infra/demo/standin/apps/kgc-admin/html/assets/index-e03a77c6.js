@@ -1,0 +1,1 @@
+document.getElementById('api').textContent = `Served by ${location.host}`
