@@ -1,4 +1,6 @@
 // The one place that starts processes: times them, redacts what they print, and ends them with the script.
+import { spawn } from 'node:child_process'
+import { closeSync, openSync } from 'node:fs'
 import { $, type ProcessPromise } from 'zx'
 import { Failure, exit } from './errors.ts'
 
@@ -104,6 +106,17 @@ export async function change(argv: string[], options: RunOptions = {}): Promise<
   if (!dry) return run(argv, options)
   process.stderr.write(`would run: ${argv.join(' ')}\n`)
   return { stdout: '', stderr: '', code: 0, ms: 0 }
+}
+
+/** Starts a daemon that outlives the script; what it prints is added to the file `log`. Out: its process id, 0 when it cannot be started. */
+export function background(argv: string[], log: string): number {
+  if (dry) return process.stderr.write(`would start: ${argv.join(' ')}\n`), 0
+  const file = openSync(log, 'a', 0o640)
+  const child = spawn(argv[0]!, argv.slice(1), { cwd: '/', detached: true, stdio: ['ignore', file, file] })
+  child.on('error', error => process.stderr.write(`${argv[0]}: ${error.message}\n`))
+  child.unref()
+  closeSync(file)
+  return child.pid ?? 0
 }
 
 /** Whether a command is on the PATH. */

@@ -1,0 +1,176 @@
+import { spawn } from 'node:child_process'
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { atLeast, tooOld, type Machine } from '../../scripts/lib/engine.ts'
+import { installCommand, ownApt, unpackCommands } from '../../scripts/lib/engine-apt.ts'
+import { inWords, plan } from '../../scripts/lib/engine-plan.ts'
+import { dropStale, startByHand } from '../../scripts/lib/engine-start.ts'
+import { Failure } from '../../scripts/lib/errors.ts'
+
+const test = suite('engine')
+
+const systems: Record<string, Record<string, string>> = {
+  debian12: { ID: 'debian', VERSION_ID: '12', VERSION_CODENAME: 'bookworm' },
+  debian13: { ID: 'debian', VERSION_ID: '13', VERSION_CODENAME: 'trixie' },
+  testing: { ID: 'debian', VERSION_CODENAME: 'forky' },
+  debian11: { ID: 'debian', VERSION_ID: '11', VERSION_CODENAME: 'bullseye' },
+  jammy: { ID: 'ubuntu', ID_LIKE: 'debian', VERSION_ID: '22.04', VERSION_CODENAME: 'jammy' },
+  noble: { ID: 'ubuntu', ID_LIKE: 'debian', VERSION_ID: '24.04', VERSION_CODENAME: 'noble' },
+  focal: { ID: 'ubuntu', ID_LIKE: 'debian', VERSION_ID: '20.04', VERSION_CODENAME: 'focal' },
+  mint: { ID: 'linuxmint', ID_LIKE: 'ubuntu debian', VERSION_ID: '22', VERSION_CODENAME: 'wilma' },
+  lmde: { ID: 'linuxmint', ID_LIKE: 'debian', VERSION_ID: '6', VERSION_CODENAME: 'faye', DEBIAN_CODENAME: 'bookworm' },
+  fedora: { ID: 'fedora', VERSION_ID: '42', PRETTY_NAME: 'Fedora Linux 42' },
+}
+const down = 'Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?'
+const bare = (system: string, change: Partial<Machine> = {}): Machine => ({
+  platform: 'linux', root: true, os: systems[system]!, apt: true, client: false, podman: false, host: '', dockerd: false, vendor: false,
+  iptables: false, mmdebstrap: false, init: 'systemd', silence: 'docker: not found', ...change,
+})
+const plugins = { compose: { version: '2.26.1-4', path: '/usr/libexec/docker/cli-plugins/docker-compose' }, buildx: { version: '0.13.1+ds1', path: '/usr/libexec/docker/cli-plugins/docker-buildx' } }
+const full = (system: string, change: Partial<Machine> = {}): Machine => {
+  const { silence: _, ...machine } = bare(system, { client: true, dockerd: true, iptables: true, ...plugins, ...change })
+  return { engine: '20.10.24+dfsg1', ...machine }
+}
+const refusal = (machine: Machine, base = false): Failure => {
+  try {
+    plan(machine, base)
+  } catch (error) {
+    if (error instanceof Failure) return error
+    throw error
+  }
+  throw new Error('it was not refused')
+}
+
+test('versions are compared by number', () => {
+  for (const [version, least] of [['2.26.1-4', '2.26'], ['v2.40.3', '2.26'], ['20.10.24+dfsg1', '20.10'], ['29.0', '20.10'], ['0.13.1+ds1', '0.13'], ['1.0', '0.13']] as const)
+    assert.ok(atLeast(version, least), version)
+  for (const [version, least] of [['2.9.0', '2.26'], ['1.29.2', '2.26'], ['19.03.15', '20.10'], ['0.9', '0.13'], ['', '0.13'], ['dev', '2.26']] as const)
+    assert.not.ok(atLeast(version, least), version)
+})
+
+test('a bare machine of each system gets its own packages', () => {
+  const packages = (system: string) => plan(bare(system)).packages.join(' ')
+  assert.is(packages('debian12'), 'docker.io iptables')
+  assert.equal(plan(bare('debian12')).plugins, ['compose', 'buildx'])
+  for (const system of ['debian13', 'testing']) assert.is(packages(system), 'docker.io docker-cli iptables docker-compose docker-buildx')
+  for (const system of ['jammy', 'noble', 'mint']) assert.is(packages(system), 'docker.io iptables docker-compose-v2 docker-buildx')
+  for (const system of ['debian13', 'testing', 'jammy', 'noble', 'mint']) assert.equal(plan(bare(system)).plugins, [], system)
+  assert.equal(plan(bare('lmde')).plugins, ['compose', 'buildx'])
+})
+
+test('a machine that has everything has nothing to do, whatever it is and whoever asks', () => {
+  for (const machine of [full('debian12'), full('fedora', { root: false, apt: false }), full('focal'), full('debian12', { platform: 'darwin', os: {}, dockerd: false, iptables: false })])
+    assert.equal(plan(machine), { packages: [], plugins: [], start: false })
+})
+
+test('a client without an engine gets the engine alone', () => {
+  const { engine: _, ...machine } = full('debian12', { dockerd: false, silence: down })
+  assert.equal(plan(machine), { packages: ['docker.io'], plugins: [], start: true })
+  assert.equal(inWords(plan(machine)), ['install docker.io', 'start the Docker engine'])
+})
+
+test('an engine that is stopped is started; iptables comes only when it is missing', () => {
+  const { engine: _, ...machine } = full('noble', { silence: down })
+  assert.equal(plan(machine), { packages: [], plugins: [], start: true })
+  assert.equal(plan({ ...machine, iptables: false }).packages, ['iptables'])
+})
+
+test("Docker's own packages get Docker's own plug-ins", () => {
+  const { compose: _, buildx: __, ...machine } = full('noble', { vendor: true })
+  assert.equal(plan(machine).packages, ['docker-compose-plugin', 'docker-buildx-plugin'])
+})
+
+test('the demo takes mmdebstrap only when its base is made here and it is missing', () => {
+  assert.equal(plan(full('debian12'), true).packages, ['mmdebstrap', 'debian-archive-keyring'])
+  assert.equal(plan(full('debian12', { mmdebstrap: true }), true).packages, [])
+  assert.equal(plan(full('debian12')).packages, [])
+})
+
+test('elsewhere it is refused, with the next step', () => {
+  assert.is(refusal(bare('fedora', { apt: false })).code, 3)
+  assert.match(refusal(bare('fedora', { apt: false })).why, /Docker Compose v2, Docker buildx.*not on Fedora Linux 42/)
+  for (const system of ['focal', 'debian11']) assert.match(refusal(bare(system)).next!, /^https:/, system)
+  const { engine: _, ...stopped } = full('fedora', { apt: false, silence: down })
+  assert.is(refusal(stopped).next, 'sudo systemctl enable --now docker')
+  const mac = { platform: 'darwin', os: {}, apt: false, root: false }
+  assert.match(refusal(bare('fedora', mac)).next!, /Docker Desktop/)
+  assert.is(refusal({ ...bare('fedora', mac), client: true, silence: 'Cannot connect to the Docker daemon at unix:///Users/x/.docker/run/docker.sock. Is it?' }).next, 'open -a Docker')
+})
+
+test('without root it says what it would do and touches nothing', () => {
+  const { code, next, evidence } = refusal(bare('debian12', { root: false }))
+  assert.is(code, 3)
+  assert.match(next!, /^sudo /)
+  assert.match(evidence!, /install docker\.io, iptables, install the plug-ins compose and buildx of Debian 13, start/)
+})
+
+test('an engine elsewhere, Podman, and a user who may not are told apart', () => {
+  const { engine: _, ...machine } = full('debian12', { silence: down })
+  assert.match(refusal({ ...machine, host: 'tcp://10.0.0.1:2375' }).why, /tcp:\/\/10\.0\.0\.1:2375/)
+  assert.match(refusal({ ...machine, silence: down.replace('/var/run', '/run/user/1000') }).why, /unix:\/\/\/run\/user\/1000\/docker\.sock/)
+  assert.match(refusal({ ...machine, silence: 'failed to connect to the docker API at ssh://shop; check if' }).why, /ssh:\/\/shop,/)
+  assert.ok(plan({ ...machine, host: 'unix:///var/run/docker.sock' }).start)
+  assert.match(refusal(full('debian12', { podman: true })).why, /Podman/)
+  const denied = 'permission denied while trying to connect to the Docker daemon socket at unix:///var/run/docker.sock: dial'
+  assert.match(refusal({ ...machine, root: false, silence: denied }).next!, /usermod -aG docker/)
+})
+
+test('what is older than tested is named and refused, with its remedy', () => {
+  assert.match(refusal(full('debian12', { engine: '19.03.15' })).why, /^engine 19\.03\.15 is older than 20\.10/)
+  const old = { version: 'v2.10.0', path: '/home/x/.docker/cli-plugins/docker-compose' }
+  assert.is(refusal(full('debian12', { compose: old })).next, `rm ${old.path} && make bootstrap`)
+  assert.match(refusal(full('noble', { buildx: { version: '0.10.4', path: '/usr/libexec/docker/cli-plugins/docker-buildx' } })).next!, /--only-upgrade.*dpkg -S/)
+  assert.equal(tooOld(full('debian12')), [])
+})
+
+test('apt asks nothing and waits for others', () => {
+  const words = installCommand(['a', 'b']).join(' ')
+  assert.match(words, /^apt-get install --yes .*DPkg::Lock::Timeout=300 .* a b$/)
+  assert.not.match(words, /--force-confnew|allow-unauthenticated/)
+})
+
+test("the plug-ins' apt neither reads nor changes the machine's sources and lists", () => {
+  const words = ownApt('/tmp/x').join(' ')
+  for (const option of ['Dir::Etc::SourceList=/tmp/x/', 'Dir::Etc::SourceParts=/dev/null', 'Dir::State::Lists=/tmp/x/', 'Dir::Cache=/tmp/x/']) assert.ok(words.includes(option), option)
+  assert.equal(unpackCommands(['compose'], '/target').at(-1), ['install', '-D', '-m', '755', '-t', '/target', 'usr/libexec/docker/cli-plugins/docker-compose'])
+})
+
+const folder = mkdtempSync(join(tmpdir(), 'kgc-engine-'))
+process.once('exit', () => rmSync(folder, { recursive: true, force: true }))
+const daemon = (name: string, script: string, timeout = 5_000) => ({
+  argv: ['sh', '-c', script], pids: [], log: join(folder, `${name}.log`), ask: ['test', '-e', join(folder, name)], timeout,
+})
+
+test('an engine started by hand is waited for and outlives the wait', async () => {
+  const pid = join(folder, 'pid')
+  await startByHand(daemon('up', `echo $$ > ${pid}; sleep 0.5; : > ${join(folder, 'up')}; exec sleep 20`))
+  const id = Number(readFileSync(pid, 'utf8'))
+  assert.ok(process.kill(id, 0))
+  process.kill(id)
+})
+
+test('one that ends is a failure with its log, long before the time is over; one that is mute times out', async () => {
+  const fails = async (one: Parameters<typeof startByHand>[0]) => startByHand(one).then(() => assert.unreachable() as never, (error: Failure) => error)
+  const start = Date.now()
+  const dead = await fails(daemon('dead', 'echo "failed to start daemon: no disk"; exit 1', 60_000))
+  assert.equal([dead.code, dead.why], [6, 'failed to start daemon: no disk'])
+  assert.ok(Date.now() - start < 10_000)
+  assert.is((await fails(daemon('mute', 'exec sleep 3', 1_000))).code, 7)
+})
+
+test("a killed engine's mark is removed, a living one's stays", () => {
+  const mark = join(folder, 'docker.pid')
+  const other = spawn('sleep', ['5'])
+  writeFileSync(mark, String(other.pid))
+  dropStale(mark, 'sleep')
+  assert.ok(existsSync(mark))
+  dropStale(mark, 'dockerd')
+  assert.not.ok(existsSync(mark))
+  dropStale(mark, 'dockerd')
+  other.kill()
+})
+
+test.run()
