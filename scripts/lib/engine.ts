@@ -105,6 +105,7 @@ export function atLeast(version: string, least: string): boolean {
 export interface Old {
   part: Part
   version: string
+  least: string
   remedy: string
 }
 
@@ -113,10 +114,10 @@ export function tooOld(machine: Pick<Machine, Part | 'vendor'>): Old[] {
   const { engine, compose, buildx } = machine
   const upgrade = (name: string) => `apt-get update && apt-get install --only-upgrade ${name}`
   const plugin = (path: string) => (path.startsWith('/usr/lib') ? upgrade(`"$(dpkg -S ${path} | cut -d: -f1)"`) : `rm ${path} && make bootstrap`)
-  const all: (Old | undefined)[] = [
+  const all: (Omit<Old, 'least'> | undefined)[] = [
     engine ? { part: 'engine', version: engine, remedy: upgrade(machine.vendor ? 'docker-ce docker-ce-cli' : 'docker.io') } : undefined,
     compose ? { part: 'compose', version: compose.version, remedy: plugin(compose.path) } : undefined,
     buildx ? { part: 'buildx', version: buildx.version, remedy: plugin(buildx.path) } : undefined,
   ]
-  return all.filter(one => one !== undefined).filter(({ part, version }) => !atLeast(version, lowest[part]))
+  return all.flatMap(one => (one && !atLeast(one.version, lowest[one.part]) ? [{ ...one, least: lowest[one.part] }] : []))
 }

@@ -1,0 +1,14 @@
+// One thing that the doctor says.
+
+export type Severity = 'error' | 'warning' | 'info'
+export type Area = 'machine' | 'engine' | 'env files' | 'images' | 'containers' | 'volumes' | 'certificates'
+
+export interface Finding {
+  area: Area
+  severity: Severity
+  what: string
+  /** The one command that mends it; '' when nothing needs mending. */
+  next: string
+}
+
+export const finding = (area: Area, severity: Severity, what: string, next = ''): Finding => ({ area, severity, what, next })
