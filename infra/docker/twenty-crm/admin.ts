@@ -1,0 +1,26 @@
+// Twenty's first administrator: in single-workspace mode the first one to sign up; the workspace that this makes closes the door.
+import type { CreateAdmin } from '../../../scripts/lib/checks.ts'
+import { Complaint, activateWorkspace, createWorkspace, signIn, signUp, workspaceExists } from './api.ts'
+
+/** An interrupted run is gone on with: user, workspace and its tables are made where they are missing. */
+export const createAdmin: CreateAdmin = async (context, { email, password }) => {
+  try {
+    if (await workspaceExists(context)) return await enter()
+    const token = await createWorkspace(context, await signUp(context, email, password))
+    await activateWorkspace(context, token, 'KGC')
+    return 'signed up, the workspace KGC is made, sign-up is closed'
+  } catch (error) {
+    const page = context.address('crm')
+    throw new Error(`Twenty says: ${(error as Error).message}. Sign up by hand at ${page}: the first one in becomes the administrator`)
+  }
+
+  async function enter(): Promise<string> {
+    try {
+      await activateWorkspace(context, await signIn(context, email, password), 'KGC')
+      return 'was there already'
+    } catch (error) {
+      if (!(error instanceof Complaint)) throw error
+      return 'the workspace was there already; this address and password do not sign in to it (changed since, or somebody else was first)'
+    }
+  }
+}

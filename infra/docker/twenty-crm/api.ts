@@ -1,0 +1,102 @@
+// Twenty's GraphQL, for its smoke checks and its first administrator. Signing in and settings are at /metadata, records at /graphql.
+// The operations are those of upstream's own sign-in page, read in its source; here they have run against the demo's stand-in only.
+import type { SmokeContext } from '../../../scripts/lib/checks.ts'
+
+export interface Question {
+  query: string
+  variables?: Record<string, unknown>
+  token?: string
+}
+
+/** What GraphQL complains about, in its own words. */
+export class Complaint extends Error {}
+
+/** Asks through the edge and returns the one field that was asked for. Throws Complaint with GraphQL's words, Error for anything else. */
+export async function ask<T>({ edge, address }: SmokeContext, path: '/metadata' | '/graphql', { query, variables = {}, token }: Question): Promise<T> {
+  const { status, body } = await edge.get(`${address('crm')}${path}`, {
+    method: 'POST',
+    headers: { 'Content-Type': 'application/json', ...(token ? { Authorization: `Bearer ${token}` } : {}) },
+    body: JSON.stringify({ query, variables }),
+    // making the workspace's tables takes a minute on a slow disk
+    timeout: 180_000,
+  })
+  const answer = parse(body)
+  if (answer?.errors?.length) throw new Complaint(answer.errors[0]!.message)
+  if (!answer?.data) throw new Error(`${path} answered ${status} without GraphQL's data`)
+  return Object.values(answer.data)[0] as T
+}
+
+interface Answer {
+  data?: Record<string, unknown>
+  errors?: { message: string }[]
+}
+
+function parse(body: string): Answer | undefined {
+  try {
+    return JSON.parse(body) as Answer
+  } catch {
+    return undefined
+  }
+}
+
+interface Tokens {
+  tokens: { accessOrWorkspaceAgnosticToken: { token: string } }
+}
+interface LoginToken {
+  loginToken: { token: string }
+}
+
+/** Whether the workspace is there; single-workspace mode refuses sign-up from then on. Reads only. */
+export async function workspaceExists(context: SmokeContext): Promise<boolean> {
+  const query = 'query Workspace($origin: String!) { getPublicWorkspaceDataByDomain(origin: $origin) { id } }'
+  try {
+    await ask(context, '/metadata', { query, variables: { origin: context.address('crm') } })
+    return true
+  } catch (error) {
+    if (error instanceof Complaint && /workspace not found/i.test(error.message)) return false
+    throw error
+  }
+}
+
+/** Signs in to the workspace; returns its access token. */
+export async function signIn(context: SmokeContext, email: string, password: string): Promise<string> {
+  const query = `mutation Login($email: String!, $password: String!, $origin: String!) {
+    getLoginTokenFromCredentials(email: $email, password: $password, origin: $origin) { loginToken { token } } }`
+  const { loginToken } = await ask<LoginToken>(context, '/metadata', { query, variables: { email, password, origin: context.address('crm') } })
+  return accessToken(context, loginToken.token)
+}
+
+/** The access token that a login token is good for. */
+async function accessToken(context: SmokeContext, loginToken: string): Promise<string> {
+  const query = `mutation Tokens($loginToken: String!, $origin: String!) {
+    getAuthTokensFromLoginToken(loginToken: $loginToken, origin: $origin) { tokens { accessOrWorkspaceAgnosticToken { token } } } }`
+  const { tokens } = await ask<Tokens>(context, '/metadata', { query, variables: { loginToken, origin: context.address('crm') } })
+  return tokens.accessOrWorkspaceAgnosticToken.token
+}
+
+/** Makes the user, on a server without any the administrator, or signs in one that was made before; returns a token without a workspace. */
+export async function signUp(context: SmokeContext, email: string, password: string): Promise<string> {
+  const mutation = (name: string) =>
+    `mutation User($email: String!, $password: String!) { ${name}(email: $email, password: $password) { tokens { accessOrWorkspaceAgnosticToken { token } } } }`
+  const enter = (name: string) => ask<Tokens>(context, '/metadata', { query: mutation(name), variables: { email, password } })
+  const { tokens } = await enter('signUp').catch((error: Error) => {
+    if (error instanceof Complaint && /already exists/i.test(error.message)) return enter('signIn')
+    throw error
+  })
+  return tokens.accessOrWorkspaceAgnosticToken.token
+}
+
+/** Makes the workspace; returns its access token. */
+export async function createWorkspace(context: SmokeContext, token: string): Promise<string> {
+  const query = 'mutation Workspace { signUpInNewWorkspace { loginToken { token } } }'
+  const { loginToken } = await ask<LoginToken>(context, '/metadata', { query, token })
+  return accessToken(context, loginToken.token)
+}
+
+/** Fills the workspace with its tables; nothing happens when that was done before. */
+export async function activateWorkspace(context: SmokeContext, token: string, displayName: string): Promise<void> {
+  const { activationStatus } = await ask<{ activationStatus: string }>(context, '/metadata', { query: '{ currentWorkspace { activationStatus } }', token })
+  if (activationStatus !== 'PENDING_CREATION') return
+  const query = 'mutation Activate($data: ActivateWorkspaceInput!) { activateWorkspace(data: $data) { id } }'
+  await ask(context, '/metadata', { query, variables: { data: { displayName } }, token })
+}
