@@ -24,11 +24,12 @@ ${exitHelp(0, 2, 3, 6, 7, 130)}`)
 
 const { Failure } = await import('./lib/errors.ts')
 const { resolve } = await import('node:path')
+const { stripVTControlCharacters } = await import('node:util')
 const { emit, jsonOutput, main, result, step, table } = await import('./lib/report.ts')
 const { addresses, compose, config, containers, modes, requireEngine, select, stackOf } = await import('./lib/compose.ts')
 const { provideImages } = await import('./lib/images.ts')
 const { holder, isFree, publishedPorts } = await import('./lib/ports.ts')
-const { expectations, failureBlock, watch } = await import('./lib/watch.ts')
+const { expectations, failureBlock, likelyCause, watch } = await import('./lib/watch.ts')
 
 await main(async () => {
   jsonOutput(Boolean(values.json))
@@ -48,18 +49,23 @@ await main(async () => {
   // Impact.
   const since = Date.now()
   await healUnhealthy()
-  const up = { done: false }
-  const starting = compose(stack, ['up', '-d', '--no-build', '--quiet-pull', ...(positionals.length ? services : ['--remove-orphans'])], { nothrow: true }).finally(() => (up.done = true))
+  let outcome: Awaited<ReturnType<typeof compose>> | undefined
+  void compose(stack, ['up', '-d', '--no-build', '--quiet-pull', ...(positionals.length ? services : ['--remove-orphans'])], { nothrow: true }).then(output => (outcome = output))
+  const what = `Start ${stack.project}`
   const verdicts = await step(`Start ${services.length} services of ${stack.project}`, async () => {
-    const seen = await watch({ stack, expected: expectations(all, services, before), since, timeout, started: () => up.done })
+    const started = () => outcome !== undefined
+    const seen = await watch({ stack, expected: expectations(all, services, before), since, timeout, started, gaveUp: () => Boolean(outcome?.code) })
     if (seen.every(({ state }) => state === 'ready')) return seen
     if (seen.some(({ state }) => state === 'failed')) {
       const { why, evidence, service } = await failureBlock(stack, all, seen)
-      throw new Failure(exit.broken, `Start ${stack.project}`, why, { evidence, next: `docker compose -p ${stack.project} logs ${service}; then the same command again` })
+      throw new Failure(exit.broken, what, why, { evidence, next: `docker compose -p ${stack.project} logs ${service}; then the same command again` })
     }
-    const open = seen.filter(({ state }) => state !== 'ready').map(({ service, detail }) => `${service} (${detail})`)
-    const words = up.done ? (await starting).stderr.trim().split('\n').slice(-5).join('\n') : ''
-    throw new Failure(up.done && words ? exit.broken : exit.timeout, `Start ${stack.project}`, `not ready: ${open.join(', ')}`, { evidence: words, next: `make doctor` })
+    const open = `not ready: ${seen.filter(({ state }) => state !== 'ready').map(({ service, detail }) => `${service} (${detail})`).join(', ')}`
+    const next = `npx zx scripts/bootstrap.ts --doctor --environment ${mode}`
+    if (!outcome?.code) throw new Failure(exit.timeout, what, open, { next })
+    const words = stripVTControlCharacters(outcome.stderr).trim().split('\n')
+    const cause = likelyCause(outcome.stderr)
+    throw new Failure(exit.broken, what, words.at(-1) ?? '', { evidence: [...(cause ? [`likely cause: ${cause}`] : []), open].join('\n'), next })
   })
 
   // Result.

@@ -25,8 +25,11 @@ export const settled = 5_000
 /** Restarts that make a crash loop: a service may find its database not ready twice. */
 export const crashes = 3
 
-/** The verdict on one service at the time `now` (ms); `since` (ms) is when the watch began: older failures do not count. */
-export function judge(expected: Expectation, container: Container | undefined, now: number, since: number): Verdict {
+/**
+ * The verdict on one service at the time `now` (ms); `since` (ms) is when the watch began: older failures do not count.
+ * `started`: Compose is done; before, a container of old that ends may be one that is being replaced.
+ */
+export function judge(expected: Expectation, container: Container | undefined, now: number, since: number, started = true): Verdict {
   const verdict = (state: State, detail: string): Verdict => ({ service: expected.service, state, detail })
   if (!container) return verdict('absent', 'not created')
   const { State: state } = container
@@ -36,10 +39,12 @@ export function judge(expected: Expectation, container: Container | undefined, n
   if (state.Status === 'created') return verdict('waiting', 'waits for others')
   if (state.Status === 'exited' || state.Status === 'dead') {
     if (expected.oneShot && state.ExitCode === 0) return verdict('ready', 'done')
+    if (!started && expected.before?.id === container.Id) return verdict('waiting', 'being replaced')
     if (Date.parse(state.FinishedAt) < since) return verdict('waiting', 'stopped before, not started yet')
     return verdict('failed', `ended: ${ended}`)
   }
-  if (restarts >= crashes) return verdict('failed', `crash loop: ${ended}, ${restarts} restarts`)
+  // while it runs the engine shows no exit code
+  if (restarts >= crashes) return verdict('failed', `crash loop: ${state.Status === 'running' ? '' : `${ended}, `}${restarts} restarts`)
   if (state.Status === 'restarting') return verdict('waiting', `restarting after ${ended}`)
   if (state.Status === 'paused') return verdict('failed', 'paused')
   if (expected.oneShot) return verdict('waiting', 'running')

@@ -1,6 +1,6 @@
 // A case: a small stack of its own folder (docker-compose.yml beside the test), started by the real scripts in a copy of the repository.
 import { execFileSync, spawnSync } from 'node:child_process'
-import { cpSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { cpSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { sandbox, type Result, type Sandbox } from '../sandbox.ts'
 
@@ -35,8 +35,16 @@ export function smallCase(folder: string, name: string): Case {
   return asCase(box, name)
 }
 
-/** A copy of the whole stack, under a project of its own. */
-export const fullCase = (name: string): Case => asCase(sandbox(), name)
+/** A copy of the whole stack with the demo's env files, under a project and on ports of its own (`port` and the one above it). */
+export function fullCase(name: string, port: number): Case {
+  const box = asCase(sandbox(), name)
+  if (box.run(['env', 'demo']).code !== 0) throw new Error('the env files could not be made')
+  const file = join(box.docker, '.env.demo')
+  const text = readFileSync(file, 'utf8')
+  writeFileSync(file, text.replace(/^HTTP_PORT=.*/m, `HTTP_PORT=${port}`).replace(/^HTTPS_PORT=.*/m, `HTTPS_PORT=${port + 1}`).replace(/^URL_PORT=.*/m, `URL_PORT=:${port + 1}`))
+  if (box.run(['env', 'demo']).code !== 0) throw new Error('the ports could not be set')
+  return box
+}
 
 function asCase(box: Sandbox, name: string): Case {
   const project = `kgc-test-${name}`

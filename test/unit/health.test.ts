@@ -27,10 +27,17 @@ test('without a health check, running counts after 5 s and not before', () => {
   assert.is(state(expected(), container({ StartedAt: at(-5) }), now, now), 'ready')
 })
 
-test('a crash loop without a health check is a failure that names its exit code, though it runs right now', () => {
-  const verdict = judge(expected(), container({ StartedAt: at(-1), ExitCode: 7 }, 3), now, now - 10_000)
-  assert.is(verdict.state, 'failed')
-  assert.match(verdict.detail, /exit 7, 3 restarts/)
+test('a crash loop without a health check is a failure, though it runs right now; its exit code is known when it does not', () => {
+  assert.equal(judge(expected(), container({ StartedAt: at(-1) }, 3), now, now - 10_000), { service: 'x', state: 'failed', detail: 'crash loop: 3 restarts' })
+  assert.is(judge(expected(), container({ Status: 'restarting', ExitCode: 7 }, 3), now, now - 10_000).detail, 'crash loop: exit 7, 3 restarts')
+})
+
+test('an old container that ends while Compose works is being replaced; once Compose is done it has failed', () => {
+  const old = expected({ before: { id: 'a', restarts: 0 } })
+  const ended = container({ Status: 'exited', ExitCode: 0, FinishedAt: at(-1) })
+  assert.is(judge(old, ended, now, now - 5_000, false).state, 'waiting')
+  assert.is(judge(old, ended, now, now - 5_000, true).state, 'failed')
+  assert.is(judge(expected(), ended, now, now - 5_000, false).state, 'failed', 'a new container has really ended')
 })
 
 test('two restarts are not yet a crash loop: a database may not be ready twice', () => {

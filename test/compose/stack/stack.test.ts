@@ -1,0 +1,104 @@
+// The whole demo, once: from nothing to nothing.
+import { spawnSync } from 'node:child_process'
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { fullCase, until } from '../case.ts'
+
+const test = suite('whole stack')
+const stack = fullCase('stack', 18080)
+const names = () => stack.engine('ps', '-a', '--filter', `label=com.docker.compose.project=${stack.project}`, '--format', '{{.Label "com.docker.compose.service"}}').split('\n')
+const started = () => Object.fromEntries(names().map(name => [name, stack.engine('inspect', '--format', '{{.Id}} {{.State.StartedAt}} {{.RestartCount}}', stack.container(name))]))
+const smoke = (...argv: string[]) => stack.run(['smoke', 'demo', ...argv])
+const curl = (url: string, ...argv: string[]) => spawnSync('curl', ['-sk', '--max-time', '10', ...argv, url], { encoding: 'utf8' }).stdout
+const sql = (app: string, query: string) => stack.engine('exec', stack.container(`${app}-db`), 'psql', '-qtAU', app, app, '-c', query)
+
+test('up brings all of it up', () => {
+  const { code, stderr, stdout } = stack.run(['up', 'demo'])
+  assert.is(code, 0, stderr)
+  assert.is(stdout.trim().split('\n').length, 7, 'a head and six addresses')
+  assert.is(names().length, 20)
+})
+
+test('smoke fails while an application lets any visitor become its administrator, and names each', () => {
+  const { code, stderr } = smoke()
+  assert.is(code, 6)
+  for (const app of ['chatwoot', 'horilla-hr', 'twenty-crm']) assert.match(stderr, `make admin APP=${app}`)
+})
+
+test('admin makes the administrators, a second time it changes nothing, and smoke passes', () => {
+  assert.is(stack.run(['admin', 'demo']).code, 0)
+  const again = stack.run(['admin', 'demo'])
+  assert.is(again.code, 0, again.stderr)
+  const { code, stderr, stdout } = smoke()
+  assert.is(code, 0, stderr)
+  assert.ok(stdout.split('\n').filter(line => line.startsWith('✔')).length > 35)
+})
+
+test('each host leads to its own application, HTTP to HTTPS, another host to none', () => {
+  const titles = { app: /KGC/i, api: /not found/i, admin: /KGC/i, crm: /Twenty/, support: /Chatwoot/, hr: /Horilla|HR/ }
+  for (const [host, title] of Object.entries(titles)) assert.match(curl(`https://${host}.kgc.localhost:18081/`, '-L'), title, host)
+  assert.is(curl('http://crm.kgc.localhost:18080/x', '-o', '/dev/null', '-w', '%{http_code} %{redirect_url}'), '301 https://crm.kgc.localhost:18081/x')
+  assert.is(curl('https://other.kgc.localhost:18081/', '-o', '/dev/null', '-w', '%{http_code}'), '404')
+})
+
+test('a second up changes nothing', () => {
+  const before = started()
+  const { code, stderr } = stack.run(['up', 'demo'])
+  assert.is(code, 0, stderr)
+  assert.equal(started(), before)
+})
+
+test('the containers together stay under 1.5 GB', () => {
+  const lines = stack.engine('stats', '--no-stream', '--format', '{{.MemUsage}}', ...names().filter(name => !/migrate|prepare/.test(name)).map(stack.container)).split('\n')
+  const mib = lines.map(line => Number.parseFloat(line) * (/^[\d.]+GiB/.test(line) ? 1024 : /^[\d.]+KiB/.test(line) ? 1 / 1024 : 1))
+  assert.ok(lines.length === 18 && mib.reduce((sum, one) => sum + one, 0) < 1430, lines.join(' '))
+})
+
+for (const worker of ['twenty-worker', 'chatwoot-sidekiq', 'horilla-scheduler'])
+  test(`${worker} dead: smoke fails and says which; started, it is green again`, async () => {
+    const before = started()
+    stack.engine('kill', stack.container(worker))
+    const { code, stderr } = smoke('--quick')
+    assert.is(code, 6)
+    assert.match(stderr, new RegExp(`${worker}: exited, exit 137`))
+    stack.engine('start', stack.container(worker))
+    await until('green again', () => smoke().code === 0, 60)
+    const after = started()
+    for (const name of names().filter(name => name !== worker)) assert.is(after[name], before[name], `${name} was not touched`)
+  })
+
+test('a database stopped: smoke --quick says so, doctor says what mends it; started, all is green without a restart of anything else', async () => {
+  const before = started()
+  stack.engine('stop', stack.container('kgc-db'))
+  const { code, stderr } = smoke('--quick')
+  assert.is(code, 6)
+  assert.match(stderr, 'kgc-db: exited')
+  assert.match(stderr, 'kgc-api: its health check fails')
+  const doctor = stack.run(['bootstrap', '--doctor', '--environment', 'demo'])
+  assert.is(doctor.code, 3)
+  assert.match(doctor.stdout, /kgc-db.*up\.ts demo/s)
+  stack.engine('start', stack.container('kgc-db'))
+  await until('green again', () => smoke().code === 0, 60)
+  const after = started()
+  for (const name of names().filter(name => name !== 'kgc-db')) assert.is(after[name], before[name], `${name} was not touched`)
+})
+
+test('down keeps the data, and up finds it', () => {
+  sql('twenty', "INSERT INTO core.person (name) VALUES ('kept')")
+  assert.is(stack.run(['down', 'demo']).code, 0)
+  assert.is(names().join(), '')
+  const { code, stderr } = stack.run(['up', 'demo'])
+  assert.is(code, 0, stderr)
+  assert.is(sql('twenty', "SELECT count(*) FROM core.person WHERE name = 'kept'"), '1')
+  assert.is(smoke().code, 0, 'with the administrators of before')
+})
+
+test('purge asks at a terminal and refuses without one; confirmed, it leaves nothing', () => {
+  assert.is(stack.run(['down', 'demo', '--purge']).code, 3)
+  const { code, stderr } = stack.run(['down', 'demo', '--purge', '--yes'])
+  assert.is(code, 0, stderr)
+  const label = ['--filter', `label=com.docker.compose.project=${stack.project}`]
+  assert.is(stack.engine('ps', '-aq', ...label) + stack.engine('volume', 'ls', '-q', ...label) + stack.engine('network', 'ls', '-q', ...label), '')
+})
+
+test.run()
