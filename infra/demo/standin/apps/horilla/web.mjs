@@ -1,18 +1,16 @@
-// Horilla's web: health, log-in with Django's checks, the page that initialises a database, and the employee list.
+// Horilla's web: health, log-in with Django's checks, the page that initialises a database; the API is beside it.
 import { randomBytes } from 'node:crypto'
 import { html, json, page, redirect, serve, text } from '../../lib/http.mjs'
 import { openRedis, within } from '../../lib/stores.mjs'
-import { cookiesOf, csrfFailure, limiter, sign, verify } from './security.mjs'
+import { api } from './api.mjs'
+import { cookiesOf, csrfFailure, sign, verify } from './security.mjs'
 import { authenticate, createUser, isInitialised } from './stores.mjs'
 
 const list = text => (text ?? '').split(',').filter(Boolean)
-const detail = (status, words, headers) => json(status, { detail: words }, headers)
 
 /** Serves until it is stopped. */
 export async function web({ contract, env, log, faults }, pool, host) {
   const hosts = list(env.ALLOWED_HOSTS)
-  const loginLimit = limiter(env.THROTTLE_LOGIN || '12/min')
-  const userLimit = limiter(env.THROTTLE_USER || '600/min')
   const forbidden = request => {
     const why = csrfFailure(request, list(env.CSRF_TRUSTED_ORIGINS))
     return why && html(403, page('403 Forbidden', `<h1>CSRF verification failed. Request aborted.</h1><p>${why}</p>`))
@@ -33,7 +31,7 @@ export async function web({ contract, env, log, faults }, pool, host) {
       'set-cookie': `csrftoken=${token}; Path=/; Max-Age=31449600; SameSite=Lax; Secure`,
     })
   }
-  const initialise = (request, note) => form(request, 'Initialize Database', '/initialize-database', ['load_data_password', 'username', 'password'], note)
+  const initialise = (request, note) => form(request, 'Initialize Database', '/initialize-database', ['password', 'username', 'user_password'], note)
   const loginPage = (request, note) => form(request, 'Horilla HR', '/login/', ['username', 'password'], note)
 
   async function userOf(token, kind) {
@@ -73,9 +71,9 @@ export async function web({ contract, env, log, faults }, pool, host) {
     const refused = forbidden(request)
     if (refused) return refused
     const fields = Object.fromEntries(request.form())
-    if (fields.load_data_password !== env.DB_INIT_PASSWORD) return initialise(request, 'The password you entered is incorrect. Please try again.')
-    if (!fields.username || !fields.password) return initialise(request, 'username and password are needed')
-    const id = await createUser(pool, { username: fields.username, email: fields.username, password: fields.password, superuser: true })
+    if (fields.password !== env.DB_INIT_PASSWORD) return initialise(request, 'The password you entered is incorrect. Please try again.')
+    if (!fields.username || !fields.user_password) return initialise(request, 'username and user_password are needed')
+    const id = await createUser(pool, { username: fields.username, email: fields.username, password: fields.user_password, superuser: true })
     await pool.query(`INSERT INTO employee_employee (employee_user_id, employee_first_name, employee_last_name, email, phone) VALUES ($1, 'First', 'User', $2, '0')`, [id, fields.username])
     return redirect('/login/')
   }
@@ -87,36 +85,6 @@ export async function web({ contract, env, log, faults }, pool, host) {
     const user = await authenticate(pool, username, password, clientOf(request))
     if (!user) return loginPage(request, 'Invalid username or password.')
     return redirect('/', 302, { 'set-cookie': `sessionid=${sign(user.id, 'session', 43_200, env.SECRET_KEY)}; Path=/; Max-Age=43200; HttpOnly; SameSite=Lax; Secure` })
-  }
-
-  async function apiLogin(request) {
-    const wait = loginLimit(clientOf(request))
-    if (wait) return detail(429, `Request was throttled. Expected available in ${wait} seconds.`, { 'retry-after': String(wait) })
-    const { username, password } = request.json()
-    if (!username || !password) return json(200, { error: 'Please provide Username and Password' })
-    const user = await authenticate(pool, username, password, clientOf(request))
-    if (!user) return json(401, { error: 'Invalid credentials' })
-    const { rows: [employee] } = await pool.query('SELECT id, concat_ws(\' \', employee_first_name, employee_last_name) AS full_name FROM employee_employee WHERE employee_user_id = $1', [user.id])
-    if (!employee) throw new Error('RelatedObjectDoesNotExist: HorillaUser has no employee_get')
-    return json(200, { employee, access: sign(user.id, 'access', 3600, env.SECRET_KEY) })
-  }
-
-  async function employees(request) {
-    const [, token] = /^Bearer (.+)$/.exec(request.headers.authorization ?? '') ?? []
-    if (!token) return detail(401, 'Authentication credentials were not provided.', { 'www-authenticate': 'Bearer realm="api"' })
-    const user = await userOf(token, 'access')
-    if (!user) return detail(401, 'Given token not valid for any token type')
-    const wait = userLimit(user.id)
-    if (wait) return detail(429, `Request was throttled. Expected available in ${wait} seconds.`, { 'retry-after': String(wait) })
-    if (!user.is_superuser && !user.permissions.includes('employee.view_employee')) return detail(403, 'You do not have permission to perform this action.')
-    const pageNumber = Number(request.query.get('page') ?? 1)
-    const { rows } = await pool.query(
-      `SELECT id, employee_first_name, employee_last_name, email, job_position_name, employee_work_info_id FROM employee_employee
-       WHERE concat_ws(' ', employee_first_name, employee_last_name) ILIKE '%' || $1 || '%' ORDER BY id`, [request.query.get('search') ?? ''])
-    const pages = Math.max(1, Math.ceil(rows.length / 20))
-    if (!(pageNumber >= 1 && pageNumber <= pages)) return detail(404, 'Invalid page.')
-    const link = number => (number >= 1 && number <= pages ? `${request.secure ? 'https' : 'http'}://${request.host}${request.path}?page=${number}` : null)
-    return json(200, { count: rows.length, next: link(pageNumber + 1), previous: link(pageNumber - 1), results: rows.slice((pageNumber - 1) * 20, pageNumber * 20) })
   }
 
   async function metrics(request) {
@@ -131,8 +99,7 @@ export async function web({ contract, env, log, faults }, pool, host) {
     'POST /initialize-database': initialiseDatabase,
     'GET /login/': request => loginPage(request),
     'POST /login/': login,
-    'POST /api/auth/login/': apiLogin,
-    'GET /api/employee/list/employees/': employees,
+    ...api(env, pool, clientOf, userOf),
     'GET /metrics/': metrics,
   }
   const known = new Set([...Object.keys(routes), ...Object.keys(contract.answers)].map(route => route.split(' ')[1]))
