@@ -1,6 +1,6 @@
 // A copy of this repository for a test to change at will; the scripts in it act on the copy.
 import { execFileSync, spawnSync } from 'node:child_process'
-import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs'
+import { cpSync, existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 
@@ -29,7 +29,8 @@ export function sandbox(): Sandbox {
     cwd: repository,
     encoding: 'utf8',
   })
-  for (const file of list.split('\0').filter(Boolean)) {
+  // git still lists what was deleted a moment ago
+  for (const file of list.split('\0').filter(file => file && existsSync(join(repository, file)))) {
     mkdirSync(dirname(join(root, file)), { recursive: true })
     cpSync(join(repository, file), join(root, file))
   }
