@@ -19,19 +19,21 @@ export function execute(argv: string[], options: { timeout: number; live?: boole
   return new Promise(resolve => {
     const child = spawn(argv[0]!, argv.slice(1), { cwd: join(import.meta.dirname, '..'), stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, NO_COLOR: '1' } })
     running.add(child)
-    let [text, late] = ['', false]
+    let text = ''
+    let ending: Promise<void> | undefined
     for (const stream of [child.stdout, child.stderr])
       stream.on('data', data => {
         text += data
         if (options.live) process.stdout.write(data)
       })
-    const timer = setTimeout(() => ((late = true), void end(child)), options.timeout)
-    const done = (code: number | null) => {
+    const timer = setTimeout(() => (ending = end(child)), options.timeout)
+    const done = async (code: number | null) => {
       clearTimeout(timer)
+      await ending
       running.delete(child)
-      resolve({ code, text, late, ms: Date.now() - start })
+      resolve({ code, text, late: Boolean(ending), ms: Date.now() - start })
     }
-    child.on('error', error => ((text += error.message), done(null)))
+    child.on('error', error => ((text += error.message), void done(null)))
     child.on('close', done)
     // a daemon that it started may hold the streams open: what has come by then is enough
     child.on('exit', code => setTimeout(done, 2000, code).unref())

@@ -1,0 +1,136 @@
+// A real ACME authority gives the production stack its certificate, by HTTP-01 through Traefik.
+import { execFileSync } from 'node:child_process'
+import { existsSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { get as getPlain } from 'node:http'
+import { get as getSecure, type RequestOptions } from 'node:https'
+import { createServer, type AddressInfo } from 'node:net'
+import { join } from 'node:path'
+import type { TLSSocket, PeerCertificate } from 'node:tls'
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { sandbox } from '../../sandbox.ts'
+import { cache } from '../../tools.ts'
+import { wipe } from '../case.ts'
+
+const test = suite('acme')
+const version = '2.10.1'
+const pebble = join(cache, `pebble-${version}`)
+const host = 'app.kgc.test'
+const [http, https, management] = (await Promise.all([freePort(), freePort(), freePort()])) as [number, number, number]
+
+const project = 'kgc-test-acme'
+wipe(project)
+process.once('exit', () => wipe(project))
+
+const box = sandbox()
+const env = { KGC_PROJECT: project, PEBBLE: pebble, PEBBLE_PORT: String(management), ACME_CASE: import.meta.dirname }
+const up = ['up', 'prod', '--timeout', '180', '--file', join(import.meta.dirname, 'docker-compose.acme.yml'), 'traefik', 'kgc-web']
+
+compilePebble()
+assert.is(box.script(['env']).code, 0)
+// the folders' files follow the root file
+set({ DOMAIN: 'kgc.test', HTTP_PORT: `${http}`, HTTPS_PORT: `${https}`, URL_PORT: `:${https}`, ACME_EMAIL: 'ops@kgc.test', ACME_CA_SERVER: 'https://pebble:14000/dir' })
+assert.is(box.script(['env']).code, 0)
+start()
+
+test('the certificate of the host comes from the authority', async () => {
+  const root = (await answer(management, { host: 'localhost', path: '/roots/0', ca: readFileSync(join(pebble, 'cert.pem')) })).body
+  const { certificate, status } = await issued(root)
+  assert.is(certificate.subjectaltname, `DNS:${host}`)
+  assert.match(String(certificate.issuer.CN), /^Pebble Intermediate/)
+  assert.is(status, 200)
+})
+
+test('HTTP leads to HTTPS, path and query kept', async () => {
+  const { status, headers } = await plain('/login?next=%2Forders')
+  assert.ok([301, 308].includes(status), String(status))
+  assert.is(headers.location, `https://${host}:${https}/login?next=%2Forders`)
+})
+
+test('a host that is not ours gets no application and no certificate', async () => {
+  const { status, certificate } = await answer(https, { host: 'elsewhere.test', rejectUnauthorized: false })
+  assert.is(status, 404)
+  assert.is(certificate.subject.CN, 'TRAEFIK DEFAULT CERT')
+})
+
+test('a new Traefik serves the same certificate from its volume and orders none', async () => {
+  const before = store()
+  const { serialNumber } = (await answer(https, { host, rejectUnauthorized: false })).certificate
+  docker('rm', '--force', container('traefik'))
+  start()
+  await issued()
+  assert.is((await answer(https, { host, rejectUnauthorized: false })).certificate.serialNumber, serialNumber)
+  assert.is(store(), before)
+  assert.is(orders(), 1)
+})
+
+function start() {
+  const { code, stderr } = box.script(up, { env })
+  assert.is(code, 0, stderr)
+}
+
+/** The answer once the host's own certificate is served; `ca` must vouch for it when given. */
+async function issued(ca?: string): Promise<Answer> {
+  for (const end = Date.now() + 60_000; ; await new Promise(done => setTimeout(done, 300))) {
+    const seen = await answer(https, { host, path: '/', rejectUnauthorized: false })
+    if (seen.certificate.subjectaltname?.includes(host)) return ca ? answer(https, { host, path: '/', ca }) : seen
+    if (Date.now() > end) throw new Error(`no certificate in 60 s\n${docker('logs', '--tail', '20', container('traefik'))}`)
+  }
+}
+
+const docker = (...argv: string[]): string => execFileSync('docker', argv, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] }).trim()
+const container = (service: string): string => docker('ps', '-aq', '--filter', `label=com.docker.compose.project=${project}`, '--filter', `label=com.docker.compose.service=${service}`)
+const store = (): string => docker('exec', container('traefik'), 'sh', '-c', 'stat -c %a /acme/acme.json; cat /acme/acme.json')
+const orders = (): number => docker('logs', container('pebble')).split('\n').filter(line => line.includes('Added order')).length
+
+interface Answer {
+  status: number
+  headers: Record<string, string | string[] | undefined>
+  body: string
+  certificate: PeerCertificate
+}
+
+/** GET over TLS: the connection goes to this machine, the name to SNI and Host. */
+const answer = (port: number, options: RequestOptions & { host: string }): Promise<Answer> =>
+  read(done => getSecure({ agent: false, timeout: 10_000, ...options, headers: { Host: `${options.host}:${port}` }, servername: options.host, host: '127.0.0.1', port }, done))
+
+const plain = (path: string): Promise<Answer> => read(done => getPlain({ agent: false, timeout: 10_000, host: '127.0.0.1', port: http, path, headers: { Host: `${host}:${http}` } }, done))
+
+function read(ask: (done: (response: import('node:http').IncomingMessage) => void) => import('node:http').ClientRequest): Promise<Answer> {
+  return new Promise((resolve, reject) => {
+    const call = ask(response => {
+      const certificate = (response.socket as TLSSocket).getPeerCertificate?.()
+      let body = ''
+      response.on('data', data => (body += data))
+      response.on('end', () => resolve({ status: response.statusCode!, headers: response.headers, body, certificate }))
+    })
+    call.on('timeout', () => call.destroy(new Error('no answer in 10 s')))
+    call.on('error', reject)
+  })
+}
+
+function set(values: Record<string, string>) {
+  const file = join(box.docker, '.env')
+  const text = Object.entries(values).reduce((all, [key, value]) => all.replace(new RegExp(`^${key}=.*$`, 'm'), `${key}=${value}`), readFileSync(file, 'utf8'))
+  writeFileSync(file, text)
+}
+
+function compilePebble() {
+  if (existsSync(pebble)) return
+  rmSync(`${pebble}.part`, { recursive: true, force: true })
+  const secret = 'id=ca,src=/etc/ssl/certs/ca-certificates.crt'
+  const argv = ['buildx', 'build', '--progress', 'plain', '--file', join(import.meta.dirname, 'build.Dockerfile'), '--build-arg', `VERSION=${version}`, '--secret', secret]
+  execFileSync('docker', [...argv, '--output', `type=local,dest=${pebble}.part`, import.meta.dirname], { stdio: 'inherit' })
+  renameSync(`${pebble}.part`, pebble)
+}
+
+function freePort(): Promise<number> {
+  return new Promise(resolve => {
+    const server = createServer().listen(0, '127.0.0.1', () => {
+      const { port } = server.address() as AddressInfo
+      server.close(() => resolve(port))
+    })
+  })
+}
+
+test.run()
