@@ -57,12 +57,21 @@ psql: ## Open an application's database (APP=kgc|twenty|chatwoot|horilla, MODE=)
 	@docker compose -p $(PROJECT) exec $(APP)-db sh -c 'exec psql -U "$$POSTGRES_USER" "$$POSTGRES_DB"'
 
 ##@ This repository
-.PHONY: test lint
-test: node_modules/.stamp ## Lint and run all tests; installs what they need
+.PHONY: test lint bench
+test: node_modules/.stamp ## Lint and run all tests; installs what they need (TESTS="unit policy")
 	@$(RUN) test/run.ts $(TESTS)
 
 lint: node_modules/.stamp ## Run the linters only
 	@$(RUN) test/run.ts lint
+
+bench: node_modules/.stamp ## Measure the tools on a running demo, beside the bare commands
+	@$(RUN) test/bench.ts
+
+cluster-up: ## Start the Kubernetes cluster for the tests, or mend it; prints how to use it
+	@test/cluster/engine/up.sh
+
+cluster-down: ## Remove that cluster and its data
+	@test/cluster/engine/down.sh
 
 node_modules/.stamp: package.json package-lock.json
 	@command -v node >/dev/null || { echo 'Node is not installed: version 20 or newer is needed, https://nodejs.org/en/download' >&2; exit 2; }

@@ -1,0 +1,93 @@
+// How fast the tools are on a running demo, beside the bare thing. A measure, not a test: `make bench`.
+// Usage: node --import=tsx test/bench.ts [up|smoke|help …] [--runs N]
+// Exit codes: 0 measured, 2 wrong usage, 3 no demo is running
+import { spawnSync } from 'node:child_process'
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { parseArgs } from 'node:util'
+import { config, containers, root, stackOf } from '../scripts/lib/compose.ts'
+import { Failure, exit } from '../scripts/lib/errors.ts'
+import { main, result, say, table } from '../scripts/lib/report.ts'
+
+const { values, positionals } = parseArgs({ allowPositionals: true, options: { runs: { type: 'string', default: '7' } } })
+const parts = { help, up, smoke }
+const runs = Number(values.runs)
+
+interface Row {
+  name: string
+  /** ms */
+  ours: number
+  bare: number
+  limit: number
+  target: string
+}
+
+async function demoRuns() {
+  const stack = stackOf('demo')
+  const seen = await containers(stack.project)
+  const missing = seen.size ? Object.keys((await config(stack)).services).filter(name => !seen.has(name)) : ['nothing of it runs']
+  if (missing.length) throw new Failure(exit.refused, 'Find the demo', `not there: ${missing.join(', ')}`, { next: 'make demo' })
+}
+
+/** A warm `up` against Compose's own: both have nothing to do but to see that. */
+function up(): Row[] {
+  const bare = median(() => timed([...stackOf('demo').argv, 'up', '--detach', '--wait', '--no-build']))
+  const ours = median(() => timed(node('scripts/up.ts', 'demo')))
+  return [{ name: 'up.ts demo / docker compose up --wait', ours, bare, limit: bare + 2000, target: 'bare + 2 s' }]
+}
+
+/** The health checks run side by side: all should take little longer than the slowest. */
+function smoke(): Row[] {
+  const slowest: number[] = []
+  const ours = median(() =>
+    timed(node('scripts/smoke.ts', 'demo', '--quick', '--json'), stdout => {
+      const events = stdout.trim().split('\n').map(line => JSON.parse(line) as { event: string; ms: number })
+      slowest.push(Math.max(...events.filter(({ event }) => event === 'check').map(({ ms }) => ms)))
+    }),
+  )
+  const bare = middle(slowest.slice(1))
+  return [{ name: 'smoke.ts --quick / its slowest check', ours, bare, limit: bare + 300, target: 'bare + 0.3 s' }]
+}
+
+/** `--help` of every script against a script that imports zx and does nothing. */
+function help(): Row[] {
+  const folder = mkdtempSync(join(root, 'node_modules/.bench-'))
+  try {
+    const empty = join(folder, 'empty.ts')
+    writeFileSync(empty, "import 'zx'\n")
+    const bare = median(() => timed(node(empty)))
+    const scripts = readdirSync(join(root, 'scripts')).filter(name => name.endsWith('.ts'))
+    return scripts.map(name => ({ name: `${name} --help / an empty zx script`, ours: median(() => timed(node(`scripts/${name}`, '--help'))), bare, limit: bare * 1.3, target: '1.3 × bare' }))
+  } finally {
+    rmSync(folder, { recursive: true })
+  }
+}
+
+const node = (...argv: string[]): string[] => [process.execPath, '--import=tsx', ...argv]
+
+/** ms that a command took; its exit code does not matter: Compose's --wait fails on a one-shot that ended well. */
+function timed(argv: string[], read: (stdout: string) => void = () => {}): number {
+  const start = performance.now()
+  const done = spawnSync(argv[0]!, argv.slice(1), { cwd: root, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] })
+  const ms = performance.now() - start
+  if (done.error) throw done.error
+  read(done.stdout)
+  return ms
+}
+
+function median(measure: () => number): number {
+  measure()
+  return middle(Array.from({ length: runs }, measure))
+}
+
+const middle = (list: number[]): number => list.sort((a, b) => a - b)[Math.floor(list.length / 2)]!
+
+await main(async () => {
+  const wanted = (Object.keys(parts) as (keyof typeof parts)[]).filter(name => !positionals.length || positionals.includes(name))
+  if (!(runs >= 1) || positionals.some(name => !(name in parts))) throw new Failure(exit.usage, 'Read the arguments', `parts are ${Object.keys(parts).join(', ')}; --runs is a number`)
+  if (wanted.some(name => name !== 'help')) await demoRuns()
+  say(`Medians of ${runs} runs; a run more before them, not counted`)
+  const rows = wanted.flatMap(name => parts[name]())
+  const ms = (value: number) => `${Math.round(value)} ms`
+  result(table([['', 'ours', 'bare', 'target', ''], ...rows.map(({ name, ours, bare, limit, target }) => [name, ms(ours), ms(bare), `${target}: ${ms(limit)}`, ours <= limit ? '✔' : '✘'])]))
+})
