@@ -1,0 +1,22 @@
+# For build scripts, to be sourced: where built things are kept, what is told on stderr, and long commands with their output in a log.
+# shellcheck shell=bash
+export KGC_CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/kgc-stack
+
+say() { echo "  $*" >&2; }
+
+# Runs a long command with its output in a log, and a line every 30 seconds; shows the log's end when it fails.
+quietly() {
+  local log=$1 start=$SECONDS pid
+  shift
+  mkdir -p "$(dirname "$log")"
+  "$@" > "$log" 2>&1 & pid=$!
+  while kill -0 $pid 2>/dev/null; do
+    sleep 1
+    if (( SECONDS - start > 0 && (SECONDS - start) % 30 == 0 )); then say "… $((SECONDS - start)) s: $(tail -n 1 "$log" | cut -c1-100)"; fi
+  done
+  if ! wait $pid; then
+    tail -n 20 "$log" >&2
+    echo "$(basename "$0"): this failed: $1 $2 $3; the whole log: $log" >&2
+    exit 6
+  fi
+}
