@@ -37,7 +37,7 @@ export const checks: Check[] = [
     async run({ edge, address }) {
       const { status } = await edge.get(`${address('support')}/installation/onboarding`)
       if (status === 200) throw new Error(open)
-      if (status >= 500) throw new Error(`/installation/onboarding answers ${status}`)
+      if (status < 300 || status >= 400) throw new Error(`/installation/onboarding answers ${status} instead of leading away`)
     },
   },
   {
