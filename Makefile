@@ -2,7 +2,9 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 MODE ?= dev
-PROJECT = kgc$(if $(filter-out dev prod,$(MODE)),-$(MODE))
+# dev and prod are two ways to run the machine's own stack; any other mode is a stack of its own
+OTHER = $(filter-out dev prod,$(MODE))
+PROJECT = kgc$(OTHER:%=-%)
 RUN := node --import=tsx
 
 .PHONY: help
@@ -10,17 +12,20 @@ help: ## Print this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | awk -F'\t' '{ printf "  %-14s %s\n", $$1, $$2 }'
 
 ##@ The stack
-.PHONY: bootstrap doctor env up down purge demo demo-down smoke admin logs ps psql
+.PHONY: bootstrap doctor env up down purge demo demo-down smoke admin mail-test logs ps psql
 bootstrap: node_modules/.stamp ## Install what this machine misses: Docker Engine, Compose, buildx
 	@$(RUN) scripts/bootstrap.ts
 
 doctor: node_modules/.stamp ## Say all that is wrong with this machine and the stack, and what mends it (MODE=)
 	@$(RUN) scripts/bootstrap.ts --doctor --environment $(MODE)
 
-env: node_modules/.stamp ## Write the env files; secrets are generated, nothing that is there is changed
-	@$(RUN) scripts/env.ts
+env: node_modules/.stamp ## Write the env files; secrets are generated, nothing that is there is changed (MODE=)
+	@$(RUN) scripts/env.ts $(OTHER)
 
+# what a fresh clone lacks is made first; a warm start pays for neither
 up: node_modules/.stamp ## Start the stack and wait until it is ready (MODE=prod, APPS="chatwoot traefik")
+	@docker info >/dev/null 2>&1 || $(RUN) scripts/bootstrap.ts
+	@test -f infra/docker/.env$(OTHER:%=.%) || $(RUN) scripts/env.ts $(OTHER)
 	@$(RUN) scripts/up.ts $(MODE) $(APPS)
 
 down: node_modules/.stamp ## Stop the stack; its data stays (MODE=)
@@ -46,6 +51,10 @@ smoke: node_modules/.stamp ## Prove that the running stack works (MODE=)
 admin: node_modules/.stamp ## Create an application's first administrator (APP=chatwoot, MODE=)
 	@$(RUN) scripts/admin.ts $(MODE) $(APP)
 
+mail-test: node_modules/.stamp ## Send one mail from each application that sends mail (TO=me@kgc.hu, MODE=)
+	@test -n "$(TO)" || { echo 'make mail-test TO=<address>: where to?' >&2; exit 2; }
+	@$(RUN) scripts/smoke.ts $(MODE) --mail $(TO)
+
 logs: ## Follow the logs (MODE=, APPS= names services)
 	@docker compose -p $(PROJECT) logs --follow --tail 100 $(APPS)
 
@@ -57,7 +66,7 @@ psql: ## Open an application's database (APP=kgc|twenty|chatwoot|horilla, MODE=)
 	@docker compose -p $(PROJECT) exec $(APP)-db sh -c 'exec psql -U "$$POSTGRES_USER" "$$POSTGRES_DB"'
 
 ##@ This repository
-.PHONY: test lint bench
+.PHONY: test lint bench cluster-up cluster-down
 test: node_modules/.stamp ## Lint and run all tests; installs what they need (TESTS="unit policy")
 	@$(RUN) test/run.ts $(TESTS)
 
