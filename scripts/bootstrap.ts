@@ -99,7 +99,8 @@ async function doctor(environment: string) {
   for (const one of findings) emit('finding', one)
   emit('result', { environment, errors: count('error'), warnings: count('warning'), information: count('info') })
   const symbols = { error: '✘', warning: '!', info: '·' }
-  result(table([['', 'area', environment], ...findings.flatMap(({ area, severity, what, next }) => [[symbols[severity], area, what], ...(next ? [['', '', `→ ${next}`]] : [])])]))
+  const rows = findings.flatMap(({ area, severity, what, next }) => [[symbols[severity], area, what], ...(next ? [['', '', `→ ${next}`]] : [])])
+  result(table([['', 'area', environment], ...rows]))
   const wrong = count('error') + count('warning')
   say(wrong ? color.red(`${count('error')} errors, ${count('warning')} warnings`) : color.green('Nothing is wrong.'))
   return wrong ? exit.refused : exit.done

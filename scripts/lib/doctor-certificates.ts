@@ -30,7 +30,8 @@ export function edgeOf(all: Config): { service: string; port: number } | undefin
 
 /** Every host that the routers' rules name. */
 export function hostsOf(all: Config): string[] {
-  const rules = Object.values(all.services).flatMap(({ labels }) => Object.entries(labels ?? {}).filter(([key]) => /^traefik\.http\.routers\.[\w-]+\.rule$/.test(key)))
+  const labels = Object.values(all.services).flatMap(service => Object.entries(service.labels ?? {}))
+  const rules = labels.filter(([key]) => /^traefik\.http\.routers\.[\w-]+\.rule$/.test(key))
   return [...new Set(rules.flatMap(([, rule]) => [...rule.matchAll(/Host\(`([^`]+)`\)/g)].map(([, host]) => host!)))].sort()
 }
 

@@ -1,9 +1,11 @@
 // Looks at a machine and a stack and says all that is wrong, each with what mends it. Changes nothing.
 import { config, containers, missingEnvFiles, root, stackOf, type Config, type Container, type Stack } from './compose.ts'
 import { edgeOf, hostsOf, judgeCertificates, served } from './doctor-certificates.ts'
+import { clock, judgeClock } from './doctor-clock.ts'
+import { judgeContainers, judgeIdle, lastWords, oomKills, type Pulse } from './doctor-containers.ts'
 import { finding, type Finding, type Severity } from './doctor-finding.ts'
-import { clock, judgeClock, judgeEngine, judgePorts, judgeResources, resources, takenPorts } from './doctor-machine.ts'
-import { filesystems, judgeContainers, judgeDisks, judgeIdle, judgeImages, judgeVolumes, lastWords, silentRegistries, type Pulse } from './doctor-stack.ts'
+import { judgeEngine, judgePorts, judgeResources, resources, takenPorts } from './doctor-machine.ts'
+import { filesystems, judgeDisks, judgeImages, judgeVolumes, silentRegistries } from './doctor-storage.ts'
 import { info, look } from './engine.ts'
 import { loadEnvironment } from './env.ts'
 import { check, type Problem } from './env-check.ts'
@@ -62,22 +64,25 @@ export function judgeEnv(problems: Problem[], used: boolean, command: string): F
   ]
 }
 
-const volumesOf = async ({ project }: Stack): Promise<string[]> =>
-  (await run(['docker', 'volume', 'ls', '-q', '--filter', `label=com.docker.compose.project=${project}`], { what: 'List the volumes' })).stdout.split('\n').filter(Boolean)
+async function volumesOf({ project }: Stack): Promise<string[]> {
+  const argv = ['docker', 'volume', 'ls', '-q', '--filter', `label=com.docker.compose.project=${project}`]
+  return (await run(argv, { what: 'List the volumes' })).stdout.split('\n').filter(Boolean)
+}
 
 async function examineStack(stack: Stack, all: Config, seen: Map<string, Container>, volumes: string[]): Promise<Finding[]> {
   const services = Object.keys(all.services)
   const images = new Set(services.map(name => all.services[name]?.image)).size
   const edge = edgeOf(all)
   const serving = edge && seen.get(edge.service)?.State.Status === 'running'
-  const [missing, logs, disks, certificates] = await Promise.all([
+  const [missing, logs, kills, disks, certificates] = await Promise.all([
     missingImages(all, services),
     lastWords(seen),
+    oomKills(seen),
     filesystems(all, seen),
     serving ? Promise.all(hostsOf(all).map(host => served(host, edge.port))) : [],
   ])
   const silent = stack.suffix || !missing.length ? [] : await silentRegistries(missing.filter(image => !image.endsWith(':unset')))
-  const pulse: Pulse = { stack, all, seen, volumes, logs, now: Date.now() }
+  const pulse: Pulse = { stack, all, seen, volumes, logs, kills, now: Date.now() }
   return [
     ...judgeImages(stack, images, missing, silent, seen.size > 0),
     ...(seen.size ? judgeContainers(pulse) : judgeIdle(stack, volumes)),

@@ -122,5 +122,6 @@ async function narrated(argv: string[], cwd?: string): Promise<Output> {
 
 const broken = (what: string, output: Output, next: string): Failure => {
   const lines = `${output.stdout}\n${output.stderr}`.trim().split('\n')
-  return new Failure(exit.broken, what, lines.findLast(line => /^E: /.test(line)) ?? `apt-get ended with ${output.code}`, { evidence: lines.slice(-15).join('\n'), next })
+  const why = lines.findLast(line => /^E: /.test(line)) ?? `apt-get ended with ${output.code}`
+  return new Failure(exit.broken, what, why, { evidence: lines.slice(-15).join('\n'), next })
 }

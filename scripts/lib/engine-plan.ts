@@ -12,6 +12,7 @@ export interface Plan {
 
 type Family = 'debian12' | 'debian' | 'ubuntu'
 const manual = 'https://docs.docker.com/engine/install/'
+const mac = 'https://docs.docker.com/desktop/setup/install/mac-install/'
 const local = 'unix:///var/run/docker.sock'
 
 /**
@@ -28,16 +29,18 @@ export function plan(machine: Machine, base = false): Plan {
   const missing = missingParts(machine, base)
   if (!missing.length) return { packages: [], plugins: [], start: false }
   const words = `missing: ${missing.join(', ')}`
-  if (machine.platform === 'darwin') throw refuse(words, machine.client ? 'open -a Docker' : 'install Docker Desktop: https://docs.docker.com/desktop/setup/install/mac-install/')
+  if (machine.platform === 'darwin') throw refuse(words, machine.client ? 'open -a Docker' : `install Docker Desktop: ${mac}`)
   const elsewhere = !machine.engine && engineElsewhere(machine)
-  if (elsewhere) throw refuse(`the client is told to use the engine at ${elsewhere}, which does not answer`, 'unset DOCKER_HOST; docker context use default', machine.silence)
+  if (elsewhere)
+    throw refuse(`the client is set to the engine at ${elsewhere}, which does not answer`, 'unset DOCKER_HOST; docker context use default', machine.silence)
   if (/permission denied/i.test(machine.silence ?? ''))
     throw refuse('this user may not use the engine', 'sudo usermod -aG docker "$USER", then log in again', machine.silence)
   const family = familyOf(machine.os)
   if (machine.platform !== 'linux' || !machine.apt || !family) {
     const stopped = missing.length === 1 && machine.dockerd && machine.init === 'systemd'
     const name = machine.os.PRETTY_NAME ?? machine.platform
-    throw refuse(`${words}; this script installs on Debian 12 and newer and Ubuntu 22.04 and newer, not on ${name}`, stopped ? 'sudo systemctl enable --now docker' : manual)
+    const where = `this script installs on Debian 12 and newer and Ubuntu 22.04 and newer, not on ${name}`
+    throw refuse(`${words}; ${where}`, stopped ? 'sudo systemctl enable --now docker' : manual)
   }
   const it = { ...parts(machine, family, base), start: !machine.engine }
   if (!machine.root) throw refuse(`${words}; it takes root`, 'sudo env "PATH=$PATH" make bootstrap', `It would ${inWords(it).join(', ')}.`)

@@ -47,7 +47,8 @@ export async function startEngine(init: Machine['init'], daemon = engine): Promi
 /** Starts the engine as a process of its own that outlives the script. */
 export async function startByHand(daemon: Daemon): Promise<void> {
   const pid = background(daemon.argv, daemon.log)
-  if (await answers(daemon, () => alive(pid))) return say(color.dim(`  dockerd runs as process ${pid}; its log is ${daemon.log}. Nothing starts it after a reboot but \`make bootstrap\`.`))
+  if (await answers(daemon, () => alive(pid)))
+    return say(color.dim(`  dockerd runs as process ${pid}; its log is ${daemon.log}. Nothing starts it after a reboot but \`make bootstrap\`.`))
   const lived = alive(pid)
   const lines = existsSync(daemon.log) ? readFileSync(daemon.log, 'utf8').trimEnd().split('\n') : []
   const evidence = lines.filter(line => !/level=(debug|info)|module=grpc/.test(line)).slice(-10).join('\n')

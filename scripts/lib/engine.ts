@@ -70,7 +70,7 @@ export async function look(): Promise<Machine> {
     run(['docker', '--version'], { nothrow: true }),
     readFile('/etc/os-release', 'utf8').catch(() => ''),
   ])
-  const [client, dockerd, iptables, mmdebstrap, apt] = commands.map(name => paths.stdout.split('\n').includes(name)) as [boolean, boolean, boolean, boolean, boolean]
+  const has = (name: string) => paths.stdout.split('\n').includes(name)
   const plugin = (name: string) => {
     const one = asked.info.ClientInfo?.Plugins?.find(({ Name }) => Name === name)
     return one?.Version ? { [name]: { version: one.Version, path: one.Path ?? '' } } : {}
@@ -79,14 +79,14 @@ export async function look(): Promise<Machine> {
     platform: process.platform,
     root: process.getuid?.() === 0,
     os: parse(release),
-    apt,
-    client,
+    apt: has('apt-get'),
+    client: has('docker'),
     podman: /podman/i.test(podman.stdout),
     host: process.env.DOCKER_HOST ?? '',
-    dockerd,
+    dockerd: has('dockerd'),
     vendor: existsSync('/var/lib/dpkg/info/docker-ce.list'),
-    iptables,
-    mmdebstrap,
+    iptables: has('iptables'),
+    mmdebstrap: has('mmdebstrap'),
     init: existsSync('/run/systemd/system') ? 'systemd' : existsSync('/etc/init.d/docker') ? 'script' : 'none',
     ...(asked.silence ? { silence: asked.silence } : { engine: asked.info.ServerVersion! }),
     ...plugin('compose'),

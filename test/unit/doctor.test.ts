@@ -4,8 +4,10 @@ import type { Config, Container } from '../../scripts/lib/compose.ts'
 import { judgeEnv } from '../../scripts/lib/doctor.ts'
 import { edgeOf, hostsOf, judgeCertificates, type Served } from '../../scripts/lib/doctor-certificates.ts'
 import type { Finding } from '../../scripts/lib/doctor-finding.ts'
-import { judgeClock, judgeEngine, judgePorts, judgeResources } from '../../scripts/lib/doctor-machine.ts'
-import { judgeContainers, judgeDisks, judgeIdle, judgeImages, judgeVolumes, parseDf, type Pulse } from '../../scripts/lib/doctor-stack.ts'
+import { judgeClock } from '../../scripts/lib/doctor-clock.ts'
+import { judgeContainers, judgeIdle, type Pulse } from '../../scripts/lib/doctor-containers.ts'
+import { judgeEngine, judgePorts, judgeResources } from '../../scripts/lib/doctor-machine.ts'
+import { judgeDisks, judgeImages, judgeVolumes, parseDf } from '../../scripts/lib/doctor-storage.ts'
 import type { Machine } from '../../scripts/lib/engine.ts'
 
 const test = suite('doctor')
@@ -23,7 +25,8 @@ const one = (findings: Finding[], severity: Finding['severity'], what: RegExp, n
 
 const plugin = (version: string) => ({ version, path: '/usr/libexec/docker/cli-plugins/x' })
 const machine = (change: Partial<Machine> = {}): Machine => ({
-  platform: 'linux', root: true, os: { ID: 'debian', VERSION_ID: '12', VERSION_CODENAME: 'bookworm' }, apt: true, client: true, podman: false, host: '', dockerd: true,
+  platform: 'linux', root: true, os: { ID: 'debian', VERSION_ID: '12', VERSION_CODENAME: 'bookworm' },
+  apt: true, client: true, podman: false, host: '', dockerd: true,
   vendor: false, iptables: true, mmdebstrap: false, init: 'none', engine: '20.10.24', compose: plugin('2.26.1'), buildx: plugin('0.13.1'), ...change,
 })
 const without = (key: 'engine' | 'compose' | 'buildx', change: Partial<Machine> = {}) => {
@@ -61,11 +64,11 @@ test('machine: disk and memory', () => {
   silent(judgeResources({ folder: '/elsewhere', memory: 8e9 }, true))
 })
 
-test('machine: a port that another holds, with the command that frees it', () => {
+test('machine: a port that another holds, with the command that shows it', () => {
   silent(judgePorts([]))
   const taken = (by: string) => judgePorts([{ service: 'edge', port: 443, by }])
-  one(taken('nginx (pid 77)'), 'error', /port 443, which edge wants, is held by nginx/, /^sudo kill 77 /)
-  one(taken('container a, b'), 'error', /container a, b/, /^docker stop a b /)
+  one(taken('nginx (pid 77)'), 'error', /port 443, which edge wants, is held by nginx/, /^ps -fp 77 /)
+  one(taken('container a, b'), 'error', /container a, b/, /^docker ps --filter publish=443 /)
   one(taken(''), 'error', /another process/, /ss -ltnp/)
 })
 
@@ -92,7 +95,12 @@ test('env files: missing before the first start is information, after it an erro
 
 const all = {
   name: 'p',
-  services: { edge: { ports: [{ target: 8443, published: '8443' }] }, web: { depends_on: { migrate: { condition: 'service_completed_successfully' } } }, migrate: {} },
+  services: {
+    edge: { ports: [{ target: 8443, published: '8443' }], networks: { outer: null } },
+    web: { depends_on: { migrate: { condition: 'service_completed_successfully' } }, networks: { outer: null, 'web-internal': null } },
+    migrate: { networks: { 'web-internal': null } },
+  },
+  networks: { outer: { name: 'p_outer' }, 'web-internal': { name: 'p_web', internal: true } },
   volumes: { data: { name: 'p_data' } },
 } as unknown as Config
 const container = (state: Partial<Container['State']> = {}, restarts = 0): Container => ({
@@ -101,7 +109,8 @@ const container = (state: Partial<Container['State']> = {}, restarts = 0): Conta
 })
 const good = { edge: container(), web: container({ Health: { Status: 'healthy', Log: null } }), migrate: container({ Status: 'exited' }) }
 const pulse = (change: Partial<Record<keyof typeof good, Container>> = {}, rest: Partial<Pulse> = {}): Pulse => ({
-  stack: { mode: 'dev', project: 'p', suffix: '' }, all, seen: new Map(Object.entries({ ...good, ...change })), volumes: ['p_data'], logs: new Map(), now, ...rest,
+  stack: { mode: 'dev', project: 'p', suffix: '' }, all, seen: new Map(Object.entries({ ...good, ...change })), volumes: ['p_data'],
+  logs: new Map(), kills: new Map(), now, ...rest,
 })
 const web = (state: Partial<Container['State']>, restarts = 0) => judgeContainers(pulse({ web: container(state, restarts) }))
 
@@ -129,13 +138,16 @@ test('containers: ended, looping, paused, never started', () => {
   one(web({ Status: 'restarting', ExitCode: 1 }, 7), 'error', /again and again \(7 restarts\): exit 1/, /logs/)
   one(web({ Status: 'paused' }), 'error', /paused/, /docker compose -p p unpause web/)
   one(web({ Status: 'created', Error: 'port is already allocated' }), 'error', /never started: port is already allocated/)
-  one(judgeContainers(pulse({ web: container({ Status: 'exited', ExitCode: 1 }) }, { logs: new Map([['web', 'no such table']]) })), 'error', /its log ends: no such table/)
+  const failed = pulse({ web: container({ Status: 'exited', ExitCode: 1 }) }, { logs: new Map([['web', 'no such table']]) })
+  one(judgeContainers(failed), 'error', /its log ends: no such table/)
 })
 
 test('containers: restarts count when they are fresh, and memory when a process died of it', () => {
   one(web({ StartedAt: at(-599) }, 1), 'warning', /restarted 1×, last 9 min 59 s ago/)
   one(web({ StartedAt: at(-600) }, 2), 'info', /restarted 2×/)
   one(web({ OOMKilled: true }), 'warning', /want of memory/)
+  one(judgeContainers(pulse({}, { kills: new Map([['web', 1]]) })), 'warning', /^web had a process killed for want of memory/)
+  silent(judgeContainers(pulse({}, { kills: new Map([['web', 0]]) })))
 })
 
 test('containers: a one-shot may end with 0 or still run, and nothing else', () => {
@@ -146,8 +158,13 @@ test('containers: a one-shot may end with 0 or still run, and nothing else', () 
 
 test('containers: missing services and left-over ones are one line each', () => {
   const { migrate: _, web: __, ...edge } = good
-  one(judgeContainers(pulse({}, { seen: new Map(Object.entries(edge)) })), 'warning', /not started: web, migrate/, /make up/)
-  one(judgeContainers(pulse({}, { seen: new Map(Object.entries({ ...good, old: container({ Status: 'exited', ExitCode: 9 }) })) })), 'info', /no longer in the files: old/)
+  const { migrate: ___, ...noMigrate } = good
+  const of = (seen: Record<string, Container>, mode = 'dev') =>
+    judgeContainers(pulse({}, { seen: new Map(Object.entries(seen)), stack: { mode, project: 'p', suffix: '' } }))
+  one(of(noMigrate), 'warning', /not started: migrate$/, /make up/)
+  one(of(edge), 'info', /not started here: web, migrate$/)
+  one(of(edge, 'prod'), 'warning', /not started: web, migrate$/)
+  one(of({ ...good, old: container({ Status: 'exited', ExitCode: 9 }) }), 'info', /no longer in the files: old/)
 })
 
 test('images: what is missing, by what can be done about it', () => {
@@ -203,7 +220,8 @@ test('certificates: of another host, of an unknown issuer, or none at all', () =
 
 test('certificates: where the edge listens and for which hosts, read from the files', () => {
   assert.equal(edgeOf(all), { service: 'edge', port: 8443 })
-  const rules = { services: { x: { labels: { 'traefik.http.routers.x.rule': 'Host(`b.hu`) || (Host(`a.hu`) && PathPrefix(`/api`))', 'traefik.http.routers.x.middlewares': 'y' } } } } as unknown as Config
+  const labels = { 'traefik.http.routers.x.rule': 'Host(`b.hu`) || (Host(`a.hu`) && PathPrefix(`/api`))', 'traefik.http.routers.x.middlewares': 'y' }
+  const rules = { services: { x: { labels } } } as unknown as Config
   assert.equal(hostsOf(rules), ['a.hu', 'b.hu'])
 })
 

@@ -29,7 +29,8 @@ const bare = (system: string, change: Partial<Machine> = {}): Machine => ({
   platform: 'linux', root: true, os: systems[system]!, apt: true, client: false, podman: false, host: '', dockerd: false, vendor: false,
   iptables: false, mmdebstrap: false, init: 'systemd', silence: 'docker: not found', ...change,
 })
-const plugins = { compose: { version: '2.26.1-4', path: '/usr/libexec/docker/cli-plugins/docker-compose' }, buildx: { version: '0.13.1+ds1', path: '/usr/libexec/docker/cli-plugins/docker-buildx' } }
+const packaged = '/usr/libexec/docker/cli-plugins/docker-'
+const plugins = { compose: { version: '2.26.1-4', path: `${packaged}compose` }, buildx: { version: '0.13.1+ds1', path: `${packaged}buildx` } }
 const full = (system: string, change: Partial<Machine> = {}): Machine => {
   const { silence: _, ...machine } = bare(system, { client: true, dockerd: true, iptables: true, ...plugins, ...change })
   return { engine: '20.10.24+dfsg1', ...machine }
@@ -45,7 +46,8 @@ const refusal = (machine: Machine, base = false): Failure => {
 }
 
 test('versions are compared by number', () => {
-  for (const [version, least] of [['2.26.1-4', '2.26'], ['v2.40.3', '2.26'], ['20.10.24+dfsg1', '20.10'], ['29.0', '20.10'], ['0.13.1+ds1', '0.13'], ['1.0', '0.13']] as const)
+  const enough = [['2.26.1-4', '2.26'], ['v2.40.3', '2.26'], ['20.10.24+dfsg1', '20.10'], ['29.0', '20.10'], ['0.13.1+ds1', '0.13'], ['1.0', '0.13']] as const
+  for (const [version, least] of enough)
     assert.ok(atLeast(version, least), version)
   for (const [version, least] of [['2.9.0', '2.26'], ['1.29.2', '2.26'], ['19.03.15', '20.10'], ['0.9', '0.13'], ['', '0.13'], ['dev', '2.26']] as const)
     assert.not.ok(atLeast(version, least), version)
@@ -62,7 +64,8 @@ test('a bare machine of each system gets its own packages', () => {
 })
 
 test('a machine that has everything has nothing to do, whatever it is and whoever asks', () => {
-  for (const machine of [full('debian12'), full('fedora', { root: false, apt: false }), full('focal'), full('debian12', { platform: 'darwin', os: {}, dockerd: false, iptables: false })])
+  const mac = full('debian12', { platform: 'darwin', os: {}, dockerd: false, iptables: false })
+  for (const machine of [full('debian12'), full('fedora', { root: false, apt: false }), full('focal'), mac])
     assert.equal(plan(machine), { packages: [], plugins: [], start: false })
 })
 
@@ -97,7 +100,8 @@ test('elsewhere it is refused, with the next step', () => {
   assert.is(refusal(stopped).next, 'sudo systemctl enable --now docker')
   const mac = { platform: 'darwin', os: {}, apt: false, root: false }
   assert.match(refusal(bare('fedora', mac)).next!, /Docker Desktop/)
-  assert.is(refusal({ ...bare('fedora', mac), client: true, silence: 'Cannot connect to the Docker daemon at unix:///Users/x/.docker/run/docker.sock. Is it?' }).next, 'open -a Docker')
+  const desktop = 'Cannot connect to the Docker daemon at unix:///Users/x/.docker/run/docker.sock. Is it?'
+  assert.is(refusal({ ...bare('fedora', mac), client: true, silence: desktop }).next, 'open -a Docker')
 })
 
 test('without root it says what it would do and touches nothing', () => {
@@ -122,7 +126,7 @@ test('what is older than tested is named and refused, with its remedy', () => {
   assert.match(refusal(full('debian12', { engine: '19.03.15' })).why, /^engine 19\.03\.15 is older than 20\.10/)
   const old = { version: 'v2.10.0', path: '/home/x/.docker/cli-plugins/docker-compose' }
   assert.is(refusal(full('debian12', { compose: old })).next, `rm ${old.path} && make bootstrap`)
-  assert.match(refusal(full('noble', { buildx: { version: '0.10.4', path: '/usr/libexec/docker/cli-plugins/docker-buildx' } })).next!, /--only-upgrade.*dpkg -S/)
+  assert.match(refusal(full('noble', { buildx: { version: '0.10.4', path: `${packaged}buildx` } })).next!, /--only-upgrade.*dpkg -S/)
   assert.equal(tooOld(full('debian12')), [])
 })
 
@@ -134,7 +138,8 @@ test('apt asks nothing and waits for others', () => {
 
 test("the plug-ins' apt neither reads nor changes the machine's sources and lists", () => {
   const words = ownApt('/tmp/x').join(' ')
-  for (const option of ['Dir::Etc::SourceList=/tmp/x/', 'Dir::Etc::SourceParts=/dev/null', 'Dir::State::Lists=/tmp/x/', 'Dir::Cache=/tmp/x/']) assert.ok(words.includes(option), option)
+  for (const option of ['Dir::Etc::SourceList=/tmp/x/', 'Dir::Etc::SourceParts=/dev/null', 'Dir::State::Lists=/tmp/x/', 'Dir::Cache=/tmp/x/'])
+    assert.ok(words.includes(option), option)
   assert.equal(unpackCommands(['compose'], '/target').at(-1), ['install', '-D', '-m', '755', '-t', '/target', 'usr/libexec/docker/cli-plugins/docker-compose'])
 })
 
