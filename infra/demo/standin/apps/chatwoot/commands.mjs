@@ -32,6 +32,13 @@ const lasting = work => async context => {
   return true
 }
 
+/** Rails' own task: fails while a migration of this image has not run. */
+async function pendingMigrations(context) {
+  const { pool } = await open(context)
+  const missing = await pending(pool, migrations, stepsOf(steps, context.env))
+  if (missing.length) throw new Broken(`You have ${missing.length} pending migrations:\n${missing.map(({ id }) => id).join('\n')}\nRun \`bin/rails db:migrate\` to update your database then try again.`)
+}
+
 /** Three new keys, as Rails prints them. */
 function encryptionInit() {
   const key = () => randomBytes(48).toString('base64').replace(/[+/=]/g, '').slice(0, 32)
@@ -39,7 +46,7 @@ function encryptionInit() {
 }
 
 export const commands = {
-  prepare, encryptionInit,
+  prepare, encryptionInit, pendingMigrations,
   web: lasting(web), sidekiq: lasting(sidekiq),
   runner: async context => runner(context, await open(context)),
   sidekiqmon: async context => monitor(context, await open(context)),

@@ -2,7 +2,7 @@
 import { mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Broken } from '../../lib/log.mjs'
-import { migrate as migrateTo, stepsOf } from '../../lib/migrate.mjs'
+import { migrate as migrateTo, pending, stepsOf } from '../../lib/migrate.mjs'
 import { start } from '../../lib/process.mjs'
 import { scheduler } from './scheduler.mjs'
 import { createUser, migrations, open, steps } from './stores.mjs'
@@ -24,6 +24,12 @@ async function migrate(context) {
   } finally {
     await pool.end()
   }
+}
+
+/** Django's own check: fails while a migration of this image has not run. */
+async function migrateCheck(context) {
+  const missing = await pending(open(context), migrations, stepsOf(steps, context.env))
+  if (missing.length) throw new Broken(`Planned operations:\n${missing.map(({ id }) => id).join('\n')}`)
 }
 
 /** Empties the folder and fills it again. */
@@ -84,7 +90,7 @@ const lasting = work => async context => {
 }
 
 export const commands = {
-  entrypoint, migrate, collectstatic, createsuperuser, shell,
+  entrypoint, migrate, migrateCheck, collectstatic, createsuperuser, shell,
   web: lasting(web), scheduler: lasting(scheduler),
   // the image's default command: only the container itself can reach it
   runserver: lasting((context, pool) => web(context, pool, '127.0.0.1')),
