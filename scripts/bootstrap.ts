@@ -102,6 +102,6 @@ async function doctor(environment: string) {
   const rows = findings.flatMap(({ area, severity, what, next }) => [[symbols[severity], area, what], ...(next ? [['', '', `→ ${next}`]] : [])])
   result(table([['', 'area', environment], ...rows]))
   const wrong = count('error') + count('warning')
-  say(wrong ? color.red(`${count('error')} errors, ${count('warning')} warnings`) : color.green('Nothing is wrong.'))
+  say(wrong ? color.red(`errors: ${count('error')}, warnings: ${count('warning')}`) : color.green('Nothing is wrong.'))
   return wrong ? exit.refused : exit.done
 }
