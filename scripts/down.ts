@@ -4,11 +4,7 @@
 import { parseArgs } from 'node:util'
 import { exit, exitHelp } from './lib/errors.ts'
 
-const { values, positionals } = parseArgs({
-  allowPositionals: true,
-  options: { help: { type: 'boolean', short: 'h' }, json: { type: 'boolean' }, purge: { type: 'boolean' }, yes: { type: 'boolean', short: 'y' } },
-})
-if (values.help) {
+if (process.argv.includes('--help') || process.argv.includes('-h')) {
   console.log(`Usage: npx zx scripts/down.ts [mode] [--purge [--yes]]
 
 Stops the containers of a stack and removes them and its networks. Volumes stay.
@@ -30,6 +26,8 @@ const { applications, dockerFolder, requireEngine, stackOf } = await import('./l
 const { change, run } = await import('./lib/run.ts')
 
 await main(async () => {
+  const options = { json: { type: 'boolean' }, purge: { type: 'boolean' }, yes: { type: 'boolean', short: 'y' } } as const
+  const { values, positionals } = parseArgs({ allowPositionals: true, options })
   jsonOutput(Boolean(values.json))
   const stack = stackOf(positionals[0] ?? 'dev')
   await requireEngine()

@@ -4,11 +4,7 @@
 import { parseArgs } from 'node:util'
 import { exit, exitHelp } from './lib/errors.ts'
 
-const { values, positionals } = parseArgs({
-  allowPositionals: true,
-  options: { help: { type: 'boolean', short: 'h' }, json: { type: 'boolean' }, file: { type: 'string', short: 'f', multiple: true }, timeout: { type: 'string' } },
-})
-if (values.help) {
+if (process.argv.includes('--help') || process.argv.includes('-h')) {
   console.log(`Usage: npx zx scripts/up.ts [mode] [folder or service …]
 
 Starts a stack and waits until every service is healthy and stays up. A second run changes nothing.
@@ -32,6 +28,8 @@ const { holder, isFree, publishedPorts } = await import('./lib/ports.ts')
 const { expectations, failureBlock, likelyCause, watch } = await import('./lib/watch.ts')
 
 await main(async () => {
+  const options = { json: { type: 'boolean' }, file: { type: 'string', short: 'f', multiple: true }, timeout: { type: 'string' } } as const
+  const { values, positionals } = parseArgs({ allowPositionals: true, options })
   jsonOutput(Boolean(values.json))
   const timeout = Number(values.timeout ?? 1200) * 1000
   if (!(timeout > 0)) throw new Failure(exit.usage, 'Read the arguments', '--timeout wants seconds')
