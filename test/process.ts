@@ -12,6 +12,7 @@ export interface Done {
 }
 
 const running = new Set<ChildProcess>()
+let over = false
 
 /** Runs a program of the repository with no standard input; never throws. `live` shows its output as it comes. */
 export function execute(argv: string[], options: { timeout: number; live?: boolean }): Promise<Done> {
@@ -31,7 +32,7 @@ export function execute(argv: string[], options: { timeout: number; live?: boole
       clearTimeout(timer)
       await ending
       running.delete(child)
-      resolve({ code, text, late: Boolean(ending), ms: Date.now() - start })
+      if (!over) resolve({ code, text, late: Boolean(ending), ms: Date.now() - start })
     }
     child.on('error', error => ((text += error.message), void done(null)))
     child.on('close', done)
@@ -40,15 +41,21 @@ export function execute(argv: string[], options: { timeout: number; live?: boole
   })
 }
 
-/** Ends every program that still runs. */
-export const endAll = (): Promise<unknown> => Promise.all([...running].map(end))
+/** Ends every program that still runs; nothing that waits for one of them goes on. */
+export function endAll(): Promise<unknown> {
+  over = true
+  return Promise.all([...running].map(end))
+}
 
-/** SIGTERM, and after 5 seconds SIGKILL, to a program and all its descendants: groups and sessions of their own do not save them. */
+/**
+ * SIGTERM to a program and all its descendants (groups and sessions of their own do not save them), and SIGKILL to what is left after
+ * 20 seconds: a test needs some for removing its containers.
+ */
 async function end(child: ChildProcess): Promise<void> {
   if (!child.pid) return
   const all = family(child.pid)
   signal(all, 'SIGTERM')
-  for (let i = 0; i < 50 && all.some(alive); i++) await new Promise(done => setTimeout(done, 100))
+  for (let i = 0; i < 200 && all.some(alive); i++) await new Promise(done => setTimeout(done, 100))
   signal([...new Set([...all, ...all.flatMap(family)])], 'SIGKILL')
 }
 
