@@ -47,7 +47,7 @@ export const checks: Check[] = [
   {
     name: 'the page that initialises a database is closed',
     async run({ edge, address }) {
-      for (const path of ['/', '/initialize-database']) {
+      for (const path of ['/', '/initialize-database/']) {
         const { status, body } = await edge.get(`${address('hr')}${path}`)
         if (status === 200) throw new Error(`${path} lets a visitor make the first superuser: make admin APP=horilla-hr`)
         if (status >= 500) throw new Error(`${path} answered ${brief(status, body)}`)

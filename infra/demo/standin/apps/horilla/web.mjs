@@ -31,7 +31,7 @@ export async function web({ contract, env, log, faults }, pool, host) {
       'set-cookie': `csrftoken=${token}; Path=/; Max-Age=31449600; SameSite=Lax; Secure`,
     })
   }
-  const initialise = (request, note) => form(request, 'Initialize Database', '/initialize-database', ['password', 'username', 'user_password'], note)
+  const initialise = (request, note) => form(request, 'Initialize Database', '/initialize-database/', ['password', 'username', 'user_password'], note)
   const loginPage = (request, note) => form(request, 'Horilla HR', '/login/', ['username', 'password'], note)
 
   async function userOf(token, kind) {
@@ -95,8 +95,8 @@ export async function web({ contract, env, log, faults }, pool, host) {
   const routes = {
     'GET /ready/': ready,
     'GET /': home,
-    'GET /initialize-database': async request => ((await isInitialised(pool)) ? redirect('/') : initialise(request)),
-    'POST /initialize-database': initialiseDatabase,
+    'GET /initialize-database/': async request => ((await isInitialised(pool)) ? redirect('/') : initialise(request)),
+    'POST /initialize-database/': initialiseDatabase,
     'GET /login/': request => loginPage(request),
     'POST /login/': login,
     ...api(env, pool, clientOf, userOf),
