@@ -50,7 +50,7 @@ const common = new Set(
 /** Made of nothing but well-known words and the names around it, as shipped defaults are: `postgres`, `super-secret-key`, `minioadmin1`. */
 function isPublic(value: string, names: Set<string>): boolean {
   // a key that a framework's generator marks as unsafe, and a shipped one that has been copied around
-  if (/^(django-insecure-|d3f6a5)/i.test(value)) return true
+  if (/^(django-insecure-|d3f6a[15])/i.test(value)) return true
   const words = value.toLowerCase().split(/[^a-z]+/).filter(Boolean)
   return words.length > 0 && words.every(word => common.has(word) || names.has(word)) && value.replace(/\D/g, '').length <= 6
 }
