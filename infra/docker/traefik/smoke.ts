@@ -27,7 +27,8 @@ export const checks: Check[] = [
         if (status === 404 && body === '404 page not found\n') continue
         const wrong = wanted.filter(([name, value]) => !value.test(headers.get(name) ?? '')).map(([name]) => name)
         const telling = ['server', 'x-powered-by'].filter(name => headers.get(name))
-        if (wrong.length || telling.length) throw new Error(`${host}: ${[...wrong.map(name => `no ${name}`), ...telling.map(name => `tells ${name}`)].join(', ')}`)
+        const faults = [...wrong.map(name => `no ${name}`), ...telling.map(name => `tells ${name}`)]
+        if (faults.length) throw new Error(`${host}: ${faults.join(', ')}`)
         checked.push(host)
       }
       if (!checked.length) throw new Error('no application is behind the edge')

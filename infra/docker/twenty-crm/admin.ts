@@ -10,17 +10,17 @@ export const createAdmin: CreateAdmin = async (context, { email, password }) => 
     await activateWorkspace(context, token, 'KGC')
     return 'signed up, the workspace KGC is made, sign-up is closed'
   } catch (error) {
-    const page = context.address('crm')
-    throw new Error(`Twenty says: ${(error as Error).message}. Sign up by hand at ${page}: the first one in becomes the administrator`)
+    const { message } = error as Error
+    if (!(error instanceof Complaint)) throw new Error(`${message}: is twenty-server healthy?`)
+    throw new Error(`Twenty says "${message}". Sign up by hand at ${context.address('crm')}: the first one in becomes the administrator`)
   }
 
   async function enter(): Promise<string> {
-    try {
-      await activateWorkspace(context, await signIn(context, email, password), 'KGC')
-      return 'was there already'
-    } catch (error) {
+    const token = await signIn(context, email, password).catch((error: Error) => {
       if (!(error instanceof Complaint)) throw error
-      return 'the workspace was there already; this address and password do not sign in to it (changed since, or somebody else was first)'
-    }
+    })
+    if (!token) return 'the workspace was there already; this address and password do not sign in to it (changed since, or somebody else was first)'
+    await activateWorkspace(context, token, 'KGC')
+    return 'was there already'
   }
 }

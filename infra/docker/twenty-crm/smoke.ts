@@ -1,6 +1,7 @@
 // What Twenty is for: the page, GraphQL, and a worker that takes jobs and sends webhooks to KGC.
 import { randomBytes } from 'node:crypto'
 import { eventually, type Check, type SendMail, type SmokeContext } from '../../../scripts/lib/checks.ts'
+import type { Answer } from '../../../scripts/lib/edge.ts'
 import { ask, signIn, workspaceExists } from './api.ts'
 
 const kgcWebhook = 'http://kgc-api:3000/api/v1/webhooks/twenty'
@@ -19,16 +20,18 @@ export const checks: Check[] = [
     async run({ edge, address }) {
       const question = { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify({ query: '{__typename}' }) }
       const [records, settings] = await Promise.all(['/graphql', '/metadata'].map(path => edge.get(address('crm') + path, question)))
-      if (!/"__typename":\s*"Query"/.test(settings!.body)) throw new Error(`/metadata answers ${settings!.status}: ${settings!.body.slice(0, 120)}`)
+      const wrong = (path: string, { status, body }: Answer) => new Error(`${path} answers ${status}: ${body.slice(0, 120)}`)
+      if (!/"__typename":\s*"Query"/.test(settings!.body)) throw wrong('/metadata', settings!)
       // who is not signed in has no schema at /graphql, so a release may answer with GraphQL's errors there
-      if (records!.status >= 500 || !/"__typename"|"errors"/.test(records!.body)) throw new Error(`/graphql answers ${records!.status}: ${records!.body.slice(0, 120)}`)
+      if (records!.status >= 500 || !/"__typename"|"errors"/.test(records!.body)) throw wrong('/graphql', records!)
     },
   },
   {
     name: 'sign-up is closed',
     // asked without trying: a workspace that the public can look up is one that is made, and then sign-up is refused
     async run(context) {
-      if (!(await workspaceExists(context))) throw new Error('nobody has signed up yet, and the first one to do so becomes the administrator: make admin APP=twenty-crm')
+      if (!(await workspaceExists(context)))
+        throw new Error('nobody has signed up yet, and the first one to do so becomes the administrator: make admin APP=twenty-crm')
     },
   },
   {
@@ -99,14 +102,14 @@ export const sendMail: SendMail = async ({ exec }, to) => {
     if [ -z "$EMAIL_SMTP_HOST" ]; then echo 'EMAIL_SMTP_HOST is empty: set SMTP_HOST in infra/docker/.env'; exit 1; fi
     scheme=smtp; if [ "$EMAIL_SMTP_PORT" = 465 ]; then scheme=smtps; fi
     mail=$(mktemp); trap 'rm -f "$mail"' EXIT
-    printf 'From: %s <%s>\\r\\nTo: %s\\r\\nDate: %s\\r\\nSubject: Test mail of Twenty\\r\\n\\r\\nSent from the container twenty-worker with its own settings.\\r\\n' \\
-      "$EMAIL_FROM_NAME" "$EMAIL_FROM_ADDRESS" "$0" "$(date -R)" > "$mail"
+    printf '%s\\r\\n' "From: $EMAIL_FROM_NAME <$EMAIL_FROM_ADDRESS>" "To: $0" "Date: $(date -R)" 'Subject: Test mail of Twenty' '' \\
+      'Sent from the container twenty-worker with its own settings.' > "$mail"
     quoted() { printf '%s' "$1" | sed 's/[\\\\"]/\\\\&/g'; }
     config() {
       # the path is the name that curl greets with
       printf 'url = "%s://%s:%s/%s"\\nupload-file = "%s"\\n' "$scheme" "$EMAIL_SMTP_HOST" "$EMAIL_SMTP_PORT" "\${EMAIL_FROM_ADDRESS#*@}" "$mail"
       printf 'mail-from = "%s"\\nmail-rcpt = "%s"\\n' "$EMAIL_FROM_ADDRESS" "$1"
-      if [ -n "$EMAIL_SMTP_USER" ]; then printf 'user = "%s:%s"\\n' "$(quoted "$EMAIL_SMTP_USER")" "$(quoted "$EMAIL_SMTP_PASSWORD")"; fi
+      [ -z "$EMAIL_SMTP_USER" ] || printf 'user = "%s:%s"\\n' "$(quoted "$EMAIL_SMTP_USER")" "$(quoted "$EMAIL_SMTP_PASSWORD")"
       if [ "\${EMAIL_SMTP_NO_TLS:-false}" != true ]; then echo ssl; fi
     }
     # the server's answers only: what is sent to it holds the password

@@ -37,7 +37,8 @@ export async function api({ contract, env, log, faults }, pool) {
     'POST /api/v1/webhooks/twenty': hook('twenty', request =>
       verdict(env.TWENTY_WEBHOOK_SECRET, `${request.headers['x-twenty-webhook-timestamp']}:${request.body}`, request.headers['x-twenty-webhook-signature'])),
     'POST /api/v1/webhooks/chatwoot': hook('chatwoot', request =>
-      verdict(env.CHATWOOT_WEBHOOK_SECRET, `${request.headers['x-chatwoot-timestamp']}.${request.body}`, request.headers['x-chatwoot-signature']?.replace(/^sha256=/, ''))),
+      verdict(env.CHATWOOT_WEBHOOK_SECRET, `${request.headers['x-chatwoot-timestamp']}.${request.body}`,
+        request.headers['x-chatwoot-signature']?.replace(/^sha256=/, ''))),
   } })
 }
 

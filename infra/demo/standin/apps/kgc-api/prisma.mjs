@@ -20,7 +20,8 @@ async function states(pool) {
 }
 
 const book = pool =>
-  pool.query('CREATE TABLE IF NOT EXISTS _prisma_migrations (migration_name text PRIMARY KEY, started_at timestamptz NOT NULL DEFAULT now(), finished_at timestamptz)')
+  pool.query(`CREATE TABLE IF NOT EXISTS _prisma_migrations (
+    migration_name text PRIMARY KEY, started_at timestamptz NOT NULL DEFAULT now(), finished_at timestamptz)`)
 
 const record = (pool, id, done) =>
   pool.query(

@@ -7,14 +7,16 @@ import { openPool, openRedis } from '../../lib/stores.mjs'
 export const migrations = 'core._typeorm_migrations'
 
 const id = 'id uuid PRIMARY KEY DEFAULT gen_random_uuid()'
+const at = 'timestamptz DEFAULT now()'
+const table = (name, columns) => `CREATE TABLE core.${name} (${columns})`
 export const steps = [
-  { id: '1700000000000-workspace', sql: `CREATE TABLE core.workspace (${id}, display_name text NOT NULL DEFAULT '', activation_status text NOT NULL DEFAULT 'PENDING_CREATION')` },
-  { id: '1710000000000-user', sql: `CREATE TABLE core."user" (${id}, email text UNIQUE NOT NULL, password text NOT NULL, can_access_full_admin_panel boolean NOT NULL)` },
-  { id: '1715000000000-token', sql: 'CREATE TABLE core.token (hash text PRIMARY KEY, kind text NOT NULL, user_id uuid NOT NULL REFERENCES core."user", created_at timestamptz DEFAULT now())' },
-  { id: '1720000000000-person', sql: `CREATE TABLE core.person (${id}, first_name text NOT NULL, last_name text NOT NULL, created_at timestamptz DEFAULT now())` },
-  { id: '1730000000000-webhook', sql: `CREATE TABLE core.webhook (${id}, target_url text NOT NULL, secret text NOT NULL, operations text[] NOT NULL)` },
-  { id: '1740000000000-job', sql: 'CREATE TABLE core.job (queue text NOT NULL, id text NOT NULL, name text, result text, done_at timestamptz DEFAULT now(), PRIMARY KEY (queue, id))' },
-  { id: '1750000000000-encryption', sql: 'CREATE TABLE core.encryption (fingerprint text PRIMARY KEY, since timestamptz DEFAULT now())' },
+  { id: '1700000000000-workspace', sql: table('workspace', `${id}, display_name text DEFAULT '', activation_status text DEFAULT 'PENDING_CREATION'`) },
+  { id: '1710000000000-user', sql: table('"user"', `${id}, email text UNIQUE NOT NULL, password text NOT NULL, can_access_full_admin_panel boolean NOT NULL`) },
+  { id: '1715000000000-token', sql: table('token', `hash text PRIMARY KEY, kind text NOT NULL, user_id uuid REFERENCES core."user", created_at ${at}`) },
+  { id: '1720000000000-person', sql: table('person', `${id}, first_name text NOT NULL, last_name text NOT NULL, created_at ${at}`) },
+  { id: '1730000000000-webhook', sql: table('webhook', `${id}, target_url text NOT NULL, secret text NOT NULL, operations text[] NOT NULL`) },
+  { id: '1740000000000-job', sql: table('job', `queue text, id text, name text, result text, done_at ${at}, PRIMARY KEY (queue, id)`) },
+  { id: '1750000000000-encryption', sql: table('encryption', `fingerprint text PRIMARY KEY, since ${at}`) },
 ]
 
 /** @returns {{ pool: import('pg').Pool, redis: object }} both connected, and Redis known to keep what it is given */
@@ -51,7 +53,8 @@ const fingerprint = key => createHash('sha256').update(`twenty:${key}`).digest('
  * @param {{ first?: boolean }} options `first`: the server, on a database without secrets, settles the key
  */
 export async function demandKey(pool, env, { first = false } = {}) {
-  if (first) await pool.query('INSERT INTO core.encryption (fingerprint) SELECT $1 WHERE NOT EXISTS (SELECT 1 FROM core.encryption)', [fingerprint(env.ENCRYPTION_KEY)])
+  const settle = 'INSERT INTO core.encryption (fingerprint) SELECT $1 WHERE NOT EXISTS (SELECT 1 FROM core.encryption)'
+  if (first) await pool.query(settle, [fingerprint(env.ENCRYPTION_KEY)])
   const { rows } = await pool.query('SELECT fingerprint FROM core.encryption')
   const readable = [env.ENCRYPTION_KEY, env.FALLBACK_ENCRYPTION_KEY].filter(Boolean).map(fingerprint)
   if (rows.length && !readable.includes(rows[0].fingerprint))

@@ -46,7 +46,9 @@ export async function worker({ contract, env, log, faults }, { pool, redis }) {
     await redis.set(key(queue, `${id}:lock`), '1', { EX: lease })
     const { name = '', data = '{}' } = await redis.hGetAll(key(queue, id))
     const result = await (name === 'CallWebhookJob' ? sendWebhook(JSON.parse(data), env) : Promise.resolve('done')).catch(error => `failed: ${error.message}`)
-    await pool.query('INSERT INTO core.job (queue, id, name, result) VALUES ($1, $2, $3, $4) ON CONFLICT (queue, id) DO UPDATE SET result = $4, done_at = now()', [queue, id, name, result])
+    await pool.query(
+      `INSERT INTO core.job (queue, id, name, result) VALUES ($1, $2, $3, $4)
+       ON CONFLICT (queue, id) DO UPDATE SET result = $4, done_at = now()`, [queue, id, name, result])
     await redis.multi()
       .lRem(key(queue, 'active'), 1, id)
       .zAdd(key(queue, result.startsWith('failed') ? 'failed' : 'completed'), { score: Date.now(), value: id })
