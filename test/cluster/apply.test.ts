@@ -1,0 +1,110 @@
+// What tools and the API server itself say of the manifests. Nothing is created.
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { stringify } from 'yaml'
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { get, kubectl, tool } from './cluster.ts'
+import { build, copy, environments, find, mainOf, of, podOf, title, workloads, type Json } from './manifests.ts'
+import { location, writeSchemas } from './schemas.ts'
+
+const test = suite('apply')
+const overlays = environments.map(name => `overlays/${name}`)
+const clusterWide = ['cluster', 'overlays/demo/cluster']
+const text = (objects: Json[]) => objects.map(object => stringify(object)).join('---\n')
+
+const schemas = mkdtempSync(join(tmpdir(), 'kgc-schemas-'))
+process.once('exit', () => rmSync(schemas, { recursive: true, force: true }))
+writeSchemas(JSON.parse(kubectl(['get', '--raw', '/openapi/v2'])), schemas)
+const conforms = (objects: Json[]) => tool('kubeconform', ['-strict', '-summary', '-schema-location', location(schemas), '-'], { input: text(objects), nothrow: true })
+
+/** Builds an overlay that is made up here, in the copy. */
+function made(kustomization: Json): Json[] {
+  const folder = join(copy.root, 'infra/k8s/overlays/made')
+  mkdirSync(folder, { recursive: true })
+  writeFileSync(join(folder, 'kustomization.yaml'), stringify({ apiVersion: 'kustomize.config.k8s.io/v1beta1', kind: 'Kustomization', ...kustomization }))
+  return build('overlays/made')
+}
+
+for (const folder of [...overlays, ...clusterWide])
+  test(`${folder}: kubeconform -strict finds nothing, with the CRDs' schemas`, () => {
+    const { code, stdout, stderr } = conforms(build(folder))
+    assert.is(code, 0, stdout + stderr)
+    assert.match(stdout, /Invalid: 0, Errors: 0, Skipped: 0/)
+  })
+
+test('kubeconform would find a key that does not exist', () => {
+  const [first] = workloads(build('overlays/demo'))
+  assert.is.not(conforms([{ ...first!, spec: { ...first!.spec, minReadySecs: 5 } }]).code, 0)
+})
+
+// upstream's images: their users are below 10000 and their root file systems partly writable (parity.test.ts compares that with Compose);
+// an exact tag needs no pull at each start; nobody has measured their ephemeral storage
+const unfit = ['container-security-context-user-group-id', 'container-image-pull-policy', 'container-ephemeral-storage-request-and-limit']
+const writable = /^(twenty-(server|worker)|chatwoot-(web|sidekiq|prepare)|horilla-(web|scheduler))$/
+
+for (const folder of [...overlays, 'cluster'])
+  test(`${folder}: kube-score finds nothing critical`, () => {
+    const { stdout } = tool('kube-score', ['score', '--output-format', 'json', '--ignore-test', unfit.join(','), '-'], { input: text(build(folder)), nothrow: true })
+    const found = (JSON.parse(stdout) as Json[]).flatMap(({ object_name: name, checks }) => {
+      const object = name.split('/')[0]
+      return checks.filter(({ grade, skipped }: Json) => grade === 1 && !skipped)
+        .filter(({ check }: Json) => !(check.id === 'container-security-context-readonlyrootfilesystem' && writable.test(object)))
+        .map(({ check, comments }: Json) => `${object}: ${check.id}: ${comments?.map(({ summary }: Json) => summary).join('; ')}`)
+    })
+    assert.equal(found, [])
+  })
+
+for (const folder of overlays)
+  test(`${folder}: the API server would take it`, () => {
+    const { namespace } = build(folder)[0]!.metadata
+    // without the namespaces of infra/k8s/cluster a dry run fails, and it does not create them
+    if (!get('namespaces').items.some(({ metadata }: Json) => metadata.name === namespace)) kubectl(['apply', '--kustomize', join(copy.root, 'infra/k8s/overlays/demo/cluster')])
+    const { code, stderr } = tool('kubectl', ['apply', '--dry-run=server', '--server-side', '--force-conflicts', '--field-manager=kubectl', '--validate=strict', '-f', '-'], {
+      input: text(build(folder).filter(({ kind }) => kind !== 'Job')), nothrow: true,
+    })
+    assert.is(code, 0, stderr)
+  })
+
+for (const folder of clusterWide)
+  test(`${folder}: the API server would take it`, () => {
+    const { code, stderr } = tool('kubectl', ['apply', '--dry-run=server', '--validate=strict', '-f', '-'], { input: text(build(folder)), nothrow: true })
+    assert.is(code, 0, stderr)
+  })
+
+test('component external-postgres: no database in the cluster, and the old names lead outside', () => {
+  const all = made({ resources: ['../staging'], components: ['../../components/external-postgres'], configMapGenerator: [{ name: 'external-postgres', literals: ['HOST=db.example.net'], options: { annotations: { 'kgc.hu/order': 'data' } } }] })
+  assert.equal(of(all, 'StatefulSet').map(title).sort(), ['chatwoot-redis', 'kgc-redis', 'twenty-redis', 'twenty-server'].map(name => `StatefulSet ${name}`))
+  for (const app of ['kgc', 'twenty', 'chatwoot', 'horilla']) assert.equal(find(all, 'Service', `${app}-db`).spec, { type: 'ExternalName', externalName: 'db.example.net' })
+  assert.is(conforms(all).code, 0)
+})
+
+test('component s3-storage: no shared volume but Horilla\'s, nothing tied to a node', () => {
+  const all = made({ resources: ['../staging'], components: ['../../components/s3-storage'] })
+  assert.equal(of(all, 'PersistentVolumeClaim').map(title), ['PersistentVolumeClaim horilla-media'])
+  for (const name of ['twenty-server', 'twenty-worker', 'chatwoot-web', 'chatwoot-sidekiq']) {
+    const workload = workloads(all).find(({ metadata }) => metadata.name === name)!
+    assert.not.ok(podOf(workload).affinity || podOf(workload).volumes?.length || mainOf(workload).volumeMounts?.length, name)
+  }
+  assert.is(find(all, 'ConfigMap', 'twenty-crm-config').data.STORAGE_TYPE, 's3')
+  assert.is(find(all, 'ConfigMap', 'chatwoot-config').data.ACTIVE_STORAGE_SERVICE, 's3_compatible')
+  assert.is(conforms(all).code, 0)
+})
+
+test('component cert-manager: a certificate for every host, and none by Traefik', () => {
+  const bases = ['namespace', 'kgc', 'twenty-crm', 'chatwoot', 'horilla-hr'].map(name => `../../base/${name}`)
+  const all = made({ resources: bases, components: ['../../components/domain', '../../components/cert-manager'], configMapGenerator: [{ name: 'stack', literals: ['DOMAIN=kgc.hu', 'URL_PORT=', 'TZ=Europe/Budapest'] }] })
+  const hosts = of(all, 'Ingress').flatMap(({ spec }) => spec.tls.flatMap(({ hosts }: Json) => hosts))
+  assert.equal(hosts.sort(), ['admin', 'api', 'app', 'crm', 'hr', 'support'].map(name => `${name}.kgc.hu`))
+  for (const { metadata } of of(all, 'Ingress')) assert.not.ok(metadata.annotations['traefik.ingress.kubernetes.io/router.tls.certresolver'])
+  assert.is(conforms(all).code, 0)
+})
+
+test('component smtp-login: all three of Chatwoot know the password', () => {
+  const all = made({ resources: ['../staging'], components: ['../../components/smtp-login'], configMapGenerator: [{ name: 'chatwoot-config', behavior: 'merge', literals: ['SMTP_USERNAME=kgc'] }] })
+  for (const name of ['chatwoot-web', 'chatwoot-sidekiq', 'chatwoot-prepare'])
+    assert.ok(mainOf(workloads(all).find(({ metadata }) => metadata.name === name)!).env.some((one: Json) => one.name === 'SMTP_PASSWORD'), name)
+})
+
+test.run()
