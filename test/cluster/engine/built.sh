@@ -1,0 +1,31 @@
+# The built node: Kubernetes compiled from its modules, in a container of our own image; sourced by up.sh.
+# shellcheck shell=bash disable=SC2034,SC2154
+
+create() {
+  local context=$KGC_CACHE/node-$kube
+  "$engine/build.sh" node addons
+  mkdir -p "$context"
+  cp -f "$engine"/node/{*.sh,registry.yml} "$context/"
+  # linked, not copied: together they are 300 MB
+  ln -f "$KGC_CACHE"/{"kube-$kube/kube","kube-router-$kube_router/kube-router","registry-$distribution/registry"} "$context/"
+  quietly "$KGC_CACHE/node.log" docker buildx build --progress plain --file "$engine/node/Dockerfile" --tag "$node_image" "$context"
+  local modules=()
+  if [ -d /lib/modules ]; then modules=(--volume /lib/modules:/lib/modules:ro); fi
+  # all capabilities but the one that a machine in a virtual machine may lack; `--privileged` would fail there
+  docker run --detach --name "$node" --hostname "$node" --cap-add ALL --cap-drop SYS_RESOURCE --cgroupns private \
+    --security-opt seccomp=unconfined --security-opt apparmor=unconfined --security-opt systempaths=unconfined --security-opt label=disable \
+    --device /dev/kmsg --device-cgroup-rule 'a *:* rwm' --tmpfs /run:exec --tmpfs /tmp:exec \
+    --volume "$node_volume:/var" --volume "$registry_volume:/var/lib/registry" "${modules[@]}" \
+    --env NODE="$node" --env NODE_IP="$node_ip" --env PODS="$pods" --env SERVICES="$services" --env DNS_IP="$dns_ip" --env REGISTRY_PORT="$port_registry" \
+    --publish "127.0.0.1:$port_api:6443" --publish "127.0.0.1:$port_registry:$port_registry" \
+    --publish "127.0.0.1:$port_http:30080" --publish "127.0.0.1:$port_https:30443" "$node_image" >/dev/null ||
+    { docker rm --force --volumes "$node" >/dev/null 2>&1; fail 3 'Start the node' 'Docker says why above' 'free the port, or change it in test/cluster/engine/settings.sh'; }
+}
+
+credentials() {
+  await 60 'the node to make its keys' docker exec "$node" test -f /var/lib/kubernetes/made
+  docker exec "$node" cat /var/lib/kubernetes/admin.conf | sed "s#127.0.0.1:6443#127.0.0.1:$port_api#" > "$kubeconfig"
+  ln -sf "$KGC_CACHE/kube-$kube/kube" "$state/bin/kubectl"
+}
+
+addons=(built metrics-server sealed-secrets)
