@@ -68,7 +68,10 @@ test('every ConfigMap that is asked for is there, under a name that changes with
     for (const name of there) assert.match(name, /-[0-9a-z]{10}$/, `${environment}: ${name}`)
     for (const workload of workloads(all)) {
       const { containers, initContainers = [], volumes = [] } = podOf(workload)
-      const asked = [...[...containers, ...initContainers].flatMap(({ envFrom = [] }: Json) => envFrom.map(({ configMapRef }: Json) => configMapRef.name)), ...volumes.flatMap(({ configMap }: Json) => (configMap ? [configMap.name] : []))]
+      const asked = [
+        ...[...containers, ...initContainers].flatMap(({ envFrom = [] }: Json) => envFrom.map(({ configMapRef }: Json) => configMapRef.name)),
+        ...volumes.flatMap(({ configMap }: Json) => (configMap ? [configMap.name] : [])),
+      ]
       for (const name of asked) assert.ok(there.includes(name), `${environment}: ${title(workload)}: ${name}`)
     }
   })
@@ -130,7 +133,8 @@ test('every Service selects pods, every Ingress leads to a port of a Service, ev
           assert.ok(ports.some((port: Json) => port.name === backend.service.port.name), `${environment}: ${host}`)
         }
     }
-    for (const { metadata, spec } of of(all, 'NetworkPolicy')) assert.ok(pods.some(labels => selects(spec.podSelector, labels)), `${environment}: ${metadata.name}`)
+    for (const { metadata, spec } of of(all, 'NetworkPolicy'))
+      assert.ok(pods.some(labels => selects(spec.podSelector, labels)), `${environment}: ${metadata.name}`)
     for (const { spec } of of(all, 'HorizontalPodAutoscaler')) assert.is(find(all, 'Deployment', spec.scaleTargetRef.name).spec.replicas, undefined)
     for (const workload of workloads(all)) if (workload.kind !== 'Job') assert.ok(selects(workload.spec.selector, labelsOf(workload)), title(workload))
   })
@@ -161,7 +165,8 @@ test('StatefulSets heal after a bad image, Jobs go by themselves, data outlives 
 test('pods that share a volume are on one node', () => {
   everywhere(all => {
     for (const claim of of(all, 'PersistentVolumeClaim')) {
-      const users = workloads(all).filter(workload => podOf(workload).volumes?.some((volume: Json) => volume.persistentVolumeClaim?.claimName === claim.metadata.name))
+      const mounts = ({ persistentVolumeClaim }: Json) => persistentVolumeClaim?.claimName === claim.metadata.name
+      const users = workloads(all).filter(workload => podOf(workload).volumes?.some(mounts))
       assert.is(users.length, 2, title(claim))
       for (const user of users) {
         const [rule] = podOf(user).affinity.podAffinity.requiredDuringSchedulingIgnoredDuringExecution
@@ -190,7 +195,7 @@ test('Sidekiq, the scheduler and the migrations: time, number, order', () => {
 
 test('priorities are those that the cluster knows', () => {
   const known = of(edge, 'PriorityClass').map(({ metadata }) => metadata.name)
-  for (const all of [...Object.values(builds), edge]) for (const workload of workloads(all)) assert.ok(known.includes(podOf(workload).priorityClassName), title(workload))
+  for (const workload of [...Object.values(builds), edge].flatMap(workloads)) assert.ok(known.includes(podOf(workload).priorityClassName), title(workload))
 })
 
 test('the domain stands once in an overlay, and every host is under it', () => {

@@ -16,8 +16,8 @@ const production = [...build('overlays/production'), ...edge]
 
 /** Variables that one side alone has, or whose values differ. */
 const differences: { of: RegExp; variable: RegExp; why: string }[] = [
-  { of: /^(kgc-api|twenty|chatwoot|horilla)/, variable: /^(DOMAIN|URL_PORT|TZ)$/, why: 'Kubernetes puts them into other values in the pod, where Compose does so before' },
-  { of: /^(kgc-(api|migrate)|twenty|horilla)/, variable: /^(KGC|TWENTY|HORILLA)_(DB|REDIS)_PASSWORD$/, why: 'part of an address, which is put together in the pod' },
+  { of: /^(kgc-api|twenty|chatwoot|horilla)/, variable: /^(DOMAIN|URL_PORT|TZ)$/, why: 'put into other values in the pod; Compose does so before' },
+  { of: /^(kgc-(api|migrate)|twenty|horilla)/, variable: /^(KGC|TWENTY|HORILLA)_(DB|REDIS)_PASSWORD$/, why: 'part of an address, put together in the pod' },
   { of: /-db$/, variable: /^PGDATA$/, why: 'a block volume has a lost+found at its root' },
   { of: /^chatwoot/, variable: /^SMTP_NO_/, why: 'stands on Compose for a variable that must be absent; on Kubernetes it is (components/smtp-login)' },
   { of: /^traefik$/, variable: /^TRAEFIK_PROVIDERS_(DOCKER|KUBERNETESINGRESS)/, why: 'where the routes come from' },
@@ -81,7 +81,8 @@ test('variables and their values', () => {
     const here = variables(production, mainOf(workload), secret)
     for (const key of new Set([...Object.keys(there), ...Object.keys(here)])) {
       if ((there[key] ?? undefined) === here[key] || differences.some(({ of, variable }) => of.test(name) && variable.test(key))) continue
-      wrong.push(`${name}: ${key} ${!(key in there) ? 'is in infra/k8s only' : !(key in here) ? 'is in infra/docker only' : 'has another value in infra/docker than in infra/k8s'}`)
+      const what = !(key in there) ? 'is in infra/k8s only' : !(key in here) ? 'is in infra/docker only' : 'has another value in infra/docker than in infra/k8s'
+      wrong.push(`${name}: ${key} ${what}`)
     }
   })
   assert.equal(wrong, [])
@@ -104,7 +105,8 @@ test('health: readiness is Compose\'s own check, word by word; a path of it is p
     const { readinessProbe, livenessProbe, startupProbe } = mainOf(workload)
     const [kind, ...test] = service.healthcheck.test.map((word: string) => word.replaceAll('$$', '$'))
     const http = httpReadiness[name]
-    if (!http) return assert.equal(readinessProbe.exec?.command, kind === 'CMD-SHELL' ? ['sh', '-c', test[0]] : test, `${name}: healthcheck in infra/docker, readinessProbe in infra/k8s`)
+    const words = kind === 'CMD-SHELL' ? ['sh', '-c', test[0]] : test
+    if (!http) return assert.equal(readinessProbe.exec?.command, words, `${name}: healthcheck in infra/docker, readinessProbe in infra/k8s`)
     assert.is(readinessProbe.httpGet?.path, http.path, name)
     const path = /http:\/\/[^/]+(\/\S*)$/.exec(test.at(-1))?.[1]
     if (path) for (const probe of [livenessProbe, startupProbe]) assert.is(probe.httpGet?.path, path, `${name}: ${path} in infra/docker`)
@@ -129,7 +131,8 @@ test('limits, and time enough to end', () => {
     const { limits } = mainOf(workload).resources
     assert.is(bytes(limits.memory), Number(service.mem_limit), `${name}: mem_limit in infra/docker, limits.memory in infra/k8s`)
     assert.is(Number(limits.cpu), Number(service.cpus), `${name}: cpus in infra/docker, limits.cpu in infra/k8s`)
-    if (workload.kind !== 'Job') assert.ok((podOf(workload).terminationGracePeriodSeconds ?? 30) >= seconds(service.stop_grace_period), `${name}: stop_grace_period`)
+    if (workload.kind === 'Job') return
+    assert.ok((podOf(workload).terminationGracePeriodSeconds ?? 30) >= seconds(service.stop_grace_period), `${name}: stop_grace_period`)
   })
 })
 
@@ -137,20 +140,30 @@ test('a root file system is read-only on both or on neither, and volumes of data
   both((service, workload, name) => {
     assert.is(mainOf(workload).securityContext.readOnlyRootFilesystem ?? false, service.read_only ?? false, name)
     const named = (service.volumes ?? []).filter(({ type }: Json) => type === 'volume').map(({ target }: Json) => target)
-    const claimed = [...(podOf(workload).volumes ?? []).filter((volume: Json) => volume.persistentVolumeClaim), ...(workload.spec.volumeClaimTemplates ?? []).map(({ metadata }: Json) => metadata)]
-    const mounts = (mainOf(workload).volumeMounts ?? []).filter((mount: Json) => claimed.some(({ name }) => name === mount.name)).map(({ mountPath }: Json) => mountPath)
+    const claimed = [
+      ...(podOf(workload).volumes ?? []).filter((volume: Json) => volume.persistentVolumeClaim),
+      ...(workload.spec.volumeClaimTemplates ?? []).map(({ metadata }: Json) => metadata),
+    ].map(({ name }) => name)
+    const mounts = (mainOf(workload).volumeMounts ?? []).filter(({ name }: Json) => claimed.includes(name)).map(({ mountPath }: Json) => mountPath)
     // the preparation of Chatwoot writes no uploads; a Job on that volume would be tied to its node
     assert.equal(mounts, name === 'chatwoot-prepare' ? [] : named, `${name}: volumes`)
   })
 })
 
 test('routes: host, path, service, middlewares', () => {
+  const rules = /Host\(`([^`]+)`\)(?: && PathPrefix\(`([^`]+)`\))?/g
   const there = services.flatMap(([name, { labels = {} }]) =>
-    Object.entries<string>(labels).filter(([key]) => key.endsWith('.rule')).flatMap(([key, rule]) =>
-      [...rule.matchAll(/Host\(`([^`]+)`\)(?: && PathPrefix\(`([^`]+)`\))?/g)].map(([, host, path = '/']) => `${host}${path} ${name} ${labels[key.replace('.rule', '.middlewares')]}`)))
-  const here = of(production, 'Ingress').flatMap(({ metadata, spec }) =>
-    spec.rules.flatMap(({ host, http }: Json) =>
-      http.paths.map(({ path, backend }: Json) => `${host}${path} ${backend.service.name} ${metadata.annotations['traefik.ingress.kubernetes.io/router.middlewares']}`)))
+    Object.entries<string>(labels)
+      .filter(([key]) => key.endsWith('.rule'))
+      .flatMap(([key, rule]) => {
+        const middlewares = labels[key.replace('.rule', '.middlewares')]
+        return [...rule.matchAll(rules)].map(([, host, path = '/']) => `${host}${path} ${name} ${middlewares}`)
+      }),
+  )
+  const here = of(production, 'Ingress').flatMap(({ metadata, spec }) => {
+    const middlewares = metadata.annotations['traefik.ingress.kubernetes.io/router.middlewares']
+    return spec.rules.flatMap(({ host, http }: Json) => http.paths.map(({ path, backend }: Json) => `${host}${path} ${backend.service.name} ${middlewares}`))
+  })
   assert.equal(here.sort(), there.sort())
 })
 

@@ -7,7 +7,8 @@ const prefix = '#/definitions/'
 
 /** Writes a strict schema per kind into a folder; returns how many. `openapi` is what /openapi/v2 answers. */
 export function writeSchemas({ definitions }: Json, folder: string): number {
-  const strict = Object.fromEntries(Object.entries<Json>(definitions).map(([name, schema]) => [name, name.endsWith('.intstr.IntOrString') ? { type: ['string', 'integer'] } : tighten(schema)]))
+  const either = { type: ['string', 'integer'] }
+  const strict = Object.fromEntries(Object.entries<Json>(definitions).map(([name, schema]) => [name, name.endsWith('.IntOrString') ? either : tighten(schema)]))
   const kinds = Object.entries<Json>(definitions).flatMap(([name, schema]) => {
     const [gvk, ...others] = schema['x-kubernetes-group-version-kind'] ?? []
     return gvk && !others.length ? [{ name, ...gvk }] : []
