@@ -20,7 +20,7 @@ ${exitHelp(0, 2, 3, 6, 130)}`)
 const { Failure } = await import('./lib/errors.ts')
 const { emit, jsonOutput, main, result, say, step } = await import('./lib/report.ts')
 const { contextOf, fromFolders } = await import('./lib/checks.ts')
-const { containers, modes, requireEngine, stackOf } = await import('./lib/compose.ts')
+const { containers, modes, stackOf } = await import('./lib/compose.ts')
 
 await main(async () => {
   const { values, positionals } = parseArgs({ allowPositionals: true, options: { json: { type: 'boolean' } } })
@@ -34,7 +34,6 @@ await main(async () => {
   const file = `infra/docker/.env${stack.suffix}`
   if (!email || !password)
     throw new Failure(exit.usage, 'Read the administrator', `${email ? 'ADMIN_PASSWORD' : 'ADMIN_EMAIL'} is empty in ${file}`, { next: `set it there, then npx zx scripts/admin.ts ${mode}` })
-  await requireEngine()
   const running = await containers(stack.project)
   if (![...running.values()].some(({ State }) => State.Status === 'running'))
     throw new Failure(exit.refused, 'Make the administrators', `nothing of ${stack.project} is running`, { next: `npx zx scripts/up.ts ${mode}` })

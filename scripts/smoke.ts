@@ -22,7 +22,7 @@ ${exitHelp(0, 2, 3, 6, 130)}`)
 const { Failure } = await import('./lib/errors.ts')
 const { color, duration, emit, jsonOutput, main, result, say, table } = await import('./lib/report.ts')
 const { contextOf, fromFolders, health, outcome } = await import('./lib/checks.ts')
-const { config, containers, requireEngine, stackOf } = await import('./lib/compose.ts')
+const { config, containers, stackOf } = await import('./lib/compose.ts')
 type Exports = { checks: import('./lib/checks.ts').Check[]; sendMail?: import('./lib/checks.ts').SendMail }
 
 await main(async () => {
@@ -32,12 +32,12 @@ await main(async () => {
   if (values.mail !== undefined && !/^[^@\s]+@[^@\s]+$/.test(values.mail)) throw new Failure(exit.usage, 'Read the arguments', '--mail wants an address')
   const start = Date.now()
   const stack = stackOf(positionals[0] ?? 'dev')
-  await requireEngine()
-  const all = await config(stack)
+  const all = config(stack)
+  all.catch(() => {}) // it is awaited later; until then its failure is nobody's
   const seen = await containers(stack.project)
   if (!seen.size) throw new Failure(exit.refused, `Smoke ${stack.project}`, 'nothing of it is running', { next: `npx zx scripts/up.ts ${stack.mode}` })
 
-  const outcomes = values.mail ? await mail(values.mail) : [...(await health(stack, all)), ...(values.quick ? [] : await product())]
+  const outcomes = values.mail ? await mail(values.mail) : [...(await health(seen, all)), ...(values.quick ? [] : await product())]
   for (const one of outcomes) emit('check', one)
   result(table([['', 'check', 'ms', ''], ...outcomes.map(({ name, ok, detail, ms }) => [ok ? '✔' : '✘', name, String(ms), detail.split('\n')[0]!.slice(0, 140)])]))
   const bad = outcomes.filter(({ ok }) => !ok)

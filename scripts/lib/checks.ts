@@ -2,7 +2,7 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
-import { applications, compose, containers, dockerFolder, folderOf, isOneShot, root, type Config, type Stack } from './compose.ts'
+import { applications, compose, dockerFolder, folderOf, isOneShot, root, type Config, type Container, type Stack } from './compose.ts'
 import { localEdge, type Edge } from './edge.ts'
 import { loadEnvironment, readEnv } from './env.ts'
 import { Failure, exit } from './errors.ts'
@@ -75,30 +75,33 @@ export async function outcome(name: string, work: () => Promise<string | void>, 
 
 /**
  * The health of every service, asked now: a container's own health check is run in it, because the engine's answer may be as
- * old as the check's interval. One-shots must have ended well; what has no check must run.
+ * old as the check's interval. One-shots must have ended well; what has no check must run. The checks start before Compose has
+ * read its files, which takes longer than most of them.
  */
-export async function health(stack: Stack, all: Config): Promise<Outcome[]> {
-  const seen = await containers(stack.project)
+export async function health(seen: Map<string, Container>, all: Promise<Config>): Promise<Outcome[]> {
+  const asked = new Map([...seen].map(([service, container]) => [service, outcome(service, () => ask(container), 10_000)]))
+  const config = await all
   return Promise.all(
-    Object.entries(all.services).map(([service, { healthcheck }]) =>
-      outcome(service, async () => {
-        const container = seen.get(service)
-        if (!container) throw new Error('not created')
-        const { State: state } = container
-        if (isOneShot(all, service)) {
-          if (state.Status === 'exited' && state.ExitCode === 0) return 'done'
-          throw new Error(`has not ended well: ${state.Status}, exit ${state.ExitCode}`)
-        }
-        if (state.Status !== 'running') throw new Error(`${state.Status}, exit ${state.ExitCode}${state.OOMKilled ? ', out of memory' : ''}`)
-        const [kind, ...test] = healthcheck?.test ?? []
-        if (!kind || kind === 'NONE') return 'running'
-        const argv = kind === 'CMD-SHELL' ? ['sh', '-c', test[0]!.replaceAll('$$', '$')] : test.map(word => word.replaceAll('$$', '$'))
-        const output = await run(['docker', 'exec', container.Id, ...argv], { nothrow: true, timeout: 9_000 })
-        if (output.code !== 0) throw new Error(`its health check fails: ${`${output.stdout}${output.stderr}`.trim().split('\n').at(-1) || `exit ${output.code}`}`)
-        return 'healthy'
-      }, 10_000),
-    ),
+    Object.keys(config.services).map(service => {
+      const container = seen.get(service)
+      if (!container) return { name: service, ok: false, detail: 'not created', ms: 0 }
+      return isOneShot(config, service) ? outcome(service, async () => ended(container), 1_000) : asked.get(service)!
+    }),
   )
+}
+
+function ended({ State: state }: Container): string {
+  if (state.Status === 'exited' && state.ExitCode === 0) return 'done'
+  throw new Error(`has not ended well: ${state.Status}, exit ${state.ExitCode}`)
+}
+
+async function ask({ Id, State: state, Config: { Healthcheck } }: Container): Promise<string> {
+  if (state.Status !== 'running') throw new Error(`${state.Status}, exit ${state.ExitCode}${state.OOMKilled ? ', out of memory' : ''}`)
+  const [kind, ...test] = Healthcheck?.Test ?? []
+  if (!kind || kind === 'NONE') return 'running'
+  const output = await run(['docker', 'exec', Id, ...(kind === 'CMD-SHELL' ? ['sh', '-c', ...test] : test)], { nothrow: true, timeout: 9_000 })
+  if (output.code !== 0) throw new Error(`its health check fails: ${`${output.stdout}${output.stderr}`.trim().split('\n').at(-1) || `exit ${output.code}`}`)
+  return 'healthy'
 }
 
 /**

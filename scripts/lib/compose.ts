@@ -62,8 +62,11 @@ export function missingEnvFiles(stack: Stack): string[] {
 /** Throws Failure (refused) when the Docker engine does not answer. */
 export async function requireEngine(): Promise<void> {
   const { code, stderr } = await run(['docker', 'version', '--format', '{{.Server.Version}}'], { nothrow: true, timeout: 20_000 })
-  if (code !== 0) throw new Failure(exit.refused, 'Ask the Docker engine', stderr.trim().split('\n').at(-1) || 'no answer', { next: 'npx zx scripts/bootstrap.ts' })
+  if (code !== 0) throw noEngine(stderr)
 }
+
+const noEngine = (stderr: string) =>
+  new Failure(exit.refused, 'Ask the Docker engine', stderr.trim().split('\n').at(-1) || 'no answer', { next: 'npx zx scripts/bootstrap.ts' })
 
 export interface Service {
   image?: string
@@ -137,7 +140,7 @@ export interface Container {
   Id: string
   Name: string
   RestartCount: number
-  Config: { Labels: Record<string, string>; Image: string }
+  Config: { Labels: Record<string, string>; Image: string; Healthcheck?: { Test?: string[] } }
   State: {
     Status: string
     ExitCode: number
@@ -149,10 +152,12 @@ export interface Container {
   }
 }
 
-/** The project's containers by service (one-off `run` containers left out). */
+/** The project's containers by service (one-off `run` containers left out). Throws Failure (refused) when the engine does not answer. */
 export async function containers(project: string): Promise<Map<string, Container>> {
   const filters = ['--filter', `label=com.docker.compose.project=${project}`, '--filter', 'label=com.docker.compose.oneoff=False']
-  const ids = (await run(['docker', 'ps', '-aq', '--no-trunc', ...filters], { what: 'List the containers' })).stdout.split('\n').filter(Boolean)
+  const list = await run(['docker', 'ps', '-aq', '--no-trunc', ...filters], { nothrow: true })
+  if (list.code !== 0) throw noEngine(list.stderr)
+  const ids = list.stdout.split('\n').filter(Boolean)
   if (!ids.length) return new Map()
   // a container may go between the two calls: what is left is printed all the same
   const output = await run(['docker', 'inspect', ...ids], { nothrow: true })

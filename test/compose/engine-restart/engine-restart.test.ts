@@ -14,13 +14,12 @@ const inside = (...argv: string[]) => execFileSync('docker', ['--host', engine.h
 const quick = () => stack.run(['smoke', '--quick'], { env })
 const starts = () => inside('exec', inside('ps', '-q', '--filter', 'label=com.docker.compose.service=keeper'), 'cat', '/data/starts').split('\n').length
 
-test.before(async () => {
-  await engine.start()
-  const image = spawnSync('docker', ['save', 'kgc-demo/base:trixie'], { maxBuffer: 1024 ** 3 }).stdout
-  execFileSync('docker', ['--host', engine.host, 'load', '--quiet'], { input: image, stdio: ['pipe', 'ignore', 'inherit'] })
-  const { code, stderr } = stack.run(['up'], { env })
-  assert.is(code, 0, stderr)
-})
+// at the top, not in a hook: uvu would hide why it failed
+await engine.start()
+const image = spawnSync('docker', ['save', 'kgc-demo/base:trixie'], { maxBuffer: 1024 ** 3 }).stdout
+execFileSync('docker', ['--host', engine.host, 'load', '--quiet'], { input: image, stdio: ['pipe', 'ignore', 'inherit'] })
+const first = stack.run(['up'], { env })
+assert.is(first.code, 0, first.stderr)
 test.after(() => engine.remove())
 
 for (const [words, signal] of [['restarted', 'SIGTERM'], ['killed', 'SIGKILL']] as const)
