@@ -68,10 +68,12 @@ function isPoor(value: string): boolean {
  */
 export function fault(entry: Entry, value: string, names: Set<string>, command: string): Fault | undefined {
   const { secret, generate, format, min, max, oneof } = entry
-  const renew = generate
+  const renew = entry.keep
+    ? 'it cannot simply be replaced: the README of the folder says how it is changed with its data'
+    : generate
     ? `empty it and run \`${command}\`; where it is in use already, change it there too`
     : 'set the real value'
-  if (!value) return entry.required ? { problem: 'is required and empty', remedy: generate ? `run \`${command}\`` : 'set it' } : undefined
+  if (!value) return entry.required ? { problem: 'is required and empty', remedy: entry.keep ? 'put it back from the backup' : generate ? `run \`${command}\`` : 'set it' } : undefined
   if (!alphabet.test(value)) return { problem: 'holds a character that not all readers take alike', remedy: 'only letters, digits and _ + / = . : @ , -' }
   if (secret ? wholeWords.test(value) || anywhere.test(value) : plainPlaceholder.test(value)) return { problem: 'is a placeholder', remedy: renew }
   if (secret && isPublic(value, names)) return { problem: 'is a publicly known default', remedy: renew }

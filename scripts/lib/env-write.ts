@@ -44,6 +44,11 @@ export function plan(environment: Environment): Change[] {
       if (pinned && value) return value
       if (shared && file.folder) return top.get(key) ?? ''
       if (old[key] || (key in old && !entry.generate)) return old[key] ?? ''
+      // a line that is not there is a key of a newer example; one that was emptied had a value
+      if (entry.keep && key in old)
+        throw new Failure(exit.usage, `Write ${file.name}`, `${key} is empty, and what is stored cannot be read without its old value`, {
+          next: `put it back from the backup; for a stack without data delete the line ${key}=`,
+        })
       // a key that the root file does not have yet, and the folders do: theirs is the value
       const theirs = shared ? [...new Set(olds.slice(1).flatMap(other => other[key] || []))] : []
       if (theirs.length > 1)

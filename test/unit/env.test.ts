@@ -48,7 +48,7 @@ COMMON_SECRET=
 BLUE_PORT=3001
 #@ required secret generate=hex:24 min=24
 BLUE_DB_PASSWORD=
-#@ required secret generate=base64:32 min=44 format=base64
+#@ required secret keep generate=base64:32 min=44 format=base64
 BLUE_KEY=
 #@ secret
 BLUE_OLD_KEY=
@@ -209,6 +209,20 @@ test('adds the keys of a newer example after their neighbours, an emptied secret
   assert.match(read(root, blue), /\n\n# New\.\nBLUE_NEW=[\da-f]{16}\n$/)
   assert.match(readEnv(join(root, blue)).BLUE_DB_PASSWORD ?? '', /^[\da-f]{48}$/)
   assert.is(readEnv(join(root, blue)).BLUE_KEY, BLUE_KEY)
+})
+
+test('a key that stored data needs is made once: emptied, it is asked for; a line that is not there is a new key', () => {
+  const root = tree()
+  generated(root)
+  const first = read(root, blue)
+  set(root, blue, 'BLUE_KEY', '')
+  const { why, next } = failure(() => generated(root))
+  assert.match(why, /BLUE_KEY is empty/)
+  assert.match(next ?? '', /backup/)
+  assert.match(check(root).find(({ key }) => key === 'BLUE_KEY')?.remedy, /backup/)
+  put(root, blue, first.replace(/^BLUE_KEY=.*\n/m, ''))
+  generated(root)
+  assert.match(read(root, blue), /^BLUE_KEY=\S{44}$/m)
 })
 
 test('what the example no longer has is kept in a last section, once', () => {
