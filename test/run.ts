@@ -1,15 +1,15 @@
 // Runs linters and tests, and prints `N passed, N failed` last. Installs what they need before, and says so.
-// Usage: node --import=tsx test/run.ts [lint|unit|policy|compose …] [--grep TEXT]
+// Usage: node --import=tsx test/run.ts [lint|unit|policy|compose|cluster …] [--grep TEXT]
 // Exit codes: 0 all passed, 1 something failed or nothing ran, 2 wrong usage, 130 and 143 interrupted
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { linters } from './lint.ts'
 import { endAll, execute } from './process.ts'
-import { needs } from './tools.ts'
+import { kubeconfig, needs } from './tools.ts'
 
 /** The groups, and the minutes that one file of them may take: uvu has no limit of its own. */
-const groups = { lint: 5, unit: 5, policy: 5, compose: 15 }
+const groups = { lint: 5, unit: 5, policy: 5, compose: 15, cluster: 15 }
 type Group = keyof typeof groups
 
 const { values, positionals } = parseArgs({ allowPositionals: true, options: { grep: { type: 'string' } } })
@@ -68,23 +68,24 @@ const without = new Map<string, string>()
 for (const { name, argv, hint, groups } of needs(lists.map(({ group }) => group))) {
   if (groups.every(group => without.has(group))) continue
   console.log(`▶ ${name}`)
-  const { code } = await execute(argv, { timeout: 30 * 60_000, live: true })
+  const { code } = await execute(argv, { timeout: 45 * 60_000, live: true })
   if (code === 0) continue
   sum.failed++
   console.log(`✘ ${name}: \`${argv.slice(0, 3).join(' ').split('\n')[0]}\` ended with ${code}. ${hint}`)
   for (const group of groups) without.set(group, name)
 }
 
+process.env.KGC_TEST_KUBECONFIG ||= kubeconfig
 for (const { group, list } of lists) {
   if (without.has(group)) {
     console.log(`✘ ${group}  not run: it needs "${without.get(group)}"`)
     continue
   }
-  // what starts stacks goes one by one, the rest two at a time
+  // what starts stacks, or shares the cluster, goes one by one, the rest two at a time
   const lane = async () => {
     for (let next = list.shift(); next; next = list.shift()) await judge(next, groups[group])
   }
-  await Promise.all(Array.from({ length: group === 'compose' ? 1 : 2 }, lane))
+  await Promise.all(Array.from({ length: group === 'compose' || group === 'cluster' ? 1 : 2 }, lane))
 }
 if (sum.skipped) console.log(`${sum.skipped} skipped`)
 console.log(`${sum.passed} passed, ${sum.failed} failed`)

@@ -7,6 +7,9 @@ import { join } from 'node:path'
 /** Where things that took long to fetch or to compile are kept. */
 export const cache = join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'kgc-stack')
 
+/** Of the cluster that cluster-up makes, when no other is named. */
+export const kubeconfig = join(process.env.XDG_STATE_HOME || join(homedir(), '.local/state'), 'kgc-test-cluster/kubeconfig')
+
 const pins = join(import.meta.dirname, 'linters.txt')
 const venv = join(cache, `lint-${createHash('sha256').update(readFileSync(pins)).digest('hex').slice(0, 12)}`)
 
@@ -43,14 +46,15 @@ export function needs(groups: string[]): Need[] {
     argv: ['sh', '-euc', installLinters, 'sh', venv, pins],
     hint: 'They come from PyPI by pip: apt-get install python3-venv, and see whether pip reaches PyPI',
   }
-  const compose = groups.includes('compose')
+  const compose = groups.includes('compose') || groups.includes('cluster')
   const docker: Need = {
     name: 'Have Docker',
-    groups: ['policy', 'compose'],
+    groups: ['policy', 'compose', 'cluster'],
     argv: [process.execPath, '--import=tsx', 'scripts/bootstrap.ts', ...(compose ? ['--demo'] : [])],
     hint: 'make bootstrap, or https://docs.docker.com/engine/install',
   }
-  const images: Need = { name: 'Have the demo images', groups: ['compose'], argv: ['infra/demo/build.sh'], hint: 'infra/demo/build.sh shows why' }
-  const all = [...(existsSync(join(venv, 'whole')) ? [] : [linters]), docker, images]
+  const images: Need = { name: 'Have the demo images', groups: ['compose', 'cluster'], argv: ['infra/demo/build.sh'], hint: 'infra/demo/build.sh shows why' }
+  const cluster: Need = { name: 'Have the test cluster', groups: ['cluster'], argv: ['test/cluster/engine/up.sh'], hint: 'make cluster-up shows why' }
+  const all = [...(existsSync(join(venv, 'whole')) ? [] : [linters]), docker, images, ...(process.env.KGC_TEST_KUBECONFIG ? [] : [cluster])]
   return all.filter(need => need.groups.some(group => groups.includes(group)))
 }
