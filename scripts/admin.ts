@@ -2,9 +2,10 @@
 // Usage: npx zx scripts/admin.ts [mode] [folder …]
 // Exit codes: 0 2 3 6 130
 import { parseArgs } from 'node:util'
+import { given, wantsHelp } from './lib/arguments.ts'
 import { exit, exitHelp } from './lib/errors.ts'
 
-if (process.argv.includes('--help') || process.argv.includes('-h')) {
+if (wantsHelp()) {
   console.log(`Usage: npx zx scripts/admin.ts [mode] [folder …]
 
 Makes the first administrator of each application from ADMIN_EMAIL and ADMIN_PASSWORD of the root env file, and closes the pages on
@@ -23,7 +24,7 @@ const { contextOf, fromFolders } = await import('./lib/checks.ts')
 const { containers, modes, stackOf } = await import('./lib/compose.ts')
 
 await main(async () => {
-  const { values, positionals } = parseArgs({ allowPositionals: true, options: { json: { type: 'boolean' } } })
+  const { values, positionals } = parseArgs({ args: given(), allowPositionals: true, options: { json: { type: 'boolean' } } })
   jsonOutput(Boolean(values.json))
   const mode = positionals[0] && modes().includes(positionals[0]) ? positionals.shift()! : 'dev'
   const stack = stackOf(mode)

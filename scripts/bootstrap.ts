@@ -2,9 +2,10 @@
 // Usage: npx zx scripts/bootstrap.ts [--demo] [--yes] | --doctor [--environment dev|prod|demo]
 // Exit codes: 0 2 3 6 7 130
 import { parseArgs } from 'node:util'
+import { given, wantsHelp } from './lib/arguments.ts'
 import { exit, exitHelp } from './lib/errors.ts'
 
-if (process.argv.includes('--help') || process.argv.includes('-h')) {
+if (wantsHelp()) {
   console.log(`Usage: npx zx scripts/bootstrap.ts [--demo] [--yes] [--plan]
        npx zx scripts/bootstrap.ts --doctor [--environment dev|prod|demo]
 
@@ -35,7 +36,7 @@ const options = { json: flag, yes: { ...flag, short: 'y' }, plan: flag, demo: fl
 type Values = ReturnType<typeof parseArgs<{ options: typeof options }>>['values']
 
 await main(async () => {
-  const { values } = parseArgs({ options })
+  const { values } = parseArgs({ args: given(), options })
   jsonOutput(Boolean(values.json))
   if (values.environment && !values.doctor) throw new Failure(exit.usage, 'Read the arguments', '--environment goes with --doctor')
   return values.doctor ? doctor(values.environment ?? 'dev') : bootstrap(values)

@@ -2,9 +2,10 @@
 // Usage: npx zx scripts/down.ts [mode] [--purge]
 // Exit codes: 0 2 3 6 130
 import { parseArgs } from 'node:util'
+import { given, wantsHelp } from './lib/arguments.ts'
 import { exit, exitHelp } from './lib/errors.ts'
 
-if (process.argv.includes('--help') || process.argv.includes('-h')) {
+if (wantsHelp()) {
   console.log(`Usage: npx zx scripts/down.ts [mode] [--purge [--yes]]
 
 Stops the containers of a stack and removes them and its networks. Volumes stay.
@@ -27,7 +28,7 @@ const { change, run } = await import('./lib/run.ts')
 
 await main(async () => {
   const options = { json: { type: 'boolean' }, purge: { type: 'boolean' }, yes: { type: 'boolean', short: 'y' } } as const
-  const { values, positionals } = parseArgs({ allowPositionals: true, options })
+  const { values, positionals } = parseArgs({ args: given(), allowPositionals: true, options })
   jsonOutput(Boolean(values.json))
   const stack = stackOf(positionals[0] ?? 'dev')
   await requireEngine()

@@ -2,9 +2,10 @@
 // Usage: npx zx scripts/env.ts [environment] [--check]
 // Exit codes: 0 2 3 4 5
 import { parseArgs } from 'node:util'
+import { given, wantsHelp } from './lib/arguments.ts'
 import { exit, exitHelp } from './lib/errors.ts'
 
-if (process.argv.includes('--help') || process.argv.includes('-h')) {
+if (wantsHelp()) {
   console.log(`Usage: npx zx scripts/env.ts [environment] [--check]
 
 Writes infra/docker/.env and a .env in each folder that has a .env.example, and makes up the secrets. A value that is there is never
@@ -26,7 +27,7 @@ const { color, emit, jsonOutput, main, result, say } = await import('./lib/repor
 
 await main(async () => {
   const options = { check: { type: 'boolean' }, json: { type: 'boolean' } } as const
-  const { values, positionals } = parseArgs({ allowPositionals: true, options })
+  const { values, positionals } = parseArgs({ args: given(), allowPositionals: true, options })
   jsonOutput(Boolean(values.json))
   if (positionals.length > 1) throw new Failure(exit.usage, 'Read the arguments', 'one environment at a time', { next: 'npx zx scripts/env.ts --help' })
   const root = join(import.meta.dirname, '..')

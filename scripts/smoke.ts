@@ -2,9 +2,10 @@
 // Usage: npx zx scripts/smoke.ts [mode] [--quick] [--mail ADDRESS]
 // Exit codes: 0 2 3 6 130
 import { parseArgs } from 'node:util'
+import { given, wantsHelp } from './lib/arguments.ts'
 import { exit, exitHelp } from './lib/errors.ts'
 
-if (process.argv.includes('--help') || process.argv.includes('-h')) {
+if (wantsHelp()) {
   console.log(`Usage: npx zx scripts/smoke.ts [mode] [--quick] [--only FOLDER] [--mail ADDRESS]
 
 Asks every service for its health, then runs the checks of each application (infra/docker/<folder>/smoke.ts) through the edge.
@@ -27,7 +28,7 @@ type Exports = { checks: import('./lib/checks.ts').Check[]; sendMail?: import('.
 
 await main(async () => {
   const options = { json: { type: 'boolean' }, quick: { type: 'boolean' }, only: { type: 'string', multiple: true }, mail: { type: 'string' } } as const
-  const { values, positionals } = parseArgs({ allowPositionals: true, options })
+  const { values, positionals } = parseArgs({ args: given(), allowPositionals: true, options })
   jsonOutput(Boolean(values.json))
   if (values.mail !== undefined && !/^[^@\s]+@[^@\s]+$/.test(values.mail)) throw new Failure(exit.usage, 'Read the arguments', '--mail wants an address')
   const start = Date.now()

@@ -2,9 +2,10 @@
 // Usage: npx zx scripts/up.ts [mode] [folder or service …]
 // Exit codes: 0 2 3 6 7 130
 import { parseArgs } from 'node:util'
+import { given, wantsHelp } from './lib/arguments.ts'
 import { exit, exitHelp } from './lib/errors.ts'
 
-if (process.argv.includes('--help') || process.argv.includes('-h')) {
+if (wantsHelp()) {
   console.log(`Usage: npx zx scripts/up.ts [mode] [folder or service …]
 
 Starts a stack and waits until every service is healthy and stays up. A second run changes nothing.
@@ -29,7 +30,7 @@ const { expectations, failureBlock, likelyCause, watch } = await import('./lib/w
 
 await main(async () => {
   const options = { json: { type: 'boolean' }, file: { type: 'string', short: 'f', multiple: true }, timeout: { type: 'string' } } as const
-  const { values, positionals } = parseArgs({ allowPositionals: true, options })
+  const { values, positionals } = parseArgs({ args: given(), allowPositionals: true, options })
   jsonOutput(Boolean(values.json))
   const timeout = Number(values.timeout ?? 1200) * 1000
   if (!(timeout > 0)) throw new Failure(exit.usage, 'Read the arguments', '--timeout wants seconds')

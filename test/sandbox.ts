@@ -17,11 +17,20 @@ export interface Result {
   ms: number
 }
 
+export interface Options {
+  env?: Record<string, string>
+  /** Another Node to run it with. */
+  node?: string
+  input?: string
+  /** ms */
+  timeout?: number
+}
+
 export interface Sandbox {
   root: string
   docker: string
   /** Runs a script of the copy: `script(['up', 'demo'])`. */
-  script: (argv: string[], options?: { env?: Record<string, string>; input?: string; timeout?: number }) => Result
+  script: (argv: string[], options?: Options) => Result
   remove: () => void
 }
 
@@ -43,9 +52,9 @@ export function sandbox(): Sandbox {
   return { root, docker: join(root, 'infra/docker'), remove, script: (argv, options = {}) => script(root, argv, options) }
 }
 
-function script(root: string, [name, ...rest]: string[], options: { env?: Record<string, string>; input?: string; timeout?: number }): Result {
+function script(root: string, [name, ...rest]: string[], options: Options): Result {
   const start = Date.now()
-  const done = spawnSync(process.execPath, ['--import=tsx', join('scripts', `${name}.ts`), ...rest], {
+  const done = spawnSync(options.node ?? process.execPath, ['--import=tsx', join('scripts', `${name}.ts`), ...rest], {
     cwd: root,
     encoding: 'utf8',
     env: { ...process.env, NO_COLOR: '1', ...options.env },

@@ -16,6 +16,12 @@ const venv = join(cache, `lint-${createHash('sha256').update(readFileSync(pins))
 /** The program of a linter, at the version of linters.txt. */
 export const linter = (name: string): string => join(venv, 'bin', name)
 
+/** The other Node versions that people run the scripts with; npm carries Node's own builds. */
+const nodes = ['22.23.3', '24.9.0']
+const nodeFolder = (version: string) => join(cache, `node-${version}`)
+/** Their programs. */
+export const otherNodes = nodes.map(version => join(nodeFolder(version), `node_modules/node-linux-${process.arch}/bin/node`))
+
 export interface Need {
   name: string
   /** The groups that cannot run without it. */
@@ -55,6 +61,12 @@ export function needs(groups: string[]): Need[] {
   }
   const images: Need = { name: 'Have the demo images', groups: ['compose', 'cluster'], argv: ['infra/demo/build.sh'], hint: 'infra/demo/build.sh shows why' }
   const cluster: Need = { name: 'Have the test cluster', groups: ['cluster'], argv: ['test/cluster/engine/up.sh'], hint: 'make cluster-up shows why' }
-  const all = [...(existsSync(join(venv, 'whole')) ? [] : [linters]), docker, images, ...(process.env.KGC_TEST_KUBECONFIG ? [] : [cluster])]
+  const others = nodes.filter((_, i) => !existsSync(otherNodes[i]!)).map(version => ({
+    name: `Have Node ${version}`,
+    groups: ['compose'],
+    argv: ['npm', 'install', '--silent', '--no-save', '--prefix', nodeFolder(version), `node-linux-${process.arch}@${version}`],
+    hint: 'npm must reach its registry',
+  }))
+  const all = [...(existsSync(join(venv, 'whole')) ? [] : [linters]), docker, images, ...others, ...(process.env.KGC_TEST_KUBECONFIG ? [] : [cluster])]
   return all.filter(need => need.groups.some(group => groups.includes(group)))
 }

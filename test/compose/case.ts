@@ -2,12 +2,12 @@
 import { execFileSync, spawnSync } from 'node:child_process'
 import { cpSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { sandbox, type Result, type Sandbox } from '../sandbox.ts'
+import { sandbox, type Options, type Result, type Sandbox } from '../sandbox.ts'
 
 export interface Case extends Sandbox {
   project: string
   /** Runs a script on the case's stack: `run(['up'])`. */
-  run: (argv: string[], options?: { env?: Record<string, string>; timeout?: number }) => Result
+  run: (argv: string[], options?: Options) => Result
   /** `docker` with these arguments; throws when it fails. */
   engine: (...argv: string[]) => string
   /** The id of a service's container; '' when there is none. */
@@ -55,7 +55,7 @@ function asCase(box: Sandbox, name: string): Case {
     ...box,
     project,
     engine: docker,
-    run: (argv, { env = {}, timeout } = {}) => box.script(argv, { env: { KGC_PROJECT: project, ...env }, ...(timeout ? { timeout } : {}) }),
+    run: (argv, options = {}) => box.script(argv, { ...options, env: { KGC_PROJECT: project, ...options.env } }),
     container: service => docker('ps', '-aq', '--filter', `label=com.docker.compose.project=${project}`, '--filter', `label=com.docker.compose.service=${service}`),
   }
 }

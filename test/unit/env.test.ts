@@ -219,7 +219,7 @@ test('a key that stored data needs is made once: emptied, it is asked for; a lin
   const { why, next } = failure(() => generated(root))
   assert.match(why, /BLUE_KEY is empty/)
   assert.match(next ?? '', /backup/)
-  assert.match(check(root).find(({ key }) => key === 'BLUE_KEY')?.remedy, /backup/)
+  assert.match(check(root).find(({ key }) => key === 'BLUE_KEY')?.remedy ?? '', /backup/)
   put(root, blue, first.replace(/^BLUE_KEY=.*\n/m, ''))
   generated(root)
   assert.match(read(root, blue), /^BLUE_KEY=\S{44}$/m)

@@ -2,6 +2,7 @@
 import { spawnSync } from 'node:child_process'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import { otherNodes } from '../../tools.ts'
 import { fullCase, until } from '../case.ts'
 
 const test = suite('whole stack')
@@ -47,6 +48,17 @@ test('a second up changes nothing', () => {
   const { code, stderr } = stack.run(['up', 'demo'])
   assert.is(code, 0, stderr)
   assert.equal(started(), before)
+})
+
+test('smoke --quick gives the same answer on every Node that people have', () => {
+  const verdicts = (node: string) => {
+    const { code, stdout } = stack.run(['smoke', 'demo', '--quick', '--json'], { node })
+    const events = stdout.trim().split('\n').map(line => JSON.parse(line) as { event: string; name: string; ok: boolean; detail: string })
+    return { code, checks: events.filter(({ event }) => event === 'check').map(({ name, ok, detail }) => [name, ok, detail]) }
+  }
+  const ours = verdicts(process.execPath)
+  assert.is(ours.checks.length, 20)
+  for (const node of otherNodes) assert.equal(verdicts(node), ours, node)
 })
 
 test('the containers together stay under 1.5 GB', () => {

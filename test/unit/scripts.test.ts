@@ -1,0 +1,52 @@
+import { spawnSync } from 'node:child_process'
+import { readdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+
+const test = suite('scripts')
+const repository = join(import.meta.dirname, '../..')
+const names = readdirSync(join(repository, 'scripts')).filter(name => name.endsWith('.ts'))
+
+/** As a person and as a workflow run a script. */
+const ways: Record<string, (name: string) => string[]> = {
+  'npx zx': name => ['npx', 'zx', `scripts/${name}`],
+  'node zx': name => [process.execPath, 'node_modules/zx/build/cli.js', `scripts/${name}`],
+  node: name => [process.execPath, '--import=tsx', `scripts/${name}`],
+}
+
+function run(way: string, name: string, ...words: string[]) {
+  const [command, ...argv] = [...ways[way]!(name), ...words]
+  const options = way === 'node zx' ? { NODE_OPTIONS: '--import=tsx' } : {}
+  return spawnSync(command!, argv, { cwd: repository, encoding: 'utf8', env: { ...process.env, NO_COLOR: '1', ...options } })
+}
+
+for (const name of names)
+  test(`${name} prints its usage and exit codes, however it is started`, () => {
+    for (const way of Object.keys(ways)) {
+      const { status, stdout, stderr } = run(way, name, '--help')
+      assert.is(status, 0, `${way}: ${stderr}`)
+      assert.match(stdout, new RegExp(`^Usage: npx zx scripts/${name}`), way)
+      assert.match(stdout, 'Exit codes:', way)
+    }
+  })
+
+for (const name of names)
+  test(`${name} says which word it does not know, with 2 and without a stack trace`, () => {
+    for (const way of Object.keys(ways)) {
+      const { status, stderr } = run(way, name, '--nonsense')
+      assert.is(status, 2, `${way}: ${stderr}`)
+      assert.match(stderr, /WHY\s+Unknown option '--nonsense'/, way)
+      assert.not.match(stderr, /\n\s+at /, way)
+    }
+  })
+
+test('a mode that does not exist is named, also under zx', () => {
+  for (const way of Object.keys(ways)) {
+    const { status, stderr } = run(way, 'smoke.ts', 'moon')
+    assert.is(status, 2, `${way}: ${stderr}`)
+    assert.match(stderr, 'docker-compose.moon.yml', way)
+  }
+})
+
+test.run()
