@@ -1,0 +1,130 @@
+// The demo overlay on the test cluster, from nothing: what is promised of it, and what becomes of it when things happen to it.
+import { readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { localEdge } from '../../scripts/lib/edge.ts'
+import { get, kubectl, tool, until } from './cluster.ts'
+import { copy, type Json } from './manifests.ts'
+
+const test = suite('demo')
+const overlays = join(copy.root, 'infra/k8s/overlays')
+const apply = (folder: string) => kubectl(['apply', '--kustomize', join(overlays, folder)], { timeout: 120_000 })
+const inDemo = ['--namespace', 'kgc-demo']
+const pods = (): Json[] => get('pods', ...inDemo).items.filter(({ metadata }: Json) => !metadata.deletionTimestamp)
+const isReady = ({ status }: Json) => status.phase === 'Succeeded' || status.conditions?.some(({ type, status }: Json) => type === 'Ready' && status === 'True')
+const names = (list: Json[]) => list.map(({ metadata }) => metadata.name).sort()
+
+/** Waits until as many pods as there should be are Ready; says which are not when they do not become it. */
+async function allReady(seconds: number) {
+  let waiting: string[] = []
+  const ready = () => {
+    const list = pods()
+    waiting = names(list.filter(pod => !isReady(pod)))
+    return list.length >= 18 && !waiting.length
+  }
+  await until('all pods Ready', seconds, ready).catch(error => { throw new Error(`${error.message}: ${waiting.join(', ')}`) })
+}
+/** What changes when an object is changed in earnest; HPA and Services count no generations. */
+function generations() {
+  const { items } = get('deployments,statefulsets,jobs,services,ingresses,networkpolicies,hpa,pdb', ...inDemo)
+  return Object.fromEntries(items.map(({ kind, metadata }: Json) => [`${kind} ${metadata.name}`, metadata.generation]))
+}
+
+// secrets are made anew with each copy, and a database keeps the password that it was made with
+test.before(() => {
+  kubectl(['delete', 'namespace', 'kgc-demo', '--ignore-not-found'], { timeout: 180_000 })
+  apply('demo/cluster')
+})
+test.after(() => void kubectl(['delete', 'namespace', 'kgc-demo', '--wait=false'], { nothrow: true }))
+
+test('all pods are Ready within five minutes of one apply, and nothing crashes on the way', async () => {
+  const start = Date.now()
+  apply('demo')
+  await allReady(300)
+  console.log(`Ready after ${Math.round((Date.now() - start) / 1000)} s`)
+  for (const { metadata, status } of pods())
+    for (const { name, restartCount } of [...status.containerStatuses, ...(status.initContainerStatuses ?? [])])
+      assert.is(restartCount, 0, `${metadata.name}: ${name}`)
+})
+
+test('six hosts answer through Traefik, each with its own application', async () => {
+  const edge = localEdge(false)
+  await until('Traefik Ready', 60, () => get('deployment', 'traefik', '--namespace', 'traefik').status.readyReplicas === 1)
+  const pages = { app: '/', admin: '/', api: '/api/v1/health', crm: '/', support: '/api', hr: '/login/' }
+  const own = { app: /<html lang="hu">/, admin: /<html lang="hu">/, api: /"status":"ok"/, crm: /Twenty/, support: /"queue_services":"ok"/, hr: /Horilla/ }
+  for (const [host, path] of Object.entries(pages)) {
+    const { status, body, headers } = await edge.get(`https://${host}.kgc.localhost:18443${path}`)
+    assert.is(status, 200, host)
+    assert.match(body, own[host as keyof typeof own], host)
+    assert.is(headers.get('strict-transport-security'), 'max-age=31536000', host)
+  }
+  assert.match((await edge.get('https://app.kgc.localhost:18443/api/v1/ready')).body, /"ready"/, 'KGC Web calls the API at its own address')
+})
+
+test('a second apply changes nothing', () => {
+  const before = generations()
+  const list = names(pods())
+  apply('demo')
+  assert.equal(generations(), before)
+  assert.equal(names(pods()), list)
+  assert.is(tool('kubectl', ['diff', '--kustomize', join(overlays, 'demo')], { nothrow: true }).stdout, '')
+})
+
+test('a database pod that is killed loses no row', async () => {
+  const psql = (sql: string) => kubectl(['exec', ...inDemo, 'kgc-db-0', '--', 'psql', '-U', 'kgc', '-d', 'kgc', '-tAc', sql], { timeout: 20_000 })
+  psql('CREATE TABLE IF NOT EXISTS public.k8s_test (n int); INSERT INTO public.k8s_test SELECT generate_series(1, 1000)')
+  kubectl(['delete', 'pod', ...inDemo, 'kgc-db-0', '--grace-period=0', '--force'])
+  await allReady(120)
+  assert.is(psql('SELECT count(*) FROM public.k8s_test; DROP TABLE public.k8s_test').trim().split('\n')[0], '1000')
+})
+
+test('a changed value rolls the pods that read it, and no others', async () => {
+  const file = join(copy.root, 'infra/k8s/base/horilla-hr/config.env')
+  const text = readFileSync(file, 'utf8')
+  const before = names(pods())
+  writeFileSync(file, text.replace('DJANGO_LOG_LEVEL=INFO', 'DJANGO_LOG_LEVEL=WARNING'))
+  apply('demo')
+  writeFileSync(file, text)
+  for (const name of ['deployment/horilla-web', 'deployment/horilla-scheduler'])
+    kubectl(['rollout', 'status', ...inDemo, name, '--timeout=180s'], { timeout: 190_000 })
+  await until('the old pods gone', 60, () => names(pods()).length === before.length)
+  assert.equal(before.filter(name => !names(pods()).includes(name)).every(name => name.startsWith('horilla-')), true)
+  assert.is(names(pods()).filter(name => !before.includes(name)).length, 2)
+})
+
+test('a StatefulSet with a bad image is healed by a good one', async () => {
+  const container = () => get('pod', 'kgc-redis-0', ...inDemo).status.containerStatuses?.[0] ?? {}
+  kubectl(['set', 'image', ...inDemo, 'statefulset/kgc-redis', 'redis=127.0.0.1:5001/kgc-demo/redis:none'])
+  await until('the bad image is noticed', 60, () => /ImagePull/.test(container().state?.waiting?.reason ?? ''))
+  const start = Date.now()
+  kubectl(['rollout', 'undo', ...inDemo, 'statefulset/kgc-redis'])
+  await until('the good one runs', 60, () => container().ready)
+  assert.ok(Date.now() - start < 45_000)
+})
+
+test('Pod Security refuses a privileged pod', () => {
+  const { code, stderr } = tool('kubectl', ['run', ...inDemo, 'privileged', '--image=127.0.0.1:5001/kgc-demo/redis:8', '--privileged'], { nothrow: true })
+  assert.is.not(code, 0)
+  assert.match(stderr, /violates PodSecurity "baseline/)
+})
+
+test('a drain ends, and after it everything comes back', async () => {
+  const node = get('nodes').items[0].metadata.name
+  const argv = ['drain', node, '--ignore-daemonsets', '--delete-emptydir-data', '--pod-selector=app.kubernetes.io/part-of', '--timeout=240s']
+  kubectl(argv, { timeout: 250_000 })
+  kubectl(['uncordon', node])
+  await allReady(300)
+})
+
+test('the deployer may deploy to its own namespace, and to no other', () => {
+  const can = (verb: string, what: string, namespace: string) =>
+    tool('kubectl', ['auth', 'can-i', verb, what, '--namespace', namespace, '--as', 'system:serviceaccount:kgc-staging:deployer'], { nothrow: true }).stdout.trim()
+  for (const what of ['deployments.apps', 'jobs.batch', 'sealedsecrets.bitnami.com', 'leases.coordination.k8s.io', 'ingresses.networking.k8s.io', 'configmaps'])
+    assert.is(can('patch', what, 'kgc-staging'), 'yes', what)
+  assert.is(can('list', 'nodes', 'kgc-staging'), 'yes')
+  for (const what of ['secrets', 'rolebindings.rbac.authorization.k8s.io', 'namespaces']) assert.is(can('create', what, 'kgc-staging'), 'no', what)
+  assert.is(can('patch', 'deployments.apps', 'kgc-production'), 'no')
+})
+
+test.run()
