@@ -48,7 +48,8 @@ export const kubectl = (argv: string[], options: Options = {}): string => tool('
 export const get = (...argv: string[]): any => JSON.parse(kubectl(['get', ...argv, '--output', 'json']))
 
 /** Applies objects, which kubectl takes as JSON too. */
-export const apply = (...objects: object[]): string => kubectl(['apply', '--filename', '-'], { input: objects.map(object => JSON.stringify(object)).join('\n---\n') })
+export const apply = (...objects: object[]): string =>
+  kubectl(['apply', '--filename', '-'], { input: objects.map(object => JSON.stringify(object)).join('\n---\n') })
 
 /** Waits until `check` returns something true, and returns it; an error in it counts as not yet. */
 export async function until<T>(what: string, seconds: number, check: () => T): Promise<NonNullable<T>> {

@@ -14,7 +14,12 @@ test.before(async () => {
   const labels = { app: 'probe' }
   const requests = { cpu: '10m', memory: '16Mi' }
   apply(
-    { apiVersion: 'v1', kind: 'PersistentVolumeClaim', metadata: { name: 'data', namespace: place }, spec: { accessModes: ['ReadWriteOnce'], resources: { requests: { storage: '10Mi' } } } },
+    {
+      apiVersion: 'v1',
+      kind: 'PersistentVolumeClaim',
+      metadata: { name: 'data', namespace: place },
+      spec: { accessModes: ['ReadWriteOnce'], resources: { requests: { storage: '10Mi' } } },
+    },
     { apiVersion: 'v1', kind: 'Service', metadata: { name: 'probe', namespace: place }, spec: { selector: labels, ports: [{ port: 80 }] } },
     {
       apiVersion: 'apps/v1',
@@ -25,7 +30,10 @@ test.before(async () => {
         strategy: { type: 'Recreate' },
         template: {
           metadata: { labels },
-          spec: { containers: [{ name: 'probe', image, resources: { requests }, volumeMounts: [{ name: 'data', mountPath: '/data' }] }], volumes: [{ name: 'data', persistentVolumeClaim: { claimName: 'data' } }] },
+          spec: {
+            containers: [{ name: 'probe', image, resources: { requests }, volumeMounts: [{ name: 'data', mountPath: '/data' }] }],
+            volumes: [{ name: 'data', persistentVolumeClaim: { claimName: 'data' } }],
+          },
         },
       },
     },
@@ -84,7 +92,8 @@ test('kubectl top knows the node and the pod, and the autoscaler sees its CPU', 
 
 test('a value sealed by kubeseal becomes a Secret; sealed for another namespace it does not validate', async () => {
   const secret = { apiVersion: 'v1', kind: 'Secret', metadata: { name: 'sealed', namespace: place }, stringData: { word: 'opened' } }
-  const seal = (namespace: string) => tool('kubeseal', ['--format', 'json'], { input: JSON.stringify({ ...secret, metadata: { name: 'sealed', namespace } }) }).stdout
+  const seal = (namespace: string) =>
+    tool('kubeseal', ['--format', 'json'], { input: JSON.stringify({ ...secret, metadata: { name: 'sealed', namespace } }) }).stdout
   const sealed = JSON.parse(seal(place))
   assert.not.match(JSON.stringify(sealed), /opened|b3BlbmVk/)
   tool('kubeseal', ['--validate'], { input: JSON.stringify(sealed) })
@@ -96,9 +105,34 @@ test('a value sealed by kubeseal becomes a Secret; sealed for another namespace 
   assert.is.not(tool('kubeseal', ['--validate'], { input: JSON.stringify(moved), nothrow: true }).code, 0)
 })
 
+test('a NetworkPolicy is enforced: only the pod that it lets in comes through', async () => {
+  const listen = `$s = IO::Socket::INET->new(LocalPort => 8080, Listen => 5); while ($c = $s->accept) { close $c }`
+  const pod = (name: string, command?: string[]) => ({
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: { name, namespace: place, labels: { name } },
+    spec: { terminationGracePeriodSeconds: 1, containers: [{ name, image, ...(command ? { command } : {}) }] },
+  })
+  apply(pod('server', ['perl', '-MIO::Socket::INET', '-e', listen]), pod('friend'), pod('stranger'))
+  kubectl(inPlace('wait', '--for', 'condition=Ready', 'pod/server', 'pod/friend', 'pod/stranger', '--timeout', '60s'), { timeout: 70_000 })
+  const { podIP } = get('pod', 'server', ...inPlace()).status
+  const call = `exit !IO::Socket::INET->new(PeerAddr => "${podIP}:8080", Timeout => 2)`
+  const reaches = (name: string) => tool('kubectl', inPlace('exec', name, '--', 'perl', '-MIO::Socket::INET', '-e', call), { nothrow: true }).code === 0
+  await until('both to reach the server', 20, () => reaches('friend') && reaches('stranger'))
+  apply({
+    apiVersion: 'networking.k8s.io/v1',
+    kind: 'NetworkPolicy',
+    metadata: { name: 'friends', namespace: place },
+    spec: { podSelector: { matchLabels: { name: 'server' } }, ingress: [{ from: [{ podSelector: { matchLabels: { name: 'friend' } } }] }] },
+  })
+  await until('the stranger to be kept out', 20, () => !reaches('stranger'))
+  assert.ok(reaches('friend'))
+})
+
 test('Pod Security refuses a privileged pod where it is told to', () => {
   kubectl(['label', 'namespace', place, 'pod-security.kubernetes.io/enforce=restricted', '--overwrite'])
-  const pod = { apiVersion: 'v1', kind: 'Pod', metadata: { name: 'bad', namespace: place }, spec: { containers: [{ name: 'bad', image, securityContext: { privileged: true } }] } }
+  const spec = { containers: [{ name: 'bad', image, securityContext: { privileged: true } }] }
+  const pod = { apiVersion: 'v1', kind: 'Pod', metadata: { name: 'bad', namespace: place }, spec }
   const { code, stderr } = tool('kubectl', ['apply', '--filename', '-'], { input: JSON.stringify(pod), nothrow: true })
   assert.is(code, 1)
   assert.match(stderr, /violates PodSecurity "restricted/)

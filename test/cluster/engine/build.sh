@@ -8,13 +8,15 @@ gobuild() { "$root/infra/demo/gobuild/gobuild.sh" "$@"; }
 
 # The node, where kind cannot be used.
 node() {
-  local flags=k8s.io/component-base/version
+  local module flags=k8s.io/component-base/version
   LDFLAGS="-X $flags.gitVersion=v$kube -X $flags.gitMajor=1 -X $flags.gitMinor=$(cut -d. -f2 <<< $kube)" \
     gobuild kube k8s.io/kubernetes@v$kube "$engine/kube"
   gobuild coredns github.com/coredns/coredns@v$coredns github.com/coredns/coredns
-  FILES=deploy/local-path-storage.yaml gobuild local-path-provisioner github.com/rancher/local-path-provisioner@v$local_path github.com/rancher/local-path-provisioner
+  module=github.com/rancher/local-path-provisioner
+  FILES=deploy/local-path-storage.yaml gobuild local-path-provisioner $module@v$local_path $module
   # enforces NetworkPolicies, its one task here
-  gobuild kube-router github.com/cloudnativelabs/kube-router/v2@v$kube_router github.com/cloudnativelabs/kube-router/v2/cmd/kube-router
+  module=github.com/cloudnativelabs/kube-router/v2
+  gobuild kube-router $module@v$kube_router $module/cmd/kube-router
 }
 
 # What the cluster has, whichever its node.

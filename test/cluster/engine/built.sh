@@ -19,7 +19,7 @@ create() {
     --env NODE="$node" --env NODE_IP="$node_ip" --env PODS="$pods" --env SERVICES="$services" --env DNS_IP="$dns_ip" --env REGISTRY_PORT="$port_registry" \
     --publish "127.0.0.1:$port_api:6443" --publish "127.0.0.1:$port_registry:$port_registry" \
     --publish "127.0.0.1:$port_http:30080" --publish "127.0.0.1:$port_https:30443" "$node_image" >/dev/null ||
-    { docker rm --force --volumes "$node" >/dev/null 2>&1; fail 3 'Start the node' 'Docker says why above' 'free the port, or change it in test/cluster/engine/settings.sh'; }
+    { docker rm --force --volumes "$node" >/dev/null 2>&1; fail 3 'Start the node' 'Docker says why above' 'free the port, then make cluster-up'; }
 }
 
 credentials() {

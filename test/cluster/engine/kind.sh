@@ -35,7 +35,8 @@ Y
     --publish "127.0.0.1:$port_registry:$port_registry" kgc-test/registry:1 >/dev/null
   docker cp "$engine/node/registry.yml" "$cluster-registry:/etc/registry.yml"
   docker start "$cluster-registry" >/dev/null
-  docker exec -i "$node" sh -c "mkdir -p /etc/containerd/certs.d/$registry && cat > /etc/containerd/certs.d/$registry/hosts.toml" <<< "[host.\"http://$cluster-registry:$port_registry\"]"
+  local mirror=/etc/containerd/certs.d/$registry
+  docker exec -i "$node" sh -c "mkdir -p $mirror && cat > $mirror/hosts.toml" <<< "[host.\"http://$cluster-registry:$port_registry\"]"
 }
 
 credentials() { docker cp --follow-link "$node:/usr/bin/kubectl" "$state/bin/kubectl"; }

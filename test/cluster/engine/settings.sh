@@ -1,4 +1,4 @@
-# The test cluster's names, ports and versions, in this one place; sourced by the scripts here.
+# The test cluster's names, ports and versions, sourced by the scripts here. The registry's address and the address of DNS stand in addons/ as well.
 # shellcheck shell=bash disable=SC2034
 cluster=kgc-test
 node=$cluster-control-plane        # the node is one container, under the name that kind gives it
@@ -43,20 +43,20 @@ evidence() {
   if [ -n "$name" ]; then docker exec "$node" tail -n 15 "/var/log/node/$name.log" >&2 || true; fi
 }
 
-running() { [ "$(docker inspect --format '{{.State.Running}}' "$node" 2>/dev/null)" = true ]; }
+running() { [ "$(docker container inspect --format '{{.State.Running}}' "$node" 2>/dev/null)" = true ]; }
 
 # await SECONDS WHAT COMMAND…: until it succeeds
 await() {
-  local limit=$1 what=$2 start=$SECONDS beat=10
+  local limit=$1 what=$2 start=$SECONDS beat=10 seen
   shift 2
-  until "$@" >/dev/null 2>&1; do
+  until seen=$("$@" 2>&1); do
     if ! running; then
       evidence
       fail 6 "Wait for $what" 'the node has ended; its last words are above' 'make cluster-down cluster-up, which starts from nothing'
     fi
     if (( SECONDS - start >= limit )); then
       evidence
-      fail 7 "Wait for $what" "not there after $limit s" "make cluster-down cluster-up, which starts from nothing"
+      fail 7 "Wait for $what" "not there after $limit s: ${seen##*$'\n'}" "make cluster-down cluster-up, which starts from nothing"
     fi
     if (( SECONDS - start >= beat )); then say "… $((SECONDS - start)) s: waiting for $what"; beat=$((beat + 10)); fi
     sleep 0.5

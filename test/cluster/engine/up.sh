@@ -32,7 +32,7 @@ fi
 # shellcheck source=test/cluster/engine/kind.sh
 . "$engine/kind.sh"
 # a node that is there stays of its kind
-made=$(docker inspect --format '{{.Config.Image}}' "$node" 2>/dev/null || true)
+made=$(docker container inspect --format '{{.Config.Image}}' "$node" 2>/dev/null || true)
 if [ "$made" = "$node_image" ] || { [ -z "$made" ] && ! kind_usable; }; then
   # shellcheck source=test/cluster/engine/built.sh
   . "$engine/built.sh"
@@ -41,7 +41,7 @@ fi
 node() {
   if [ -z "$made" ]; then create; fi
   docker start "$node" >/dev/null
-  if docker inspect "$cluster-registry" >/dev/null 2>&1; then docker start "$cluster-registry" >/dev/null; fi
+  if docker container inspect "$cluster-registry" >/dev/null 2>&1; then docker start "$cluster-registry" >/dev/null; fi
   umask 077
   credentials
   await 90 'the API' kubectl get --raw /readyz

@@ -71,5 +71,7 @@ keep kube-controller-manager kube-controller-manager "${controllers[@]}"
 keep kube-scheduler kube-scheduler "${scheduler[@]}"
 keep kubelet kubelet "${kubelet[@]}"
 keep kube-proxy kube-proxy "${proxy[@]}"
+# it gives up on a node that is not registered yet
+until kubectl get node "$NODE" >/dev/null 2>&1; do sleep 0.5; done
 keep kube-router kube-router "${router[@]}"
 wait
