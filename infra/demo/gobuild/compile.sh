@@ -20,7 +20,8 @@ theirs=$cached/go.mod
     sed "s#\([^ ]*\) => \./staging/src/.*#\1 => \1 v0${version#v1}#" | grep -v '=> \.' || true
 } > go.mod
 
-go build -mod=mod -trimpath -ldflags "-s -w ${LDFLAGS:-}" -o "/out/$name" "$package"
+# -v names each package: a build of minutes is seen to move
+go build -v -mod=mod -trimpath -ldflags "-s -w ${LDFLAGS:-}" -o "/out/$name" "$package"
 for file in ${FILES:-}; do
   install -D -m 644 "$cached/$file" "/out/files/$(basename "$file")"
 done

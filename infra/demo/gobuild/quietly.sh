@@ -10,10 +10,14 @@ quietly() {
   shift
   mkdir -p "$(dirname "$log")"
   "$@" > "$log" 2>&1 & pid=$!
+  # a background command of a script does not hear the terminal's Ctrl-C
+  # shellcheck disable=SC2064
+  trap "kill $pid 2>/dev/null; exit 130" INT TERM
   while kill -0 $pid 2>/dev/null; do
     sleep 1
     if (( SECONDS - start > 0 && (SECONDS - start) % 30 == 0 )); then say "… $((SECONDS - start)) s: $(tail -n 1 "$log" | cut -c1-100)"; fi
   done
+  trap - INT TERM
   if ! wait $pid; then
     tail -n 20 "$log" >&2
     echo "$(basename "$0"): this failed: $1 $2 $3; the whole log: $log" >&2
