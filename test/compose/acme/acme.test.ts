@@ -1,6 +1,6 @@
 // A real ACME authority gives the production stack its certificate, by HTTP-01 through Traefik.
 import { execFileSync } from 'node:child_process'
-import { existsSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { get as getPlain } from 'node:http'
 import { get as getSecure, type RequestOptions } from 'node:https'
 import { createServer, type AddressInfo } from 'node:net'
@@ -8,7 +8,7 @@ import { join } from 'node:path'
 import type { TLSSocket, PeerCertificate } from 'node:tls'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { sandbox } from '../../sandbox.ts'
+import { repository, sandbox } from '../../sandbox.ts'
 import { cache } from '../../tools.ts'
 import { wipe } from '../case.ts'
 
@@ -23,10 +23,11 @@ wipe(project)
 process.once('exit', () => wipe(project))
 
 const box = sandbox()
-const env = { KGC_PROJECT: project, PEBBLE: pebble, PEBBLE_PORT: String(management), ACME_CASE: import.meta.dirname }
+const keys = join(box.root, 'pebble')
+const env = { KGC_PROJECT: project, PEBBLE: pebble, PEBBLE_KEYS: keys, PEBBLE_PORT: String(management), ACME_CASE: import.meta.dirname }
 const up = ['up', 'prod', '--timeout', '180', '--file', join(import.meta.dirname, 'docker-compose.acme.yml'), 'traefik', 'kgc-web']
 
-compilePebble()
+provide()
 assert.is(box.script(['env']).code, 0)
 // the folders' files follow the root file
 set({ DOMAIN: 'kgc.test', HTTP_PORT: `${http}`, HTTPS_PORT: `${https}`, URL_PORT: `:${https}`, ACME_EMAIL: 'ops@kgc.test', ACME_CA_SERVER: 'https://pebble:14000/dir' })
@@ -34,7 +35,7 @@ assert.is(box.script(['env']).code, 0)
 start()
 
 test('the certificate of the host comes from the authority', async () => {
-  const root = (await answer(management, { host: 'localhost', path: '/roots/0', ca: readFileSync(join(pebble, 'cert.pem')) })).body
+  const root = (await answer(management, { host: 'localhost', path: '/roots/0', ca: readFileSync(join(keys, 'cert.pem')) })).body
   const { certificate, status } = await issued(root)
   assert.is(certificate.subjectaltname, `DNS:${host}`)
   assert.match(String(certificate.issuer.CN), /^Pebble Intermediate/)
@@ -78,7 +79,10 @@ async function issued(ca?: string): Promise<Answer> {
   }
 }
 
-const docker = (...argv: string[]): string => execFileSync('docker', argv, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] }).trim()
+function docker(...argv: string[]): string {
+  return execFileSync('docker', argv, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] }).trim()
+}
+
 const container = (service: string): string => docker('ps', '-aq', '--filter', `label=com.docker.compose.project=${project}`, '--filter', `label=com.docker.compose.service=${service}`)
 const store = (): string => docker('exec', container('traefik'), 'sh', '-c', 'stat -c %a /acme/acme.json; cat /acme/acme.json')
 const orders = (): number => docker('logs', container('pebble')).split('\n').filter(line => line.includes('Added order')).length
@@ -115,13 +119,14 @@ function set(values: Record<string, string>) {
   writeFileSync(file, text)
 }
 
-function compilePebble() {
-  if (existsSync(pebble)) return
-  rmSync(`${pebble}.part`, { recursive: true, force: true })
-  const secret = 'id=ca,src=/etc/ssl/certs/ca-certificates.crt'
-  const argv = ['buildx', 'build', '--progress', 'plain', '--file', join(import.meta.dirname, 'build.Dockerfile'), '--build-arg', `VERSION=${version}`, '--secret', secret]
-  execFileSync('docker', [...argv, '--output', `type=local,dest=${pebble}.part`, import.meta.dirname], { stdio: 'inherit' })
-  renameSync(`${pebble}.part`, pebble)
+/** Pebble, compiled once, and the certificate of its own API. */
+function provide() {
+  const module = 'github.com/letsencrypt/pebble/v2'
+  execFileSync('infra/demo/gobuild/gobuild.sh', ['pebble', `${module}@v${version}`, `${module}/cmd/pebble`], { cwd: repository, stdio: 'inherit' })
+  mkdirSync(keys)
+  const request = '-x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=pebble -addext subjectAltName=DNS:pebble,DNS:localhost'
+  const openssl = ['run', '--rm', '--volume', `${keys}:/keys`, '--workdir', '/keys', '--entrypoint', 'openssl', 'kgc-demo/postgres:17']
+  docker(...openssl, 'req', ...request.split(' '), '-keyout', 'key.pem', '-out', 'cert.pem')
 }
 
 function freePort(): Promise<number> {
