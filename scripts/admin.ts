@@ -1,5 +1,5 @@
 // Makes the first administrator of each application, and with that closes its public onboarding.
-// Usage: npx zx scripts/admin.ts [mode] [folder …]
+// Usage: npx zx scripts/admin.ts [mode] [folder …] | <environment> [folder …] --target kubernetes
 // Exit codes: 0 2 3 6 130
 import { parseArgs } from 'node:util'
 import { given, wantsHelp } from './lib/arguments.ts'
@@ -7,10 +7,12 @@ import { exit, exitHelp } from './lib/errors.ts'
 
 if (wantsHelp()) {
   console.log(`Usage: npx zx scripts/admin.ts [mode] [folder …]
+       npx zx scripts/admin.ts <environment> [folder …] --target kubernetes
 
 Makes the first administrator of each application from ADMIN_EMAIL and ADMIN_PASSWORD of the root env file, and closes the pages on
 which any visitor could make one. A second run changes nothing.
   mode       dev (default), prod or demo
+  --target T compose (default): this machine; kubernetes: an environment of infra/k8s/overlays
   folder     only these (folders of infra/docker that have an admin.ts)
   --json     NDJSON events on stdout
 
@@ -20,30 +22,30 @@ ${exitHelp(0, 2, 3, 6, 130)}`)
 
 const { Failure } = await import('./lib/errors.ts')
 const { emit, jsonOutput, main, result, say, step } = await import('./lib/report.ts')
-const { contextOf, fromFolders } = await import('./lib/checks.ts')
-const { containers, modes, stackOf } = await import('./lib/compose.ts')
+const { fromFolders } = await import('./lib/checks.ts')
+const { modes } = await import('./lib/compose.ts')
+const { targetOf } = await import('./lib/target.ts')
 
 await main(async () => {
-  const { values, positionals } = parseArgs({ args: given(), allowPositionals: true, options: { json: { type: 'boolean' } } })
+  const { values, positionals } = parseArgs({ args: given(), allowPositionals: true, options: { json: { type: 'boolean' }, target: { type: 'string' } } })
   jsonOutput(Boolean(values.json))
-  const mode = positionals[0] && modes().includes(positionals[0]) ? positionals.shift()! : 'dev'
-  const stack = stackOf(mode)
+  const named = values.target === 'kubernetes' || modes().includes(positionals[0] ?? '')
+  const target = await targetOf(values.target, named ? positionals.shift() : undefined)
 
   // Pre-flight: nothing is touched.
   const folders = await fromFolders<{ createAdmin: import('./lib/checks.ts').CreateAdmin }>('admin.ts', positionals)
-  const { ADMIN_EMAIL: email, ADMIN_PASSWORD: password } = contextOf(stack, '').env
-  const file = `infra/docker/.env${stack.suffix}`
+  const { ADMIN_EMAIL: email, ADMIN_PASSWORD: password } = target.context('').env
   if (!email || !password)
-    throw new Failure(exit.usage, 'Read the administrator', `${email ? 'ADMIN_PASSWORD' : 'ADMIN_EMAIL'} is empty in ${file}`, { next: `set it there, then npx zx scripts/admin.ts ${mode}` })
-  const running = await containers(stack.project)
-  if (![...running.values()].some(({ State }) => State.Status === 'running'))
-    throw new Failure(exit.refused, 'Make the administrators', `nothing of ${stack.project} is running`, { next: `npx zx scripts/up.ts ${mode}` })
+    throw new Failure(exit.usage, 'Read the administrator', `${email ? 'ADMIN_PASSWORD' : 'ADMIN_EMAIL'} is empty in ${target.envFile}`, {
+      next: 'set it there, then the same command again',
+    })
+  await target.requireRunning()
 
   // Impact.
   const failed: string[] = []
   for (const { folder, createAdmin } of folders) {
     try {
-      const words = await step(`Administrator of ${folder}`, () => createAdmin(contextOf(stack, folder), { email, password }))
+      const words = await step(`Administrator of ${folder}`, () => createAdmin(target.context(folder), { email, password }))
       say(`  ${words}`)
       emit('admin', { folder, detail: words })
     } catch (error) {
@@ -51,5 +53,5 @@ await main(async () => {
     }
   }
   if (failed.length) throw new Failure(exit.broken, 'Make the administrators', `${failed.length} of ${folders.length} failed`, { evidence: failed.join('\n'), next: 'the same command again; what is made stays' })
-  result(`${email} can log in; the first password is ADMIN_PASSWORD in ${file}: change it in the applications.`)
+  result(`${email} can log in; the first password is ADMIN_PASSWORD in ${target.envFile}: change it in the applications.`)
 })

@@ -1,5 +1,5 @@
 // Proves that a running stack works: its services' health, then what each application is for.
-// Usage: npx zx scripts/smoke.ts [mode] [--quick] [--mail ADDRESS]
+// Usage: npx zx scripts/smoke.ts [mode] [--quick] [--mail ADDRESS] | <environment> --target kubernetes
 // Exit codes: 0 2 3 6 130
 import { parseArgs } from 'node:util'
 import { given, wantsHelp } from './lib/arguments.ts'
@@ -7,10 +7,12 @@ import { exit, exitHelp } from './lib/errors.ts'
 
 if (wantsHelp()) {
   console.log(`Usage: npx zx scripts/smoke.ts [mode] [--quick] [--only FOLDER] [--mail ADDRESS]
+       npx zx scripts/smoke.ts <environment> --target kubernetes […]
 
 Asks every service for its health, then runs the checks of each application (infra/docker/<folder>/smoke.ts) through the edge.
 Checks that write run only where the data is disposable (the demo); on a real stack smoke writes nothing.
   mode          dev (default), prod or demo
+  --target T    compose (default): this machine; kubernetes: an environment of infra/k8s/overlays (demo, staging, production)
   --quick       health only
   --only F      one application's own checks (repeatable)
   --mail A      instead of all that: each application that sends mail sends one to A with its own settings
@@ -22,44 +24,42 @@ ${exitHelp(0, 2, 3, 6, 130)}`)
 
 const { Failure } = await import('./lib/errors.ts')
 const { color, duration, emit, jsonOutput, main, result, say, table } = await import('./lib/report.ts')
-const { contextOf, fromFolders, health, outcome } = await import('./lib/checks.ts')
-const { config, containers, stackOf } = await import('./lib/compose.ts')
+const { fromFolders, outcome } = await import('./lib/checks.ts')
+const { targetOf } = await import('./lib/target.ts')
 type Exports = { checks: import('./lib/checks.ts').Check[]; sendMail?: import('./lib/checks.ts').SendMail }
 
 await main(async () => {
-  const options = { json: { type: 'boolean' }, quick: { type: 'boolean' }, only: { type: 'string', multiple: true }, mail: { type: 'string' } } as const
+  const text = { type: 'string' } as const
+  const options = { json: { type: 'boolean' }, quick: { type: 'boolean' }, only: { ...text, multiple: true }, mail: text, target: text } as const
   const { values, positionals } = parseArgs({ args: given(), allowPositionals: true, options })
   jsonOutput(Boolean(values.json))
   if (values.mail !== undefined && !/^[^@\s]+@[^@\s]+$/.test(values.mail)) throw new Failure(exit.usage, 'Read the arguments', '--mail wants an address')
   const start = Date.now()
-  const stack = stackOf(positionals[0] ?? 'dev')
-  const all = config(stack)
-  all.catch(() => {}) // it is awaited later; until then its failure is nobody's
-  const seen = await containers(stack.project)
-  if (!seen.size) throw new Failure(exit.refused, `Smoke ${stack.project}`, 'nothing of it is running', { next: `npx zx scripts/up.ts ${stack.mode}` })
+  const target = await targetOf(values.target, positionals[0])
 
-  const outcomes = values.mail ? await mail(values.mail) : [...(await health(seen, all)), ...(values.quick ? [] : await product())]
+  const outcomes = values.mail ? await mail(values.mail) : [...(await target.health()), ...(values.quick ? [] : await product())]
   for (const one of outcomes) emit('check', one)
   result(table([['', 'check', 'ms', ''], ...outcomes.map(({ name, ok, detail, ms }) => [ok ? '✔' : '✘', name, String(ms), detail.split('\n')[0]!.slice(0, 140)])]))
   const bad = outcomes.filter(({ ok }) => !ok)
   emit('result', { checks: outcomes.length, failed: bad.map(({ name }) => name), ms: Date.now() - start })
   if (!bad.length) return say(color.green(`${outcomes.length} of ${outcomes.length} checks passed (${duration(Date.now() - start)})`))
-  throw new Failure(exit.broken, `Smoke ${stack.project}`, `${bad.length} of ${outcomes.length} checks failed`, {
+  throw new Failure(exit.broken, `Smoke ${target.title}`, `${bad.length} of ${outcomes.length} checks failed`, {
     evidence: bad.map(({ name, detail }) => `${name}: ${detail}`).join('\n'),
-    next: `npx zx scripts/bootstrap.ts --doctor --environment ${stack.mode}`,
+    next: target.doctor,
   })
 
   async function product() {
     const folders = await fromFolders<Exports>('smoke.ts', values.only)
     const runs = folders.flatMap(({ folder, checks }) => {
-      const context = contextOf(stack, folder)
+      const context = target.context(folder)
       return checks.filter(({ writes }) => !writes || context.disposable).map(check => outcome(`${folder}: ${check.name}`, () => check.run(context), 60_000))
     })
     return Promise.all(runs)
   }
 
   async function mail(to: string) {
+    await target.requireRunning()
     const folders = (await fromFolders<Exports>('smoke.ts', values.only)).filter(({ sendMail }) => sendMail)
-    return Promise.all(folders.map(({ folder, sendMail }) => outcome(`${folder}: mail`, () => sendMail!(contextOf(stack, folder), to), 60_000)))
+    return Promise.all(folders.map(({ folder, sendMail }) => outcome(`${folder}: mail`, () => sendMail!(target.context(folder), to), 60_000)))
   }
 })

@@ -2,7 +2,8 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
-import { applications, compose, dockerFolder, folderOf, isOneShot, root, type Config, type Container, type Stack } from './compose.ts'
+import { applications, compose, config, containers, dockerFolder, folderOf, isOneShot, root, stackOf } from './compose.ts'
+import type { Config, Container, Stack } from './compose.ts'
 import { localEdge, type Edge } from './edge.ts'
 import { loadEnvironment, readEnv } from './env.ts'
 import { Failure, exit } from './errors.ts'
@@ -26,8 +27,23 @@ export interface SmokeContext {
   exec: (service: string, argv: string[], input?: string) => Promise<string>
   /** What a service has logged in the last `seconds`. */
   logs: (service: string, seconds: number) => Promise<string>
+  /** The command that shows a person a service's log. */
+  logCommand: (service: string) => string
   /** May the check write? Only in a stack without a user's data. */
   disposable: boolean
+}
+
+/** Where a stack runs, on this machine or in a cluster, and what smoke and admin ask of it. */
+export interface Target {
+  title: string
+  /** Throws Failure (refused) when nothing of it runs. */
+  requireRunning: () => Promise<void>
+  health: () => Promise<Outcome[]>
+  context: (folder: string) => SmokeContext
+  /** The root env file, as people read it. */
+  envFile: string
+  /** The command that says what is wrong with it. */
+  doctor: string
 }
 
 export interface Check {
@@ -78,7 +94,7 @@ export async function outcome(name: string, work: () => Promise<string | void>, 
  * old as the check's interval. One-shots must have ended well; what has no check must run. The checks start before Compose has
  * read its files, which takes longer than most of them.
  */
-export async function health(seen: Map<string, Container>, all: Promise<Config>): Promise<Outcome[]> {
+async function health(seen: Map<string, Container>, all: Promise<Config>): Promise<Outcome[]> {
   const asked = new Map([...seen].map(([service, container]) => [service, outcome(service, () => ask(container), 10_000)]))
   const config = await all
   return Promise.all(
@@ -118,17 +134,45 @@ export async function fromFolders<T>(file: string, only?: string[]): Promise<(T 
   return Promise.all(wanted.map(async folder => ({ ...((await import(pathToFileURL(join(dockerFolder, folder, file)).href)) as T), folder })))
 }
 
-/** What the checks of a folder get to work with. Remembers the secrets of the env files for redaction. */
-export function contextOf(stack: Stack, folder: string): SmokeContext {
-  loadEnvironment(root, stack.suffix.slice(1))
-  const shared = readEnv(join(dockerFolder, `.env${stack.suffix}`))
-  const own = join(dockerFolder, folder, `.env${stack.suffix}`)
+/** A stack on this machine. */
+export function composeTarget(mode: string): Target {
+  const stack = stackOf(mode)
+  const idle = () => new Failure(exit.refused, `Ask ${stack.project}`, 'nothing of it is running', { next: `npx zx scripts/up.ts ${mode}` })
   return {
-    edge: localEdge(stack.mode === 'prod'),
-    address: subdomain => `https://${subdomain}.${shared.DOMAIN}${shared.HTTPS_PORT === '443' ? '' : `:${shared.HTTPS_PORT}`}`,
-    env: { ...shared, ...(existsSync(own) ? readEnv(own) : {}) },
+    title: stack.project,
+    async requireRunning() {
+      if (![...(await containers(stack.project)).values()].some(({ State }) => State.Status === 'running')) throw idle()
+    },
+    async health() {
+      const all = config(stack)
+      all.catch(() => {}) // it is awaited later; until then its failure is nobody's
+      const seen = await containers(stack.project)
+      if (!seen.size) throw idle()
+      return health(seen, all)
+    },
+    context: folder => contextOf(stack, folder),
+    envFile: `infra/docker/.env${stack.suffix}`,
+    doctor: `npx zx scripts/bootstrap.ts --doctor --environment ${mode}`,
+  }
+}
+
+/** The settings of an environment for a folder's checks, its own and the shared ones; remembers the secrets for redaction. */
+export function settings(suffix: string, folder: string): Record<string, string> {
+  loadEnvironment(root, suffix.slice(1))
+  const own = join(dockerFolder, folder, `.env${suffix}`)
+  return { ...readEnv(join(dockerFolder, `.env${suffix}`)), ...(existsSync(own) ? readEnv(own) : {}) }
+}
+
+/** What the checks of a folder get to work with. */
+function contextOf(stack: Stack, folder: string): SmokeContext {
+  const env = settings(stack.suffix, folder)
+  return {
+    edge: localEdge(stack.mode === 'prod', env.HTTP_PORT || '80'),
+    address: subdomain => `https://${subdomain}.${env.DOMAIN}${env.HTTPS_PORT === '443' ? '' : `:${env.HTTPS_PORT}`}`,
+    env,
     exec: execIn(stack),
     logs: logsOf(stack),
+    logCommand: service => `docker compose -p ${stack.project} logs ${service}`,
     disposable: stack.suffix !== '',
   }
 }

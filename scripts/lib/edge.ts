@@ -1,6 +1,8 @@
-// Requests through the edge by host name. Node does not resolve *.localhost, and a test machine has no DNS: the connection goes
-// to 127.0.0.1 with Host and SNI as they would be.
+// Requests through the edge by host name. Node does not resolve *.localhost, and a test machine has no DNS: the connection can go
+// to an address of its own, with Host and SNI as they would be.
+import { Agent as PlainAgent } from 'node:http'
 import { Agent, request } from 'node:https'
+import { isIP } from 'node:net'
 import fetch from 'node-fetch'
 
 export interface Answer {
@@ -25,14 +27,20 @@ export interface Edge {
   websocket: (url: string, protocol: string) => Promise<string>
 }
 
-/**
- * An edge that listens on this machine. `verify`: whether certificates must be valid (production) or may be Traefik's own
- * (demo, development).
- */
-export function localEdge(verify: boolean): Edge {
-  const lookup = ((_host: string, options: { all?: boolean }, done: (...args: unknown[]) => void) =>
-    options.all ? done(null, [{ address: '127.0.0.1', family: 4 }]) : done(null, '127.0.0.1', 4)) as never
-  const agent = new Agent({ lookup, rejectUnauthorized: verify, keepAlive: true })
+/** Where connections go, `host[:port]`: without a port to the address's own, without anything where DNS leads. */
+export interface Connect {
+  https?: string
+  http?: string
+}
+
+/** An edge that listens on this machine; `http` is its port for plain HTTP. */
+export const localEdge = (verify: boolean, http = '80'): Edge => edgeAt({ https: '127.0.0.1', http: `127.0.0.1:${http}` }, verify)
+
+/** `verify`: whether certificates must be valid (production) or may be Traefik's own (demo, development). */
+export function edgeAt(connect: Connect, verify: boolean): Edge {
+  const secure = (keepAlive: boolean) => directed(new Agent({ rejectUnauthorized: verify, keepAlive }), connect.https)
+  const agents = { 'https:': secure(true), 'http:': directed(new PlainAgent(), connect.http) }
+  const agent = ({ protocol }: URL) => agents[protocol as keyof typeof agents]
 
   return {
     async get(url, ask = {}) {
@@ -56,7 +64,7 @@ export function localEdge(verify: boolean): Edge {
         'Sec-WebSocket-Protocol': protocol,
       }
       return new Promise((resolve, reject) => {
-        const call = request(url, { headers, agent: new Agent({ lookup, rejectUnauthorized: verify }), timeout: 10_000 })
+        const call = request(url, { headers, agent: secure(false), timeout: 10_000 })
         call.on('upgrade', (_response, socket, head) => firstFrame(socket, head, 5_000).then(resolve, reject).finally(() => socket.destroy()))
         call.on('response', response => (response.resume(), reject(new Error(`${url}: answered ${response.statusCode} instead of upgrading to a WebSocket`))))
         call.on('timeout', () => call.destroy(new Error(`${url}: no answer in 10 s`)))
@@ -65,6 +73,16 @@ export function localEdge(verify: boolean): Edge {
       })
     },
   }
+}
+
+/** The agent, connecting to another address; the name that it asks TLS for stays the address's, whatever the Host header says. */
+function directed<T extends PlainAgent>(agent: T, to?: string): T {
+  const own = agent as unknown as { createConnection: (options: Record<string, unknown>, ...rest: unknown[]) => unknown }
+  const create = own.createConnection.bind(agent)
+  const [host, port] = to?.split(':') ?? []
+  own.createConnection = (options, ...rest) =>
+    create({ ...options, servername: isIP(String(options.host)) ? '' : options.host, ...(host ? { host } : {}), ...(port ? { port } : {}) }, ...rest)
+  return agent
 }
 
 /** The text of the first unmasked, unfragmented frame (RFC 6455, 5.2): all that a greeting needs. */

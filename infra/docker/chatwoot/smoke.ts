@@ -54,7 +54,7 @@ export const checks: Check[] = [
       const fresh = ages.filter(age => Number(age) <= 30)
       if (fresh.length) return `${fresh.length} ${fresh.length > 1 ? 'processes' : 'process'}`
       const last = ages.length ? `the last heartbeat is ${Math.min(...ages.map(Number))} s old` : 'no process has a heartbeat in Redis'
-      throw new Error(`${last}: no mail and no webhook is sent. docker compose logs chatwoot-sidekiq`)
+      throw new Error(`${last}: no mail and no webhook is sent. ${context.logCommand('chatwoot-sidekiq')}`)
     },
   },
   {
@@ -82,7 +82,7 @@ export const checks: Check[] = [
       const name = `Smoke-${randomBytes(6).toString('hex')}`
       await call(context, `/api/v1/accounts/${account}/contacts`, { token, body: { name } })
       const seen = await eventually(async () => (await context.logs('kgc-api', 60)).split('\n').find(line => line.includes(name)), 20)
-      if (!seen) throw new Error(`kgc-api has not logged ${name} within 20 s: docker compose logs chatwoot-sidekiq`)
+      if (!seen) throw new Error(`kgc-api has not logged ${name} within 20 s: ${context.logCommand('chatwoot-sidekiq')}`)
     },
   },
 ]

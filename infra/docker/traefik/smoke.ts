@@ -1,13 +1,14 @@
 // What the edge owes to every application: HTTPS only, the security headers, and nothing for who asks for something else.
-import { get } from 'node:http'
 import type { Check } from '../../../scripts/lib/checks.ts'
 
 export const checks: Check[] = [
   {
     name: 'HTTP redirects to HTTPS',
-    async run({ address, env }) {
+    async run({ edge, address }) {
       const target = new URL('/some/path?q=1', address('app'))
-      const { status, location } = await plain(Number(env.HTTP_PORT || 80), target)
+      // as somebody asks who left out the s
+      const { status, headers } = await edge.get(`http://${target.hostname}${target.pathname}${target.search}`)
+      const location = headers.get('location')
       if (![301, 302, 307, 308].includes(status) || location !== target.href) throw new Error(`http://${target.hostname} answers ${status} ${location}`)
     },
   },
@@ -45,15 +46,3 @@ export const checks: Check[] = [
     },
   },
 ]
-
-/** Asks this machine's HTTP port for an address, as somebody would who left out the s. */
-function plain(port: number, { hostname, pathname, search }: URL): Promise<{ status: number; location: string | undefined }> {
-  return new Promise((resolve, reject) => {
-    const call = get({ host: '127.0.0.1', port, path: pathname + search, headers: { Host: hostname }, timeout: 10_000 }, response => {
-      response.resume()
-      resolve({ status: response.statusCode ?? 0, location: response.headers.location })
-    })
-    call.on('timeout', () => call.destroy(new Error(`no answer at port ${port} in 10 s`)))
-    call.on('error', reject)
-  })
-}

@@ -37,10 +37,10 @@ export const checks: Check[] = [
   {
     name: 'the worker is connected to its queues',
     // BullMQ names a worker's connection after its queue: bull:<base64>
-    async run({ exec }) {
+    async run({ exec, logCommand }) {
       const clients = await exec('twenty-redis', ['sh', '-c', 'REDISCLI_AUTH=$REDIS_PASSWORD exec redis-cli CLIENT LIST'])
       const queues = new Set([...clients.matchAll(/ name=bull:([A-Za-z0-9+/]+=*)(?=[ :])/g)].map(([, name]) => Buffer.from(name!, 'base64').toString()))
-      if (!queues.size) throw new Error('no worker is connected to Redis: no mail and no webhook is sent. docker compose logs twenty-worker')
+      if (!queues.size) throw new Error(`no worker is connected to Redis: no mail and no webhook is sent. ${logCommand('twenty-worker')}`)
       return `${queues.size} queues`
     },
   },
@@ -64,7 +64,7 @@ export const checks: Check[] = [
       const query = 'mutation Person($data: PersonCreateInput!) { createPerson(data: $data) { id } }'
       await ask(context, '/graphql', { query, variables: { data: { name: { firstName, lastName: 'Check' } } }, token })
       const seen = await eventually(async () => (await context.logs('kgc-api', 60)).split('\n').find(line => line.includes(firstName)), 20)
-      if (!seen) throw new Error(`kgc-api has not logged ${firstName} within 20 s: docker compose logs twenty-worker`)
+      if (!seen) throw new Error(`kgc-api has not logged ${firstName} within 20 s: ${context.logCommand('twenty-worker')}`)
       return `signature ${/signature=(\w+)/.exec(seen)?.[1] ?? 'not logged'}`
     },
   },
