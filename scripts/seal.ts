@@ -1,0 +1,90 @@
+// Seals an environment's secrets, so that they can stand in git: from its env files into infra/k8s/overlays/<environment>/secrets.
+// Usage: npx zx scripts/seal.ts <environment> [--only KEY …] [--all] [--cert FILE] | --check
+// Exit codes: 0 2 3 5 130
+import { parseArgs } from 'node:util'
+import { given, wantsHelp } from './lib/arguments.ts'
+import { exit, exitHelp } from './lib/errors.ts'
+
+if (wantsHelp()) {
+  console.log(`Usage: npx zx scripts/seal.ts <environment> [--only KEY …] [--all] [--cert FILE]
+       npx zx scripts/seal.ts <environment> --check
+
+Fills the SealedSecrets of infra/k8s/overlays/<environment>/secrets from infra/docker/<folder>/.env.<environment>, by kubeseal. Only the
+cluster's controller can read what comes out. Keys that are sealed already are left alone: whether they hold today's value cannot be
+told from outside, so after a change the key must be named. An optional key that is empty is sealed as empty: it is there, like in
+the env file, and a deploy takes it.
+  --only KEY    seals this key anew, wherever it stands (repeatable)
+  --all         seals every key anew
+  --cert FILE   the controller's certificate (kubeseal --fetch-cert), where the cluster cannot be reached from here
+  --check       writes nothing: names keys that are missing, empty or unknown, and asks the cluster whether each would unseal
+  --json        NDJSON events on stdout
+
+${exitHelp(0, 2, 3, 5, 130)}`)
+  process.exit(exit.done)
+}
+
+const { join } = await import('node:path')
+const { placeOf } = await import('./lib/cluster.ts')
+const { root } = await import('./lib/compose.ts')
+const { loadEnvironment, readEnv } = await import('./lib/env.ts')
+const { check } = await import('./lib/env-check.ts')
+const { Failure } = await import('./lib/errors.ts')
+const { emit, jsonOutput, main, result, say, step } = await import('./lib/report.ts')
+const { certificate, chosen, encrypt, judgeKeys, judgeSeals, sealedSecrets, writeSealed } = await import('./lib/seal.ts')
+type Problem = import('./lib/env-check.ts').Problem
+
+await main(async () => {
+  const flag = { type: 'boolean' } as const
+  const options = { json: flag, check: flag, all: flag, only: { type: 'string', multiple: true }, cert: { type: 'string' } } as const
+  const { values, positionals } = parseArgs({ args: given(), allowPositionals: true, options })
+  jsonOutput(Boolean(values.json))
+  if (positionals.length > 1 || [values.only, values.all, values.check].filter(Boolean).length > 1)
+    throw new Failure(exit.usage, 'Read the arguments', 'one environment, and one of --only, --all and --check', { next: 'npx zx scripts/seal.ts --help' })
+  const place = placeOf(positionals[0])
+  const secrets = sealedSecrets(place)
+  const what = `${values.check ? 'Check' : 'Seal'} the secrets of ${place.name}`
+
+  if (values.check) {
+    const found = await Promise.all(secrets.map(async one => [...judgeKeys(one, place.name, true), ...(await judgeSeals(place, one))]))
+    refuse(found.flat())
+    emit('result', { environment: place.name, problems: 0 })
+    return result(`${secrets.length} SealedSecrets of ${place.name} are whole, and the cluster could unseal them.`)
+  }
+
+  // Pre-flight: everything is read, checked and sealed before a file is written.
+  refuse([...check(root, place.name), ...secrets.flatMap(one => judgeKeys(one, place.name, false))])
+  const strange = (values.only ?? []).filter(key => !secrets.some(({ keys }) => key in keys))
+  if (strange.length) throw new Failure(exit.usage, what, `${strange.join(', ')} ${strange.length > 1 ? 'stand' : 'stands'} in none of the SealedSecrets`, { next: `git grep -n '": ""' ${place.folder}/secrets` })
+  loadEnvironment(root, place.name)
+  const todo = secrets.map(one => ({ one, keys: chosen(one.keys, values) })).filter(({ keys }) => keys.length)
+  if (!todo.length) {
+    emit('result', { environment: place.name, sealed: 0 })
+    return result('Every key is sealed already. Whether they hold the values of the env files cannot be told: after a change, --only KEY, or --all.')
+  }
+  const pem = await certificate(place, values.cert)
+  const sealed = await step(`Seal ${todo.flatMap(({ keys }) => keys).length} keys for ${place.namespace}`, () =>
+    Promise.all(
+      todo.map(async ({ one, keys }) => {
+        const env = readEnv(join(root, 'infra/docker', one.folder, `.env.${place.name}`))
+        return { one, keys, ciphertexts: await encrypt(place, one, Object.fromEntries(keys.map(key => [key, env[key] ?? ''])), pem) }
+      }),
+    ),
+  )
+
+  // Impact.
+  for (const { one, keys, ciphertexts } of sealed) {
+    writeSealed(one, ciphertexts)
+    say(`  ${one.file}: ${keys.length} of ${Object.keys(one.keys).length} (${keys.join(', ')})`)
+    emit('file', { file: one.file, sealed: keys })
+  }
+  const count = sealed.flatMap(({ keys }) => keys).length
+  emit('result', { environment: place.name, sealed: count })
+  result(`${count} keys sealed in ${sealed.length} files. They can be committed; a pod reads a new value when it starts anew.`)
+
+  function refuse(problems: Problem[]) {
+    for (const one of problems) emit('problem', one)
+    if (!problems.length) return
+    const evidence = problems.map(({ file, key, problem, remedy }) => `${file}: ${[key, problem].filter(Boolean).join(' ')}; ${remedy}`).join('\n')
+    throw new Failure(exit.usage, what, `${problems.length} ${problems.length > 1 ? 'problems' : 'problem'}`, { evidence, next: 'mend them, then the same command again' })
+  }
+})

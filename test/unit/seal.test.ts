@@ -1,0 +1,166 @@
+import { spawnSync } from 'node:child_process'
+import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { describeExample } from '../../scripts/lib/example.ts'
+import { chosen, judgeKeys, release } from '../../scripts/lib/seal.ts'
+import { repository, sandbox } from '../sandbox.ts'
+
+const test = suite('seal')
+const entries = describeExample('#@ required secret\nA=\n#@ secret\nB=\n')
+const judge = (keys: Record<string, string>, empty = false) =>
+  judgeKeys({ file: 'secrets/shop.yaml', folder: 'shop', keys, entries }, 'staging', empty).map(({ key, problem }) => `${key} ${problem}`)
+
+test('keys: missing and unknown ones are named, empty ones when it is asked', () => {
+  assert.equal(judge({ A: '', B: '' }), [])
+  assert.equal(judge({ A: 'x', B: 'x' }, true), [])
+  assert.equal(judge({ A: '', C: 'x' }), ['B is missing', 'C is no secret of infra/docker/shop/.env.example'])
+  assert.equal(judge({ A: '', B: 'x' }, true), ['A is empty'])
+})
+
+test('what is sealed: empty keys; those that are named; all', () => {
+  const keys = { A: '', B: 'x', C: 'y' }
+  assert.equal(chosen(keys, {}), ['A'])
+  assert.equal(chosen(keys, { only: ['B', 'D'] }), ['B'])
+  assert.equal(chosen(keys, { all: true }), ['A', 'B', 'C'])
+  assert.equal(chosen({ A: 'x' }, {}), [])
+})
+
+test('kubeseal and the controller are of one release', () => {
+  assert.match(readFileSync(join(repository, 'infra/k8s/README.md'), 'utf8'), `sealed-secrets/releases/download/v${release}/controller.yaml`)
+})
+
+// a kubeseal that writes down what it is asked, and answers as the real one does
+const box = sandbox()
+const bin = mkdtempSync(join(tmpdir(), 'kgc-kubeseal-'))
+process.once('exit', () => rmSync(bin, { recursive: true, force: true }))
+const secrets = join(box.root, 'infra/k8s/overlays/staging/secrets')
+const log = join(bin, 'log')
+writeFileSync(
+  join(bin, 'kubeseal'),
+  `#!/usr/bin/env node
+const fs = require('node:fs')
+const argv = process.argv.slice(2)
+fs.appendFileSync(${JSON.stringify(log)}, argv.join(' ') + '\\n')
+if (argv.includes('--fetch-cert')) { if (process.env.NO_CLUSTER) { console.error('error: cannot fetch certificate: no answer'); process.exit(1) } process.stdout.write(fs.readFileSync(${JSON.stringify(join(bin, 'cert.pem'))})); process.exit(0) }
+const object = JSON.parse(fs.readFileSync(0, 'utf8'))
+if (argv.includes('--validate')) {
+  const good = Object.values(object.spec.encryptedData).every(text => text.startsWith('sealed-'))
+  if (!good) console.error('error: unable to decrypt sealed secret: x')
+  process.exit(good ? 0 : 1)
+}
+const encryptedData = Object.fromEntries(Object.entries(object.data).map(([key, text]) => [key, 'sealed-' + text.length]))
+console.log(JSON.stringify({ spec: { encryptedData } }))
+`,
+)
+chmodSync(join(bin, 'kubeseal'), 0o755)
+const certificate = (days: string) =>
+  spawnSync('openssl', ['req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-keyout', '/dev/null', '-subj', '/CN=test', '-days', days, '-out', join(bin, 'cert.pem')])
+const seal = (...argv: string[]) => box.script(['seal', 'staging', ...argv], { env: { PATH: `${bin}:${process.env.PATH}`, HOME: bin } })
+const read = (folder: string) => readFileSync(join(secrets, `${folder}.yaml`), 'utf8')
+const all = () => ['kgc', 'twenty-crm', 'chatwoot', 'horilla-hr'].map(read).join('')
+const before = all()
+
+test.before(() => void certificate('30'))
+
+test('without env files it writes nothing and says which command makes them', () => {
+  const { code, stderr } = seal()
+  assert.is(code, 2)
+  assert.match(stderr, 'infra/docker/kgc/.env.staging: is missing; run `npx zx scripts/env.ts staging`')
+  assert.is(all(), before)
+})
+
+test('without kubeseal it says which one and how to have it', () => {
+  assert.is(box.script(['env', 'staging']).code, 0)
+  const empty = join(bin, 'empty')
+  mkdirSync(empty)
+  const { code, stderr } = box.script(['seal', 'staging'], { env: { PATH: `${empty}:/usr/bin:/bin` } })
+  assert.is(code, 3)
+  assert.match(stderr, `must fit the controller (${release})`)
+  assert.match(stderr, `kubeseal-${release}-linux-amd64.tar.gz`)
+  assert.is(all(), before)
+})
+
+test('a certificate that cannot be had, is none or has expired: nothing is written', () => {
+  const cert = join(bin, 'other.pem')
+  assert.is(seal('--cert', cert).code, 2)
+  writeFileSync(cert, 'no certificate')
+  const { code, stderr } = seal('--cert', cert)
+  assert.is(code, 3)
+  assert.match(stderr, 'it is not a certificate')
+  process.env.NO_CLUSTER = '1'
+  const unreachable = seal()
+  delete process.env.NO_CLUSTER
+  assert.is(unreachable.code, 3)
+  assert.match(unreachable.stderr, /cannot fetch certificate: no answer[^]*--cert FILE/)
+  assert.is(all(), before)
+})
+
+test('a wrong value in the env files: nothing is written', () => {
+  const file = join(box.docker, 'kgc/.env.staging')
+  const text = readFileSync(file, 'utf8')
+  writeFileSync(file, text.replace(/^KGC_JWT_SECRET=.*/m, 'KGC_JWT_SECRET='))
+  const { code, stderr } = seal()
+  writeFileSync(file, text)
+  assert.is(code, 2)
+  assert.match(stderr, 'KGC_JWT_SECRET is required and empty')
+  assert.is(all(), before)
+})
+
+test('it fills every key, keeps the rest of the files, and no value is in an argument or in what it prints', () => {
+  const { code, stdout, stderr } = seal('--json')
+  assert.is(code, 0, stderr)
+  assert.is(all().replace(/sealed-\d+/g, ''), before)
+  assert.not.match(all(), '""')
+  assert.match(stdout, '"sealed":29')
+  const said = stdout + stderr + readFileSync(log, 'utf8')
+  const values = [...readFileSync(join(box.docker, 'chatwoot/.env.staging'), 'utf8').matchAll(/^CHATWOOT_\w*(?:PASSWORD|KEY\w*)=(.{12,})$/gm)].map(([, value]) => value!)
+  assert.ok(values.length >= 5)
+  for (const value of values) for (const form of [value, Buffer.from(value).toString('base64')]) assert.not.ok(said.includes(form))
+  assert.match(readFileSync(log, 'utf8'), /^--context kgc-staging --controller-namespace kube-system --controller-name sealed-secrets-controller --fetch-cert$/m)
+})
+
+test('what is sealed stays; a named key is sealed anew, everywhere it stands', () => {
+  const sealed = all()
+  assert.match(seal().stdout, 'Every key is sealed already')
+  assert.is(all(), sealed)
+  assert.match(seal('--only', 'SMTP_PASSWORD').stdout, '2 keys sealed in 2 files')
+  const { code, stderr } = seal('--only', 'NO_SUCH_KEY')
+  assert.is(code, 2)
+  assert.match(stderr, 'NO_SUCH_KEY stands in none')
+  assert.match(seal('--all').stdout, '29 keys sealed in 4 files')
+  assert.is(seal('--all', '--check').code, 2)
+})
+
+test('--check names what is missing, empty, unknown or would not unseal, and changes nothing', () => {
+  assert.is(seal('--check').code, 0)
+  const file = join(secrets, 'horilla-hr.yaml')
+  const text = read('horilla-hr')
+  const broken = text.replace(/^ {4}HORILLA_DB_PASSWORD:.*\n/m, '').replace(/HORILLA_SECRET_KEY: .*/, 'HORILLA_SECRET_KEY: ""')
+  writeFileSync(file, broken.replace(/HORILLA_DB_INIT_PASSWORD: .*/, 'HORILLA_DB_INIT_PASSWORD: other') + '    HORILLA_OTHER: sealed-1\n')
+  const changed = all()
+  const { code, stderr } = seal('--check')
+  assert.is(code, 2)
+  for (const words of ['HORILLA_DB_PASSWORD is missing', 'HORILLA_SECRET_KEY is empty', 'HORILLA_OTHER is no secret of', 'HORILLA_DB_INIT_PASSWORD would not unseal', '4 problems'])
+    assert.match(stderr, words)
+  assert.is(all(), changed)
+  // a file that lacks a key is not sealed half
+  assert.is(seal('--all').code, 2)
+  assert.is(all(), changed)
+  writeFileSync(file, text)
+})
+
+test('an environment without SealedSecrets, and a file of another namespace', () => {
+  assert.match(box.script(['seal', 'demo']).stderr, 'nothing to seal')
+  assert.match(box.script(['seal', 'moon']).stderr, 'one of: demo, production, staging')
+  const text = read('kgc')
+  writeFileSync(join(secrets, 'kgc.yaml'), text.replace('namespace: kgc-staging', 'namespace: kgc-production'))
+  const { code, stderr } = seal('--check')
+  writeFileSync(join(secrets, 'kgc.yaml'), text)
+  assert.is(code, 2)
+  assert.match(stderr, "its namespace is kgc-production, the overlay's kgc-staging")
+})
+
+test.run()
