@@ -1,4 +1,5 @@
 // The one place that starts processes: times them, redacts what they print, and ends them with the script.
+import { AsyncLocalStorage } from 'node:async_hooks'
 import { spawn } from 'node:child_process'
 import { closeSync, openSync } from 'node:fs'
 import { $, type ProcessPromise } from 'zx'
@@ -51,9 +52,15 @@ export function onInterrupt(work: () => Promise<unknown> | unknown): () => void 
   return () => cleanups.delete(work)
 }
 
+let ending = false
+const cleaning = new AsyncLocalStorage<boolean>()
+/** Once the script ends nothing goes on but the work for an interrupt: whoever else starts a process or waits for one waits for ever. */
+const stopHere = async (): Promise<void> => (ending && !cleaning.getStore() ? new Promise(() => {}) : undefined)
+
 async function interrupted(signal: 'SIGINT' | 'SIGTERM') {
+  ending = true
   endChildren(signal)
-  await Promise.race([Promise.allSettled([...cleanups].map(work => work())), new Promise(done => setTimeout(done, 2000).unref())])
+  await Promise.race([Promise.allSettled([...cleanups].map(work => cleaning.run(true, work))), new Promise(done => setTimeout(done, 2000).unref())])
   endChildren('SIGKILL')
   process.stderr.write(`\nInterrupted by ${signal}; what was started has been ended.\n`)
   process.exit(signal === 'SIGINT' ? 130 : 143)
@@ -67,6 +74,7 @@ process.once('SIGTERM', () => void interrupted('SIGTERM'))
  * Throws Failure with the last 20 lines of both streams when it ends non-zero, unless `nothrow`.
  */
 export async function run(argv: string[], options: RunOptions = {}): Promise<Output> {
+  await stopHere()
   const start = Date.now()
   if (process.env.DEBUG) process.stderr.write(`$ ${argv.join(' ')}\n`)
   const child = $({
@@ -90,6 +98,7 @@ export async function run(argv: string[], options: RunOptions = {}): Promise<Out
   const done = await child
   clearTimeout(timer)
   children.delete(child)
+  await stopHere()
   const output = { stdout: done.stdout, stderr: done.stderr, code: done.exitCode ?? (late ? 124 : 137), ms: Date.now() - start }
   if (output.code !== 0 && !options.nothrow) throw failed(argv, options, output, late)
   return output

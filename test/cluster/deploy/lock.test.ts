@@ -1,0 +1,89 @@
+// The deploy lock on a real API server: one of twenty wins, and what becomes of a lock whose holder dies.
+import { spawn, type ChildProcess } from 'node:child_process'
+import { join } from 'node:path'
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { get, kubectl, namespace, tool, until } from '../cluster.ts'
+import { hold, unlock } from '../../../scripts/lib/lock.ts'
+import { placeIn } from './place.ts'
+
+const test = suite('deploy lock')
+const space = namespace('kgc-t-lock')
+const place = placeIn(space)
+const lease = () => get('lease', 'kgc-deploy', '--namespace', space)
+
+interface Racer { child: ChildProcess; text: string; code: Promise<number | null> }
+const racers = new Set<Racer>()
+process.once('exit', () => { for (const { child } of racers) child.kill('SIGKILL') })
+
+function race(...more: string[]): Racer {
+  const path = `${join(process.env.KGC_TEST_KUBECONFIG!, '../bin')}:${process.env.PATH}`
+  const child = spawn(process.execPath, ['--import=tsx', join(import.meta.dirname, 'racer.ts'), space, ...more], { env: { ...process.env, PATH: path, NO_COLOR: '1' } })
+  const racer: Racer = { child, text: '', code: new Promise(done => child.on('close', done)) }
+  for (const stream of [child.stdout, child.stderr]) stream.on('data', data => (racer.text += data))
+  racers.add(racer)
+  return racer
+}
+const winner = (list: Racer[]) => until('a winner', 60, () => list.find(({ text }) => text.includes('won')))
+
+async function end({ child, code }: Racer, signal: NodeJS.Signals) {
+  child.kill(signal)
+  return code
+}
+
+test('of 20 that start at once one wins, and 19 exit 4 naming it', async () => {
+  const all = Array.from({ length: 20 }, () => race())
+  const won = await winner(all)
+  const { holderIdentity } = lease().spec
+  const codes = await Promise.all(all.filter(one => one !== won).map(({ code }) => code))
+  assert.equal(codes, Array(19).fill(4))
+  for (const { text } of all.filter(one => one !== won)) assert.match(text, `held by ${holderIdentity.split(' ')[0]}`)
+  assert.is(await end(won, 'SIGTERM'), 143)
+  assert.is(lease().spec.holderIdentity, undefined, 'released when interrupted')
+  assert.match(lease().metadata.annotations['kgc.hu/ended'], /^released by .* in phase watch$/)
+})
+
+test('the lock of a process that was killed on this machine is taken over at once, and that is said', async () => {
+  const first = race()
+  await winner([first])
+  await end(first, 'SIGKILL')
+  const second = race()
+  await winner([second])
+  assert.match(second.text, /the lock was held by .*phase watch.*its process has ended: taken over/)
+  assert.is(await end(second, 'SIGINT'), 130)
+})
+
+test('it is renewed, and whoever is unlocked by hand stops', async () => {
+  const racer = race()
+  await winner([racer])
+  const { renewTime } = lease().spec
+  await until('a renewal', 30, () => lease().spec.renewTime > renewTime)
+  assert.match(await unlock(place, 'a test'), /^it was held by /)
+  assert.is(await racer.code, 4)
+  assert.match(racer.text, /WHY +it was unlocked: unlocked by .*: a test/)
+})
+
+test('held by hand it does not expire; it is refused until it is unlocked', async () => {
+  await hold(place, 'freeze until Monday')
+  const racer = race()
+  assert.is(await racer.code, 4)
+  assert.match(racer.text, /held by hand by .*: freeze until Monday/)
+  await unlock(place, 'Monday')
+  assert.match(lease().metadata.annotations['kgc.hu/ended'], /Monday \(it was held by hand/)
+})
+
+test('a lock of another machine is taken over 60 s after its last renewal, not before', async () => {
+  const racer = race()
+  await winner([racer])
+  await end(racer, 'SIGKILL')
+  kubectl(['annotate', 'lease', 'kgc-deploy', '--namespace', space, '--overwrite', 'kgc.hu/machine=another'])
+  assert.is(await race().code, 4)
+  const old = new Date(Date.now() - 62_000).toISOString().replace('Z', '000Z')
+  tool('kubectl', ['patch', 'lease', 'kgc-deploy', '--namespace', space, '--type', 'merge', '--patch', JSON.stringify({ spec: { renewTime: old } })])
+  const next = race()
+  await winner([next])
+  assert.match(next.text, /it has not been renewed for 60 s: taken over/)
+  await end(next, 'SIGTERM')
+})
+
+test.run()

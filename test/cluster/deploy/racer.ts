@@ -1,0 +1,14 @@
+// Takes the lock of a namespace, says so, keeps it until it is told to stop: racer.ts <namespace>
+import { acquire, inTheWay } from '../../../scripts/lib/lock.ts'
+import { main } from '../../../scripts/lib/report.ts'
+import { placeIn } from './place.ts'
+
+await main(async () => {
+  const place = placeIn(process.argv[2]!)
+  if (process.argv[3] === 'look') return void console.log((await inTheWay(place)) ? 'held' : 'free')
+  const lock = await acquire(place, 'deploy')
+  await lock.phase('watch')
+  console.log('won')
+  while (!lock.lost()) await new Promise(done => setTimeout(done, 200))
+  throw lock.lost()
+})

@@ -1,0 +1,47 @@
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import type { Manifest } from '../../scripts/lib/cluster.ts'
+import { describe, judge } from '../../scripts/lib/lock.ts'
+
+const test = suite('lock')
+const now = Date.parse('2026-11-25T12:00:00Z')
+const at = (seconds: number) => new Date(now + seconds * 1000).toISOString().replace('Z', '000Z')
+const nobodyGone = () => false
+
+const lease = (spec: object = {}, annotations: Record<string, string> = {}): Manifest => ({
+  kind: 'Lease',
+  metadata: { name: 'kgc-deploy', annotations: { 'kgc.hu/what': 'deploy', 'kgc.hu/phase': 'watch', 'kgc.hu/machine': 'a', 'kgc.hu/pid': '7', ...annotations } },
+  spec: { holderIdentity: 'anna@desk 1f2e3d4c', acquireTime: at(-90), renewTime: at(-10), leaseDurationSeconds: 60, ...spec },
+})
+
+test('no lease, and one that was released, bind nobody', () => {
+  assert.is(judge(undefined, now, nobodyGone), 'free')
+  assert.is(judge({ kind: 'Lease', metadata: { name: 'x' }, spec: { leaseTransitions: 3 } }, now, nobodyGone), 'free')
+})
+
+test('a lease is held for 60 s after its last renewal, by the cluster\'s clock', () => {
+  assert.is(judge(lease({ renewTime: at(-60) }), now, nobodyGone), 'held')
+  assert.is(judge(lease({ renewTime: at(-61) }), now, nobodyGone), 'expired')
+})
+
+test('a holder whose process has ended on this machine holds nothing; of other machines nothing is known', () => {
+  assert.is(judge(lease(), now, (machine, pid) => machine === 'a' && pid === 7), 'dead')
+  assert.is(judge(lease(), now, machine => machine === 'b'), 'held')
+  const unknown = lease()
+  delete unknown.metadata.annotations!['kgc.hu/machine']
+  assert.is(judge(unknown, now, () => true), 'held')
+})
+
+test('what is held by hand does not expire', () => {
+  const byHand = lease({ leaseDurationSeconds: undefined, renewTime: at(-1_000_000) }, { 'kgc.hu/who': 'anna@desk', 'kgc.hu/reason': 'audit' })
+  assert.is(judge(byHand, now, () => true), 'held')
+  assert.is(describe(byHand), 'held by hand by anna@desk since 2026-11-25T11:58:30Z: audit')
+})
+
+test('the holder is named with what it does, and where to look', () => {
+  const words = 'held by anna@desk since 2026-11-25T11:58:30Z (deploy, phase watch, renewed 11:59:50)'
+  assert.is(describe(lease()), words)
+  assert.is(describe(lease({}, { 'kgc.hu/run': 'https://ci/1' })), `${words}: https://ci/1`)
+})
+
+test.run()
