@@ -61,7 +61,7 @@ for (const folder of [...overlays, 'cluster'])
 for (const folder of overlays)
   test(`${folder}: the API server would take it`, () => {
     const { namespace } = build(folder)[0]!.metadata
-    // without the namespaces of infra/k8s/cluster a dry run fails, and it does not create them
+    // without its namespace a dry run fails, and it does not create it
     const known = get('namespaces').items.map(({ metadata }: Json) => metadata.name)
     if (!known.includes(namespace)) kubectl(['apply', '--kustomize', join(copy.root, 'infra/k8s/overlays/demo/cluster')])
     const argv = ['apply', '--dry-run=server', '--server-side', '--force-conflicts', '--field-manager=kubectl', '--validate=strict', '-f', '-']
