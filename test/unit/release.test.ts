@@ -1,0 +1,59 @@
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import type { Manifest } from '../../scripts/lib/cluster.ts'
+import { configMapOf, difference, find, listed, pack, serving, surplus, unpack, type Ending, type Stored } from '../../scripts/lib/release.ts'
+
+const test = suite('release')
+const object = (kind: string, name: string, more: object = {}): Manifest => ({ apiVersion: 'v1', kind, metadata: { name }, ...more })
+const release = (number: number, ending: Ending = 'succeeded'): Stored => ({
+  number, ending, what: 'deploy', who: 'anna@desk', commit: 'abcdef0123456789', started: '2026-11-25T12:00:00Z', images: {}, manifests: [object('ConfigMap', 'a')],
+})
+const history = (...endings: Ending[]) => endings.map((ending, index) => release(endings.length - index, ending))
+const numbers = (list: Stored[]) => list.map(({ number }) => number)
+
+test('what is stored comes back as it was, without its Secrets; sealed ones stay', () => {
+  const all = [object('ConfigMap', 'a', { data: { text: 'árvíztűrő' } }), object('Secret', 'b', { stringData: { KEY: 'canary-secret' } }), object('SealedSecret', 'c')]
+  assert.equal(unpack(pack(all)), [all[0], all[2]])
+  const map = configMapOf({ ...release(3), manifests: all })
+  assert.is(map.metadata.name, 'kgc-release-3')
+  assert.not.match(JSON.stringify(map), 'canary')
+  assert.is(JSON.parse(map.data.release).manifests, undefined)
+})
+
+test('what serves is the last that succeeded, whatever came after', () => {
+  assert.is(serving(history('rolled back', 'applying', 'succeeded', 'succeeded'))?.number, 2)
+  assert.is(serving(history('broken')), undefined)
+})
+
+test('ten are kept', () => {
+  assert.equal(surplus(history(...Array<Ending>(10).fill('succeeded'))), [])
+  assert.equal(numbers(surplus(history(...Array<Ending>(12).fill('succeeded')))), [2, 1])
+})
+
+test('what serves and what served before are kept behind any number of failures', () => {
+  const all = history(...Array<Ending>(11).fill('rolled back'), 'succeeded', 'rolled back', 'succeeded', 'succeeded')
+  assert.equal(numbers(surplus(all)), [5, 3, 1])
+})
+
+test('a release is found by its number or by its ConfigMap; one that is not there is refused with those that are', () => {
+  const all = history('succeeded', 'succeeded')
+  assert.is(find(all, '1').number, 1)
+  assert.is(find(all, 'kgc-release-2').number, 2)
+  assert.throws(() => find(all, '9'), (error: { code: number; next: string }) => error.code === 2 && error.next === 'one of: 2, 1')
+})
+
+test('the list marks what serves', () => {
+  const lines = listed(history('rolled back', 'succeeded')).split('\n')
+  assert.match(lines[1]!, /^ +2 .*rolled back +2026-11-25 12:00 +anna@desk +abcdef012345/)
+  assert.match(lines[2]!, /^▸ +1 .*succeeded/)
+})
+
+test('two releases are compared object by object', async () => {
+  const text = await difference([object('ConfigMap', 'a', { data: { x: '1' } }), object('Service', 'gone')], [object('ConfigMap', 'a', { data: { x: '2' } })])
+  assert.match(text, '--- a/ConfigMap.a.yaml\n+++ b/ConfigMap.a.yaml')
+  assert.match(text, /-  x: "1"\n\+  x: "2"/)
+  assert.match(text, '-kind: Service')
+  assert.is(await difference([object('ConfigMap', 'a')], [object('ConfigMap', 'a')]), '')
+})
+
+test.run()
