@@ -1,5 +1,5 @@
 // Installs what this machine misses, or (--doctor) says all that is wrong with it and with a stack.
-// Usage: npx zx scripts/bootstrap.ts [--demo] [--yes] | --doctor [--environment dev|prod|demo]
+// Usage: npx zx scripts/bootstrap.ts [--demo] [--yes] | --doctor [--cluster] [--environment NAME]
 // Exit codes: 0 2 3 6 7 130
 import { parseArgs } from 'node:util'
 import { given, wantsHelp } from './lib/arguments.ts'
@@ -8,6 +8,7 @@ import { exit, exitHelp } from './lib/errors.ts'
 if (wantsHelp()) {
   console.log(`Usage: npx zx scripts/bootstrap.ts [--demo] [--yes] [--plan]
        npx zx scripts/bootstrap.ts --doctor [--environment dev|prod|demo]
+       npx zx scripts/bootstrap.ts --doctor --cluster [--environment demo|staging|production]
 
 Installs Docker Engine, Compose v2 and buildx where they are missing, and starts the engine. For Debian 12 and newer and Ubuntu 22.04
 and newer, as root; elsewhere it touches nothing and says what to do. A second run changes nothing.
@@ -17,6 +18,8 @@ and newer, as root; elsewhere it touches nothing and says what to do. A second r
 
   --doctor            reads only: machine, engine, env files, images, containers, volumes, certificates; what is wrong and what mends it
   --environment E     the stack to look at: dev (default), prod or demo
+  --cluster           looks at the Kubernetes cluster of an environment instead: what it lacks, and what this user may not do;
+                      without --environment at that of kubectl's current context
   --json              NDJSON events on stdout
 
 ${exitHelp(0, 2, 3, 6, 7, 130)}
@@ -32,14 +35,20 @@ const { color, emit, jsonOutput, main, result, say, step, table } = await import
 process.env.PATH = `${process.env.PATH ?? ''}:/usr/local/sbin:/usr/sbin:/sbin`
 
 const flag = { type: 'boolean' } as const
-const options = { json: flag, yes: { ...flag, short: 'y' }, plan: flag, demo: flag, doctor: flag, environment: { type: 'string', short: 'e' } } as const
+const options = { json: flag, yes: { ...flag, short: 'y' }, plan: flag, demo: flag, doctor: flag, cluster: flag, environment: { type: 'string', short: 'e' } } as const
 type Values = ReturnType<typeof parseArgs<{ options: typeof options }>>['values']
 
 await main(async () => {
   const { values } = parseArgs({ args: given(), options })
   jsonOutput(Boolean(values.json))
-  if (values.environment && !values.doctor) throw new Failure(exit.usage, 'Read the arguments', '--environment goes with --doctor')
-  return values.doctor ? doctor(values.environment ?? 'dev') : bootstrap(values)
+  if ((values.environment || values.cluster) && !values.doctor) throw new Failure(exit.usage, 'Read the arguments', '--environment and --cluster go with --doctor')
+  if (values.cluster) {
+    const { findings, name } = await (await import('./lib/cluster-facts.ts')).examineCluster(values.environment)
+    return doctor(findings, name)
+  }
+  if (!values.doctor) return bootstrap(values)
+  const environment = values.environment ?? 'dev'
+  return doctor(await (await import('./lib/doctor.ts')).examine(environment), environment)
 })
 
 async function bootstrap(values: Values) {
@@ -93,9 +102,7 @@ async function confirm(words: string, yes: boolean) {
   if (!/^(y|yes|)$/i.test(answer.trim())) throw new Failure(exit.refused, 'Prepare the machine', 'not confirmed')
 }
 
-async function doctor(environment: string) {
-  const { examine } = await import('./lib/doctor.ts')
-  const findings = await examine(environment)
+function doctor(findings: import('./lib/doctor-finding.ts').Finding[], environment: string) {
   const count = (severity: string) => findings.filter(one => one.severity === severity).length
   for (const one of findings) emit('finding', one)
   emit('result', { environment, errors: count('error'), warnings: count('warning'), information: count('info') })

@@ -30,7 +30,8 @@ const { loadEnvironment, readEnv } = await import('./lib/env.ts')
 const { check } = await import('./lib/env-check.ts')
 const { Failure } = await import('./lib/errors.ts')
 const { emit, jsonOutput, main, result, say, step } = await import('./lib/report.ts')
-const { certificate, chosen, encrypt, judgeKeys, judgeSeals, sealedSecrets, writeSealed } = await import('./lib/seal.ts')
+const { certificate, encrypt, judgeSeals } = await import('./lib/kubeseal.ts')
+const { chosen, judgeKeys, sealedSecrets, writeSealed } = await import('./lib/seal.ts')
 type Problem = import('./lib/env-check.ts').Problem
 
 await main(async () => {
@@ -54,7 +55,8 @@ await main(async () => {
   // Pre-flight: everything is read, checked and sealed before a file is written.
   refuse([...check(root, place.name), ...secrets.flatMap(one => judgeKeys(one, place.name, false))])
   const strange = (values.only ?? []).filter(key => !secrets.some(({ keys }) => key in keys))
-  if (strange.length) throw new Failure(exit.usage, what, `${strange.join(', ')} ${strange.length > 1 ? 'stand' : 'stands'} in none of the SealedSecrets`, { next: `git grep -n '": ""' ${place.folder}/secrets` })
+  if (strange.length)
+    throw new Failure(exit.usage, what, `in none of the SealedSecrets: ${strange.join(', ')}`, { next: `grep -r ': "' ${place.folder}/secrets | cut -c1-120` })
   loadEnvironment(root, place.name)
   const todo = secrets.map(one => ({ one, keys: chosen(one.keys, values) })).filter(({ keys }) => keys.length)
   if (!todo.length) {
@@ -85,6 +87,7 @@ await main(async () => {
     for (const one of problems) emit('problem', one)
     if (!problems.length) return
     const evidence = problems.map(({ file, key, problem, remedy }) => `${file}: ${[key, problem].filter(Boolean).join(' ')}; ${remedy}`).join('\n')
-    throw new Failure(exit.usage, what, `${problems.length} ${problems.length > 1 ? 'problems' : 'problem'}`, { evidence, next: 'mend them, then the same command again' })
+    const why = `${problems.length} ${problems.length > 1 ? 'problems' : 'problem'}`
+    throw new Failure(exit.usage, what, why, { evidence, next: 'mend them, then the same command again' })
   }
 })

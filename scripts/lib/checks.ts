@@ -1,13 +1,12 @@
-// Health and product checks, and how they are run: in parallel, each with its time, none hiding another.
+// Health and product checks, what they get to work with, and how they are run: in parallel, each with its time, none hiding another.
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
-import { applications, compose, config, containers, dockerFolder, folderOf, isOneShot, root, stackOf } from './compose.ts'
-import type { Config, Container, Stack } from './compose.ts'
-import { localEdge, type Edge } from './edge.ts'
+import { applications, dockerFolder, folderOf, root } from './compose.ts'
+import type { Edge } from './edge.ts'
 import { loadEnvironment, readEnv } from './env.ts'
 import { Failure, exit } from './errors.ts'
-import { run } from './run.ts'
+import type { Output } from './run.ts'
 
 export interface Outcome {
   name: string
@@ -89,35 +88,10 @@ export async function outcome(name: string, work: () => Promise<string | void>, 
   }
 }
 
-/**
- * The health of every service, asked now: a container's own health check is run in it, because the engine's answer may be as
- * old as the check's interval. One-shots must have ended well; what has no check must run. The checks start before Compose has
- * read its files, which takes longer than most of them.
- */
-async function health(seen: Map<string, Container>, all: Promise<Config>): Promise<Outcome[]> {
-  const asked = new Map([...seen].map(([service, container]) => [service, outcome(service, () => ask(container), 10_000)]))
-  const config = await all
-  return Promise.all(
-    Object.keys(config.services).map(service => {
-      const container = seen.get(service)
-      if (!container) return { name: service, ok: false, detail: 'not created', ms: 0 }
-      return isOneShot(config, service) ? outcome(service, async () => ended(container), 1_000) : asked.get(service)!
-    }),
-  )
-}
-
-function ended({ State: state }: Container): string {
-  if (state.Status === 'exited' && state.ExitCode === 0) return 'done'
-  throw new Error(`has not ended well: ${state.Status}, exit ${state.ExitCode}`)
-}
-
-async function ask({ Id, State: state, Config: { Healthcheck } }: Container): Promise<string> {
-  if (state.Status !== 'running') throw new Error(`${state.Status}, exit ${state.ExitCode}${state.OOMKilled ? ', out of memory' : ''}`)
-  const [kind, ...test] = Healthcheck?.Test ?? []
-  if (!kind || kind === 'NONE') return 'running'
-  const output = await run(['docker', 'exec', Id, ...(kind === 'CMD-SHELL' ? ['sh', '-c', ...test] : test)], { nothrow: true, timeout: 9_000 })
-  if (output.code !== 0) throw new Error(`its health check fails: ${`${output.stdout}${output.stderr}`.trim().split('\n').at(-1) || `exit ${output.code}`}`)
-  return 'healthy'
+/** The error for a command that failed in a service: the last it said. */
+export function commandFailed(command: string, service: string, { code, stdout, stderr }: Output): Error {
+  const said = `${stdout}\n${stderr}`.trim().split('\n').slice(-3).join(' / ')
+  return new Error(`${command} in ${service} ended with ${code}: ${said}`)
 }
 
 /**
@@ -129,31 +103,11 @@ export async function fromFolders<T>(file: string, only?: string[]): Promise<(T 
   const chosen = (only ?? []).map(name => folderOf(name) ?? name)
   const strange = chosen.filter(name => !folders.includes(name))
   if (strange.length)
-    throw new Failure(exit.usage, 'Choose the applications', `${strange.join(', ')}: no folder of infra/docker with a ${file}`, { next: `one of: ${folders.join(', ')}` })
+    throw new Failure(exit.usage, 'Choose the applications', `${strange.join(', ')}: no folder of infra/docker with a ${file}`, {
+      next: `one of: ${folders.join(', ')}`,
+    })
   const wanted = folders.filter(folder => !chosen.length || chosen.includes(folder))
   return Promise.all(wanted.map(async folder => ({ ...((await import(pathToFileURL(join(dockerFolder, folder, file)).href)) as T), folder })))
-}
-
-/** A stack on this machine. */
-export function composeTarget(mode: string): Target {
-  const stack = stackOf(mode)
-  const idle = () => new Failure(exit.refused, `Ask ${stack.project}`, 'nothing of it is running', { next: `npx zx scripts/up.ts ${mode}` })
-  return {
-    title: stack.project,
-    async requireRunning() {
-      if (![...(await containers(stack.project)).values()].some(({ State }) => State.Status === 'running')) throw idle()
-    },
-    async health() {
-      const all = config(stack)
-      all.catch(() => {}) // it is awaited later; until then its failure is nobody's
-      const seen = await containers(stack.project)
-      if (!seen.size) throw idle()
-      return health(seen, all)
-    },
-    context: folder => contextOf(stack, folder),
-    envFile: `infra/docker/.env${stack.suffix}`,
-    doctor: `npx zx scripts/bootstrap.ts --doctor --environment ${mode}`,
-  }
 }
 
 /** The settings of an environment for a folder's checks, its own and the shared ones; remembers the secrets for redaction. */
@@ -161,29 +115,4 @@ export function settings(suffix: string, folder: string): Record<string, string>
   loadEnvironment(root, suffix.slice(1))
   const own = join(dockerFolder, folder, `.env${suffix}`)
   return { ...readEnv(join(dockerFolder, `.env${suffix}`)), ...(existsSync(own) ? readEnv(own) : {}) }
-}
-
-/** What the checks of a folder get to work with. */
-function contextOf(stack: Stack, folder: string): SmokeContext {
-  const env = settings(stack.suffix, folder)
-  return {
-    edge: localEdge(stack.mode === 'prod', env.HTTP_PORT || '80'),
-    address: subdomain => `https://${subdomain}.${env.DOMAIN}${env.HTTPS_PORT === '443' ? '' : `:${env.HTTPS_PORT}`}`,
-    env,
-    exec: execIn(stack),
-    logs: logsOf(stack),
-    logCommand: service => `docker compose -p ${stack.project} logs ${service}`,
-    disposable: stack.suffix !== '',
-  }
-}
-
-/** What a service has logged in the last `seconds`. */
-const logsOf = (stack: Stack) => async (service: string, seconds: number) =>
-  (await compose(stack, ['logs', '--no-color', '--no-log-prefix', '--since', `${seconds}s`, service], { what: `Read the log of ${service}` })).stdout
-
-/** Runs a command in a service's container. */
-const execIn = (stack: Stack) => async (service: string, argv: string[], input?: string) => {
-  const output = await compose(stack, ['exec', '-T', service, ...argv], { nothrow: true, timeout: 60_000, ...(input === undefined ? {} : { input }) })
-  if (output.code !== 0) throw new Error(`${argv[0]} in ${service} ended with ${output.code}: ${`${output.stdout}\n${output.stderr}`.trim().split('\n').slice(-3).join(' / ')}`)
-  return output.stdout
 }

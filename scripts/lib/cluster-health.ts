@@ -8,7 +8,8 @@ export interface Health {
 
 /** How many pods there must be at the least; where an autoscaler is, its minimum. */
 export function leastReplicas(wanted: Manifest, all: Manifest[]): number {
-  const scaler = all.find(({ kind, spec }) => kind === 'HorizontalPodAutoscaler' && spec.scaleTargetRef.kind === wanted.kind && spec.scaleTargetRef.name === wanted.metadata.name)
+  const scales = ({ scaleTargetRef: { kind, name } }: Manifest['spec']) => kind === wanted.kind && name === wanted.metadata.name
+  const scaler = all.find(({ kind, spec }) => kind === 'HorizontalPodAutoscaler' && scales(spec))
   return scaler ? (scaler.spec.minReplicas ?? 1) : (wanted.spec.replicas ?? 1)
 }
 
@@ -49,7 +50,8 @@ export const isReady = ({ metadata, status }: Manifest): boolean =>
 
 /** The pods that a workload's selector means; those of a Job carry its name. */
 export function podsOf(workload: Manifest, pods: Manifest[]): Manifest[] {
-  const labels = (workload.kind === 'Job' ? { 'batch.kubernetes.io/job-name': workload.metadata.name } : (workload.spec.selector?.matchLabels ?? {})) as Record<string, string>
+  const job = { 'batch.kubernetes.io/job-name': workload.metadata.name }
+  const labels: Record<string, string> = workload.kind === 'Job' ? job : (workload.spec.selector?.matchLabels ?? {})
   return pods.filter(({ metadata }) => Object.entries(labels).every(([key, value]) => metadata.labels?.[key] === value))
 }
 

@@ -56,11 +56,16 @@ const isTexts = (value: unknown, keys: string[]) =>
 /** Reads an environment's description. Throws Failure (usage) when there is none of this name, or what it says is not understood. */
 export function placeOf(name = ''): Place {
   if (!places().includes(name))
-    throw new Failure(exit.usage, 'Choose the environment', name ? `there is no ${overlays}/${name}/environment.yaml` : 'none is named', { next: `one of: ${places().join(', ')}` })
+    throw new Failure(exit.usage, 'Choose the environment', name ? `there is no ${overlays}/${name}/environment.yaml` : 'none is named', {
+      next: `one of: ${places().join(', ')}`,
+    })
   const folder = `${overlays}/${name}`
   const said = (parse(readFileSync(join(root, folder, 'environment.yaml'), 'utf8')) ?? {}) as Partial<Place>
   const wrong = Object.entries(said).filter(([key, value]) => !known[key]?.(value)).map(([key]) => key)
-  if (wrong.length) throw new Failure(exit.usage, `Read ${folder}/environment.yaml`, `not understood: ${wrong.join(', ')}`, { next: `one of: ${Object.keys(known).join(', ')}` })
+  if (wrong.length) {
+    const next = `what it may say: ${Object.keys(known).join(', ')}`
+    throw new Failure(exit.usage, `Read ${folder}/environment.yaml`, `not understood: ${wrong.join(', ')}`, { next })
+  }
   const { namespace } = parse(readFileSync(join(root, folder, 'kustomization.yaml'), 'utf8')) as { namespace?: string }
   if (!namespace) throw new Failure(exit.usage, `Read ${folder}/kustomization.yaml`, 'it has no namespace')
   const sealedSecrets = { namespace: 'kube-system', name: 'sealed-secrets-controller', ...said.sealedSecrets }
@@ -93,8 +98,9 @@ export async function list(place: Place, kinds: string, argv: string[] = []): Pr
 export async function built(place: Place, folder: string): Promise<Manifest[]> {
   const output = await kubectl(place, ['kustomize', join(root, folder)], { nothrow: true })
   if (output.code !== 0) {
-    const env = new RegExp(`\\.env\\.${place.name}\\b`).test(output.stderr)
-    throw new Failure(exit.usage, `Build ${folder}`, lastLine(output).replaceAll(`${root}/`, '').replace(/^.*\berr="|"$/g, ''), { next: env ? `npx zx scripts/env.ts ${place.name}` : `kubectl kustomize ${folder}` })
+    const env = output.stderr.includes(`.env.${place.name}`)
+    const why = lastLine(output).replaceAll(`${root}/`, '').replace(/^.*\berr="|"$/g, '')
+    throw new Failure(exit.usage, `Build ${folder}`, why, { next: env ? `npx zx scripts/env.ts ${place.name}` : `kubectl kustomize ${folder}` })
   }
   return parseAllDocuments(output.stdout).map(document => document.toJS() as Manifest)
 }

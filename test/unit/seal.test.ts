@@ -5,7 +5,8 @@ import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { describeExample } from '../../scripts/lib/example.ts'
-import { chosen, judgeKeys, release } from '../../scripts/lib/seal.ts'
+import { release } from '../../scripts/lib/kubeseal.ts'
+import { chosen, judgeKeys } from '../../scripts/lib/seal.ts'
 import { repository, sandbox } from '../sandbox.ts'
 
 const test = suite('seal')
@@ -129,7 +130,7 @@ test('what is sealed stays; a named key is sealed anew, everywhere it stands', (
   assert.match(seal('--only', 'SMTP_PASSWORD').stdout, '2 keys sealed in 2 files')
   const { code, stderr } = seal('--only', 'NO_SUCH_KEY')
   assert.is(code, 2)
-  assert.match(stderr, 'NO_SUCH_KEY stands in none')
+  assert.match(stderr, 'in none of the SealedSecrets: NO_SUCH_KEY')
   assert.match(seal('--all').stdout, '29 keys sealed in 4 files')
   assert.is(seal('--all', '--check').code, 2)
 })
