@@ -1,0 +1,74 @@
+// Tells people in Slack and Discord what a deploy does.
+// Usage: npx zx scripts/notify.ts <started|succeeded|failed|rolled-back> --environment NAME [options]
+// Exit codes: 0 2 130
+import { parseArgs } from 'node:util'
+import { given, wantsHelp } from './lib/arguments.ts'
+import { exit, exitHelp } from './lib/errors.ts'
+
+if (wantsHelp()) {
+  console.log(`Usage: npx zx scripts/notify.ts <started|succeeded|failed|rolled-back> --environment NAME [options]
+
+Posts a message to Slack and Discord: to each whose webhook is set, SLACK_WEBHOOK_URL and DISCORD_WEBHOOK_URL, as a variable or in the
+environment's env file. None is set: there is nothing to do. A message that does not arrive within 10 s is a warning and no failure.
+  --environment NAME  staging, production …
+  --release ID        the release
+  --commit SHA        without it GITHUB_SHA
+  --actor NAME        who deploys; without it GITHUB_ACTOR
+  --duration SECONDS  how long it took
+  --link URL          without it the run in GitHub Actions
+  --cause TEXT        why it failed or was rolled back
+  --serving TEXT      what is serving now
+  --dry-run           print the messages, send none
+  --json              NDJSON events on stdout
+
+${exitHelp(0, 2, 130)}`)
+  process.exit(exit.done)
+}
+
+const { Failure } = await import('./lib/errors.ts')
+const { color, emit, jsonOutput, main, result, say } = await import('./lib/report.ts')
+const { fromWorkflow, notify, services, webhooks } = await import('./lib/notify.ts')
+const { kinds } = await import('./lib/notify-message.ts')
+
+await main(async () => {
+  const text = { type: 'string' } as const
+  const flag = { type: 'boolean' } as const
+  const texts = { environment: text, release: text, commit: text, actor: text, duration: text, link: text, cause: text, serving: text }
+  const { values, positionals } = parseArgs({ args: given(), allowPositionals: true, options: { ...texts, 'dry-run': flag, json: flag } })
+  jsonOutput(Boolean(values.json))
+
+  // Pre-flight: nothing is sent.
+  const usage = (why: string) => new Failure(exit.usage, 'Read the arguments', why, { next: 'npx zx scripts/notify.ts --help' })
+  const kind = kinds.find(kind => kind === positionals[0])
+  if (!kind || positionals.length > 1) throw usage(`"${positionals.join(' ')}" is not one of ${kinds.join(', ')}`)
+  if (!values.environment) throw usage('--environment is missing')
+  const { environment, cause, duration, 'dry-run': dry, json: _, ...own } = values
+  const seconds = duration ? Number(duration) : undefined
+  if (seconds !== undefined && !(seconds >= 0 && seconds < Infinity)) throw usage(`--duration ${duration} is not a number of seconds`)
+  const here = fromWorkflow()
+  const event = {
+    kind, environment, ...own, commit: own.commit || here.commit, actor: own.actor || here.actor, link: own.link || here.link,
+    ...(seconds === undefined ? {} : { ms: seconds * 1000 }), ...(cause ? { failure: { cause } } : {}),
+  }
+  const hooks = webhooks(environment)
+
+  if (dry) {
+    for (const { service, variable, message } of services) {
+      const set = hooks.some(hook => hook.service === service)
+      say(`would ${set ? '' : 'not '}be sent to ${service}: ${variable} is ${set ? 'set' : 'not set'}`)
+      emit('message', { service, set, message: message(event) })
+      if (!values.json) result(JSON.stringify(message(event), null, 2))
+    }
+    return
+  }
+  if (!hooks.length) return result(`Nobody is notified: ${services.map(({ variable }) => variable).join(' and ')} are not set.`)
+
+  // Impact.
+  const warnings = await notify(event, { hooks })
+  for (const warning of warnings) {
+    say(color.yellow(`⚠ ${warning}`))
+    if (process.env.GITHUB_ACTIONS === 'true') say(`::warning::${warning}`)
+  }
+  emit('notified', { kind, environment, services: hooks.map(({ service }) => service), warnings })
+  result(`Notified ${hooks.length - warnings.length} of ${hooks.length}: ${hooks.map(({ service }) => service).join(', ')}.`)
+})
