@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { localEdge } from '../../scripts/lib/edge.ts'
-import { get, kubectl, tool, until } from './cluster.ts'
+import { get, kubectl, registry, tool, until } from './cluster.ts'
 import { copy, type Json } from './manifests.ts'
 
 const test = suite('demo')
@@ -123,6 +123,16 @@ test('a drain ends, and after it everything comes back', async () => {
   kubectl(argv, { timeout: 250_000 })
   kubectl(['uncordon', node])
   await allReady(300)
+})
+
+test('a pod that nobody thought of reaches no database; one that may does', () => {
+  const tries = ['--command', '--', 'timeout', '10', 'bash', '-c', 'until (: < /dev/tcp/kgc-db/5432); do sleep 1; done']
+  const connect = (name: string) => {
+    const pod = [name, `--image=${registry}/kgc-demo/redis:8`, `--labels=app.kubernetes.io/name=${name}`, '--restart=Never', '--rm', '--attach', '--quiet']
+    return tool('kubectl', ['run', ...inDemo, ...pod, ...tries], { nothrow: true }).code
+  }
+  assert.is(connect('kgc-migrate'), 0)
+  assert.is.not(connect('stranger'), 0)
 })
 
 test('the deployer may deploy to its own namespace, and to no other', () => {
