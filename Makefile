@@ -12,7 +12,7 @@ help: ## Print this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | awk -F'\t' '{ printf "  %-14s %s\n", $$1, $$2 }'
 
 ##@ The stack
-.PHONY: bootstrap doctor env up down purge demo demo-down smoke admin mail-test logs ps psql
+.PHONY: bootstrap doctor env up down purge demo demo-down smoke admin seal mail-test logs ps psql
 bootstrap: node_modules/.stamp ## Install what this machine misses: Docker Engine, Compose, buildx
 	@$(RUN) scripts/bootstrap.ts
 
@@ -50,6 +50,10 @@ smoke: node_modules/.stamp ## Prove that the running stack works (MODE=)
 
 admin: node_modules/.stamp ## Create an application's first administrator (APP=chatwoot, MODE=)
 	@$(RUN) scripts/admin.ts $(MODE) $(APP)
+
+seal: node_modules/.stamp ## Seal an environment's secrets for Kubernetes from its env files (ENVIRONMENT=production)
+	@test -n "$(ENVIRONMENT)" || { echo 'make seal ENVIRONMENT=<environment>: which one of infra/k8s/overlays?' >&2; exit 2; }
+	@$(RUN) scripts/seal.ts $(ENVIRONMENT)
 
 mail-test: node_modules/.stamp ## Send one mail from each application that sends mail (TO=me@kgc.hu, MODE=)
 	@test -n "$(TO)" || { echo 'make mail-test TO=<address>: where to?' >&2; exit 2; }

@@ -33,9 +33,10 @@ async function ask(place: Place, known: Pick<ClusterFacts, 'kubectl' | 'contexts
   if (!version) return { ...nothing, silence: lastLine({ ...output, stdout: '' }) }
   const own = `${place.folder}/cluster`
   const foundation = existsSync(join(root, own)) ? own : 'infra/k8s/cluster'
-  const others = places().map(placeOf).filter(({ name }) => name !== place.name).map(({ namespace }) => namespace)
-  const wanted = (await built(place, foundation)).filter(({ kind, metadata }) => kind !== 'Namespace' || !others.includes(metadata.name))
-  const homes = [...new Set(wanted.filter(({ kind }) => kind === 'Deployment').map(({ metadata }) => metadata.namespace ?? ''))]
+  const made = await built(place, foundation)
+  const homes = [...new Set(made.filter(({ kind }) => kind === 'Deployment').map(({ metadata }) => metadata.namespace ?? ''))]
+  // other environments' namespaces are not this one's concern
+  const wanted = made.filter(({ kind, metadata }) => kind !== 'Namespace' || [place.namespace, ...homes].includes(metadata.name))
   const { namespace, name } = place.sealedSecrets
   const overlay = await overlayOf(place)
   const [nodes, namespaces, storageClasses, ingressClasses, priorityClasses, apiServices, crds, controllers, daemonSets, ...deployments] = await Promise.all([

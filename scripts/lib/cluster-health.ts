@@ -27,10 +27,12 @@ export function judgeWorkload(wanted: Manifest, all: Manifest[], seen: Manifest 
   if (count < least) return bad(`scaled to ${count}, ${least} at the least in the overlay`)
   const ready = (daemon ? status.numberReady : status.readyReplicas) ?? 0
   if (ready < count) return bad(`${ready} of ${count} ready`)
+  // while a Deployment is being replaced, the ready ones may all be old
+  const there: number = (daemon ? count : status.replicas) ?? 0
   const current = (daemon ? status.updatedNumberScheduled : status.updatedReplicas) ?? 0
   // a StatefulSet counts no updated pods while nothing is being replaced
   const settled = wanted.kind === 'StatefulSet' && status.currentRevision === status.updateRevision
-  if (current < count && !settled) return bad(`${count - current} of ${count} still of the version before`)
+  if (current < there && !settled) return bad(`${there - current} of ${there} pods still of the version before`)
   return { ok: true, detail: `${ready} of ${count} ready` }
 }
 

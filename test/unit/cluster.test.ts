@@ -52,8 +52,10 @@ test('the overlay: its workloads and its stack, whatever hash the name ends with
 // health
 
 const deployment = object('Deployment', 'api', { spec: { replicas: 2, selector: { matchLabels: { app: 'api' } } } })
-const seen = (status: Record<string, unknown>, replicas = 2, generation = 3) =>
-  object('Deployment', 'api', { spec: { replicas }, status: { observedGeneration: 3, updatedReplicas: replicas, readyReplicas: replicas, ...status } }, { generation })
+function seen(change: Record<string, unknown>, replicas = 2, generation = 3) {
+  const status = { observedGeneration: 3, replicas, updatedReplicas: replicas, readyReplicas: replicas, ...change }
+  return object('Deployment', 'api', { spec: { replicas }, status }, { generation })
+}
 const pod = (status: Record<string, unknown>, name = 'api-1') => object('Pod', name, { status: { phase: 'Running', ...status } }, { labels: { app: 'api' } })
 const says = (text: string | RegExp, here: Manifest | undefined, pods: Manifest[] = [], wanted = deployment, all = [wanted]) => {
   const { ok, detail } = judgeWorkload(wanted, all, here, pods)
@@ -69,7 +71,9 @@ test('health: a Deployment with all its pods ready and current', () => {
   says(/not taken up yet/, seen({}, 2, 4))
   says(/^1 of 2 ready/, seen({ readyReplicas: 1 }))
   says(/^0 of 2 ready/, seen({ readyReplicas: undefined }))
-  says(/^1 of 2 still of the version before/, seen({ updatedReplicas: 1 }))
+  says(/^1 of 2 pods still of the version before/, seen({ updatedReplicas: 1 }))
+  // the new one does not come up, and the old one still serves
+  says(/^2 of 3 pods still of the version before/, seen({ replicas: 3, updatedReplicas: 1 }))
   says(/^scaled to 0, 2 at the least/, seen({}, 0))
 })
 
@@ -84,7 +88,8 @@ test('health: where an autoscaler is, its minimum counts', () => {
 
 test('health: a StatefulSet and a DaemonSet', () => {
   const set = object('StatefulSet', 'db', { spec: { replicas: 1 } })
-  const here = (status: Record<string, unknown>) => ({ ...seen({ updatedReplicas: undefined, currentRevision: 'a', updateRevision: 'a', ...status }, 1), kind: 'StatefulSet' })
+  const revisions = { updatedReplicas: undefined, currentRevision: 'a', updateRevision: 'a' }
+  const here = (status: Record<string, unknown>) => ({ ...seen({ ...revisions, ...status }, 1), kind: 'StatefulSet' })
   says('1 of 1 ready', here({}), [], set)
   says(/still of the version before/, here({ updateRevision: 'b' }), [], set)
   const daemon = object('DaemonSet', 'agent', { spec: {} })
@@ -95,7 +100,8 @@ test('health: a StatefulSet and a DaemonSet', () => {
 
 test('health: a Job that is done, runs, has failed, or has gone', () => {
   const job = (ttl?: number) => object('Job', 'migrate', { spec: { ttlSecondsAfterFinished: ttl } })
-  const here = (...conditions: [string, string][]) => object('Job', 'migrate', { status: { conditions: conditions.map(([type, message]) => ({ type, message, status: 'True' })) } })
+  const here = (...said: [string, string][]) =>
+    object('Job', 'migrate', { status: { conditions: said.map(([type, message]) => ({ type, message, status: 'True' })) } })
   says('done', here(['Complete', '']), [], job())
   says(/has failed; too often/, here(['Failed', 'too often']), [], job())
   says(/has not ended/, here(), [], job())
@@ -108,14 +114,16 @@ test('health: pods say why they are not ready', () => {
   const waiting = (reason: string, message = '') => ({ containerStatuses: [{ state: { waiting: { reason, message } } }] })
   why(waiting('CreateContainerConfigError', 'secret "x" not found'), /api-1: CreateContainerConfigError: secret "x" not found/)
   why(waiting('ImagePullBackOff'), /api-1: ImagePullBackOff/)
-  why({ containerStatuses: [{ state: { running: {} }, lastState: { terminated: { exitCode: 137, reason: 'OOMKilled' } }, restartCount: 4 }] }, /OOMKilled, exit 137, 4 restarts/)
+  const killed = { state: { running: {} }, lastState: { terminated: { exitCode: 137, reason: 'OOMKilled' } }, restartCount: 4 }
+  why({ containerStatuses: [killed] }, /OOMKilled, exit 137, 4 restarts/)
   why({ phase: 'Pending', conditions: [{ reason: 'Unschedulable', message: '0/1 nodes are available' }] }, /0\/1 nodes/)
   why({ containerStatuses: [{ state: { running: {} } }] }, /its readiness probe fails/)
   says(/^1 of 2 ready$/, seen({ readyReplicas: 1 }), [pod({ conditions: [{ type: 'Ready', status: 'True' }] })])
 })
 
 test('health: pods belong by selector, those of a Job by its name', () => {
-  const pods = [pod({}), object('Pod', 'other', { status: {} }, { labels: { app: 'web' } }), object('Pod', 'migrate-x', { status: {} }, { labels: { 'batch.kubernetes.io/job-name': 'migrate' } })]
+  const labelled = (name: string, labels: Record<string, string>) => object('Pod', name, { status: {} }, { labels })
+  const pods = [pod({}), labelled('other', { app: 'web' }), labelled('migrate-x', { 'batch.kubernetes.io/job-name': 'migrate' })]
   assert.equal(podsOf(deployment, pods).map(({ metadata }) => metadata.name), ['api-1'])
   assert.equal(podsOf(object('Job', 'migrate', { spec: {} }), pods).map(({ metadata }) => metadata.name), ['migrate-x'])
 })
@@ -130,14 +138,17 @@ const manifests = [
   object('ClusterRole', 'any'),
 ]
 const sealed = (value: string) => [object('SealedSecret', 's', { apiVersion: 'bitnami.com/v1alpha1', spec: { encryptedData: { A: value, B: 'x' } } })]
+const metrics = (status: string, message = '') =>
+  object('APIService', 'v1beta1.metrics.k8s.io', { spec: { group: 'metrics.k8s.io' }, status: { conditions: [{ type: 'Available', status, message }] } })
+const edge = (status: object) => object('Deployment', 'edge', { status }, { namespace: 'edge' })
 const facts = (change: Partial<ClusterFacts> = {}): ClusterFacts => ({
   place: { name: 'staging', namespace: 'kgc-staging', context: 'kgc-staging', sealedSecrets: { namespace: 'kube-system', name: 'sealer' } },
   kubectl: true, contexts: ['kgc-staging'], current: 'other', version: { gitVersion: 'v1.36.3', major: '1', minor: '36' },
   nodes: [object('Node', 'n')], namespaces: [manifests[0]!], priorityClasses: [manifests[1]!], ingressClasses: [manifests[2]!],
   storageClasses: [object('StorageClass', 'fast', {}, { annotations: { 'storageclass.kubernetes.io/is-default-class': 'true' } })],
-  apiServices: [object('APIService', 'v1beta1.metrics.k8s.io', { spec: { group: 'metrics.k8s.io' }, status: { conditions: [{ type: 'Available', status: 'True' }] } })],
+  apiServices: [metrics('True')],
   crds: [object('CustomResourceDefinition', 'sealedsecrets.bitnami.com')], controllers: [object('Deployment', 'sealer', { status: { readyReplicas: 1 } })],
-  daemonSets: [object('DaemonSet', 'calico-node')], deployments: [object('Deployment', 'edge', { status: { readyReplicas: 1 } }, { namespace: 'edge' })],
+  daemonSets: [object('DaemonSet', 'calico-node')], deployments: [edge({ readyReplicas: 1 })],
   foundation: 'infra/k8s/cluster', wanted: manifests, overlay: sealed('x'), refused: [], ...change,
 })
 const silent = (findings: Finding[]) => assert.equal(findings, [])
@@ -165,26 +176,28 @@ test('doctor: kubectl, context, API server and version', () => {
 
 test('doctor: StorageClass and metrics', () => {
   const [fast] = facts().storageClasses!
+  const twin = { ...fast!, metadata: { ...fast!.metadata, name: 'b' } }
+  const slow = [object('StorageClass', 'slow')]
   silent(judgeStorage(facts()))
   one(judgeStorage(facts({ storageClasses: [] })), 'error', /no StorageClass/, /local-path-storage\.yaml/)
-  one(judgeStorage(facts({ storageClasses: [object('StorageClass', 'slow')] })), 'error', /no StorageClass is the default \(slow\)/, /annotate storageclass slow .*=true/)
-  one(judgeStorage(facts({ storageClasses: [fast!, { ...fast!, metadata: { ...fast!.metadata, name: 'b' } }] })), 'warning', /2 StorageClasses/, /annotate storageclass b .*=false/)
+  one(judgeStorage(facts({ storageClasses: slow })), 'error', /no StorageClass is the default \(slow\)/, /annotate storageclass slow .*=true/)
+  one(judgeStorage(facts({ storageClasses: [fast!, twin] })), 'warning', /2 StorageClasses/, /annotate storageclass b .*=false/)
   one(judgeStorage(facts({ storageClasses: undefined })), 'info', /may not be looked at/)
   silent(judgeMetrics(facts()))
   one(judgeMetrics(facts({ apiServices: [] })), 'warning', /metrics-server is not there/, /metrics-server\/releases/)
-  const broken = { ...facts().apiServices![0]!, status: { conditions: [{ type: 'Available', status: 'False', message: 'no endpoints' }] } }
-  one(judgeMetrics(facts({ apiServices: [broken] })), 'warning', /no endpoints/, /describe apiservice v1beta1\.metrics\.k8s\.io/)
+  one(judgeMetrics(facts({ apiServices: [metrics('False', 'no endpoints')] })), 'warning', /no endpoints/, /describe apiservice v1beta1\.metrics\.k8s\.io/)
 })
 
 test('doctor: what an administrator applies once', () => {
   const next = /^kubectl --context kgc-staging apply -k infra\/k8s\/cluster$/
   silent(judgeFoundation(facts()))
   one(judgeFoundation(facts({ namespaces: [] })), 'error', /Namespace missing: kgc-staging/, next)
-  one(judgeFoundation(facts({ namespaces: [object('Namespace', 'kgc-staging', {}, { labels: { other: 'y' } })] })), 'error', /lacks pod-security.*=baseline/, next)
+  const lax = object('Namespace', 'kgc-staging', {}, { labels: { other: 'y' } })
+  one(judgeFoundation(facts({ namespaces: [lax] })), 'error', /lacks pod-security.*=baseline/, next)
   one(judgeFoundation(facts({ priorityClasses: [] })), 'error', /PriorityClass missing: kgc-data/, next)
   one(judgeFoundation(facts({ ingressClasses: [] })), 'error', /IngressClass missing: edge/, next)
   one(judgeFoundation(facts({ deployments: [] })), 'error', /Deployment missing: edge/, next)
-  one(judgeFoundation(facts({ deployments: [object('Deployment', 'edge', { status: {} }, { namespace: 'edge' })] })), 'error', /no pod of edge\/edge is ready/, /describe pods -n edge/)
+  one(judgeFoundation(facts({ deployments: [edge({})] })), 'error', /no pod of edge\/edge is ready/, /describe pods -n edge/)
   one(judgeFoundation(facts({ deployments: undefined })), 'info', /Deployment: edge may not be looked at/)
 })
 
@@ -203,15 +216,17 @@ test('doctor: network, rights, and an overlay that cannot be built', () => {
   silent(judgePolicies(facts()))
   one(judgePolicies(facts({ daemonSets: [object('DaemonSet', 'kube-proxy')] })), 'info', /NetworkPolicies/)
   silent(judgeRights(facts()))
-  one(judgeRights(facts({ refused: ['patch deployments.apps', 'create pods/exec'] })), 'error', /may not patch deployments\.apps, create pods\/exec/, /create token deployer -n kgc-staging/)
+  const poor = judgeRights(facts({ refused: ['patch deployments.apps', 'create pods/exec'] }))
+  one(poor, 'error', /may not patch deployments\.apps, create pods\/exec/, /create token deployer -n kgc-staging/)
   const found = judgeCluster(facts({ overlay: undefined, unbuilt: { why: 'Build it: no such file', next: 'npx zx scripts/env.ts staging' } }))
   one(found.filter(({ severity }) => severity === 'error'), 'error', /no such file/, /env\.ts staging/)
 })
 
 test('doctor: rights are read off the overlay', () => {
-  const all = [object('Ingress', 'a', { apiVersion: 'networking.k8s.io/v1' }), object('NetworkPolicy', 'b', { apiVersion: 'networking.k8s.io/v1' }), object('Service', 'c', { apiVersion: 'v1' })]
-  const rights = rightsOf(all)
-  for (const right of ['patch ingresses.networking.k8s.io', 'create networkpolicies.networking.k8s.io', 'get services', 'create pods/exec']) assert.ok(rights.includes(right), right)
+  const network = { apiVersion: 'networking.k8s.io/v1' }
+  const rights = rightsOf([object('Ingress', 'a', network), object('NetworkPolicy', 'b', network), object('Service', 'c', { apiVersion: 'v1' })])
+  const some = ['patch ingresses.networking.k8s.io', 'create networkpolicies.networking.k8s.io', 'get services', 'create pods/exec']
+  for (const right of some) assert.ok(rights.includes(right), right)
 })
 
 test('doctor: what it installs is what the README names', () => {

@@ -1,0 +1,137 @@
+// The scripts against an environment on Kubernetes: the demo's overlay, in the namespace of staging (Traefik reads no others) and under a
+// domain of its own, so that it stands beside whatever is in the demo's. It needs no other test to have run.
+import { readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { delimiter, dirname, join } from 'node:path'
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { sandbox } from '../sandbox.ts'
+import { get, kubectl, registry, tool, until } from './cluster.ts'
+
+const test = suite('scripts')
+const place = 'kgc-staging'
+const box = sandbox()
+const overlays = join(box.root, 'infra/k8s/overlays')
+const kubeconfig = process.env.KGC_TEST_KUBECONFIG!
+const env = { KUBECONFIG: kubeconfig, PATH: [join(dirname(kubeconfig), 'bin'), process.env.PATH].join(delimiter) }
+const script = (...argv: string[]) => box.script(argv, { env, timeout: 240_000 })
+const smoke = (...argv: string[]) => script('smoke', 'demo', '--target', 'kubernetes', ...argv)
+const doctor = (...argv: string[]) => script('bootstrap', '--doctor', '--cluster', ...argv)
+const inPlace = ['--namespace', place]
+const change = (file: string, edit: (text: string) => string) => writeFileSync(join(overlays, file), edit(readFileSync(join(overlays, file), 'utf8')))
+
+test.before(async () => {
+  assert.is(box.script(['env', 'demo']).code, 0)
+  if (tool('kubectl', ['get', 'namespace', place], { nothrow: true }).code !== 0) kubectl(['apply', '--kustomize', join(overlays, 'demo/cluster')])
+  const mine = { 'namespace: kgc-demo': `namespace: ${place}`, 'DOMAIN=kgc.localhost': 'DOMAIN=scripts.localhost' }
+  for (const [from, to] of Object.entries(mine)) change('demo/kustomization.yaml', text => text.replace(from, to))
+  const { items } = get('pods', ...inPlace)
+  if (items.length) throw new Error(`${place} is in use: ${items.length} pods`)
+  kubectl(['apply', '--kustomize', join(overlays, 'demo')], { timeout: 120_000 })
+  let last = ''
+  await until('the demo healthy', 360, () => {
+    const { code, stderr } = smoke('--quick')
+    last = stderr
+    return code === 0
+  }).catch(error => { throw new Error(`${error.message}\n${last}`) })
+})
+
+test.after(() => {
+  kubectl(['delete', '--kustomize', join(overlays, 'demo'), '--ignore-not-found', '--wait=false'], { nothrow: true, timeout: 60_000 })
+  kubectl(['wait', 'pod', '--all', '--for', 'delete', '--timeout', '120s', ...inPlace], { nothrow: true, timeout: 130_000 })
+  kubectl(['delete', 'pvc', '--all', '--timeout', '60s', ...inPlace], { nothrow: true, timeout: 70_000 })
+})
+
+test('admin makes the administrators, and a second time says that they are there', () => {
+  const first = script('admin', 'demo', '--target', 'kubernetes')
+  assert.is(first.code, 0, first.stderr)
+  assert.match(first.stderr, 'onboarding closed')
+  const second = script('admin', 'demo', '--target', 'kubernetes')
+  assert.is(second.code, 0, second.stderr)
+  assert.match(second.stderr, 'was there')
+})
+
+test('smoke passes, with the checks of every application', () => {
+  const { code, stdout, stderr, ms } = smoke('--json')
+  assert.is(code, 0, stderr)
+  const events = stdout.trim().split('\n').map(line => JSON.parse(line) as { event: string; name?: string; checks?: number })
+  const names = events.filter(({ event }) => event === 'check').map(({ name }) => name!)
+  for (const name of ['kgc-api', 'twenty-server', 'kgc-migrate']) assert.ok(names.includes(name), name)
+  for (const folder of ['kgc', 'twenty-crm', 'chatwoot', 'horilla-hr', 'traefik']) assert.ok(names.some(name => name.startsWith(`${folder}: `)), folder)
+  assert.is(events.at(-1)?.checks, names.length)
+  assert.ok(names.length >= 40)
+  console.log(`${names.length} checks in ${(ms / 1000).toFixed(1)} s`)
+})
+
+test('smoke fails and names the workload that is scaled to 0', async () => {
+  kubectl(['scale', 'deployment/kgc-admin', '--replicas', '0', ...inPlace])
+  await until('no pod of it', 60, () => get('deployment', 'kgc-admin', ...inPlace).status.replicas === undefined)
+  const { code, stderr } = smoke()
+  kubectl(['scale', 'deployment/kgc-admin', '--replicas', '1', ...inPlace])
+  assert.is(code, 6)
+  assert.match(stderr, 'kgc-admin: scaled to 0, 1 at the least in the overlay')
+  assert.match(stderr, 'kgc: the admin page loads: ')
+  assert.match(stderr, '2 of ')
+  await until('healthy again', 120, () => smoke('--quick').code === 0)
+})
+
+test('smoke says why a pod does not start', async () => {
+  const container = get('deployment', 'kgc-web', ...inPlace).spec.template.spec.containers[0].name
+  kubectl(['set', 'image', 'deployment/kgc-web', `${container}=${registry}/kgc-demo/none:1`, ...inPlace])
+  try {
+    const found = await until('the failure', 60, () => /kgc-web: .*(ErrImagePull|ImagePullBackOff).*/.exec(smoke('--quick').stderr)?.[0])
+    assert.match(found, '1 of 2 pods still of the version before')
+  } finally {
+    kubectl(['rollout', 'undo', 'deployment/kgc-web', ...inPlace])
+  }
+  await until('healthy again', 120, () => smoke('--quick').code === 0)
+})
+
+test('where nothing runs, smoke says so with the command that starts it', () => {
+  change('production/environment.yaml', text => text.replace('context: kgc-production', ''))
+  const { code, stderr } = script('smoke', 'production', '--target', 'kubernetes', '--quick')
+  assert.is(code, 3)
+  assert.match(stderr, /Ask kgc-production[^]*no pod is in it[^]*kubectl apply -k infra\/k8s\/overlays\/production/)
+})
+
+test('in another context than the environment\'s nothing is asked', () => {
+  const { code, stderr } = script('smoke', 'staging', '--target', 'kubernetes')
+  assert.is(code, 3)
+  assert.match(stderr, 'context "kgc-staging" does not exist')
+})
+
+test('the doctor finds nothing wrong with this cluster, and says what is not sealed', () => {
+  const { code, stdout, stderr } = doctor('--environment', 'demo')
+  assert.is(code, 0, stdout + stderr)
+  assert.match(stdout, /Kubernetes v1\.\d+/)
+  const production = doctor('--environment', 'production')
+  assert.is(production.code, 3)
+  assert.match(production.stdout, /\d+ secrets of production are not sealed yet/)
+  assert.match(production.stderr, 'errors: 0', production.stdout)
+})
+
+test('the doctor says what a user without rights may not do, and that a deployer may do all of it', () => {
+  const as = (account: string, environment: string) => {
+    const file = join(box.root, `kubeconfig-${account}`)
+    const token = kubectl(['create', 'token', account, '--namespace', 'kgc-production', '--duration', '10m']).trim()
+    const config = { ...JSON.parse(kubectl(['config', 'view', '--raw', '--minify', '--output', 'json'])), users: [{ name: 'account', user: { token } }] }
+    for (const { context } of config.contexts) context.user = 'account'
+    writeFileSync(file, JSON.stringify(config), { mode: 0o600 })
+    const said = box.script(['bootstrap', '--doctor', '--cluster', '--environment', environment], { env: { ...env, KUBECONFIG: file } })
+    rmSync(file)
+    return said
+  }
+  const stranger = as('default', 'production')
+  assert.is(stranger.code, 3)
+  assert.match(stranger.stdout, /in kgc-production this user may not .*configmaps/)
+  const deployer = as('deployer', 'production')
+  assert.not.match(deployer.stdout, 'may not get')
+  assert.match(deployer.stderr, 'errors: 0', deployer.stdout)
+})
+
+test('the doctor says it when kubectl knows no cluster', () => {
+  const { code, stdout } = box.script(['bootstrap', '--doctor', '--cluster', '--environment', 'demo'], { env: { ...env, KUBECONFIG: '/nowhere' } })
+  assert.is(code, 3)
+  assert.match(stdout, 'the kubeconfig has no current context')
+})
+
+test.run()
