@@ -9,6 +9,8 @@ import { get, kubectl, registry, tool, until } from './cluster.ts'
 
 const test = suite('scripts')
 const place = 'kgc-staging'
+const domain = 'scripts.localhost'
+let mine = false
 const box = sandbox()
 const overlays = join(box.root, 'infra/k8s/overlays')
 const kubeconfig = process.env.KGC_TEST_KUBECONFIG!
@@ -19,13 +21,23 @@ const doctor = (...argv: string[]) => script('bootstrap', '--doctor', '--cluster
 const inPlace = ['--namespace', place]
 const change = (file: string, edit: (text: string) => string) => writeFileSync(join(overlays, file), edit(readFileSync(join(overlays, file), 'utf8')))
 
+/** Everything that an overlay makes. */
+function remove() {
+  const kinds = 'deployments,statefulsets,jobs,services,ingresses,configmaps,secrets,hpa,pdb,networkpolicies,pvc'
+  kubectl(['delete', kinds, '--all', '--timeout', '120s', ...inPlace], { nothrow: true, timeout: 130_000 })
+  kubectl(['wait', 'pod', '--all', '--for', 'delete', '--timeout', '60s', ...inPlace], { nothrow: true, timeout: 70_000 })
+}
+
 test.before(async () => {
   assert.is(box.script(['env', 'demo']).code, 0)
   if (tool('kubectl', ['get', 'namespace', place], { nothrow: true }).code !== 0) kubectl(['apply', '--kustomize', join(overlays, 'demo/cluster')])
-  const mine = { 'namespace: kgc-demo': `namespace: ${place}`, 'DOMAIN=kgc.localhost': 'DOMAIN=scripts.localhost' }
-  for (const [from, to] of Object.entries(mine)) change('demo/kustomization.yaml', text => text.replace(from, to))
-  const { items } = get('pods', ...inPlace)
-  if (items.length) throw new Error(`${place} is in use: ${items.length} pods`)
+  const edits = { 'namespace: kgc-demo': `namespace: ${place}`, 'DOMAIN=kgc.localhost': `DOMAIN=${domain}` }
+  for (const [from, to] of Object.entries(edits)) change('demo/kustomization.yaml', text => text.replace(from, to))
+  const hosts = get('ingresses', ...inPlace).items.map(({ spec }: { spec: { rules: { host: string }[] } }) => spec.rules[0]?.host)
+  if (hosts.some((host: string) => !host.endsWith(`.${domain}`))) throw new Error(`${place} is in use: ${hosts.join(', ')}`)
+  // what an interrupted run has left
+  if (hosts.length) remove()
+  mine = true
   kubectl(['apply', '--kustomize', join(overlays, 'demo')], { timeout: 120_000 })
   let last = ''
   await until('the demo healthy', 360, () => {
@@ -35,11 +47,7 @@ test.before(async () => {
   }).catch(error => { throw new Error(`${error.message}\n${last}`) })
 })
 
-test.after(() => {
-  kubectl(['delete', '--kustomize', join(overlays, 'demo'), '--ignore-not-found', '--wait=false'], { nothrow: true, timeout: 60_000 })
-  kubectl(['wait', 'pod', '--all', '--for', 'delete', '--timeout', '120s', ...inPlace], { nothrow: true, timeout: 130_000 })
-  kubectl(['delete', 'pvc', '--all', '--timeout', '60s', ...inPlace], { nothrow: true, timeout: 70_000 })
-})
+test.after(() => { if (mine) remove() })
 
 test('admin makes the administrators, and a second time says that they are there', () => {
   const first = script('admin', 'demo', '--target', 'kubernetes')

@@ -1,4 +1,3 @@
-import { spawnSync } from 'node:child_process'
 import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -39,6 +38,28 @@ const bin = mkdtempSync(join(tmpdir(), 'kgc-kubeseal-'))
 process.once('exit', () => rmSync(bin, { recursive: true, force: true }))
 const secrets = join(box.root, 'infra/k8s/overlays/staging/secrets')
 const log = join(bin, 'log')
+// public certificates without an owner: one until 2126, one until 2002
+const good = `-----BEGIN CERTIFICATE-----
+MIIBdTCCARugAwIBAgIUW7DW0LR0dHKRxkyKOUYHGLfnCMgwCgYIKoZIzj0EAwIw
+DzENMAsGA1UEAwwEdGVzdDAgFw0yNjExMjUxNDM4NDlaGA8yMTI2MTEwMTE0Mzg0
+OVowDzENMAsGA1UEAwwEdGVzdDBZMBMGByqGSM49AgEGCCqGSM49AwEHA0IABCXU
+8J4dj4L94jeSFBZE9oy5RQV2LSiXWCdfmDwbwLydyxsbxArkTDp+TEO92MA6Hwr0
+rZzKLT/SgmbDn7Xtqm+jUzBRMB0GA1UdDgQWBBRV4+3qQHGlaMFLAhzl3gU3yCN6
+njAfBgNVHSMEGDAWgBRV4+3qQHGlaMFLAhzl3gU3yCN6njAPBgNVHRMBAf8EBTAD
+AQH/MAoGCCqGSM49BAMCA0gAMEUCIDzaHGcSx7/odmLTolSvL00+aPMxCq//KbF6
+VM1IUvONAiEA2UssQnqSFiQxd9ZKBt2GWUC9CjhN9L54Dw9bAv6BuDM=
+-----END CERTIFICATE-----
+`
+const expired = `-----BEGIN CERTIFICATE-----
+MIIBGDCBvwIUVKYEWVuXGqHkoP7vfviIB417gd0wCgYIKoZIzj0EAwIwDzENMAsG
+A1UEAwwEdGVzdDAeFw0yNjExMjUxNDM4NDlaFw0yNjExMjQxNDM4NDlaMA8xDTAL
+BgNVBAMMBHRlc3QwWTATBgcqhkjOPQIBBggqhkjOPQMBBwNCAAQl1PCeHY+C/eI3
+khQWRPaMuUUFdi0ol1gnX5g8G8C8ncsbG8QK5Ew6fkxDvdjAOh8K9K2cyi0/0oJm
+w5+17apvMAoGCCqGSM49BAMCA0gAMEUCIQCqRHHj3yo3RpkKEdxR+tJV0APXg3B5
+Fbp6redPym6jVAIgfe30aNHCeP6byB9yTQfPD455GkOFwmn4x15zTna9D78=
+-----END CERTIFICATE-----
+`
+writeFileSync(join(bin, 'cert.pem'), good)
 writeFileSync(
   join(bin, 'kubeseal'),
   `#!/usr/bin/env node
@@ -66,11 +87,6 @@ const read = (folder: string) => readFileSync(join(secrets, `${folder}.yaml`), '
 const all = () => ['kgc', 'twenty-crm', 'chatwoot', 'horilla-hr'].map(read).join('')
 const before = all()
 
-test.before(() => {
-  const key = ['-newkey', 'rsa:2048', '-nodes', '-keyout', '/dev/null']
-  spawnSync('openssl', ['req', '-x509', ...key, '-subj', '/CN=test', '-days', '30', '-out', join(bin, 'cert.pem')])
-})
-
 test('without env files it writes nothing and says which command makes them', () => {
   const { code, stderr } = seal()
   assert.is(code, 2)
@@ -96,6 +112,10 @@ test('a certificate that cannot be had, is none or has expired: nothing is writt
   const { code, stderr } = seal('--cert', cert)
   assert.is(code, 3)
   assert.match(stderr, 'it is not a certificate')
+  writeFileSync(cert, expired)
+  const late = seal('--cert', cert)
+  assert.is(late.code, 3)
+  assert.match(late.stderr, 'it has expired (')
   process.env.NO_CLUSTER = '1'
   const unreachable = seal()
   delete process.env.NO_CLUSTER
