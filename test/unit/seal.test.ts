@@ -51,12 +51,12 @@ VM1IUvONAiEA2UssQnqSFiQxd9ZKBt2GWUC9CjhN9L54Dw9bAv6BuDM=
 -----END CERTIFICATE-----
 `
 const expired = `-----BEGIN CERTIFICATE-----
-MIIBGDCBvwIUVKYEWVuXGqHkoP7vfviIB417gd0wCgYIKoZIzj0EAwIwDzENMAsG
-A1UEAwwEdGVzdDAeFw0yNjExMjUxNDM4NDlaFw0yNjExMjQxNDM4NDlaMA8xDTAL
-BgNVBAMMBHRlc3QwWTATBgcqhkjOPQIBBggqhkjOPQMBBwNCAAQl1PCeHY+C/eI3
-khQWRPaMuUUFdi0ol1gnX5g8G8C8ncsbG8QK5Ew6fkxDvdjAOh8K9K2cyi0/0oJm
-w5+17apvMAoGCCqGSM49BAMCA0gAMEUCIQCqRHHj3yo3RpkKEdxR+tJV0APXg3B5
-Fbp6redPym6jVAIgfe30aNHCeP6byB9yTQfPD455GkOFwmn4x15zTna9D78=
+MIIBBTCBrAIBATAKBggqhkjOPQQDAjAPMQ0wCwYDVQQDDAR0ZXN0MB4XDTAxMDEw
+MTAwMDAwMFoXDTAyMDEwMTAwMDAwMFowDzENMAsGA1UEAwwEdGVzdDBZMBMGByqG
+SM49AgEGCCqGSM49AwEHA0IABBl3m9fv72sc1375BUFgha0zXhND6QoUGmc5kEwv
+8Z/qRnB3Ek+ZAMQm5R2OUrgd6dDPW9d+oqT4/lFLBK5voIgwCgYIKoZIzj0EAwID
+SAAwRQIhANlaahI+Ha3t1JHTZCfs4mc3TxfHcns0Z4oFqoQ5pfZBAiA5lVKcJTYm
+z8z/9vwoc3dELBaiNv84mCfhUd+DVZO6JA==
 -----END CERTIFICATE-----
 `
 writeFileSync(join(bin, 'cert.pem'), good)
@@ -115,7 +115,7 @@ test('a certificate that cannot be had, is none or has expired: nothing is writt
   writeFileSync(cert, expired)
   const late = seal('--cert', cert)
   assert.is(late.code, 3)
-  assert.match(late.stderr, 'it has expired (')
+  assert.match(late.stderr, 'it has expired (Jan  1 00:00:00 2002 GMT)')
   process.env.NO_CLUSTER = '1'
   const unreachable = seal()
   delete process.env.NO_CLUSTER
