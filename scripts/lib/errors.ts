@@ -35,6 +35,8 @@ export interface FailureDetails {
   evidence?: string | undefined
   /** One command that goes on from here. */
   next?: string | undefined
+  /** What serves now, where a change has failed. */
+  serving?: string | undefined
 }
 
 /** An expected failure: `what` was being done to what, `why` it failed; printed without a stack trace. */
@@ -44,6 +46,7 @@ export class Failure extends Error {
   readonly why: string
   readonly evidence: string | undefined
   readonly next: string | undefined
+  readonly serving: string | undefined
 
   constructor(code: ExitCode, what: string, why: string, details: FailureDetails = {}) {
     super(`${what}: ${why}`)
@@ -52,5 +55,6 @@ export class Failure extends Error {
     this.why = why
     this.evidence = details.evidence
     this.next = details.next
+    this.serving = details.serving
   }
 }

@@ -73,8 +73,9 @@ export async function current(place: Place): Promise<Manifest | undefined> {
 
 /** The lease when it is in the way of a change; undefined when it is not. */
 export async function inTheWay(place: Place): Promise<Manifest | undefined> {
-  const [lease, now] = await Promise.all([current(place), clock(place)])
-  return judge(lease, now, isGone) === 'held' ? lease : undefined
+  const lease = await current(place)
+  if (!lease?.spec.holderIdentity) return undefined
+  return judge(lease, await clock(place), isGone) === 'held' ? lease : undefined
 }
 
 const isGone = (where: string, pid: number) => where === machine() && !isAlive(pid)

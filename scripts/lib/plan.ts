@@ -159,5 +159,5 @@ export function explain(line: string): string {
   if (space) return `the namespace ${space} is not there; an administrator makes it: kubectl apply -k infra/k8s/cluster`
   const kind = /no matches for kind "([^"]+)" in version "([^"]+)"/.exec(line)
   if (kind) return `the cluster does not know ${kind[1]} (${kind[2]}): its CRD is not installed; infra/k8s/README.md, "What the cluster must have"`
-  return line.replace(/^error: |^Error from server /, '')
+  return line.replace(/^error: |^Error from server (\(\w+\): )?/, '').replace(/^(\w+)\.[\w.]+ "([^"]+)" is /, '$1 $2 is ')
 }

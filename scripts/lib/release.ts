@@ -30,6 +30,8 @@ export interface Release {
   images: Record<string, string>
   /** By application, the last migration of its database when the release ended. */
   heads?: Record<string, string>
+  /** Checks that failed though it succeeded: nothing was there before, or they failed before. */
+  failing?: string[]
   /** Why it failed. */
   cause?: string
 }

@@ -61,6 +61,7 @@ export function failureText(failure: Failure): string {
   const lines = [`${color.red('✘ WHAT')}  ${failure.what}`, `  WHY   ${failure.why}`]
   if (failure.evidence) lines.push('  EVIDENCE', failure.evidence.replace(/^/gm, '    '))
   if (failure.next) lines.push(`  NEXT  ${failure.next}`)
+  if (failure.serving) lines.push(`  NOW   ${failure.serving}`)
   return lines.join('\n')
 }
 
@@ -80,7 +81,7 @@ export async function main(body: () => Promise<number | void>): Promise<never> {
           })
     say(failureText(failure))
     if (grouped) say(`::error::${failure.what}: ${failure.why}`.replace(/\n/g, '%0A'))
-    emit('error', { code, what: failure.what, why: failure.why, evidence: failure.evidence, next: failure.next })
+    emit('error', { code, what: failure.what, why: failure.why, evidence: failure.evidence, next: failure.next, serving: failure.serving })
     if (process.env.DEBUG && error instanceof Error) say(error.stack ?? '')
   }
   process.exitCode = code

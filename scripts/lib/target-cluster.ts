@@ -8,9 +8,9 @@ import { dockerFolder } from './compose.ts'
 import { edgeAt } from './edge.ts'
 import { Failure, exit } from './errors.ts'
 
-/** The environment's overlay in its cluster. */
-export async function clusterTarget(place: Place): Promise<Target> {
-  const all = await rendered(place)
+/** The environment in its cluster: its overlay, or other manifests that should be there. */
+export async function clusterTarget(place: Place, manifests?: Manifest[]): Promise<Target> {
+  const all = manifests ?? (await rendered(place))
   const requireRunning = async () => {
     const { code, stdout, ...rest } = await kubectl(place, ['get', 'pods', '--output', 'name'], { nothrow: true })
     const next = { next: `npx zx scripts/bootstrap.ts --doctor --cluster --environment ${place.name}` }

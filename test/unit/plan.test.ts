@@ -2,6 +2,10 @@ import { createServer, type Server } from 'node:http'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { Manifest } from '../../scripts/lib/cluster.ts'
+import { hops as chatwoot } from '../../infra/docker/chatwoot/hops.ts'
+import { hops as kgc } from '../../infra/docker/kgc/hops.ts'
+import { hops as twenty } from '../../infra/docker/twenty-crm/hops.ts'
+import { forbidden, type Hop } from '../../scripts/lib/hops.ts'
 import { arranged, configStamp, explain, faults, imagesOf, jobStamp, missingKeys, readDiff, removals, stamped, title, withTag } from '../../scripts/lib/plan.ts'
 import { digestOf, parseImage } from '../../scripts/lib/registry.ts'
 
@@ -110,6 +114,17 @@ test('an image is read as its parts', () => {
   assert.equal(parseImage('twentycrm/twenty:v2'), { host: 'registry-1.docker.io', name: 'twentycrm/twenty', repository: 'twentycrm/twenty', tag: 'v2' })
   assert.equal(parseImage(`127.0.0.1:5001/a/b:c@${digest}`), { host: '127.0.0.1:5001', name: '127.0.0.1:5001/a/b', repository: 'a/b', tag: 'c', digest })
   assert.is(parseImage('localhost:5000/a').tag, undefined)
+})
+
+test('forbidden version steps are refused, others are not', () => {
+  const step = (hops: Hop[], from: string, to: string) => forbidden(hops, [from], [to]).length
+  const cases: [Hop[], string, [string, string, number][]][] = [
+    [chatwoot, 'chatwoot/chatwoot', [['v3.16.0-ce', 'v4.18.0-ce', 1], ['v3.16.0-ce', 'v4.1.0-ce', 0], ['v4.1.0', 'v4.18.0', 0], ['v4.18.0', 'v4.17.1', 1], ['v4.18.1', 'v4.18.0', 0], ['demo', 'v4.18.0', 0]]],
+    [chatwoot, 'pgvector/pgvector', [['0.8.6-pg17-trixie', '0.8.6-pg18-trixie', 1], ['0.8.5-pg17', '0.8.6-pg17-trixie', 0]]],
+    [twenty, 'twentycrm/twenty', [['v1.15.0', 'v1.17.0', 1], ['v1.15.0', 'v1.16.2', 0], ['v1.21.0', 'v2.45.6', 1], ['v1.22.0', 'v2.45.6', 0], ['v2.1.0', 'v2.45.6', 0]]],
+    [kgc, 'postgres', [['17.11-alpine', '18.0-alpine', 1], ['17.10', '17.11-alpine', 0], ['17', '18', 1]]],
+  ]
+  for (const [hops, name, steps] of cases) for (const [from, to, count] of steps) assert.is(step(hops, `${name}:${from}`, `${name}:${to}`), count, `${name} ${from} → ${to}`)
 })
 
 /** A registry that wants a token. */

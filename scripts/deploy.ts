@@ -1,0 +1,63 @@
+// Deploys an environment to Kubernetes as one guarded change: refuses before it touches, puts back what it broke, says what serves.
+// Usage: npx zx scripts/deploy.ts <environment> [--tag SHA] [--dry-run] [--json] [--yes] | --lock|--unlock --reason TEXT
+// Exit codes: 0 2 3 4 5 6 7 130
+import { parseArgs } from 'node:util'
+import { given, wantsHelp } from './lib/arguments.ts'
+import { exit, exitHelp } from './lib/errors.ts'
+
+if (wantsHelp()) {
+  console.log(`Usage: npx zx scripts/deploy.ts <environment> [--tag SHA] [--dry-run] [--prune] [--yes]
+       npx zx scripts/deploy.ts <environment> --lock|--unlock --reason TEXT
+
+Puts the manifests of infra/k8s/overlays/<environment> in place: databases, then migrations, then the applications, then the edge. Waits
+until all is ready and stays so, and proves it by the smoke test. When something fails, its cause and log are shown and what was
+changed goes back to the release before.
+  environment   demo, staging or production: a folder of infra/k8s/overlays with an environment.yaml
+  --tag SHA     the commit of KGC's own images; without it they stay as they serve
+  --dry-run     ends after the plan, nothing is touched
+  --prune       removes also more than three objects that the last release had and this one has not
+  --yes         does not ask where the environment is protected
+  --lock        holds the environment for as long as it takes: nobody deploys; --unlock ends that, or the lock of whoever holds it
+  --reason T    why, for those who are refused
+  --json        NDJSON events on stdout
+
+${exitHelp(0, 2, 3, 4, 5, 6, 7, 130)}`)
+  process.exit(exit.done)
+}
+
+const { placeOf } = await import('./lib/cluster.ts')
+const { apply, lock, lookAhead, plan, record, smoke, transact, watch } = await import('./lib/deploy.ts')
+const { Failure } = await import('./lib/errors.ts')
+const { hold, unlock } = await import('./lib/lock.ts')
+const { emit, jsonOutput, main, result } = await import('./lib/report.ts')
+
+await main(async () => {
+  const flag = { type: 'boolean' } as const
+  const text = { type: 'string' } as const
+  const options = { json: flag, 'dry-run': flag, yes: flag, prune: flag, lock: flag, unlock: flag, tag: text, reason: text } as const
+  const { values, positionals } = parseArgs({ args: given(), allowPositionals: true, options })
+  jsonOutput(Boolean(values.json))
+  const place = placeOf(positionals[0])
+  const by = values.lock || values.unlock
+  if (positionals.length > 1 || (values.lock && values.unlock) || Boolean(by) !== (values.reason !== undefined) || (values.tag !== undefined && !/^[\w][\w.-]{0,127}$/.test(values.tag)))
+    throw new Failure(exit.usage, 'Read the arguments', 'one environment; --tag wants a tag; --lock or --unlock want --reason, and nothing else does', { next: 'npx zx scripts/deploy.ts --help' })
+  if (by) {
+    const words = await (values.lock ? hold : unlock)(place, values.reason!)
+    emit('result', { environment: place.name, lock: words })
+    return result(`${place.name}: ${words}`)
+  }
+
+  await transact(
+    { place, verb: 'deploy', source: { tag: values.tag }, choose: () => undefined, prune: Boolean(values.prune), yes: Boolean(values.yes), started: Date.now(), touched: [], phase: '' },
+    [
+      ['Pre-flight', lookAhead],
+      ['Plan', plan],
+      ['Lock', lock],
+      ['Apply', apply],
+      ['Watch', watch],
+      ['Smoke', smoke],
+      ['Record', record],
+    ],
+    values['dry-run'] ? 'Plan' : undefined,
+  )
+})
