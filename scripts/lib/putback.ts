@@ -9,7 +9,7 @@ import { say, step } from './report.ts'
 
 /** Puts the last good release back where this change has touched it, proves it, and says how it ended. */
 export async function putBack(change: Change, failure: Failure): Promise<Failure> {
-  const { place, found, release, touched } = change
+  const { place, found, touched } = change
   const good = serving(found!.history)
   const end = async (ending: Ending, code: 5 | 6, now: string) => {
     if (!isNothing(change)) {
@@ -31,7 +31,7 @@ export async function putBack(change: Change, failure: Failure): Promise<Failure
       const settings = back.filter(({ kind }) => /^(ConfigMap|Secret|SealedSecret)$/.test(kind))
       await put(place, settings)
       await put(place, back.filter(one => !settings.includes(one)).reverse())
-      await remove(place, removals(good.manifests, [release!.manifests.filter(one => touched.includes(one) || names.has(title(one)))], [], []).removed)
+      await remove(place, removals(good.manifests, [touched, unfinished], [], []).removed)
       await freeStuckPods(place, back)
     })
     await step('Watch it', () => ready(waitOf(change), good.manifests.filter(isWorkload)))
