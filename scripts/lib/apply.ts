@@ -10,13 +10,23 @@ const names = (all: Manifest[]) => all.map(({ kind, metadata }) => ({ kind, name
 const pods = ['Deployment', 'StatefulSet', 'DaemonSet']
 export const isWorkload = ({ kind }: Manifest): boolean => pods.includes(kind)
 
-/** Applies objects as kubectl does: whoever applies by hand the next time owns the same fields. */
+/** What kubectl says when the API server is away for a moment. */
+const away = /connection refused|connection reset|i\/o timeout|TLS handshake timeout|unexpected EOF|Unable to connect|ServiceUnavailable|apiserver not ready|etcdserver/i
+
+/**
+ * Applies objects as kubectl does: whoever applies by hand the next time owns the same fields. While the API server is away it is tried again,
+ * for 45 s: to apply twice is to apply once.
+ */
 export async function put(place: Place, all: Manifest[]): Promise<void> {
   if (!all.length) return
+  const what = `Apply ${all.map(title).slice(0, 3).join(', ')}${all.length > 3 ? ` and ${all.length - 3} more` : ''}`
   const argv = ['apply', '--server-side', '--force-conflicts', '--field-manager', 'kubectl', '--output', 'name', '--filename', '-']
-  const output = await kubectl(place, argv, { input: all.map(one => JSON.stringify(one)).join('\n'), nothrow: true, timeout: 120_000 })
-  if (output.code !== 0)
-    throw new Failure(exit.broken, `Apply ${all.map(title).slice(0, 3).join(', ')}${all.length > 3 ? ` and ${all.length - 3} more` : ''}`, lastLine(output), { next: `${kubectlArgv(place).join(' ')} get events` })
+  for (const end = Date.now() + 45_000; ; await new Promise(done => setTimeout(done, 2000))) {
+    const output = await kubectl(place, argv, { input: all.map(one => JSON.stringify(one)).join('\n'), nothrow: true, timeout: 120_000 })
+    if (output.code === 0) return
+    if (!away.test(output.stderr) || Date.now() > end) throw new Failure(exit.broken, what, lastLine(output), { next: `${kubectlArgv(place).join(' ')} get events` })
+    say('  the API server does not answer; tried again')
+  }
 }
 
 /** Deletes objects and waits until they are gone. */

@@ -126,7 +126,8 @@ export function readDiff(text: string, all: Manifest[]): Changes {
       const [version, group] = (apiVersion as string).split('/').reverse()
       return file === `${group ? `${group}.` : ''}${version}.${kind}.${metadata.namespace ?? ''}.${metadata.name}`
     })
-    if (one) changes[/^@@ -0,0 /m.test(part) ? 'created' : 'changed'].push(title(one))
+    // what is there has more than one line; a Secret that is not is shown as an empty one
+    if (one) changes[/^@@ -(0,0|1) /m.test(part) ? 'created' : 'changed'].push(title(one))
   }
   return changes
 }

@@ -35,7 +35,7 @@ export async function putBack(change: Change, failure: Failure): Promise<Failure
       await freeStuckPods(place, back)
     })
     await step('Watch it', () => ready(waitOf(change), good.manifests.filter(isWorkload)))
-    const bad = await step('Smoke it', () => failing(place, good.manifests))
+    const bad = await step('Smoke it', () => failing(place, good.manifests, name => Boolean(good.failing?.includes(name))))
     const worse = bad.filter(({ name }) => !good.failing?.includes(name))
     if (worse.length) throw new Failure(exit.broken, 'Smoke', worse.map(({ name, detail }) => `${name}: ${detail}`).join('; '))
     return await end('rolled back', exit.rolledBack, `release ${good.number} serves again, proven by smoke`)

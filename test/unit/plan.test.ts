@@ -78,7 +78,7 @@ test('a key that a pod needs must be sealed and not empty; optional ones and tho
 test('kubectl diff is read object by object', () => {
   const all = [workload('api'), object('Service', 'api'), object('ConfigMap', 'a.b')]
   const part = (file: string, hunk: string) => `diff -u -N /tmp/LIVE-1/${file} /tmp/MERGED-2/${file}\n--- /tmp/LIVE-1/${file}\t2026\n+++ /tmp/MERGED-2/${file}\t2026\n${hunk}\n+a: b\n`
-  const text = part('apps.v1.Deployment.x.api', '@@ -5,7 +5,7 @@') + part('v1.Service.x.api', '@@ -0,0 +1,2 @@') + part('v1.ConfigMap.x.a.b', '@@ -1 +1 @@')
+  const text = part('apps.v1.Deployment.x.api', '@@ -5,7 +5,7 @@') + part('v1.Service.x.api', '@@ -0,0 +1,2 @@') + part('v1.ConfigMap.x.a.b', '@@ -3,2 +3,2 @@')
   assert.equal(readDiff(text, all), { created: ['Service api'], changed: ['Deployment api', 'ConfigMap a.b'] })
   assert.equal(readDiff('', all), { created: [], changed: [] })
 })
