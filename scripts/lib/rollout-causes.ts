@@ -98,7 +98,7 @@ function waits({ spec, status }: Container, pod: Json, context: Context): Findin
   switch (reason) {
     case 'ErrImagePull':
     case 'ImagePullBackOff':
-      return pull(found, `${spec.image}`, `${message} ${lastMessage(eventsOf(pod, context), /^Failed$/, /pull/)}`.trim(), waited)
+      return pull(found, `${spec.image}`, [message, lastMessage(eventsOf(pod, context), /^Failed$/, /^Failed to pull/)], waited)
     case 'InvalidImageName':
       return found({ message: message || spec.image, likely: `\`${spec.image}\` is no name that an image can have: capitals, a missing variable, two colons?`, next })
     case 'ErrImageNeverPull':
@@ -113,14 +113,17 @@ function waits({ spec, status }: Container, pod: Json, context: Context): Findin
   }
 }
 
-function pull(found: (words: Pick<Finding, 'likely' | 'next'> & Partial<Finding>) => Finding, image: string, text: string, waited: number): Finding | undefined {
+/** What the registry said stands in the container's state or, of an attempt since, in the last event. */
+function pull(found: (words: Pick<Finding, 'likely' | 'next'> & Partial<Finding>) => Finding, image: string, texts: string[], waited: number): Finding | undefined {
   const next = `docker buildx imagetools inspect ${image}`
-  const message = text.split(/(?=Failed to pull image)/)[0]!.trim() || text
-  if (/no match for platform/.test(text)) return found({ message, likely: `\`${image}\` is not built for this node's processor`, next })
-  if (/denied|unauthorized|authorization failed|forbidden|authentication required|no basic auth|\b40[13]\b/i.test(text))
-    return found({ message, likely: `the registry does not let the cluster have \`${image}\`: its pull secret is missing, wrong or expired, or the image is not there`, next: 'kubectl get serviceaccounts,secrets' })
-  if (/not found|manifest unknown|name unknown|does not exist/i.test(text)) return found({ message, likely: `\`${image}\` is not in its registry: not built, not pushed, or its tag is misspelt`, next })
-  return waited < grace.registry ? undefined : found({ message, likely: 'the registry does not answer the node', next })
+  const says = (sign: RegExp) => texts.find(text => sign.test(text))
+  const platform = says(/no match for platform/)
+  if (platform) return found({ message: platform, likely: `\`${image}\` is not built for this node's processor`, next })
+  const denied = says(/denied|unauthorized|authorization failed|forbidden|authentication required|no basic auth|status(?: code)?:? 40[13]/i)
+  if (denied) return found({ message: denied, likely: `the registry does not let the cluster have \`${image}\`: its pull secret is missing, wrong or expired, or the image is not there`, next: 'kubectl get serviceaccounts,secrets' })
+  const missing = says(/not found|manifest unknown|name unknown|does not exist/i)
+  if (missing) return found({ message: missing, likely: `\`${image}\` is not in its registry: not built, not pushed, or its tag is misspelt`, next })
+  return waited < grace.registry ? undefined : found({ message: texts[1] || texts[0]!, likely: 'the registry does not answer the node', next })
 }
 
 function configWords(message: string, next: string): Pick<Finding, 'likely' | 'next'> {

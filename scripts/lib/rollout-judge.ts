@@ -36,7 +36,8 @@ const longestTrial = 60_000
 
 /** The verdict on one workload at `now` (ms, the cluster's clock); `since` is when the change began: what ended before does not count. */
 export function judge(workload: Json, observed: Observed, now: number, since: number): Rollout {
-  const context: Context = { now, since, events: observed.events, restarts: observed.restarts ?? {}, founded: founded(workload, observed) }
+  // the cluster writes whole seconds
+  const context: Context = { now, since: Math.floor(since / 1000) * 1000, events: observed.events, restarts: observed.restarts ?? {}, founded: founded(workload, observed) }
   if (workload.kind === 'Job') return judgeJob(workload, observed, context)
   const { status = {}, metadata } = workload
   if ((metadata.generation ?? 0) > (status.observedGeneration ?? 0)) return { state: 'waiting', detail: 'its change is not taken up yet' }

@@ -11,6 +11,7 @@ export { judge, type Cause, type Observed, type Rollout } from './rollout-judge.
 /** ms */
 const pause = 1_000
 const heartbeat = 15_000
+const patience = 6_000
 /** Clocks that differ by less are taken as the same, ms. */
 const tolerance = 2_000
 
@@ -31,7 +32,7 @@ export interface Watch {
 export async function watch({ place, names, since, timeout, stable, lost }: Watch): Promise<Map<string, Rollout>> {
   const kinds = [...new Set(['deployments', 'statefulsets', 'jobs', ...names.map(({ kind }) => `${kind.toLowerCase()}s`)]), 'replicasets', 'pods', 'events']
   const began = Date.now()
-  const tell = teller(since)
+  const { note, table } = teller(since)
   const quiet = { since: 0, why: '' }
   let verdicts = new Map<string, Rollout>(names.map(({ kind, name }) => [`${kind} ${name}`, { state: 'waiting', detail: 'not asked yet' }]))
   let restarts: Record<string, number> | undefined
@@ -41,31 +42,32 @@ export async function watch({ place, names, since, timeout, stable, lost }: Watc
   for (;;) {
     const failure = lost?.()
     if (failure) throw failure
+    const asked = Date.now()
     const seen = await look(place, kinds)
     const now = Date.now()
     if (typeof seen === 'string') {
-      if (!quiet.since) say(color.yellow(`  the API server does not answer (${seen}); asked again until it does`))
-      quiet.since ||= now
+      if (!quiet.since) note(color.yellow(`  the API server does not answer (${seen}); asked again until it does`))
+      quiet.since ||= asked
       quiet.why = seen
       // what was ready need not be so any more
       allReady = 0
     } else {
-      if (quiet.since) say(`  the API server answers again, after ${duration(now - quiet.since)}`)
+      if (quiet.since) note(`  the API server answers again, after ${duration(now - quiet.since)}`)
       quiet.since = 0
       restarts ??= (offset = await clockOffset(place), restartsOf(seen.pods, since + offset))
       verdicts = new Map(names.map(({ kind, name }) => [`${kind} ${name}`, verdict(place, kind, name, { ...seen, restarts: restarts! }, now + offset, since + offset, verdicts)]))
-      tell(verdicts)
+      table(verdicts)
       const all = [...verdicts.values()]
       if (all.some(({ state }) => state === 'failed')) return verdicts
       if (!all.every(({ state }) => state === 'ready')) allReady = 0
-      else if (!allReady && stable) say(color.dim(`  all is ready, and must stay so for ${duration(stable)}`))
+      else if (!allReady && stable) note(color.dim(`  all is ready, and must stay so for ${duration(stable)}`))
       if (all.every(({ state }) => state === 'ready') && now - (allReady ||= now) >= stable) return verdicts
     }
     if (now - since > timeout) return verdicts
     if (now - beat >= heartbeat && !allReady) {
       beat = now
       const open = [...verdicts].filter(([, { state }]) => state !== 'ready').map(([name, { detail }]) => `${name} (${detail})`)
-      say(color.dim(`  ${duration(now - since)}: ${quiet.since ? `no answer for ${duration(now - quiet.since)}: ${quiet.why}` : `waiting for ${open.join(', ')}`}`))
+      note(color.dim(`  ${duration(now - since)}: ${quiet.since ? `no answer for ${duration(now - quiet.since)}: ${quiet.why}` : `waiting for ${open.join(', ')}`}`))
     }
     await new Promise(done => setTimeout(done, pause))
   }
@@ -83,9 +85,10 @@ function verdict(place: Place, kind: string, name: string, seen: Observed, now: 
 
 /** What the cluster shows; in words why it does not answer. Throws Failure (refused) when it answers that it may not be asked. */
 async function look(place: Place, kinds: string[]): Promise<Observed | string> {
-  const output = await kubectl(place, ['get', kinds.join(','), '--output', 'json', '--request-timeout', '5s'], { nothrow: true, timeout: 10_000 })
+  const output = await kubectl(place, ['get', kinds.join(','), '--output', 'json', '--request-timeout', '5s'], { nothrow: true, timeout: patience })
   if (output.code !== 0) {
-    const why = lastLine(output)
+    // kubectl asks again by itself for a while
+    const why = output.code === 124 ? `nothing within ${duration(patience)}` : lastLine(output)
     if (/Forbidden|Unauthorized|must be logged in/i.test(why)) throw new Failure(exit.refused, `Watch ${place.namespace}`, why, { next: `${kubectlArgv(place).join(' ')} auth can-i list pods` })
     return why
   }
@@ -111,20 +114,27 @@ function restartsOf(pods: Manifest[], since: number): Record<string, number> {
 const symbols = { waiting: '…', ready: '✔', failed: '✘' }
 const paint = { waiting: color.yellow, ready: color.green, failed: color.red }
 
-/** A live table on a terminal, elsewhere a line for each change. */
-function teller(since: number): (verdicts: Map<string, Rollout>) => void {
+/** A live table on a terminal, elsewhere a line for each change. Lines in between go through `note`: the table is drawn anew below. */
+function teller(since: number): { note: (text: string) => void; table: (verdicts: Map<string, Rollout>) => void } {
   const live = process.stderr.isTTY && !process.env.NO_COLOR
   let shown = new Map<string, string>()
-  return verdicts => {
+  let drawn = false
+  const note = (text: string) => {
+    drawn = false
+    say(text)
+  }
+  const table = (verdicts: Map<string, Rollout>) => {
     const all = [...verdicts]
     const width = Math.max(...all.map(([name]) => name.length)) + 2
     const line = ([name, { state, detail }]: (typeof all)[number]) => paint[state](`  ${symbols[state]} ${name.padEnd(width)}${detail.split('\n')[0]!}`.slice(0, live ? (process.stderr.columns || 80) - 1 : 400))
     const changed = all.filter(([name, { state, detail }]) => shown.get(name) !== `${state} ${detail}`)
-    if (live && changed.length) say(`${shown.size ? `\u001b[${all.length}A` : ''}${all.map(one => `\u001b[2K${line(one)}`).join('\n')}`)
+    if (live && changed.length) say(`${drawn ? `\u001b[${all.length}A` : ''}${all.map(one => `\u001b[2K${line(one)}`).join('\n')}`)
+    drawn ||= changed.length > 0
     if (!live) for (const one of changed) say(`${line(one)} (${duration(Date.now() - since)})`)
     for (const [name, { state, detail }] of changed) emit('workload', { name, state, detail })
     shown = new Map(all.map(([name, { state, detail }]) => [name, `${state} ${detail}`]))
   }
+  return { note, table }
 }
 
 /** What the pod itself says: the last 40 lines of its log, before its last restart and now, and its last 5 events. */

@@ -1,0 +1,268 @@
+// The failure table on recorded objects (test/cluster/failures/record.ts makes them): every row fires on its recording, at the right time, and on nothing else.
+import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { delimiter, join } from 'node:path'
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import type { Place } from '../../scripts/lib/cluster.ts'
+import { evidence, judge, watch, type Cause, type Observed, type Rollout } from '../../scripts/lib/rollout.ts'
+
+type Json = any
+type Moment = Observed & { now: number }
+const test = suite('rollout')
+
+const text = (name: string) => readFileSync(join(import.meta.dirname, 'rollout', `${name}.json`), 'utf8')
+const load = (name: string): { since: number; moments: Moment[] } => JSON.parse(text(name))
+const own = (name: string, { workloads, jobs }: Observed): Json[] => [...workloads, ...jobs].filter(({ metadata }) => metadata.name === name)
+/** The verdict on the last moment of a recording, or on another, after a change to it. */
+function verdict(name: string, change: (moment: Moment & { deployment: Json; pod: Json; container: Json; since: number }) => void = () => {}, index = -1): Rollout {
+  const { since, moments } = load(name)
+  const moment = Object.assign(moments.at(index)!, { since })
+  const pod = moment.pods.find(({ metadata }) => metadata.name.startsWith(name))
+  const container = pod?.status.initContainerStatuses?.[0] ?? pod?.status.containerStatuses?.[0]
+  const all = Object.assign(moment, { deployment: own(name, moment)[0], pod, container })
+  change(all)
+  return judge(all.deployment, all, all.now, all.since)
+}
+const state = (...args: Parameters<typeof verdict>) => verdict(...args).state
+
+/** Recording, reason, what it says, what it most likely means, the next command; and how many ms earlier it was not a failure yet. */
+const table: [string, { reason: string; exitCode?: number; message: RegExp; likely: RegExp; next: RegExp; before?: number }][] = [
+  ['image-missing', { reason: 'ErrImagePull', message: /not found/, likely: /never-pushed` is not in its registry/, next: /^docker buildx imagetools inspect 127/ }],
+  ['image-denied', { reason: 'ImagePullBackOff', message: /authorization failed|401/, likely: /does not let the cluster have/, next: /secrets$/ }],
+  ['image-name', { reason: 'InvalidImageName', message: /must be lowercase/, likely: /no name that an image can have/, next: /describe pod image-name-/ }],
+  ['image-never', { reason: 'ErrImageNeverPull', message: /not present/, likely: /imagePullPolicy: Never/, next: /describe pod/ }],
+  ['secret-key', { reason: 'CreateContainerConfigError', message: /couldn't find key/, likely: /^the Secret half-secrets has no key DB_PASSWORD/, next: /^kubectl describe secret half-secrets$/, before: 4_000 }],
+  ['secret-missing', { reason: 'CreateContainerConfigError', message: /not found/, likely: /^the Secret unsealed-secrets is not there/, next: /sealedsecrets/, before: 4_000 }],
+  ['configmap-missing', { reason: 'CreateContainerConfigError', message: /not found/, likely: /^the ConfigMap absent-config is not there/, next: /configmaps/, before: 4_000 }],
+  ['crash', { reason: 'CrashLoop', exitCode: 3, message: /ended 3 times.*exit 3/, likely: /its log says why/, next: /^kubectl logs crash-\S+ --container main --previous$/ }],
+  ['crash-late', { reason: 'CrashLoop', exitCode: 4, message: /ended 2 times.*exit 4 after 2\d s/, likely: /its log says why/, next: /--previous/ }],
+  ['crash-init', { reason: 'CrashLoop', exitCode: 5, message: /exit 5/, likely: /its log says why/, next: /--container prepare/ }],
+  ['crash-set', { reason: 'CrashLoop', exitCode: 1, message: /exit 1/, likely: /its log says why/, next: /logs crash-set-0/ }],
+  ['command', { reason: 'CrashLoop', exitCode: 128, message: /ended 2 times.*no such file/, likely: /command is not in the image/, next: /describe pod/ }],
+  ['memory', { reason: 'CrashLoop', exitCode: 137, message: /ended 2 times.*exit 137/, likely: /more memory than its limit of 32Mi/, next: /logs memory/ }],
+  ['ends', { reason: 'CrashLoop', exitCode: 0, message: /exit 0/, likely: /should go on for ever/, next: /logs/ }],
+  ['liveness', { reason: 'CrashLoop', exitCode: 137, message: /exit 137/, likely: /liveness probe fails.*GET \/health\/live on port 8080: HTTP probe failed with statuscode: 503/, next: /logs/ }],
+  ['job', { reason: 'BackoffLimitExceeded', exitCode: 7, message: /exit 7/, likely: /its log says why/, next: /logs job-\S+ --container migrate$/ }],
+  ['quota', { reason: 'FailedCreate', message: /exceeded quota: room/, likely: /quota/, next: /describe resourcequotas/, before: 5_000 }],
+  ['quota-set', { reason: 'FailedCreate', message: /exceeded quota: seats/, likely: /quota/, next: /describe resourcequotas/, before: 5_000 }],
+  ['unschedulable', { reason: 'Unschedulable', message: /Insufficient cpu/, likely: /no node has room/, next: /describe nodes/, before: 5_000 }],
+  ['mount', { reason: 'FailedMount', message: /secret "absent-files" not found/, likely: /^the Secret absent-files is not there/, next: /get secrets/, before: 5_000 }],
+  ['probe', { reason: 'ProbeFails', message: /readiness probe GET \/health\/ready on port 8080: .*503 \(not ready within 40 s\)/, likely: /does not answer its probe/, next: /logs probe-/ }],
+]
+
+for (const [name, { before, message, likely, next, ...wanted }] of table)
+  test(`${name}: named when it is certain, and not before`, () => {
+    const { since, moments } = load(name)
+    const { state: last, cause } = verdict(name)
+    assert.is(last, 'failed')
+    assert.equal({ reason: cause!.reason, ...('exitCode' in cause! ? { exitCode: cause.exitCode } : {}) }, wanted)
+    for (const [key, pattern] of Object.entries({ message, likely, next })) assert.match(cause![key as 'message'], pattern)
+    assert.is(cause!.name, name)
+    for (const moment of moments.slice(0, -1)) for (const one of own(name, moment)) assert.is.not(judge(one, moment, moment.now, since).state, 'failed')
+    if (before) assert.is(state(name, moment => (moment.now -= before)), 'waiting')
+  })
+
+test('what is well is ready in the end, and never called failed', () => {
+  for (const name of ['healthy', 'slow']) {
+    const { since, moments } = load(name)
+    for (const moment of moments) for (const one of own(name, moment)) assert.is.not(judge(one, moment, moment.now, since).state, 'failed', name)
+    for (const one of own(name, moments.at(-1)!)) assert.is(judge(one, moments.at(-1)!, moments.at(-1)!.now, since).state, 'ready', `${name} ${one.kind}`)
+  }
+})
+
+test('a failing probe is told long before it is a failure, with its path and answer', () => {
+  const { state, detail } = verdict('probe', () => {}, -2)
+  assert.is(state, 'waiting')
+  assert.match(detail, 'readiness probe GET /health/ready on port 8080: HTTP probe failed with statuscode: 503')
+})
+
+test('pods of an older version do not count, nor does one that is on its way out, evicted or lost', () => {
+  const older = (moment: Json) => {
+    moment.deployment.metadata.annotations['deployment.kubernetes.io/revision'] = '2'
+    return moment
+  }
+  assert.is(state('image-missing', older), 'waiting', 'the new ReplicaSet is not there yet')
+  const replaced = verdict('image-missing', moment => {
+    const { replicaSets } = older(moment)
+    const { metadata } = replicaSets[0]
+    replicaSets.push({ ...replicaSets[0], metadata: { ...metadata, uid: 'new', annotations: { 'deployment.kubernetes.io/revision': '2' } } })
+  })
+  assert.is(replaced.state, 'waiting')
+  assert.is(state('crash-set', ({ deployment }) => (deployment.status.updateRevision = 'another')), 'waiting')
+  assert.is(state('crash', ({ pod }) => (pod.metadata.deletionTimestamp = '2026-01-01T00:00:00Z')), 'waiting')
+  assert.is(state('crash', ({ pod }) => Object.assign(pod.status, { phase: 'Failed', reason: 'Evicted' })), 'waiting')
+  assert.is(state('crash', ({ container }) => (container.state.terminated ? (container.state.terminated.reason = 'ContainerStatusUnknown') : (container.lastState.terminated.reason = 'ContainerStatusUnknown'))), 'waiting')
+})
+
+test('a change that the controller has not taken up is waited for', () => {
+  assert.is(state('healthy', ({ deployment }) => deployment.metadata.generation++), 'waiting')
+})
+
+test('the faults of a node or of a cache are waited for', () => {
+  assert.is(state('command', ({ container }) => (container.lastState.terminated.message = 'failed to create shim task: context deadline exceeded')), 'waiting')
+  assert.is(state('secret-key', ({ container }) => (container.state.waiting.message = 'failed to sync secret cache: timed out waiting for the condition')), 'waiting')
+  const cache = (event: Json) => (event.message = 'MountVolume.SetUp failed for volume "files" : failed to sync secret cache: timed out')
+  assert.is(state('mount', ({ events }) => events.forEach(cache)), 'waiting')
+})
+
+test('room that is being made is waited for', () => {
+  assert.is(state('unschedulable', ({ pod }) => (pod.status.nominatedNodeName = 'node')), 'waiting')
+  const scaling = verdict('unschedulable', ({ events, pod, now }) => events.push({ kind: 'Event', metadata: { name: 'e' }, reason: 'TriggeredScaleUp', message: '', lastTimestamp: new Date(now).toISOString(), involvedObject: { uid: pod.metadata.uid } } as Json))
+  assert.is(scaling.state, 'waiting')
+})
+
+test('a StatefulSet that recreates a lost pod has not failed', () => {
+  const { since, moments } = load('healthy')
+  const moment = moments.at(-1)!
+  const set: Json = moment.workloads.find(({ kind }) => kind === 'StatefulSet')
+  moment.events.push({ kind: 'Event', metadata: { name: 'e' }, type: 'Warning', reason: 'RecreatingFailedPod', message: 'StatefulSet is recreating failed Pod', lastTimestamp: new Date(moment.now).toISOString(), involvedObject: { uid: set.metadata.uid } } as Json)
+  assert.is(judge(set, moment, moment.now + 60_000, since).state, 'ready')
+})
+
+test('what is unready for a moment is waited for', () => {
+  const found = verdict('healthy', ({ deployment, pod }) => {
+    Object.assign(deployment.status, { readyReplicas: 0, availableReplicas: 0 })
+    pod.status.conditions.find(({ type }: Json) => type === 'Ready').status = 'False'
+  })
+  assert.is(found.state, 'waiting')
+})
+
+test('restarts from before the change do not count', () => {
+  assert.is(state('crash', moment => (moment.since = moment.now + 1000)), 'waiting')
+  assert.is(state('crash', moment => (moment.restarts = { [`${moment.pod.metadata.uid} main`]: 1 })), 'waiting')
+})
+
+test('a registry that does not answer has a minute', () => {
+  const message = 'failed to do request: Head "https://ghcr.io/v2/": dial tcp: i/o timeout'
+  const silent = (later: number) => state('image-missing', moment => {
+    moment.container.state.waiting.message = message
+    moment.events = []
+    moment.now += later
+  })
+  assert.is(silent(0), 'waiting')
+  assert.is(silent(62_000), 'failed')
+})
+
+test('the node says that memory was the cause, where it notices', () => {
+  const { cause } = verdict('memory', ({ container }) => ((container.state.terminated ?? container.lastState.terminated).reason = 'OOMKilled'))
+  assert.is(cause!.reason, 'OOMKilled')
+  assert.match(cause!.likely, 'it needs more memory than its limit of 32Mi')
+})
+
+test('two exits are enough when the databases were ready all the time; three when they were not', () => {
+  const twice = (ready: number | undefined) => {
+    const { since, moments } = load('crash')
+    const moment = moments.at(-1)!
+    const [deployment] = own('crash', moment)
+    const pod: Json = moment.pods[0]
+    const ended = { exitCode: 3, reason: 'Error', startedAt: new Date(moment.now).toISOString(), finishedAt: new Date(moment.now).toISOString() }
+    Object.assign(pod.status.containerStatuses[0], { restartCount: 1, state: { terminated: ended }, lastState: {} })
+    if (ready !== undefined) {
+      const healthy = load('healthy').moments.at(-1)!
+      const set: Json = healthy.workloads.find(({ kind }) => kind === 'StatefulSet')
+      const member: Json = healthy.pods.find(({ metadata }) => metadata.name === 'healthy-0')
+      set.metadata.annotations = { 'kgc.hu/order': 'data' }
+      member.status.conditions.find(({ type }: Json) => type === 'Ready').lastTransitionTime = new Date(moment.now + ready).toISOString()
+      moment.workloads.push(set)
+      moment.pods.push(member)
+    }
+    return judge(deployment, moment, moment.now, since).state
+  }
+  assert.is(twice(-60_000), 'failed')
+  assert.is(twice(1_000), 'waiting', 'a database became ready after its last start')
+  assert.is(twice(undefined), 'waiting', 'no database is known')
+})
+
+test('what was not ready in time has failed, whatever the kind', () => {
+  const { cause, state } = verdict('crash-set', moment => {
+    moment.since = moment.now + 2000
+    moment.now += 700_000
+  })
+  assert.is(state, 'failed')
+  assert.is(cause!.reason, 'DeadlineExceeded')
+})
+
+// the watch and its evidence, on a kubectl that plays a recording
+const box = mkdtempSync(join(tmpdir(), 'kgc-rollout-'))
+process.once('exit', () => rmSync(box, { recursive: true, force: true }))
+const place: Place = { name: 'test', folder: '', namespace: 'played', context: 'stage', edge: {}, disposable: true, protected: false, sealedSecrets: { namespace: '', name: '' } }
+const answer = ({ workloads, jobs, pods, replicaSets, events }: Observed) => JSON.stringify({ items: [...workloads, ...jobs, ...pods, ...replicaSets, ...events] })
+
+/** kubectl answers a `get` with these one after the other, the last one again and again; a word in place of an answer is an error. */
+async function play<T>(answers: string[], work: () => Promise<T>): Promise<{ value: T; said: string }> {
+  rmSync(join(box, 'count'), { force: true })
+  answers.forEach((text, i) => writeFileSync(join(box, String(i)), text))
+  writeFileSync(join(box, 'kubectl'), `#!/bin/sh
+case "$*" in *" logs "*--previous*) echo before ;; *" logs "*) echo now ;; *" get "*)
+  n=$(cat ${box}/count 2>/dev/null || echo 0); echo $((n + 1)) > ${box}/count
+  [ $n -lt ${answers.length} ] || n=${answers.length - 1}
+  case $(cat ${box}/$n) in {*) cat ${box}/$n ;; *) cat ${box}/$n >&2; exit 1 ;; esac
+esac
+`)
+  chmodSync(join(box, 'kubectl'), 0o755)
+  const [path, write] = [process.env.PATH, process.stderr.write]
+  let said = ''
+  process.env.PATH = `${box}${delimiter}${path}`
+  process.stderr.write = ((text: string) => Boolean((said += text))) as typeof write
+  try {
+    return { value: await work(), get said() { return said } }
+  } finally {
+    process.env.PATH = path
+    process.stderr.write = write
+  }
+}
+/** What a recording would show if it had begun now. */
+function today(name: string): string[] {
+  const shift = Date.now() - load(name).since
+  const moved = text(name).replace(/"(\d{4}-\d\d-\d\dT[\d:.]+Z)"/g, (_, time) => JSON.stringify(new Date(Date.parse(time) + shift).toISOString()))
+  return (JSON.parse(moved) as { moments: Moment[] }).moments.map(answer)
+}
+const look = (name: string, kind = 'Deployment', more = {}) => () => watch({ place, names: [{ kind, name }], since: Date.now(), timeout: 1e9, stable: 0, ...more })
+
+test('watch: an API server that does not answer is waited for, and that is said', async () => {
+  const { value, said } = await play(['The connection to the server was refused', 'net/http: TLS handshake timeout', today('healthy').at(-1)!], look('healthy'))
+  assert.is(value.get('Deployment healthy')!.state, 'ready')
+  assert.match(said, /does not answer \(The connection to the server was refused\)[^]*answers again, after/)
+})
+
+test('watch: what it may not ask is an error at once', async () => {
+  try {
+    await play(['Error from server (Forbidden): pods is forbidden'], look('healthy'))
+    assert.unreachable()
+  } catch (error) {
+    assert.match((error as Error).message, 'pods is forbidden')
+  }
+})
+
+test('watch: ends at the first failure, with a command that can be copied', async () => {
+  const { value, said } = await play(today('crash').slice(-2), look('crash'))
+  const { cause } = value.get('Deployment crash')!
+  assert.match(cause!.next, /^kubectl --context stage --namespace played logs crash-\S+ --container main --previous$/)
+  assert.match(said, /… Deployment crash[^]*✘ Deployment crash/)
+})
+
+test('watch: ends when its time is over or the lock is lost; all must stay ready', async () => {
+  const [first] = today('probe')
+  assert.is((await play([first!], look('probe', 'Deployment', { timeout: 1 }))).value.get('Deployment probe')!.state, 'waiting')
+  const lost = new Error('the lock is lost')
+  try {
+    await play([first!], look('probe', 'Deployment', { lost: () => lost }))
+    assert.unreachable()
+  } catch (error) {
+    assert.is(error, lost)
+  }
+  const [begun, ...rest] = today('healthy')
+  const ready = rest.at(-1)!
+  const flicker = await play([ready, begun!, ready], look('healthy', 'StatefulSet', { stable: 1_500 }))
+  assert.is(flicker.value.get('StatefulSet healthy')!.state, 'ready')
+  assert.is(flicker.said.match(/must stay so/g)!.length, 2)
+})
+
+test('evidence: both logs and the last events', async () => {
+  const { cause } = verdict('crash') as { cause: Cause }
+  const { value } = await play([answer({ workloads: [], jobs: [], pods: [], replicaSets: [], events: load('crash').moments.at(-1)!.events })], () => evidence(cause, place))
+  assert.match(value, /log of main before its last restart, last 40 lines:\n {2}before\nlog of main, last 40 lines:\n {2}now\nlast events:\n {2}\d\d:\d\d:\d\d BackOff/)
+})
+
+test.run()
