@@ -39,8 +39,15 @@ await main(async () => {
   jsonOutput(Boolean(values.json))
   const place = placeOf(positionals[0])
   const by = values.lock || values.unlock
-  if (positionals.length > 1 || (values.lock && values.unlock) || Boolean(by) !== (values.reason !== undefined) || (values.tag !== undefined && !/^[\w][\w.-]{0,127}$/.test(values.tag)))
-    throw new Failure(exit.usage, 'Read the arguments', 'one environment; --tag wants a tag; --lock or --unlock want --reason, and nothing else does', { next: 'npx zx scripts/deploy.ts --help' })
+  if (
+    positionals.length > 1 ||
+    (values.lock && values.unlock) ||
+    Boolean(by) !== (values.reason !== undefined) ||
+    (values.tag !== undefined && !/^[\w][\w.-]{0,127}$/.test(values.tag))
+  )
+    throw new Failure(exit.usage, 'Read the arguments', 'one environment; --tag wants a tag; --lock or --unlock want --reason, and nothing else does', {
+      next: 'npx zx scripts/deploy.ts --help',
+    })
   if (by) {
     const words = await (values.lock ? hold : unlock)(place, values.reason!)
     emit('result', { environment: place.name, lock: words })
@@ -48,7 +55,17 @@ await main(async () => {
   }
 
   await transact(
-    { place, verb: 'deploy', source: { tag: values.tag }, choose: () => undefined, prune: Boolean(values.prune), yes: Boolean(values.yes), started: Date.now(), touched: [], phase: '' },
+    {
+      place,
+      verb: 'deploy',
+      source: { tag: values.tag },
+      choose: () => undefined,
+      prune: Boolean(values.prune),
+      yes: Boolean(values.yes),
+      started: Date.now(),
+      touched: [],
+      phase: '',
+    },
     [
       ['Pre-flight', lookAhead],
       ['Plan', plan],

@@ -38,7 +38,9 @@ await main(async () => {
   const place = placeOf(positionals[0])
   const numbers = positionals.slice(1)
   if (numbers.length > (values.diff ? 2 : values.list ? 0 : 1) || (values.diff && (values.list || numbers.length < 2)))
-    throw new Failure(exit.usage, 'Read the arguments', 'one environment and at most one release; --diff wants two', { next: 'npx zx scripts/rollback.ts --help' })
+    throw new Failure(exit.usage, 'Read the arguments', 'one environment and at most one release; --diff wants two', {
+      next: 'npx zx scripts/rollback.ts --help',
+    })
   if (values.list) return show(await releases(place))
   if (values.diff) {
     const all = await releases(place)
@@ -49,11 +51,27 @@ await main(async () => {
   const choose = (all: Stored[]) => {
     const now = serving(all)
     const target = numbers[0] ? find(all, numbers[0]) : all.find(one => one.ending === 'succeeded' && one !== now)
-    if (!target) throw new Failure(exit.refused, `Roll back ${place.name}`, 'no release has served before this one', { next: `npx zx scripts/rollback.ts ${place.name} --list` })
-    if (target.ending !== 'succeeded') throw new Failure(exit.refused, `Roll back ${place.name}`, `release ${target.number} never served: ${target.ending}`, { next: `npx zx scripts/rollback.ts ${place.name} --list` })
+    if (!target)
+      throw new Failure(exit.refused, `Roll back ${place.name}`, 'no release has served before this one', {
+        next: `npx zx scripts/rollback.ts ${place.name} --list`,
+      })
+    if (target.ending !== 'succeeded')
+      throw new Failure(exit.refused, `Roll back ${place.name}`, `release ${target.number} never served: ${target.ending}`, {
+        next: `npx zx scripts/rollback.ts ${place.name} --list`,
+      })
     return target
   }
-  const change: Change = { place, verb: 'rollback', source: { release: numbers[0] }, choose, prune: Boolean(values.prune), yes: Boolean(values.yes), started: Date.now(), touched: [], phase: '' }
+  const change: Change = {
+    place,
+    verb: 'rollback',
+    source: { release: numbers[0] },
+    choose,
+    prune: Boolean(values.prune),
+    yes: Boolean(values.yes),
+    started: Date.now(),
+    touched: [],
+    phase: '',
+  }
   await transact(
     change,
     [

@@ -11,7 +11,8 @@ const pods = ['Deployment', 'StatefulSet', 'DaemonSet']
 export const isWorkload = ({ kind }: Manifest): boolean => pods.includes(kind)
 
 /** What kubectl says when the API server is away for a moment. */
-const away = /connection refused|connection reset|i\/o timeout|TLS handshake timeout|unexpected EOF|Unable to connect|ServiceUnavailable|apiserver not ready|etcdserver/i
+const away =
+  /connection refused|connection reset|i\/o timeout|TLS handshake timeout|unexpected EOF|Unable to connect|ServiceUnavailable|apiserver not ready|etcdserver/i
 
 /**
  * Applies objects as kubectl does: whoever applies by hand the next time owns the same fields. While the API server is away it is tried again,
@@ -24,7 +25,8 @@ export async function put(place: Place, all: Manifest[]): Promise<void> {
   for (const end = Date.now() + 45_000; ; await new Promise(done => setTimeout(done, 2000))) {
     const output = await kubectl(place, argv, { input: all.map(one => JSON.stringify(one)).join('\n'), nothrow: true, timeout: 120_000 })
     if (output.code === 0) return
-    if (!away.test(output.stderr) || Date.now() > end) throw new Failure(exit.broken, what, lastLine(output), { next: `${kubectlArgv(place).join(' ')} get events` })
+    if (!away.test(output.stderr) || Date.now() > end)
+      throw new Failure(exit.broken, what, lastLine(output), { next: `${kubectlArgv(place).join(' ')} get events` })
     say('  the API server does not answer; tried again')
   }
 }
@@ -34,7 +36,11 @@ export async function remove(place: Place, all: Manifest[]): Promise<void> {
   for (const one of all) say(`  removed: ${title(one)}`)
   const list = all.map(({ apiVersion, kind, metadata }) => ({ apiVersion, kind, metadata: { name: metadata.name, namespace: place.namespace } }))
   if (list.length)
-    await kubectl(place, ['delete', '--ignore-not-found', '--filename', '-'], { input: list.map(one => JSON.stringify(one)).join('\n'), timeout: 120_000, what: 'Remove what is not part of it any more' })
+    await kubectl(place, ['delete', '--ignore-not-found', '--filename', '-'], {
+      input: list.map(one => JSON.stringify(one)).join('\n'),
+      timeout: 120_000,
+      what: 'Remove what is not part of it any more',
+    })
 }
 
 export interface Wait {
@@ -50,7 +56,8 @@ export interface Wait {
 /** Waits until workloads and Jobs are ready. Throws Failure (broken) with the cause and what its log shows, or (timeout). */
 export async function ready({ place, what, since, stable, lock }: Wait, all: Manifest[]): Promise<void> {
   if (!all.length) return
-  const timeout = Math.max(600, ...all.map(({ kind, spec }) => (kind === 'Job' ? (spec.activeDeadlineSeconds ?? 0) : (spec.progressDeadlineSeconds ?? 0)) as number)) * 1000
+  const timeout =
+    Math.max(600, ...all.map(({ kind, spec }) => (kind === 'Job' ? (spec.activeDeadlineSeconds ?? 0) : (spec.progressDeadlineSeconds ?? 0)) as number)) * 1000
   const seen = await watch({ place, names: names(all), since, timeout, stable, lost: lock.lost })
   const list = [...seen]
   const bad = list.find(([, { state }]) => state === 'failed')
@@ -58,12 +65,16 @@ export async function ready({ place, what, since, stable, lock }: Wait, all: Man
     const [name, { detail, cause }] = bad
     if (!cause) throw new Failure(exit.broken, what, `${name}: ${detail}`)
     const where = [cause.pod && `pod ${cause.pod}`, cause.container && `container ${cause.container}`].filter(Boolean).join(', ')
-    const why = `${cause.kind} ${cause.name}${where ? ` (${where})` : ''}: ${cause.reason}${cause.exitCode === undefined ? '' : `, exit ${cause.exitCode}`}${cause.message ? `: ${cause.message}` : ''}`
+    const how = `${cause.reason}${cause.exitCode === undefined ? '' : `, exit ${cause.exitCode}`}${cause.message ? `: ${cause.message}` : ''}`
+    const why = `${cause.kind} ${cause.name}${where ? ` (${where})` : ''}: ${how}`
     const text = [cause.likely && `likely cause: ${cause.likely}`, await evidence(cause, place)].filter(Boolean).join('\n')
     throw Object.assign(new Failure(exit.broken, what, why, { evidence: text, next: cause.next }), { cause })
   }
   const open = list.filter(([, { state }]) => state !== 'ready')
-  if (open.length) throw new Failure(exit.timeout, what, `not ready: ${open.map(([name, { detail }]) => `${name} (${detail})`).join(', ')}`, { next: `${kubectlArgv(place).join(' ')} get pods` })
+  if (open.length)
+    throw new Failure(exit.timeout, what, `not ready: ${open.map(([name, { detail }]) => `${name} (${detail})`).join(', ')}`, {
+      next: `${kubectlArgv(place).join(' ')} get pods`,
+    })
 }
 
 /**
@@ -85,7 +96,8 @@ export async function inOrder(wait: Wait, objects: Manifest[], jobs: Manifest[],
   }
 }
 
-const ended = ({ status }: Manifest) => (status?.conditions as { type: string; status: string }[] | undefined)?.some(one => ['Complete', 'Failed'].includes(one.type) && one.status === 'True')
+const ended = ({ status }: Manifest) =>
+  (status?.conditions as { type: string; status: string }[] | undefined)?.some(one => ['Complete', 'Failed'].includes(one.type) && one.status === 'True')
 
 /** Starts a Job anew: one cannot be changed. The same one that runs already is left to run; another is waited for, not cut off. */
 async function start(wait: Wait, job: Manifest): Promise<void> {
@@ -95,10 +107,16 @@ async function start(wait: Wait, job: Manifest): Promise<void> {
     if (live && !ended(live)) {
       if (live.metadata.annotations?.[jobStamp] === job.metadata.annotations?.[jobStamp]) return
       say(`  ${title(job)} of an earlier change still runs; waiting for its end`)
-      await ready({ ...wait, stable: 0 }, [live]).catch(error => { if (lock.lost()) throw error })
+      await ready({ ...wait, stable: 0 }, [live]).catch(error => {
+        if (lock.lost()) throw error
+      })
       continue
     }
-    if (live) await kubectl(place, ['delete', 'job', job.metadata.name, '--ignore-not-found', '--cascade=foreground'], { timeout: 120_000, what: `Remove the finished ${title(job)}` })
+    if (live)
+      await kubectl(place, ['delete', 'job', job.metadata.name, '--ignore-not-found', '--cascade=foreground'], {
+        timeout: 120_000,
+        what: `Remove the finished ${title(job)}`,
+      })
     return put(place, [job])
   }
 }
@@ -110,11 +128,16 @@ export async function freeStuckPods(place: Place, sets: Manifest[]): Promise<voi
     const live = await takenUp(place, metadata.name)
     if (!live) continue
     const stuck = (await list(place, 'pods')).filter(pod => {
-      const owned = (pod.metadata as Record<string, any>).ownerReferences?.some((owner: { kind: string; name: string }) => owner.kind === 'StatefulSet' && owner.name === metadata.name)
+      const owned = (pod.metadata as Record<string, any>).ownerReferences?.some(
+        (owner: { kind: string; name: string }) => owner.kind === 'StatefulSet' && owner.name === metadata.name,
+      )
       const isReady = pod.status.conditions?.some((one: { type: string; status: string }) => one.type === 'Ready' && one.status === 'True')
       return owned && !isReady && !pod.metadata.deletionTimestamp && pod.metadata.labels?.['controller-revision-hash'] !== live.status.updateRevision
     })
-    if (stuck.length) await kubectl(place, ['delete', 'pod', '--ignore-not-found', '--wait=false', ...stuck.map(pod => pod.metadata.name)], { what: `Free the pods of ${metadata.name}` })
+    if (stuck.length)
+      await kubectl(place, ['delete', 'pod', '--ignore-not-found', '--wait=false', ...stuck.map(pod => pod.metadata.name)], {
+        what: `Free the pods of ${metadata.name}`,
+      })
   }
 }
 

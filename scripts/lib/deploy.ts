@@ -68,7 +68,10 @@ export async function transact(change: Change, phases: Phase[], last?: string): 
     if (!change.lock || !change.release || !(error instanceof Failure) || change.lock.lost()) throw error
     // it was proven to work: what fails now is only the book-keeping
     if (change.phase === 'Record')
-      throw new Failure(exit.broken, error.what, error.why, { next: `npx zx scripts/${change.verb}.ts ${change.place.name}, once more`, serving: 'the new version serves and passed the smoke test; only its record is not complete' })
+      throw new Failure(exit.broken, error.what, error.why, {
+        next: `npx zx scripts/${change.verb}.ts ${change.place.name}, once more`,
+        serving: 'the new version serves and passed the smoke test; only its record is not complete',
+      })
     throw await putBack(change, error)
   } finally {
     forget()
@@ -87,7 +90,12 @@ export async function plan(change: Change): Promise<void> {
   const good = serving(history)
   const since = good ? history.indexOf(good) + 1 : history.length
   const [holders, jobs] = await Promise.all([list(place, 'replicasets,controllerrevisions,pods'), list(place, 'jobs')])
-  const { removed, generated } = removals(manifests, history.slice(0, since).map(one => one.manifests), history.slice(since).map(one => one.manifests), [...holders, ...jobs])
+  const { removed, generated } = removals(
+    manifests,
+    history.slice(0, since).map(one => one.manifests),
+    history.slice(since).map(one => one.manifests),
+    [...holders, ...jobs],
+  )
   const there = await existing(place, [...removed, ...generated])
   change.plan = {
     ...readDiff(diff, manifests),
@@ -101,14 +109,23 @@ export async function plan(change: Change): Promise<void> {
   if (!Object.values(lines).some(titles => titles.length)) say('  nothing changes')
   emit('plan', lines)
   if (change.plan.removed.length > seatBelt && !prune)
-    throw new Failure(exit.refused, `Plan the ${change.verb}`, `${change.plan.removed.length} objects would be removed: ${lines.removed.join(', ')}; nothing was touched`, { next: 'the same command with --prune, if that is meant' })
+    throw new Failure(
+      exit.refused,
+      `Plan the ${change.verb}`,
+      `${change.plan.removed.length} objects would be removed: ${lines.removed.join(', ')}; nothing was touched`,
+      { next: 'the same command with --prune, if that is meant' },
+    )
 }
 
 /** Which of these objects are in the cluster. */
 async function existing(place: Place, all: Manifest[]): Promise<Set<string>> {
   if (!all.length) return new Set()
   const input = all.map(({ apiVersion, kind, metadata }) => JSON.stringify({ apiVersion, kind, metadata: { name: metadata.name } })).join('\n')
-  const { stdout } = await kubectl(place, ['get', '--ignore-not-found', '--filename', '-', '--output', 'jsonpath={range .items[*]}{.kind} {.metadata.name}{"\\n"}{end}{.kind} {.metadata.name}'], { input, what: 'Look for what is to be removed' })
+  const { stdout } = await kubectl(
+    place,
+    ['get', '--ignore-not-found', '--filename', '-', '--output', 'jsonpath={range .items[*]}{.kind} {.metadata.name}{"\\n"}{end}{.kind} {.metadata.name}'],
+    { input, what: 'Look for what is to be removed' },
+  )
   return new Set(stdout.split('\n'))
 }
 
@@ -125,7 +142,10 @@ function mustRun(job: Manifest, live: Manifest[], good: Stored | undefined): boo
 async function confirm({ place, yes, verb }: Change): Promise<void> {
   if (!place.protected || yes) return
   const what = `Begin the ${verb} to ${place.name}`
-  if (!process.stdin.isTTY) throw new Failure(exit.refused, what, `${place.name} is protected and nobody is at the terminal; nothing was touched`, { next: 'the same command with --yes' })
+  if (!process.stdin.isTTY)
+    throw new Failure(exit.refused, what, `${place.name} is protected and nobody is at the terminal; nothing was touched`, {
+      next: 'the same command with --yes',
+    })
   const terminal = createInterface({ input: process.stdin, output: process.stderr })
   const answer = await terminal.question(`Type ${place.name} to go on: `).finally(() => terminal.close())
   if (answer.trim() !== place.name) throw new Failure(exit.refused, what, 'not confirmed; nothing was touched')
@@ -158,11 +178,21 @@ export async function lock(change: Change): Promise<void> {
 export function isNothing({ plan, found }: Change): boolean {
   const { created, changed, jobs, removed } = plan!
   const [newest] = found!.history
-  return ![created, changed, jobs, removed].some(list => list.length) && newest?.ending === 'succeeded' && JSON.stringify(known(newest.manifests)) === JSON.stringify(known(found!.manifests))
+  return (
+    ![created, changed, jobs, removed].some(list => list.length) &&
+    newest?.ending === 'succeeded' &&
+    JSON.stringify(known(newest.manifests)) === JSON.stringify(known(found!.manifests))
+  )
 }
 const known = (all: Manifest[]) => all.filter(({ kind }) => kind !== 'Secret')
 
-export const waitOf = ({ place, verb, lock }: Change, since = Date.now()) => ({ place, what: `${verb === 'deploy' ? 'Deploy to' : 'Roll back'} ${place.name}`, since, stable, lock: lock! })
+export const waitOf = ({ place, verb, lock }: Change, since = Date.now()) => ({
+  place,
+  what: `${verb === 'deploy' ? 'Deploy to' : 'Roll back'} ${place.name}`,
+  since,
+  stable,
+  lock: lock!,
+})
 
 export async function apply(change: Change): Promise<void> {
   const { plan, found } = change
@@ -182,11 +212,13 @@ export async function smoke(change: Change): Promise<void> {
   const failed = await failing(change.place, change.found!.manifests, known)
   change.release!.failing = failed.map(({ name }) => name)
   const old = failed.filter(({ name }) => known(name))
-  for (const { name, detail } of old) say(color.yellow(`  ${name}: ${detail.split('\n')[0]} (${last ? `as in release ${last.number}` : 'nothing served before'})`))
+  for (const { name, detail } of old)
+    say(color.yellow(`  ${name}: ${detail.split('\n')[0]} (${last ? `as in release ${last.number}` : 'nothing served before'})`))
   const bad = failed.filter(one => !old.includes(one))
   if (bad.length)
     throw new Failure(exit.broken, `Smoke ${change.place.name}`, `${bad.length} checks fail though all is ready: ${bad.map(({ name }) => name).join(', ')}`, {
-      evidence: bad.map(({ name, detail }) => `${name}: ${detail}`).join('\n'), next: `npx zx scripts/smoke.ts ${change.place.name} --target kubernetes`,
+      evidence: bad.map(({ name, detail }) => `${name}: ${detail}`).join('\n'),
+      next: `npx zx scripts/smoke.ts ${change.place.name} --target kubernetes`,
     })
 }
 
@@ -207,7 +239,10 @@ export async function record(change: Change): Promise<void> {
   const ms = Date.now() - started
   const but = failing.length ? ` ${failing.length} checks do not pass, as before: npx zx scripts/smoke.ts ${place.name} --target kubernetes` : ''
   const text = `${nothing ? 'Nothing to do: ' : ''}${place.name} serves release ${number}`
-  change.ended = { event: { environment: place.name, release: number, changed: !nothing, failing, ms }, text: `${text} (${nothing ? '' : `${release!.what}, `}${duration(ms)}).${but}` }
+  change.ended = {
+    event: { environment: place.name, release: number, changed: !nothing, failing, ms },
+    text: `${text} (${nothing ? '' : `${release!.what}, `}${duration(ms)}).${but}`,
+  }
 }
 
 /** A check that passes by now may not fail again unnoticed. */
@@ -220,10 +255,24 @@ export async function finish({ place, release }: Change, ending: Ending, cause?:
   await store(place, release!, 'replace')
 }
 
-export async function tell({ place, release, started }: Change, kind: 'started' | 'succeeded' | 'failed' | 'rolled-back', more: { failed?: Failure; serving?: string } = {}): Promise<void> {
+export async function tell(
+  { place, release, started }: Change,
+  kind: 'started' | 'succeeded' | 'failed' | 'rolled-back',
+  more: { failed?: Failure; serving?: string } = {},
+): Promise<void> {
   const cause = more.failed?.cause as Partial<Cause> | undefined
   const failure = more.failed ? { failure: { ...cause, cause: cause?.likely || more.failed.message, log: more.failed.evidence } } : {}
-  const warnings = await notify({ kind, environment: place.name, release: String(release!.number), commit: release!.commit, actor: release!.who, ms: Date.now() - started, link: release!.run, serving: more.serving, ...failure })
+  const warnings = await notify({
+    kind,
+    environment: place.name,
+    release: String(release!.number),
+    commit: release!.commit,
+    actor: release!.who,
+    ms: Date.now() - started,
+    link: release!.run,
+    serving: more.serving,
+    ...failure,
+  })
   for (const one of warnings) say(`  ${one}`)
 }
 
@@ -235,7 +284,12 @@ export async function requireSchema({ place, found, choose }: Change, accept: bo
   const words = moved.map(([folder, head]) => `${folder}: ${head} then, ${now[folder]} now`)
   for (const one of words) say(`  migrated since: ${one}`)
   if (moved.length && !accept)
-    throw new Failure(exit.refused, `Roll back ${place.name} to release ${target.number}`, `its databases have been migrated since: ${words.join('; ')}; nothing was touched`, {
-      next: 'restore a backup of that release, or the same command with --accept-schema, if the old version works with the new schema',
-    })
+    throw new Failure(
+      exit.refused,
+      `Roll back ${place.name} to release ${target.number}`,
+      `its databases have been migrated since: ${words.join('; ')}; nothing was touched`,
+      {
+        next: 'restore a backup of that release, or the same command with --accept-schema, if the old version works with the new schema',
+      },
+    )
 }

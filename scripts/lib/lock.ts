@@ -82,7 +82,9 @@ const isGone = (where: string, pid: number) => where === machine() && !isAlive(p
 
 /** The cluster's clock: two machines that deploy may not agree on the time. */
 async function clock(place: Place): Promise<number> {
-  const { stdout } = await kubectl(place, ['create', 'configmap', 'kgc-clock', '--dry-run=server', '--output', 'jsonpath={.metadata.creationTimestamp}'], { what: "Read the cluster's clock" })
+  const { stdout } = await kubectl(place, ['create', 'configmap', 'kgc-clock', '--dry-run=server', '--output', 'jsonpath={.metadata.creationTimestamp}'], {
+    what: "Read the cluster's clock",
+  })
   return Date.parse(stdout)
 }
 
@@ -91,7 +93,12 @@ const microTime = (ms: number) => new Date(ms).toISOString().replace('Z', '000Z'
 function leaseOf(place: Place, before: Manifest | undefined, spec: object, annotations: Record<string, string | undefined>): Manifest {
   const { resourceVersion, annotations: old } = (before?.metadata ?? {}) as Record<string, any>
   const kept = old?.['kgc.hu/ended'] ? { 'kgc.hu/ended': old['kgc.hu/ended'] as string } : {}
-  const metadata = { name: leaseName, namespace: place.namespace, annotations: { ...kept, ...annotations } as Record<string, string>, ...(resourceVersion ? { resourceVersion } : {}) }
+  const metadata = {
+    name: leaseName,
+    namespace: place.namespace,
+    annotations: { ...kept, ...annotations } as Record<string, string>,
+    ...(resourceVersion ? { resourceVersion } : {}),
+  }
   return { apiVersion: 'coordination.k8s.io/v1', kind: 'Lease', metadata, spec }
 }
 
@@ -106,7 +113,9 @@ async function write(place: Place, lease: Manifest): Promise<Manifest | undefine
 }
 
 const locked = (place: Place, lease: Manifest) =>
-  new Failure(exit.locked, `Lock ${place.name}`, describe(lease), { next: `npx zx scripts/deploy.ts ${place.name} --unlock --reason "…", if nobody is at work` })
+  new Failure(exit.locked, `Lock ${place.name}`, describe(lease), {
+    next: `npx zx scripts/deploy.ts ${place.name} --unlock --reason "…", if nobody is at work`,
+  })
 
 /** Takes the lock for `what` (`deploy`, `rollback`). Throws Failure (locked) that names who has it. A lock whose holder is gone is taken over. */
 export async function acquire(place: Place, what: string): Promise<Lock> {
@@ -114,18 +123,31 @@ export async function acquire(place: Place, what: string): Promise<Lock> {
   const offset = now - Date.now()
   const state = judge(before, now, isGone)
   if (before && state === 'held') throw locked(place, before)
-  if (before && state !== 'free') say(`  the lock was ${describe(before)}; ${state === 'dead' ? 'its process has ended' : `it has not been renewed for ${seconds.ttl} s`}: taken over`)
+  if (before && state !== 'free')
+    say(`  the lock was ${describe(before)}; ${state === 'dead' ? 'its process has ended' : `it has not been renewed for ${seconds.ttl} s`}: taken over`)
   const annotations: Record<string, string | undefined> = {
-    'kgc.hu/what': what, 'kgc.hu/phase': 'lock', 'kgc.hu/run': runUrl(), 'kgc.hu/machine': machine() || undefined, 'kgc.hu/pid': String(process.pid),
+    'kgc.hu/what': what,
+    'kgc.hu/phase': 'lock',
+    'kgc.hu/run': runUrl(),
+    'kgc.hu/machine': machine() || undefined,
+    'kgc.hu/pid': String(process.pid),
   }
-  const spec = () => ({ holderIdentity, leaseDurationSeconds: seconds.ttl, acquireTime, renewTime: microTime(Date.now() + offset), leaseTransitions: transitions })
+  const spec = () => ({
+    holderIdentity,
+    leaseDurationSeconds: seconds.ttl,
+    acquireTime,
+    renewTime: microTime(Date.now() + offset),
+    leaseTransitions: transitions,
+  })
   const holderIdentity = `${actor()} ${randomUUID().slice(0, 8)}`
   const acquireTime = microTime(now)
   const transitions = (before?.spec.leaseTransitions ?? 0) + 1
   const mine = await write(place, leaseOf(place, before, spec(), annotations))
   if (!mine) {
     const other = await current(place)
-    throw other?.spec.holderIdentity ? locked(place, other) : new Failure(exit.locked, `Lock ${place.name}`, 'another was quicker', { next: 'the same command again' })
+    throw other?.spec.holderIdentity
+      ? locked(place, other)
+      : new Failure(exit.locked, `Lock ${place.name}`, 'another was quicker', { next: 'the same command again' })
   }
   return keep(place, mine, annotations, spec)
 }
@@ -136,10 +158,12 @@ function keep(place: Place, taken: Manifest, annotations: Record<string, string 
   let renewed = Date.now()
   let gone: Failure | undefined
   let queue: Promise<unknown> = Promise.resolve()
-  const lose = (code: ExitCode, why: string) => void (gone ??= new Failure(code, `Hold the lock of ${place.name}`, why, { next: `npx zx scripts/deploy.ts ${place.name}, once nobody else is at work` }))
+  const lose = (code: ExitCode, why: string) =>
+    void (gone ??= new Failure(code, `Hold the lock of ${place.name}`, why, { next: `npx zx scripts/deploy.ts ${place.name}, once nobody else is at work` }))
   const lost = () => {
     // whoever comes takes it over after its time: by then nothing may be touched any more
-    if (!gone && Date.now() - renewed > (seconds.ttl - 8) * 1000) lose(exit.timeout, `it could not be renewed for ${Math.round((Date.now() - renewed) / 1000)} s`)
+    if (!gone && Date.now() - renewed > (seconds.ttl - 8) * 1000)
+      lose(exit.timeout, `it could not be renewed for ${Math.round((Date.now() - renewed) / 1000)} s`)
     return gone
   }
   // renewals and phases one after the other: each needs the version that the one before has made
@@ -155,12 +179,18 @@ function keep(place: Place, taken: Manifest, annotations: Record<string, string 
       const other = await current(place)
       // an answer that was lost on its way: the lease is still this one's
       if (other && other.spec.holderIdentity === lease.spec.holderIdentity) return void (lease = other)
-      return lose(exit.locked, other?.spec.holderIdentity ? `it is ${describe(other)}` : `it was unlocked: ${other?.metadata.annotations?.['kgc.hu/ended'] ?? 'the lease is gone'}`)
+      return lose(
+        exit.locked,
+        other?.spec.holderIdentity ? `it is ${describe(other)}` : `it was unlocked: ${other?.metadata.annotations?.['kgc.hu/ended'] ?? 'the lease is gone'}`,
+      )
     }
     lease = written
     renewed = Date.now()
   }
-  const timer = setInterval(() => void next(renew).catch(error => say(`  the lock could not be renewed: ${(error as Failure).why ?? error}`)), seconds.renew * 1000)
+  const timer = setInterval(
+    () => void next(renew).catch(error => say(`  the lock could not be renewed: ${(error as Failure).why ?? error}`)),
+    seconds.renew * 1000,
+  )
   timer.unref()
   const release = async () => {
     clearInterval(timer)
@@ -169,7 +199,15 @@ function keep(place: Place, taken: Manifest, annotations: Record<string, string 
     await Promise.race([queue, new Promise(done => setTimeout(done, 500))])
     const now = await current(place)
     if (!now || now.spec.holderIdentity !== lease.spec.holderIdentity) return
-    await write(place, leaseOf(place, now, { leaseTransitions: now.spec.leaseTransitions }, { 'kgc.hu/ended': `released by ${lease.spec.holderIdentity} in phase ${annotations['kgc.hu/phase']}` }))
+    await write(
+      place,
+      leaseOf(
+        place,
+        now,
+        { leaseTransitions: now.spec.leaseTransitions },
+        { 'kgc.hu/ended': `released by ${lease.spec.holderIdentity} in phase ${annotations['kgc.hu/phase']}` },
+      ),
+    )
   }
   const forget = onInterrupt(release)
   const phase = async (name: string) => {
@@ -184,7 +222,12 @@ function keep(place: Place, taken: Manifest, annotations: Record<string, string 
 export async function hold(place: Place, reason: string): Promise<string> {
   const [before, now] = await Promise.all([current(place), clock(place)])
   if (before && judge(before, now, isGone) === 'held') throw locked(place, before)
-  const spec = { holderIdentity: `${actor()} ${randomUUID().slice(0, 8)}`, acquireTime: microTime(now), renewTime: microTime(now), leaseTransitions: (before?.spec.leaseTransitions ?? 0) + 1 }
+  const spec = {
+    holderIdentity: `${actor()} ${randomUUID().slice(0, 8)}`,
+    acquireTime: microTime(now),
+    renewTime: microTime(now),
+    leaseTransitions: (before?.spec.leaseTransitions ?? 0) + 1,
+  }
   const mine = await write(place, leaseOf(place, before, spec, { 'kgc.hu/who': actor(), 'kgc.hu/reason': reason, 'kgc.hu/run': runUrl() }))
   if (!mine) throw new Failure(exit.locked, `Lock ${place.name}`, 'another was quicker', { next: 'the same command again' })
   return describe(mine)

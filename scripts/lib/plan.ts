@@ -7,7 +7,21 @@ import { parseImage } from './registry.ts'
 export const orders = ['data', 'migrate', 'application', 'edge'] as const
 export type Order = (typeof orders)[number]
 
-const kinds = ['ConfigMap', 'Secret', 'SealedSecret', 'PersistentVolumeClaim', 'NetworkPolicy', 'Service', 'StatefulSet', 'Deployment', 'DaemonSet', 'Job', 'HorizontalPodAutoscaler', 'PodDisruptionBudget', 'Ingress']
+const kinds = [
+  'ConfigMap',
+  'Secret',
+  'SealedSecret',
+  'PersistentVolumeClaim',
+  'NetworkPolicy',
+  'Service',
+  'StatefulSet',
+  'Deployment',
+  'DaemonSet',
+  'Job',
+  'HorizontalPodAutoscaler',
+  'PodDisruptionBudget',
+  'Ingress',
+]
 /** What is never removed: it holds data, or more than this environment. */
 const never = ['PersistentVolumeClaim', 'Secret', 'SealedSecret', 'Namespace', 'CustomResourceDefinition']
 /** How many objects may be removed without being asked for. */
@@ -23,7 +37,11 @@ const titles = (all: Manifest[]) => new Set(all.map(title))
 export function orderOf(one: Manifest): Order {
   const said = one.metadata.annotations?.['kgc.hu/order'] as Order | undefined
   if (said && orders.includes(said)) return said
-  return ['ConfigMap', 'Secret', 'SealedSecret', 'PersistentVolumeClaim', 'NetworkPolicy'].includes(one.kind) ? 'data' : one.kind === 'Job' ? 'migrate' : 'application'
+  return ['ConfigMap', 'Secret', 'SealedSecret', 'PersistentVolumeClaim', 'NetworkPolicy'].includes(one.kind)
+    ? 'data'
+    : one.kind === 'Job'
+      ? 'migrate'
+      : 'application'
 }
 
 /** In the order in which they are applied: by kgc.hu/order, and inside by kind. */
@@ -37,7 +55,13 @@ const podOf = (one: Manifest): Record<string, any> => one.spec.template.spec
 const containersOf = (one: Manifest): Record<string, any>[] => [...(podOf(one).initContainers ?? []), ...podOf(one).containers]
 
 /** The images of all workloads, each once. */
-export const imagesOf = (all: Manifest[]): string[] => [...new Set(workloads(all).flatMap(containersOf).map(({ image }) => image as string))]
+export const imagesOf = (all: Manifest[]): string[] => [
+  ...new Set(
+    workloads(all)
+      .flatMap(containersOf)
+      .map(({ image }) => image as string),
+  ),
+]
 
 /** The names of ConfigMaps and Secrets that a workload's pods read, as `kind/name`. */
 export function readBy(workload: Manifest): string[] {
@@ -45,11 +69,11 @@ export function readBy(workload: Manifest): string[] {
   const map = (name?: string) => name && found.add(`ConfigMap/${name}`)
   const secret = (name?: string) => name && found.add(`Secret/${name}`)
   for (const { envFrom = [], env = [] } of containersOf(workload)) {
-    for (const { configMapRef, secretRef } of envFrom) map(configMapRef?.name), secret(secretRef?.name)
-    for (const { valueFrom } of env) map(valueFrom?.configMapKeyRef?.name), secret(valueFrom?.secretKeyRef?.name)
+    for (const { configMapRef, secretRef } of envFrom) (map(configMapRef?.name), secret(secretRef?.name))
+    for (const { valueFrom } of env) (map(valueFrom?.configMapKeyRef?.name), secret(valueFrom?.secretKeyRef?.name))
   }
   for (const volume of podOf(workload).volumes ?? [])
-    for (const one of [volume, ...(volume.projected?.sources ?? [])]) map(one.configMap?.name), secret(one.secret?.secretName ?? one.secret?.name)
+    for (const one of [volume, ...(volume.projected?.sources ?? [])]) (map(one.configMap?.name), secret(one.secret?.secretName ?? one.secret?.name))
   return [...found].sort()
 }
 
@@ -76,7 +100,8 @@ export function stamped(all: Manifest[], digests: Map<string, string>): Manifest
   })
   const settings = new Map<string, unknown>()
   for (const { kind, metadata, data, stringData, binaryData, spec } of copy)
-    if (['ConfigMap', 'Secret', 'SealedSecret'].includes(kind)) settings.set(`${kind.replace('Sealed', '')}/${metadata.name}`, [data, stringData, binaryData, spec?.encryptedData])
+    if (['ConfigMap', 'Secret', 'SealedSecret'].includes(kind))
+      settings.set(`${kind.replace('Sealed', '')}/${metadata.name}`, [data, stringData, binaryData, spec?.encryptedData])
   for (const one of workloads(copy)) {
     const read = readBy(one).map(name => [name, settings.get(name)])
     const { template } = one.spec
@@ -90,9 +115,15 @@ export function stamped(all: Manifest[], digests: Map<string, string>): Manifest
 export function faults(all: Manifest[]): string[] {
   const pods = workloads(all).map(({ spec }) => (spec.template.metadata?.labels ?? {}) as Record<string, string>)
   const selects = (selector: Record<string, string>) => pods.some(labels => Object.entries(selector).every(([key, value]) => labels[key] === value))
-  const blind = all.filter(({ kind, spec }) => kind === 'Service' && spec.selector && !selects(spec.selector)).map(one => `${title(one)} selects no pod of this environment: ${JSON.stringify(one.spec.selector)}`)
-  const wide = all.filter(({ kind }) => /^(Namespace|CustomResourceDefinition|PriorityClass|Cluster\w+)$/.test(kind)).map(one => `${title(one)} is not an environment's own: it belongs in infra/k8s/cluster, for an administrator`)
-  const said = all.filter(({ metadata }) => metadata.annotations?.['kgc.hu/order'] && !orders.includes(metadata.annotations['kgc.hu/order'] as Order)).map(one => `${title(one)}: kgc.hu/order is none of ${orders.join(', ')}`)
+  const blind = all
+    .filter(({ kind, spec }) => kind === 'Service' && spec.selector && !selects(spec.selector))
+    .map(one => `${title(one)} selects no pod of this environment: ${JSON.stringify(one.spec.selector)}`)
+  const wide = all
+    .filter(({ kind }) => /^(Namespace|CustomResourceDefinition|PriorityClass|Cluster\w+)$/.test(kind))
+    .map(one => `${title(one)} is not an environment's own: it belongs in infra/k8s/cluster, for an administrator`)
+  const said = all
+    .filter(({ metadata }) => metadata.annotations?.['kgc.hu/order'] && !orders.includes(metadata.annotations['kgc.hu/order'] as Order))
+    .map(one => `${title(one)}: kgc.hu/order is none of ${orders.join(', ')}`)
   return [...blind, ...wide, ...said]
 }
 
@@ -100,10 +131,17 @@ export function faults(all: Manifest[]): string[] {
 export function missingKeys(all: Manifest[], live: Map<string, string[]>): string[] {
   const given = new Map(live)
   for (const { kind, metadata, data, stringData, spec } of all)
-    if (kind === 'Secret' || kind === 'SealedSecret') given.set(metadata.name, Object.entries({ ...data, ...stringData, ...spec?.encryptedData }).filter(([, value]) => value).map(([key]) => key))
+    if (kind === 'Secret' || kind === 'SealedSecret')
+      given.set(
+        metadata.name,
+        Object.entries({ ...data, ...stringData, ...spec?.encryptedData })
+          .filter(([, value]) => value)
+          .map(([key]) => key),
+      )
   const missing = new Set<string>()
   for (const { envFrom = [], env = [] } of workloads(all).flatMap(containersOf)) {
-    for (const { secretRef } of envFrom) if (secretRef && !secretRef.optional && !given.has(secretRef.name)) missing.add(`the Secret ${secretRef.name} is not there`)
+    for (const { secretRef } of envFrom)
+      if (secretRef && !secretRef.optional && !given.has(secretRef.name)) missing.add(`the Secret ${secretRef.name} is not there`)
     for (const { valueFrom } of env) {
       const { name, key, optional } = valueFrom?.secretKeyRef ?? {}
       if (name && !optional && !given.get(name)?.includes(key)) missing.add(`${key} of ${name} is missing or empty`)
@@ -137,15 +175,25 @@ const isGenerated = ({ kind, metadata }: Manifest) => kind === 'ConfigMap' && /-
 
 /**
  * What was there before and is not any more. `before` are the manifests of the releases, the newest first, down to the last good one;
- * `older` those of all others; `holders` what may still start a pod (ReplicaSets, ControllerRevisions, Jobs): a generated ConfigMap that one of them names stays.
+ * `older` those of all others; `holders` what may still start a pod (ReplicaSets, ControllerRevisions, Jobs): a generated ConfigMap that one of
+ * them names stays.
  */
 export function removals(all: Manifest[], before: Manifest[][], older: Manifest[][], holders: object[]): { removed: Manifest[]; generated: Manifest[] } {
   const now = titles(all)
-  const gone = (lists: Manifest[][]) => [...new Map(lists.flat().filter(one => !now.has(title(one)) && !never.includes(one.kind)).map(one => [title(one), one])).values()]
+  const gone = (lists: Manifest[][]) => [
+    ...new Map(
+      lists
+        .flat()
+        .filter(one => !now.has(title(one)) && !never.includes(one.kind))
+        .map(one => [title(one), one]),
+    ).values(),
+  ]
   const held = JSON.stringify(holders)
   return {
     removed: gone(before).filter(one => !isGenerated(one)),
-    generated: gone([...before, ...older]).filter(one => isGenerated(one) && !held.includes(`"${one.metadata.name}"`) && !held.includes(`\\"${one.metadata.name}\\"`)),
+    generated: gone([...before, ...older]).filter(
+      one => isGenerated(one) && !held.includes(`"${one.metadata.name}"`) && !held.includes(`\\"${one.metadata.name}\\"`),
+    ),
   }
 }
 
@@ -154,8 +202,15 @@ export function explain(line: string): string {
   const name = /(?:The|Error from server[^:]*:) (\w+)(?:\.\S+)? "([^"]+)"/.exec(line)
   const what = name ? `${name[1]} ${name[2]}: ` : ''
   if (/statefulset spec for fields other than/i.test(line))
-    return `${what}volumeClaimTemplates, selector and serviceName of a StatefulSet cannot be changed; put them back, or \`kubectl delete statefulset ${name?.[2] ?? 'NAME'} --cascade=orphan\` first: its pods and volumes stay`
-  if (/field is immutable/.test(line)) return `${what}a field that cannot be changed has changed (${/(spec\.[\w.[\]]+)/.exec(line)?.[1] ?? 'spec'}); put it back, or give the object another name: the old one is removed after the new one serves`
+    return (
+      `${what}volumeClaimTemplates, selector and serviceName of a StatefulSet cannot be changed; put them back, or ` +
+      `\`kubectl delete statefulset ${name?.[2] ?? 'NAME'} --cascade=orphan\` first: its pods and volumes stay`
+    )
+  if (/field is immutable/.test(line))
+    return (
+      `${what}a field that cannot be changed has changed (${/(spec\.[\w.[\]]+)/.exec(line)?.[1] ?? 'spec'}); put it back, or ` +
+      `give the object another name: the old one is removed after the new one serves`
+    )
   const space = /namespaces "([^"]+)" not found/.exec(line)?.[1]
   if (space) return `the namespace ${space} is not there; an administrator makes it: kubectl apply -k infra/k8s/cluster`
   const kind = /no matches for kind "([^"]+)" in version "([^"]+)"/.exec(line)

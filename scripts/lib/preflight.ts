@@ -37,7 +37,10 @@ export class Refusals {
     if (!this.list.length) return
     const [first, ...more] = this.list
     const why = more.length ? `${this.list.length} reasons, nothing was touched` : `${first}; nothing was touched`
-    throw new Failure(exit.refused, what, why, { evidence: more.length ? this.list.map(one => `- ${one}`).join('\n') : undefined, next: 'mend it, then the same command again' })
+    throw new Failure(exit.refused, what, why, {
+      evidence: more.length ? this.list.map(one => `- ${one}`).join('\n') : undefined,
+      next: 'mend it, then the same command again',
+    })
   }
 }
 
@@ -58,7 +61,9 @@ export type Source = { tag?: string | undefined } | { release: string | undefine
 /** The names of the images that are built of KGC's own commit, by the file that says how. */
 function commitImages({ images }: Place): string[] {
   const { services } = parse(readFileSync(join(dockerFolder, 'docker-compose.build.yml'), 'utf8')) as { services: Record<string, { image: string }> }
-  const own = Object.values(services).map(({ image }) => image).filter(image => image.includes('${KGC_REF'))
+  const own = Object.values(services)
+    .map(({ image }) => image)
+    .filter(image => image.includes('${KGC_REF'))
   return images ? own.map(image => `${images}/${/([\w-]+):\$/.exec(image)![1]}`) : []
 }
 
@@ -94,7 +99,8 @@ export async function preflight(place: Place, source: Source, choose: (history: 
     refusals.check(() => inTheWay(place)),
     refusals.check(() => list(place, 'deployments,statefulsets')),
   ])
-  if (lease) throw new Failure(exit.locked, what, describe(lease), { next: `npx zx scripts/deploy.ts ${place.name} --unlock --reason "…", if nobody is at work` })
+  if (lease)
+    throw new Failure(exit.locked, what, describe(lease), { next: `npx zx scripts/deploy.ts ${place.name} --unlock --reason "…", if nobody is at work` })
   if (!history || !secrets || !live) refusals.done(what)
   const last = serving(history!)
   const back = 'release' in source ? choose(history!) : undefined
@@ -102,7 +108,9 @@ export async function preflight(place: Place, source: Source, choose: (history: 
   refusals.add(...faults(plain), ...missingKeys(plain, secrets!))
   const [digests] = await Promise.all([resolve(plain, last, refusals), refusals.check(() => mayAll(place, plain)), hops(plain, live!, Boolean(back), refusals)])
   const manifests = arranged(back ? plain : stamped(plain, digests))
-  const diff = refusals.list.some(one => /^no release says/.test(one)) ? '' : await dryRun(place, back ? manifests.filter(({ kind }) => kind !== 'Job') : manifests, refusals)
+  const diff = refusals.list.some(one => /^no release says/.test(one))
+    ? ''
+    : await dryRun(place, back ? manifests.filter(({ kind }) => kind !== 'Job') : manifests, refusals)
   refusals.done(what)
   return { manifests, digests, history: history!, diff, commit: commit ?? undefined }
 }
@@ -115,7 +123,10 @@ async function reach(place: Place): Promise<true> {
   const { clientVersion, serverVersion } = JSON.parse(output.stdout) as Record<string, { minor: string }>
   const [client, server] = [clientVersion, serverVersion].map(version => parseInt(version!.minor))
   if (server! < 30) throw new Failure(exit.refused, 'Look at the versions', `Kubernetes is 1.${server}, 1.30 is needed`, { next })
-  if (client! < 30) throw new Failure(exit.refused, 'Look at the versions', `kubectl is 1.${client}, 1.30 is needed`, { next: 'https://kubernetes.io/docs/tasks/tools/#kubectl' })
+  if (client! < 30)
+    throw new Failure(exit.refused, 'Look at the versions', `kubectl is 1.${client}, 1.30 is needed`, {
+      next: 'https://kubernetes.io/docs/tasks/tools/#kubectl',
+    })
   return true
 }
 
@@ -127,7 +138,8 @@ export async function knownCommit(): Promise<string | undefined> {
     const fail = (why: string) => new Failure(exit.refused, 'Look at the commit', why, { next: 'deploy a pushed commit from a fresh checkout' })
     if (!commit) throw fail('this is no git repository')
     if (changes) throw fail(`files are changed: ${changes.split('\n').slice(0, 3).join(', ')}`)
-    if (process.env.GITHUB_SHA !== commit && !(await git('branch', '--remotes', '--contains', commit))) throw fail(`${commit.slice(0, 12)} is on no branch of the remote`)
+    if (process.env.GITHUB_SHA !== commit && !(await git('branch', '--remotes', '--contains', commit)))
+      throw fail(`${commit.slice(0, 12)} is on no branch of the remote`)
   }
   return commit ? `${commit}${changes ? '-dirty' : ''}` : undefined
 }
@@ -136,14 +148,24 @@ export async function knownCommit(): Promise<string | undefined> {
 async function liveKeys(place: Place): Promise<Map<string, string[]>> {
   const template = '{{range .items}}{{.metadata.name}}{{range $key, $value := .data}}{{if $value}} {{$key}}{{end}}{{end}}{{"\\n"}}{{end}}'
   const { stdout } = await kubectl(place, ['get', 'secrets', '--output', `go-template=${template}`], { what: 'Read which secrets there are' })
-  return new Map(stdout.split('\n').filter(Boolean).map(line => line.split(' ')).map(([name, ...keys]) => [name!, keys]))
+  return new Map(
+    stdout
+      .split('\n')
+      .filter(Boolean)
+      .map(line => line.split(' '))
+      .map(([name, ...keys]) => [name!, keys]),
+  )
 }
 
 /** The digest of every image, and whether those to go back to are still there. */
 async function resolve(all: Manifest[], last: Stored | undefined, refusals: Refusals): Promise<Map<string, string>> {
   const digests = new Map<string, string>()
   const now = imagesOf(all)
-  const ask = (image: string, words: string) => digestOf(image).then(digest => digests.set(image, digest), error => refusals.add(`${words} ${image}: ${(error as Error).message}`))
+  const ask = (image: string, words: string) =>
+    digestOf(image).then(
+      digest => digests.set(image, digest),
+      error => refusals.add(`${words} ${image}: ${(error as Error).message}`),
+    )
   const old = imagesOf(last?.manifests.filter(({ kind }) => kind !== 'Job') ?? []).filter(image => !now.includes(image))
   await Promise.all([...now.map(image => ask(image, 'the image')), ...old.map(image => ask(image, `the image to go back to, of release ${last?.number},`))])
   return digests
@@ -167,13 +189,25 @@ async function mayAll(place: Place, all: Manifest[]): Promise<void> {
   want('batch', 'jobs', 'list')
   const reviews = [...wanted].map(one => {
     const [verb, group, resource, subresource] = one.split(' ')
-    return { apiVersion: 'authorization.k8s.io/v1', kind: 'SelfSubjectAccessReview', spec: { resourceAttributes: { namespace: place.namespace, verb, group, resource, ...(subresource ? { subresource } : {}) } } }
+    return {
+      apiVersion: 'authorization.k8s.io/v1',
+      kind: 'SelfSubjectAccessReview',
+      spec: { resourceAttributes: { namespace: place.namespace, verb, group, resource, ...(subresource ? { subresource } : {}) } },
+    }
   })
   const template = '{.spec.resourceAttributes.verb} {.spec.resourceAttributes.resource} {.spec.resourceAttributes.subresource} {.status.allowed}{"\\n"}'
-  const { stdout } = await kubectl(place, ['create', '--filename', '-', '--output', `jsonpath=${template}`], { input: reviews.map(one => JSON.stringify(one)).join('\n'), what: 'Ask what this account may do' })
-  const denied = stdout.split('\n').filter(line => line.endsWith('false')).map(line => line.replace(/ +false$/, '').replace(/^(\S+ \S+) (\S+)$/, '$1/$2'))
+  const { stdout } = await kubectl(place, ['create', '--filename', '-', '--output', `jsonpath=${template}`], {
+    input: reviews.map(one => JSON.stringify(one)).join('\n'),
+    what: 'Ask what this account may do',
+  })
+  const denied = stdout
+    .split('\n')
+    .filter(line => line.endsWith('false'))
+    .map(line => line.replace(/ +false$/, '').replace(/^(\S+ \S+) (\S+)$/, '$1/$2'))
   if (denied.length)
-    throw new Failure(exit.refused, 'Ask what this account may do', `it may not: ${denied.join(', ')}`, { next: `${kubectlArgv(place).join(' ')} auth can-i --list; the rights are in infra/k8s/cluster/deployer` })
+    throw new Failure(exit.refused, 'Ask what this account may do', `it may not: ${denied.join(', ')}`, {
+      next: `${kubectlArgv(place).join(' ')} auth can-i --list; the rights are in infra/k8s/cluster/deployer`,
+    })
 }
 
 /** Jumps between versions that an application forbids, judged by what runs. */
@@ -190,16 +224,30 @@ async function hops(all: Manifest[], live: Manifest[], back: boolean, refusals: 
 async function dryRun(place: Place, all: Manifest[], refusals: Refusals): Promise<string> {
   const [jobs, others] = [all.filter(({ kind }) => kind === 'Job'), all.filter(({ kind }) => kind !== 'Job')]
   const text = (list: Manifest[]) => list.map(one => JSON.stringify(one)).join('\n')
-  const complain = (stderr: string) => refusals.add(...stderr.trim().split('\n').filter(line => line && !/AlreadyExists|^Warning:/.test(line)).map(explain))
+  const complain = (stderr: string) =>
+    refusals.add(
+      ...stderr
+        .trim()
+        .split('\n')
+        .filter(line => line && !/AlreadyExists|^Warning:/.test(line))
+        .map(explain),
+    )
   const [diff, created] = await Promise.all([
-    kubectl(place, ['diff', '--server-side', '--force-conflicts', '--field-manager', 'kubectl', '--concurrency', '8', '--filename', '-'], { input: text(others), nothrow: true }),
+    kubectl(place, ['diff', '--server-side', '--force-conflicts', '--field-manager', 'kubectl', '--concurrency', '8', '--filename', '-'], {
+      input: text(others),
+      nothrow: true,
+    }),
     // a Job that is there is replaced, not changed
     jobs.length ? kubectl(place, ['create', '--dry-run=server', '--output', 'name', '--filename', '-'], { input: text(jobs), nothrow: true }) : undefined,
   ])
   if (created?.code) complain(created.stderr)
   if (diff.code > 1) {
     // diff ends at the first, apply says all
-    const all = await kubectl(place, ['apply', '--server-side', '--force-conflicts', '--field-manager', 'kubectl', '--dry-run=server', '--output', 'name', '--filename', '-'], { input: text(others), nothrow: true })
+    const all = await kubectl(
+      place,
+      ['apply', '--server-side', '--force-conflicts', '--field-manager', 'kubectl', '--dry-run=server', '--output', 'name', '--filename', '-'],
+      { input: text(others), nothrow: true },
+    )
     complain(all.code ? all.stderr : diff.stderr)
   }
   return diff.stdout

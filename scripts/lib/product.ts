@@ -8,7 +8,10 @@ type Exports = { checks: Check[] }
 
 /** The checks of these manifests that fail, though they were asked again for 15 s; for those that are `known` to fail nobody waits. */
 export async function failing(place: Place, manifests: Manifest[], known: (check: string) => boolean): Promise<Outcome[]> {
-  const target = await clusterTarget(place, manifests.filter(({ kind }) => kind !== 'Job'))
+  const target = await clusterTarget(
+    place,
+    manifests.filter(({ kind }) => kind !== 'Job'),
+  )
   const folders = await fromFolders<Exports>('smoke.ts')
   const checks = folders.flatMap(({ folder, checks }) => {
     const context = target.context(folder)

@@ -24,7 +24,9 @@ export async function putBack(change: Change, failure: Failure): Promise<Failure
   const names = new Set([...touched, ...unfinished].map(title))
   const back = arranged(good.manifests).filter(one => one.kind !== 'Job' && names.has(title(one)))
   if (!back.length && !touched.length)
-    return change.phase === 'Apply' ? end('rolled back', exit.rolledBack, `release ${good.number} serves; no application was touched`) : end('broken', exit.broken, `nothing was changed: release ${good.number} is in place, and it does not work`)
+    return change.phase === 'Apply'
+      ? end('rolled back', exit.rolledBack, `release ${good.number} serves; no application was touched`)
+      : end('broken', exit.broken, `nothing was changed: release ${good.number} is in place, and it does not work`)
   try {
     await step(`Put release ${good.number} back`, async () => {
       // settings first: what starts anew must not read the new ones; then the applications, the last one first

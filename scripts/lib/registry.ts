@@ -35,11 +35,13 @@ export async function digestOf(image: string): Promise<string> {
   try {
     let answer = await fetch(address, { method: 'HEAD', headers: { accept }, ...limit() })
     const challenge = answer.headers.get('www-authenticate') ?? ''
-    if (answer.status === 401) answer = await fetch(address, { method: 'HEAD', headers: { accept, authorization: await authorization(host, challenge) }, ...limit() })
+    if (answer.status === 401)
+      answer = await fetch(address, { method: 'HEAD', headers: { accept, authorization: await authorization(host, challenge) }, ...limit() })
     const found = answer.headers.get('docker-content-digest')
     if (answer.ok && (digest ?? found)) return (digest ?? found)!
     if (answer.status === 404) throw new Error(`it is not in ${host}`)
-    if (answer.status === 401 || answer.status === 403) throw new Error(`${host} denies it (${answer.status})${credentials(host) ? '' : `; there is no login: docker login ${host}`}`)
+    if (answer.status === 401 || answer.status === 403)
+      throw new Error(`${host} denies it (${answer.status})${credentials(host) ? '' : `; there is no login: docker login ${host}`}`)
     throw new Error(`${host} answers ${answer.status}`)
   } catch (error) {
     throw new Error(words(host, error as Error))

@@ -46,7 +46,8 @@ export function pack(manifests: Manifest[]): string {
   const json = JSON.stringify(manifests.filter(({ kind }) => kind !== 'Secret'))
   const packed = gzipSync(json, { level: 9 }).toString('base64')
   // a ConfigMap holds 1 MiB
-  if (packed.length > 1_000_000) throw new Failure(exit.refused, 'Record the release', `its manifests take ${packed.length} bytes, and a ConfigMap holds 1048576`)
+  if (packed.length > 1_000_000)
+    throw new Failure(exit.refused, 'Record the release', `its manifests take ${packed.length} bytes, and a ConfigMap holds 1048576`)
   return packed
 }
 
@@ -90,7 +91,9 @@ export function find(all: Stored[], number: string): Stored {
 export async function store(place: Place, release: Stored, verb: 'create' | 'replace'): Promise<void> {
   const output = await kubectl(place, [verb, '--filename', '-'], { input: JSON.stringify(configMapOf(release)), nothrow: true })
   if (output.code !== 0)
-    throw new Failure(exit.refused, `Record release ${release.number}`, lastLine(output), { next: `${kubectlArgv(place).join(' ')} get configmaps -l ${label}` })
+    throw new Failure(exit.refused, `Record release ${release.number}`, lastLine(output), {
+      next: `${kubectlArgv(place).join(' ')} get configmaps -l ${label}`,
+    })
 }
 
 /** Removes what `surplus` finds. */
@@ -102,7 +105,16 @@ export async function trim(place: Place, all: Release[]): Promise<void> {
 /** The releases as a person reads them. */
 export function listed(all: Release[]): string {
   const current = serving(all)
-  const row = (one: Release) => [one === current ? '▸' : '', String(one.number), one.what, one.ending, one.started.slice(0, 16).replace('T', ' '), one.who, (one.commit ?? '').slice(0, 12), one.cause ?? '']
+  const row = (one: Release) => [
+    one === current ? '▸' : '',
+    String(one.number),
+    one.what,
+    one.ending,
+    one.started.slice(0, 16).replace('T', ' '),
+    one.who,
+    (one.commit ?? '').slice(0, 12),
+    one.cause ?? '',
+  ]
   return table([['', 'release', 'what', 'ended', 'started (UTC)', 'who', 'commit', 'cause'], ...all.map(row)])
 }
 
@@ -112,12 +124,18 @@ const fileName = ({ kind, metadata }: Manifest) => `${kind}.${metadata.name}.yam
 export async function difference(from: Manifest[], to: Manifest[]): Promise<string> {
   const folder = mkdtempSync(join(tmpdir(), 'kgc-diff-'))
   try {
-    for (const [side, manifests] of [['a', from], ['b', to]] as const) {
+    for (const [side, manifests] of [
+      ['a', from],
+      ['b', to],
+    ] as const) {
       mkdirSync(join(folder, side))
       for (const one of manifests) writeFileSync(join(folder, side, fileName(one)), stringify(one, { sortMapEntries: true }))
     }
     const { stdout } = await run(['diff', '--unified', '--recursive', '--new-file', 'a', 'b'], { cwd: folder, nothrow: true })
-    return stdout.replace(/^diff .*\n/gm, '').replace(/^(---|\+\+\+) (\S+)\t.*$/gm, '$1 $2').trimEnd()
+    return stdout
+      .replace(/^diff .*\n/gm, '')
+      .replace(/^(---|\+\+\+) (\S+)\t.*$/gm, '$1 $2')
+      .trimEnd()
   } finally {
     rmSync(folder, { recursive: true, force: true })
   }

@@ -19,22 +19,34 @@ test('no lease, and one that was released, bind nobody', () => {
   assert.is(judge({ kind: 'Lease', metadata: { name: 'x' }, spec: { leaseTransitions: 3 } }, now, nobodyGone), 'free')
 })
 
-test('a lease is held for 60 s after its last renewal, by the cluster\'s clock', () => {
+test("a lease is held for 60 s after its last renewal, by the cluster's clock", () => {
   assert.is(judge(lease({ renewTime: at(-60) }), now, nobodyGone), 'held')
   assert.is(judge(lease({ renewTime: at(-61) }), now, nobodyGone), 'expired')
 })
 
 test('a holder whose process has ended on this machine holds nothing; of other machines nothing is known', () => {
-  assert.is(judge(lease(), now, (machine, pid) => machine === 'a' && pid === 7), 'dead')
-  assert.is(judge(lease(), now, machine => machine === 'b'), 'held')
+  assert.is(
+    judge(lease(), now, (machine, pid) => machine === 'a' && pid === 7),
+    'dead',
+  )
+  assert.is(
+    judge(lease(), now, machine => machine === 'b'),
+    'held',
+  )
   const unknown = lease()
   delete unknown.metadata.annotations!['kgc.hu/machine']
-  assert.is(judge(unknown, now, () => true), 'held')
+  assert.is(
+    judge(unknown, now, () => true),
+    'held',
+  )
 })
 
 test('what is held by hand does not expire', () => {
   const byHand = lease({ leaseDurationSeconds: undefined, renewTime: at(-1_000_000) }, { 'kgc.hu/who': 'anna@desk', 'kgc.hu/reason': 'audit' })
-  assert.is(judge(byHand, now, () => true), 'held')
+  assert.is(
+    judge(byHand, now, () => true),
+    'held',
+  )
   assert.is(describe(byHand), 'held by hand by anna@desk since 2026-11-25T11:58:30Z: audit')
 })
 

@@ -10,16 +10,31 @@ import { arranged, configStamp, explain, faults, imagesOf, jobStamp, missingKeys
 import { digestOf, parseImage } from '../../scripts/lib/registry.ts'
 
 const test = suite('plan')
-const object = (kind: string, name: string, more: Record<string, any> = {}): Manifest => ({ apiVersion: 'v1', kind, metadata: { name, namespace: 'x' }, ...more })
+const object = (kind: string, name: string, more: Record<string, any> = {}): Manifest => ({
+  apiVersion: 'v1',
+  kind,
+  metadata: { name, namespace: 'x' },
+  ...more,
+})
 const ordered = (kind: string, name: string, order: string) => object(kind, name, { metadata: { name, annotations: { 'kgc.hu/order': order } } })
 const workload = (name: string, container: object = {}, kind = 'Deployment'): Manifest =>
-  object(kind, name, { apiVersion: 'apps/v1', spec: { template: { metadata: { labels: { app: name } }, spec: { containers: [{ image: 'ghcr.io/kgc/api:1', ...container }] } } } })
+  object(kind, name, {
+    apiVersion: 'apps/v1',
+    spec: { template: { metadata: { labels: { app: name } }, spec: { containers: [{ image: 'ghcr.io/kgc/api:1', ...container }] } } },
+  })
 const digest = `sha256:${'a'.repeat(64)}`
 const digests = new Map([['ghcr.io/kgc/api:1', digest]])
 const titles = (all: Manifest[]) => all.map(title)
 
 test('the order is that of kgc.hu/order, and inside that of the kinds', () => {
-  const all = [ordered('Ingress', 'i', 'edge'), ordered('Deployment', 'web', 'application'), ordered('Service', 'web', 'application'), ordered('Job', 'm', 'migrate'), ordered('StatefulSet', 'db', 'data'), ordered('ConfigMap', 'c', 'data')]
+  const all = [
+    ordered('Ingress', 'i', 'edge'),
+    ordered('Deployment', 'web', 'application'),
+    ordered('Service', 'web', 'application'),
+    ordered('Job', 'm', 'migrate'),
+    ordered('StatefulSet', 'db', 'data'),
+    ordered('ConfigMap', 'c', 'data'),
+  ]
   assert.equal(titles(arranged(all)), ['ConfigMap c', 'StatefulSet db', 'Job m', 'Service web', 'Deployment web', 'Ingress i'])
   assert.equal(titles(arranged([object('Deployment', 'web'), object('NetworkPolicy', 'n')])), ['NetworkPolicy n', 'Deployment web'], 'without the annotation')
 })
@@ -32,7 +47,10 @@ test('images are stamped with their digest; one that has a digest keeps it', () 
 })
 
 test('a tag goes to the named images only', () => {
-  assert.equal(imagesOf(withTag([workload('api'), workload('db', { image: 'ghcr.io/kgc/postgres:17' })], ['ghcr.io/kgc/api'], 'abc')), ['ghcr.io/kgc/api:abc', 'ghcr.io/kgc/postgres:17'])
+  assert.equal(imagesOf(withTag([workload('api'), workload('db', { image: 'ghcr.io/kgc/postgres:17' })], ['ghcr.io/kgc/api'], 'abc')), [
+    'ghcr.io/kgc/api:abc',
+    'ghcr.io/kgc/postgres:17',
+  ])
 })
 
 test('the stamp changes with what a pod reads, and with nothing else', () => {
@@ -61,7 +79,7 @@ test('a Service must select a pod; what belongs to the cluster is refused', () =
   const service = (app: string) => object('Service', app, { spec: { selector: { app } } })
   assert.equal(faults([workload('api'), service('api'), object('Service', 'outside', { spec: { type: 'ExternalName' } })]), [])
   assert.equal(faults([workload('api'), service('apl')]), ['Service apl selects no pod of this environment: {"app":"apl"}'])
-  assert.match(faults([object('Namespace', 'x')])[0]!, 'Namespace x is not an environment\'s own')
+  assert.match(faults([object('Namespace', 'x')])[0]!, "Namespace x is not an environment's own")
   assert.match(faults([ordered('ConfigMap', 'c', 'first')])[0]!, 'kgc.hu/order is none of')
 })
 
@@ -77,13 +95,14 @@ test('a key that a pod needs must be sealed and not empty; optional ones and tho
 
 test('kubectl diff is read object by object', () => {
   const all = [workload('api'), object('Service', 'api'), object('ConfigMap', 'a.b')]
-  const part = (file: string, hunk: string) => `diff -u -N /tmp/LIVE-1/${file} /tmp/MERGED-2/${file}\n--- /tmp/LIVE-1/${file}\t2026\n+++ /tmp/MERGED-2/${file}\t2026\n${hunk}\n+a: b\n`
+  const part = (file: string, hunk: string) =>
+    `diff -u -N /tmp/LIVE-1/${file} /tmp/MERGED-2/${file}\n--- /tmp/LIVE-1/${file}\t2026\n+++ /tmp/MERGED-2/${file}\t2026\n${hunk}\n+a: b\n`
   const text = part('apps.v1.Deployment.x.api', '@@ -5,7 +5,7 @@') + part('v1.Service.x.api', '@@ -0,0 +1,2 @@') + part('v1.ConfigMap.x.a.b', '@@ -3,2 +3,2 @@')
   assert.equal(readDiff(text, all), { created: ['Service api'], changed: ['Deployment api', 'ConfigMap a.b'] })
   assert.equal(readDiff('', all), { created: [], changed: [] })
 })
 
-test('removed is what a release had and this one has not; data, secrets and what is the cluster\'s never', () => {
+test("removed is what a release had and this one has not; data, secrets and what is the cluster's never", () => {
   const kinds = ['Deployment', 'Service', 'PersistentVolumeClaim', 'Secret', 'SealedSecret', 'Namespace', 'CustomResourceDefinition']
   const { removed } = removals([object('Deployment', 'stays')], [[object('Deployment', 'stays'), ...kinds.map(kind => object(kind, 'old'))]], [], [])
   assert.equal(titles(removed), ['Deployment old', 'Service old'])
@@ -103,8 +122,14 @@ test('a generated ConfigMap goes when nothing that may start a pod names it, how
 })
 
 test('what the cluster will not take is said with the way round', () => {
-  assert.match(explain('The StatefulSet "kgc-db" is invalid: spec: Forbidden: updates to statefulset spec for fields other than \'replicas\' are forbidden'), /StatefulSet kgc-db: .*kubectl delete statefulset kgc-db --cascade=orphan/)
-  assert.match(explain('The Deployment "kgc-api" is invalid: spec.selector: Invalid value: {}: field is immutable'), /Deployment kgc-api: .*\(spec.selector\); put it back/)
+  assert.match(
+    explain('The StatefulSet "kgc-db" is invalid: spec: Forbidden: updates to statefulset spec for fields other than \'replicas\' are forbidden'),
+    /StatefulSet kgc-db: .*kubectl delete statefulset kgc-db --cascade=orphan/,
+  )
+  assert.match(
+    explain('The Deployment "kgc-api" is invalid: spec.selector: Invalid value: {}: field is immutable'),
+    /Deployment kgc-api: .*\(spec.selector\); put it back/,
+  )
   assert.match(explain('Error from server (NotFound): error when creating "STDIN": namespaces "kgc-x" not found'), /namespace kgc-x is not there/)
   assert.match(explain('error: resource mapping not found: no matches for kind "SealedSecret" in version "bitnami.com/v1alpha1"'), /does not know SealedSecret/)
 })
@@ -119,12 +144,49 @@ test('an image is read as its parts', () => {
 test('forbidden version steps are refused, others are not', () => {
   const step = (hops: Hop[], from: string, to: string) => forbidden(hops, [from], [to]).length
   const cases: [Hop[], string, [string, string, number][]][] = [
-    [chatwoot, 'chatwoot/chatwoot', [['v3.16.0-ce', 'v4.18.0-ce', 1], ['v3.16.0-ce', 'v4.1.0-ce', 0], ['v4.1.0', 'v4.18.0', 0], ['v4.18.0', 'v4.17.1', 1], ['v4.18.1', 'v4.18.0', 0], ['demo', 'v4.18.0', 0]]],
-    [chatwoot, 'pgvector/pgvector', [['0.8.6-pg17-trixie', '0.8.6-pg18-trixie', 1], ['0.8.5-pg17', '0.8.6-pg17-trixie', 0]]],
-    [twenty, 'twentycrm/twenty', [['v1.15.0', 'v1.17.0', 1], ['v1.15.0', 'v1.16.2', 0], ['v1.21.0', 'v2.45.6', 1], ['v1.22.0', 'v2.45.6', 0], ['v2.1.0', 'v2.45.6', 0]]],
-    [kgc, 'postgres', [['17.11-alpine', '18.0-alpine', 1], ['17.10', '17.11-alpine', 0], ['17', '18', 1]]],
+    [
+      chatwoot,
+      'chatwoot/chatwoot',
+      [
+        ['v3.16.0-ce', 'v4.18.0-ce', 1],
+        ['v3.16.0-ce', 'v4.1.0-ce', 0],
+        ['v4.1.0', 'v4.18.0', 0],
+        ['v4.18.0', 'v4.17.1', 1],
+        ['v4.18.1', 'v4.18.0', 0],
+        ['demo', 'v4.18.0', 0],
+      ],
+    ],
+    [
+      chatwoot,
+      'pgvector/pgvector',
+      [
+        ['0.8.6-pg17-trixie', '0.8.6-pg18-trixie', 1],
+        ['0.8.5-pg17', '0.8.6-pg17-trixie', 0],
+      ],
+    ],
+    [
+      twenty,
+      'twentycrm/twenty',
+      [
+        ['v1.15.0', 'v1.17.0', 1],
+        ['v1.15.0', 'v1.16.2', 0],
+        ['v1.21.0', 'v2.45.6', 1],
+        ['v1.22.0', 'v2.45.6', 0],
+        ['v2.1.0', 'v2.45.6', 0],
+      ],
+    ],
+    [
+      kgc,
+      'postgres',
+      [
+        ['17.11-alpine', '18.0-alpine', 1],
+        ['17.10', '17.11-alpine', 0],
+        ['17', '18', 1],
+      ],
+    ],
   ]
-  for (const [hops, name, steps] of cases) for (const [from, to, count] of steps) assert.is(step(hops, `${name}:${from}`, `${name}:${to}`), count, `${name} ${from} → ${to}`)
+  for (const [hops, name, steps] of cases)
+    for (const [from, to, count] of steps) assert.is(step(hops, `${name}:${from}`, `${name}:${to}`), count, `${name} ${from} → ${to}`)
 })
 
 /** A registry that wants a token. */
@@ -146,7 +208,11 @@ function registry(): Promise<{ server: Server; host: string; asked: string[] }> 
 test('a registry is asked with a token of its own server; what is not there is said', async () => {
   const { server, host, asked } = await registry()
   process.env.DOCKER_CONFIG = '/nonexistent'
-  const fails = (image: string) => digestOf(image).then(() => '', error => (error as Error).message)
+  const fails = (image: string) =>
+    digestOf(image).then(
+      () => '',
+      error => (error as Error).message,
+    )
   try {
     assert.is(await digestOf(`${host}/a:1`), digest)
     assert.equal(asked, ['HEAD /v2/a/manifests/1', 'GET /token?service=s&scope=repository%3Aa%3Apull', 'HEAD /v2/a/manifests/1'])

@@ -6,13 +6,24 @@ import { configMapOf, difference, find, listed, pack, serving, surplus, unpack, 
 const test = suite('release')
 const object = (kind: string, name: string, more: object = {}): Manifest => ({ apiVersion: 'v1', kind, metadata: { name }, ...more })
 const release = (number: number, ending: Ending = 'succeeded'): Stored => ({
-  number, ending, what: 'deploy', who: 'anna@desk', commit: 'abcdef0123456789', started: '2026-11-25T12:00:00Z', images: {}, manifests: [object('ConfigMap', 'a')],
+  number,
+  ending,
+  what: 'deploy',
+  who: 'anna@desk',
+  commit: 'abcdef0123456789',
+  started: '2026-11-25T12:00:00Z',
+  images: {},
+  manifests: [object('ConfigMap', 'a')],
 })
 const history = (...endings: Ending[]) => endings.map((ending, index) => release(endings.length - index, ending))
 const numbers = (list: Stored[]) => list.map(({ number }) => number)
 
 test('what is stored comes back as it was, without its Secrets; sealed ones stay', () => {
-  const all = [object('ConfigMap', 'a', { data: { text: 'árvíztűrő' } }), object('Secret', 'b', { stringData: { KEY: 'canary-secret' } }), object('SealedSecret', 'c')]
+  const all = [
+    object('ConfigMap', 'a', { data: { text: 'árvíztűrő' } }),
+    object('Secret', 'b', { stringData: { KEY: 'canary-secret' } }),
+    object('SealedSecret', 'c'),
+  ]
   assert.equal(unpack(pack(all)), [all[0], all[2]])
   const map = configMapOf({ ...release(3), manifests: all })
   assert.is(map.metadata.name, 'kgc-release-3')
@@ -39,7 +50,10 @@ test('a release is found by its number or by its ConfigMap; one that is not ther
   const all = history('succeeded', 'succeeded')
   assert.is(find(all, '1').number, 1)
   assert.is(find(all, 'kgc-release-2').number, 2)
-  assert.throws(() => find(all, '9'), (error: { code: number; next: string }) => error.code === 2 && error.next === 'one of: 2, 1')
+  assert.throws(
+    () => find(all, '9'),
+    (error: { code: number; next: string }) => error.code === 2 && error.next === 'one of: 2, 1',
+  )
 })
 
 test('the list marks what serves', () => {

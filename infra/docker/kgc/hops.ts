@@ -4,6 +4,7 @@ import type { Hop } from '../../../scripts/lib/hops.ts'
 export const hops: Hop[] = [
   {
     image: /(^|\/)postgres$/,
-    forbids: (from, to) => (from[0] !== to[0] ? `PostgreSQL ${to[0]} does not read the data of ${from[0]}: back up, deploy with a new volume, restore` : undefined),
+    forbids: (from, to) =>
+      from[0] !== to[0] ? `PostgreSQL ${to[0]} does not read the data of ${from[0]}: back up, deploy with a new volume, restore` : undefined,
   },
 ]

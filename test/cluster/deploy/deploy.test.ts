@@ -7,7 +7,10 @@ const test = suite('deploy')
 const { space, write, run, get, releases, generations } = stand('kgc-t-deploy')
 const deploy = (...argv: string[]) => run(['deploy', 'test', ...argv])
 const alpha = () => get('pods', '--selector', 'app=alpha').items.filter(({ metadata }: any) => !metadata.deletionTimestamp)
-const serves = () => alpha().filter(({ status }: any) => status.conditions.some(({ type, status }: any) => type === 'Ready' && status === 'True')).map(({ metadata }: any) => metadata.name)
+const serves = () =>
+  alpha()
+    .filter(({ status }: any) => status.conditions.some(({ type, status }: any) => type === 'Ready' && status === 'True'))
+    .map(({ metadata }: any) => metadata.name)
 
 test('a dry run says what it would do, and touches nothing', () => {
   const before = generations()
@@ -25,7 +28,10 @@ test('a first deploy puts everything in place, in order, with images by digest, 
   assert.match(stdout, 'test serves release 1')
   assert.match(stderr, /data: .*migrate: .*application: .*/s)
   assert.match(alpha()[0].spec.containers[0].image, /redis:8@sha256:/)
-  assert.equal(releases().map(({ number, ending }) => [number, ending]), [[1, 'succeeded']])
+  assert.equal(
+    releases().map(({ number, ending }) => [number, ending]),
+    [[1, 'succeeded']],
+  )
   assert.is(get('lease', 'kgc-deploy').spec.holderIdentity, undefined, 'the lock is released')
 })
 
@@ -33,7 +39,10 @@ test('a second deploy has nothing to do, and changes nothing', () => {
   const before = generations()
   const { code, stderr, stdout } = deploy('--json')
   assert.is(code, 0, stderr)
-  const events = stdout.trim().split('\n').map(line => JSON.parse(line))
+  const events = stdout
+    .trim()
+    .split('\n')
+    .map(line => JSON.parse(line))
   assert.equal(events.at(-1), { ...events.at(-1), event: 'result', release: 1, changed: false })
   assert.equal(generations(), before)
 })
@@ -95,20 +104,48 @@ test('everything that stands in the way is said at once, and nothing is touched'
     more: [
       { apiVersion: 'v1', kind: 'Service', metadata: meta('blind'), spec: { selector: { app: 'gamma' }, ports: [{ port: 1 }] } },
       { apiVersion: 'bitnami.com/v1alpha1', kind: 'SealedSecret', metadata: { ...meta('keys'), namespace: space }, spec: { encryptedData: { KEY: '' } } },
-      { apiVersion: 'apps/v1', kind: 'Deployment', metadata: meta('delta'), spec: { selector: { matchLabels: { app: 'delta' } }, template: { metadata: { labels: { app: 'delta' } }, spec: { containers: [{ name: 'delta', image: '127.0.0.1:5001/kgc-demo/redis:8', env: [{ name: 'KEY', valueFrom: { secretKeyRef: { name: 'keys', key: 'KEY' } } }] }] } } } },
+      {
+        apiVersion: 'apps/v1',
+        kind: 'Deployment',
+        metadata: meta('delta'),
+        spec: {
+          selector: { matchLabels: { app: 'delta' } },
+          template: {
+            metadata: { labels: { app: 'delta' } },
+            spec: {
+              containers: [
+                { name: 'delta', image: '127.0.0.1:5001/kgc-demo/redis:8', env: [{ name: 'KEY', valueFrom: { secretKeyRef: { name: 'keys', key: 'KEY' } } }] },
+              ],
+            },
+          },
+        },
+      },
       { apiVersion: 'networking.k8s.io/v1', kind: 'Ingress', metadata: meta('wrong'), spec: { rules: [{ host: 'Not A Host', http: { paths: [] } }] } },
       { apiVersion: 'v1', kind: 'ServiceAccount', metadata: meta('forbidden') },
     ],
   })
   const { code, stderr } = deploy()
   assert.is(code, 3, stderr)
-  for (const words of ['redis:nowhere: it is not in 127.0.0.1:5001', 'Service blind selects no pod', 'KEY of keys is missing or empty', 'Ingress wrong', 'it may not: ', 'create serviceaccounts', 'nothing was touched']) assert.match(stderr, words)
+  for (const words of [
+    'redis:nowhere: it is not in 127.0.0.1:5001',
+    'Service blind selects no pod',
+    'KEY of keys is missing or empty',
+    'Ingress wrong',
+    'it may not: ',
+    'create serviceaccounts',
+    'nothing was touched',
+  ])
+    assert.match(stderr, words)
   assert.equal(generations(), before)
 })
 
 test('what a release has not any more is removed; more than three objects want --prune', () => {
-  const extra = (n: number) => Array.from({ length: n }, (_, i) => ({ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: `extra-${i}`, annotations: { 'kgc.hu/order': 'data' } } }))
-  const there = () => get('configmaps').items.map(({ metadata }: any) => metadata.name).filter((name: string) => name.startsWith('extra')).length
+  const extra = (n: number) =>
+    Array.from({ length: n }, (_, i) => ({ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: `extra-${i}`, annotations: { 'kgc.hu/order': 'data' } } }))
+  const there = () =>
+    get('configmaps')
+      .items.map(({ metadata }: any) => metadata.name)
+      .filter((name: string) => name.startsWith('extra')).length
   write({ config: { A: '2' }, more: extra(5) })
   assert.is(deploy().code, 0)
   write({ config: { A: '2' }, more: extra(1) })

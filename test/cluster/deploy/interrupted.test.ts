@@ -55,7 +55,11 @@ test('cut off while a migration runs: the rerun waits for it, and does not start
 
 test('a deploy that fails after one that was killed goes back to the last good release, not to the mixture', async () => {
   const good = releases().findLast(({ ending }) => ending === 'succeeded')!.number
-  write({ command: slow, beta: ['redis-server', '--save', '', '--maxclients', '50'], more: [{ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'left-over', annotations: { 'kgc.hu/order': 'data' } } }] })
+  write({
+    command: slow,
+    beta: ['redis-server', '--save', '', '--maxclients', '50'],
+    more: [{ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'left-over', annotations: { 'kgc.hu/order': 'data' } } }],
+  })
   await cut(/▶ Watch/, 'SIGKILL')
   write({ env: { SMOKE: 'broken' } })
   const { code, stderr } = run(['deploy', 'test'])

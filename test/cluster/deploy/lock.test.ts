@@ -12,13 +12,21 @@ const space = namespace('kgc-t-lock')
 const place = placeIn(space)
 const lease = () => get('lease', 'kgc-deploy', '--namespace', space)
 
-interface Racer { child: ChildProcess; text: string; code: Promise<number | null> }
+interface Racer {
+  child: ChildProcess
+  text: string
+  code: Promise<number | null>
+}
 const racers = new Set<Racer>()
-process.once('exit', () => { for (const { child } of racers) child.kill('SIGKILL') })
+process.once('exit', () => {
+  for (const { child } of racers) child.kill('SIGKILL')
+})
 
 function race(...more: string[]): Racer {
   const path = `${join(process.env.KGC_TEST_KUBECONFIG!, '../bin')}:${process.env.PATH}`
-  const child = spawn(process.execPath, ['--import=tsx', join(import.meta.dirname, 'racer.ts'), space, ...more], { env: { ...process.env, PATH: path, NO_COLOR: '1' } })
+  const child = spawn(process.execPath, ['--import=tsx', join(import.meta.dirname, 'racer.ts'), space, ...more], {
+    env: { ...process.env, PATH: path, NO_COLOR: '1' },
+  })
   const racer: Racer = { child, text: '', code: new Promise(done => child.on('close', done)) }
   for (const stream of [child.stdout, child.stderr]) stream.on('data', data => (racer.text += data))
   racers.add(racer)

@@ -4,5 +4,11 @@ import type { Place } from '../../../scripts/lib/cluster.ts'
 process.env.KUBECONFIG = process.env.KGC_TEST_KUBECONFIG
 
 export const placeIn = (namespace: string): Place => ({
-  name: 'test', folder: 'infra/k8s/overlays/test', namespace, edge: {}, disposable: true, protected: false, sealedSecrets: { namespace: 'kube-system', name: 'sealed-secrets-controller' },
+  name: 'test',
+  folder: 'infra/k8s/overlays/test',
+  namespace,
+  edge: {},
+  disposable: true,
+  protected: false,
+  sealedSecrets: { namespace: 'kube-system', name: 'sealed-secrets-controller' },
 })

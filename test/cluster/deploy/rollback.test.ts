@@ -50,8 +50,14 @@ test('any release can be named; a dry run only says what it would do', () => {
 
 test('the releases are listed, and two are compared', () => {
   assert.match(rollback('--list').stdout, /▸ +4 +rollback to 2 +succeeded.*\n +3 +rollback to 1 +succeeded.*\n +2 +deploy.*\n +1 +deploy/)
-  const list = rollback('--list', '--json').stdout.trim().split('\n').map(line => JSON.parse(line))
-  assert.equal(list.filter(({ serving }) => serving).map(({ number }) => number), [4])
+  const list = rollback('--list', '--json')
+    .stdout.trim()
+    .split('\n')
+    .map(line => JSON.parse(line))
+  assert.equal(
+    list.filter(({ serving }) => serving).map(({ number }) => number),
+    [4],
+  )
   assert.match(rollback('--diff', '1', '2').stdout, /^-\s+A: "1"$/m)
   assert.match(rollback('--diff', '2', '4').stdout, 'They are the same.')
   assert.match(rollback('9').stderr, 'one of: 4, 3, 2, 1')

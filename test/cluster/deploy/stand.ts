@@ -27,11 +27,20 @@ export interface Shape {
   namespace?: string
 }
 
-function pod(name: string, shape: { image?: string | undefined; command?: string[] | undefined; env?: Record<string, string> | undefined }, more: object = {}): Json {
+function pod(
+  name: string,
+  shape: { image?: string | undefined; command?: string[] | undefined; env?: Record<string, string> | undefined },
+  more: object = {},
+): Json {
   const container = {
-    name, image: shape.image ?? image, command: shape.command ?? ['redis-server', '--save', ''], env: Object.entries({ SMOKE: 'ok', ...shape.env }).map(([name, value]) => ({ name, value })),
-    readinessProbe: { tcpSocket: { port: 6379 }, periodSeconds: 1 }, resources: { requests: { cpu: '10m', memory: '16Mi' }, limits: { memory: '64Mi' } },
-    securityContext: { allowPrivilegeEscalation: false, capabilities: { drop: ['ALL'] } }, ...more,
+    name,
+    image: shape.image ?? image,
+    command: shape.command ?? ['redis-server', '--save', ''],
+    env: Object.entries({ SMOKE: 'ok', ...shape.env }).map(([name, value]) => ({ name, value })),
+    readinessProbe: { tcpSocket: { port: 6379 }, periodSeconds: 1 },
+    resources: { requests: { cpu: '10m', memory: '16Mi' }, limits: { memory: '64Mi' } },
+    securityContext: { allowPrivilegeEscalation: false, capabilities: { drop: ['ALL'] } },
+    ...more,
   }
   return { metadata: { labels: { app: name } }, spec: { ...settings, containers: [container] } }
 }
@@ -41,10 +50,25 @@ function manifests(shape: Shape): Json[] {
   const migrate = pod('migrate', { command: ['sh', '-c', shape.migrate ?? 'true'] }, { readinessProbe: undefined })
   const selector = (app: string) => ({ selector: { matchLabels: { app } } })
   return [
-    { apiVersion: 'batch/v1', kind: 'Job', metadata: meta('migrate', 'migrate'), spec: { backoffLimit: 0, template: { ...migrate, spec: { ...migrate.spec, restartPolicy: 'Never' } } } },
-    { apiVersion: 'apps/v1', kind: 'Deployment', metadata: meta('alpha', 'application'), spec: { ...selector('alpha'), minReadySeconds: 1, strategy: { rollingUpdate: { maxUnavailable: 0, maxSurge: 1 } }, template: alpha } },
+    {
+      apiVersion: 'batch/v1',
+      kind: 'Job',
+      metadata: meta('migrate', 'migrate'),
+      spec: { backoffLimit: 0, template: { ...migrate, spec: { ...migrate.spec, restartPolicy: 'Never' } } },
+    },
+    {
+      apiVersion: 'apps/v1',
+      kind: 'Deployment',
+      metadata: meta('alpha', 'application'),
+      spec: { ...selector('alpha'), minReadySeconds: 1, strategy: { rollingUpdate: { maxUnavailable: 0, maxSurge: 1 } }, template: alpha },
+    },
     { apiVersion: 'v1', kind: 'Service', metadata: meta('alpha', 'application'), spec: { selector: { app: 'alpha' }, ports: [{ port: 6379 }] } },
-    { apiVersion: 'apps/v1', kind: 'StatefulSet', metadata: meta('beta', 'application'), spec: { ...selector('beta'), serviceName: 'beta', template: pod('beta', { command: shape.beta }) } },
+    {
+      apiVersion: 'apps/v1',
+      kind: 'StatefulSet',
+      metadata: meta('beta', 'application'),
+      spec: { ...selector('beta'), serviceName: 'beta', template: pod('beta', { command: shape.beta }) },
+    },
     ...(shape.more ?? []),
   ]
 }
@@ -87,11 +111,23 @@ export function stand(name: string): Stand {
   put('scripts/lib/deploy.ts', phases.replace('stable = 10_000', 'stable = 2_000'))
   const write = (shape: Shape = {}) => {
     const kustomization = {
-      apiVersion: 'kustomize.config.k8s.io/v1beta1', kind: 'Kustomization', namespace: shape.namespace ?? space, resources: ['all.yaml'], generatorOptions: { annotations: { 'kgc.hu/order': 'data' } },
-      configMapGenerator: [{ name: 'stack', literals: ['DOMAIN=test.localhost'] }, { name: 'alpha-config', literals: Object.entries({ A: '1', ...shape.config }).map(pair => pair.join('=')) }],
+      apiVersion: 'kustomize.config.k8s.io/v1beta1',
+      kind: 'Kustomization',
+      namespace: shape.namespace ?? space,
+      resources: ['all.yaml'],
+      generatorOptions: { annotations: { 'kgc.hu/order': 'data' } },
+      configMapGenerator: [
+        { name: 'stack', literals: ['DOMAIN=test.localhost'] },
+        { name: 'alpha-config', literals: Object.entries({ A: '1', ...shape.config }).map(pair => pair.join('=')) },
+      ],
     }
     put('infra/k8s/overlays/test/kustomization.yaml', JSON.stringify(kustomization))
-    put('infra/k8s/overlays/test/all.yaml', manifests(shape).map(one => JSON.stringify(one)).join('\n---\n'))
+    put(
+      'infra/k8s/overlays/test/all.yaml',
+      manifests(shape)
+        .map(one => JSON.stringify(one))
+        .join('\n---\n'),
+    )
   }
   write()
 
@@ -101,7 +137,9 @@ export function stand(name: string): Stand {
   const env = { KUBECONFIG: kubeconfig, PATH: path, NO_COLOR: '1', CI: '', GITHUB_ACTIONS: '' }
   const inSpace = ['--namespace', space]
   return {
-    space, box, write,
+    space,
+    box,
+    write,
     run: (argv, more = {}) => box.script(argv, { env: { ...env, ...more }, timeout: 180_000 }),
     start: ([script, ...rest]) => {
       const child = spawn(process.execPath, ['--import=tsx', `scripts/${script}.ts`, ...rest], { cwd: box.root, env: { ...process.env, ...env } })
@@ -111,8 +149,17 @@ export function stand(name: string): Stand {
       return { said: () => text, kill: signal => child.kill(signal), code: new Promise(done => child.on('close', done)) }
     },
     get: (...argv) => get(...argv, ...inSpace),
-    releases: () => get('configmaps', '--selector', 'kgc.hu/release', ...inSpace).items.map(({ data }: Json) => JSON.parse(data.release)).sort((a: Json, b: Json) => a.number - b.number),
-    generations: () => Object.fromEntries(get('deployments,statefulsets,jobs,services,configmaps,pods', ...inSpace).items.map(({ kind, metadata }: Json) => [`${kind} ${metadata.name}`, metadata.generation ?? metadata.uid])),
+    releases: () =>
+      get('configmaps', '--selector', 'kgc.hu/release', ...inSpace)
+        .items.map(({ data }: Json) => JSON.parse(data.release))
+        .sort((a: Json, b: Json) => a.number - b.number),
+    generations: () =>
+      Object.fromEntries(
+        get('deployments,statefulsets,jobs,services,configmaps,pods', ...inSpace).items.map(({ kind, metadata }: Json) => [
+          `${kind} ${metadata.name}`,
+          metadata.generation ?? metadata.uid,
+        ]),
+      ),
   }
 }
 
@@ -123,7 +170,11 @@ export async function unrunnable(): Promise<string> {
   const answer = await fetch(address('8'), { headers: { accept } })
   const size = (await answer.arrayBuffer()).byteLength
   const type = 'application/vnd.docker.distribution.manifest.list.v2+json'
-  const list = { schemaVersion: 2, mediaType: type, manifests: [{ mediaType: accept, size, digest: answer.headers.get('docker-content-digest'), platform: { architecture: 's390x', os: 'linux' } }] }
+  const list = {
+    schemaVersion: 2,
+    mediaType: type,
+    manifests: [{ mediaType: accept, size, digest: answer.headers.get('docker-content-digest'), platform: { architecture: 's390x', os: 'linux' } }],
+  }
   const put = await fetch(address('s390x'), { method: 'PUT', headers: { 'content-type': type }, body: JSON.stringify(list) })
   if (!put.ok) throw new Error(`the registry does not take it: ${put.status} ${await put.text()}`)
   return `${registry}/kgc-demo/redis:s390x`
@@ -132,14 +183,28 @@ export async function unrunnable(): Promise<string> {
 /** A kubeconfig for an account with the rights of infra/k8s/cluster/deployer in one namespace. */
 function deployer(space: string): string {
   const bind = (kind: string, name: string, role: string, more: object) => ({
-    apiVersion: 'rbac.authorization.k8s.io/v1', kind, metadata: { name, ...more }, roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: role },
+    apiVersion: 'rbac.authorization.k8s.io/v1',
+    kind,
+    metadata: { name, ...more },
+    roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: role },
     subjects: [{ kind: 'ServiceAccount', name: 'deployer', namespace: space }],
   })
   kubectl(['apply', '--filename', join(import.meta.dirname, '../../../infra/k8s/cluster/deployer/role.yaml')])
-  apply({ apiVersion: 'v1', kind: 'ServiceAccount', metadata: { name: 'deployer', namespace: space } }, bind('RoleBinding', 'deployer', 'kgc-deployer', { namespace: space }), bind('ClusterRoleBinding', `deployer-${space}`, 'kgc-deployer-preflight', {}))
+  apply(
+    { apiVersion: 'v1', kind: 'ServiceAccount', metadata: { name: 'deployer', namespace: space } },
+    bind('RoleBinding', 'deployer', 'kgc-deployer', { namespace: space }),
+    bind('ClusterRoleBinding', `deployer-${space}`, 'kgc-deployer-preflight', {}),
+  )
   process.once('exit', () => kubectl(['delete', 'clusterrolebinding', `deployer-${space}`, '--ignore-not-found'], { nothrow: true }))
   const token = kubectl(['create', 'token', 'deployer', '--namespace', space, '--duration', '1h']).trim()
   const { clusters } = JSON.parse(kubectl(['config', 'view', '--raw', '--output', 'json']))
   const context = { name: 'test', context: { cluster: clusters[0].name, user: 'deployer' } }
-  return JSON.stringify({ apiVersion: 'v1', kind: 'Config', clusters, contexts: [context], 'current-context': 'test', users: [{ name: 'deployer', user: { token } }] })
+  return JSON.stringify({
+    apiVersion: 'v1',
+    kind: 'Config',
+    clusters,
+    contexts: [context],
+    'current-context': 'test',
+    users: [{ name: 'deployer', user: { token } }],
+  })
 }
