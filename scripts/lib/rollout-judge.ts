@@ -1,7 +1,9 @@
 // Judges a rollout: a workload and what is around it in, verdict out. Pure. The failure table is in rollout-causes.ts.
 import { isReady } from './cluster-health.ts'
 import type { Manifest as Json } from './cluster.ts'
-import { at, condition, containersOf, creationCause, eventsOf, lastEnd, lifetime, podCause, probeWords, uid, type Context, type Finding } from './rollout-causes.ts'
+import { creationCause, podCause } from './rollout-causes.ts'
+import { lastEnd, lifetime } from './rollout-crash.ts'
+import { at, condition, containersOf, eventsOf, probeWords, uid, type Context, type Finding } from './rollout-objects.ts'
 
 /** Kubernetes objects as the API gives them. */
 export interface Observed {
@@ -73,13 +75,16 @@ function isOf(pod: Json, owner: Json, { kind, status, metadata }: Json): boolean
 
 const order = ({ metadata }: Json) => metadata.annotations?.['kgc.hu/order']
 
-/** Since when all is there that a workload may wait for: databases wait for nobody, the others for databases and migrations. */
+/** Since when (ms) all is there that a workload may wait for: databases wait for nobody, the others for databases and migrations. */
 function founded(workload: Json, { workloads, pods, jobs }: Observed): number | undefined {
   if (order(workload) === 'data') return 0
   const data = workloads.filter(one => order(one) === 'data')
-  if (!data.length || data.some(lacks) || jobs.some(job => condition(job, 'Complete')?.status !== 'True')) return undefined
+  const gates = jobs.filter(job => order(job) === 'migrate')
+  const ended = (type: string) => (job: Json) => condition(job, type)?.status === 'True'
+  if (!data.length || gates.some(ended('Failed'))) return undefined
+  if (data.some(lacks) || !gates.every(ended('Complete'))) return Infinity
   const times = pods.filter(pod => data.some(one => owns(one, pod))).map(pod => condition(pod, 'Ready')?.lastTransitionTime)
-  return Math.max(0, ...[...times, ...jobs.map(job => job.status.completionTime)].map(at))
+  return Math.max(0, ...[...times, ...gates.map(({ status }) => status.completionTime)].map(at))
 }
 
 /** What a workload's own numbers still lack; '' when nothing. */

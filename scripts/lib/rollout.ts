@@ -2,15 +2,15 @@
 import { stripVTControlCharacters } from 'node:util'
 import { kubectl, kubectlArgv, lastLine, type Manifest, type Place } from './cluster.ts'
 import { Failure, exit } from './errors.ts'
-import { color, duration, emit, say } from './report.ts'
-import { at, containersOf, eventTime, uid } from './rollout-causes.ts'
+import { color, duration } from './report.ts'
+import { at, containersOf, eventTime, uid } from './rollout-objects.ts'
 import { judge, type Cause, type Observed, type Rollout } from './rollout-judge.ts'
+import { narrator } from './rollout-tell.ts'
 
 export { judge, type Cause, type Observed, type Rollout } from './rollout-judge.ts'
 
 /** ms */
 const pause = 1_000
-const heartbeat = 15_000
 const patience = 6_000
 /** Clocks that differ by less are taken as the same, ms. */
 const tolerance = 2_000
@@ -31,54 +31,43 @@ export interface Watch {
 /** Watches until all are ready and stay so, one has failed, or the time is over. Returns the last verdicts by `<kind> <name>`. */
 export async function watch({ place, names, since, timeout, stable, lost }: Watch): Promise<Map<string, Rollout>> {
   const kinds = [...new Set(['deployments', 'statefulsets', 'jobs', ...names.map(({ kind }) => `${kind.toLowerCase()}s`)]), 'replicasets', 'pods', 'events']
-  const began = Date.now()
-  const { note, table } = teller(since)
-  const quiet = { since: 0, why: '' }
+  const tell = narrator(since)
   let verdicts = new Map<string, Rollout>(names.map(({ kind, name }) => [`${kind} ${name}`, { state: 'waiting', detail: 'not asked yet' }]))
-  let restarts: Record<string, number> | undefined
-  let offset = 0
-  let allReady = 0
-  let beat = began
+  let start: Start | undefined
+  let readySince = 0
   for (;;) {
     const failure = lost?.()
     if (failure) throw failure
     const asked = Date.now()
     const seen = await look(place, kinds)
-    const now = Date.now()
     if (typeof seen === 'string') {
-      if (!quiet.since) note(color.yellow(`  the API server does not answer (${seen}); asked again until it does`))
-      quiet.since ||= asked
-      quiet.why = seen
+      tell.silent(seen, asked)
       // what was ready need not be so any more
-      allReady = 0
+      readySince = 0
     } else {
-      if (quiet.since) note(`  the API server answers again, after ${duration(now - quiet.since)}`)
-      quiet.since = 0
-      restarts ??= (offset = await clockOffset(place), restartsOf(seen.pods, since + offset))
-      verdicts = new Map(names.map(({ kind, name }) => [`${kind} ${name}`, verdict(place, kind, name, { ...seen, restarts: restarts! }, now + offset, since + offset, verdicts)]))
-      table(verdicts)
-      const all = [...verdicts.values()]
-      if (all.some(({ state }) => state === 'failed')) return verdicts
-      if (!all.every(({ state }) => state === 'ready')) allReady = 0
-      else if (!allReady && stable) note(color.dim(`  all is ready, and must stay so for ${duration(stable)}`))
-      if (all.every(({ state }) => state === 'ready') && now - (allReady ||= now) >= stable) return verdicts
+      tell.answers()
+      start ??= await startOf(place, seen, since)
+      verdicts = new Map(names.map(({ kind, name }) => [`${kind} ${name}`, verdict(place, kind, name, seen, start!, since, verdicts)]))
+      tell.table(verdicts)
+      const states = [...verdicts.values()].map(({ state }) => state)
+      if (states.includes('failed')) return verdicts
+      const ready = states.every(state => state === 'ready')
+      if (ready && !readySince && stable) tell.note(color.dim(`  all is ready, and must stay so for ${duration(stable)}`))
+      readySince = ready ? readySince || Date.now() : 0
+      if (ready && Date.now() - readySince >= stable) return verdicts
     }
-    if (now - since > timeout) return verdicts
-    if (now - beat >= heartbeat && !allReady) {
-      beat = now
-      const open = [...verdicts].filter(([, { state }]) => state !== 'ready').map(([name, { detail }]) => `${name} (${detail})`)
-      note(color.dim(`  ${duration(now - since)}: ${quiet.since ? `no answer for ${duration(now - quiet.since)}: ${quiet.why}` : `waiting for ${open.join(', ')}`}`))
-    }
+    if (Date.now() - since > timeout) return verdicts
+    if (!readySince) tell.beat(verdicts)
     await new Promise(done => setTimeout(done, pause))
   }
 }
 
-function verdict(place: Place, kind: string, name: string, seen: Observed, now: number, since: number, before: Map<string, Rollout>): Rollout {
+function verdict(place: Place, kind: string, name: string, seen: Observed, { offset, restarts }: Start, since: number, before: Map<string, Rollout>): Rollout {
   const one = [...seen.workloads, ...seen.jobs].find(one => one.kind === kind && one.metadata.name === name)
   const last = before.get(`${kind} ${name}`)
   // a Job goes some time after its end
   if (!one) return kind === 'Job' && last?.state === 'ready' ? last : { state: 'waiting', detail: 'not created' }
-  const found = judge(one, seen, now, since)
+  const found = judge(one, { ...seen, restarts }, Date.now() + offset, since + offset)
   if (found.cause) found.cause.next = found.cause.next.replace(/^kubectl\b/, kubectlArgv(place).join(' '))
   return found
 }
@@ -97,44 +86,21 @@ async function look(place: Place, kinds: string[]): Promise<Observed | string> {
   return { workloads: of('Deployment', 'StatefulSet', 'DaemonSet'), jobs: of('Job'), replicaSets: of('ReplicaSet'), pods: of('Pod'), events: of('Event') }
 }
 
-/** ms by which the cluster's clock is ahead of this machine's. */
-async function clockOffset(place: Place): Promise<number> {
+/** What was so when the watch began. */
+interface Start {
+  /** ms by which the cluster's clock is ahead of this machine's. */
+  offset: number
+  /** How often the containers of pods that were there before the change had been started anew. */
+  restarts: Record<string, number>
+}
+
+async function startOf(place: Place, { pods }: Observed, since: number): Promise<Start> {
   const argv = ['create', 'configmap', 'kgc-clock', '--dry-run=server', '--output', 'jsonpath={.metadata.creationTimestamp}']
-  const { stdout } = await kubectl(place, argv, { nothrow: true, timeout: 10_000 })
-  const offset = at(stdout) - Date.now()
-  return stdout && Math.abs(offset) > tolerance ? offset : 0
-}
-
-/** How often the containers of pods that were there before the change had been started anew. */
-function restartsOf(pods: Manifest[], since: number): Record<string, number> {
-  const old = pods.filter(({ metadata }) => at((metadata as Record<string, any>).creationTimestamp) < since - tolerance)
-  return Object.fromEntries(old.flatMap(pod => containersOf(pod).map(({ status }) => [`${uid(pod)} ${status.name}`, status.restartCount as number])))
-}
-
-const symbols = { waiting: '…', ready: '✔', failed: '✘' }
-const paint = { waiting: color.yellow, ready: color.green, failed: color.red }
-
-/** A live table on a terminal, elsewhere a line for each change. Lines in between go through `note`: the table is drawn anew below. */
-function teller(since: number): { note: (text: string) => void; table: (verdicts: Map<string, Rollout>) => void } {
-  const live = process.stderr.isTTY && !process.env.NO_COLOR
-  let shown = new Map<string, string>()
-  let drawn = false
-  const note = (text: string) => {
-    drawn = false
-    say(text)
-  }
-  const table = (verdicts: Map<string, Rollout>) => {
-    const all = [...verdicts]
-    const width = Math.max(...all.map(([name]) => name.length)) + 2
-    const line = ([name, { state, detail }]: (typeof all)[number]) => paint[state](`  ${symbols[state]} ${name.padEnd(width)}${detail.split('\n')[0]!}`.slice(0, live ? (process.stderr.columns || 80) - 1 : 400))
-    const changed = all.filter(([name, { state, detail }]) => shown.get(name) !== `${state} ${detail}`)
-    if (live && changed.length) say(`${drawn ? `\u001b[${all.length}A` : ''}${all.map(one => `\u001b[2K${line(one)}`).join('\n')}`)
-    drawn ||= changed.length > 0
-    if (!live) for (const one of changed) say(`${line(one)} (${duration(Date.now() - since)})`)
-    for (const [name, { state, detail }] of changed) emit('workload', { name, state, detail })
-    shown = new Map(all.map(([name, { state, detail }]) => [name, `${state} ${detail}`]))
-  }
-  return { note, table }
+  const { stdout } = await kubectl(place, argv, { nothrow: true, timeout: patience })
+  const ahead = at(stdout) - Date.now()
+  const offset = stdout && Math.abs(ahead) > tolerance ? ahead : 0
+  const old = pods.filter(({ metadata }) => at((metadata as Record<string, any>).creationTimestamp) < since + offset - tolerance)
+  return { offset, restarts: Object.fromEntries(old.flatMap(pod => containersOf(pod).map(({ status }) => [`${uid(pod)} ${status.name}`, status.restartCount as number]))) }
 }
 
 /** What the pod itself says: the last 40 lines of its log, before its last restart and now, and its last 5 events. */

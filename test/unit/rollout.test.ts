@@ -150,19 +150,20 @@ test('the node says that memory was the cause, where it notices', () => {
   assert.match(cause!.likely, 'it needs more memory than its limit of 32Mi')
 })
 
-test('two exits are enough when the databases were ready all the time; three when they were not', () => {
-  const twice = (ready: number | undefined) => {
+test('two exits are enough when the databases were ready all the time; three when they were not; while they are not, none', () => {
+  const twice = (ready: number | undefined, restartCount = 1, lacking = false) => {
     const { since, moments } = load('crash')
     const moment = moments.at(-1)!
     const [deployment] = own('crash', moment)
     const pod: Json = moment.pods[0]
     const ended = { exitCode: 3, reason: 'Error', startedAt: new Date(moment.now).toISOString(), finishedAt: new Date(moment.now).toISOString() }
-    Object.assign(pod.status.containerStatuses[0], { restartCount: 1, state: { terminated: ended }, lastState: {} })
+    Object.assign(pod.status.containerStatuses[0], { restartCount, state: { terminated: ended }, lastState: {} })
     if (ready !== undefined) {
       const healthy = load('healthy').moments.at(-1)!
       const set: Json = healthy.workloads.find(({ kind }) => kind === 'StatefulSet')
       const member: Json = healthy.pods.find(({ metadata }) => metadata.name === 'healthy-0')
       set.metadata.annotations = { 'kgc.hu/order': 'data' }
+      if (lacking) set.status.readyReplicas = 0
       member.status.conditions.find(({ type }: Json) => type === 'Ready').lastTransitionTime = new Date(moment.now + ready).toISOString()
       moment.workloads.push(set)
       moment.pods.push(member)
@@ -172,6 +173,7 @@ test('two exits are enough when the databases were ready all the time; three whe
   assert.is(twice(-60_000), 'failed')
   assert.is(twice(1_000), 'waiting', 'a database became ready after its last start')
   assert.is(twice(undefined), 'waiting', 'no database is known')
+  assert.is(twice(-60_000, 5, true), 'waiting', 'for want of a database')
 })
 
 test('what was not ready in time has failed, whatever the kind', () => {
