@@ -109,7 +109,8 @@ export async function evidence(cause: Cause, place: Place): Promise<string> {
   const log = async (...more: string[]) => {
     if (!container) return ''
     const output = await kubectl(place, ['logs', pod, '--container', container, '--tail', '40', ...more], { nothrow: true, timeout: 15_000 })
-    return output.code === 0 ? stripVTControlCharacters(output.stdout).trimEnd() : ''
+    // the log of a container that the node has cleared away is this sentence
+    return output.code === 0 && !output.stdout.startsWith('unable to retrieve container logs') ? stripVTControlCharacters(output.stdout).trimEnd() : ''
   }
   const [before, now, events] = await Promise.all([log('--previous'), log(), eventLines(cause, place)])
   const part = (title: string, text: string) => (text ? [`${title}:`, ...text.split('\n').map(line => `  ${line.slice(0, 500)}`)] : [])

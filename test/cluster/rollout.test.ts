@@ -23,7 +23,7 @@ test.before(() => {
 })
 
 /** Waits for one, and says how long it took from the apply. */
-async function wait(name: string, kind = 'Deployment', stable = 0) {
+async function wait(name: string, kind = 'Deployment', stable = 5_000) {
   const found = (await watch({ place, names: [{ kind, name }], since, timeout: 240_000, stable })).get(`${kind} ${name}`)!
   console.error(`  ${name}: ${found.state} ${((Date.now() - since) / 1000).toFixed(1)} s after the apply: ${found.detail}`)
   return found
@@ -47,7 +47,7 @@ for (const [name, kind, reason, words] of failures)
   })
 
 test('the slow one is waited for until it is ready', async () => {
-  assert.is((await wait('slow')).state, 'ready')
+  assert.is((await wait('slow', 'Deployment', 0)).state, 'ready')
 })
 
 /** The way to the API server, which can be cut. */

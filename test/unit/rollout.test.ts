@@ -120,6 +120,14 @@ test('a StatefulSet that recreates a lost pod has not failed', () => {
   assert.is(judge(set, moment, moment.now + 60_000, since).state, 'ready')
 })
 
+test('what has ended and is ready again is believed once it has lived longer than the last time', () => {
+  const { since, moments } = load('crash-late')
+  const again = moments.find(({ workloads: [one], pods: [pod] }) => (one as Json).status.availableReplicas === 1 && (pod as Json).status.containerStatuses[0].restartCount === 1)!
+  const { startedAt } = (again.pods[0] as Json).status.containerStatuses[0].state.running
+  const after = (seconds: number) => judge(again.workloads[0]!, again, Date.parse(startedAt) + seconds * 1000, since).state
+  assert.equal([after(2), after(20), after(30)], ['waiting', 'waiting', 'ready'])
+})
+
 test('what is unready for a moment is waited for', () => {
   const found = verdict('healthy', ({ deployment, pod }) => {
     Object.assign(deployment.status, { readyReplicas: 0, availableReplicas: 0 })
@@ -220,7 +228,7 @@ function today(name: string): string[] {
   const moved = text(name).replace(/"(\d{4}-\d\d-\d\dT[\d:.]+Z)"/g, (_, time) => JSON.stringify(new Date(Date.parse(time) + shift).toISOString()))
   return (JSON.parse(moved) as { moments: Moment[] }).moments.map(answer)
 }
-const look = (name: string, kind = 'Deployment', more = {}) => () => watch({ place, names: [{ kind, name }], since: Date.now(), timeout: 1e9, stable: 0, ...more })
+const look = (name: string, kind = 'Deployment', more = {}) => () => watch({ place, names: [{ kind, name }], since: Date.now(), timeout: 20_000, stable: 0, ...more })
 
 test('watch: an API server that does not answer is waited for, and that is said', async () => {
   const { value, said } = await play(['The connection to the server was refused', 'net/http: TLS handshake timeout', today('healthy').at(-1)!], look('healthy'))
@@ -256,9 +264,9 @@ test('watch: ends when its time is over or the lock is lost; all must stay ready
   }
   const [begun, ...rest] = today('healthy')
   const ready = rest.at(-1)!
-  const flicker = await play([ready, begun!, ready], look('healthy', 'StatefulSet', { stable: 1_500 }))
+  const flicker = await play([ready, begun!, ready, 'connection refused', ready], look('healthy', 'StatefulSet', { stable: 1_500 }))
   assert.is(flicker.value.get('StatefulSet healthy')!.state, 'ready')
-  assert.is(flicker.said.match(/must stay so/g)!.length, 2)
+  assert.is(flicker.said.match(/must stay so/g)!.length, 3)
 })
 
 test('evidence: both logs and the last events', async () => {
