@@ -13,7 +13,8 @@ const word = 5_000
 
 type Ended = Record<string, any> | undefined
 /** The node's fault, not the application's (krane ignores 128 too; there a command that is not in the image ends so as well). */
-export const isInfra = (ended: Ended): boolean => ended?.reason === 'ContainerStatusUnknown' || (ended?.exitCode === 128 && !noCommand.test(ended.message ?? ''))
+export const isInfra = (ended: Ended): boolean =>
+  ended?.reason === 'ContainerStatusUnknown' || (ended?.exitCode === 128 && !noCommand.test(ended.message ?? ''))
 const noCommand = /executable file not found|no such file or directory|permission denied|is a directory|exec format error/
 /** How a container ended the last time, if that was in this change. */
 export function lastEnd({ init, status }: Container, { since }: Context): Ended {
@@ -33,9 +34,12 @@ export function crashed(container: Container, pod: Json, context: Context): Find
   const alone = context.founded !== undefined && at(ended.startedAt) > context.founded + word
   const excused = context.founded === Infinity && context.now - context.since < excuse && !hopeless.includes(end)
   if (excused || exits < (hopeless.includes(end) || late || alone ? crashes - 1 : crashes)) return undefined
-  const message = `it has ended ${exits} times, the last time ${end === 'memory' ? `out of memory (exit ${exitCode})` : `with exit ${exitCode}`} after ${Math.round(lifetime(ended) / 1000)} s${said && `: ${said.trim()}`}`
-  const next = end === 'command' || end === 'memory' ? `kubectl describe pod ${pod.metadata.name}` : `kubectl logs ${pod.metadata.name} --container ${status.name} --previous`
-  return { container: status.name, reason: end === 'memory' ? 'OOMKilled' : 'CrashLoop', exitCode, message, likely: endWords(end, spec, eventsOf(pod, context)), next }
+  const how = end === 'memory' ? `out of memory (exit ${exitCode})` : `with exit ${exitCode}`
+  const message = `it has ended ${exits} times, the last time ${how} after ${Math.round(lifetime(ended) / 1000)} s${said && `: ${said.trim()}`}`
+  const { name } = pod.metadata
+  const next = end === 'command' || end === 'memory' ? `kubectl describe pod ${name}` : `kubectl logs ${name} --container ${status.name} --previous`
+  const likely = endWords(end, spec, eventsOf(pod, context))
+  return { container: status.name, reason: end === 'memory' ? 'OOMKilled' : 'CrashLoop', exitCode, message, likely, next }
 }
 
 function exitsOf({ status }: Container, pod: Json, { restarts }: Context): number {

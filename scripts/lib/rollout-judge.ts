@@ -39,7 +39,8 @@ const longestTrial = 60_000
 /** The verdict on one workload at `now` (ms, the cluster's clock); `since` is when the change began: what ended before does not count. */
 export function judge(workload: Json, observed: Observed, now: number, since: number): Rollout {
   // the cluster writes whole seconds
-  const context: Context = { now, since: Math.floor(since / 1000) * 1000, events: observed.events, restarts: observed.restarts ?? {}, founded: founded(workload, observed) }
+  const { events, restarts = {} } = observed
+  const context: Context = { now, since: Math.floor(since / 1000) * 1000, events, restarts, founded: founded(workload, observed) }
   if (workload.kind === 'Job') return judgeJob(workload, observed, context)
   const { status = {}, metadata } = workload
   if ((metadata.generation ?? 0) > (status.observedGeneration ?? 0)) return { state: 'waiting', detail: 'its change is not taken up yet' }
@@ -143,9 +144,13 @@ function overdue(workload: Json, pods: Json[], context: Context): Finding | unde
   const container = pod && containersOf(pod).find(({ init, status }) => (init ? status.state?.running : !status.ready))
   const probe = pod && container ? probeWords(eventsOf(pod, context), container.spec) : ''
   const message = probe || (pod && trouble(pod, context)) || lacks(workload)
-  const likely = probe ? 'the application runs, and does not answer its probe as it should' : 'it takes longer than it may, or waits for something that does not come'
-  const next = pod ? `kubectl logs ${pod.metadata.name}${container ? ` --container ${container.status.name}` : ''}` : `kubectl describe ${workload.kind.toLowerCase()} ${workload.metadata.name}`
-  return { ...(pod ? { pod: pod.metadata.name } : {}), ...(container ? { container: container.status.name } : {}), reason: probe ? 'ProbeFails' : 'DeadlineExceeded', message: `${message} (not ready within ${limit} s)`, likely, next }
+  const waits = 'it takes longer than it may, or waits for something that does not come'
+  const likely = probe ? 'the application runs, and does not answer its probe as it should' : waits
+  const finding = { reason: probe ? 'ProbeFails' : 'DeadlineExceeded', message: `${message} (not ready within ${limit} s)`, likely }
+  if (!pod) return { ...finding, next: `kubectl describe ${workload.kind.toLowerCase()} ${workload.metadata.name}` }
+  const { name } = pod.metadata
+  if (!container) return { ...finding, pod: name, next: `kubectl describe pod ${name}` }
+  return { ...finding, pod: name, container: container.status.name, next: `kubectl logs ${name} --container ${container.status.name}` }
 }
 
 function judgeJob(job: Json, { pods }: Observed, context: Context): Rollout {
@@ -162,10 +167,12 @@ function jobCause(job: Json, pods: Json[], { reason, message }: Record<string, a
   const started = (pod: Json) => at(pod.status.startTime)
   const pod = pods.filter(({ status }) => status.phase === 'Failed').sort((a, b) => started(a) - started(b)).at(-1)
   const container = pod && containersOf(pod).find(({ status }) => status.state?.terminated?.exitCode)
-  if (!pod || !container) return { ...(pod ? { pod: pod.metadata.name } : {}), reason, message, likely: 'it took longer than it may, or its pods were taken away', next: `kubectl describe job ${job.metadata.name}` }
-  const { name, state } = container.status
+  const late = 'it took longer than it may, or its pods were taken away'
+  if (!pod || !container) return { reason, message, likely: late, next: `kubectl describe job ${job.metadata.name}` }
+  const { name, state: { terminated: { exitCode, reason: end } } } = container.status
+  const likely = 'the job itself has failed, and its log says why'
   const next = `kubectl logs ${pod.metadata.name} --container ${name}`
-  return { pod: pod.metadata.name, container: name, reason, exitCode: state.terminated.exitCode, message: `${message} (${state.terminated.reason}, exit ${state.terminated.exitCode})`, likely: 'the job itself has failed, and its log says why', next }
+  return { pod: pod.metadata.name, container: name, reason, exitCode, message: `${message} (${end}, exit ${exitCode})`, likely, next }
 }
 
 function failed({ kind, metadata }: Json, found: Finding): Rollout {

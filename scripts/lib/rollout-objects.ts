@@ -28,15 +28,19 @@ export interface Context {
 export const list = <T>(value: T[] | undefined): T[] => value ?? []
 /** ms of a timestamp; the beginning of time where there is none. */
 export const at = (time: string | undefined): number => (time ? Date.parse(time) : 0)
-export const condition = (object: Json, type: string): Record<string, any> | undefined => list<Record<string, any>>(object.status?.conditions).find(one => one.type === type)
+export const condition = (object: Json, type: string): Record<string, any> | undefined =>
+  list<Record<string, any>>(object.status?.conditions).find(one => one.type === type)
 export const eventTime = (event: Json): number => at(event.series?.lastObservedTime ?? event.lastTimestamp ?? event.eventTime ?? undefined)
 export const firstTime = (event: Json): number => at(event.firstTimestamp ?? event.eventTime ?? undefined)
-export const lasts = (since: number | string | undefined, { now, since: begin }: Context): number => now - Math.max(typeof since === 'number' ? since : at(since), begin)
+/** ms for which something has been so in this change. */
+export const lasts = (since: number | string | undefined, { now, since: begin }: Context): number =>
+  now - Math.max(typeof since === 'number' ? since : at(since), begin)
 /** Events of an object from this change, the last one last. */
 export const eventsOf = (object: Json, { events, since }: Context): Json[] =>
   events.filter(one => one.involvedObject?.uid === uid(object) && eventTime(one) >= since).sort((a, b) => eventTime(a) - eventTime(b))
 export const uid = ({ metadata }: Json): string => (metadata as Record<string, any>).uid
-export const lastMessage = (events: Json[], reason: RegExp, text = /(?:)/): string => events.filter(one => reason.test(one.reason) && text.test(one.message)).at(-1)?.message ?? ''
+export const lastMessage = (events: Json[], reason: RegExp, text = /(?:)/): string =>
+  events.filter(one => reason.test(one.reason) && text.test(one.message)).at(-1)?.message ?? ''
 
 /** A container's specification and status; init containers first, they run first. */
 export interface Container {

@@ -78,7 +78,8 @@ async function look(place: Place, kinds: string[]): Promise<Observed | string> {
   if (output.code !== 0) {
     // kubectl asks again by itself for a while
     const why = output.code === 124 ? `nothing within ${duration(patience)}` : lastLine(output)
-    if (/Forbidden|Unauthorized|must be logged in/i.test(why)) throw new Failure(exit.refused, `Watch ${place.namespace}`, why, { next: `${kubectlArgv(place).join(' ')} auth can-i list pods` })
+    if (/Forbidden|Unauthorized|must be logged in/i.test(why))
+      throw new Failure(exit.refused, `Watch ${place.namespace}`, why, { next: `${kubectlArgv(place).join(' ')} auth can-i list pods` })
     return why
   }
   const all = (JSON.parse(output.stdout) as { items: Manifest[] }).items
@@ -100,7 +101,8 @@ async function startOf(place: Place, { pods }: Observed, since: number): Promise
   const ahead = at(stdout) - Date.now()
   const offset = stdout && Math.abs(ahead) > tolerance ? ahead : 0
   const old = pods.filter(({ metadata }) => at((metadata as Record<string, any>).creationTimestamp) < since + offset - tolerance)
-  return { offset, restarts: Object.fromEntries(old.flatMap(pod => containersOf(pod).map(({ status }) => [`${uid(pod)} ${status.name}`, status.restartCount as number]))) }
+  const counts = old.flatMap(pod => containersOf(pod).map(({ status }) => [`${uid(pod)} ${status.name}`, status.restartCount as number]))
+  return { offset, restarts: Object.fromEntries(counts) }
 }
 
 /** What the pod itself says: the last 40 lines of its log, before its last restart and now, and its last 5 events. */
@@ -124,8 +126,10 @@ export async function evidence(cause: Cause, place: Place): Promise<string> {
 async function eventLines({ pod, kind, name }: Cause, place: Place): Promise<string> {
   const output = await kubectl(place, ['get', 'events', '--output', 'json'], { nothrow: true, timeout: 15_000 })
   if (output.code !== 0) return ''
-  const of = ({ involvedObject: one }: Manifest) => (pod ? one.name === pod : one.name === name && one.kind === kind) || (!pod && kind === 'Deployment' && one.kind === 'ReplicaSet' && one.name.startsWith(`${name}-`))
+  const made = (one: Manifest['involvedObject']) => kind === 'Deployment' && one.kind === 'ReplicaSet' && one.name.startsWith(`${name}-`)
+  const of = ({ involvedObject: one }: Manifest) => (pod ? one.name === pod : (one.name === name && one.kind === kind) || made(one))
   const all = (JSON.parse(output.stdout) as { items: Manifest[] }).items.filter(of).sort((a, b) => eventTime(a) - eventTime(b))
   const times = (event: Manifest) => (event.count > 1 ? ` (${event.count} times)` : '')
-  return all.slice(-5).map(event => `${new Date(eventTime(event)).toISOString().slice(11, 19)} ${event.reason}${times(event)}: ${event.message.trim().replaceAll('\n', ' ')}`).join('\n')
+  const clock = (event: Manifest) => new Date(eventTime(event)).toISOString().slice(11, 19)
+  return all.slice(-5).map(event => `${clock(event)} ${event.reason}${times(event)}: ${event.message.trim().replaceAll('\n', ' ')}`).join('\n')
 }

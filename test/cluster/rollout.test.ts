@@ -14,7 +14,8 @@ const kubeconfig = process.env.KGC_TEST_KUBECONFIG!
 process.env.PATH = [join(dirname(kubeconfig), 'bin'), process.env.PATH].join(delimiter)
 const space = namespace('kgc-t-rollout')
 const place = placeIn(space)
-const apply = (...names: string[]) => kubectl(['apply', '--namespace', space, ...names.flatMap(name => ['--filename', join(import.meta.dirname, 'failures', `${name}.yaml`)])])
+const fileOf = (name: string) => join(import.meta.dirname, 'failures', `${name}.yaml`)
+const apply = (...names: string[]) => kubectl(['apply', '--namespace', space, ...names.flatMap(name => ['--filename', fileOf(name)])])
 let since = 0
 
 test.before(() => {

@@ -12,16 +12,24 @@ const names = process.argv.length > 2 ? process.argv.slice(2) : readdirSync(fold
 const isWorkload = ({ kind }: Json) => ['Deployment', 'StatefulSet', 'Job'].includes(kind)
 
 /** What the judge does not read, and what names a machine. */
-const noise = new Set(['managedFields', 'resourceVersion', 'tolerations', 'imageID', 'containerID', 'hostIP', 'hostIPs', 'podIP', 'podIPs', 'nodeName', 'host', 'source', 'volumeMounts', 'volumes', 'template', 'strategy',
-  'updateStrategy', 'kubectl.kubernetes.io/last-applied-configuration', 'user', 'securityContext', 'serviceAccount', 'serviceAccountName', 'enableServiceLinks', 'allocatedResources', 'terminationMessagePath', 'terminationMessagePolicy', 'dnsPolicy', 'preemptionPolicy',
-  'priority', 'schedulerName', 'blockOwnerDeletion', 'controller', 'generateName', 'lastProbeTime', 'revisionHistoryLimit', 'selector', 'qosClass', 'imagePullPolicy', 'apiVersion', 'reportingComponent', 'reportingInstance', 'finalizers'])
-const strip = (value: any): any =>
-  Array.isArray(value) ? value.map(strip) : value && typeof value === 'object' ? Object.fromEntries(Object.entries(value).filter(([key]) => !noise.has(key)).map(([key, inner]) => [key, strip(inner)])) : value
+const noise = new Set([
+  'managedFields', 'resourceVersion', 'tolerations', 'imageID', 'containerID', 'hostIP', 'hostIPs', 'podIP', 'podIPs', 'nodeName', 'host', 'source',
+  'volumeMounts', 'volumes', 'template', 'strategy', 'updateStrategy', 'kubectl.kubernetes.io/last-applied-configuration', 'user', 'securityContext',
+  'serviceAccount', 'serviceAccountName', 'enableServiceLinks', 'allocatedResources', 'terminationMessagePath', 'terminationMessagePolicy',
+  'dnsPolicy', 'preemptionPolicy', 'priority', 'schedulerName', 'blockOwnerDeletion', 'controller', 'generateName', 'lastProbeTime',
+  'revisionHistoryLimit', 'selector', 'qosClass', 'imagePullPolicy', 'apiVersion', 'reportingComponent', 'reportingInstance', 'finalizers',
+])
+const strip = (value: any): any => {
+  if (Array.isArray(value)) return value.map(strip)
+  if (!value || typeof value !== 'object') return value
+  return Object.fromEntries(Object.entries(value).filter(([key]) => !noise.has(key)).map(([key, inner]) => [key, strip(inner)]))
+}
 
 function look(space: string): Observed {
   const all: any[] = get('deployments,statefulsets,jobs,replicasets,pods,events', '--namespace', space).items.map(strip)
   const of = (...kinds: string[]) => all.filter(({ kind }) => kinds.includes(kind))
-  return { workloads: of('Deployment', 'StatefulSet'), jobs: of('Job'), replicaSets: of('ReplicaSet'), pods: of('Pod'), events: of('Event').filter(({ type, reason }) => type === 'Warning' || reason === 'Killing') }
+  const events = of('Event').filter(({ type, reason }) => type === 'Warning' || reason === 'Killing')
+  return { workloads: of('Deployment', 'StatefulSet'), jobs: of('Job'), replicaSets: of('ReplicaSet'), pods: of('Pod'), events }
 }
 
 async function record(name: string) {
@@ -36,7 +44,8 @@ async function record(name: string) {
   for (;;) {
     const seen = look(space)
     const now = Date.now()
-    const verdicts: Rollout[] = [...seen.workloads, ...seen.jobs].filter(one => wanted.some(({ kind, metadata }) => kind === one.kind && metadata.name === one.metadata.name)).map(one => judge(one, seen, now, since))
+    const mine = [...seen.workloads, ...seen.jobs].filter(one => wanted.some(({ kind, metadata }) => kind === one.kind && metadata.name === one.metadata.name))
+    const verdicts: Rollout[] = mine.map(one => judge(one, seen, now, since))
     const words = JSON.stringify(verdicts)
     if (words !== shown) {
       moments.push({ now, ...seen })
