@@ -80,12 +80,12 @@ export function readEnv(path: string, command = 'make env'): Record<string, stri
 
 /**
  * All values of an environment, the root file's winning as in Compose, and every secret among them remembered for redaction.
- * Throws Failure (usage) when a file is missing.
+ * Throws Failure (usage) when a file is missing, unless `partial`: then it counts as empty.
  */
-export function loadEnvironment(root: string, name = ''): Record<string, string> {
+export function loadEnvironment(root: string, name = '', partial = false): Record<string, string> {
   const { files, command } = environment(root, name)
   const values = files.toReversed().map(file => {
-    const own = readEnv(file.path, command)
+    const own = partial ? parse(readText(file.path) ?? '') : readEnv(file.path, command)
     for (const [key, value] of Object.entries(own)) {
       const entry = file.entries.find(entry => entry.key === key)
       if (entry ? entry.secret : /PASS|SECRET|KEY|TOKEN/.test(key)) keepSecret(value)

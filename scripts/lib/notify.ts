@@ -1,8 +1,7 @@
 // Tells people in Slack and Discord what a deploy does. A message that does not arrive is a warning, never a result.
-import { parse } from 'dotenv'
 import fetch from 'node-fetch'
 import { root } from './compose.ts'
-import { environment, readText } from './env.ts'
+import { loadEnvironment } from './env.ts'
 import { Failure } from './errors.ts'
 import { discordMessage, slackMessage, type DeployEvent } from './notify-message.ts'
 import { keepSecret, redact } from './redact.ts'
@@ -20,22 +19,12 @@ export type Webhook = (typeof services)[number] & { address: string }
  * are secrets from now on. Throws Failure (usage) for an environment that cannot be or a file that cannot be read.
  */
 export function webhooks(name: string): Webhook[] {
-  const files = settings(name)
+  // a notification needs no complete environment
+  const files = loadEnvironment(root, name, true)
   const address = (variable: string) => (process.env[variable] || files[variable] || '').trim()
   const set = services.map(one => ({ ...one, address: address(one.variable) })).filter(({ address }) => address)
   for (const { address } of set) hide(address)
   return set
-}
-
-/** As loadEnvironment, for files that may be missing: a notification needs no complete environment. */
-function settings(name: string): Record<string, string> {
-  const values = environment(root, name).files.toReversed().map(({ path, entries }) => {
-    const own = parse(readText(path) ?? '')
-    for (const [key, value] of Object.entries(own))
-      if (entries.find(entry => entry.key === key)?.secret ?? /PASS|SECRET|KEY|TOKEN/.test(key)) keepSecret(value)
-    return own
-  })
-  return Object.assign({}, ...values) as Record<string, string>
 }
 
 /** An address may come back in parts: a proxy's page quotes the path, an error the host and what follows. */
