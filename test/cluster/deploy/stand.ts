@@ -81,6 +81,15 @@ const smoke = `export const checks = [{ name: 'alpha says that it works', async 
 const heads = `export const head = async ({ exec }) => (await exec('beta', ['redis-cli', 'get', 'head'])).trim()
 `
 
+/** A script that runs. */
+export interface Started {
+  /** What it has said so far: both streams; the events of --json alone. */
+  said: () => string
+  events: () => Json[]
+  kill: (signal: NodeJS.Signals) => boolean
+  code: Promise<number | null>
+}
+
 export interface Stand {
   space: string
   box: ReturnType<typeof sandbox>
@@ -88,14 +97,15 @@ export interface Stand {
   /** Runs a script as the deployer. */
   run: (argv: string[], env?: Record<string, string>) => Result
   /** Starts it and lets it run; `said` is what it has said so far. */
-  start: (argv: string[]) => { said: () => string; kill: (signal: NodeJS.Signals) => boolean; code: Promise<number | null> }
+  start: (argv: string[], env?: Record<string, string>) => Started
   get: (...argv: string[]) => any
   releases: () => { number: number; ending: string; what: string; cause?: string; heads?: Record<string, string> }[]
   /** Everything that a deploy changes, with what changes when it is. */
   generations: () => Record<string, unknown>
 }
 
-export function stand(name: string): Stand {
+/** `stable`: ms for which all must stay ready; ten seconds of it prove nothing here that two do not. */
+export function stand(name: string, { stable = 2_000 } = {}): Stand {
   const space = namespace(name, { 'pod-security.kubernetes.io/enforce': 'baseline' })
   const box = sandbox()
   const put = (file: string, text: string) => (mkdirSync(dirname(join(box.root, file)), { recursive: true }), writeFileSync(join(box.root, file), text))
@@ -105,10 +115,10 @@ export function stand(name: string): Stand {
   put('infra/docker/alpha/smoke.ts', smoke)
   put('infra/docker/alpha/heads.ts', heads)
   put('infra/k8s/overlays/test/environment.yaml', 'disposable: true\n')
-  // ten seconds of stability prove nothing here that two do not
-  const phases = readFileSync(join(box.root, 'scripts/lib/deploy.ts'), 'utf8')
-  if (!phases.includes('stable = 10_000')) throw new Error('the window of stability is not where it was')
-  put('scripts/lib/deploy.ts', phases.replace('stable = 10_000', 'stable = 2_000'))
+  const windows = readdirSync(join(box.root, 'scripts/lib')).filter(file => readFileSync(join(box.root, 'scripts/lib', file), 'utf8').includes('stable = 10_000'))
+  if (windows.length !== 1) throw new Error('the window of stability is not where it was')
+  const phases = join('scripts/lib', windows[0]!)
+  put(phases, readFileSync(join(box.root, phases), 'utf8').replace('stable = 10_000', `stable = ${stable}`))
   const write = (shape: Shape = {}) => {
     const kustomization = {
       apiVersion: 'kustomize.config.k8s.io/v1beta1',
@@ -141,12 +151,18 @@ export function stand(name: string): Stand {
     box,
     write,
     run: (argv, more = {}) => box.script(argv, { env: { ...env, ...more }, timeout: 180_000 }),
-    start: ([script, ...rest]) => {
-      const child = spawn(process.execPath, ['--import=tsx', `scripts/${script}.ts`, ...rest], { cwd: box.root, env: { ...process.env, ...env } })
-      let text = ''
-      for (const stream of [child.stdout, child.stderr]) stream.on('data', data => (text += data))
+    start: ([script, ...rest], more = {}) => {
+      const child = spawn(process.execPath, ['--import=tsx', `scripts/${script}.ts`, ...rest], { cwd: box.root, env: { ...process.env, ...env, ...more } })
+      const text = { all: '', stdout: '' }
+      child.stderr.on('data', data => (text.all += data))
+      child.stdout.on('data', data => ((text.all += data), (text.stdout += data)))
       process.once('exit', () => child.kill('SIGKILL'))
-      return { said: () => text, kill: signal => child.kill(signal), code: new Promise(done => child.on('close', done)) }
+      return {
+        said: () => text.all,
+        events: () => text.stdout.split('\n').slice(0, -1).filter(line => line.startsWith('{')).map(line => JSON.parse(line)),
+        kill: signal => child.kill(signal),
+        code: new Promise(done => child.on('close', done)),
+      }
     },
     get: (...argv) => get(...argv, ...inSpace),
     releases: () =>
