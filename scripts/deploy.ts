@@ -26,10 +26,11 @@ ${exitHelp(0, 2, 3, 4, 5, 6, 7, 130)}`)
 }
 
 const { placeOf } = await import('./lib/cluster.ts')
-const { apply, lock, lookAhead, plan, record, smoke, transact, watch } = await import('./lib/deploy.ts')
 const { Failure } = await import('./lib/errors.ts')
-const { hold, unlock } = await import('./lib/lock.ts')
+const { hold, unlock } = await import('./lib/hold.ts')
+const { phases } = await import('./lib/phases.ts')
 const { emit, jsonOutput, main, result } = await import('./lib/report.ts')
+const { transact } = await import('./lib/transaction.ts')
 
 await main(async () => {
   const flag = { type: 'boolean' } as const
@@ -54,27 +55,6 @@ await main(async () => {
     return result(`${place.name}: ${words}`)
   }
 
-  await transact(
-    {
-      place,
-      verb: 'deploy',
-      source: { tag: values.tag },
-      choose: () => undefined,
-      prune: Boolean(values.prune),
-      yes: Boolean(values.yes),
-      started: Date.now(),
-      touched: [],
-      phase: '',
-    },
-    [
-      ['Pre-flight', lookAhead],
-      ['Plan', plan],
-      ['Lock', lock],
-      ['Apply', apply],
-      ['Watch', watch],
-      ['Smoke', smoke],
-      ['Record', record],
-    ],
-    values['dry-run'] ? 'Plan' : undefined,
-  )
+  const { tag, prune = false, yes = false } = values
+  await transact({ place, verb: 'deploy', source: { tag }, choose: () => undefined, prune, yes }, phases(), values['dry-run'] ? 'Plan' : undefined)
 })

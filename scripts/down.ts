@@ -24,7 +24,7 @@ const { join } = await import('node:path')
 const { question } = await import('zx')
 const { emit, jsonOutput, main, result, step } = await import('./lib/report.ts')
 const { applications, dockerFolder, requireEngine, stackOf } = await import('./lib/compose.ts')
-const { change, run } = await import('./lib/run.ts')
+const { run } = await import('./lib/run.ts')
 
 await main(async () => {
   const options = { json: { type: 'boolean' }, purge: { type: 'boolean' }, yes: { type: 'boolean', short: 'y' } } as const
@@ -37,11 +37,11 @@ await main(async () => {
   if (values.purge && !values.yes) await confirm(volumes)
 
   // by project name alone: it works without the env files, and for a stack of an older version of the files
-  await step(`Stop ${stack.project}`, () => change(['docker', 'compose', '-p', stack.project, 'down', '--remove-orphans', ...(values.purge ? ['--volumes'] : [])], { what: `Stop ${stack.project}` }))
+  await step(`Stop ${stack.project}`, () => run(['docker', 'compose', '-p', stack.project, 'down', '--remove-orphans', ...(values.purge ? ['--volumes'] : [])], { what: `Stop ${stack.project}` }))
   if (values.purge) {
     await step('Remove what is left of it', async () => {
       const left = (await run(['docker', 'volume', 'ls', '-q', ...label])).stdout.trim().split('\n').filter(Boolean)
-      if (left.length) await change(['docker', 'volume', 'rm', ...left], { what: 'Remove the volumes' })
+      if (left.length) await run(['docker', 'volume', 'rm', ...left], { what: 'Remove the volumes' })
       // the machine's own settings are a person's work; those of a demo were generated
       if (stack.suffix) await Promise.all(['.', ...applications()].map(folder => rm(join(dockerFolder, folder, `.env${stack.suffix}`), { force: true })))
     })

@@ -23,11 +23,12 @@ ${exitHelp(0, 2, 3, 4, 5, 6, 7, 130)}`)
 }
 
 const { placeOf } = await import('./lib/cluster.ts')
-const { apply, lock, lookAhead, plan, record, requireSchema, smoke, transact, watch } = await import('./lib/deploy.ts')
 const { Failure } = await import('./lib/errors.ts')
+const { phases } = await import('./lib/phases.ts')
 const { difference, find, listed, releases, serving } = await import('./lib/release.ts')
 const { emit, jsonOutput, main, result } = await import('./lib/report.ts')
-type Change = import('./lib/deploy.ts').Change
+const { requireSchema } = await import('./lib/schema.ts')
+const { transact } = await import('./lib/transaction.ts')
 type Stored = import('./lib/release.ts').Stored
 
 await main(async () => {
@@ -61,29 +62,10 @@ await main(async () => {
       })
     return target
   }
-  const change: Change = {
-    place,
-    verb: 'rollback',
-    source: { release: numbers[0] },
-    choose,
-    prune: Boolean(values.prune),
-    yes: Boolean(values.yes),
-    started: Date.now(),
-    touched: [],
-    phase: '',
-  }
+  const { prune = false, yes = false, 'accept-schema': accept = false } = values
   await transact(
-    change,
-    [
-      ['Pre-flight', lookAhead],
-      ['Schema', change => requireSchema(change, Boolean(values['accept-schema']))],
-      ['Plan', plan],
-      ['Lock', lock],
-      ['Apply', apply],
-      ['Watch', watch],
-      ['Smoke', smoke],
-      ['Record', record],
-    ],
+    { place, verb: 'rollback', source: { release: numbers[0] }, choose, prune, yes },
+    phases(['Schema', change => requireSchema(change, accept)]),
     values['dry-run'] ? 'Plan' : undefined,
   )
 

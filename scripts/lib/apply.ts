@@ -2,9 +2,10 @@
 import { kubectl, kubectlArgv, lastLine, list, type Manifest, type Place } from './cluster.ts'
 import { Failure, exit } from './errors.ts'
 import type { Lock } from './lock.ts'
-import { jobStamp, orderOf, orders, title } from './plan.ts'
+import { orderOf, orders, title } from './plan.ts'
 import { say } from './report.ts'
 import { evidence, watch } from './rollout.ts'
+import { jobStamp } from './stamp.ts'
 
 const names = (all: Manifest[]) => all.map(({ kind, metadata }) => ({ kind, name: metadata.name }))
 const pods = ['Deployment', 'StatefulSet', 'DaemonSet']

@@ -1,141 +1,20 @@
 // The phases of a change to an environment. Each adds what it finds to the change.
 import { createInterface } from 'node:readline/promises'
+import { actor, runUrl } from './actor.ts'
 import { inOrder, isWorkload, ready, remove } from './apply.ts'
-import { kubectl, list, type Manifest, type Place } from './cluster.ts'
+import { finish, isNothing, tell, waitOf, type Change } from './change.ts'
+import type { Place } from './cluster.ts'
 import { Failure, exit } from './errors.ts'
-import { acquire, actor, runUrl, type Lock } from './lock.ts'
-import { notify } from './notify.ts'
-import { imagesOf, jobStamp, readDiff, removals, seatBelt, title, type Changes } from './plan.ts'
-import { preflight, type Found, type Source } from './preflight.ts'
+import { acquire } from './lock.ts'
+import { title } from './plan.ts'
+import { preflight } from './preflight.ts'
 import { failing, heads } from './product.ts'
-import { putBack } from './putback.ts'
-import { color, duration, emit, result, say, step } from './report.ts'
 import { serving, store, trim, type Ending, type Stored } from './release.ts'
-import type { Cause } from './rollout.ts'
-import { onInterrupt } from './run.ts'
-
-/** ms for which all must stay ready. */
-const stable = 10_000
-
-export interface Plan extends Changes {
-  removed: Manifest[]
-  generated: Manifest[]
-  jobs: Manifest[]
-}
-
-export interface Change {
-  place: Place
-  /** `deploy` or `rollback`. */
-  verb: 'deploy' | 'rollback'
-  source: Source
-  /** Which release is put back; throws when it may not be. */
-  choose: (history: Stored[]) => Stored | undefined
-  prune: boolean
-  yes: boolean
-  started: number
-  found?: Found
-  plan?: Plan
-  lock?: Lock
-  release?: Stored
-  /** What has been applied, or is being. */
-  touched: Manifest[]
-  /** ms of the clock when the first object was applied. */
-  applied?: number
-  /** The phase that it is in. */
-  phase: string
-  /** How it ended, for the last line. */
-  ended?: { event: object; text: string }
-}
-
-export type Phase = [name: string, work: (change: Change) => Promise<void>]
-
-/** Runs the phases one after the other, up to `last`. What fails once the lock is held is put back. */
-export async function transact(change: Change, phases: Phase[], last?: string): Promise<void> {
-  const forget = onInterrupt(async () => {
-    if (change.release) await finish(change, 'interrupted', 'interrupted').catch(() => {})
-  })
-  try {
-    for (const [name, work] of phases) {
-      change.phase = name
-      if (change.lock) await change.lock.phase(name.toLowerCase())
-      await step(name, () => work(change))
-      if (name === last) break
-    }
-    if (!change.ended) return
-    emit('result', change.ended.event)
-    result(change.ended.text)
-  } catch (error) {
-    if (!change.lock || !change.release || !(error instanceof Failure) || change.lock.lost()) throw error
-    // it was proven to work: what fails now is only the book-keeping
-    if (change.phase === 'Record')
-      throw new Failure(exit.broken, error.what, error.why, {
-        next: `npx zx scripts/${change.verb}.ts ${change.place.name}, once more`,
-        serving: 'the new version serves and passed the smoke test; only its record is not complete',
-      })
-    throw await putBack(change, error)
-  } finally {
-    forget()
-    await change.lock?.release()
-  }
-}
+import { color, duration, say } from './report.ts'
+import { imagesOf } from './stamp.ts'
 
 export async function lookAhead(change: Change): Promise<void> {
   change.found = await preflight(change.place, change.source, change.choose)
-}
-
-/** Says what will be created, changed and removed. */
-export async function plan(change: Change): Promise<void> {
-  const { place, prune, found } = change
-  const { manifests, history, diff } = found!
-  const good = serving(history)
-  const since = good ? history.indexOf(good) + 1 : history.length
-  const [holders, jobs] = await Promise.all([list(place, 'replicasets,controllerrevisions,pods'), list(place, 'jobs')])
-  const { removed, generated } = removals(
-    manifests,
-    history.slice(0, since).map(one => one.manifests),
-    history.slice(since).map(one => one.manifests),
-    [...holders, ...jobs],
-  )
-  const there = await existing(place, [...removed, ...generated])
-  change.plan = {
-    ...readDiff(diff, manifests),
-    removed: removed.filter(one => there.has(title(one))),
-    generated: generated.filter(one => there.has(title(one))),
-    // migrations have no way back: a release that is put back runs none
-    jobs: 'release' in change.source ? [] : manifests.filter(({ kind }) => kind === 'Job').filter(job => mustRun(job, jobs, good)),
-  }
-  const lines = { created: change.plan.created, changed: change.plan.changed, runs: change.plan.jobs.map(title), removed: change.plan.removed.map(title) }
-  for (const [word, titles] of Object.entries(lines)) if (titles.length) say(`  ${word}: ${titles.join(', ')}`)
-  if (!Object.values(lines).some(titles => titles.length)) say('  nothing changes')
-  emit('plan', lines)
-  if (change.plan.removed.length > seatBelt && !prune)
-    throw new Failure(
-      exit.refused,
-      `Plan the ${change.verb}`,
-      `${change.plan.removed.length} objects would be removed: ${lines.removed.join(', ')}; nothing was touched`,
-      { next: 'the same command with --prune, if that is meant' },
-    )
-}
-
-/** Which of these objects are in the cluster. */
-async function existing(place: Place, all: Manifest[]): Promise<Set<string>> {
-  if (!all.length) return new Set()
-  const input = all.map(({ apiVersion, kind, metadata }) => JSON.stringify({ apiVersion, kind, metadata: { name: metadata.name } })).join('\n')
-  const { stdout } = await kubectl(
-    place,
-    ['get', '--ignore-not-found', '--filename', '-', '--output', 'jsonpath={range .items[*]}{.kind} {.metadata.name}{"\\n"}{end}{.kind} {.metadata.name}'],
-    { input, what: 'Look for what is to be removed' },
-  )
-  return new Set(stdout.split('\n'))
-}
-
-/** A migration runs unless the same one is known to have ended well. */
-function mustRun(job: Manifest, live: Manifest[], good: Stored | undefined): boolean {
-  const stamp = job.metadata.annotations?.[jobStamp]
-  const here = live.find(one => title(one) === title(job))
-  const complete = here?.status?.conditions?.some((one: { type: string; status: string }) => one.type === 'Complete' && one.status === 'True')
-  if (here) return !(complete && here.metadata.annotations?.[jobStamp] === stamp)
-  return good?.manifests.find(one => title(one) === title(job))?.metadata.annotations?.[jobStamp] !== stamp
 }
 
 /** Asks where the environment wants to be asked for. */
@@ -173,26 +52,6 @@ export async function lock(change: Change): Promise<void> {
   await store(place, change.release, 'create')
   await tell(change, 'started')
 }
-
-/** Neither does anything change, nor is there anything to record. */
-export function isNothing({ plan, found }: Change): boolean {
-  const { created, changed, jobs, removed } = plan!
-  const [newest] = found!.history
-  return (
-    ![created, changed, jobs, removed].some(list => list.length) &&
-    newest?.ending === 'succeeded' &&
-    JSON.stringify(known(newest.manifests)) === JSON.stringify(known(found!.manifests))
-  )
-}
-const known = (all: Manifest[]) => all.filter(({ kind }) => kind !== 'Secret')
-
-export const waitOf = ({ place, verb, lock }: Change, since = Date.now()) => ({
-  place,
-  what: `${verb === 'deploy' ? 'Deploy to' : 'Roll back'} ${place.name}`,
-  since,
-  stable,
-  lock: lock!,
-})
 
 export async function apply(change: Change): Promise<void> {
   const { plan, found } = change
@@ -248,48 +107,4 @@ export async function record(change: Change): Promise<void> {
 /** A check that passes by now may not fail again unnoticed. */
 async function noteFewer(place: Place, now: Stored, failing: string[]): Promise<void> {
   if ((now.failing ?? []).length > failing.length) await store(place, Object.assign(now, { failing }), 'replace')
-}
-
-export async function finish({ place, release }: Change, ending: Ending, cause?: string): Promise<void> {
-  Object.assign(release!, { ending, ended: new Date().toISOString(), ...(cause ? { cause: cause.slice(0, 300) } : {}) })
-  await store(place, release!, 'replace')
-}
-
-export async function tell(
-  { place, release, started }: Change,
-  kind: 'started' | 'succeeded' | 'failed' | 'rolled-back',
-  more: { failed?: Failure; serving?: string } = {},
-): Promise<void> {
-  const cause = more.failed?.cause as Partial<Cause> | undefined
-  const failure = more.failed ? { failure: { ...cause, cause: cause?.likely || more.failed.message, log: more.failed.evidence } } : {}
-  const warnings = await notify({
-    kind,
-    environment: place.name,
-    release: String(release!.number),
-    commit: release!.commit,
-    actor: release!.who,
-    ms: Date.now() - started,
-    link: release!.run,
-    serving: more.serving,
-    ...failure,
-  })
-  for (const one of warnings) say(`  ${one}`)
-}
-
-/** Refuses to go back over migrations that have run since, unless that is accepted. */
-export async function requireSchema({ place, found, choose }: Change, accept: boolean): Promise<void> {
-  const target = choose(found!.history)!
-  const now = await heads(place, found!.manifests)
-  const moved = Object.entries(target.heads ?? {}).filter(([folder, head]) => now[folder] && now[folder] !== head)
-  const words = moved.map(([folder, head]) => `${folder}: ${head} then, ${now[folder]} now`)
-  for (const one of words) say(`  migrated since: ${one}`)
-  if (moved.length && !accept)
-    throw new Failure(
-      exit.refused,
-      `Roll back ${place.name} to release ${target.number}`,
-      `its databases have been migrated since: ${words.join('; ')}; nothing was touched`,
-      {
-        next: 'restore a backup of that release, or the same command with --accept-schema, if the old version works with the new schema',
-      },
-    )
 }

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Failure, exit } from './errors.ts'
 import { color, duration, say } from './report.ts'
-import { change, run, type Output } from './run.ts'
+import { run, type Output } from './run.ts'
 
 /** Where Docker's client looks for plug-ins that no package owns. */
 export const pluginFolder = '/usr/local/lib/docker/cli-plugins'
@@ -94,7 +94,7 @@ export async function installPlugins(plugins: string[], target = pluginFolder): 
     await update(ownApt(folder))
     const download = await narrated(['apt-get', ...ownApt(folder), 'download', '--quiet', ...plugins.map(name => `docker-${name}`)], folder)
     if (download.code !== 0) throw broken(what, download, 'the same command again')
-    for (const argv of unpackCommands(plugins, target)) await change(argv, { what, cwd: folder })
+    for (const argv of unpackCommands(plugins, target)) await run(argv, { what, cwd: folder })
   } finally {
     await rm(folder, { recursive: true, force: true })
   }
@@ -117,7 +117,7 @@ async function narrated(argv: string[], cwd?: string): Promise<Output> {
     const lock = /Could not get lock.*/.exec(text)?.[0] ?? ''
     if (lock && lock !== held) say(color.dim(`  waiting, up to ${patience} s: ${(held = lock).slice(0, 160)}`))
   }
-  return change(argv, { nothrow: true, env: noQuestions, onOutput, ...(cwd ? { cwd } : {}) }).finally(() => clearInterval(beat))
+  return run(argv, { nothrow: true, env: noQuestions, onOutput, ...(cwd ? { cwd } : {}) }).finally(() => clearInterval(beat))
 }
 
 const broken = (what: string, output: Output, next: string): Failure => {

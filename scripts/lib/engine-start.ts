@@ -3,7 +3,7 @@ import { existsSync, readFileSync, rmSync } from 'node:fs'
 import { Failure, exit } from './errors.ts'
 import type { Machine } from './engine.ts'
 import { color, duration, say } from './report.ts'
-import { background, change, run } from './run.ts'
+import { background, run } from './run.ts'
 
 /** An engine: how it is started by hand, where it keeps its marks, how to ask whether it answers. */
 export interface Daemon {
@@ -31,13 +31,13 @@ const engine: Daemon = {
 export async function startEngine(init: Machine['init'], daemon = engine): Promise<void> {
   for (const { file, command } of daemon.pids) dropStale(file, command)
   if (init === 'systemd') {
-    await change(['systemctl', 'enable', '--now', 'docker'], { what: 'Start the Docker engine' })
+    await run(['systemctl', 'enable', '--now', 'docker'], { what: 'Start the Docker engine' })
     if (await answers(daemon, () => true)) return
     throw new Failure(exit.timeout, 'Start the Docker engine', `no answer in ${daemon.timeout / 1000} s`, { next: 'journalctl -u docker -n 50' })
   }
   if (init === 'script') {
     // Debian's script raises limits, which not every virtual machine may: then nothing was started
-    const { code } = await change(['service', 'docker', 'start'], { nothrow: true })
+    const { code } = await run(['service', 'docker', 'start'], { nothrow: true })
     if (await answers(daemon, () => code === 0 && running(daemon))) return
     say(color.yellow('  `service docker start` has not brought it up; starting dockerd itself'))
   }

@@ -6,32 +6,15 @@ import { applications, compose, dockerFolder, root, servicesOf, type Config, typ
 import { loadEnvironment } from './env.ts'
 import { Failure, exit } from './errors.ts'
 import { step } from './report.ts'
-import { change, run } from './run.ts'
+import { run } from './run.ts'
 
 const what = 'Have every image'
-
-/** The registry's host of an image reference: `traefik:v3` is on Docker Hub. */
-export function registryOf(image: string): string {
-  const first = image.split('/')[0] ?? ''
-  return image.includes('/') && /[.:]|^localhost$/.test(first) ? first : 'registry-1.docker.io'
-}
 
 /** The images of these services that the engine does not have. */
 export async function missingImages(all: Config, services: string[]): Promise<string[]> {
   const images = [...new Set(services.map(name => all.services[name]?.image ?? ''))]
   const present = await Promise.all(images.map(async image => (await run(['docker', 'image', 'inspect', image], { nothrow: true })).code === 0))
   return images.filter((_, i) => !present[i])
-}
-
-/** Whether a registry answers at all within `timeout` ms; a refusal to anonymous callers is an answer. */
-export async function registryAnswers(host: string, timeout = 8_000): Promise<boolean> {
-  const scheme = /^(localhost|127\.)/.test(host) ? 'http' : 'https'
-  try {
-    await fetch(`${scheme}://${host}/v2/`, { signal: AbortSignal.timeout(timeout), redirect: 'manual' })
-    return true
-  } catch {
-    return false
-  }
 }
 
 /**
@@ -47,7 +30,7 @@ export async function provideImages(stack: Stack, all: Config, services: string[
   await refuseSilentRegistries(missing)
   if (sources.length)
     await step(`Build ${sources.map(({ image }) => image).join(', ')}`, () =>
-      change(['docker', 'buildx', 'bake', '--load', '--file', buildFile, ...sources.map(({ target }) => target)], { cwd: dockerFolder, env: interpolation(stack), what: 'Build the images' }),
+      run(['docker', 'buildx', 'bake', '--load', '--file', buildFile, ...sources.map(({ target }) => target)], { cwd: dockerFolder, env: interpolation(stack), what: 'Build the images' }),
     )
   if (missing.length) await step(`Pull ${missing.length} images`, () => pull(stack, all, services, missing))
 }

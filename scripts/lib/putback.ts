@@ -1,6 +1,6 @@
 // The way back: what a failed change has touched goes back to the last good release.
 import { freeStuckPods, isWorkload, put, ready, remove } from './apply.ts'
-import { finish, isNothing, tell, waitOf, type Change } from './deploy.ts'
+import { finish, isNothing, tell, waitOf, type Change } from './change.ts'
 import { Failure, exit } from './errors.ts'
 import { arranged, removals, title } from './plan.ts'
 import { failing } from './product.ts'

@@ -29,10 +29,6 @@ export interface Output {
 }
 
 const children = new Set<ProcessPromise>()
-let dry = false
-
-/** Dry run: from now on `change` says what it would run and runs nothing. */
-export const dryRun = (on: boolean): void => void (dry = on)
 
 /** Sends a signal to the process groups of all children that still run. */
 export function endChildren(signal: NodeJS.Signals): void {
@@ -70,7 +66,7 @@ process.once('SIGINT', () => void interrupted('SIGINT'))
 process.once('SIGTERM', () => void interrupted('SIGTERM'))
 
 /**
- * Runs a command that only reads. In: the argument list (never a secret in it). Out: its output, exit code and ms.
+ * Runs a command. In: the argument list (never a secret in it). Out: its output, exit code and ms.
  * Throws Failure with the last 20 lines of both streams when it ends non-zero, unless `nothrow`.
  */
 export async function run(argv: string[], options: RunOptions = {}): Promise<Output> {
@@ -110,16 +106,8 @@ function failed(argv: string[], options: RunOptions, output: Output, late: boole
   return new Failure(late ? exit.timeout : exit.bug, options.what ?? `Run ${argv[0]}`, why, { evidence: tail })
 }
 
-/** Like `run`, for a command that changes something: the one switch of a dry run. */
-export async function change(argv: string[], options: RunOptions = {}): Promise<Output> {
-  if (!dry) return run(argv, options)
-  process.stderr.write(`would run: ${argv.join(' ')}\n`)
-  return { stdout: '', stderr: '', code: 0, ms: 0 }
-}
-
 /** Starts a daemon that outlives the script; what it prints is added to the file `log`. Out: its process id, 0 when it cannot be started. */
 export function background(argv: string[], log: string): number {
-  if (dry) return process.stderr.write(`would start: ${argv.join(' ')}\n`), 0
   const file = openSync(log, 'a', 0o640)
   const child = spawn(argv[0]!, argv.slice(1), { cwd: '/', detached: true, stdio: ['ignore', file, file] })
   child.on('error', error => process.stderr.write(`${argv[0]}: ${error.message}\n`))

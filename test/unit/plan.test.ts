@@ -6,7 +6,9 @@ import { hops as chatwoot } from '../../infra/docker/chatwoot/hops.ts'
 import { hops as kgc } from '../../infra/docker/kgc/hops.ts'
 import { hops as twenty } from '../../infra/docker/twenty-crm/hops.ts'
 import { forbidden, type Hop } from '../../scripts/lib/hops.ts'
-import { arranged, configStamp, explain, faults, imagesOf, jobStamp, missingKeys, readDiff, removals, stamped, title, withTag } from '../../scripts/lib/plan.ts'
+import { explain, faults, missingKeys } from '../../scripts/lib/faults.ts'
+import { arranged, readDiff, removals, title } from '../../scripts/lib/plan.ts'
+import { configStamp, imagesOf, jobStamp, stamped, withTag } from '../../scripts/lib/stamp.ts'
 import { digestOf, parseImage } from '../../scripts/lib/registry.ts'
 
 const test = suite('plan')
