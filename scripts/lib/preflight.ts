@@ -12,7 +12,7 @@ import { releases, serving, type Stored } from './release.ts'
 import { mayAll } from './rights.ts'
 import { imagesOf, stamped } from './stamp.ts'
 import { dryRun } from './trial.ts'
-import { resolve, tagged } from './versions.ts'
+import { commitImages, resolve, tagged } from './versions.ts'
 
 /** What the pre-flight has found out. */
 export interface Found {
@@ -49,7 +49,7 @@ export async function preflight(place: Place, source: Source, choose: (history: 
   if (!history || !secrets || !live) refusals.done(what)
   const last = serving(history!)
   const back = 'release' in source ? choose(history!) : undefined
-  const plain = 'release' in source ? back!.manifests : tagged(place, built!, source.tag, last, refusals)
+  const plain = 'release' in source ? back!.manifests : tagged(place, built!, commitImages(), source.tag, last, refusals)
   refusals.add(...faults(plain), ...missingKeys(plain, secrets!))
   const [digests] = await Promise.all([resolve(plain, last, refusals), refusals.check(() => mayAll(place, plain)), hops(plain, live!, Boolean(back), refusals)])
   const manifests = arranged(back ? plain : stamped(plain, digests))
