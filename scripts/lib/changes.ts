@@ -3,6 +3,7 @@ import type { Change } from './change.ts'
 import { kubectl, list, type Manifest, type Place } from './cluster.ts'
 import { Failure, exit } from './errors.ts'
 import { readDiff, removals, seatBelt, title } from './plan.ts'
+import { parseImage } from './registry.ts'
 import { serving, type Stored } from './release.ts'
 import { emit, say } from './report.ts'
 import { jobStamp } from './stamp.ts'
@@ -10,7 +11,7 @@ import { jobStamp } from './stamp.ts'
 /** Says what will be created, changed and removed. */
 export async function plan(change: Change): Promise<void> {
   const { place, prune, found } = change
-  const { manifests, history, diff } = found!
+  const { manifests, history, diff, digests } = found!
   const good = serving(history)
   const since = good ? history.indexOf(good) + 1 : history.length
   const [holders, jobs] = await Promise.all([list(place, 'replicasets,controllerrevisions,pods'), list(place, 'jobs')])
@@ -31,7 +32,7 @@ export async function plan(change: Change): Promise<void> {
   const lines = { created: change.plan.created, changed: change.plan.changed, runs: change.plan.jobs.map(title), removed: change.plan.removed.map(title) }
   for (const [word, titles] of Object.entries(lines)) if (titles.length) say(`  ${word}: ${titles.join(', ')}`)
   if (!Object.values(lines).some(titles => titles.length)) say('  nothing changes')
-  emit('plan', lines)
+  emit('plan', { ...lines, images: [...digests].map(([image, digest]) => `${parseImage(image).name}@${digest}`) })
   if (change.plan.removed.length > seatBelt && !prune)
     throw new Failure(
       exit.refused,
