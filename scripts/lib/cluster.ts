@@ -22,6 +22,8 @@ export interface Place {
   disposable: boolean
   /** A change asks before it begins. */
   protected: boolean
+  /** The environment that must have had a commit before this one gets it. */
+  after?: string
   /** Where the images built from this project's sources are. */
   images?: string
   sealedSecrets: { namespace: string; name: string }
@@ -45,6 +47,7 @@ export const places = (): string[] => readdirSync(join(root, overlays)).filter(n
 const known: Record<string, (value: unknown) => boolean> = {
   context: value => typeof value === 'string',
   images: value => typeof value === 'string',
+  after: value => places().includes(value as string),
   disposable: value => typeof value === 'boolean',
   protected: value => typeof value === 'boolean',
   edge: value => isTexts(value, ['https', 'http']),
