@@ -91,7 +91,7 @@ async function bootstrap(values: Values) {
 /** Whether the demo's base image is not here and no registry has it to give (infra/demo/base/build.sh). */
 async function baseIsMadeHere(): Promise<boolean> {
   const { run } = await import('./lib/run.ts')
-  const { registryAnswers, registryOf } = await import('./lib/images.ts')
+  const { registryAnswers, registryOf } = await import('./lib/registry.ts')
   const here = await run(['docker', 'image', 'inspect', 'kgc-demo/base:trixie'], { nothrow: true, timeout: 10_000 })
   return here.code !== 0 && !(await registryAnswers(registryOf('debian')))
 }

@@ -2,7 +2,7 @@
 import { request } from 'node:https'
 import type { Config } from './compose.ts'
 import { finding, type Finding } from './doctor-finding.ts'
-import { registryOf } from './images.ts'
+import { registryOf } from './registry.ts'
 import { run } from './run.ts'
 
 /** Seconds of difference that break one-time passwords, and sessions and certificates. */

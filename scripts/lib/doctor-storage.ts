@@ -2,7 +2,7 @@
 import type { Config, Container } from './compose.ts'
 import { up, type Pulse } from './doctor-containers.ts'
 import { finding, type Finding } from './doctor-finding.ts'
-import { registryAnswers, registryOf } from './images.ts'
+import { registryAnswers, registryOf } from './registry.ts'
 import { run } from './run.ts'
 
 /** Registries of these images that do not answer. */

@@ -1,10 +1,8 @@
 // Whether the images of a stack are here, or can be had.
-import { existsSync } from 'node:fs'
-import { join } from 'node:path'
-import fetch from 'node-fetch'
-import { applications, compose, dockerFolder, root, servicesOf, type Config, type Stack } from './compose.ts'
-import { loadEnvironment } from './env.ts'
+import { bake, settings, targets, type Target } from './bake.ts'
+import { applications, compose, servicesOf, type Config, type Stack } from './compose.ts'
 import { Failure, exit } from './errors.ts'
+import { registryAnswers, registryOf } from './registry.ts'
 import { step } from './report.ts'
 import { run } from './run.ts'
 
@@ -24,28 +22,21 @@ export async function missingImages(all: Config, services: string[]): Promise<st
 export async function provideImages(stack: Stack, all: Config, services: string[]): Promise<void> {
   const absent = await missingImages(all, services)
   if (!absent.length) return
-  const sources = (await buildable(stack)).filter(({ image }) => absent.includes(image))
+  const env = settings(stack.suffix.slice(1))
+  const sources = (await targets(env)).filter(({ image, here }) => here && absent.includes(image))
   const missing = absent.filter(image => !sources.some(source => source.image === image))
   await refuseUnset(stack, all, missing)
   await refuseSilentRegistries(missing)
-  if (sources.length)
-    await step(`Build ${sources.map(({ image }) => image).join(', ')}`, () =>
-      run(['docker', 'buildx', 'bake', '--load', '--file', buildFile, ...sources.map(({ target }) => target)], { cwd: dockerFolder, env: interpolation(stack), what: 'Build the images' }),
-    )
+  if (sources.length) await step(`Build ${sources.map(({ image }) => image).join(', ')}`, () => built(sources, env))
   if (missing.length) await step(`Pull ${missing.length} images`, () => pull(stack, all, services, missing))
 }
 
-const buildFile = 'docker-compose.build.yml'
-const interpolation = (stack: Stack) => loadEnvironment(root, stack.suffix.slice(1))
-
-/** What docker-compose.build.yml can build here: a target counts when its context holds its Dockerfile. */
-async function buildable(stack: Stack): Promise<{ target: string; image: string }[]> {
-  if (!existsSync(join(dockerFolder, buildFile))) return []
-  const output = await run(['docker', 'compose', '--file', buildFile, 'config', '--format', 'json'], { cwd: dockerFolder, env: interpolation(stack), what: `Read ${buildFile}` })
-  const { services } = JSON.parse(output.stdout) as { services: Record<string, { image: string; build: { context: string; dockerfile?: string } }> }
-  return Object.entries(services)
-    .filter(([, { build }]) => existsSync(join(build.context, build.dockerfile ?? 'Dockerfile')))
-    .map(([target, { image }]) => ({ target, image }))
+/** As the build file says, into the engine's own store. */
+async function built(sources: Target[], env: Record<string, string>): Promise<void> {
+  const { code, stdout, stderr } = await bake(Object.fromEntries(sources.map(({ name }) => [name, { output: 'type=docker' }])), env)
+  if (code === 0) return
+  const evidence = `${stdout}\n${stderr}`.trim().split('\n').slice(-20).join('\n')
+  throw new Failure(exit.refused, 'Build the images', `the build ended with ${code}`, { evidence, next: 'npx zx scripts/images.ts build' })
 }
 
 async function refuseUnset(stack: Stack, all: Config, missing: string[]): Promise<void> {

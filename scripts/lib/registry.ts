@@ -1,8 +1,6 @@
-// Asks image registries what a name stands for (the OCI distribution API); nothing is pulled.
-import { existsSync, readFileSync } from 'node:fs'
-import { homedir } from 'node:os'
-import { join } from 'node:path'
-import { keepSecret } from './redact.ts'
+// Asks image registries (the OCI distribution API) what they have; nothing is pulled.
+import { RegistryError, refusal, silence } from './registry-answer.ts'
+import { authorization, loginOf, scheme } from './registry-login.ts'
 
 export interface Image {
   /** The registry's host, as it is asked. */
@@ -23,61 +21,68 @@ export function parseImage(text: string): Image {
   return { host: named && first !== 'docker.io' ? first : 'registry-1.docker.io', name, repository, ...(tag ? { tag } : {}), ...(digest ? { digest } : {}) }
 }
 
-const types = ['oci.image.index.v1', 'oci.image.manifest.v1', 'docker.distribution.manifest.list.v2', 'docker.distribution.manifest.v2']
-const accept = types.map(type => `application/vnd.${type}+json`).join(', ')
-const limit = () => ({ signal: AbortSignal.timeout(10_000) })
-const scheme = (host: string) => (/^(localhost|127\.\d+\.\d+\.\d+)(:|$)/.test(host) ? 'http' : 'https')
+/** The registry's host of an image: `traefik:v3` is on Docker Hub. */
+export const registryOf = (image: string): string => parseImage(image).host
 
-/** The digest that an image has in its registry. Throws Error that says in words why there is none. */
-export async function digestOf(image: string): Promise<string> {
-  const { host, repository, tag = 'latest', digest } = parseImage(image)
-  const address = `${scheme(host)}://${host}/v2/${repository}/manifests/${digest ?? tag}`
+const types = ['oci.image.index.v1', 'oci.image.manifest.v1', 'docker.distribution.manifest.list.v2', 'docker.distribution.manifest.v2']
+export const accept = types.map(type => `application/vnd.${type}+json`).join(', ')
+
+export interface Call {
+  method?: string
+  headers?: Record<string, string>
+  body?: string
+}
+
+const tokens = new Map<string, string>()
+
+/**
+ * Calls `/v2/<path>` of a registry, with the login or the token that it asks for. Out: its answer, when that is ok.
+ * Throws RegistryError that says in words why not.
+ */
+export async function ask(host: string, path: string, { method = 'GET', headers = {}, body }: Call = {}): Promise<Response> {
+  const key = `${host} ${path.replace(/\/(manifests|blobs|tags)\/.*/, '')} ${method}`
+  const call = () =>
+    fetch(new URL(path, `${scheme(host)}://${host}/v2/`), {
+      method,
+      headers: { ...headers, ...(tokens.get(key) ? { authorization: tokens.get(key)! } : {}) },
+      signal: AbortSignal.timeout(10_000),
+      ...(body === undefined ? {} : { body }),
+    })
   try {
-    let answer = await fetch(address, { method: 'HEAD', headers: { accept }, ...limit() })
-    const challenge = answer.headers.get('www-authenticate') ?? ''
-    if (answer.status === 401)
-      answer = await fetch(address, { method: 'HEAD', headers: { accept, authorization: await authorization(host, challenge) }, ...limit() })
-    const found = answer.headers.get('docker-content-digest')
-    if (answer.ok && (digest ?? found)) return (digest ?? found)!
-    if (answer.status === 404) throw new Error(`it is not in ${host}`)
-    if (answer.status === 401 || answer.status === 403)
-      throw new Error(`${host} denies it (${answer.status})${credentials(host) ? '' : `; there is no login: docker login ${host}`}`)
-    throw new Error(`${host} answers ${answer.status}`)
+    let answer = await call()
+    if (answer.status === 401) {
+      tokens.set(key, await authorization(host, answer.headers.get('www-authenticate') ?? ''))
+      answer = await call()
+    }
+    if (answer.ok) return answer
+    throw await refusal(host, method, answer, await loginOf(host))
   } catch (error) {
-    throw new Error(words(host, error as Error))
+    throw error instanceof RegistryError ? error : silence(host, error as Error)
   }
 }
 
-function words(host: string, error: Error): string {
-  if (error.name === 'TimeoutError') return `${host} does not answer within 10 s`
-  const cause = error.cause as NodeJS.ErrnoException | undefined
-  return cause ? `${host} cannot be reached (${cause.code ?? cause.message})` : error.message
+/** Whether a registry answers at all within `timeout` ms; a refusal to anonymous callers is an answer. */
+export async function registryAnswers(host: string, timeout = 8_000): Promise<boolean> {
+  try {
+    await fetch(`${scheme(host)}://${host}/v2/`, { signal: AbortSignal.timeout(timeout), redirect: 'manual' })
+    return true
+  } catch {
+    return false
+  }
 }
 
-/** What a registry wants to see, by its challenge: a token from its own server, or the login itself. */
-async function authorization(host: string, challenge: string): Promise<string> {
-  const login = credentials(host)
-  const basic = login ? `Basic ${login}` : ''
-  const part = (name: string) => new RegExp(`${name}="([^"]*)"`).exec(challenge)?.[1]
-  const realm = part('realm')
-  if (!/^bearer/i.test(challenge) || !realm) return basic
-  const address = new URL(realm)
-  if (address.protocol !== 'https:' && scheme(address.host) === 'https') throw new Error(`${host} wants its login sent unencrypted`)
-  for (const name of ['service', 'scope']) if (part(name)) address.searchParams.set(name, part(name)!)
-  const answer = await fetch(address, { headers: basic ? { authorization: basic } : {}, ...limit() })
-  if (!answer.ok) throw new Error(`${host} gives no token (${answer.status})${login ? ': its login is refused' : `; there is no login: docker login ${host}`}`)
-  const { token, access_token } = (await answer.json()) as { token?: string; access_token?: string }
-  keepSecret(token ?? access_token)
-  return `Bearer ${token ?? access_token}`
+/** The digest that an image has in its registry. Throws RegistryError that says in words why there is none. */
+export async function digestOf(image: string): Promise<string> {
+  const { host, repository, tag = 'latest', digest } = parseImage(image)
+  const answer = await ask(host, `${repository}/manifests/${digest ?? tag}`, { method: 'HEAD', headers: { accept } })
+  const found = digest ?? answer.headers.get('docker-content-digest')
+  if (!found) throw new RegistryError(`${host} names no digest`, 400)
+  return found
 }
 
-/** The login that `docker login` has left, or a workflow's own token for GitHub's registry. */
-function credentials(host: string): string | undefined {
-  const file = join(process.env.DOCKER_CONFIG || join(homedir(), '.docker'), 'config.json')
-  const auths = existsSync(file) ? ((JSON.parse(readFileSync(file, 'utf8')) as { auths?: Record<string, { auth?: string }> }).auths ?? {}) : {}
-  const own = auths[host === 'registry-1.docker.io' ? 'https://index.docker.io/v1/' : host]?.auth
-  const token = process.env.GITHUB_TOKEN
-  const login = own || (host === 'ghcr.io' && token ? Buffer.from(`${process.env.GITHUB_ACTOR ?? 'token'}:${token}`).toString('base64') : undefined)
-  keepSecret(login)
-  return login
-}
+/** The same; undefined when the image is not there. */
+export const digestIfThere = (image: string): Promise<string | undefined> =>
+  digestOf(image).catch(error => {
+    if (error instanceof RegistryError && error.status === 404) return undefined
+    throw error
+  })

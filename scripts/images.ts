@@ -1,0 +1,53 @@
+// Builds images and pushes them to their registry, checks the images that the YAML pins, lists what a registry keeps.
+// Usage: npx zx scripts/images.ts build|push [TARGET …] | pins [--write] | list [--prune [--commits] [--keep N]]
+// Exit codes: 0 2 3 5 130
+import { parseArgs } from 'node:util'
+import { given, wantsHelp } from './lib/arguments.ts'
+import { exit, exitHelp } from './lib/errors.ts'
+
+if (wantsHelp()) {
+  console.log(`Usage: npx zx scripts/images.ts build|push [TARGET …] [--dry-run] [--json]
+       npx zx scripts/images.ts pins [--write] [--json]
+       npx zx scripts/images.ts list [--prune [--commits] [--keep N] [--dry-run]] [--json]
+
+  build         builds targets of infra/docker/docker-compose.build.yml; without names those whose source is on this machine
+  push          builds, then pushes what its registry does not have for that commit: all layers first, the tags last. Reads every digest
+                back. Tags: the branch or version (v1.2.3) of the workflow, the file's own tag, the full commit of the source
+    --replace   builds and pushes also what the registry has for that commit
+  pins          asks the registries of all images that Compose, Kubernetes and Dockerfiles pin: is the tag there, is the digest its own,
+                is there one. Exit 2 when not, 3 when a registry cannot be asked
+    --write     writes each tag's digest everywhere; only a tag that is gone is left to you
+  list          the versions of the images built here that their registry keeps, and which releases name them
+    --prune     removes versions without a tag; never one that a release names, never the newest N (--keep N, 10)
+    --commits   with --prune: a commit's tag alone does not keep a version
+  --dry-run     ends after the plan
+  --json        NDJSON events on stdout
+
+Docker's own log-in is used (docker login --password-stdin); list on GitHub takes GITHUB_TOKEN. KGC_SBOM=false leaves the SBOM out.
+With GITHUB_OUTPUT set, push appends images=[{target, name, tag, digest}, …].
+
+${exitHelp(0, 2, 3, 5, 130)}`)
+  process.exit(exit.done)
+}
+
+const { Failure } = await import('./lib/errors.ts')
+const { builds, lists, pins, pushes } = await import('./lib/images-verbs.ts')
+const { jsonOutput, main } = await import('./lib/report.ts')
+
+await main(async () => {
+  const flag = { type: 'boolean' } as const
+  const options = { json: flag, 'dry-run': flag, write: flag, prune: flag, commits: flag, replace: flag, keep: { type: 'string' } } as const
+  const { values, positionals } = parseArgs({ args: given(), allowPositionals: true, options })
+  const { json, 'dry-run': dry = false, keep = '10', ...rest } = values
+  const [verb = '', ...names] = positionals
+  const allowed: Record<string, string[]> = { build: [], push: ['replace'], pins: ['write'], list: ['prune', 'commits'] }
+  const wrong = Object.keys(rest).filter(option => !allowed[verb]?.includes(option))
+  const tooMany = ['pins', 'list'].includes(verb) && names.length > 0
+  if (!allowed[verb] || wrong.length || tooMany || !/^\d+$/.test(keep) || (rest.commits && !rest.prune))
+    throw new Failure(exit.usage, 'Read the arguments', 'one of build, push, pins, list, with its own options', { next: 'npx zx scripts/images.ts --help' })
+  jsonOutput(Boolean(json))
+  if (verb === 'build') return builds(names, dry)
+  if (verb === 'push') return pushes(names, dry, Boolean(rest.replace))
+  if (verb === 'pins') return pins(Boolean(rest.write) && !dry)
+  return lists({ prune: Boolean(rest.prune), commits: Boolean(rest.commits), keep: Number(keep), dry })
+})

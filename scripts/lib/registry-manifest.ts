@@ -1,0 +1,55 @@
+// Manifests in a registry: read, and given a tag.
+import { createHash } from 'node:crypto'
+import { patiently } from './patience.ts'
+import { RegistryError } from './registry-answer.ts'
+import { accept, ask, digestIfThere, digestOf, parseImage } from './registry.ts'
+
+interface Manifest {
+  config?: { digest: string; size: number }
+  layers?: { size: number }[]
+  manifests?: { digest: string; platform?: { os?: string } }[]
+}
+
+const manifest = (name: string, digest: string): Promise<Response> => {
+  const { host, repository } = parseImage(name)
+  return patiently(name, () => ask(host, `${repository}/manifests/${digest}`, { headers: { accept } }))
+}
+
+/** Gives an image that is in its registry a tag. Throws RegistryError unless the registry then has it under that tag. */
+export async function tagImage(name: string, digest: string, tag: string): Promise<void> {
+  const { host, repository } = parseImage(name)
+  const image = `${name}:${tag}`
+  if ((await patiently(image, () => digestIfThere(image))) !== digest) {
+    const answer = await manifest(name, digest)
+    const body = await answer.text()
+    if (`sha256:${createHash('sha256').update(body).digest('hex')}` !== digest) throw new RegistryError(`${host} gives another manifest than ${digest}`, 400)
+    const headers = { 'content-type': answer.headers.get('content-type')! }
+    await patiently(image, () => ask(host, `${repository}/manifests/${tag}`, { method: 'PUT', headers, body }))
+  }
+  const now = await patiently(image, () => digestOf(image))
+  if (now !== digest) throw new RegistryError(`${host} has ${now} as ${tag}, but ${digest} was pushed`, 400)
+}
+
+export interface Contents {
+  /** Bytes in the registry; what an image says of itself (SBOM, provenance) left out. */
+  size: number
+  /** When it was built; '' when it does not say. */
+  created: string
+  /** The manifests that it consists of. */
+  children: string[]
+}
+
+/** What an image consists of. */
+export async function contentsOf(name: string, digest: string): Promise<Contents> {
+  const { host, repository } = parseImage(name)
+  const { config, layers = [], manifests } = (await (await manifest(name, digest)).json()) as Manifest
+  if (manifests) {
+    const images = await Promise.all(manifests.filter(({ platform }) => platform?.os !== 'unknown').map(one => contentsOf(name, one.digest)))
+    const size = images.reduce((sum, one) => sum + one.size, 0)
+    return { size, created: images[0]?.created ?? '', children: [...manifests.map(one => one.digest), ...images.flatMap(({ children }) => children)] }
+  }
+  const { created = '' } = config
+    ? ((await (await patiently(name, () => ask(host, `${repository}/blobs/${config.digest}`))).json()) as { created?: string })
+    : {}
+  return { size: [config, ...layers].reduce((sum, part) => sum + (part?.size ?? 0), 0), created, children: [] }
+}

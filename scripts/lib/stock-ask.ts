@@ -1,0 +1,55 @@
+// Asks a registry which versions of an image it keeps, and removes some. On GitHub's that is done through its packages API: there the
+// distribution API deletes nothing, and it lists what has no tag nowhere.
+import { gitHubVersions, removeFromGitHub } from './packages.ts'
+import { patiently } from './patience.ts'
+import { RegistryError } from './registry-answer.ts'
+import { contentsOf } from './registry-manifest.ts'
+import { accept, ask, digestIfThere, parseImage } from './registry.ts'
+import type { Version } from './stock.ts'
+
+/** Whether a registry tells of versions without a tag. */
+export const tellsUntagged = (image: string): boolean => parseImage(image).host === 'ghcr.io'
+
+/** All versions of an image that its registry tells of; none for an image that was never pushed. */
+export async function versionsOf(image: string): Promise<Version[]> {
+  const found = tellsUntagged(image) ? await gitHubVersions(image) : await taggedVersions(image)
+  const whole = found.map(async one => {
+    const { created, ...contents } = await contentsOf(image, one.digest)
+    return { ...one, ...contents, created: one.created || created }
+  })
+  return Promise.all(whole)
+}
+
+type Found = Omit<Version, 'size' | 'children'>
+
+async function taggedVersions(image: string): Promise<Found[]> {
+  const { host, repository } = parseImage(image)
+  const tags: string[] = []
+  for (let path: string | undefined = `${repository}/tags/list?n=1000`; path; ) {
+    const answer: Response | undefined = await patiently(image, () => ask(host, path!)).catch(ifMissing)
+    if (!answer) return []
+    tags.push(...(((await answer.json()) as { tags: string[] | null }).tags ?? []))
+    const next = /<([^>]+)>;\s*rel="?next/.exec(answer.headers.get('link') ?? '')?.[1]
+    path = next && new URL(next, answer.url).href
+  }
+  const versions = new Map<string, Found>()
+  for (const tag of tags) {
+    const digest = await patiently(image, () => digestIfThere(`${image}:${tag}`))
+    if (!digest) continue
+    const version = versions.get(digest) ?? { image, digest, tags: [], created: '' }
+    version.tags.push(tag)
+    versions.set(digest, version)
+  }
+  return [...versions.values()]
+}
+
+function ifMissing(error: unknown): undefined {
+  if (!(error instanceof RegistryError) || error.status !== 404) throw error
+}
+
+/** Removes a version. */
+export async function removeVersion(version: Version): Promise<void> {
+  const { host, repository } = parseImage(version.image)
+  if (version.id !== undefined) return removeFromGitHub(version)
+  await patiently(version.image, () => ask(host, `${repository}/manifests/${version.digest}`, { method: 'DELETE', headers: { accept } }))
+}
