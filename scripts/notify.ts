@@ -17,6 +17,7 @@ environment's env file. None is set: there is nothing to do. A message that does
   --duration SECONDS  how long it took
   --link URL          without it the run in GitHub Actions
   --cause TEXT        why it failed or was rolled back
+  --next TEXT         the command that goes on from here
   --serving TEXT      what is serving now
   --dry-run           print the messages, send none
   --json              NDJSON events on stdout
@@ -33,7 +34,7 @@ const { kinds } = await import('./lib/notify-message.ts')
 await main(async () => {
   const text = { type: 'string' } as const
   const flag = { type: 'boolean' } as const
-  const texts = { environment: text, release: text, commit: text, actor: text, duration: text, link: text, cause: text, serving: text }
+  const texts = { environment: text, release: text, commit: text, actor: text, duration: text, link: text, cause: text, next: text, serving: text }
   const { values, positionals } = parseArgs({ args: given(), allowPositionals: true, options: { ...texts, 'dry-run': flag, json: flag } })
   jsonOutput(Boolean(values.json))
 
@@ -42,13 +43,13 @@ await main(async () => {
   const kind = kinds.find(kind => kind === positionals[0])
   if (!kind || positionals.length > 1) throw usage(`"${positionals.join(' ')}" is not one of ${kinds.join(', ')}`)
   if (!values.environment) throw usage('--environment is missing')
-  const { environment, cause, duration, 'dry-run': dry, json: _, ...own } = values
+  const { environment, cause, next, duration, 'dry-run': dry, json: _, ...own } = values
   const seconds = duration ? Number(duration) : undefined
   if (seconds !== undefined && !(seconds >= 0 && seconds < Infinity)) throw usage(`--duration ${duration} is not a number of seconds`)
   const here = fromWorkflow()
   const event = {
     kind, environment, ...own, commit: own.commit || here.commit, actor: own.actor || here.actor, link: own.link || here.link,
-    ...(seconds === undefined ? {} : { ms: seconds * 1000 }), ...(cause ? { failure: { cause } } : {}),
+    ...(seconds === undefined ? {} : { ms: seconds * 1000 }), ...(cause || next ? { failure: { cause, next } } : {}),
   }
   const hooks = webhooks(environment)
 

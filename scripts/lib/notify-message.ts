@@ -31,6 +31,8 @@ export interface FailureBlock {
   cause?: Text
   /** The last lines of the log. */
   log?: Text
+  /** The command that goes on from here. */
+  next?: Text
 }
 
 const looks = {
@@ -52,7 +54,7 @@ const line = (text: string): string => harmless(text).replace(/\s+/g, ' ').trim(
 
 /** What both messages say. */
 function contents({ kind, failure = {}, ...event }: DeployEvent) {
-  const { application, pod, container, reason, exitCode, cause = '', log = '' } = failure
+  const { application, pod, container, reason, exitCode, cause = '', log = '', next = '' } = failure
   const commit = event.commit?.replace(/^([0-9a-f]{12})[0-9a-f]{28,}$/, '$1')
   const took = event.ms === undefined ? undefined : duration(event.ms)
   const facts = {
@@ -64,6 +66,7 @@ function contents({ kind, failure = {}, ...event }: DeployEvent) {
     title: looks[kind].title(line(event.environment)),
     facts: Object.entries(facts).map(([label, value]) => [label, line(value ?? '')] as const).filter(([, value]) => value),
     cause: line(cause),
+    next: line(next),
     serving: line(event.serving ?? ''),
     log: harmless(log).trimEnd(),
     link: linkOf(event.link),
@@ -102,13 +105,14 @@ const slackText: Write = text => text.replaceAll('&', '&amp;').replaceAll('<', '
 
 /** An incoming webhook's message in Block Kit. Limits: 150 characters a header, 2000 a field, 3000 a text. */
 export function slackMessage(event: DeployEvent) {
-  const { title, facts, cause, log, serving, link } = contents(event)
+  const { title, facts, cause, log, next, serving, link } = contents(event)
   const plain = (text: string, max: number) => ({ type: 'plain_text', text: head(text, max, slackText), emoji: false })
   const marked = (text: string) => ({ type: 'mrkdwn', text, verbatim: true })
   const blocks: object[] = [{ type: 'header', text: plain(title, 150) }]
   if (facts.length) blocks.push({ type: 'section', fields: facts.map(([label, value]) => marked(`*${label}*\n\`${head(value, 256, slackText)}\``)) })
   if (cause) blocks.push({ type: 'section', text: plain(`Likely cause: ${cause}`, 1500) })
   if (log) blocks.push({ type: 'section', text: marked(`*Last log lines*\n\`\`\`\n${tail(log, 2900, slackText)}\n\`\`\``) })
+  if (next) blocks.push({ type: 'section', text: marked(`*Next*\n\`${head(next, 1000, slackText)}\``) })
   if (serving) blocks.push({ type: 'section', text: plain(`Serving now: ${serving}`, 1500) })
   if (link) blocks.push({ type: 'context', elements: [marked(`<${slackText(link)}|Open the run>`)] })
   return { text: head(title, 150, slackText), blocks }
@@ -119,9 +123,10 @@ const asItIs: Write = text => text
 
 /** A webhook's message with one embed. Limits: 256 characters a title, 1024 a field, 4096 the description, 6000 in all. */
 export function discordMessage(event: DeployEvent) {
-  const { color, facts, cause, log, serving, link, ...words } = contents(event)
+  const { color, facts, cause, log, next, serving, link, ...words } = contents(event)
   const title = head(words.title, 256, discordText)
   const fields = facts.map(([name, value]) => ({ name, value: `\`${head(value, 256, asItIs)}\``, inline: true }))
+  if (next) fields.push({ name: 'Next', value: `\`${head(next, 1000, asItIs)}\``, inline: false })
   if (serving) fields.push({ name: 'Serving now', value: head(serving, 1000, discordText), inline: false })
   const used = title.length + fields.reduce((sum, { name, value }) => sum + name.length + value.length, 0)
 

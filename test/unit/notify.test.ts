@@ -21,6 +21,7 @@ const event = (change: Partial<DeployEvent> = {}): DeployEvent => ({
 const failure = {
   application: 'api', pod: 'api-7d9f-x2x4q', container: 'api', reason: 'CrashLoopBackOff', exitCode: 137,
   cause: 'it was killed: more memory than its limit of 512Mi', log: 'ready in 3 s\nreading <all> of the_rows & more\nKilled',
+  next: 'kubectl --namespace kgc-production logs deployment/api --previous',
 }
 const cases: Record<string, DeployEvent> = {
   started: event(),
@@ -79,7 +80,7 @@ test('a log of 40 lines and 10,000 characters fits, and its end is kept', () => 
 test('texts of any length and kind fit', () => {
   for (const piece of ['x', '<&>', '_*|\\', '`', '🦊', 'word ', 'a\n', '@everyone', '\u0000', '\ud800']) {
     const long = piece.repeat(30_000)
-    const block = { application: long, pod: long, container: long, reason: long, exitCode: 1, cause: long, log: long }
+    const block = { application: long, pod: long, container: long, reason: long, exitCode: 1, cause: long, log: long, next: long }
     const link = `https://github.com/${long}`
     fits({ kind: 'failed', environment: long, release: long, commit: long, actor: long, ms: 1e9, link, failure: block, serving: long })
     fits({ kind: 'failed', environment: 'x', failure: { log: `${long}\nlast` } })
@@ -89,7 +90,7 @@ test('texts of any length and kind fit', () => {
 test('a log calls nobody and cannot leave its block', () => {
   const calls = '<!channel> <!here> <@U012AB3CD> <#C012> @everyone @HERE @\u200beveryone @channel'
   const log = `\`\`\`\n${calls}\n*bold* [text](https://x.hu) \`\`\` <https://x.hu|click> & \u001b[31mred\u001b[0m \u202e`
-  const one = event({ kind: 'failed', failure: { ...failure, log, cause: log, reason: log }, actor: '<!channel>`@everyone`', serving: '<!everyone> # *@here*' })
+  const one = event({ kind: 'failed', failure: { ...failure, log, cause: log, reason: log, next: log }, actor: '<!channel>`@everyone`', serving: '<!everyone> # *@here*' })
   const slack = texts(slackMessage(one)).filter(([path]) => !path.endsWith('.type'))
   for (const [path, text] of slack) if (!text.endsWith('|Open the run>')) assert.not.match(text, /[<>]/, path)
   for (const [path, text] of [...slack, ...texts(discordMessage(one))]) {
@@ -108,7 +109,7 @@ test('a log calls nobody and cannot leave its block', () => {
 test('known secrets are in no message, also where escape codes or a cut would hide them', () => {
   keepSecret('canary&Password<1>')
   const log = `${'x'.repeat(2880)} \u001b[1mcanary&Pass\u001b[0mword<1>\ncanary&Password<1> ${'y'.repeat(2870)}`
-  const one = event({ kind: 'failed', actor: 'canary&Password<1>', link: 'https://x.hu/?p=canary&Password<1>', failure: { cause: 'canary&Password<1>', log } })
+  const one = event({ kind: 'failed', actor: 'canary&Password<1>', link: 'https://x.hu/?p=canary&Password<1>', failure: { cause: 'canary&Password<1>', next: 'canary&Password<1>', log } })
   assert.not.match(all(one), /canary|Password/)
   assert.match(all(one), '[secret]')
   fits(one)
@@ -263,12 +264,12 @@ test('without a webhook there is nothing to do, and it says so', async () => {
 test('a workflow step tells the one that is set what it knows', async () => {
   const { address, bodies } = await stub(status(204))
   const github = { ...workflow, GITHUB_SHA: 'a'.repeat(40) }
-  const options = ['--release', '42', '--duration', '95', '--cause', 'the image is not there', '--serving', 'release 41', '--json']
+  const options = ['--release', '42', '--duration', '95', '--cause', 'the image is not there', '--next', 'make it', '--serving', 'release 41', '--json']
   const { code, stdout } = await script(['failed', '--environment', 'staging', ...options], { DISCORD_WEBHOOK_URL: ` ${address}\n`, ...github })
   assert.is(code, 0)
   const { time: _, ...said } = JSON.parse(stdout) as Record<string, unknown>
   assert.equal(said, { event: 'notified', kind: 'failed', environment: 'staging', services: ['Discord'], warnings: [] })
-  const given = { release: '42', ms: 95_000, failure: { cause: 'the image is not there' }, serving: 'release 41' }
+  const given = { release: '42', ms: 95_000, failure: { cause: 'the image is not there', next: 'make it' }, serving: 'release 41' }
   assert.equal(bodies, [discordMessage({ kind: 'failed', environment: 'staging', ...fromWorkflow(github), ...given })])
 })
 
