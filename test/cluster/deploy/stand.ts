@@ -6,6 +6,8 @@ import { sandbox, type Result } from '../../sandbox.ts'
 import { apply, get, kubectl, namespace, registry } from '../cluster.ts'
 
 type Json = Record<string, any>
+// each stand removes its own at the end
+process.setMaxListeners(0)
 
 const image = `${registry}/kgc-demo/redis:8`
 const meta = (name: string, order: string, more: object = {}) => ({ name, annotations: { 'kgc.hu/order': order }, ...more })
@@ -86,6 +88,8 @@ export interface Started {
   /** What it has said so far: both streams; the events of --json alone. */
   said: () => string
   events: () => Json[]
+  /** Comes with the line; throws when it has ended without. */
+  line: (pattern: RegExp) => Promise<void>
   kill: (signal: NodeJS.Signals) => boolean
   code: Promise<number | null>
 }
@@ -157,11 +161,20 @@ export function stand(name: string, { stable = 2_000 } = {}): Stand {
       child.stderr.on('data', data => (text.all += data))
       child.stdout.on('data', data => ((text.all += data), (text.stdout += data)))
       process.once('exit', () => child.kill('SIGKILL'))
+      const code = new Promise<number | null>(done => child.on('close', done))
+      const line = (pattern: RegExp) =>
+        new Promise<void>((done, fail) => {
+          const look = () => pattern.test(text.all) && done()
+          for (const stream of [child.stdout, child.stderr]) stream.on('data', look)
+          look()
+          void code.then(() => fail(new Error(`no line ${pattern}:\n${text.all}`)))
+        })
       return {
         said: () => text.all,
         events: () => text.stdout.split('\n').slice(0, -1).filter(line => line.startsWith('{')).map(line => JSON.parse(line)),
         kill: signal => child.kill(signal),
-        code: new Promise(done => child.on('close', done)),
+        line,
+        code,
       }
     },
     get: (...argv) => get(...argv, ...inSpace),
