@@ -97,6 +97,8 @@ export interface Started {
 export interface Stand {
   space: string
   box: ReturnType<typeof sandbox>
+  /** What makes a script's process the deployer's. */
+  env: Record<string, string>
   write: (shape?: Shape) => void
   /** Runs a script as the deployer. */
   run: (argv: string[], env?: Record<string, string>) => Result
@@ -153,6 +155,7 @@ export function stand(name: string, { stable = 2_000 } = {}): Stand {
   return {
     space,
     box,
+    env,
     write,
     run: (argv, more = {}) => box.script(argv, { env: { ...env, ...more }, timeout: 180_000 }),
     start: ([script, ...rest], more = {}) => {
