@@ -1,16 +1,26 @@
 #!/usr/bin/env bash
-# Verifies that the images of a plan that come from this repository were built and signed by its own workflow on main.
-# Usage: attested.sh ENVIRONMENT PLAN   (PLAN: what deploy.ts --dry-run --json said)
+# Verifies that images were built and signed by this repository's own workflow, on main.
+# Usage: attested.sh IMAGE@DIGEST
+#        attested.sh --plan FILE ENVIRONMENT   those of the environment's registry that `deploy.ts --dry-run --json` names
 set -euo pipefail
 cd "$(dirname "$0")/.."
-registry=$(sed -n 's/^images: *//p' "infra/k8s/overlays/$1/environment.yaml")
-mapfile -t images < <(jq --raw-output --arg registry "$registry/" 'select(.event == "plan") | .images[] | select(startswith($registry))' "$2")
-if (( ${#images[@]} == 0 )); then
+
+verify() {
+  gh attestation verify "oci://$1" --repo "$GITHUB_REPOSITORY" --signer-workflow "$GITHUB_REPOSITORY/.github/workflows/deploy-staging.yml" \
+    --source-ref refs/heads/main
+}
+
+if [ "$1" != --plan ]; then
+  verify "$1"
+  exit
+fi
+registry=$(sed -n 's/^images: *//p' "infra/k8s/overlays/$3/environment.yaml")
+images=$(grep '"event":"plan"' "$2" | grep -oE "\"${registry//./\\.}/[^\"@]+@sha256:[0-9a-f]{64}\"" | tr -d '"' || true)
+if [ -z "$images" ]; then
   echo "::error::The plan names no image of $registry: there is nothing to verify"
   exit 1
 fi
-for image in "${images[@]}"; do
-  gh attestation verify "oci://$image" --repo "$GITHUB_REPOSITORY" --source-ref refs/heads/main \
-    --signer-workflow "$GITHUB_REPOSITORY/.github/workflows/deploy-staging.yml"
-  echo "- attested: \`$image\`" >> "$GITHUB_STEP_SUMMARY"
+for image in $images; do
+  verify "$image"
+  echo "- built by deploy-staging.yml on main: \`$image\`" >> "$GITHUB_STEP_SUMMARY"
 done

@@ -1,0 +1,309 @@
+// The workflows, run step by step with programs that only play.
+import { execFileSync, spawnSync } from 'node:child_process'
+import { cpSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { parse } from 'yaml'
+import { evaluate } from '../expression.ts'
+import { fakes, type Call, type Reply } from '../fakes.ts'
+import { repository, sandbox } from '../sandbox.ts'
+import { runWorkflow, type Event, type Outcome } from '../workflow.ts'
+
+const test = suite('workflows')
+const box = sandbox()
+cpSync(join(repository, '.github'), join(box.root, '.github'), { recursive: true })
+const git = (...argv: string[]) =>
+  execFileSync('git', ['-C', box.root, '-c', 'user.name=test', '-c', 'user.email=test@kgc.hu', '-c', 'commit.gpgsign=false', ...argv], { stdio: 'pipe' })
+git('init', '--quiet')
+git('add', '--all')
+git('commit', '--quiet', '--message', 'before')
+const config = join(box.root, 'infra/k8s/overlays/staging/config.yaml')
+writeFileSync(config, 'kind: ConfigMap\ndata: { NEW: "1" }\n')
+git('add', '--all')
+git('commit', '--quiet', '--message', 'after')
+
+const tools = fakes(['node', 'npm', 'docker', 'kubectl', 'gh', 'sudo'])
+const all: Call[] = []
+const kgc = 'c'.repeat(40)
+const digest = (letter: string) => `sha256:${letter.repeat(64)}`
+const image = (target: string, letter: string) => ({ target, name: `ghcr.io/kisgepcentrum/${target}`, tag: kgc, digest: digest(letter) })
+const pushed = [image('kgc-api', '1'), image('horilla-hr', '2')]
+const planned = [...pushed.map(({ name, digest }) => `${name}@${digest}`), `postgres@${digest('3')}`]
+const plan = `{"event":"step"}\n${JSON.stringify({ event: 'plan', created: [], images: planned })}\n`
+const canary = 'canary-of-a-secret'
+const secrets = {
+  images: { KGC_READ_TOKEN: `${canary}-token` },
+  staging: { KUBECONFIG: `${canary}-staging`, SLACK_WEBHOOK_URL: `https://hooks.slack.com/${canary}` },
+  production: { KUBECONFIG: `${canary}-production` },
+}
+const script = (name: string, more: Partial<Reply> = {}): Reply => ({ call: new RegExp(`^node --import=tsx scripts/${name}`), ...more })
+const usual: Reply[] = [
+  { call: /^npm ci$/ },
+  { call: /^sudo env PATH=\S+ node --import=tsx scripts\/bootstrap\.ts --demo --yes$/ },
+  { call: /^node --import=tsx test\/run\.ts [a-z ]+$/ },
+  script('images\\.ts push --json$', { output: `images=${JSON.stringify(pushed)}`, stdout: '{}\n' }),
+  script('images\\.ts (build|pins) --json$', { stdout: '{}\n' }),
+  script('deploy\\.ts production --dry-run --json$', { stdout: plan }),
+  script('deploy\\.ts (staging|production) --yes --json$', { stdout: '{}\n' }),
+  script('rollback\\.ts (staging|production) --list$', { stdout: 'release 7\n' }),
+  script('rollback\\.ts (staging|production) --yes --json', { stdout: '{}\n' }),
+  { call: /^gh attestation verify oci:\/\/ghcr\.io\/\S+@sha256:[0-9a-f]{64} --repo \S+ --signer-workflow \S+ --source-ref refs\/heads\/main$/ },
+]
+
+const inputs: Record<string, string[]> = {
+  'actions/checkout': ['persist-credentials', 'fetch-depth', 'repository', 'ref', 'path', 'token'],
+  'actions/setup-node': ['node-version', 'package-manager-cache'],
+  'actions/upload-artifact': ['name', 'path', 'if-no-files-found'],
+  'actions/attest': ['subject-name', 'subject-digest', 'push-to-registry'],
+  'docker/setup-buildx-action': [],
+  'docker/login-action': ['registry', 'username', 'password'],
+}
+
+interface Played extends Outcome {
+  result: string
+  /** Actions with their inputs, in order. */
+  actions: { name: string; given: Record<string, string>; job: string }[]
+  calls: Call[]
+  /** The calls as text, without the tools' installation. */
+  lines: string[]
+  artifacts: string
+}
+
+/** Plays a workflow; `first` answers before the usual replies do. */
+function play(file: string, event: Event, first: Reply[] = []): Played {
+  tools.answer([...first, ...usual])
+  const actions: Played['actions'] = []
+  const outcome: Outcome = { jobs: {}, steps: [], summary: '' }
+  let artifacts = ''
+  const action = (name: string, given: Record<string, string>, job: string) => {
+    actions.push({ name, given, job })
+    const unknown = Object.keys(given).filter(key => !(inputs[name] ?? assert.unreachable(`${name} is new`))!.includes(key))
+    assert.equal(unknown, [], name)
+    if (name === 'actions/upload-artifact')
+      for (const found of readdirSync(box.root).filter(one => one === given.path || (given.path === '*.ndjson' && one.endsWith('.ndjson'))))
+        artifacts += readFileSync(join(box.root, found), 'utf8') + `(${found})`
+  }
+  const env = { ...tools.env, PATH: `${tools.bin}:/usr/local/bin:/usr/bin:/bin` }
+  const result = runWorkflow({ root: box.root, env, action }, file, event, outcome)
+  for (const name of readdirSync(box.root).filter(one => one.endsWith('.ndjson'))) rmSync(join(box.root, name))
+  const calls = tools.calls()
+  all.push(...calls)
+  const lines = calls.map(({ words }) => words.join(' ').replace('node --import=tsx ', '')).filter(line => line !== 'npm ci')
+  const shown = JSON.stringify([outcome, calls.map(({ words }) => words), artifacts])
+  assert.not.match(shown, canary, 'a secret is shown')
+  return { ...outcome, result, actions, calls, lines, artifacts }
+}
+
+const failed = ({ steps }: Outcome) => steps.filter(({ code }) => code).map(({ job, step }) => `${job}: ${step}`)
+const pin = (ref: string) => {
+  const file = join(box.docker, 'kgc/.env.example')
+  writeFileSync(file, readFileSync(file, 'utf8').replace(/^KGC_REF=.*$/m, `KGC_REF=${ref}`))
+}
+const push: Event = { name: 'push', secrets }
+
+test('a push to main is tested, built of the pinned commit, attested and deployed', () => {
+  pin(kgc)
+  const { result, jobs, lines, actions, calls, steps } = play('deploy-staging.yml', push, [{ call: /^gh attestation verify/, code: 1 }])
+  assert.is(result, 'success', JSON.stringify(steps.filter(({ code }) => code)))
+  assert.equal(jobs, { test: 'success', images: 'success', ci: 'success', attest: 'success', deploy: 'success' })
+  const tested = lines.filter(line => line.startsWith('test/run.ts'))
+  assert.equal(tested, ['test/run.ts lint unit policy', 'test/run.ts compose', 'test/run.ts cluster'])
+  assert.equal(lines.slice(-4).map(line => line.split(' ').slice(0, 3).join(' ')), [
+    'scripts/images.ts push --json', 'gh attestation verify', 'gh attestation verify', 'scripts/deploy.ts staging --yes',
+  ])
+  const source = actions.find(({ given }) => given.path === 'kgc')!.given
+  assert.equal([source.repository, source.ref, source.token], ['kisgepcentrum/kgc-erp', kgc, `${canary}-token`])
+  const attested = actions.filter(({ name }) => name === 'actions/attest').map(({ given }) => `${given['subject-name']}@${given['subject-digest']}`)
+  assert.equal(attested, pushed.map(({ name, digest }) => `${name}@${digest}`))
+  const build = calls.find(({ words }) => words.includes('push'))!.env
+  assert.equal([build.KGC_REF, build.KGC_SOURCE, build.KUBECONFIG], [kgc, join(box.root, 'kgc'), undefined])
+  const { env, mode } = calls.at(-1)!
+  assert.is(mode, '600')
+  assert.equal([env.GITHUB_TOKEN, env.SLACK_WEBHOOK_URL, env.DISCORD_WEBHOOK_URL], ['token-of-the-job', secrets.staging.SLACK_WEBHOOK_URL, ''])
+})
+
+test('no commit of KGC pinned: its images are left out, and the summary says so', () => {
+  pin('')
+  const { result, actions, summary } = play('deploy-staging.yml', push)
+  assert.is(result, 'success')
+  assert.not(actions.some(({ given }) => given.path === 'kgc'))
+  assert.match(summary, 'KGC_REF is empty')
+})
+
+test('what is attested already is not signed again; attestations can be switched off', () => {
+  const before = play('deploy-staging.yml', push)
+  assert.not(before.actions.some(({ name }) => name === 'actions/attest'))
+  const off = play('deploy-staging.yml', { ...push, vars: { ATTESTATIONS: 'off' } }, [{ call: /^gh attestation/, code: 1 }])
+  assert.is(off.result, 'success')
+  assert.not(off.actions.some(({ name }) => name === 'actions/attest') || off.lines.some(line => line.startsWith('gh ')))
+})
+
+test('after a failure nothing goes on but what cleans up', () => {
+  const tests = play('deploy-staging.yml', push, [{ call: /run\.ts compose$/, code: 1 }])
+  assert.equal(failed(tests), ['test: Test'])
+  assert.equal(tests.jobs, { test: 'failure', images: 'skipped', ci: 'failure', attest: 'skipped', deploy: 'skipped' }, 'ci builds, but nothing is pushed')
+  const pushes = play('deploy-staging.yml', push, [script('images\\.ts push', { code: 3, stdout: '{"event":"error"}\n' })])
+  assert.equal(failed(pushes), ['images: Build and push'])
+  assert.match(pushes.artifacts, '{"event":"error"}\n(images.ndjson)')
+  assert.not(pushes.lines.some(line => /deploy\.ts|^gh/.test(line)))
+  const deploy = play('deploy-staging.yml', push, [script('deploy\\.ts', { code: 5, stdout: '{"event":"error","code":5}\n' })])
+  assert.equal(failed(deploy), ['deploy: Deploy'])
+  assert.is(deploy.steps.at(-2)!.step, 'Remove the kubeconfig')
+  assert.match(deploy.artifacts, '"code":5}\n(deploy.ndjson)')
+})
+
+test('an environment without a kubeconfig says which secret it lacks', () => {
+  for (const file of ['deploy-staging.yml', 'deploy-production.yml']) {
+    const { steps, ...rest } = play(file, { ...push, secrets: {} })
+    assert.equal(failed({ steps, ...rest }), ['deploy: Write the kubeconfig'])
+    assert.match(steps.find(({ code }) => code)!.text, /has no secret KUBECONFIG.*gh secret set KUBECONFIG/)
+  }
+})
+
+test('production looks ahead, verifies who built its images, and builds nothing', () => {
+  for (const name of ['release', 'workflow_dispatch']) {
+    const { result, lines, calls, summary } = play('deploy-production.yml', { name, secrets })
+    assert.is(result, 'success')
+    const signer = 'kisgepcentrum/kgc-stack/.github/workflows/deploy-staging.yml'
+    const options = `--repo kisgepcentrum/kgc-stack --signer-workflow ${signer} --source-ref refs/heads/main`
+    const verified = pushed.map(({ name, digest }) => `gh attestation verify oci://${name}@${digest} ${options}`)
+    assert.equal(lines, ['scripts/deploy.ts production --dry-run --json', ...verified, 'scripts/deploy.ts production --yes --json'])
+    assert.match(summary, pushed[0]!.digest)
+    assert.equal([...new Set(calls.slice(1).flatMap(({ mode }) => mode ?? []))], ['600'])
+  }
+})
+
+test('production deploys nothing that is not attested, and no plan without images of ours', () => {
+  const event = { name: 'workflow_dispatch', secrets }
+  const forged = play('deploy-production.yml', event, [{ call: /^gh attestation.*horilla/, code: 1 }])
+  assert.equal(failed(forged), ['deploy: Verify who built the images'])
+  const none = play('deploy-production.yml', event, [script('deploy\\.ts production --dry-run', { stdout: '{"event":"plan","images":[]}\n' })])
+  assert.match(none.steps.find(({ code }) => code)!.text, 'nothing to verify')
+  const refused = play('deploy-production.yml', event, [script('deploy\\.ts production --dry-run', { code: 3 })])
+  for (const { lines } of [forged, none, refused]) assert.not(lines.some(line => line.includes('production --yes')))
+})
+
+test('a rollback is of the environment and the release that were chosen, with that environment’s secrets', () => {
+  const back = (inputs: Record<string, unknown>) =>
+    play('rollback.yml', { name: 'workflow_dispatch', secrets, inputs: { release: '', 'accept-schema': false, ...inputs } })
+  const before = back({ environment: 'staging' })
+  assert.equal(before.lines, ['scripts/rollback.ts staging --yes --json', 'scripts/rollback.ts staging --list'])
+  assert.match(before.summary, '    release 7')
+  assert.is(before.calls.at(-2)!.env.SLACK_WEBHOOK_URL, secrets.staging.SLACK_WEBHOOK_URL)
+  const chosen = back({ environment: 'production', release: '7', 'accept-schema': true })
+  assert.is(chosen.lines[0], 'scripts/rollback.ts production --yes --json --accept-schema -- 7')
+  assert.is(chosen.calls.at(-2)!.env.SLACK_WEBHOOK_URL, '')
+  const sly = back({ environment: 'production', release: '--prune $(touch x)' })
+  assert.equal(sly.calls.find(({ words }) => words.includes('--yes'))!.words.slice(-2), ['--', '--prune $(touch x)'])
+})
+
+test('a pull request sees no secret, and its difference is one comment that is updated', () => {
+  const payload = (from: string) => ({ pull_request: { number: 5, head: { repo: { full_name: from } } } })
+  const event = (from: string): Event => ({ name: 'pull_request', ref: 'refs/pull/5/merge', secrets, payload: payload(from) })
+  const own = event('kisgepcentrum/kgc-stack')
+  const ci = play('ci.yml', own)
+  assert.is(ci.result, 'success')
+  assert.match(ci.summary, 'KGC API, Web and Admin are built on main')
+  const rendering: Reply[] = [
+    { call: /^kubectl kustomize infra\/k8s\/(cluster|overlays\/\w+\/)$/, cat: true },
+    { call: /^docker compose --env-file \.env\S* -f \S+ -f \S+ config$/ },
+  ]
+  const list = /^gh api --paginate repos\/kisgepcentrum\/kgc-stack\/issues\/5\/comments /
+  const make = /^gh api --method POST repos\/kisgepcentrum\/kgc-stack\/issues\/5\/comments --field body=@/
+  const update = /^gh api --method PATCH repos\/kisgepcentrum\/kgc-stack\/issues\/comments\/77 --field body=@/
+  const first = play('rendered.yml', own, [...rendering, { call: list }, { call: make }])
+  assert.is(first.result, 'success', first.steps.at(-1)!.text)
+  assert.match(first.summary, /kubernetes-staging\.yaml \| 2 \+\+/)
+  assert.match(first.summary, '+data: { NEW: "1" }')
+  const later = play('rendered.yml', own, [...rendering, { call: list, stdout: '77\n78\n' }, { call: update }])
+  assert.is(later.result, 'success', later.steps.at(-1)!.text)
+  const fork = play('rendered.yml', event('mallory/kgc-stack'), rendering)
+  assert.is(fork.result, 'success')
+  assert.match(fork.summary, 'kubernetes-staging.yaml')
+})
+
+test('the pins are asked for once a week', () => {
+  const { lines, artifacts } = play('pins.yml', { name: 'schedule', secrets })
+  assert.equal(lines, ['scripts/images.ts pins --json'])
+  assert.match(artifacts, '(pins.ndjson)')
+})
+
+test('every call of a script that a workflow makes is one that the script knows', () => {
+  const scripts = all.map(({ words }) => words.slice(words.indexOf('--import=tsx') + 1)).filter(([name]) => name?.endsWith('.ts'))
+  const calls = new Set(scripts.map(words => JSON.stringify(words)))
+  const written = readdirSync(join(repository, '.github'), { recursive: true, encoding: 'utf8' })
+    .filter(name => /\.(yml|sh)$/.test(name))
+    .flatMap(name => [...readFileSync(join(repository, '.github', name), 'utf8').matchAll(/(?<=tsx )(scripts|test)\/[\w-]+\.ts/g)].map(([name]) => name))
+  assert.equal([...new Set([...calls].map(call => JSON.parse(call)[0]))].sort(), [...new Set(written)].sort(), 'a call that no test above has made')
+  for (const call of calls) {
+    const [name, ...words] = JSON.parse(call) as string[]
+    if (name === 'test/run.ts') {
+      // no test has this name: what is left is its judgement of the groups
+      const { status, stdout } = spawnSync(process.execPath, ['--import=tsx', name, ...words, '--grep', '@none@'], { cwd: repository, encoding: 'utf8' })
+      assert.equal([status, stdout], [1, '0 passed, 0 failed\n'], call)
+      continue
+    }
+    // all its words are known if this is the first that is not; nothing else has happened by then
+    const at = words.includes('--') ? words.indexOf('--') : words.length
+    const argv = ['--import=tsx', name!, ...words.slice(0, at), '--not-known', ...words.slice(at)]
+    const { status, stderr } = spawnSync(process.execPath, argv, { cwd: box.root, encoding: 'utf8', env: { ...process.env, NO_COLOR: '1' } })
+    assert.is(status, 2, `${call}: ${stderr}`)
+    assert.match(stderr, /Unknown option '--not-known'/, call)
+  }
+})
+
+const files = readdirSync(join(repository, '.github/workflows'))
+type Json = Record<string, any>
+const jobsOf = (file: string): [string, Json][] => Object.entries(parse(readFileSync(join(repository, '.github/workflows', file), 'utf8')).jobs)
+
+test('rules: rights, pins, limits, shells, credentials', () => {
+  for (const file of files) {
+    const text = readFileSync(join(repository, '.github/workflows', file), 'utf8')
+    const { permissions, concurrency, on } = parse(text) as Json
+    assert.equal(permissions, {}, file)
+    assert.ok(concurrency.group && 'cancel-in-progress' in concurrency, file)
+    assert.not(['pull_request_target', 'workflow_run', 'issue_comment'].some(name => name in on), file)
+    const pinned = /^([\w-]+\/[\w-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+|\.\/\.github\/workflows\/ci\.yml # zizmor.*)$/
+    for (const [, uses] of text.matchAll(/uses: (.*)/g)) assert.match(uses!, pinned, file)
+    for (const [id, job] of jobsOf(file)) {
+      const where = `${file}: ${id}`
+      assert.ok(job.permissions, where)
+      if (job.uses) continue
+      assert.is(job['runs-on'], 'ubuntu-24.04', where)
+      assert.ok(job['timeout-minutes'], where)
+      if (/production|staging|inputs/.test(job.environment ?? '')) {
+        const { group, 'cancel-in-progress': cancels } = job.concurrency ?? concurrency
+        assert.equal([group, cancels], [`deploy-${job.environment}`, false], where)
+      }
+      for (const { uses = '', with: given, run = '' } of job.steps as Json[]) {
+        if (uses.startsWith('actions/checkout')) assert.is(given['persist-credentials'], false, where)
+        assert.not.match(run, /\$\{\{|\bnpx\b/, where)
+        if (/scripts\/(deploy|rollback|images)\.ts/.test(run) && !run.includes('--list')) assert.match(run, /exec node --import=tsx/, where)
+      }
+    }
+  }
+})
+
+test('rules: no secret where a pull request can come, none outside of an environment', () => {
+  for (const file of files)
+    for (const [id, job] of jobsOf(file)) {
+      const asks = /\bsecrets\b/.test(JSON.stringify(job))
+      const { on } = parse(readFileSync(join(repository, '.github/workflows', file), 'utf8')) as Json
+      if ('pull_request' in on || 'workflow_call' in on) assert.equal([asks, job.environment], [false, undefined], `${file}: ${id}`)
+      if (asks) assert.ok(job.environment, `${file}: ${id}`)
+      const rights = Object.values(job.permissions).concat(Object.keys(job.permissions))
+      if ('pull_request' in on) assert.not(rights.includes('packages') || rights.includes('id-token') || rights.includes('deployments'), `${file}: ${id}`)
+    }
+})
+
+test('the small runner refuses what it does not know', () => {
+  const context = { github: { event: {} }, vars: {}, steps: { a: { outputs: { b: 'c' } } } }
+  assert.is(evaluate("vars.X != 'off' && steps.a.outputs.b == 'C'", context), true)
+  assert.is(evaluate("${{ github.event.a.b || 'x' }}", context), 'x')
+  const unknown = ['contains(vars.X)', 'steps.z.outputs.b', 'github.nope', 'env.X', 'vars.X == ', '!vars.X', '1 + 1']
+  for (const text of unknown) assert.throws(() => evaluate(text, context), undefined, text)
+})
+
+mkdirSync(join(box.root, 'kgc'), { recursive: true })
+test.run()
