@@ -1,13 +1,12 @@
-// A change to an environment: what it is, what its phases have found, and how it is written down and told.
+// A change to an environment: what it is, what its phases have found, and how it is written down.
+import type { Announced } from './announce.ts'
 import type { Manifest, Place } from './cluster.ts'
-import type { Failure } from './errors.ts'
 import type { Lock } from './lock.ts'
-import { notify } from './notify.ts'
 import type { Changes } from './plan.ts'
 import type { Found, Source } from './preflight.ts'
+import type { Wait } from './readiness.ts'
 import { store, type Ending, type Stored } from './release.ts'
-import { say } from './report.ts'
-import type { Cause } from './rollout.ts'
+import { narrator } from './rollout-tell.ts'
 
 /** ms for which all must stay ready. */
 const stable = 10_000
@@ -36,10 +35,12 @@ export interface Change extends Asked {
   plan?: Plan
   lock?: Lock
   release?: Stored
+  /** What GitHub is told of it. */
+  announced?: Announced | undefined
   /** What has been applied, or is being. */
   touched: Manifest[]
-  /** ms of the clock when the first object was applied. */
-  applied?: number
+  /** How its workloads are waited for, since the first object was applied. */
+  wait?: Wait
   /** The phase that it is in. */
   phase: string
   /** How it ended, for the last line. */
@@ -60,39 +61,15 @@ export function isNothing({ plan, found }: Change): boolean {
 }
 const known = (all: Manifest[]) => all.filter(({ kind }) => kind !== 'Secret')
 
-/** How the workloads of a change are waited for. */
-export const waitOf = ({ place, verb, lock }: Change, since = Date.now()) => ({
-  place,
-  what: `${verb === 'deploy' ? 'Deploy to' : 'Roll back'} ${place.name}`,
-  since,
-  stable,
-  lock: lock!,
-})
+/** How the workloads of a change are waited for from now on. `settled`: nothing has been done that pods could suffer from. */
+export function waitOf({ place, verb, lock }: Change, settled: boolean): Wait {
+  const since = Date.now()
+  const what = `${verb === 'deploy' ? 'Deploy to' : 'Roll back'} ${place.name}`
+  return { place, what, since, stable, settled, lock: lock!, tell: narrator(since) }
+}
 
 /** Writes down how it ended. */
 export async function finish({ place, release }: Change, ending: Ending, cause?: string): Promise<void> {
   Object.assign(release!, { ending, ended: new Date().toISOString(), ...(cause ? { cause: cause.slice(0, 300) } : {}) })
   await store(place, release!, 'replace')
-}
-
-/** Tells the people. */
-export async function tell(
-  { place, release, started }: Change,
-  kind: 'started' | 'succeeded' | 'failed' | 'rolled-back',
-  more: { failed?: Failure; serving?: string } = {},
-): Promise<void> {
-  const cause = more.failed?.cause as Partial<Cause> | undefined
-  const failure = more.failed ? { failure: { ...cause, cause: cause?.likely || more.failed.message, log: more.failed.evidence } } : {}
-  const warnings = await notify({
-    kind,
-    environment: place.name,
-    release: String(release!.number),
-    commit: release!.commit,
-    actor: release!.who,
-    ms: Date.now() - started,
-    link: release!.run,
-    serving: more.serving,
-    ...failure,
-  })
-  for (const one of warnings) say(`  ${one}`)
 }

@@ -1,17 +1,20 @@
 // The phases of a change to an environment. Each adds what it finds to the change.
 import { createInterface } from 'node:readline/promises'
 import { actor, runUrl } from './actor.ts'
-import { inOrder, isWorkload, ready, remove } from './apply.ts'
-import { finish, isNothing, tell, waitOf, type Change } from './change.ts'
+import { inOrder, remove } from './apply.ts'
+import { finish, isNothing, waitOf, type Change } from './change.ts'
 import type { Place } from './cluster.ts'
 import { Failure, exit } from './errors.ts'
 import { acquire } from './lock.ts'
 import { title } from './plan.ts'
 import { preflight } from './preflight.ts'
-import { failing, heads } from './product.ts'
+import { heads } from './product.ts'
+import { prove } from './proof.ts'
+import { isWorkload, ready } from './readiness.ts'
 import { serving, store, trim, type Ending, type Stored } from './release.ts'
 import { color, duration, say } from './report.ts'
 import { imagesOf } from './stamp.ts'
+import { tell, tellSame } from './tell.ts'
 
 export async function lookAhead(change: Change): Promise<void> {
   change.found = await preflight(change.place, change.source, change.choose)
@@ -57,18 +60,18 @@ export async function apply(change: Change): Promise<void> {
   const { plan, found } = change
   const names = [...plan!.created, ...plan!.changed]
   const objects = found!.manifests.filter(one => one.kind !== 'Job' && names.includes(title(one)))
-  change.applied = Date.now()
-  await inOrder(waitOf(change), objects, plan!.jobs, all => change.touched.push(...all))
+  change.wait = waitOf(change, !objects.length && !plan!.jobs.length)
+  await inOrder(change.wait, objects, plan!.jobs, all => change.touched.push(...all))
 }
 
-/** Waits until every workload is ready, and stays so. */
-export const watch = (change: Change): Promise<void> => ready(waitOf(change, change.applied), change.found!.manifests.filter(isWorkload))
+/** Waits until every workload is ready. */
+export const watch = ({ wait, found }: Change): Promise<void> => ready({ ...wait!, stable: 0 }, found!.manifests.filter(isWorkload))
 
-/** Asks the product whether it works; checks that failed in the release that serves do not count. */
+/** Asks the product whether it works, while all must stay ready; checks that failed in the release that serves do not count. */
 export async function smoke(change: Change): Promise<void> {
   const last = serving(change.found!.history)
   const known = (name: string) => !last || Boolean(last.failing?.includes(name))
-  const failed = await failing(change.place, change.found!.manifests, known)
+  const failed = await prove(change.wait!, change.found!.manifests, known)
   change.release!.failing = failed.map(({ name }) => name)
   const old = failed.filter(({ name }) => known(name))
   for (const { name, detail } of old)
@@ -84,17 +87,16 @@ export async function smoke(change: Change): Promise<void> {
 /** Removes what is not part of it any more, and records the release as the one that serves. */
 export async function record(change: Change): Promise<void> {
   const { place, plan, found, release, started } = change
-  await remove(place, [...plan!.removed, ...plan!.generated])
   const nothing = isNothing(change)
+  const [, reached] = await Promise.all([remove(place, [...plan!.removed, ...plan!.generated]), nothing ? {} : heads(place, found!.manifests)])
   const { failing = [] } = release!
   if (nothing) await noteFewer(place, serving(found!.history)!, failing)
   const number = nothing ? serving(found!.history)!.number : release!.number
   if (!nothing) {
-    release!.heads = await heads(place, found!.manifests)
+    release!.heads = reached
     await finish(change, 'succeeded')
-    await trim(place, [release!, ...found!.history])
-    await tell(change, 'succeeded')
-  }
+    await Promise.all([trim(place, [release!, ...found!.history]), tell(change, 'succeeded')])
+  } else await tellSame(change, number)
   const ms = Date.now() - started
   const but = failing.length ? ` ${failing.length} checks do not pass, as before: npx zx scripts/smoke.ts ${place.name} --target kubernetes` : ''
   const text = `${nothing ? 'Nothing to do: ' : ''}${place.name} serves release ${number}`

@@ -1,4 +1,5 @@
 // Everything that can be known before anything is touched; what is wrong is said all at once.
+import { proven, unproven } from './after.ts'
 import { fromFolders } from './checks.ts'
 import { kubectl, lastLine, list, rendered, workloads, type Manifest, type Place } from './cluster.ts'
 import { knownCommit } from './commit.ts'
@@ -20,6 +21,8 @@ export interface Found {
   manifests: Manifest[]
   digests: Map<string, string>
   history: Stored[]
+  /** What stands in the environment: workloads, pods, and what may start some. */
+  live: Manifest[]
   /** What `kubectl diff` says of all but the Jobs. */
   diff: string
   commit: string | undefined
@@ -31,19 +34,26 @@ export type Source = { tag?: string | undefined } | { release: string | undefine
 /** Finds out all that a change needs to know. Throws Failure (refused) with everything that stands in its way. */
 export async function preflight(place: Place, source: Source, choose: (history: Stored[]) => Stored | undefined): Promise<Found> {
   const refusals = new Refusals()
+  const more = new Refusals()
   const what = `Deploy to ${place.name}`
+  const known = refusals.check(() => knownCommit())
+  // asked at once, and of no interest when the cluster is out of reach
+  const asked = Promise.all([
+    more.check(() => releases(place)),
+    more.check(() => liveKeys(place)),
+    more.check(() => inTheWay(place)),
+    more.check(() => list(place, standing)),
+    'release' in source ? undefined : known.then(commit => more.check(() => proven(place, commit))),
+  ])
+  asked.catch(() => {})
   const [reachable, built, commit] = await Promise.all([
     refusals.check(() => reach(place)),
     'release' in source ? [] : refusals.check(() => rendered(place)),
-    refusals.check(() => knownCommit()),
+    known,
   ])
   if (!reachable || !built) refusals.done(what)
-  const [history, secrets, lease, live] = await Promise.all([
-    refusals.check(() => releases(place)),
-    refusals.check(() => liveKeys(place)),
-    refusals.check(() => inTheWay(place)),
-    refusals.check(() => list(place, 'deployments,statefulsets')),
-  ])
+  const [history, secrets, lease, live, had] = await asked
+  refusals.add(...more.list)
   if (lease)
     throw new Failure(exit.locked, what, describe(lease), { next: `npx zx scripts/deploy.ts ${place.name} --unlock --reason "…", if nobody is at work` })
   if (!history || !secrets || !live) refusals.done(what)
@@ -51,14 +61,20 @@ export async function preflight(place: Place, source: Source, choose: (history: 
   const back = 'release' in source ? choose(history!) : undefined
   const plain = 'release' in source ? back!.manifests : tagged(place, built!, commitImages(), source.tag, last, refusals)
   refusals.add(...faults(plain), ...missingKeys(plain, secrets!))
-  const [digests] = await Promise.all([resolve(plain, last, refusals), refusals.check(() => mayAll(place, plain)), hops(plain, live!, Boolean(back), refusals)])
-  const manifests = arranged(back ? plain : stamped(plain, digests))
-  const diff = refusals.list.some(one => /^no release says/.test(one))
-    ? ''
-    : await dryRun(place, back ? manifests.filter(({ kind }) => kind !== 'Job') : manifests, refusals)
+  const tried = async () => {
+    const digests = await resolve(plain, last, refusals)
+    const manifests = arranged(back ? plain : stamped(plain, digests))
+    const wanted = back ? manifests.filter(({ kind }) => kind !== 'Job') : manifests
+    return { digests, manifests, diff: refusals.list.some(one => /^no release says/.test(one)) ? '' : await dryRun(place, wanted, refusals) }
+  }
+  const [found] = await Promise.all([tried(), refusals.check(() => mayAll(place, plain)), hops(plain, live!, Boolean(back), refusals)])
+  refusals.add(...unproven(place, had, found.digests))
   refusals.done(what)
-  return { manifests, digests, history: history!, diff, commit: commit ?? undefined }
+  return { ...found, history: history!, live: live!, commit: commit ?? undefined }
 }
+
+/** What stands in the environment, and what may start a pod there. */
+const standing = 'deployments,statefulsets,replicasets,controllerrevisions,pods,jobs'
 
 /** kubectl is there and of an age with the cluster, and the cluster answers in the environment's context. */
 async function reach(place: Place): Promise<true> {

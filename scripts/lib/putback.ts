@@ -1,11 +1,14 @@
 // The way back: what a failed change has touched goes back to the last good release.
-import { freeStuckPods, isWorkload, put, ready, remove } from './apply.ts'
-import { finish, isNothing, tell, waitOf, type Change } from './change.ts'
+import { put, remove } from './apply.ts'
+import { finish, isNothing, waitOf, type Change } from './change.ts'
 import { Failure, exit } from './errors.ts'
 import { arranged, removals, title } from './plan.ts'
-import { failing } from './product.ts'
+import { prove } from './proof.ts'
+import { isWorkload, ready } from './readiness.ts'
 import { serving, type Ending } from './release.ts'
 import { say, step } from './report.ts'
+import { freeStuckPods } from './stuck.ts'
+import { tell } from './tell.ts'
 
 /** Puts the last good release back where this change has touched it, proves it, and says how it ended. */
 export async function putBack(change: Change, failure: Failure): Promise<Failure> {
@@ -36,8 +39,10 @@ export async function putBack(change: Change, failure: Failure): Promise<Failure
       await remove(place, removals(good.manifests, [touched, unfinished], [], []).removed)
       await freeStuckPods(place, back)
     })
-    await step('Watch it', () => ready(waitOf(change), good.manifests.filter(isWorkload)))
-    const bad = await step('Smoke it', () => failing(place, good.manifests, name => Boolean(good.failing?.includes(name))))
+    // pods that have served all the time need no new trial; those that start anew do
+    const wait = waitOf(change, true)
+    await step('Watch it', () => ready({ ...wait, stable: 0 }, good.manifests.filter(isWorkload)))
+    const bad = await step('Smoke it', () => prove(wait, good.manifests, name => Boolean(good.failing?.includes(name))))
     const worse = bad.filter(({ name }) => !good.failing?.includes(name))
     if (worse.length) throw new Failure(exit.broken, 'Smoke', worse.map(({ name, detail }) => `${name}: ${detail}`).join('; '))
     return await end('rolled back', exit.rolledBack, `release ${good.number} serves again, proven by smoke`)

@@ -16,6 +16,15 @@ export const jsonOutput = (on: boolean): void => void (json = on)
 /** A line for people, on stderr, with known secrets taken out. */
 export const say = (text: string): void => void process.stderr.write(redact(text) + '\n')
 
+/** What went wrong and changes no result. */
+export function warn(text: string): void {
+  say(color.yellow(`  ⚠ ${text}`))
+  if (grouped) say(`::warning::${command(text)}`)
+}
+
+/** A text as it may stand in a workflow command. */
+const command = (text: string): string => text.replaceAll('%', '%25').replaceAll('\r', '%0D').replaceAll('\n', '%0A')
+
 /** An event for machines, one JSON line on stdout; nothing without --json. */
 export function emit(event: string, data: object = {}): void {
   if (json) process.stdout.write(redact(JSON.stringify({ event, time: new Date().toISOString(), ...data })) + '\n')
@@ -80,7 +89,7 @@ export async function main(body: () => Promise<number | void>): Promise<never> {
             next: isUsage(error) ? 'the same command with --help' : 'the same command with DEBUG=1 shows where',
           })
     say(failureText(failure))
-    if (grouped) say(`::error::${failure.what}: ${failure.why}`.replace(/\n/g, '%0A'))
+    if (grouped) say(`::error::${command(`${failure.what}: ${failure.why}`)}`)
     emit('error', { code, what: failure.what, why: failure.why, evidence: failure.evidence, next: failure.next, serving: failure.serving })
     if (process.env.DEBUG && error instanceof Error) say(error.stack ?? '')
   }

@@ -4,12 +4,14 @@ import { Failure, exit } from './errors.ts'
 import { putBack } from './putback.ts'
 import { emit, result, step } from './report.ts'
 import { onInterrupt } from './run.ts'
+import { leave } from './tell.ts'
 
 /** Runs the phases one after the other, up to `last`. What fails once the lock is held is put back. */
 export async function transact(asked: Asked, phases: Phase[], last?: string): Promise<void> {
   const change: Change = { ...asked, started: Date.now(), touched: [], phase: '' }
   const forget = onInterrupt(async () => {
-    if (change.release) await finish(change, 'interrupted', 'interrupted').catch(() => {})
+    const [words, limit] = [`interrupted in phase ${change.phase.toLowerCase()}`, 1800]
+    await Promise.all([change.release && finish(change, 'interrupted', 'interrupted').catch(() => {}), leave(change, words, limit)])
   })
   try {
     for (const [name, work] of phases) {
@@ -22,16 +24,23 @@ export async function transact(asked: Asked, phases: Phase[], last?: string): Pr
     emit('result', change.ended.event)
     result(change.ended.text)
   } catch (error) {
-    if (!change.lock || !change.release || !(error instanceof Failure) || change.lock.lost()) throw error
-    // it was proven to work: what fails now is only the book-keeping
-    if (change.phase === 'Record')
-      throw new Failure(exit.broken, error.what, error.why, {
-        next: `npx zx scripts/${change.verb}.ts ${change.place.name}, once more`,
-        serving: 'the new version serves and passed the smoke test; only its record is not complete',
-      })
-    throw await putBack(change, error)
+    const end = await ending(change, error)
+    await leave(change, String((end as Error).message))
+    throw end
   } finally {
     forget()
     await change.lock?.release()
   }
+}
+
+/** What to end with; before, what a failure has broken is put back. */
+async function ending(change: Change, error: unknown): Promise<unknown> {
+  if (!change.lock || !change.release || !(error instanceof Failure) || change.lock.lost()) return error
+  // it was proven to work: what fails now is only the book-keeping
+  if (change.phase === 'Record')
+    return new Failure(exit.broken, error.what, error.why, {
+      next: `npx zx scripts/${change.verb}.ts ${change.place.name}, once more`,
+      serving: 'the new version serves and passed the smoke test; only its record is not complete',
+    })
+  return putBack(change, error)
 }

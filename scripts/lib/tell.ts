@@ -1,0 +1,71 @@
+// Tells people and GitHub what a change does, at its beginning and at its end. What does not arrive is a warning.
+import { announce, announceSame, type News } from './announce.ts'
+import type { Change } from './change.ts'
+import type { Failure } from './errors.ts'
+import { short } from './github-deployments.ts'
+import { notify } from './notify.ts'
+import { warn } from './report.ts'
+import type { Cause } from './rollout.ts'
+import { serving } from './release.ts'
+
+type Kind = 'started' | 'succeeded' | 'failed' | 'rolled-back'
+interface More {
+  failed?: Failure
+  /** What serves now. */
+  serving?: string
+}
+
+export async function tell(change: Change, kind: Kind, more: More = {}): Promise<void> {
+  const { place, release, started } = change
+  const { failed } = more
+  const cause = failed?.cause as Partial<Cause> | undefined
+  const failure = failed ? { failure: { ...cause, cause: cause?.likely || failed.message, log: failed.evidence, next: failed.next } } : {}
+  const [warnings, warning] = await Promise.all([
+    notify({
+      kind,
+      environment: place.name,
+      release: String(release!.number),
+      commit: release!.commit,
+      actor: release!.who,
+      ms: Date.now() - started,
+      link: release!.run,
+      serving: more.serving,
+      ...failure,
+    }),
+    tellGitHub(change, kind, more),
+  ])
+  for (const one of [...warnings, warning]) if (one) warn(one)
+}
+
+async function tellGitHub(change: Change, kind: Kind, more: More): Promise<string | undefined> {
+  if (kind === 'started') change.announced = announce(newsOf(change))
+  return change.announced && kind !== 'started' ? change.announced.ended(kind === 'succeeded' ? 'success' : 'failure', endOf(change, kind, more)) : undefined
+}
+
+function newsOf({ place, verb, release, found }: Change): News {
+  const { number, what, commit, images } = release!
+  const { history } = found!
+  const good = serving(history)
+  const since = history.slice(0, good ? history.indexOf(good) : history.length)
+  const interrupted = since.filter(({ ending }) => ending === 'interrupted').map(({ number }) => number)
+  return { environment: place.name, verb, release: number, what, commit, images, interrupted }
+}
+
+/** The words for GitHub, which take 140 characters. */
+export function endOf({ release }: Pick<Change, 'release'>, kind: Kind, { failed, serving = '' }: More): string {
+  if (!failed) return short(`release ${release!.number} serves`)
+  const { likely, application } = (failed.cause ?? {}) as Partial<Cause>
+  return short(likely ? `${application}: ${likely}` : failed.why, kind === 'rolled-back' ? `rolled back, ${serving}` : serving)
+}
+
+/** Nothing was to do: GitHub may still not know that this commit serves. */
+export async function tellSame(change: Change, number: number): Promise<void> {
+  const warning = await announceSame({ ...newsOf(change), release: number })
+  if (warning) warn(warning)
+}
+
+/** Ends what GitHub was told of a change that says nothing more itself: it was interrupted, lost its lock, or has a bug. */
+export async function leave({ announced }: Change, why: string, limit?: number): Promise<void> {
+  const warning = await announced?.ended('error', short(why), limit)
+  if (warning) warn(warning)
+}
