@@ -5,6 +5,7 @@ import type { Lock } from './lock.ts'
 import type { Changes } from './plan.ts'
 import type { Found, Source } from './preflight.ts'
 import type { Wait } from './readiness.ts'
+import { redact } from './redact.ts'
 import { store, type Ending, type Stored } from './release.ts'
 import { narrator } from './rollout-tell.ts'
 
@@ -70,6 +71,6 @@ export function waitOf({ place, verb, lock }: Change, settled: boolean): Wait {
 
 /** Writes down how it ended. */
 export async function finish({ place, release }: Change, ending: Ending, cause?: string): Promise<void> {
-  Object.assign(release!, { ending, ended: new Date().toISOString(), ...(cause ? { cause: cause.slice(0, 300) } : {}) })
+  Object.assign(release!, { ending, ended: new Date().toISOString(), ...(cause ? { cause: redact(cause).slice(0, 300) } : {}) })
   await store(place, release!, 'replace')
 }

@@ -13,6 +13,7 @@ import { prove } from './proof.ts'
 import { isWorkload, ready } from './readiness.ts'
 import { serving, store, trim, type Ending, type Stored } from './release.ts'
 import { color, duration, say } from './report.ts'
+import { hideNew } from './secrets.ts'
 import { imagesOf } from './stamp.ts'
 import { tell, tellSame } from './tell.ts'
 
@@ -73,6 +74,7 @@ export async function smoke(change: Change): Promise<void> {
   const known = (name: string) => !last || Boolean(last.failing?.includes(name))
   const failed = await prove(change.wait!, change.found!.manifests, known)
   change.release!.failing = failed.map(({ name }) => name)
+  if (failed.length) await hideNew(change.place)
   const old = failed.filter(({ name }) => known(name))
   for (const { name, detail } of old)
     say(color.yellow(`  ${name}: ${detail.split('\n')[0]} (${last ? `as in release ${last.number}` : 'nothing served before'})`))

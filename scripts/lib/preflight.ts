@@ -11,6 +11,7 @@ import { arranged, title } from './plan.ts'
 import { Refusals } from './refusals.ts'
 import { releases, serving, type Stored } from './release.ts'
 import { mayAll } from './rights.ts'
+import { hideRead, liveKeys } from './secrets.ts'
 import { imagesOf, stamped } from './stamp.ts'
 import { dryRun } from './trial.ts'
 import { commitImages, resolve, tagged } from './versions.ts'
@@ -60,6 +61,7 @@ export async function preflight(place: Place, source: Source, choose: (history: 
   const last = serving(history!)
   const back = 'release' in source ? choose(history!) : undefined
   const plain = 'release' in source ? back!.manifests : tagged(place, built!, commitImages(), source.tag, last, refusals)
+  hideRead([...plain, ...(last?.manifests ?? [])])
   refusals.add(...faults(plain), ...missingKeys(plain, secrets!))
   const tried = async () => {
     const digests = await resolve(plain, last, refusals)
@@ -89,19 +91,6 @@ async function reach(place: Place): Promise<true> {
       next: 'https://kubernetes.io/docs/tasks/tools/#kubectl',
     })
   return true
-}
-
-/** The names of the namespace's Secrets and their keys that are not empty; no value leaves the cluster's answer. */
-async function liveKeys(place: Place): Promise<Map<string, string[]>> {
-  const template = '{{range .items}}{{.metadata.name}}{{range $key, $value := .data}}{{if $value}} {{$key}}{{end}}{{end}}{{"\\n"}}{{end}}'
-  const { stdout } = await kubectl(place, ['get', 'secrets', '--output', `go-template=${template}`], { what: 'Read which secrets there are' })
-  return new Map(
-    stdout
-      .split('\n')
-      .filter(Boolean)
-      .map(line => line.split(' '))
-      .map(([name, ...keys]) => [name!, keys]),
-  )
 }
 
 /** Jumps between versions that an application forbids, judged by what runs. */

@@ -7,7 +7,8 @@ export const configStamp = 'kgc.hu/config'
 export const jobStamp = 'kgc.hu/manifest'
 
 const hash = (value: unknown): string => createHash('sha256').update(JSON.stringify(value)).digest('hex').slice(0, 16)
-const podOf = (one: Manifest): Record<string, any> => one.spec.template.spec
+/** What a workload makes. */
+export const podOf = (one: Manifest): Record<string, any> => one.spec.template.spec
 /** All containers of a workload's pods. */
 export const containersOf = (one: Manifest): Record<string, any>[] => [...(podOf(one).initContainers ?? []), ...podOf(one).containers]
 
