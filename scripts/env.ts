@@ -1,5 +1,5 @@
 // Writes the env files of an environment from the examples, or checks them.
-// Usage: npx zx scripts/env.ts [environment] [--check]
+// Usage: npx zx scripts/env.ts [environment] [--check] | --github <environment>
 // Exit codes: 0 2 3 4 5
 import { parseArgs } from 'node:util'
 import { given, wantsHelp } from './lib/arguments.ts'
@@ -7,11 +7,14 @@ import { exit, exitHelp } from './lib/errors.ts'
 
 if (wantsHelp()) {
   console.log(`Usage: npx zx scripts/env.ts [environment] [--check]
+       npx zx scripts/env.ts --github <environment>
 
 Writes infra/docker/.env and a .env in each folder that has a .env.example, and makes up the secrets. A value that is there is never
 changed, but for those that follow the root file (shared) or the example (pinned). A second run has nothing to do.
   environment   none for this machine's own stack; any other, such as demo, has files of its own: .env.demo
   --check       writes nothing; names all that is wrong by file and key, never by value; exit 2 when anything is
+  --github      names the secrets and variables that GitHub's environment has, lacks or has too many, by what the workflows ask for, and the
+                commands that set them from the env files; exit 2 when one is missing. Token: GITHUB_TOKEN, GH_TOKEN or gh's own
   --json        NDJSON events on stdout
 
 ${exitHelp(0, 2, 3, 4, 5)}`)
@@ -26,11 +29,14 @@ const { changes, plan, write } = await import('./lib/env-write.ts')
 const { color, emit, jsonOutput, main, result, say } = await import('./lib/report.ts')
 
 await main(async () => {
-  const options = { check: { type: 'boolean' }, json: { type: 'boolean' } } as const
+  const flag = { type: 'boolean' } as const
+  const options = { check: flag, github: flag, json: flag } as const
   const { values, positionals } = parseArgs({ args: given(), allowPositionals: true, options })
   jsonOutput(Boolean(values.json))
   if (positionals.length > 1) throw new Failure(exit.usage, 'Read the arguments', 'one environment at a time', { next: 'npx zx scripts/env.ts --help' })
   const root = join(import.meta.dirname, '..')
+  if (values.github && values.check) throw new Failure(exit.usage, 'Read the arguments', '--check or --github', { next: 'npx zx scripts/env.ts --help' })
+  if (values.github) return (await import('./lib/github-report.ts')).reportGitHub(root, positionals[0] ?? '')
   const it = environment(root, positionals[0])
   const problems = () =>
     check(root, it.name).map(one => {

@@ -24,8 +24,8 @@ export function gitHub(env: NodeJS.ProcessEnv = process.env): GitHub | undefined
 
 const silent = { debug() {}, info() {}, warn() {}, error() {} }
 
-/** One request, tried again while GitHub is busy, `until` (ms of the clock). Throws Error that says in words what GitHub did. */
-export async function ask<T extends object>(github: GitHub, until: number, request: (octokit: Octokit) => Promise<{ data: T }>): Promise<T> {
+/** One request, tried again while GitHub is busy, `until` (ms of the clock). Throws Error that says in words what GitHub did; `right`: what it takes. */
+export async function ask<T extends object>(github: GitHub, until: number, request: (octokit: Octokit) => Promise<{ data: T }>, right?: string): Promise<T> {
   // only who has a token pays for loading it
   const { Octokit } = await import('@octokit/rest')
   for (let pause = 250; ; pause *= 2) {
@@ -38,7 +38,7 @@ export async function ask<T extends object>(github: GitHub, until: number, reque
       if (typeof data !== 'object') throw new Error(signal.aborted ? 'did not answer in time' : 'answered what is no JSON')
       return data
     } catch (error) {
-      const { why, wait } = signal.aborted ? { why: 'did not answer in time' } : inWords(error as Partial<Refusal>)
+      const { why, wait } = signal.aborted ? { why: 'did not answer in time' } : inWords(error as Partial<Refusal>, right)
       if (wait === undefined) throw new Error(`GitHub ${redact(why)}`)
       const rest = Math.max(wait, pause)
       if (Date.now() + rest >= until) throw new Error(`GitHub ${redact(why)}, and there is no time for another try`)
@@ -54,18 +54,18 @@ interface Refusal extends Error {
 }
 
 /** What happened, and with `wait` (ms) that it may be tried again. Pure. */
-export function inWords({ status, response, cause, message }: Partial<Refusal>): { why: string; wait?: number } {
+export function inWords({ status, response, cause, message }: Partial<Refusal>, right = 'the right `deployments`'): { why: string; wait?: number } {
   if (!status) return { why: message ?? 'could not be asked' }
   if (!response) {
-    const { code, name } = ((cause as Error | undefined)?.cause ?? cause ?? {}) as { code?: string; name?: string }
+    const { code, name } = (cause ?? {}) as { code?: string; name?: string }
     return { why: `cannot be reached (${code ?? name ?? 'no reason given'})`, wait: 0 }
   }
   const { headers, data } = response
   const words = String(Object(data).message ?? '').replace(/\s+/g, ' ').trim().slice(0, 120)
-  const why = `answered ${status}${words ? ` (${words})` : ''}${hint(status)}`
+  const why = `answered ${status}${words ? ` (${words})` : ''}${hint(status, right)}`
   const busy = status === 429 || status >= 500 || (status === 403 && (headers['retry-after'] || headers['x-ratelimit-remaining'] === '0'))
   return busy ? { why, wait: waitOf(headers['retry-after'] ?? null) } : { why }
 }
 
-const hint = (status: number): string =>
-  status === 401 ? ': the token is not valid' : status === 403 || status === 404 ? ': the token may need the right `deployments`' : ''
+const hint = (status: number, right: string): string =>
+  status === 401 ? ': the token is not valid' : status === 403 || status === 404 ? `: the token may need ${right}` : ''
