@@ -16,7 +16,7 @@ sealed stay, and migrations are not run: they have no way back.
   --list            the releases that are kept
   --diff A B        what changed from release A to B
   --accept-schema   goes back though migrations have run since: the old version must be able to work with the new schema
-  --dry-run, --prune, --yes, --json   as of deploy.ts
+  --dry-run, --prune, --yes, --json, GITHUB_TOKEN, GITHUB_STEP_SUMMARY   as of deploy.ts
 
 ${exitHelp(0, 2, 3, 4, 5, 6, 7, 130)}`)
   process.exit(exit.done)

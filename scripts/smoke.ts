@@ -17,6 +17,7 @@ Checks that write run only where the data is disposable (the demo); on a real st
   --only F      one application's own checks (repeatable)
   --mail A      instead of all that: each application that sends mail sends one to A with its own settings
   --json        NDJSON, one event per check
+With GITHUB_STEP_SUMMARY set it adds its result to the job's summary.
 
 ${exitHelp(0, 2, 3, 6, 130)}`)
   process.exit(exit.done)
@@ -25,6 +26,7 @@ ${exitHelp(0, 2, 3, 6, 130)}`)
 const { Failure } = await import('./lib/errors.ts')
 const { color, duration, emit, jsonOutput, main, result, say, table } = await import('./lib/report.ts')
 const { fromFolders, outcome } = await import('./lib/checks.ts')
+const { summarize } = await import('./lib/summary.ts')
 const { targetOf } = await import('./lib/target.ts')
 type Exports = { checks: import('./lib/checks.ts').Check[]; sendMail?: import('./lib/checks.ts').SendMail }
 
@@ -36,11 +38,13 @@ await main(async () => {
   if (values.mail !== undefined && !/^[^@\s]+@[^@\s]+$/.test(values.mail)) throw new Failure(exit.usage, 'Read the arguments', '--mail wants an address')
   const start = Date.now()
   const target = await targetOf(values.target, positionals[0])
+  summarize({}, `Smoke ${target.title}`)
 
   const outcomes = values.mail ? await mail(values.mail) : [...(await target.health()), ...(values.quick ? [] : await product())]
   for (const one of outcomes) emit('check', one)
   result(table([['', 'check', 'ms', ''], ...outcomes.map(({ name, ok, detail, ms }) => [ok ? '✔' : '✘', name, String(ms), detail.split('\n')[0]!.slice(0, 140)])]))
   const bad = outcomes.filter(({ ok }) => !ok)
+  summarize({ Checks: `${outcomes.length - bad.length} of ${outcomes.length} passed`, Took: duration(Date.now() - start) })
   emit('result', { checks: outcomes.length, failed: bad.map(({ name }) => name), ms: Date.now() - start })
   if (!bad.length) return say(color.green(`${outcomes.length} of ${outcomes.length} checks passed (${duration(Date.now() - start)})`))
   throw new Failure(exit.broken, `Smoke ${target.title}`, `${bad.length} of ${outcomes.length} checks failed`, {

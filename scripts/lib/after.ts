@@ -20,17 +20,19 @@ export async function proven(
     return void say(color.yellow(`  ${why}`))
   }
   const next = `deploy it to ${after} first`
-  if (!/^[0-9a-f]{40}$/.test(commit ?? '')) throw new Failure(exit.refused, what, `${name} takes what ${after} had, and ${commit ? 'files are changed' : 'no commit is known'}`, { next })
+  const refused = (why: string) => new Failure(exit.refused, what, why, { next })
+  if (!/^[0-9a-f]{40}$/.test(commit ?? '')) throw refused(`${name} takes what ${after} had, and ${commit ? 'files are changed' : 'no commit is known'}`)
   const last = await recorded(github, Date.now() + limit, after, commit!).catch((error: Error) => {
     throw new Failure(exit.refused, what, error.message, { next: 'once more in a while' })
   })
   const short = commit!.slice(0, 12)
-  if (!last) throw new Failure(exit.refused, what, `GitHub records no deployment of ${short} to ${after} by deploy.ts`, { next })
-  if (last.state !== 'success') throw new Failure(exit.refused, what, `the last deployment of ${short} to ${after} is recorded as ${last.state}, not as success`, { next })
+  if (!last) throw refused(`GitHub records no deployment of ${short} to ${after} by deploy.ts`)
+  if (last.state !== 'success') throw refused(`the last deployment of ${short} to ${after} is recorded as ${last.state}, not as success`)
   return last.payload
 }
 
 /** Images that are not those that the environment before had: a tag has moved since, or another is meant. */
 export function unproven({ after }: Place, had: Payload | undefined, now: Map<string, string>): string[] {
-  return had ? otherDigests(had.images, now).map(image => `${image} is not what ${after} had under this commit: its digest differs; deploy it to ${after} first`) : []
+  const other = had ? otherDigests(had.images, now) : []
+  return other.map(image => `${image} is not what ${after} had under this commit: its digest differs; deploy it to ${after} first`)
 }

@@ -58,7 +58,8 @@ async function begin(github: GitHub, news: News, until: number, known: (id: numb
   const id = await create(github, until, { environment, ref: commit!, payload, description: `release ${release}: ${what}` })
   known(id)
   await setStatus(github, until, id, 'in_progress', `release ${release}: ${what}`, runUrl())
-  for (const old of await leftOver(github, until, environment, news.interrupted ?? [])) await setStatus(github, until, old, 'error', 'interrupted; its process was killed')
+  const old = await leftOver(github, until, environment, news.interrupted ?? [])
+  await Promise.all(old.map(id => setStatus(github, until, id, 'error', 'interrupted; its process was killed')))
 }
 
 /** Nothing was to do: GitHub is told only if it does not know yet that this commit serves, with these images. Out: a warning, if any. */

@@ -79,8 +79,9 @@ export async function create(
   const { owner, repo } = github
   // it is deployed already, or will be in a moment: GitHub has nothing to merge and nothing to wait for
   const more = { auto_merge: false, required_contexts: [], payload: { ...payload }, description: short(description) }
-  type Made = { id?: number; message?: string }
-  const { id, message = 'it does not say why' } = await ask<Made>(github, until, ({ rest }) => rest.repos.createDeployment({ owner, repo, environment, ref, ...more }))
+  const request = { owner, repo, environment, ref, ...more }
+  const made = await ask<{ id?: number; message?: string }>(github, until, ({ rest }) => rest.repos.createDeployment(request))
+  const { id, message = 'it does not say why' } = made
   if (id === undefined) throw new Error(`GitHub made no deployment (${redact(message)})`)
   return id
 }

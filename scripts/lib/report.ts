@@ -1,7 +1,9 @@
 // What a script says: people read stderr, machines read stdout (NDJSON with --json).
+import { randomUUID } from 'node:crypto'
 import { Failure, exit } from './errors.ts'
 import { redact } from './redact.ts'
-import { endChildren } from './run.ts'
+import { endChildren, onInterrupt } from './run.ts'
+import { noteStep, writeSummary } from './summary.ts'
 
 const plain = !process.stderr.isTTY || Boolean(process.env.NO_COLOR)
 const grouped = process.env.GITHUB_ACTIONS === 'true'
@@ -30,8 +32,19 @@ export function emit(event: string, data: object = {}): void {
   if (json) process.stdout.write(redact(JSON.stringify({ event, time: new Date().toISOString(), ...data })) + '\n')
 }
 
+/** Text that may hold a log: in a workflow nothing in it is taken for a command. */
+function quote(text: string): void {
+  const end = randomUUID()
+  say(grouped ? `::stop-commands::${end}\n${text}\n::${end}::` : text)
+}
+
+/** The last result, and the step that is being done. */
+let last = ''
+let now = ''
+onInterrupt(() => writeSummary(new Failure(130, now || 'Begin', 'interrupted', { next: 'the same command again' })))
+
 /** A result for people on stdout, unless stdout carries NDJSON. */
-export const result = (text: string): void => void (json ? say(text) : process.stdout.write(redact(text) + '\n'))
+export const result = (text: string): void => void ((last = text), json ? say(text) : process.stdout.write(redact(text) + '\n'))
 
 /** Seconds, readable: `0.4 s`, `1 min 05 s`. */
 export function duration(ms: number): string {
@@ -43,14 +56,17 @@ export function duration(ms: number): string {
 /** Runs a phase and narrates it: its name, then its seconds. Passes on what `work` returns or throws. */
 export async function step<T>(name: string, work: () => Promise<T> | T): Promise<T> {
   const start = Date.now()
+  now = name
   say(grouped ? `::group::${name}` : `▶ ${name}`)
   emit('step', { name, state: 'started' })
   try {
     const value = await work()
+    noteStep(name, duration(Date.now() - start), true)
     say(color.green(`✔ ${name}`) + color.dim(` (${duration(Date.now() - start)})`))
     emit('step', { name, state: 'done', ms: Date.now() - start })
     return value
   } catch (error) {
+    noteStep(name, duration(Date.now() - start), false)
     say(color.red(`✘ ${name}`) + color.dim(` (${duration(Date.now() - start)})`))
     emit('step', { name, state: 'failed', ms: Date.now() - start })
     throw error
@@ -79,6 +95,7 @@ export async function main(body: () => Promise<number | void>): Promise<never> {
   let code: number
   try {
     code = (await body()) ?? exit.done
+    writeSummary(last || 'done')
   } catch (error) {
     endChildren('SIGTERM')
     code = error instanceof Failure ? error.code : isUsage(error) ? exit.usage : exit.bug
@@ -88,7 +105,8 @@ export async function main(body: () => Promise<number | void>): Promise<never> {
         : new Failure(exit.bug, isUsage(error) ? 'Read the arguments' : 'Run the script', String((error as Error).message ?? error), {
             next: isUsage(error) ? 'the same command with --help' : 'the same command with DEBUG=1 shows where',
           })
-    say(failureText(failure))
+    quote(failureText(failure))
+    writeSummary(failure)
     if (grouped) say(`::error::${command(`${failure.what}: ${failure.why}`)}`)
     emit('error', { code, what: failure.what, why: failure.why, evidence: failure.evidence, next: failure.next, serving: failure.serving })
     if (process.env.DEBUG && error instanceof Error) say(error.stack ?? '')

@@ -1,12 +1,15 @@
 // Tells people and GitHub what a change does, at its beginning and at its end. What does not arrive is a warning.
+import { actor } from './actor.ts'
 import { announce, announceSame, type News } from './announce.ts'
-import type { Change } from './change.ts'
+import { isNothing, type Change } from './change.ts'
 import type { Failure } from './errors.ts'
 import { short } from './github-deployments.ts'
 import { notify } from './notify.ts'
+import { title } from './plan.ts'
+import { serving } from './release.ts'
 import { warn } from './report.ts'
 import type { Cause } from './rollout.ts'
-import { serving } from './release.ts'
+import { summarize } from './summary.ts'
 
 type Kind = 'started' | 'succeeded' | 'failed' | 'rolled-back'
 interface More {
@@ -68,4 +71,20 @@ export async function tellSame(change: Change, number: number): Promise<void> {
 export async function leave({ announced }: Change, why: string, limit?: number): Promise<void> {
   const warning = await announced?.ended('error', short(why), limit)
   if (warning) warn(warning)
+}
+
+/** What is known of it by now, for the summary of a workflow's job. */
+export function noteFacts(change: Change, dry: boolean): void {
+  const { place, verb, plan, release, found } = change
+  const planned = plan && { Created: plan.created, Changed: plan.changed, Runs: plan.jobs.map(title), Removed: plan.removed.map(title) }
+  summarize(
+    {
+      Environment: place.name,
+      Release: release && !isNothing(change) ? `${release.number} (${release.what})` : undefined,
+      Commit: release ? release.commit : found?.commit,
+      By: actor(),
+      ...Object.fromEntries(Object.entries(planned ?? {}).map(([name, titles]) => [name, titles.join(', ')])),
+    },
+    `${verb === 'deploy' ? 'Deploy to' : 'Roll back'} ${place.name}${dry ? ': the plan, nothing was touched' : ''}`,
+  )
 }

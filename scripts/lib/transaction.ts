@@ -4,11 +4,12 @@ import { Failure, exit } from './errors.ts'
 import { putBack } from './putback.ts'
 import { emit, result, step } from './report.ts'
 import { onInterrupt } from './run.ts'
-import { leave } from './tell.ts'
+import { leave, noteFacts } from './tell.ts'
 
 /** Runs the phases one after the other, up to `last`. What fails once the lock is held is put back. */
 export async function transact(asked: Asked, phases: Phase[], last?: string): Promise<void> {
   const change: Change = { ...asked, started: Date.now(), touched: [], phase: '' }
+  noteFacts(change, Boolean(last))
   const forget = onInterrupt(async () => {
     const [words, limit] = [`interrupted in phase ${change.phase.toLowerCase()}`, 1800]
     await Promise.all([change.release && finish(change, 'interrupted', 'interrupted').catch(() => {}), leave(change, words, limit)])
@@ -18,6 +19,7 @@ export async function transact(asked: Asked, phases: Phase[], last?: string): Pr
       change.phase = name
       if (change.lock) await change.lock.phase(name.toLowerCase())
       await step(name, () => work(change))
+      noteFacts(change, Boolean(last))
       if (name === last) break
     }
     if (!change.ended) return
