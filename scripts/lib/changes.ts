@@ -1,6 +1,6 @@
 // The phase that says what a change will do.
 import type { Change } from './change.ts'
-import { kubectl, list, type Manifest, type Place } from './cluster.ts'
+import { kubectl, type Manifest, type Place } from './cluster.ts'
 import { Failure, exit } from './errors.ts'
 import { readDiff, removals, seatBelt, title } from './plan.ts'
 import { parseImage } from './registry.ts'
@@ -11,15 +11,16 @@ import { jobStamp } from './stamp.ts'
 /** Says what will be created, changed and removed. */
 export async function plan(change: Change): Promise<void> {
   const { place, prune, found } = change
-  const { manifests, history, diff, digests } = found!
+  const { manifests, history, diff, digests, live } = found!
   const good = serving(history)
   const since = good ? history.indexOf(good) + 1 : history.length
-  const [holders, jobs] = await Promise.all([list(place, 'replicasets,controllerrevisions,pods'), list(place, 'jobs')])
+  // Deployments and StatefulSets name what has been applied last, and their ReplicaSets and ControllerRevisions what may come back
+  const holders = live.filter(({ kind }) => !['Deployment', 'StatefulSet'].includes(kind))
   const { removed, generated } = removals(
     manifests,
     history.slice(0, since).map(one => one.manifests),
     history.slice(since).map(one => one.manifests),
-    [...holders, ...jobs],
+    holders,
   )
   const there = await existing(place, [...removed, ...generated])
   change.plan = {
@@ -27,7 +28,7 @@ export async function plan(change: Change): Promise<void> {
     removed: removed.filter(one => there.has(title(one))),
     generated: generated.filter(one => there.has(title(one))),
     // migrations have no way back: a release that is put back runs none
-    jobs: 'release' in change.source ? [] : manifests.filter(({ kind }) => kind === 'Job').filter(job => mustRun(job, jobs, good)),
+    jobs: 'release' in change.source ? [] : manifests.filter(({ kind }) => kind === 'Job').filter(job => mustRun(job, live, good)),
   }
   const lines = { created: change.plan.created, changed: change.plan.changed, runs: change.plan.jobs.map(title), removed: change.plan.removed.map(title) }
   for (const [word, titles] of Object.entries(lines)) if (titles.length) say(`  ${word}: ${titles.join(', ')}`)

@@ -15,6 +15,8 @@ export interface Lock {
   /** Why the lock is not held any more; undefined while it is. */
   lost: () => Failure | undefined
   release: () => Promise<void>
+  /** ms by which the cluster's clock is ahead of this machine's, as far as it matters. */
+  ahead: number
 }
 
 /** Takes the lock for `what` (`deploy`, `rollback`). Throws Failure (locked) that names who has it. A lock whose holder is gone is taken over. */
@@ -49,11 +51,11 @@ export async function acquire(place: Place, what: string): Promise<Lock> {
       ? locked(place, other)
       : new Failure(exit.locked, `Lock ${place.name}`, 'another was quicker', { next: 'the same command again' })
   }
-  return keep(place, mine, annotations, spec)
+  return { ...keep(place, mine, annotations, spec), ahead: Math.abs(offset) > 2000 ? offset : 0 }
 }
 
 /** Renews a lock until it is released or lost. */
-function keep(place: Place, taken: Manifest, annotations: Record<string, string | undefined>, spec: () => object): Lock {
+function keep(place: Place, taken: Manifest, annotations: Record<string, string | undefined>, spec: () => object): Omit<Lock, 'ahead'> {
   let lease: Manifest = taken
   let renewed = Date.now()
   let gone: Failure | undefined

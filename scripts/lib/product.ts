@@ -1,13 +1,14 @@
 // What the applications themselves say: whether they work, and how far their databases are migrated.
 import { fromFolders, outcome, type Check, type Outcome, type SmokeContext } from './checks.ts'
 import type { Manifest, Place } from './cluster.ts'
-import { say } from './report.ts'
 import { clusterTarget } from './target-cluster.ts'
 
 type Exports = { checks: Check[] }
 
-/** The checks of these manifests that fail, though they were asked again for 15 s; for those that are `known` to fail nobody waits. */
-export async function failing(place: Place, manifests: Manifest[], known: (check: string) => boolean): Promise<Outcome[]> {
+/**
+ * What the checks of these manifests say. As long as one fails that is not `known` to, all are asked again, unless `again` says no.
+ */
+export async function asked(place: Place, manifests: Manifest[], known: (check: string) => boolean, again: () => boolean): Promise<Outcome[]> {
   const target = await clusterTarget(
     place,
     manifests.filter(({ kind }) => kind !== 'Job'),
@@ -17,12 +18,10 @@ export async function failing(place: Place, manifests: Manifest[], known: (check
     const context = target.context(folder)
     return checks.filter(({ writes }) => !writes || context.disposable).map(check => ({ name: `${folder}: ${check.name}`, ask: () => check.run(context) }))
   })
-  for (const end = Date.now() + 15_000; ; await new Promise(done => setTimeout(done, 1000))) {
-    const outcomes = [...(await target.health()), ...(await Promise.all(checks.map(({ name, ask }) => outcome(name, ask, 30_000))))]
-    const failed = outcomes.filter(({ ok }) => !ok)
-    if (failed.some(({ name }) => !known(name)) && Date.now() < end) continue
-    say(`  ${outcomes.length - failed.length} of ${outcomes.length} checks passed`)
-    return failed
+  for (;; await new Promise(done => setTimeout(done, 1000))) {
+    const [health, product] = await Promise.all([target.health(), Promise.all(checks.map(({ name, ask }) => outcome(name, ask, 30_000)))])
+    const outcomes = [...health, ...product]
+    if (!outcomes.some(({ ok, name }) => !ok && !known(name)) || !again()) return outcomes
   }
 }
 

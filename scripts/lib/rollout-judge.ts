@@ -5,7 +5,7 @@ import { creationCause, podCause } from './rollout-causes.ts'
 import { judgeJob } from './rollout-job.ts'
 import { at, condition, containersOf, eventsOf, probeWords, type Context, type Finding } from './rollout-objects.ts'
 import { currentOwner, founded, isOf, lacks } from './rollout-owners.ts'
-import { onTrial, trouble } from './rollout-pod.ts'
+import { onTrial, stoodSince, trouble } from './rollout-pod.ts'
 import { failed, type Rollout } from './rollout-verdict.ts'
 
 export type { Cause, Rollout } from './rollout-verdict.ts'
@@ -36,7 +36,7 @@ export function judge(workload: Json, observed: Observed, now: number, since: nu
   if (found) return failed(workload, found)
   const missing = lacks(workload)
   const trial = pods.map(pod => onTrial(pod, context)).find(Boolean)
-  if (!missing && !trial) return { state: 'ready', detail: `${status.readyReplicas ?? status.numberReady ?? 0} ready` }
+  if (!missing && !trial) return { state: 'ready', detail: `${status.readyReplicas ?? status.numberReady ?? 0} ready`, since: Math.max(0, ...pods.map(stoodSince)) }
   const troubles = [...new Set(pods.filter(pod => !isReady(pod)).map(pod => trouble(pod, context)).filter(Boolean))]
   return { state: 'waiting', detail: [missing, trial ?? troubles[0]].filter(Boolean).join('; ') }
 }

@@ -35,3 +35,7 @@ export function trouble(pod: Json, context: Context): string {
   const volume = events.filter(one => /^Failed(Mount|AttachVolume)$/.test(one.reason)).at(-1)?.message
   return words.find(Boolean) || (volume && pod.status.phase === 'Pending' ? volume : '')
 }
+
+/** Since when a pod has been ready without a restart, ms of the cluster's clock. */
+export const stoodSince = (pod: Json): number =>
+  Math.max(at(condition(pod, 'Ready')?.lastTransitionTime), ...containersOf(pod).map(({ status }) => at(status.state?.running?.startedAt)))

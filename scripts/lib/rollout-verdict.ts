@@ -17,7 +17,13 @@ export interface Cause {
   next: string
 }
 
-export type Rollout = { state: 'waiting' | 'ready' | 'failed'; detail: string; cause?: Cause }
+export interface Rollout {
+  state: 'waiting' | 'ready' | 'failed'
+  detail: string
+  cause?: Cause
+  /** ms of the cluster's clock since when all its pods have been ready, when they are. */
+  since?: number
+}
 
 /** The verdict that a workload fails, with its cause. */
 export function failed({ kind, metadata }: Json, found: Finding): Rollout {

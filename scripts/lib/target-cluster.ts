@@ -11,42 +11,54 @@ import { Failure, exit } from './errors.ts'
 /** The environment in its cluster: its overlay, or other manifests that should be there. */
 export async function clusterTarget(place: Place, manifests?: Manifest[]): Promise<Target> {
   const all = manifests ?? (await rendered(place))
+  const pods = remembered(() => podsIn(place))
   const requireRunning = async () => {
-    const { code, stdout, ...rest } = await kubectl(place, ['get', 'pods', '--output', 'name'], { nothrow: true })
-    const next = { next: `npx zx scripts/bootstrap.ts --doctor --cluster --environment ${place.name}` }
-    if (code !== 0) throw new Failure(exit.refused, `Ask the cluster of ${place.name}`, lastLine({ code, stdout, ...rest }), next)
-    if (!stdout.trim()) throw new Failure(exit.refused, `Ask ${place.namespace}`, 'no pod is in it', { next: `kubectl apply -k ${place.folder}` })
+    if (!(await pods()).length) throw new Failure(exit.refused, `Ask ${place.namespace}`, 'no pod is in it', { next: `kubectl apply -k ${place.folder}` })
   }
   return {
     title: place.namespace,
     requireRunning,
     async health() {
-      await requireRunning()
       const start = Date.now()
       const wanted = workloads(all)
-      const seen = await list(place, [...new Set(wanted.map(({ kind }) => kind)), 'Pod'].join(','))
+      const [seen, there] = await Promise.all([list(place, [...new Set(wanted.map(({ kind }) => kind))].join(',')), pods(), requireRunning()])
       const ms = Date.now() - start
-      const pods = seen.filter(({ kind }) => kind === 'Pod')
       return wanted.map(one => {
         const here = seen.find(({ kind, metadata }) => kind === one.kind && metadata.name === one.metadata.name)
-        return { name: one.metadata.name, ...judgeWorkload(one, all, here, podsOf(one, pods)), ms }
+        return { name: one.metadata.name, ...judgeWorkload(one, all, here, podsOf(one, there)), ms }
       })
     },
-    context: folder => contextOf(place, all, folder),
+    context: folder => contextOf(place, all, folder, pods),
     envFile: `infra/docker/.env.${place.name}`,
     doctor: `npx zx scripts/bootstrap.ts --doctor --cluster --environment ${place.name}`,
   }
 }
 
+async function podsIn(place: Place): Promise<Manifest[]> {
+  const output = await kubectl(place, ['get', 'pods', '--output', 'json'], { nothrow: true })
+  if (output.code === 0) return (JSON.parse(output.stdout) as { items: Manifest[] }).items
+  const next = `npx zx scripts/bootstrap.ts --doctor --cluster --environment ${place.name}`
+  throw new Failure(exit.refused, `Ask the cluster of ${place.name}`, lastLine(output), { next })
+}
+
+/** What `ask` answers, for 2 s: checks that run side by side want to know the same. */
+function remembered<T>(ask: () => Promise<T>): () => Promise<T> {
+  let last: { answer: Promise<T>; time: number } | undefined
+  return () => {
+    if (!last || Date.now() - last.time > 2000) last = { answer: ask(), time: Date.now() }
+    return last.answer
+  }
+}
+
 /** What the checks of a folder get: the settings of the environment's env files where they are here, and the overlay's own. */
-function contextOf(place: Place, all: Manifest[], folder: string): SmokeContext {
+function contextOf(place: Place, all: Manifest[], folder: string, pods: () => Promise<Manifest[]>): SmokeContext {
   const stack = stackConfig(all)
   const here = existsSync(join(dockerFolder, `.env.${place.name}`))
   return {
     edge: edgeAt(place.edge, !place.disposable),
     address: subdomain => `https://${subdomain}.${stack.DOMAIN}${stack.URL_PORT ?? ''}`,
     env: { ...(here ? settings(`.${place.name}`, folder) : {}), ...stack },
-    exec: execIn(place, all),
+    exec: execIn(place, all, pods),
     logs: logsOf(place, all),
     logCommand: service => `${kubectlArgv(place).join(' ')} logs --selector ${selector(workload(all, service))} --prefix`,
     disposable: place.disposable,
@@ -71,9 +83,9 @@ const logsOf = (place: Place, all: Manifest[]) => async (service: string, second
 }
 
 /** Runs a command in a ready pod of a service. */
-const execIn = (place: Place, all: Manifest[]) => async (service: string, argv: string[], input?: string) => {
+const execIn = (place: Place, all: Manifest[], pods: () => Promise<Manifest[]>) => async (service: string, argv: string[], input?: string) => {
   const of = workload(all, service)
-  const pod = (await list(place, 'pods', ['--selector', selector(of)])).find(isReady)
+  const pod = podsOf(of, await pods()).find(isReady)
   if (!pod) throw new Error(`no pod of ${service} is ready`)
   const command = ['exec', ...(input === undefined ? [] : ['--stdin']), pod.metadata.name, '--container', mainContainer(of), '--', ...argv]
   const output = await kubectl(place, command, { nothrow: true, ...(input === undefined ? {} : { input }) })
