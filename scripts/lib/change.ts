@@ -38,6 +38,8 @@ export interface Change extends Asked {
   release?: Stored
   /** What GitHub is told of it. */
   announced?: Announced | undefined
+  /** The first message to people, which is on its way. */
+  told?: Promise<string[]>
   /** What has been applied, or is being. */
   touched: Manifest[]
   /** How its workloads are waited for, since the first object was applied. */

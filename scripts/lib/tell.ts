@@ -18,31 +18,43 @@ interface More {
   serving?: string
 }
 
+/** ms that a change waits for people and for GitHub when it has ended. */
+const patience = 10_000
+
+/** Nobody waits for the first message before there is another: a webhook that hangs must not hold up a change. */
 export async function tell(change: Change, kind: Kind, more: More = {}): Promise<void> {
+  const asked = Date.now()
+  if (kind === 'started') return void (change.told = post(change, kind, more, patience))
+  const first = (await change.told) ?? []
+  const last = await post(change, kind, more, Math.max(1_000, patience - (Date.now() - asked)))
+  for (const one of new Set([...first, ...last])) warn(one)
+}
+
+/** Out: a warning for each who does not know. */
+async function post(change: Change, kind: Kind, more: More, limit: number): Promise<string[]> {
   const { place, release, started } = change
   const { failed } = more
   const cause = failed?.cause as Partial<Cause> | undefined
   const failure = failed ? { failure: { ...cause, cause: cause?.likely || failed.message, log: failed.evidence, next: failed.next } } : {}
-  const [warnings, warning] = await Promise.all([
-    notify({
-      kind,
-      environment: place.name,
-      release: String(release!.number),
-      commit: release!.commit,
-      actor: release!.who,
-      ms: Date.now() - started,
-      link: release!.run,
-      serving: more.serving,
-      ...failure,
-    }),
-    tellGitHub(change, kind, more),
-  ])
-  for (const one of [...warnings, warning]) if (one) warn(one)
+  const event = {
+    kind,
+    environment: place.name,
+    release: String(release!.number),
+    commit: release!.commit,
+    actor: release!.who,
+    ms: Date.now() - started,
+    link: release!.run,
+    serving: more.serving,
+    ...failure,
+  }
+  const [warnings, warning] = await Promise.all([notify(event, { limit }), tellGitHub(change, kind, more, limit)])
+  return warning ? [...warnings, warning] : warnings
 }
 
-async function tellGitHub(change: Change, kind: Kind, more: More): Promise<string | undefined> {
+async function tellGitHub(change: Change, kind: Kind, more: More, limit: number): Promise<string | undefined> {
   if (kind === 'started') change.announced = announce(newsOf(change))
-  return change.announced && kind !== 'started' ? change.announced.ended(kind === 'succeeded' ? 'success' : 'failure', endOf(change, kind, more)) : undefined
+  if (!change.announced || kind === 'started') return undefined
+  return change.announced.ended(kind === 'succeeded' ? 'success' : 'failure', endOf(change, kind, more), limit)
 }
 
 function newsOf({ place, verb, release, found }: Change): News {
