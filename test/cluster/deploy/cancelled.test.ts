@@ -1,31 +1,17 @@
 // A job that is cancelled as GitHub does it: SIGINT to the step's first process, SIGTERM 7.5 s later, and after 2.5 s more all that is left is killed.
-import { execFileSync, spawn, spawnSync } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { gitHubStandIn } from '../../github.ts'
 import { until } from '../cluster.ts'
-import { stand } from './stand.ts'
+import { standAtGitHub } from './at-github.ts'
 
 const test = suite('cancelled deploy')
-const { box, env, write, get, releases, start } = stand('kgc-t-cancel')
-const github = await gitHubStandIn()
-const summary = join(box.root, 'summary.md')
-const step = { ...process.env, ...env, ...github.env, GITHUB_RUN_ID: '5', GITHUB_SERVER_URL: 'https://github.com', GITHUB_STEP_SUMMARY: summary }
+const { box, commit, deploy, get, github, releases, step } = await standAtGitHub('kgc-t-cancel')
 const slow = ['sh', '-c', 'sleep 4; exec redis-server --save ""']
-const states = () => github.deployments.map(({ id }) => github.states(id))
+const states = () => github.deployments.map(({ id }) => github.states(id).filter(state => state !== 'inactive'))
 const holder = () => get('lease', 'kgc-deploy').spec.holderIdentity
-
-/** GitHub records deployments of commits. */
-function commit(shape: Parameters<typeof write>[0]): string {
-  write(shape)
-  const git = (...argv: string[]) => execFileSync('git', ['-c', 'user.name=test', '-c', 'user.email=test@x.hu', ...argv], { cwd: box.root, encoding: 'utf8' })
-  git('init', '--quiet')
-  git('add', 'infra', 'scripts')
-  git('commit', '--quiet', '--allow-empty', '--message', 'change')
-  return git('rev-parse', 'HEAD').trim()
-}
 
 const processes = () =>
   spawnSync('ps', ['-Ao', 'pid=,ppid='], { encoding: 'utf8' }).stdout.trim().split('\n').map(line => line.trim().split(/\s+/).map(Number) as [number, number])
@@ -41,7 +27,7 @@ const alive = (pids: number[]) => processes().map(([pid]) => pid).filter(pid => 
 async function cancel(script: string, phase: RegExp) {
   const file = join(box.root, 'step.sh')
   writeFileSync(file, script)
-  const child = spawn('bash', ['-e', file], { cwd: box.root, env: step, stdio: ['ignore', 'ignore', 'pipe'] })
+  const child = spawn('bash', ['-e', file], { cwd: box.root, env: { ...process.env, ...step }, stdio: ['ignore', 'ignore', 'pipe'] })
   let said = ''
   child.stderr.on('data', data => (said += data))
   const ended = new Promise<number | null>(done => child.once('exit', done))
@@ -59,35 +45,10 @@ async function cancel(script: string, phase: RegExp) {
   return { code, ms, left, said }
 }
 
-const deploy = async () => {
-  const run = start(['deploy', 'test'], step as Record<string, string>)
-  return { code: await run.code, said: run.said() }
-}
-
-test('a deploy that is left alone: GitHub has its commit, its images and that it succeeded', async () => {
-  const sha = commit({})
-  const { code, said } = await deploy()
-  assert.is(code, 0, said)
-  const [one] = github.deployments
-  assert.equal([one!.sha, one!.environment, github.states()], [sha, 'test', ['in_progress', 'success']])
-  const { by, verb, release, images } = one!.payload as Record<string, any>
-  assert.equal([by, verb, release], ['kgc-stack', 'deploy', 1])
-  assert.match(images['127.0.0.1:5001/kgc-demo/redis:8'], /^sha256:[0-9a-f]{64}$/)
-  assert.equal(one!.statuses.map(({ description, log_url }) => [description, log_url]), [
-    ['release 1: deploy', 'https://github.com/kgc/stack/actions/runs/5'],
-    ['release 1 serves', 'https://github.com/kgc/stack/actions/runs/5'],
-  ])
-})
-
-test('nothing to do makes no deployment, but for a commit that GitHub does not know yet', async () => {
-  assert.is((await deploy()).code, 0)
-  assert.is(github.deployments.length, 1)
-  const sha = commit({})
-  assert.match((await deploy()).said, 'Nothing to do')
-  assert.equal([github.deployments.length, github.deployments[1]!.sha, github.states()], [2, sha, ['in_progress', 'success']])
-})
-
 test('cancelled while it watches: lock free, children gone, GitHub told, all long before SIGTERM; the rerun converges', async () => {
+  commit()
+  const first = await deploy()
+  assert.is(first.code, 0, first.said)
   commit({ command: slow, config: { A: 'new' } })
   const { code, ms, left, said } = await cancel('exec node --import=tsx scripts/deploy.ts test --json > deploy.ndjson\n', /▶ Watch/)
   assert.is(code, 130, said)
@@ -98,9 +59,10 @@ test('cancelled while it watches: lock free, children gone, GitHub told, all lon
   assert.equal(github.states(), ['in_progress', 'error'])
   assert.is(github.deployments.at(-1)!.statuses.at(-1)!.description, 'interrupted in phase watch')
   assert.not.match(said + readFileSync(join(box.root, 'deploy.ndjson'), 'utf8'), github.token)
+  assert.match(readFileSync(step.GITHUB_STEP_SUMMARY!, 'utf8'), '| Result | interrupted (exit code 130) |')
   const again = await deploy()
   assert.is(again.code, 0, again.said)
-  assert.equal(states().slice(2), [['in_progress', 'error'], ['in_progress', 'success']])
+  assert.equal(states().slice(1), [['in_progress', 'error'], ['in_progress', 'success']])
 })
 
 // why every step says `exec`: a shell (and npx) waits for its child and passes no signal on
@@ -111,7 +73,7 @@ test('without exec nothing arrives, and all is killed; the rerun still converges
   assert.equal(github.states(), ['in_progress'])
   const again = await deploy()
   assert.is(again.code, 0, again.said)
-  assert.equal(states().slice(4).map(list => list.filter(state => state !== 'inactive')), [['in_progress', 'error'], ['in_progress', 'success']])
+  assert.equal(states().slice(3), [['in_progress', 'error'], ['in_progress', 'success']])
 })
 
 test.run()

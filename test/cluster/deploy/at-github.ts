@@ -1,0 +1,35 @@
+// A stand whose scripts run as in a workflow's step, beside a stand-in for GitHub that knows their commits.
+import { execFileSync } from 'node:child_process'
+import { join } from 'node:path'
+import { gitHubStandIn } from '../../github.ts'
+import { stand, type Shape } from './stand.ts'
+
+export async function standAtGitHub(name: string) {
+  const here = stand(name)
+  const { box, env, start, write } = here
+  const github = await gitHubStandIn()
+  const summary = join(box.root, 'summary.md')
+  const run = { GITHUB_RUN_ID: '5', GITHUB_SERVER_URL: 'https://github.com', GITHUB_STEP_SUMMARY: summary }
+  const step: Record<string, string> = { ...env, ...github.env, ...run }
+  return {
+    ...here,
+    github,
+    step,
+    summary,
+    /** Writes the environment and commits it: GitHub records deployments of commits. Returns the commit. */
+    commit(shape: Shape = {}): string {
+      write(shape)
+      const argv = ['-c', 'user.name=test', '-c', 'user.email=test@x.hu']
+      const git = (...words: string[]) => execFileSync('git', [...argv, ...words], { cwd: box.root, encoding: 'utf8' })
+      git('init', '--quiet')
+      git('add', 'infra', 'scripts')
+      git('commit', '--quiet', '--allow-empty', '--message', 'change')
+      return git('rev-parse', 'HEAD').trim()
+    },
+    /** Deploys while this process goes on answering as GitHub. */
+    async deploy(argv: string[] = [], more: Record<string, string> = {}) {
+      const deploy = start(['deploy', 'test', ...argv], { ...step, ...more })
+      return { code: await deploy.code, said: deploy.said() }
+    },
+  }
+}
