@@ -1,3 +1,5 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { proven, unproven } from '../../scripts/lib/after.ts'
@@ -7,7 +9,9 @@ import { Failure } from '../../scripts/lib/errors.ts'
 import { ask, gitHub, inWords, type GitHub } from '../../scripts/lib/github.ts'
 import { endingOf, newestOf, otherDigests, payloadOf, recorded, short } from '../../scripts/lib/github-deployments.ts'
 import { keepSecret, redact } from '../../scripts/lib/redact.ts'
+import { endOf } from '../../scripts/lib/tell.ts'
 import { gitHubStandIn, hang, status } from '../github.ts'
+import { repository } from '../sandbox.ts'
 
 const test = suite('github')
 
@@ -55,6 +59,21 @@ test('a description keeps its end: of what is too long the cause is cut', () => 
   assert.is(short('whole'), 'whole')
   keepSecret('canaryInCause')
   assert.is(short('it said canaryInCause'), 'it said [secret]')
+})
+
+test('a deploy ends in words that name what failed and what serves', () => {
+  const change = { release: { number: 7 } } as Parameters<typeof endOf>[0]
+  assert.is(endOf(change, 'succeeded', {}), 'release 7 serves')
+  const failed = new Failure(5, 'Deploy to staging', 'Deployment api: ImagePullBackOff')
+  const serving = 'release 6 serves again'
+  assert.is(endOf(change, 'rolled-back', { failed, serving }), 'Deployment api: ImagePullBackOff; rolled back, release 6 serves again')
+  const known = Object.assign(failed, { cause: { application: 'api', likely: 'its image is not in the registry' } })
+  assert.is(endOf(change, 'failed', { failed: known, serving: 'release 6 is half back' }), 'api: its image is not in the registry; release 6 is half back')
+})
+
+test('a script without a token does not load octokit', () => {
+  const files = readdirSync(join(repository, 'scripts'), { recursive: true, encoding: 'utf8' }).filter(name => name.endsWith('.ts'))
+  assert.equal(files.filter(name => /^import .*@octokit/m.test(readFileSync(join(repository, 'scripts', name), 'utf8'))), [])
 })
 
 test('a deployment is ours by its payload, as an object or as JSON', () => {
