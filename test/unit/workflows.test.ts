@@ -70,8 +70,8 @@ interface Played extends Outcome {
   artifacts: string
 }
 
-/** Plays a workflow; `first` answers before the usual replies do. */
-function play(file: string, event: Event, first: Reply[] = []): Played {
+/** Plays a workflow; `first` answers before the usual replies do, the action `broken` fails. */
+function play(file: string, event: Event, first: Reply[] = [], broken = ''): Played {
   tools.answer([...first, ...usual])
   const actions: Played['actions'] = []
   const outcome: Outcome = { jobs: {}, steps: [], summary: '' }
@@ -80,6 +80,7 @@ function play(file: string, event: Event, first: Reply[] = []): Played {
     actions.push({ name, given, job })
     const unknown = Object.keys(given).filter(key => !(inputs[name] ?? assert.unreachable(`${name} is new`))!.includes(key))
     assert.equal(unknown, [], name)
+    if (name === broken) throw new Error('it fails')
     if (name === 'actions/upload-artifact')
       for (const found of readdirSync(box.root).filter(one => one === given.path || (given.path === '*.ndjson' && one.endsWith('.ndjson'))))
         artifacts += readFileSync(join(box.root, found), 'utf8') + `(${found})`
@@ -147,6 +148,8 @@ test('after a failure nothing goes on but what cleans up', () => {
   assert.equal(failed(pushes), ['images: Build and push'])
   assert.match(pushes.artifacts, '{"event":"error"}\n(images.ndjson)')
   assert.not(pushes.lines.some(line => /deploy\.ts|^gh/.test(line)))
+  const unsigned = play('deploy-staging.yml', push, [{ call: /^gh attestation/, code: 1 }], 'actions/attest')
+  assert.equal([unsigned.jobs.attest, unsigned.jobs.deploy], ['failure', 'skipped'])
   const deploy = play('deploy-staging.yml', push, [script('deploy\\.ts', { code: 5, stdout: '{"event":"error","code":5}\n' })])
   assert.equal(failed(deploy), ['deploy: Deploy'])
   assert.is(deploy.steps.at(-2)!.step, 'Remove the kubeconfig')
