@@ -12,7 +12,7 @@ export interface Plan {
   env: Record<string, string>
 }
 
-/** What to build and what it will be called. `strict`: changed sources are refused, for what is pushed must be traceable. */
+/** What to build and what it will be called. Sources with changes are not pushed: the image would not be what its commit says. */
 export async function planBuild(names: string[], command: 'build' | 'push'): Promise<Plan> {
   const env = settings()
   const [all, ref, builder] = await Promise.all([targets(env), refOf(root), builderOf()])
@@ -30,8 +30,8 @@ export async function planBuild(names: string[], command: 'build' | 'push'): Pro
   )
   requireDistinct(images)
   const without = 'this builder cannot put SBOM and provenance into images (docker buildx create --use makes one that can)'
-  say(`  ${builder.attests ? `with provenance${env.KGC_SBOM === 'false' ? '' : ' and SBOM'}` : without}`)
-  return { images, builder, env }
+  if (command === 'push') say(`  ${builder.attests ? `with provenance${env.KGC_SBOM === 'false' ? '' : ' and SBOM'}` : without}`)
+  return { images, env, builder: { ...builder, attests: builder.attests && command === 'push' } }
 }
 
 /** What the builder is told of an image. */

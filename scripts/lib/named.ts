@@ -7,20 +7,23 @@ import { releases } from './release.ts'
 export interface Named {
   /** By digest, the releases: `staging 12`. */
   by: Map<string, string[]>
-  /** The environments whose releases could not be read, and why. */
+  /** The environments that have their images there. */
+  environments: string[]
+  /** Those whose releases could not be read, and why. */
   unread: { environment: string; why: string }[]
 }
 
 /** Asks every environment that has its images where these are. */
 export async function namedByReleases(images: string[]): Promise<Named> {
   const here = (place: Place) => images.some(image => place.images !== undefined && image.startsWith(`${place.images}/`))
-  const named: Named = { by: new Map(), unread: [] }
-  for (const place of places().map(placeOf).filter(here)) {
+  const found = places().map(placeOf).filter(here)
+  const named: Named = { by: new Map(), environments: found.map(({ name }) => name), unread: [] }
+  for (const place of found) {
     try {
       for (const release of await releases(place))
         for (const [image, digest] of Object.entries(release.images)) {
-          const found = digest || parseImage(image).digest
-          if (found) named.by.set(found, [...(named.by.get(found) ?? []), `${place.name} ${release.number}`])
+          const one = digest || parseImage(image).digest
+          if (one) named.by.set(one, [...(named.by.get(one) ?? []), `${place.name} ${release.number}`])
         }
     } catch (error) {
       if (!(error instanceof Failure)) throw error

@@ -15,36 +15,38 @@ export interface Pin {
   places: Place[]
 }
 
-/** A line that names an image, by the file it stands in. */
-const lines: [file: RegExp, line: RegExp][] = [
-  [/\.ya?ml$/, /(^|[\s{,-])image:\s/],
-  [/(^|\/)Dockerfile[^/]*$/, /^\s*(FROM\s|COPY\s+--from=|ARG\s+\w*(BASE|IMAGE)\w*=)/i],
-  [/\.env\.example$/, /^\w*IMAGE\w*=/],
+const reference = String.raw`((?:[\w.-]+(?::\d+)?\/)*[a-z0-9][\w.-]*:\w[\w.-]*)(?:@(sha256:[0-9a-f]{64}))?(?=$|[\s"',}])`
+/** Where an image stands in a line, by the file's name: behind a key, or as the default of a variable there. */
+const places: [file: RegExp, before: string][] = [
+  [/\.ya?ml$/, String.raw`^(?:[^#]*[\s{,])?image:\s+["']?(?:\$\{\w+:-)?`],
+  [/(^|\/)Dockerfile[^/]*$/, String.raw`^\s*(?:FROM\s+(?:--\S+\s+)?|COPY\s+--from=|ARG\s+\w*(?:BASE|IMAGE)\w*=)`],
+  [/\.env\.example$/, String.raw`^\w*IMAGE\w*=`],
 ]
-// the name begins the word, or stands behind the :- of a variable's default
-const reference = /(?<=^|[\s"'=]|:-)((?:[\w.-]+(?::\d+)?\/)*[a-z0-9][\w.-]*:\w[\w.-]*)(?:@(sha256:[0-9a-f]{64}))?(?=$|[\s"',}])/g
 
-const pinLine = (file: string, line: string): boolean =>
-  lines.some(([name, pattern]) => name.test(file) && pattern.test(line)) && !/^\s*#/.test(line)
+/** Finds the image of a line in such a file. */
+function finder(file: string): RegExp | undefined {
+  const before = places.find(([name]) => name.test(file))?.[1]
+  return before ? new RegExp(`(?<=${before})${reference}`, 'g') : undefined
+}
 
 /** The images with a tag that stand in files, given as path and text. */
 export function pinsIn(files: Map<string, string>): Pin[] {
   const pins = new Map<string, Place[]>()
-  for (const [file, text] of files)
+  for (const [file, text] of files) {
+    const pattern = finder(file)
+    if (!pattern) continue
     for (const [index, line] of text.split('\n').entries())
-      if (pinLine(file, line))
-        for (const [, image, digest] of line.matchAll(reference))
-          pins.set(image!, [...(pins.get(image!) ?? []), { file, line: index + 1, ...(digest ? { digest } : {}) }])
+      for (const [, image, digest] of line.matchAll(pattern))
+        pins.set(image!, [...(pins.get(image!) ?? []), { file, line: index + 1, ...(digest ? { digest } : {}) }])
+  }
   return [...pins].map(([image, places]) => ({ image, places }))
 }
 
 /** The text with these digests (by image) behind their images; everything else as it was. */
 export function repinned(file: string, text: string, digests: Map<string, string>): string {
-  const change = (line: string) => line.replace(reference, (all, image: string) => (digests.has(image) ? `${image}@${digests.get(image)}` : all))
-  return text
-    .split('\n')
-    .map(line => (pinLine(file, line) ? change(line) : line))
-    .join('\n')
+  const pattern = finder(file)
+  const change = (line: string) => line.replace(pattern!, (all, image: string) => (digests.has(image) ? `${image}@${digests.get(image)}` : all))
+  return pattern ? text.split('\n').map(change).join('\n') : text
 }
 
 /** What a registry has under a pin's tag, or why that is not known; and whether it still has the pinned digest. */

@@ -22,13 +22,24 @@ const arrival = 'incoming'
 
 /** Throws Failure (refused) when this login may not push an image of this name; an upload is begun and given up. */
 export async function requireRight({ name }: Planned): Promise<void> {
-  const { host, repository } = parseImage(name)
+  const { host } = parseImage(name)
   const what = `Ask whether ${name} may be pushed`
-  const answer = await refused(what, () => patiently(what, () => ask(host, `${repository}/blobs/uploads/`, { method: 'POST' }), brief))
-  const upload = new URL(answer.headers.get('location') ?? '', answer.url)
-  if (upload.host === new URL(answer.url).host) await ask(host, upload.href, { method: 'DELETE' }).catch(() => undefined)
+  await refused(what, () => patiently(what, () => trial(name), brief))
   if ((await loginOf(host)) && !(await dockerLogin(host)))
     throw new Failure(exit.refused, what, `Docker itself has no login for ${host}`, { next: `docker login ${host} --username … --password-stdin` })
+}
+
+/** Begins an upload, with a few bytes where they are given, and gives it up. Throws the registry's no, in words that Docker leaves out. */
+async function trial(name: string, body?: string): Promise<void> {
+  const { host, repository } = parseImage(name)
+  const answer = await ask(host, `${repository}/blobs/uploads/`, { method: 'POST' })
+  const upload = new URL(answer.headers.get('location') ?? '', answer.url)
+  if (upload.host !== new URL(answer.url).host) return
+  try {
+    if (body) await ask(host, upload.href, { method: 'PATCH', headers: { 'content-type': 'application/octet-stream' }, body })
+  } finally {
+    await ask(host, upload.href, { method: 'DELETE' }).catch(() => undefined)
+  }
 }
 
 /** A registry's no as a refusal that says what to do. */
@@ -63,7 +74,10 @@ async function fromEngine({ name, commit }: Planned): Promise<{ digest: string; 
   try {
     const output = await run(['docker', 'push', here], { nothrow: true })
     const digest = /^\S+: digest: (sha256:[0-9a-f]{64})/m.exec(output.stdout)?.[1]
-    if (!digest) throw complaint(name, output)
+    if (!digest) {
+      const why = await trial(name, ' '.repeat(1_000_000)).catch(error => error as RegistryError)
+      throw why && /no space/.test(why.message) ? new RegistryError(why.message, 507) : complaint(name, output)
+    }
     const [sent, kept] = [/: (Pushed|Mounted from .*)$/gm, /: Layer already exists$/gm].map(pattern => output.stdout.match(pattern)?.length ?? 0)
     return { digest, uploaded: sent ? `${sent} of ${sent + kept!} layers` : 'nothing' }
   } finally {
@@ -72,9 +86,8 @@ async function fromEngine({ name, commit }: Planned): Promise<{ digest: string; 
 }
 
 async function fromBuilder(image: Planned, plan: Plan): Promise<{ digest: string; uploaded: string }> {
-  const { tags: _, ...others } = overrides(image, plan)
-  const output = `type=image,name=${image.name},push=true,push-by-digest=true,name-canonical=true`
-  const done = await bake({ [image.target]: { ...others, output } }, plan.env)
+  const onward = { ...overrides(image, plan), tags: `${image.name}:${arrival}`, output: 'type=image,push=true' }
+  const done = await bake({ [image.target]: onward }, plan.env)
   const digest = done.metadata[image.target]?.['containerimage.digest']
   if (!digest) throw complaint(image.name, done)
   return { digest, uploaded: 'by the builder' }
@@ -91,5 +104,6 @@ export function complaint(name: string, { stdout, stderr }: Pick<Output, 'stdout
   if (/toomanyrequests|\b429\b/i.test(text)) return new RegistryError(`${host} has had too many requests (429)`, 429)
   // Docker has tried each layer five times by then, for 50 seconds
   if (/Retrying in/.test(text)) return new RegistryError(`${last}; Docker has tried five times: see the log and the disk of ${host}`, 400)
-  return new RegistryError(last, 0)
+  const passing = /\b5\d\d\b|refused|reset|broken pipe|\bEOF\b|time-?out|no such host|misbehaving|unreachable|unavailable|cancell?ed/i
+  return new RegistryError(last, passing.test(text) ? 0 : 400)
 }

@@ -53,6 +53,9 @@ export function duration(ms: number): string {
   return `${Math.floor(seconds / 60)} min ${String(seconds % 60).padStart(2, '0')} s`
 }
 
+/** Bytes, readable: `12.3 MB`. */
+export const megabytes = (bytes: number): string => `${(bytes / 1e6).toFixed(1)} MB`
+
 /** Runs a phase and narrates it: its name, then its seconds. Passes on what `work` returns or throws. */
 export async function step<T>(name: string, work: () => Promise<T> | T): Promise<T> {
   const start = Date.now()

@@ -20,7 +20,7 @@ export interface Keep {
   newest: number
   /** Digests that releases name. */
   named: Set<string>
-  /** Whether the tag of a commit alone keeps a version. */
+  /** Whether versions go that have no tag but their commit's. */
   commits: boolean
 }
 
@@ -35,7 +35,7 @@ export function whole(all: Version[]): Version[] {
 
 /** The versions of one image that can go: neither among the newest, nor named by a release, nor tagged; nor part of one that stays. */
 export function surplus(all: Version[], { newest, named, commits }: Keep): Version[] {
-  const tagged = ({ tags }: Version) => tags.some(tag => commits || !/^[0-9a-f]{40}$/.test(tag))
+  const tagged = ({ tags }: Version) => tags.some(tag => !commits || !/^[0-9a-f]{40}$/.test(tag))
   const first = new Set(newestFirst(whole(all)).slice(0, newest))
   const stay = all.filter(version => first.has(version) || named.has(version.digest) || tagged(version))
   // a release may name one part of a version, and then needs no other; but whoever pulls the whole does

@@ -1,0 +1,159 @@
+// Images go to a real registry with TLS and a log-in, and what can go wrong on the way does.
+import { spawn } from 'node:child_process'
+import { readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { until } from '../case.ts'
+import { address, call, clean, docker, folder, logIn, prepare, registry, trust } from './registry.ts'
+import { begin, commit, images, newSource, ownRepository, source } from './stage.ts'
+
+const test = suite('images')
+process.once('exit', clean)
+prepare()
+const [real, proxied, full] = [registry(18200), `${address}:18201`, registry(18202, '3m')]
+const proxy = spawn(process.execPath, ['--import=tsx', join(import.meta.dirname, 'proxy.ts'), '18201', real.host, folder])
+process.once('exit', () => proxy.kill())
+for (const host of [real.host, proxied, full.host]) trust(host)
+await new Promise(ready => proxy.stdout.once('data', ready))
+const writer = logIn('writer', real.host, proxied, full.host)
+const reader = logIn('reader', proxied)
+const kgc = ['kgc-api', 'kgc-web', 'kgc-admin']
+let ref = newSource(1_000_000)
+const own = ownRepository()
+const rules = (json: object) => writeFileSync(join(folder, 'proxy.json'), JSON.stringify(json))
+const digestOf = async (name: string, tag: string) => (await call(real.host, `kgc/${name}/manifests/${tag}`, 'HEAD')).digest
+const tagsOf = async (name: string) => (JSON.parse((await call(real.host, `kgc/${name}/tags/list`)).body).tags ?? []) as string[]
+/** What carried data: an upload that is begun and given up does not. */
+const sent = (requests: string[]) => requests.filter(line => /^(PATCH|PUT) \S+\/blobs\//.test(line))
+const release = { GITHUB_REF_TYPE: 'tag', GITHUB_REF_NAME: 'v1.2.3' }
+const overflowing = begin(full.host, writer, ['push', 'kgc-api', 'kgc-web'])
+
+test('everything that can be built is pushed under its commit, its branch and its own tag; the digests come back', async () => {
+  const output = join(folder, 'output')
+  const { code, stdout, stderr } = images(real.host, writer, ['push'], { env: { GITHUB_OUTPUT: output, ...release } })
+  assert.is(code, 0, stderr)
+  assert.match(stderr, 'this builder cannot put SBOM and provenance into images')
+  const told = JSON.parse(/^images=(.*)$/m.exec(readFileSync(output, 'utf8'))![1]!) as Record<string, string>[]
+  assert.equal(told.map(({ target }) => target).sort(), ['horilla', 'kgc-admin', 'kgc-api', 'kgc-web'])
+  for (const { target, name, tag, digest } of told) {
+    const short = name!.split('/').at(-1)!
+    assert.is(tag, target === 'horilla' ? own : ref)
+    const tags = target === 'horilla' ? ['1.2.3', '2.1.8-kgc', own] : ['1.2.3', ref]
+    for (const one of tags) assert.is(await digestOf(short, one), digest, `${short}:${one}`)
+    assert.equal((await tagsOf(short)).sort(), [...tags, 'incoming'].sort())
+    assert.match(stdout, new RegExp(`^${target} .*${digest}  \\d+\\.\\d MB  \\d of \\d layers`, 'm'))
+  }
+})
+
+test('an image that is pulled by its digest says what it was made of', async () => {
+  const image = `${real.host}/kgc/kgc-api@${await digestOf('kgc-api', ref)}`
+  docker('--config', writer, 'pull', '--quiet', image)
+  const labels = JSON.parse(docker('image', 'inspect', '--format', '{{json .Config.Labels}}', image)) as Record<string, string>
+  docker('image', 'rm', image)
+  assert.equal(labels, {
+    'org.opencontainers.image.source': 'https://github.com/kisgepcentrum/kgc-erp',
+    'org.opencontainers.image.revision': ref,
+    'org.opencontainers.image.version': '1.2.3',
+    'org.opencontainers.image.created': '2026-11-01T11:00:00Z',
+  })
+})
+
+test('a second push sends nothing, whether it builds again or not', async () => {
+  const before = await digestOf('kgc-api', ref)
+  real.requests()
+  const again = images(real.host, writer, ['push'])
+  assert.is(again.code, 0, again.stderr)
+  assert.match(again.stderr, /is there: it is not built again/)
+  assert.not.match(again.stderr, /▶ Build/)
+  const requests = real.requests()
+  assert.equal(requests.filter(line => /^PATCH/.test(line)).concat(sent(requests)), [])
+  const replaced = images(real.host, writer, ['push', '--replace', ...kgc], { env: release })
+  assert.is(replaced.code, 0, replaced.stderr)
+  assert.equal(sent(real.requests()), [])
+  assert.is(await digestOf('kgc-api', ref), before, 'built again of the same commit it is the same image')
+})
+
+test('a login that may only read, one that is missing and one that is wrong are refused before anything is built', async () => {
+  const fresh = newSource()
+  const cases: [string, RegExp][] = [
+    [reader, /WHY\s+\S+ denies it \(403, permission_denied: .*\): the login lacks write:packages/],
+    [join(folder, 'nobody'), /denies it \(401.*no login: docker login 172/],
+  ]
+  for (const [config, words] of cases) {
+    const { code, stderr } = images(proxied, config, ['push', ...kgc])
+    assert.is(code, 3, stderr)
+    assert.match(stderr, words)
+    assert.match(stderr, /NEXT\s+a token with write:packages/)
+    assert.not.match(stderr, /▶ Build|reader-password/)
+  }
+  assert.is((await tagsOf('kgc-api')).includes(fresh), false)
+})
+
+test('changed sources are not pushed, and a source at another commit than the pinned one is not built', () => {
+  writeFileSync(join(source, 'apps/kgc-api/content'), 'changed')
+  const changed = images(real.host, writer, ['push', 'kgc-api'])
+  assert.is(changed.code, 3)
+  assert.match(changed.stderr, /changes that are in no commit: apps\/kgc-api\/content/)
+  const other = commit(source)
+  const { code, stderr } = images(real.host, writer, ['build', 'kgc-api'])
+  assert.is(code, 3)
+  assert.match(stderr, new RegExp(`its source is at ${other.slice(0, 12)}`))
+})
+
+test('a registry that has had too many requests is asked again when it says', () => {
+  ref = newSource()
+  rules({ busy: 2 })
+  const { code, stderr } = images(proxied, writer, ['push', 'kgc-api'])
+  assert.is(code, 0, stderr)
+  assert.is(stderr.match(/too many requests \(429\); again in 2 s/g)?.length, 2, stderr)
+})
+
+test('a registry that has no space for a manifest leaves no tag behind', async () => {
+  ref = newSource()
+  rules({ space: false })
+  const { code, stderr } = images(proxied, writer, ['push', 'kgc-api', 'kgc-web'])
+  rules({})
+  assert.is(code, 3, stderr)
+  assert.match(stderr, /WHY\s+.*no space left/)
+  for (const name of ['kgc-api', 'kgc-web']) assert.is((await tagsOf(name)).includes(ref), false)
+})
+
+test('a registry that is killed in mid-push and comes back gets the rest, and nothing twice', async () => {
+  ref = newSource(20_000_000)
+  real.requests()
+  const push = begin(real.host, writer, ['push', ...kgc])
+  await until('the second image is on its way', () => /▶ Push \S+kgc-api/.test(push.text()), 60)
+  real.kill()
+  const arrived = real.requests()
+  await new Promise(done => setTimeout(done, 1500))
+  assert.not.ok(push.child.exitCode)
+  real.start()
+  assert.is(await push.ended, 0, push.text())
+  const layers = [...arrived, ...real.requests()].filter(line => /^PUT \S+\/blobs\/.*201$/.test(line)).map(line => /digest=([^&\s]+)/.exec(line)![1])
+  assert.is(new Set(layers).size, layers.length, 'no layer was sent twice')
+  for (const name of kgc) assert.ok(await digestOf(name, ref), name)
+})
+
+test('a push that is interrupted sets no tag; the next one sends the rest', async () => {
+  ref = newSource(10_000_000)
+  const push = begin(real.host, writer, ['push', ...kgc])
+  await until('the second image is on its way', () => /▶ Push \S+kgc-api/.test(push.text()), 60)
+  push.child.kill('SIGINT')
+  assert.is(await push.ended, 130, push.text())
+  for (const name of kgc) assert.is((await tagsOf(name)).includes(ref), false, name)
+  const { code, stderr, stdout } = images(real.host, writer, ['push', ...kgc])
+  assert.is(code, 0, stderr)
+  assert.match(stdout, /(nothing|[12] of 2 layers)/)
+})
+
+test('a full disk is said, and leaves no tag behind', async () => {
+  assert.is(await overflowing.ended, 3, overflowing.text())
+  assert.match(overflowing.text(), /WHY\s+.*no space left on device[^]*NEXT\s+make room/)
+  const tags = JSON.parse((await call(full.host, 'kgc/kgc-api/tags/list')).body).tags as string[] | undefined
+  assert.equal((tags ?? []).filter(tag => tag !== 'incoming'), [])
+})
+
+test.after(() => void proxy.kill())
+
+test.run()

@@ -1,0 +1,116 @@
+// A real OCI registry (distribution) for a test: TLS by an authority of its own, log-in by htpasswd. Docker verifies certificates everywhere but
+// on 127.0.0.0/8, so it stands at the address of Docker's bridge.
+import { execFileSync, spawnSync } from 'node:child_process'
+import { chmodSync, copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { request } from 'node:https'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { repository } from '../../sandbox.ts'
+import { cache } from '../../tools.ts'
+
+export const docker = (...argv: string[]) => execFileSync('docker', argv, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] }).trim()
+
+export const address = docker('network', 'inspect', 'bridge', '--format', '{{(index .IPAM.Config 0).Gateway}}')
+export const folder = mkdtempSync(join(tmpdir(), 'kgc-images-'))
+export const authority = join(folder, 'ca.crt')
+const image = `kgc-test/registry-of:${process.pid}`
+const trusted: string[] = []
+
+/** The users and their passwords; hashed below. */
+export const users = { writer: 'writer-password', reader: 'reader-password' }
+const htpasswd = `writer:$2b$04$YdUDoSvTxyZ.8uquyFCvau1X9RTnYL9RbaFiHYidyUfjSAhscRfma
+reader:$2b$04$ne5F.6ohP9wt9893WNvJ7.ironRtywCGIPh3kk9zoaI6/XygQRYNK
+`
+
+const settings = `
+version: 0.1
+log: { level: warn, accesslog: { disabled: false } }
+storage: { filesystem: { rootdirectory: /var/lib/registry }, delete: { enabled: true } }
+auth: { htpasswd: { realm: test, path: /etc/registry/htpasswd } }
+http: { addr: ":5000", secret: test, relativeurls: true, tls: { certificate: /etc/registry/tls.crt, key: /etc/registry/tls.key } }
+`
+
+/** Makes the certificate and the image, once. */
+export function prepare(): void {
+  const [, version] = /distribution=(\S+)/.exec(readFileSync(join(repository, 'test/cluster/engine/settings.sh'), 'utf8'))!
+  const module = 'github.com/distribution/distribution/v3'
+  const env = { ...process.env, LDFLAGS: `-X ${module}/version.version=v${version}` }
+  execFileSync(join(repository, 'infra/demo/gobuild/gobuild.sh'), ['registry', `${module}@v${version}`, `${module}/cmd/registry`], { env, stdio: 'ignore' })
+  const names = ['-subj', '/CN=kgc-test', '-addext', `subjectAltName=IP:${address}`]
+  execFileSync('openssl', ['req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-days', '2', '-keyout', 'tls.key', '-out', 'tls.crt', ...names], { cwd: folder, stdio: 'ignore' })
+  copyFileSync(join(folder, 'tls.crt'), authority)
+  writeFileSync(join(folder, 'htpasswd'), htpasswd)
+  writeFileSync(join(folder, 'config.yml'), settings)
+  for (const name of ['tls.key', 'tls.crt', 'htpasswd', 'config.yml']) chmodSync(join(folder, name), 0o644)
+  chmodSync(folder, 0o755)
+  const dockerfile = 'FROM scratch\nCOPY registry /registry\nENTRYPOINT ["/registry", "serve", "/etc/registry/config.yml"]\n'
+  execFileSync('docker', ['buildx', 'build', '--quiet', '--tag', image, '--file', '-', join(cache, `registry-${version}`)], { input: dockerfile, stdio: ['pipe', 'ignore', 'ignore'] })
+}
+
+/** Docker's trust in the authority for a host is a file of root's; the engine writes it. */
+export function trust(host: string, on = true): void {
+  const place = `/certs.d/${host}`
+  const script = on ? `mkdir -p ${place} && cat > ${place}/ca.crt` : `rm -rf ${place}; rmdir /certs.d 2>/dev/null || true`
+  const argv = ['run', '--rm', '--interactive', '--network', 'none', '--volume', '/etc/docker/certs.d:/certs.d', 'kgc-demo/base:trixie', 'sh', '-c', script]
+  execFileSync('docker', argv, { input: readFileSync(authority) })
+  if (on) trusted.push(host)
+}
+
+export interface Registry {
+  host: string
+  /** The requests since the last call, as `METHOD path status`. */
+  requests: () => string[]
+  kill: () => void
+  start: () => void
+}
+
+/** Starts a registry on a port of the bridge; `space` limits what it can hold. */
+export function registry(port: number, space?: string): Registry {
+  const name = `kgc-test-registry-${port}`
+  const host = `${address}:${port}`
+  spawnSync('docker', ['rm', '--force', '--volumes', name], { stdio: 'ignore' })
+  const room = space ? ['--tmpfs', `/var/lib/registry:size=${space}`] : []
+  docker('run', '--detach', '--name', name, '--publish', `${host}:5000`, '--volume', `${folder}:/etc/registry:ro`, '--env', 'OTEL_TRACES_EXPORTER=none', ...room, image)
+  process.once('exit', () => spawnSync('docker', ['rm', '--force', '--volumes', name], { stdio: 'ignore' }))
+  let seen = 0
+  const requests = () => {
+    const all = spawnSync('docker', ['logs', name], { encoding: 'utf8' })
+    const lines = [...`${all.stdout}${all.stderr}`.matchAll(/"(\w+) (\S+) HTTP\/[\d.]+" (\d+)/g)].map(([, method, path, status]) => `${method} ${path} ${status}`)
+    return lines.slice(seen, (seen = lines.length))
+  }
+  return { host, requests, kill: () => docker('kill', name), start: () => docker('start', name) }
+}
+
+/** Removes what `prepare` and `trust` made. */
+export function clean(): void {
+  for (const host of trusted) trust(host, false)
+  const pushed = [...new Set(trusted.flatMap(host => docker('images', '--quiet', `${host}/*/*`).split('\n')))].filter(Boolean)
+  if (pushed.length) spawnSync('docker', ['image', 'rm', '--force', ...pushed], { stdio: 'ignore' })
+  spawnSync('docker', ['image', 'rm', '--force', image], { stdio: 'ignore' })
+  rmSync(folder, { recursive: true, force: true })
+}
+
+/** Logs in as one of the users, in a Docker configuration of its own. Out: DOCKER_CONFIG. */
+export function logIn(user: keyof typeof users, ...hosts: string[]): string {
+  const config = join(folder, `docker-${user}`)
+  mkdirSync(config, { recursive: true })
+  for (const host of hosts)
+    execFileSync('docker', ['--config', config, 'login', host, '--username', user, '--password-stdin'], { input: users[user], stdio: ['pipe', 'ignore', 'pipe'] })
+  return config
+}
+
+/** Asks a registry itself. */
+export function call(host: string, path: string, method = 'GET'): Promise<{ status: number; digest: string; body: string }> {
+  const [hostname, port] = host.split(':')
+  const accept = 'application/vnd.docker.distribution.manifest.v2+json, application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json'
+  const options = { hostname, port, path: `/v2/${path}`, method, ca: readFileSync(authority), auth: `writer:${users.writer}`, headers: { accept } }
+  return new Promise((resolve, reject) =>
+    request(options, response => {
+      let body = ''
+      response.on('data', data => (body += data))
+      response.on('end', () => resolve({ status: response.statusCode!, digest: String(response.headers['docker-content-digest'] ?? ''), body }))
+    })
+      .on('error', reject)
+      .end(),
+  )
+}

@@ -1,0 +1,221 @@
+// What images are called, which pins are right and how they are written, and what may go from a registry.
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { gitHubVersions, removeFromGitHub } from '../../scripts/lib/packages.ts'
+import { brief, patiently } from '../../scripts/lib/patience.ts'
+import { judge, pinsIn, repinned } from '../../scripts/lib/pins.ts'
+import { pinFiles } from '../../scripts/lib/pins-check.ts'
+import { complaint } from '../../scripts/lib/push.ts'
+import { RegistryError } from '../../scripts/lib/registry-answer.ts'
+import { refOf, webAddress, type Ref, type Source } from '../../scripts/lib/source.ts'
+import { surplus, type Version } from '../../scripts/lib/stock.ts'
+import { planOf, refTag, requireDistinct } from '../../scripts/lib/tags.ts'
+
+const test = suite('images')
+const commit = 'a'.repeat(40)
+const digest = (letter: string) => `sha256:${letter.repeat(64)}`
+const source: Source = { commit, created: '2026-11-01T11:00:00Z', url: 'https://github.com/o/r', changed: [], shallow: false }
+const target = (image: string, name = 'api') => ({ name, image, context: '/x', here: true })
+const main: Ref = { type: 'branch', name: 'main' }
+
+test('a branch and a version give a tag, other tags of git give none', () => {
+  const cases: [Ref, string | undefined][] = [
+    [main, 'main'],
+    [{ type: 'branch', name: 'feature/Über-x_1' }, 'feature-ber-x_1'],
+    [{ type: 'branch', name: '--.x' }, 'x'],
+    [{ type: 'branch', name: commit }, undefined],
+    [{ type: 'branch', name: 'b'.repeat(200) }, 'b'.repeat(128)],
+    [{ type: 'tag', name: 'v1.2.3' }, '1.2.3'],
+    [{ type: 'tag', name: '1.2.3-rc.1' }, '1.2.3-rc.1'],
+    [{ type: 'tag', name: 'v1.2' }, undefined],
+    [{ type: 'tag', name: 'v1.2.3+x' }, undefined],
+    [{ type: '', name: '' }, undefined],
+  ]
+  for (const [ref, tag] of cases) assert.is(refTag(ref), tag, JSON.stringify(ref))
+})
+
+test("an image has its branch's, its file's and its commit's tag, in this order, and a name in lower case", () => {
+  assert.equal(planOf(target(`ghcr.io/Org/Api:${commit}`), source, main), {
+    target: 'api',
+    name: 'ghcr.io/org/api',
+    commit,
+    tags: ['main', commit],
+    labels: {
+      'org.opencontainers.image.source': 'https://github.com/o/r',
+      'org.opencontainers.image.revision': commit,
+      'org.opencontainers.image.version': commit,
+      'org.opencontainers.image.created': '2026-11-01T11:00:00Z',
+    },
+  })
+  const tagged = planOf(target('ghcr.io/org/hr:2.1.8-kgc'), { ...source, url: '' }, { type: 'tag', name: 'v3.0.0' })
+  assert.equal(tagged.tags, ['3.0.0', '2.1.8-kgc', commit])
+  assert.is(tagged.labels['org.opencontainers.image.version'], '3.0.0')
+  assert.not.ok('org.opencontainers.image.source' in tagged.labels)
+})
+
+test('no commit, another commit, or one name for two images: none is built', () => {
+  assert.throws(() => planOf(target('x/api:unset'), source, main), /no commit is chosen/)
+  assert.throws(() => planOf(target(`x/api:${'b'.repeat(40)}`), source, main), /its tag is bbbbbbbbbbbb, its source is at aaaaaaaaaaaa/)
+  const two = [target('x/hr:1', 'one'), target('x/hr:2', 'two')].map(one => planOf(one, source, main))
+  assert.throws(() => requireDistinct(two), /one and two would both be x\/hr:main/)
+})
+
+test("a remote is given as people open it, without anybody's login", () => {
+  const same = ['git@github.com:o/r.git', 'https://user:secret@github.com/o/r.git', 'ssh://git@github.com:22/o/r', 'https://github.com/o/r/']
+  for (const remote of same) assert.is(webAddress(remote), 'https://github.com/o/r', remote)
+  for (const remote of ['', '/srv/r.git', '../r', 'file:///srv/r']) assert.is(webAddress(remote), '', remote)
+})
+
+test("the workflow's ref is the ref", async () => {
+  assert.equal(await refOf('/', { GITHUB_REF_TYPE: 'tag', GITHUB_REF_NAME: 'v1.0.0' }), { type: 'tag', name: 'v1.0.0' })
+  assert.equal(await refOf('/', {}), { type: '', name: '' })
+})
+
+const file = 'docker-compose.yml'
+const yaml = `services:
+  a: { image: redis:7, ports: ["80:80"] }
+  b:
+    # image: redis:6
+    image: "redis:7@${digest('1')}"   # why
+  c: { image: \${X_IMAGE:-org/c:1.2} }
+  d: { image: \${REGISTRY:-ghcr.io/o}/d:\${REF:-unset} }
+  e:
+    image: registry.local:5000/e/f:v1
+    command: [sh, -c, "echo image:tag x:1"]
+`
+
+test('pins are read off YAML, Dockerfiles and examples, and only there where an image stands', () => {
+  const files = new Map([
+    [file, yaml],
+    ['x/Dockerfile', 'ARG C_BASE=org/c:1.2\nARG URL=http://h:80\nFROM ${C_BASE}\nFROM node:20 AS b\nCOPY --from=b /a:b /c\nCOPY --from=tool:9 /a /b\nRUN echo x:1\n'],
+    ['.env.example', 'X_IMAGE=org/c:1.2\nTIME=a:1\n'],
+  ])
+  const pins = pinsIn(files)
+  assert.equal(pins.map(({ image, places }) => `${image} ${places.length}`).sort(), ['node:20 1', 'org/c:1.2 3', 'redis:7 2', 'registry.local:5000/e/f:v1 1', 'tool:9 1'])
+  assert.equal(pins[0], { image: 'redis:7', places: [{ file, line: 2 }, { file, line: 5, digest: digest('1') }] })
+})
+
+test('a pin is judged by what its registry has', () => {
+  const pin = (...digests: (string | undefined)[]) => ({ image: 'a:1', places: digests.map((digest, i) => ({ file, line: i, ...(digest ? { digest } : {}) })) })
+  const [old, now] = [digest('1'), digest('2')]
+  const state = (...[pin, seen]: Parameters<typeof judge>) => `${judge(pin, seen).state} ${judge(pin, seen).words}`.trim()
+  assert.is(state(pin(now, now), { digest: now }), 'good')
+  assert.is(state(pin(undefined, undefined), { digest: now }), 'no digest 2 of 2 places; the tag is sha256:222222222222')
+  assert.is(state(pin(now, undefined), { digest: now }), 'no digest 1 of 2 places; the tag is sha256:222222222222')
+  assert.is(state(pin(old, now), { digest: now, oldIsThere: true }), 'moved sha256:111111111111 is pinned and still there, the tag is sha256:222222222222')
+  assert.match(state(pin(old), { digest: now, oldIsThere: false }), /^moved .* and gone/)
+  assert.match(state(pin(old), 'gone'), /^gone .*choose another/)
+  assert.is(state(pin(old), { unknown: 'h is silent' }), 'unknown h is silent')
+})
+
+test('digests are written in every place, the rest of the text stays; a second time changes nothing', () => {
+  const digests = new Map([['redis:7', digest('2')], ['org/c:1.2', digest('3')], ['x:1', digest('4')]])
+  const written = repinned(file, yaml, digests)
+  const expected = yaml
+    .replace('image: redis:7,', `image: redis:7@${digest('2')},`)
+    .replace(digest('1'), digest('2'))
+    .replace('org/c:1.2', `org/c:1.2@${digest('3')}`)
+  assert.is(written, expected)
+  assert.is(repinned(file, written, digests), written)
+  assert.is(repinned('x/Dockerfile', 'FROM redis:7 AS x\n', digests), `FROM redis:7@${digest('2')} AS x\n`)
+  assert.is(repinned('README.md', 'image: redis:7', digests), 'image: redis:7')
+})
+
+test("the stack's own pins are found: each image of Compose, none of the demo's", () => {
+  const images = pinsIn(pinFiles()).map(({ image }) => image)
+  for (const name of ['postgres:', 'redis:', 'traefik:']) assert.ok(images.some(image => image.startsWith(name)), name)
+  assert.not.ok(images.some(image => /demo|127\.0\.0\.1/.test(image)), images.join(' '))
+})
+
+const version = (name: string, more: Partial<Version> = {}): Version => ({ image: 'x', digest: name, tags: [], created: `2026-01-${name}`, size: 1, children: [], ...more })
+const going = (all: Version[], keep: Partial<Parameters<typeof surplus>[1]> = {}) =>
+  surplus(all, { newest: 0, named: new Set(), commits: false, ...keep }).map(({ digest }) => digest)
+
+test('what goes: no tag, no release, not among the newest', () => {
+  const all = ['01', '02', '03', '04'].map(name => version(name))
+  assert.equal(going(all), ['01', '02', '03', '04'])
+  assert.equal(going(all, { newest: 2 }), ['01', '02'])
+  assert.equal(going(all, { newest: 2, named: new Set(['01']) }), ['02'])
+  assert.equal(going([version('01', { tags: ['main'] }), version('02', { tags: [commit] })]), [])
+  assert.equal(going([version('01', { tags: ['main', commit] }), version('02', { tags: [commit] })], { commits: true }), ['02'])
+})
+
+test('the parts of a version stay with it and count for nothing among the newest', () => {
+  const index = version('09', { tags: ['main'], children: ['08', '07'] })
+  const all = [index, version('08'), version('07'), version('02'), version('01')]
+  assert.equal(going(all), ['02', '01'])
+  assert.equal(going(all, { newest: 2 }), ['01'])
+  assert.equal(going([{ ...index, tags: [] }, version('08'), version('07')]), ['09', '08', '07'])
+  assert.equal(going([{ ...index, tags: [] }, version('08'), version('07')], { named: new Set(['08']) }), [], 'whoever pulls the whole needs all')
+})
+
+test('what Docker says of a failed push is a refusal, or may pass', () => {
+  const says = (text: string) => {
+    const { status, passing, message } = complaint('ghcr.io/o/a', { stdout: '', stderr: text })
+    return `${status} ${passing} ${message}`
+  }
+  assert.match(says('denied: permission_denied: The token provided does not match expected scopes.'), /^403 false ghcr.io denies it: the login lacks write:packages/)
+  assert.match(says('no basic auth credentials'), /^403 false/)
+  assert.match(says('toomanyrequests: retry-after: 1s'), /^429 true/)
+  assert.match(says('received unexpected HTTP status: 507 Insufficient Storage'), /^507 false no space left/)
+  assert.match(says('received unexpected HTTP status: 502 Bad Gateway'), /^0 true/)
+  assert.match(says('dial tcp 1.2.3.4:443: connect: connection refused'), /^0 true/)
+  assert.match(says('tag does not exist: a:1'), /^400 false/)
+})
+
+test('only what may pass is tried again, as long as the registry asks for', async () => {
+  const tries = async (error: Error, times = 9) => {
+    let count = 0
+    const start = Date.now()
+    const work = async () => {
+      if (count++ < times) throw error
+    }
+    await patiently('x', work, [0.01, 0.01]).catch(() => undefined)
+    return [count, Math.round((Date.now() - start) / 500)]
+  }
+  assert.equal(await tries(new RegistryError('', 503)), [3, 0])
+  assert.equal(await tries(new RegistryError('', 503), 1), [2, 0])
+  assert.equal(await tries(new RegistryError('', 429, 0.5), 1), [2, 1])
+  assert.equal(await tries(new RegistryError('', 429, 1000)), [1, 0])
+  for (const error of [new RegistryError('', 403), new RegistryError('', 507), new Error('bug')]) assert.equal(await tries(error), [1, 0])
+  assert.is(brief.length, 2)
+})
+
+test("GitHub's packages are listed page by page, of an organisation or a user, and the scope that is missing is named", async () => {
+  const asked: string[] = []
+  const list = Array.from({ length: 101 }, (_, id) => ({ id, name: digest('1'), created_at: '2026-01-01', metadata: { container: { tags: id ? [] : ['main'] } } }))
+  const server = createServer(({ method, url = '', headers }, response) => {
+    asked.push(`${method} ${url}`)
+    const answer = (status: number, data: object = {}) => response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(data))
+    const page = Number(new URL(url, 'http://h').searchParams.get('page'))
+    if (headers.authorization !== 'token canary-token') answer(401)
+    else if (!url.startsWith('/users/') || url.includes('/none/')) answer(404)
+    else if (method === 'DELETE') answer(url.endsWith('/7') ? 204 : 403)
+    else answer(200, list.slice((page - 1) * 100, page * 100))
+  })
+  await new Promise<void>(done => server.listen(0, '127.0.0.1', done))
+  process.env.GITHUB_API_URL = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+  process.env.GITHUB_TOKEN = 'canary-token'
+  const fails = (work: Promise<unknown>) => work.then(() => '', error => (error as Error).message)
+  const one = (id: number) => version('1', { image: 'ghcr.io/o/a/b', id })
+  try {
+    const found = await gitHubVersions('ghcr.io/o/a/b')
+    assert.is(found.length, 101)
+    assert.equal(found[0], { image: 'ghcr.io/o/a/b', id: 0, digest: digest('1'), created: '2026-01-01', tags: ['main'] })
+    assert.ok(asked.includes('GET /users/o/packages/container/a%2Fb/versions?per_page=100&page=2'), asked.join('\n'))
+    assert.equal(await gitHubVersions('ghcr.io/o/none'), [])
+    await removeFromGitHub(one(7))
+    assert.is(await fails(removeFromGitHub(one(8))), 'GitHub denies it (403): the token lacks delete:packages')
+    process.env.GITHUB_TOKEN = 'other-canary'
+    assert.is(await fails(gitHubVersions('ghcr.io/o/a')), 'GitHub denies it (401): the token lacks read:packages')
+    delete process.env.GITHUB_TOKEN
+    delete process.env.GH_TOKEN
+    assert.match(await fails(gitHubVersions('ghcr.io/o/a')), /set GITHUB_TOKEN/)
+  } finally {
+    server.close()
+  }
+})
+
+test.run()
