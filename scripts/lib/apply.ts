@@ -40,22 +40,29 @@ export async function remove(place: Place, all: Manifest[]): Promise<void> {
 }
 
 /**
- * Applies a change in its order: data, migrations, applications, edge. Nothing of an order begins before the Jobs of the one before
- * have ended well. `applied` hears of every object before it is.
+ * Applies a change in its order: data, migrations, applications, edge. Nothing of an order begins before the Jobs of those before have
+ * ended well; orders without a Job between them go in one call. `applied` hears of every object before it is.
  */
 export async function inOrder(wait: Wait, objects: Manifest[], jobs: Manifest[], applied: (all: Manifest[]) => void): Promise<void> {
+  let waiting: Manifest[] = []
+  const putAll = async (order: string) => {
+    await wait.lock.phase(`apply ${order}`)
+    applied(waiting)
+    await put(wait.place, waiting)
+    waiting = []
+  }
   for (const order of orders) {
     const now = objects.filter(one => orderOf(one) === order)
     const gates = jobs.filter(one => orderOf(one) === order)
-    if (!now.length && !gates.length) continue
-    await wait.lock.phase(`apply ${order}`)
-    say(`  ${order}: ${[...now, ...gates].map(title).join(', ')}`)
-    applied(now)
-    await put(wait.place, now)
-    if (gates.length) await start(wait, gates)
+    if (now.length || gates.length) say(`  ${order}: ${[...now, ...gates].map(title).join(', ')}`)
+    waiting.push(...now)
+    if (!gates.length) continue
+    await putAll(order)
+    await start(wait, gates)
     // a database that does not come up ends the wait for the Job that needs it
-    if (gates.length) await ready({ ...wait, stable: 0 }, [...gates, ...objects.filter(one => isWorkload(one) && orderOf(one) === 'data')])
+    await ready({ ...wait, stable: 0 }, [...gates, ...objects.filter(one => isWorkload(one) && orderOf(one) === 'data')])
   }
+  if (waiting.length) await putAll(orderOf(waiting.at(-1)!))
 }
 
 const ended = ({ status }: Manifest) =>

@@ -70,19 +70,21 @@ export const watch = ({ wait, found }: Change): Promise<void> => ready({ ...wait
 
 /** Asks the product whether it works, while all must stay ready; checks that failed in the release that serves do not count. */
 export async function smoke(change: Change): Promise<void> {
-  const last = serving(change.found!.history)
+  const { place, found, release } = change
+  const last = serving(found!.history)
   const known = (name: string) => !last || Boolean(last.failing?.includes(name))
-  const failed = await prove(change.wait!, change.found!.manifests, known)
-  change.release!.failing = failed.map(({ name }) => name)
-  if (failed.length) await hideNew(change.place)
+  // all that migrates has done so by now
+  const [failed, reached] = await Promise.all([prove(change.wait!, found!.manifests, known), isNothing(change) ? {} : heads(place, found!.manifests)])
+  Object.assign(release!, { failing: failed.map(({ name }) => name), heads: reached })
+  if (failed.length) await hideNew(place)
   const old = failed.filter(({ name }) => known(name))
   for (const { name, detail } of old)
     say(color.yellow(`  ${name}: ${detail.split('\n')[0]} (${last ? `as in release ${last.number}` : 'nothing served before'})`))
   const bad = failed.filter(one => !old.includes(one))
   if (bad.length)
-    throw new Failure(exit.broken, `Smoke ${change.place.name}`, `${bad.length} checks fail though all is ready: ${bad.map(({ name }) => name).join(', ')}`, {
+    throw new Failure(exit.broken, `Smoke ${place.name}`, `${bad.length} checks fail though all is ready: ${bad.map(({ name }) => name).join(', ')}`, {
       evidence: bad.map(({ name, detail }) => `${name}: ${detail}`).join('\n'),
-      next: `npx zx scripts/smoke.ts ${change.place.name} --target kubernetes`,
+      next: `npx zx scripts/smoke.ts ${place.name} --target kubernetes`,
     })
 }
 
@@ -90,17 +92,17 @@ export async function smoke(change: Change): Promise<void> {
 export async function record(change: Change): Promise<void> {
   const { place, plan, found, release, started } = change
   const nothing = isNothing(change)
-  const [, reached] = await Promise.all([remove(place, [...plan!.removed, ...plan!.generated]), nothing ? {} : heads(place, found!.manifests)])
+  await remove(place, [...plan!.removed, ...plan!.generated])
   const { failing = [] } = release!
   if (nothing) await noteFewer(place, serving(found!.history)!, failing)
   const number = nothing ? serving(found!.history)!.number : release!.number
   if (!nothing) {
-    release!.heads = reached
     await finish(change, 'succeeded')
     await Promise.all([trim(place, [release!, ...found!.history]), tell(change, 'succeeded')])
   } else await tellSame(change, number)
   const ms = Date.now() - started
-  const but = failing.length ? ` ${failing.length} checks do not pass, as before: npx zx scripts/smoke.ts ${place.name} --target kubernetes` : ''
+  const when = serving(found!.history) ? ', as before' : ''
+  const but = failing.length ? ` ${failing.length} checks do not pass${when}: npx zx scripts/smoke.ts ${place.name} --target kubernetes` : ''
   const text = `${nothing ? 'Nothing to do: ' : ''}${place.name} serves release ${number}`
   change.ended = {
     event: { environment: place.name, release: number, changed: !nothing, failing, ms },

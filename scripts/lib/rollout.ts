@@ -1,9 +1,10 @@
 // Waits for a rollout on Kubernetes, truthfully: asks the cluster, lets rollout-judge.ts judge, narrates.
 import { kubectl, kubectlArgv, lastLine, type Manifest, type Place } from './cluster.ts'
 import { Failure, exit } from './errors.ts'
-import { color, duration } from './report.ts'
+import { duration } from './report.ts'
 import { at, containersOf, uid } from './rollout-objects.ts'
 import { judge, type Observed, type Rollout } from './rollout-judge.ts'
+import { stability } from './rollout-stability.ts'
 import { narrator, type Narrator } from './rollout-tell.ts'
 import { hideNew } from './secrets.ts'
 
@@ -43,45 +44,33 @@ export async function watch(options: Watch): Promise<Map<string, Rollout>> {
   tell.begin()
   let verdicts = new Map<string, Rollout>(names.map(({ kind, name }) => [`${kind} ${name}`, { state: 'waiting', detail: 'not asked yet' }]))
   let start: Start | undefined
-  let readySince = 0
+  const stood = stability(stable, Boolean(settled), tell)
   for (;;) {
     const failure = lost?.()
     if (failure) throw failure
     const asked = Date.now()
     const [seen, ahead] = await Promise.all([look(place, kinds), start?.ahead ?? options.ahead ?? clockAhead(place)])
+    let left: number | undefined
     if (typeof seen === 'string') {
       tell.silent(seen, asked)
       // what was ready need not be so any more
-      readySince = 0
+      stood.forget()
     } else {
       tell.answers()
       start ??= startOf(seen, since, ahead)
       verdicts = new Map(names.map(({ kind, name }) => [`${kind} ${name}`, verdict(place, kind, name, seen, start!, since, verdicts)]))
-      const states = [...verdicts.values()].map(({ state }) => state)
+      const failed = [...verdicts.values()].some(({ state }) => state === 'failed')
       // a container's last words may hold a secret
-      if (states.includes('failed')) await hideNew(place)
+      if (failed) await hideNew(place)
       tell.table(verdicts)
-      if (states.includes('failed')) return verdicts
-      const ready = states.every(state => state === 'ready')
-      const before = readySince
-      readySince = ready ? before || (settled ? stoodSince(verdicts, ahead) : Date.now()) : 0
-      const stood = Date.now() - readySince
-      if (ready && stood >= stable) {
-        if (stable && !before) tell.note(color.dim(`  all has been ready for ${duration(stood)} already`))
-        return verdicts
-      }
-      if (ready && !before) tell.note(color.dim(`  all is ready, and must stay so for ${duration(readySince + stable - Date.now())}`))
+      left = stood.left([...verdicts.values()], ahead)
+      if (failed || left === 0) return verdicts
     }
     if (Date.now() - since > timeout) return verdicts
-    if (!readySince) tell.beat(verdicts)
-    const left = readySince + stable - Date.now()
-    await new Promise(done => setTimeout(done, readySince ? Math.min(pause.ready, Math.max(left, 0)) : pause.open))
+    if (left === undefined) tell.beat(verdicts)
+    await new Promise(done => setTimeout(done, left === undefined ? pause.open : Math.min(pause.ready, left)))
   }
 }
-
-/** Since when (ms of this machine's clock) all have been ready, as their pods say; the cluster writes whole seconds. */
-const stoodSince = (verdicts: Map<string, Rollout>, ahead: number): number =>
-  Math.min(Date.now(), Math.max(...[...verdicts.values()].map(({ since = 0 }) => since)) + 1000 - ahead)
 
 function verdict(place: Place, kind: string, name: string, seen: Observed, { ahead, restarts }: Start, since: number, before: Map<string, Rollout>): Rollout {
   const one = [...seen.workloads, ...seen.jobs].find(one => one.kind === kind && one.metadata.name === name)

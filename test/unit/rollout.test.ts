@@ -222,9 +222,9 @@ esac
     process.stderr.write = write
   }
 }
-/** What a recording would show if it had begun now. */
-function today(name: string): string[] {
-  const shift = Date.now() - load(name).since
+/** What a recording would show if it had begun now, or `age` ms ago. */
+function today(name: string, age = 0): string[] {
+  const shift = Date.now() - age - load(name).since
   const moved = text(name).replace(/"(\d{4}-\d\d-\d\dT[\d:.]+Z)"/g, (_, time) => JSON.stringify(new Date(Date.parse(time) + shift).toISOString()))
   return (JSON.parse(moved) as { moments: Moment[] }).moments.map(answer)
 }
@@ -267,6 +267,23 @@ test('watch: ends when its time is over or the lock is lost; all must stay ready
   const flicker = await play([ready, begun!, ready, 'connection refused', ready], look('healthy', 'StatefulSet', { stable: 1_500 }))
   assert.is(flicker.value.get('StatefulSet healthy')!.state, 'ready')
   assert.is(flicker.said.match(/must stay so/g)!.length, 3)
+})
+
+test('watch: where nothing was applied, what the pods have stood counts', async () => {
+  const options = { settled: true, stable: 5_000 }
+  const watched = async (text: string) => {
+    const start = Date.now()
+    const { value, said } = await play([text], look('healthy', 'StatefulSet', options))
+    assert.is(value.get('StatefulSet healthy')!.state, 'ready')
+    return { said, ms: Date.now() - start }
+  }
+  const old = today('healthy', 600_000).at(-1)!
+  const stood = await watched(old)
+  assert.match(stood.said, /all has been ready for \d+ min \d\d s already/)
+  assert.ok(stood.ms < 4_000, `${stood.ms} ms`)
+  const started = new Date(Date.now() - 2_000).toISOString()
+  const fresh = await watched(old.replace(/"startedAt":"[^"]+"/g, `"startedAt":"${started}"`))
+  assert.match(fresh.said, /must stay so for [34]\.\d s/)
 })
 
 test('evidence: both logs and the last events', async () => {
