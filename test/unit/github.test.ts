@@ -133,8 +133,8 @@ test('busy is tried again, no answer at all takes no longer than the limit', asy
   assert.is(await refused(github, 300), 'GitHub answered 429, and there is no time for another try')
   answers.push(response => response.end('<html>'))
   assert.is(await refused(github, 300), 'GitHub answered what is no JSON')
-  assert.match(await refused({ ...github, api: 'http://127.0.0.1:1' }, 300), /^GitHub cannot be reached \(.+\), and there is no time/)
-  assert.match(await refused({ ...github, api: 'not an address' }, 300), /^GitHub cannot be reached/)
+  assert.match(await refused({ ...github, api: 'http://127.0.0.1:1' }, 600), /^GitHub cannot be reached \(.+\), and there is no time/)
+  assert.match(await refused({ ...github, api: 'not an address' }, 600), /^GitHub cannot be reached/)
   assert.match(await refused({ ...github, token: 'canaryWrongToken' }, 300), /^GitHub answered 401 \(Bad credentials\)/)
 })
 
@@ -146,6 +146,14 @@ test('a token that comes back in an answer is told to nobody', async () => {
 })
 
 // Telling
+
+/** Goes on beside the other tests. */
+const tenSeconds = (async () => {
+  const { github, answers } = await start()
+  answers.push(hang)
+  const begun = Date.now()
+  return { warning: await announce(news(), github)!.ended('success', ''), ms: Date.now() - begun }
+})()
 
 test('a deploy is a deployment of its commit, in progress and then a success, with the address of its run', async () => {
   Object.assign(process.env, { GITHUB_SERVER_URL: 'https://github.com', GITHUB_REPOSITORY: 'kgc/stack', GITHUB_RUN_ID: '5' })
@@ -195,8 +203,8 @@ test('a refusal, a hanging GitHub and one that is not there are one warning each
   const { github, answers, token, requests } = await start()
   const warning = async (announced = announce(news(), github, 300)!) => {
     const start = Date.now()
-    const text = (await announced.ended('success', 'release 7 serves', 300))!
-    assert.ok(Date.now() - start < 800, `${Date.now() - start} ms`)
+    const text = (await announced.ended('success', 'release 7 serves', 2000))!
+    assert.ok(Date.now() - start < 1500, `${Date.now() - start} ms`)
     assert.not.match(text, token)
     return text
   }
@@ -207,7 +215,7 @@ test('a refusal, a hanging GitHub and one that is not there are one warning each
   assert.match(await warning(), /answered 404/)
   answers.push(hang)
   assert.match(await warning(), /did not answer in time/)
-  assert.match(await warning(announce(news(), { ...github, api: 'http://127.0.0.1:1' }, 300)!), /cannot be reached/)
+  assert.match(await warning(announce(news(), { ...github, api: 'http://127.0.0.1:1' }, 600)!), /cannot be reached/)
 })
 
 test('once the deployment is made, a hanging beginning does not take its end', async () => {
@@ -239,7 +247,10 @@ test('where nothing was to do GitHub is told only what it does not know', async 
   assert.is(deployments.length, 2, 'another commit that changes nothing')
   await announceSame(news({ images: { 'ghcr.io/kgc/api:a': second } }), github)
   assert.is(deployments.length, 3, 'other images')
-  assert.match((await announceSame(news(), { ...github, api: 'http://127.0.0.1:1' }, 300))!, /cannot be reached/)
+  await announce(news(), github)!.ended('error', 'interrupted')
+  await announceSame(news(), github)
+  assert.equal([deployments.length, states()], [5, ['in_progress', 'success']], 'what it knows is no success')
+  assert.match((await announceSame(news(), { ...github, api: 'http://127.0.0.1:1' }, 600))!, /cannot be reached/)
 })
 
 // One after the other
@@ -296,6 +307,12 @@ test('a tag that has moved since staging is refused', () => {
   assert.equal(unproven(place, had, new Map([['ghcr.io/kgc/api:a', first], ['postgres:17', second]])), [])
   assert.match(unproven(place, had, new Map([['ghcr.io/kgc/api:a', second]])).join(), /^ghcr.io\/kgc\/api:a is not what staging had/)
   assert.equal(unproven(place, undefined, new Map([['ghcr.io/kgc/api:a', second]])), [])
+})
+
+test('the limit is 10 s', async () => {
+  const { warning, ms } = await tenSeconds
+  assert.match(warning!, 'did not answer in time')
+  assert.ok(ms > 9000 && ms < 11_000, `${ms} ms`)
 })
 
 test.run()
