@@ -70,15 +70,19 @@ psql: ## Open an application's database (APP=kgc|twenty|chatwoot|horilla, MODE=)
 	@docker compose -p $(PROJECT) exec $(APP)-db sh -c 'exec psql -U "$$POSTGRES_USER" "$$POSTGRES_DB"'
 
 ##@ This repository
-.PHONY: test lint bench cluster-up cluster-down
+.PHONY: test lint soak bench cluster-up cluster-down
 test: node_modules/.stamp ## Lint and run all tests; installs what they need (TESTS="unit policy")
 	@$(RUN) test/run.ts $(TESTS)
 
 lint: node_modules/.stamp ## Run the linters only
 	@$(RUN) test/run.ts lint
 
-bench: node_modules/.stamp ## Measure the tools on a running demo, beside the bare commands
-	@$(RUN) test/bench.ts
+soak: node_modules/.stamp ## Interrupt deploys at every phase, and race them, over and over (ROUNDS=10)
+	@KGC_SOAK=$(or $(ROUNDS),10) $(RUN) test/run.ts cluster --grep deploy/signals
+	@KGC_SOAK=$(or $(ROUNDS),10) $(RUN) test/run.ts cluster --grep deploy/race
+
+bench: node_modules/.stamp ## Measure the tools beside the bare commands: a running demo, and the test cluster (PARTS="up deploy")
+	@$(RUN) test/bench.ts $(PARTS)
 
 cluster-up: ## Start the Kubernetes cluster for the tests, or mend it; prints how to use it
 	@test/cluster/engine/up.sh

@@ -8,8 +8,8 @@ import { linters } from './lint.ts'
 import { endAll, execute } from './process.ts'
 import { kubeconfig, needs } from './tools.ts'
 
-/** The groups, and the minutes that one file of them may take: uvu has no limit of its own. */
-const groups = { lint: 5, unit: 5, policy: 5, compose: 15, cluster: 15 }
+/** The groups, and the minutes that one file of them may take: uvu has no limit of its own. A soak repeats its files' tests. */
+const groups = { lint: 5, unit: 5, policy: 5, compose: 15, cluster: 15 * Number(process.env.KGC_SOAK || 1) }
 type Group = keyof typeof groups
 
 const { values, positionals } = parseArgs({ allowPositionals: true, options: { grep: { type: 'string' } } })
