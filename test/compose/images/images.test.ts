@@ -1,27 +1,23 @@
 // Images go to a real registry with TLS and a log-in, and what can go wrong on the way does.
-import { spawn } from 'node:child_process'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { until } from '../case.ts'
-import { address, call, clean, docker, folder, logIn, prepare, registry, trust } from './registry.ts'
+import { call, clean, docker, folder, logIn, prepare, proxy, registry, trust } from './registry.ts'
 import { begin, commit, images, newSource, ownRepository, source } from './stage.ts'
 
 const test = suite('images')
 process.once('exit', clean)
 prepare()
-const [real, proxied, full] = [registry(18200), `${address}:18201`, registry(18202, '3m')]
-const proxy = spawn(process.execPath, ['--import=tsx', join(import.meta.dirname, 'proxy.ts'), '18201', real.host, folder])
-process.once('exit', () => proxy.kill())
+const [real, full] = [registry(18200), registry(18202, '3m')]
+const { host: proxied, rules, end } = await proxy(18201, real)
 for (const host of [real.host, proxied, full.host]) trust(host)
-await new Promise(ready => proxy.stdout.once('data', ready))
 const writer = logIn('writer', real.host, proxied, full.host)
 const reader = logIn('reader', proxied)
 const kgc = ['kgc-api', 'kgc-web', 'kgc-admin']
 let ref = newSource(1_000_000)
 const own = ownRepository()
-const rules = (json: object) => writeFileSync(join(folder, 'proxy.json'), JSON.stringify(json))
 const digestOf = async (name: string, tag: string) => (await call(real.host, `kgc/${name}/manifests/${tag}`, 'HEAD')).digest
 const tagsOf = async (name: string) => (JSON.parse((await call(real.host, `kgc/${name}/tags/list`)).body).tags ?? []) as string[]
 /** What carried data: an upload that is begun and given up does not. */
@@ -154,6 +150,6 @@ test('a full disk is said, and leaves no tag behind', async () => {
   assert.equal((tags ?? []).filter(tag => tag !== 'incoming'), [])
 })
 
-test.after(() => void proxy.kill())
+test.after(end)
 
 test.run()

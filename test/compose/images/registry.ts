@@ -1,6 +1,7 @@
 // A real OCI registry (distribution) for a test: TLS by an authority of its own, log-in by htpasswd. Docker verifies certificates everywhere but
 // on 127.0.0.0/8, so it stands at the address of Docker's bridge.
-import { execFileSync, spawnSync } from 'node:child_process'
+import { execFileSync, spawn, spawnSync } from 'node:child_process'
+import { createHash, randomUUID } from 'node:crypto'
 import { chmodSync, copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { request } from 'node:https'
 import { tmpdir } from 'node:os'
@@ -81,6 +82,15 @@ export function registry(port: number, space?: string): Registry {
   return { host, requests, kill: () => docker('kill', name), start: () => docker('start', name) }
 }
 
+/** Starts the proxy that refuses, before a registry. Out: its host, and how it is told what to refuse. */
+export async function proxy(port: number, { host }: Registry): Promise<{ host: string; rules: (json: object) => void; end: () => void }> {
+  const child = spawn(process.execPath, ['--import=tsx', join(import.meta.dirname, 'proxy.ts'), String(port), host, folder])
+  process.once('exit', () => child.kill())
+  await new Promise(ready => child.stdout.once('data', ready))
+  const rules = (json: object) => writeFileSync(join(folder, 'proxy.json'), JSON.stringify(json))
+  return { host: `${address}:${port}`, rules, end: () => void child.kill() }
+}
+
 /** Removes what `prepare` and `trust` made. */
 export function clean(): void {
   for (const host of trusted) trust(host, false)
@@ -99,18 +109,46 @@ export function logIn(user: keyof typeof users, ...hosts: string[]): string {
   return config
 }
 
+interface Answer {
+  status: number
+  headers: Record<string, unknown>
+  digest: string
+  body: string
+}
+
 /** Asks a registry itself. */
-export function call(host: string, path: string, method = 'GET'): Promise<{ status: number; digest: string; body: string }> {
+export function call(host: string, path: string, method = 'GET', body?: string, type = 'application/octet-stream'): Promise<Answer> {
   const [hostname, port] = host.split(':')
   const accept = 'application/vnd.docker.distribution.manifest.v2+json, application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json'
-  const options = { hostname, port, path: `/v2/${path}`, method, ca: readFileSync(authority), auth: `writer:${users.writer}`, headers: { accept } }
+  const sent = body === undefined ? {} : { 'content-type': type, 'content-length': String(Buffer.byteLength(body)) }
+  const options = { hostname, port, path: path.startsWith('/') ? path : `/v2/${path}`, method, ca: readFileSync(authority), auth: `writer:${users.writer}` }
   return new Promise((resolve, reject) =>
-    request(options, response => {
-      let body = ''
-      response.on('data', data => (body += data))
-      response.on('end', () => resolve({ status: response.statusCode!, digest: String(response.headers['docker-content-digest'] ?? ''), body }))
+    request({ ...options, headers: { accept, ...sent } }, response => {
+      let text = ''
+      response.on('data', data => (text += data))
+      response.on('end', () =>
+        resolve({ status: response.statusCode!, headers: response.headers, digest: String(response.headers['docker-content-digest'] ?? ''), body: text }),
+      )
     })
       .on('error', reject)
-      .end(),
+      .end(body),
   )
+}
+
+/** Puts an image without layers into a registry. Out: its digest. */
+export async function publish(host: string, name: string, tags: string[], created = '2026-01-01T00:00:00Z'): Promise<string> {
+  const config = JSON.stringify({ architecture: 'amd64', os: 'linux', created, author: randomUUID(), rootfs: { type: 'layers', diff_ids: [] } })
+  const digest = `sha256:${createHash('sha256').update(config).digest('hex')}`
+  const { headers } = await call(host, `${name}/blobs/uploads/`, 'POST')
+  await call(host, `${headers.location}&digest=${digest}`, 'PUT', config)
+  const type = 'application/vnd.oci.image.manifest.v1+json'
+  const part = { mediaType: 'application/vnd.oci.image.config.v1+json', digest, size: config.length }
+  const manifest = JSON.stringify({ schemaVersion: 2, mediaType: type, config: part, layers: [] })
+  let last = ''
+  for (const tag of tags) {
+    const answer = await call(host, `${name}/manifests/${tag}`, 'PUT', manifest, type)
+    if (answer.status !== 201) throw new Error(`${name}:${tag} is not taken: ${answer.status} ${answer.body}`)
+    last = answer.digest
+  }
+  return last
 }
