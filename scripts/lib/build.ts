@@ -19,10 +19,10 @@ export async function planBuild(names: string[], command: 'build' | 'push'): Pro
   const images = await Promise.all(
     chosen(all, names, command).map(async target => {
       const source = await sourceOf(target.context)
-      const what = `Look at the source of ${target.name}`
       const files = source?.changed.slice(0, 5).join(', ')
-      if (!source) throw new Failure(exit.refused, what, 'it is in no git repository: its image would name no commit', { next: `git clone … ${target.context}` })
-      if (files && command === 'push') throw new Failure(exit.refused, what, `it has changes that are in no commit: ${files}`, { next: `git -C ${target.context} status` })
+      const no = (why: string, next: string) => new Failure(exit.refused, `Look at the source of ${target.name}`, why, { next })
+      if (!source) throw no('it is in no git repository: its image would name no commit', `git clone … ${target.context}`)
+      if (files && command === 'push') throw no(`it has changes that are in no commit: ${files}`, `git -C ${target.context} status`)
       if (files) say(`  ${target.name}: with changes that are in no commit: ${files}`)
       if (source.shallow) say(`  ${target.name}: the history is cut off, so it counts as changed by the newest commit (fetch-depth: 0 mends that)`)
       return planOf(target, source, ref)

@@ -51,7 +51,9 @@ export async function lists({ prune, commits, keep, dry }: Options): Promise<voi
 function requireReleases({ environments, unread }: Named): void {
   const what = 'Remove old images'
   if (!environments.length)
-    throw new Failure(exit.refused, what, 'no environment has its images there, so nobody knows which are needed', { next: 'images: in infra/k8s/overlays/*/environment.yaml' })
+    throw new Failure(exit.refused, what, 'no environment has its images there, so nobody knows which are needed', {
+      next: 'set images in an infra/k8s/overlays/*/environment.yaml',
+    })
   if (unread.length)
     throw new Failure(exit.refused, what, `the releases of ${unread.map(({ environment }) => environment).join(', ')} cannot be read`, {
       evidence: unread.map(({ environment, why }) => `${environment}: ${why}`).join('\n'),

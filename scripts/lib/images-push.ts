@@ -36,13 +36,15 @@ export async function pushes(wanted: string[], dry: boolean, replace: boolean): 
   await step('Set the tags, read the digests back', () => tagAll(pushed))
   tellWorkflow(pushed)
   emit('result', { pushed })
-  result(table([['target', 'tag', 'digest', 'size', 'uploaded'], ...pushed.map(one => [one.target, one.tags.join(', '), one.digest, megabytes(one.size), one.uploaded])]))
+  const rows = pushed.map(({ target, tags, digest, size, uploaded }) => [target, tags.join(', '), digest, megabytes(size), uploaded])
+  result(table([['target', 'tag', 'digest', 'size', 'uploaded'], ...rows]))
 }
 
 /** Branches and versions before what deploys use, and that for all images at last. */
 async function tagAll(pushed: Pushed[]): Promise<void> {
   const all = pushed.flatMap(({ name, digest, tags, commit }) => tags.map(tag => ({ name, digest, tag, last: tag === commit })))
-  for (const { name, digest, tag } of all.toSorted((a, b) => Number(a.last) - Number(b.last))) await refused(`Name ${name}:${tag}`, () => tagImage(name, digest, tag))
+  for (const { name, digest, tag } of all.toSorted((a, b) => Number(a.last) - Number(b.last)))
+    await refused(`Name ${name}:${tag}`, () => tagImage(name, digest, tag))
 }
 
 function tellWorkflow(pushed: Pushed[]): void {

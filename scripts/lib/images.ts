@@ -43,7 +43,8 @@ async function refuseUnset(stack: Stack, all: Config, missing: string[]): Promis
   const unset = missing.filter(image => image.endsWith(':unset'))
   if (!unset.length) return
   throw new Failure(exit.refused, what, `no commit is chosen for ${unset.join(', ')}`, {
-    evidence: 'Set KGC_REF in infra/docker/kgc/.env.example (and KGC_SOURCE in infra/docker/kgc/.env to build from a checkout), or start the other applications alone.',
+    evidence: `Set KGC_REF in infra/docker/kgc/.env.example (and KGC_SOURCE in infra/docker/kgc/.env to build from a checkout),
+or start the other applications alone.`,
     next: `make up APPS="${await others(stack, all, unset)}"`,
   })
 }
@@ -72,7 +73,10 @@ async function pull(stack: Stack, all: Config, services: string[], missing: stri
 /** The folders whose services need none of these images. */
 async function others(stack: Stack, all: Config, unwanted: string[]): Promise<string> {
   const folders = await Promise.all(
-    applications().map(async folder => ((await servicesOf(stack, all, folder)).some(name => unwanted.includes(all.services[name]?.image ?? '')) ? [] : [folder])),
+    applications().map(async folder => {
+      const services = await servicesOf(stack, all, folder)
+      return services.some(name => unwanted.includes(all.services[name]?.image ?? '')) ? [] : [folder]
+    }),
   )
   return folders.flat().join(' ')
 }

@@ -52,7 +52,8 @@ function inWords(error: unknown, method: 'GET' | 'DELETE'): RegistryError {
 export async function gitHubVersions(image: string): Promise<Omit<Version, 'size' | 'children'>[]> {
   const all: Listed[] = []
   try {
-    for (let page = 1; page === 1 || all.length === (page - 1) * 100; page++) all.push(...(await call<Listed[]>(image, 'GET', `versions?per_page=100&page=${page}`)))
+    for (let page = 1; all.length === (page - 1) * 100; page++)
+      all.push(...(await call<Listed[]>(image, 'GET', `versions?per_page=100&page=${page}`)))
   } catch (error) {
     if (error instanceof RegistryError && error.status === 404) return []
     throw error

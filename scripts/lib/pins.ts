@@ -68,9 +68,10 @@ export function judge(pin: Pin, seen: Seen): Verdict {
   const { digest, oldIsThere } = seen
   const pinned = pin.places.flatMap(place => place.digest ?? [])
   const other = pinned.find(one => one !== digest)
-  if (other) return { ...pin, digest, state: 'moved', words: `${short(other)} is pinned and ${oldIsThere ? 'still there' : 'gone'}, the tag is ${short(digest)}` }
+  const now = `the tag is ${short(digest)}`
+  if (other) return { ...pin, digest, state: 'moved', words: `${short(other)} is pinned and ${oldIsThere ? 'still there' : 'gone'}, ${now}` }
   if (pinned.length === pin.places.length) return { ...pin, digest, state: 'good', words: '' }
-  return { ...pin, digest, state: 'no digest', words: `${pin.places.length - pinned.length} of ${pin.places.length} places; the tag is ${short(digest)}` }
+  return { ...pin, digest, state: 'no digest', words: `${pin.places.length - pinned.length} of ${pin.places.length} places; ${now}` }
 }
 
 /** Enough of a digest to tell it from others. */

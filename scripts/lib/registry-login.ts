@@ -9,8 +9,8 @@ import { run } from './run.ts'
 export const scheme = (host: string): string => (/^(localhost|127\.\d+\.\d+\.\d+)(:|$)/.test(host) ? 'http' : 'https')
 const encoded = (user: string, password: string) => Buffer.from(`${user}:${password}`).toString('base64')
 
-/** What a registry wants to see, by its challenge: a token from its own server, or the login itself. */
-export async function authorization(host: string, challenge: string): Promise<string> {
+/** What a registry wants to see, by its challenge: a token from its own server (for `scope`, or what the challenge names), or the login itself. */
+export async function authorization(host: string, challenge: string, scope?: string): Promise<string> {
   const login = await loginOf(host)
   const basic = login ? `Basic ${login}` : ''
   const part = (name: string) => new RegExp(`${name}="([^"]*)"`).exec(challenge)?.[1]
@@ -18,7 +18,7 @@ export async function authorization(host: string, challenge: string): Promise<st
   if (!/^bearer/i.test(challenge) || !realm) return basic
   const address = new URL(realm)
   if (address.protocol !== 'https:' && scheme(address.host) === 'https') throw new Error(`${host} wants its login sent unencrypted`)
-  for (const name of ['service', 'scope']) if (part(name)) address.searchParams.set(name, part(name)!)
+  for (const [name, value] of Object.entries({ service: part('service'), scope: scope ?? part('scope') })) if (value) address.searchParams.set(name, value)
   const answer = await fetch(address, { headers: basic ? { authorization: basic } : {}, signal: AbortSignal.timeout(10_000) })
   const { status } = answer
   if (!answer.ok) throw new RegistryError(`${host} gives no token (${status})${login ? ': its login is refused' : loginHint(host)}`, status)

@@ -44,7 +44,9 @@ export async function contentsOf(name: string, digest: string): Promise<Contents
   const { host, repository } = parseImage(name)
   const { config, layers = [], manifests } = (await (await manifest(name, digest)).json()) as Manifest
   if (manifests) {
-    const images = await Promise.all(manifests.filter(({ platform }) => platform?.os !== 'unknown').map(one => contentsOf(name, one.digest)))
+    const parts = manifests.filter(({ platform }) => platform?.os !== 'unknown')
+    // a part that somebody has removed is one no longer
+    const images = (await Promise.all(parts.map(one => contentsOf(name, one.digest).catch(ifMissing)))).flatMap(one => one ?? [])
     const size = images.reduce((sum, one) => sum + one.size, 0)
     return { size, created: images[0]?.created ?? '', children: [...manifests.map(one => one.digest), ...images.flatMap(({ children }) => children)] }
   }
@@ -52,4 +54,9 @@ export async function contentsOf(name: string, digest: string): Promise<Contents
     ? ((await (await patiently(name, () => ask(host, `${repository}/blobs/${config.digest}`))).json()) as { created?: string })
     : {}
   return { size: [config, ...layers].reduce((sum, part) => sum + (part?.size ?? 0), 0), created, children: [] }
+}
+
+/** Passes over what is not there. */
+export function ifMissing(error: unknown): undefined {
+  if (!(error instanceof RegistryError) || error.status !== 404) throw error
 }

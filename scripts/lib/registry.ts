@@ -40,7 +40,10 @@ const tokens = new Map<string, string>()
  * Throws RegistryError that says in words why not.
  */
 export async function ask(host: string, path: string, { method = 'GET', headers = {}, body }: Call = {}): Promise<Response> {
-  const key = `${host} ${path.replace(/\/(manifests|blobs|tags)\/.*/, '')} ${method}`
+  const repository = path.replace(/^.*?\/v2\//, '').replace(/\/(manifests|blobs|tags)\/.*/, '')
+  const key = `${host} ${repository} ${method}`
+  // GitHub's registry asks for no more than pull, whatever is called
+  const scope = ['POST', 'PATCH', 'PUT'].includes(method) ? `repository:${repository}:pull,push` : undefined
   const call = () =>
     fetch(new URL(path, `${scheme(host)}://${host}/v2/`), {
       method,
@@ -51,7 +54,7 @@ export async function ask(host: string, path: string, { method = 'GET', headers 
   try {
     let answer = await call()
     if (answer.status === 401) {
-      tokens.set(key, await authorization(host, answer.headers.get('www-authenticate') ?? ''))
+      tokens.set(key, await authorization(host, answer.headers.get('www-authenticate') ?? '', scope))
       answer = await call()
     }
     if (answer.ok) return answer

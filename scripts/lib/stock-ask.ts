@@ -2,8 +2,7 @@
 // distribution API deletes nothing, and it lists what has no tag nowhere.
 import { gitHubVersions, removeFromGitHub } from './packages.ts'
 import { patiently } from './patience.ts'
-import { RegistryError } from './registry-answer.ts'
-import { contentsOf } from './registry-manifest.ts'
+import { contentsOf, ifMissing } from './registry-manifest.ts'
 import { accept, ask, digestIfThere, parseImage } from './registry.ts'
 import type { Version } from './stock.ts'
 
@@ -13,11 +12,15 @@ export const tellsUntagged = (image: string): boolean => parseImage(image).host 
 /** All versions of an image that its registry tells of; none for an image that was never pushed. */
 export async function versionsOf(image: string): Promise<Version[]> {
   const found = tellsUntagged(image) ? await gitHubVersions(image) : await taggedVersions(image)
-  const whole = found.map(async one => {
-    const { created, ...contents } = await contentsOf(image, one.digest)
-    return { ...one, ...contents, created: one.created || created }
-  })
-  return Promise.all(whole)
+  const versions: Version[] = []
+  const lane = async () => {
+    for (let one = found.shift(); one; one = found.shift()) {
+      const contents = (await contentsOf(image, one.digest).catch(ifMissing)) ?? { size: 0, created: '', children: [] }
+      versions.push({ ...one, ...contents, created: one.created || contents.created })
+    }
+  }
+  await Promise.all(Array.from({ length: 8 }, lane))
+  return versions
 }
 
 type Found = Omit<Version, 'size' | 'children'>
@@ -41,10 +44,6 @@ async function taggedVersions(image: string): Promise<Found[]> {
     versions.set(digest, version)
   }
   return [...versions.values()]
-}
-
-function ifMissing(error: unknown): undefined {
-  if (!(error instanceof RegistryError) || error.status !== 404) throw error
 }
 
 /** Removes a version. */

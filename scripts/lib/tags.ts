@@ -53,5 +53,7 @@ export function requireDistinct(all: Planned[]): void {
   const twice = names.find((name, index) => names.indexOf(name) !== index)
   if (!twice) return
   const both = all.filter(({ name, tags }) => tags.some(tag => `${name}:${tag}` === twice)).map(({ target }) => target)
-  throw new Failure(exit.usage, 'Name the images', `${both.join(' and ')} would both be ${twice}`, { next: `name one of them, or give them names of their own in the file` })
+  throw new Failure(exit.usage, 'Name the images', `${both.join(' and ')} would both be ${twice}`, {
+    next: 'name one of them, or give them names of their own in the file',
+  })
 }

@@ -9,6 +9,7 @@ import { judge, pinsIn, repinned } from '../../scripts/lib/pins.ts'
 import { pinFiles } from '../../scripts/lib/pins-check.ts'
 import { complaint } from '../../scripts/lib/push.ts'
 import { RegistryError } from '../../scripts/lib/registry-answer.ts'
+import { ask } from '../../scripts/lib/registry.ts'
 import { refOf, webAddress, type Ref, type Source } from '../../scripts/lib/source.ts'
 import { surplus, type Version } from '../../scripts/lib/stock.ts'
 import { planOf, refTag, requireDistinct } from '../../scripts/lib/tags.ts'
@@ -86,14 +87,24 @@ const yaml = `services:
     command: [sh, -c, "echo image:tag x:1"]
 `
 
+const dockerfile = `ARG C_BASE=org/c:1.2
+ARG URL=http://h:80
+FROM \${C_BASE}
+FROM node:20 AS b
+COPY --from=b /a:b /c
+COPY --from=tool:9 /a /b
+RUN echo x:1
+`
+
 test('pins are read off YAML, Dockerfiles and examples, and only there where an image stands', () => {
   const files = new Map([
     [file, yaml],
-    ['x/Dockerfile', 'ARG C_BASE=org/c:1.2\nARG URL=http://h:80\nFROM ${C_BASE}\nFROM node:20 AS b\nCOPY --from=b /a:b /c\nCOPY --from=tool:9 /a /b\nRUN echo x:1\n'],
+    ['x/Dockerfile', dockerfile],
     ['.env.example', 'X_IMAGE=org/c:1.2\nTIME=a:1\n'],
   ])
   const pins = pinsIn(files)
-  assert.equal(pins.map(({ image, places }) => `${image} ${places.length}`).sort(), ['node:20 1', 'org/c:1.2 3', 'redis:7 2', 'registry.local:5000/e/f:v1 1', 'tool:9 1'])
+  const counts = pins.map(({ image, places }) => `${image} ${places.length}`)
+  assert.equal(counts.sort(), ['node:20 1', 'org/c:1.2 3', 'redis:7 2', 'registry.local:5000/e/f:v1 1', 'tool:9 1'])
   assert.equal(pins[0], { image: 'redis:7', places: [{ file, line: 2 }, { file, line: 5, digest: digest('1') }] })
 })
 
@@ -129,7 +140,8 @@ test("the stack's own pins are found: each image of Compose, none of the demo's"
   assert.not.ok(images.some(image => /demo|127\.0\.0\.1/.test(image)), images.join(' '))
 })
 
-const version = (name: string, more: Partial<Version> = {}): Version => ({ image: 'x', digest: name, tags: [], created: `2026-01-${name}`, size: 1, children: [], ...more })
+const plain = { image: 'x', tags: [], size: 1, children: [] }
+const version = (name: string, more: Partial<Version> = {}): Version => ({ ...plain, digest: name, created: `2026-01-${name}`, ...more })
 const going = (all: Version[], keep: Partial<Parameters<typeof surplus>[1]> = {}) =>
   surplus(all, { newest: 0, named: new Set(), commits: false, ...keep }).map(({ digest }) => digest)
 
@@ -156,7 +168,7 @@ test('what Docker says of a failed push is a refusal, or may pass', () => {
     const { status, passing, message } = complaint('ghcr.io/o/a', { stdout: '', stderr: text })
     return `${status} ${passing} ${message}`
   }
-  assert.match(says('denied: permission_denied: The token provided does not match expected scopes.'), /^403 false ghcr.io denies it: the login lacks write:packages/)
+  assert.match(says('denied: permission_denied: The token provided does not match expected scopes.'), /^403 false ghcr.io denies it: .*write:packages/)
   assert.match(says('no basic auth credentials'), /^403 false/)
   assert.match(says('toomanyrequests: retry-after: 1s'), /^429 true/)
   assert.match(says('received unexpected HTTP status: 507 Insufficient Storage'), /^507 false no space left/)
@@ -183,9 +195,26 @@ test('only what may pass is tried again, as long as the registry asks for', asyn
   assert.is(brief.length, 2)
 })
 
+test('who pushes asks for a token to push, even where the registry speaks of pull alone', async () => {
+  const asked: string[] = []
+  const server = createServer(({ method, url = '', headers }, response) => {
+    asked.push(`${method} ${url}`)
+    if (url.startsWith('/token')) response.end(JSON.stringify({ token: 'canary-token' }))
+    else if (headers.authorization) response.writeHead(403, {}).end(JSON.stringify({ errors: [{ code: 'DENIED', message: 'no scope' }] }))
+    else response.writeHead(401, { 'www-authenticate': `Bearer realm="http://${headers.host}/token",service="s",scope="repository:o/a:pull"` }).end()
+  })
+  await new Promise<void>(done => server.listen(0, '127.0.0.1', done))
+  const host = `127.0.0.1:${(server.address() as AddressInfo).port}`
+  const words = await ask(host, 'o/a/blobs/uploads/', { method: 'POST' }).then(() => '', error => (error as Error).message)
+  server.close()
+  assert.is(words, `${host} denies it (403, no scope): the login lacks write:packages; there is no login: docker login ${host}`)
+  assert.is(asked[1], 'GET /token?service=s&scope=repository%3Ao%2Fa%3Apull%2Cpush')
+})
+
 test("GitHub's packages are listed page by page, of an organisation or a user, and the scope that is missing is named", async () => {
   const asked: string[] = []
-  const list = Array.from({ length: 101 }, (_, id) => ({ id, name: digest('1'), created_at: '2026-01-01', metadata: { container: { tags: id ? [] : ['main'] } } }))
+  const tags = (id: number) => ({ container: { tags: id ? [] : ['main'] } })
+  const list = Array.from({ length: 101 }, (_, id) => ({ id, name: digest('1'), created_at: '2026-01-01', metadata: tags(id) }))
   const server = createServer(({ method, url = '', headers }, response) => {
     asked.push(`${method} ${url}`)
     const answer = (status: number, data: object = {}) => response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(data))

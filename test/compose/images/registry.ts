@@ -38,21 +38,23 @@ export function prepare(): void {
   const env = { ...process.env, LDFLAGS: `-X ${module}/version.version=v${version}` }
   execFileSync(join(repository, 'infra/demo/gobuild/gobuild.sh'), ['registry', `${module}@v${version}`, `${module}/cmd/registry`], { env, stdio: 'ignore' })
   const names = ['-subj', '/CN=kgc-test', '-addext', `subjectAltName=IP:${address}`]
-  execFileSync('openssl', ['req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-days', '2', '-keyout', 'tls.key', '-out', 'tls.crt', ...names], { cwd: folder, stdio: 'ignore' })
+  const kind = ['-x509', '-newkey', 'rsa:2048', '-nodes', '-days', '2', '-keyout', 'tls.key', '-out', 'tls.crt']
+  execFileSync('openssl', ['req', ...kind, ...names], { cwd: folder, stdio: 'ignore' })
   copyFileSync(join(folder, 'tls.crt'), authority)
   writeFileSync(join(folder, 'htpasswd'), htpasswd)
   writeFileSync(join(folder, 'config.yml'), settings)
   for (const name of ['tls.key', 'tls.crt', 'htpasswd', 'config.yml']) chmodSync(join(folder, name), 0o644)
   chmodSync(folder, 0o755)
   const dockerfile = 'FROM scratch\nCOPY registry /registry\nENTRYPOINT ["/registry", "serve", "/etc/registry/config.yml"]\n'
-  execFileSync('docker', ['buildx', 'build', '--quiet', '--tag', image, '--file', '-', join(cache, `registry-${version}`)], { input: dockerfile, stdio: ['pipe', 'ignore', 'ignore'] })
+  const build = ['buildx', 'build', '--quiet', '--tag', image, '--file', '-', join(cache, `registry-${version}`)]
+  execFileSync('docker', build, { input: dockerfile, stdio: ['pipe', 'ignore', 'ignore'] })
 }
 
 /** Docker's trust in the authority for a host is a file of root's; the engine writes it. */
 export function trust(host: string, on = true): void {
-  const place = `/certs.d/${host}`
-  const script = on ? `mkdir -p ${place} && cat > ${place}/ca.crt` : `rm -rf ${place}; rmdir /certs.d 2>/dev/null || true`
-  const argv = ['run', '--rm', '--interactive', '--network', 'none', '--volume', '/etc/docker/certs.d:/certs.d', 'kgc-demo/base:trixie', 'sh', '-c', script]
+  const place = `/docker/certs.d/${host}`
+  const script = on ? `mkdir -p ${place} && cat > ${place}/ca.crt` : `rm -rf ${place}; rmdir /docker/certs.d 2>/dev/null || true`
+  const argv = ['run', '--rm', '--interactive', '--network', 'none', '--volume', '/etc/docker:/docker', 'kgc-demo/base:trixie', 'sh', '-c', script]
   execFileSync('docker', argv, { input: readFileSync(authority) })
   if (on) trusted.push(host)
 }
@@ -71,12 +73,14 @@ export function registry(port: number, space?: string): Registry {
   const host = `${address}:${port}`
   spawnSync('docker', ['rm', '--force', '--volumes', name], { stdio: 'ignore' })
   const room = space ? ['--tmpfs', `/var/lib/registry:size=${space}`] : []
-  docker('run', '--detach', '--name', name, '--publish', `${host}:5000`, '--volume', `${folder}:/etc/registry:ro`, '--env', 'OTEL_TRACES_EXPORTER=none', ...room, image)
+  const files = ['--volume', `${folder}:/etc/registry:ro`, '--env', 'OTEL_TRACES_EXPORTER=none', ...room]
+  docker('run', '--detach', '--name', name, '--publish', `${host}:5000`, ...files, image)
   process.once('exit', () => spawnSync('docker', ['rm', '--force', '--volumes', name], { stdio: 'ignore' }))
   let seen = 0
   const requests = () => {
     const all = spawnSync('docker', ['logs', name], { encoding: 'utf8' })
-    const lines = [...`${all.stdout}${all.stderr}`.matchAll(/"(\w+) (\S+) HTTP\/[\d.]+" (\d+)/g)].map(([, method, path, status]) => `${method} ${path} ${status}`)
+    const found = `${all.stdout}${all.stderr}`.matchAll(/"(\w+) (\S+) HTTP\/[\d.]+" (\d+)/g)
+    const lines = [...found].map(([, method, path, status]) => `${method} ${path} ${status}`)
     return lines.slice(seen, (seen = lines.length))
   }
   return { host, requests, kill: () => docker('kill', name), start: () => docker('start', name) }
@@ -104,8 +108,10 @@ export function clean(): void {
 export function logIn(user: keyof typeof users, ...hosts: string[]): string {
   const config = join(folder, `docker-${user}`)
   mkdirSync(config, { recursive: true })
-  for (const host of hosts)
-    execFileSync('docker', ['--config', config, 'login', host, '--username', user, '--password-stdin'], { input: users[user], stdio: ['pipe', 'ignore', 'pipe'] })
+  for (const host of hosts) {
+    const argv = ['--config', config, 'login', host, '--username', user, '--password-stdin']
+    execFileSync('docker', argv, { input: users[user], stdio: ['pipe', 'ignore', 'pipe'] })
+  }
   return config
 }
 

@@ -24,8 +24,9 @@ const read = () => new Map(names.map(name => [name, readFileSync(join(box.root, 
 /** The registry's own name for an image: `a/b:1` becomes `host/pins/b:1`. */
 const moved = (image: string) => `${real.host}/pins/${image.split('/').at(-1)}`
 const pinned = pinsIn(pinFiles())
+const standing = (image: string) => new RegExp(`(?<=[\\s=-])${image.replaceAll('.', '\\.')}(?![\\w.-])`, 'g')
 for (const [name, text] of read())
-  writeFileSync(join(box.root, name), pinned.reduce((all, { image }) => all.replaceAll(new RegExp(`(?<=[\\s=-])${image.replaceAll('.', '\\.')}(?![\\w.-])`, 'g'), moved(image)), text))
+  writeFileSync(join(box.root, name), pinned.reduce((all, { image }) => all.replaceAll(standing(image), moved(image)), text))
 const tags = pinsIn(read()).filter(({ image }) => image.startsWith(real.host))
 const [gone, ...others] = tags.toSorted((a, b) => Number(b.places.some(place => place.digest)) - Number(a.places.some(place => place.digest)))
 const digests = new Map<string, string>()
@@ -95,7 +96,8 @@ const stock = (host: string, config: string, ...argv: string[]) => {
   return images(host, config, ['list', ...argv], { env: cluster })
 }
 const left = async () => (JSON.parse((await call(real.host, 'kgc/kgc-api/tags/list')).body).tags as string[]).sort()
-const release = { number: 7, ending: 'succeeded', what: 'deploy', who: 'x', started: '2026-01-01T00:00:00Z', images: { [`${real.host}/kgc/kgc-api:x`]: versions[0] } } as const
+const release = { number: 7, ending: 'succeeded', what: 'deploy', who: 'x', started: '2026-01-01T00:00:00Z' } as const
+const named = { [`${real.host}/kgc/kgc-api:x`]: versions[0]! }
 
 test('while a cluster cannot be asked nothing is removed', async () => {
   const before = await left()
@@ -108,7 +110,7 @@ test('while a cluster cannot be asked nothing is removed', async () => {
 })
 
 test('the versions are listed with the releases that name them; without --commits a tag keeps a version', async () => {
-  writeFileSync(answer, JSON.stringify({ items: [configMapOf({ ...release, manifests: [] } as Parameters<typeof configMapOf>[0])] }))
+  writeFileSync(answer, JSON.stringify({ items: [configMapOf({ ...release, images: named, manifests: [] })] }))
   const { code, stdout, stderr } = stock(real.host, writer, '--prune', '--keep', '1')
   assert.is(code, 0, stderr)
   assert.match(stdout, new RegExp(`${commits[0]} +${versions[0]!.slice(0, 19)} +0\\.0 MB +\\d+ d +production 7`))
