@@ -1,6 +1,7 @@
 // Deploys that are ended at every phase boundary, by each signal: the rerun ends where an undisturbed deploy would have, migrations run once,
-// nobody is told anything twice. The three signals at once, each in a namespace of its own. KGC_SOAK=N does all of it N times, from the second
-// time on at any moment of the phase.
+// nobody is told anything twice. The three signals at once, each in a namespace of its own. KGC_SOAK=N adds N - 1 rounds in which each ends at
+// any moment of its phase and has a rerun of its own.
+import { availableParallelism, loadavg } from 'node:os'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { inbox, type Inbox } from './inbox.ts'
@@ -24,10 +25,16 @@ function state({ get }: Stand, token: string): string {
 
 /** The migrations that have been started: a Job each. */
 const migrations = ({ get }: Stand): number =>
-  new Set(get('events').items.filter(({ reason, involvedObject: one }: Json) => reason === 'SuccessfulCreate' && one.kind === 'Job').map(({ involvedObject }: Json) => involvedObject.uid)).size
+  new Set(
+    get('events')
+      .items.filter(({ reason, involvedObject }: Json) => reason === 'SuccessfulCreate' && involvedObject.kind === 'Job')
+      .map(({ involvedObject }: Json) => involvedObject.uid),
+  ).size
+const isReady = ({ metadata, status }: Json) =>
+  !metadata.deletionTimestamp && status.conditions?.some(({ type, status }: Json) => type === 'Ready' && status === 'True')
 const readyPods = ({ get }: Stand): string[] =>
   get('pods')
-    .items.filter(({ metadata, status }: Json) => !metadata.deletionTimestamp && status.conditions?.some(({ type, status }: Json) => type === 'Ready' && status === 'True'))
+    .items.filter(isReady)
     .map(({ metadata }: Json) => metadata.labels.app)
     .sort()
 const holder = ({ get }: Stand) => get('lease', 'kgc-deploy').spec.holderIdentity
@@ -51,31 +58,37 @@ async function ready(signal: Signal): Promise<Place> {
   return { here, hook, env, calm: state(here, 'calm-calm') }
 }
 
-async function cut(place: Place, signal: Signal, phase: string, token: string, later: number) {
-  const { here, hook, env } = place
-  const told = hook.bodies.length
-  const before = migrations(here)
-  here.write(shape(token))
+/** What there was before a deploy. */
+const count = ({ here, hook }: Place) => ({ migrations: migrations(here), told: hook.bodies.length })
+
+/** Begins a deploy, and ends it in a phase; false when it came to its end before. */
+async function cut({ here, env }: Place, signal: Signal, phase: string, later: number): Promise<boolean> {
   const deploy = here.start(['deploy', 'test'], env)
   await deploy.line(new RegExp(`▶ ${phase}`))
   await new Promise(done => setTimeout(done, later))
   const killed = Date.now()
   deploy.kill(signal)
   const code = await deploy.code
-  // it may have come to its end before
-  if (later && code === 0) return
+  if (later && code === 0) return false
   assert.is(code, signals[signal], deploy.said())
-  assert.ok(Date.now() - killed < 4_000, `it took ${Date.now() - killed} ms to end`)
-  if (signal !== 'SIGKILL') assert.is(holder(here), undefined, 'the lock is free')
-  const again = here.start(['deploy', 'test'], env)
-  assert.is(await again.code, 0, again.said())
-  assert.is(state(here, token), place.calm)
+  const ms = Date.now() - killed
+  assert.ok(ms < 4_000 * Math.max(1, loadavg()[0]! / availableParallelism() / 4), `it took ${ms} ms to end`)
+  // it takes 2 s at the most to leave; what a busy machine does not do in them the rerun does
+  if (signal !== 'SIGKILL' && ms < 2_000) assert.is(holder(here), undefined, 'the lock is free')
+  return true
+}
+
+/** Deploys again, to the end. */
+async function again({ here, hook, env, calm }: Place, token: string, before: ReturnType<typeof count>, later: number) {
+  const rerun = here.start(['deploy', 'test'], env)
+  assert.is(await rerun.code, 0, rerun.said())
+  assert.is(state(here, token), calm)
   assert.equal(readyPods(here), ['alpha', 'beta'])
-  assert.is(migrations(here), before + 1, 'the migration ran once')
+  assert.is(migrations(here), before.migrations + 1, 'the migration ran once')
   assert.is(holder(here), undefined, 'the lock is free')
   assert.is(here.releases().at(-1)!.ending, 'succeeded')
   assert.not.ok(here.releases().some(({ ending }) => ending === 'applying'))
-  const said = hook.said().slice(told)
+  const said = hook.said().slice(before.told)
   assert.equal([...new Set(said)], said, 'nothing is told twice')
   const ends = said.filter(text => /succeeded/.test(text)).length
   // killed between the record and the message it is not told at all
@@ -85,16 +98,31 @@ async function cut(place: Place, signal: Signal, phase: string, token: string, l
 for (const signal of Object.keys(signals) as Signal[]) {
   const place = ready(signal)
   let last: Promise<unknown> = place
-  for (let round = 0; round < rounds; round++)
-    for (const phase of phases) {
-      const before = last.catch(() => {})
-      const done = Promise.all([place, before]).then(([place]) =>
-        cut(place, signal, phase, [signal, phase, round].join('-').toLowerCase(), round && Math.random() * 2_500),
-      )
-      last = done
-      done.catch(() => {})
-      test(`${signal} at ${phase}${round ? `, ${round + 1}` : ''}`, () => done)
-    }
+  /** A test of what comes after all that came before. */
+  const then = (name: string, work: (place: Place) => Promise<void>) => {
+    const done = Promise.all([place, last.catch(() => {})]).then(([place]) => work(place))
+    last = done
+    done.catch(() => {})
+    test(`${signal} ${name}`, () => done)
+  }
+  const first = signal.toLowerCase()
+  let before: ReturnType<typeof count>
+  // one after the other on the same change: each is the rerun of the one before
+  for (const phase of phases)
+    then(`at ${phase}`, async place => {
+      place.here.write(shape(first))
+      if (phase === phases[0]) before = count(place)
+      await cut(place, signal, phase, 0)
+    })
+  then('and the rerun', place => again(place, first, before, 0))
+  for (let round = 1; round < rounds; round++)
+    for (const phase of phases)
+      then(`in ${phase}, and the rerun (${round + 1})`, async place => {
+        const token = [signal, phase, round].join('-').toLowerCase()
+        const [before, later] = [count(place), Math.random() * 2_500]
+        place.here.write(shape(token))
+        if (await cut(place, signal, phase, later)) await again(place, token, before, later)
+      })
 }
 
 test.run()
