@@ -2,6 +2,7 @@
 import { kubectl, kubectlArgv, lastLine, type Manifest, type Place } from './cluster.ts'
 import { Failure, exit } from './errors.ts'
 import { duration } from './report.ts'
+import { bell, type Bell } from './rollout-bell.ts'
 import { at, containersOf, uid } from './rollout-objects.ts'
 import { judge, type Observed, type Rollout } from './rollout-judge.ts'
 import { stability } from './rollout-stability.ts'
@@ -11,8 +12,6 @@ import { hideNew } from './secrets.ts'
 export { evidence } from './rollout-evidence.ts'
 export { judge, type Cause, type Observed, type Rollout } from './rollout-judge.ts'
 
-/** ms between two looks; once all is ready a restart is seen later, too. */
-const pause = { open: 1_000, ready: 2_000 }
 /** ms */
 const patience = 6_000
 /** Clocks that differ by less are taken as the same, ms. */
@@ -39,6 +38,11 @@ export interface Watch {
 
 /** Watches until all are ready and stay so, one has failed, or the time is over. Returns the last verdicts by `<kind> <name>`. */
 export async function watch(options: Watch): Promise<Map<string, Rollout>> {
+  const changes: { bell?: Bell } = {}
+  return look(options, changes).finally(() => changes.bell?.end())
+}
+
+async function look(options: Watch, changes: { bell?: Bell }): Promise<Map<string, Rollout>> {
   const { place, names, since, timeout, stable, settled, lost, tell = narrator(since) } = options
   const kinds = [...new Set(['deployments', 'statefulsets', 'jobs', ...names.map(({ kind }) => `${kind.toLowerCase()}s`)]), 'replicasets', 'pods', 'events']
   tell.begin()
@@ -49,7 +53,7 @@ export async function watch(options: Watch): Promise<Map<string, Rollout>> {
     const failure = lost?.()
     if (failure) throw failure
     const asked = Date.now()
-    const [seen, ahead] = await Promise.all([look(place, kinds), start?.ahead ?? options.ahead ?? clockAhead(place)])
+    const [seen, ahead] = await Promise.all([see(place, kinds), start?.ahead ?? options.ahead ?? clockAhead(place)])
     let left: number | undefined
     if (typeof seen === 'string') {
       tell.silent(seen, asked)
@@ -68,7 +72,8 @@ export async function watch(options: Watch): Promise<Map<string, Rollout>> {
     }
     if (Date.now() - since > timeout) return verdicts
     if (left === undefined) tell.beat(verdicts)
-    await new Promise(done => setTimeout(done, left === undefined ? pause.open : Math.min(pause.ready, left)))
+    changes.bell ??= bell(place, ['pods', ...new Set(names.map(({ kind }) => `${kind.toLowerCase()}s`))])
+    await changes.bell.rings(left)
   }
 }
 
@@ -83,7 +88,7 @@ function verdict(place: Place, kind: string, name: string, seen: Observed, { ahe
 }
 
 /** What the cluster shows; in words why it does not answer. Throws Failure (refused) when it answers that it may not be asked. */
-async function look(place: Place, kinds: string[]): Promise<Observed | string> {
+async function see(place: Place, kinds: string[]): Promise<Observed | string> {
   const output = await kubectl(place, ['get', kinds.join(','), '--output', 'json', '--request-timeout', '5s'], { nothrow: true, timeout: patience })
   if (output.code !== 0) {
     // kubectl asks again by itself for a while

@@ -15,6 +15,8 @@ export interface RunOptions {
   input?: string | Buffer
   /** ms; then the process group gets SIGTERM. */
   timeout?: number
+  /** Ends it, too. */
+  signal?: AbortSignal
   /** Return a non-zero exit code instead of throwing. */
   nothrow?: boolean
   /** Called with every piece of output as it comes. */
@@ -30,15 +32,17 @@ export interface Output {
 
 const children = new Set<ProcessPromise>()
 
+function signalGroup(child: ProcessPromise, signal: NodeJS.Signals): void {
+  try {
+    if (child.pid) process.kill(-child.pid, signal)
+  } catch {
+    // gone already
+  }
+}
+
 /** Sends a signal to the process groups of all children that still run. */
 export function endChildren(signal: NodeJS.Signals): void {
-  for (const child of children) {
-    try {
-      if (child.pid) process.kill(-child.pid, signal)
-    } catch {
-      // gone already
-    }
-  }
+  for (const child of children) signalGroup(child, signal)
 }
 
 const cleanups = new Set<() => Promise<unknown> | unknown>()
@@ -88,9 +92,10 @@ export async function run(argv: string[], options: RunOptions = {}): Promise<Out
   const timer = options.timeout
     ? setTimeout(() => {
         late = true
-        if (child.pid) process.kill(-child.pid, 'SIGTERM')
+        signalGroup(child, 'SIGTERM')
       }, options.timeout)
     : undefined
+  options.signal?.addEventListener('abort', () => children.has(child) && signalGroup(child, 'SIGTERM'))
   const done = await child
   clearTimeout(timer)
   children.delete(child)

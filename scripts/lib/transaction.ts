@@ -17,8 +17,10 @@ export async function transact(asked: Asked, phases: Phase[], last?: string): Pr
   try {
     for (const [name, work] of phases) {
       change.phase = name
-      if (change.lock) await change.lock.phase(name.toLowerCase())
-      await step(name, () => work(change))
+      const noted = change.lock?.phase(name.toLowerCase())
+      // who only looks on does not wait until the lock says so
+      if (!['Watch', 'Smoke'].includes(name)) await noted
+      await step(name, () => Promise.all([work(change), noted]))
       noteFacts(change, Boolean(last))
       if (name === last) break
     }
