@@ -1,0 +1,30 @@
+// A way to a server, which can be cut: nobody else who goes there notices.
+import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net'
+
+export interface Way {
+  port: number
+  /** `closed`: connections are reset; `silent`: nobody answers; undefined: it is open again. What is open is cut, too. */
+  cut: (how: 'closed' | 'silent' | undefined) => void
+  close: () => Server
+}
+
+/** A way to a port of this machine, on a port of its own. */
+export function way(to: number): Promise<Way> {
+  let how: 'closed' | 'silent' | undefined
+  const open = new Set<Socket>()
+  const server = createServer(from => {
+    open.add(from)
+    from.on('error', () => {}).on('close', () => open.delete(from))
+    if (how === 'closed') from.destroy()
+    if (how) return
+    const there = connect(to, '127.0.0.1')
+    there.on('error', () => from.destroy())
+    from.pipe(there).pipe(from)
+  })
+  const cut: Way['cut'] = now => {
+    how = now
+    if (now) for (const one of open) one.destroy()
+  }
+  const ready = () => ({ port: (server.address() as AddressInfo).port, cut, close: () => server.close() })
+  return new Promise(done => server.listen(0, '127.0.0.1', () => done(ready())).unref())
+}
