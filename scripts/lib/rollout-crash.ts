@@ -1,6 +1,6 @@
 // The part of the failure table on containers that end. Pure.
 import type { Manifest as Json } from './cluster.ts'
-import { at, eventsOf, lastMessage, probeWords, uid, type Container, type Context, type Finding } from './rollout-objects.ts'
+import { at, eventsOf, firstTime, lastMessage, probeWords, uid, type Container, type Context, type Finding } from './rollout-objects.ts'
 
 /** Exits that make a crash loop: a service may find its database not ready twice. */
 const crashes = 3
@@ -30,7 +30,7 @@ export function crashed(container: Container, pod: Json, context: Context): Find
   const exits = exitsOf(container, pod, context)
   const { exitCode, message: said = '' } = ended
   const end = endOf(ended, eventsOf(pod, context))
-  const late = at(ended.finishedAt) - Math.max(at(pod.status.startTime), context.since) >= patience
+  const late = at(ended.finishedAt) - Math.max(begun(pod, context), context.since) >= patience
   const alone = context.founded !== undefined && at(ended.startedAt) > context.founded + word
   const excused = context.founded === Infinity && context.now - context.since < excuse && !hopeless.includes(end)
   if (excused || exits < (hopeless.includes(end) || late || alone ? crashes - 1 : crashes)) return undefined
@@ -40,6 +40,12 @@ export function crashed(container: Container, pod: Json, context: Context): Find
   const next = end === 'command' || end === 'memory' ? `kubectl describe pod ${name}` : `kubectl logs ${name} --container ${status.name} --previous`
   const likely = endWords(end, spec, eventsOf(pod, context))
   return { container: status.name, reason: end === 'memory' ? 'OOMKilled' : 'CrashLoop', exitCode, message, likely, next }
+}
+
+/** When (ms) a pod's first container was started: to pull its image may take a slow node longer than the database had. */
+function begun(pod: Json, context: Context): number {
+  const starts = eventsOf(pod, context).filter(({ reason }) => reason === 'Started').map(firstTime)
+  return starts.length ? Math.min(...starts) : at(pod.status.startTime)
 }
 
 function exitsOf({ status }: Container, pod: Json, { restarts }: Context): number {

@@ -184,6 +184,22 @@ test('two exits are enough when the databases were ready all the time; three whe
   assert.is(twice(-60_000, 5, true), 'waiting', 'for want of a database')
 })
 
+test('a node that takes 40 s to pull an image has not used up the time of a service that waits for its database', () => {
+  const twice = (started: boolean) =>
+    state('crash', moment => {
+      const { pod, container, now } = moment
+      const time = (ms: number) => new Date(now + ms).toISOString()
+      const ended = { exitCode: 3, reason: 'Error', startedAt: time(-1000), finishedAt: time(0) }
+      moment.since = now - 50_000
+      pod.status.startTime = time(-45_000)
+      Object.assign(container, { restartCount: 1, state: { terminated: ended }, lastState: {} })
+      const event = { kind: 'Event', type: 'Normal', reason: 'Started', message: 'Container started', firstTimestamp: time(-5000), lastTimestamp: time(-1000) }
+      moment.events = started ? [{ ...event, metadata: { name: 'e' }, involvedObject: { uid: pod.metadata.uid } } as Json] : []
+    })
+  assert.is(twice(true), 'waiting')
+  assert.is(twice(false), 'failed', 'where nothing is known of it the time counts from the pod')
+})
+
 test('what was not ready in time has failed, whatever the kind', () => {
   const { cause, state } = verdict('crash-set', moment => {
     moment.since = moment.now + 2000
