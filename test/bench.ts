@@ -1,25 +1,28 @@
-// How fast the tools are on a running demo, beside the bare thing. A measure, not a test: `make bench`.
-// Usage: node --import=tsx test/bench.ts [up|smoke|help …] [--runs N]
-// Exit codes: 0 measured, 2 wrong usage, 3 no demo is running
+// How fast the tools are, beside the bare thing: on a running demo, and on the test cluster. A measure, not a test: `make bench`.
+// Usage: node --import=tsx test/bench.ts [help|up|smoke|deploy …] [--runs N] [--json]
+// Exit codes: 0 measured, 2 wrong usage, 3 no demo is running (up, smoke) or there is one on the test cluster (deploy)
 import { spawnSync } from 'node:child_process'
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { config, containers, root, stackOf } from '../scripts/lib/compose.ts'
 import { Failure, exit } from '../scripts/lib/errors.ts'
 import { main, result, say, table } from '../scripts/lib/report.ts'
+import { kubeconfig } from './tools.ts'
 
-const { values, positionals } = parseArgs({ allowPositionals: true, options: { runs: { type: 'string', default: '7' } } })
-const parts = { help, up, smoke }
+const { values, positionals } = parseArgs({ allowPositionals: true, options: { runs: { type: 'string', default: '7' }, json: { type: 'boolean' } } })
+const parts = { help, up, smoke, deploy }
 const runs = Number(values.runs)
 
-interface Row {
+export interface Row {
   name: string
-  /** ms */
+  /** ms, unless `unit` says otherwise. */
   ours: number
-  bare: number
-  limit: number
-  target: string
+  unit?: string
+  bare?: number
+  limit?: number
+  /** How the limit comes about. */
+  target?: string
 }
 
 async function demoRuns() {
@@ -57,10 +60,21 @@ function help(): Row[] {
     writeFileSync(empty, "import 'zx'\n")
     const bare = median(() => timed(node(empty)))
     const scripts = readdirSync(join(root, 'scripts')).filter(name => name.endsWith('.ts'))
-    return scripts.map(name => ({ name: `${name} --help / an empty zx script`, ours: median(() => timed(node(`scripts/${name}`, '--help'))), bare, limit: bare * 1.3, target: '1.3 × bare' }))
+    const ours = (name: string) => median(() => timed(node(`scripts/${name}`, '--help')))
+    return scripts.map(name => ({ name: `${name} --help / an empty zx script`, ours: ours(name), bare, limit: bare * 1.3, target: '1.3 × bare' }))
   } finally {
     rmSync(folder, { recursive: true })
   }
+}
+
+function clusterRuns() {
+  process.env.KGC_TEST_KUBECONFIG ||= kubeconfig
+  if (!existsSync(process.env.KGC_TEST_KUBECONFIG)) throw new Failure(exit.refused, 'Find the test cluster', 'it is not there', { next: 'make cluster-up' })
+}
+
+/** Deploys take minutes: three of each are measured. */
+async function deploy(): Promise<Row[]> {
+  return (await import('./bench/deploy.ts')).measured(Math.min(runs, 3))
 }
 
 const node = (...argv: string[]): string[] => [process.execPath, '--import=tsx', ...argv]
@@ -82,12 +96,21 @@ function median(measure: () => number): number {
 
 const middle = (list: number[]): number => list.sort((a, b) => a - b)[Math.floor(list.length / 2)]!
 
+function line({ name, ours, bare, limit, target, unit }: Row): string[] {
+  const words = (value?: number) =>
+    value === undefined ? '' : unit ? `${value} ${unit}` : value < 10_000 ? `${Math.round(value)} ms` : `${(value / 1000).toFixed(1)} s`
+  return [name, words(ours), words(bare), target ? `${target}: ${words(limit)}` : '', limit === undefined ? '' : ours <= limit ? '✔' : '✘']
+}
+
 await main(async () => {
   const wanted = (Object.keys(parts) as (keyof typeof parts)[]).filter(name => !positionals.length || positionals.includes(name))
-  if (!(runs >= 1) || positionals.some(name => !(name in parts))) throw new Failure(exit.usage, 'Read the arguments', `parts are ${Object.keys(parts).join(', ')}; --runs is a number`)
-  if (wanted.some(name => name !== 'help')) await demoRuns()
+  if (!(runs >= 1) || positionals.some(name => !(name in parts)))
+    throw new Failure(exit.usage, 'Read the arguments', `parts are ${Object.keys(parts).join(', ')}; --runs is a number`)
+  if (wanted.includes('up') || wanted.includes('smoke')) await demoRuns()
+  if (wanted.includes('deploy')) clusterRuns()
   say(`Medians of ${runs} runs; a run more before them, not counted`)
-  const rows = wanted.flatMap(name => parts[name]())
-  const ms = (value: number) => `${Math.round(value)} ms`
-  result(table([['', 'ours', 'bare', 'target', ''], ...rows.map(({ name, ours, bare, limit, target }) => [name, ms(ours), ms(bare), `${target}: ${ms(limit)}`, ours <= limit ? '✔' : '✘'])]))
+  const rows: Row[] = []
+  for (const name of wanted) rows.push(...(await parts[name]()))
+  if (values.json) return result(JSON.stringify(rows))
+  result(table([['', 'ours', 'bare', 'target', ''], ...rows.map(line)]))
 })

@@ -1,0 +1,108 @@
+// Where deploys are measured: the demo on the test cluster, of a copy of this repository that is changed at will.
+import { spawn, spawnSync } from 'node:child_process'
+import { readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { parse, stringify } from 'yaml'
+import { Failure, exit } from '../../scripts/lib/errors.ts'
+import { sandbox } from '../sandbox.ts'
+import { kubectl } from '../cluster/cluster.ts'
+
+type Json = Record<string, any>
+
+const box = sandbox()
+const overlay = join(box.root, 'infra/k8s/overlays/demo')
+const file = join(overlay, 'kustomization.yaml')
+const original = readFileSync(file, 'utf8')
+const space = ['--namespace', 'kgc-demo']
+const kubeconfig = process.env.KGC_TEST_KUBECONFIG!
+const env = { ...process.env, KUBECONFIG: kubeconfig, PATH: `${join(kubeconfig, '../bin')}:${process.env.PATH}`, NO_COLOR: '1' }
+
+/** The overlay as it is, with one setting of an application changed and these patches. */
+export function write(setting: string, patches: Json[] = []): void {
+  const said = parse(original) as Json
+  said.configMapGenerator.push({ name: 'kgc-config', behavior: 'merge', literals: [`HORILLA_SYNC_INTERVAL_MINUTES=${setting}`] })
+  said.patches.push(...patches.map(one => ({ target: { kind: one.kind, name: one.metadata.name }, patch: stringify(one) })))
+  writeFileSync(file, stringify(said))
+}
+
+/** Refuses where a demo is, or its data; makes the env files. What is made goes with the process. */
+export function begin(): void {
+  const there = kubectl(['get', 'pods,persistentvolumeclaims', ...space, '--output', 'name'], { nothrow: true }).trim()
+  if (there) throw new Failure(exit.refused, 'Find a free place', 'a demo is on the test cluster', { next: 'kubectl delete namespace kgc-demo' })
+  process.once('exit', clear)
+  script(['env', 'demo'])
+}
+
+/** What an administrator applies before the first deploy. */
+export const found = (): string => kubectl(['apply', '--kustomize', join(overlay, 'cluster')])
+
+/** Removes the demo, its volumes and its releases. */
+export function clear(): void {
+  kubectl(['delete', 'deployments,statefulsets,jobs', '--all', ...space], { nothrow: true, timeout: 120_000 })
+  kubectl(['delete', 'pods', '--all', '--grace-period=1', ...space], { nothrow: true, timeout: 120_000 })
+  kubectl(['delete', 'namespace', 'kgc-demo', '--ignore-not-found'], { timeout: 180_000 })
+}
+
+/** Runs a script of the copy to its end. */
+export function script(argv: string[]): void {
+  const done = box.script(argv, { env: { KUBECONFIG: env.KUBECONFIG, PATH: env.PATH } })
+  if (done.code !== 0) throw new Error(`${argv.join(' ')} ended with ${done.code}: ${done.stderr.slice(-2000)}`)
+}
+
+/** What a person would do without the scripts; ms. */
+export function bare(): number {
+  const start = performance.now()
+  kubectl(['apply', '--kustomize', overlay], { timeout: 120_000 })
+  kubectl(['rollout', 'status', 'deployments,statefulsets', '--timeout', '600s', ...space], { timeout: 620_000 })
+  return performance.now() - start
+}
+
+export interface Deploy {
+  code: number
+  /** ms from the start to the end. */
+  ms: number
+  /** Its --json events; `time` in ms of the clock. */
+  events: Json[]
+  /** Of the script itself, without its children, KiB. */
+  peak: number
+  /** When the cluster first showed what was wrong, ms of the clock. */
+  shown?: number
+  text: string
+}
+
+const wrong = /ErrImagePull|ImagePullBackOff|CreateContainerConfigError|CrashLoopBackOff|\bError\b/
+
+/** A deploy of the copy, followed. */
+export function deploy(): Promise<Deploy> {
+  const start = Date.now()
+  const result: Deploy = { code: -1, ms: 0, events: [], peak: 0, text: '' }
+  const child = spawn(process.execPath, ['--import=tsx', 'scripts/deploy.ts', 'demo', '--json'], { cwd: box.root, env })
+  let out = ''
+  child.stdout.on('data', data => (out += data))
+  child.stderr.on('data', data => (result.text += data))
+  // what pods show as it changes, without asking again and again
+  const reasons = ['waiting', 'terminated'].map(state => `{.status.containerStatuses[*].state.${state}.reason}`).join(' ')
+  const argv = ['get', 'pods', '--watch-only', ...space, '--output', `jsonpath=${reasons}{"\\n"}`]
+  const pods = spawn('kubectl', argv, { env, stdio: ['ignore', 'pipe', 'ignore'] })
+  pods.stdout.on('data', data => wrong.test(String(data)) && (result.shown ??= Date.now()))
+  const peak = setInterval(() => (result.peak = Math.max(result.peak, memoryOf(child.pid!))), 100)
+  return new Promise(done =>
+    child.on('close', code => {
+      clearInterval(peak)
+      pods.kill()
+      const events = out.trim().split('\n').filter(Boolean).map(line => JSON.parse(line) as Json)
+      done({ ...result, code: code ?? -1, ms: Date.now() - start, events: events.map(one => ({ ...one, time: Date.parse(one.time) })) })
+    }),
+  )
+}
+
+function memoryOf(pid: number): number {
+  try {
+    return Number(/VmHWM:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? 0)
+  } catch {
+    return 0
+  }
+}
+
+/** How busy the machine is: figures of a busy one say little. */
+export const load = (): string => spawnSync('uptime', { encoding: 'utf8' }).stdout.replace(/.*load average: ([\d.]+).*\n/, '$1')
