@@ -96,15 +96,17 @@ function keep(place: Place, taken: Manifest, annotations: Record<string, string 
   timer.unref()
   const release = async () => {
     clearInterval(timer)
-    forget()
     // an interrupted renewal never ends: its process has been
     await Promise.race([queue, new Promise(done => setTimeout(done, 500))])
     const ended = { 'kgc.hu/ended': `released by ${lease.spec.holderIdentity} in phase ${annotations['kgc.hu/phase']}` }
     const free = (now: Manifest) => write(place, leaseOf(place, now, { leaseTransitions: now.spec.leaseTransitions }, ended))
-    if (await free(lease)) return
-    // somebody has written it since: a renewal whose answer was lost, or whoever took it away
-    const now = await current(place)
-    if (now && now.spec.holderIdentity === lease.spec.holderIdentity) await free(now)
+    if (!(await free(lease))) {
+      // somebody has written it since: a renewal whose answer was lost, or whoever took it away
+      const now = await current(place)
+      if (now && now.spec.holderIdentity === lease.spec.holderIdentity) await free(now)
+    }
+    // not before: who is interrupted in the middle of it does it again
+    forget()
   }
   const forget = onInterrupt(release)
   const phase = async (name: string) => {

@@ -12,7 +12,9 @@ export async function transact(asked: Asked, phases: Phase[], last?: string): Pr
   noteFacts(change, Boolean(last))
   const forget = onInterrupt(async () => {
     const [words, limit] = [`interrupted in phase ${change.phase.toLowerCase()}`, 1800]
-    await Promise.all([change.release && finish(change, 'interrupted', 'interrupted').catch(() => {}), leave(change, words, limit)])
+    // what has come to its end is not interrupted any more
+    const open = change.release?.ending === 'applying'
+    await Promise.all([open && finish(change, 'interrupted', 'interrupted').catch(() => {}), leave(change, words, limit)])
   })
   try {
     for (const [name, work] of phases) {
