@@ -1,12 +1,12 @@
 // Rollouts on a real cluster, all at once in a namespace: the watch names what fails, how long that took, and does not call the slow one failed.
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { connect, createServer, type Server, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { delimiter, dirname, join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { kubectl, namespace } from './cluster.ts'
 import { placeIn } from './deploy/place.ts'
+import { way, type Way } from './way.ts'
 import { evidence, watch } from '../../scripts/lib/rollout.ts'
 
 const test = suite('rollout')
@@ -51,34 +51,14 @@ test('the slow one is waited for until it is ready', async () => {
   assert.is((await wait('slow', 'Deployment', 0)).state, 'ready')
 })
 
-/** The way to the API server, which can be cut. */
-function way(port: number): Promise<{ server: Server; cut: (how: 'closed' | 'silent' | undefined) => void; port: number }> {
-  let cut: 'closed' | 'silent' | undefined
-  const open = new Set<Socket>()
-  const server = createServer(from => {
-    open.add(from)
-    from.on('error', () => {}).on('close', () => open.delete(from))
-    if (cut === 'closed') from.destroy()
-    if (cut) return
-    const to = connect(port, '127.0.0.1')
-    to.on('error', () => from.destroy())
-    from.pipe(to).pipe(from)
-  })
-  const set = (how: typeof cut) => {
-    cut = how
-    if (how) for (const one of open) one.destroy()
-  }
-  return new Promise(done => server.listen(0, '127.0.0.1', () => done({ server, cut: set, port: (server.address() as { port: number }).port })))
-}
-
 test('an API server that is out of reach for 20 s is no failure', async () => {
   const box = mkdtempSync(join(tmpdir(), 'kgc-rollout-'))
   const config = readFileSync(kubeconfig, 'utf8')
   const [, port] = /server: "?https:\/\/127\.0\.0\.1:(\d+)/.exec(config)!
-  const { server, cut, port: own } = await way(Number(port))
+  const { cut, close, port: own } = await way(Number(port))
   writeFileSync(join(box, 'kubeconfig'), config.replace(`127.0.0.1:${port}`, `127.0.0.1:${own}`), { mode: 0o600 })
   process.env.KUBECONFIG = join(box, 'kubeconfig')
-  const steps: [number, 'closed' | 'silent' | undefined][] = [[3_000, 'closed'], [11_000, 'silent'], [23_000, undefined]]
+  const steps: [number, Parameters<Way['cut']>[0]][] = [[3_000, 'closed'], [11_000, 'silent'], [23_000, undefined]]
   const timers = steps.map(([after, how]) => setTimeout(() => cut(how), after))
   const write = process.stderr.write
   let said = ''
@@ -94,7 +74,7 @@ test('an API server that is out of reach for 20 s is no failure', async () => {
     process.stderr.write = write
     process.env.KUBECONFIG = kubeconfig
     timers.forEach(clearTimeout)
-    server.close()
+    close()
     rmSync(box, { recursive: true })
   }
   assert.match(said, /the API server does not answer[^]*no answer for [^]*the API server answers again, after (1[5-9]|[2-9]\d)\.\d s/)

@@ -3,7 +3,7 @@ import { connect, createServer, type AddressInfo, type Server, type Socket } fro
 
 export interface Way {
   port: number
-  /** `closed`: connections are reset; `silent`: nobody answers; undefined: it is open again. What is open is cut, too. */
+  /** `closed`: connections are reset; `silent`: nobody answers; undefined: it is open again. Those that there are end. */
   cut: (how: 'closed' | 'silent' | undefined) => void
   close: () => Server
 }
@@ -23,8 +23,12 @@ export function way(to: number): Promise<Way> {
   })
   const cut: Way['cut'] = now => {
     how = now
-    if (now) for (const one of open) one.destroy()
+    for (const one of open) one.destroy()
   }
-  const ready = () => ({ port: (server.address() as AddressInfo).port, cut, close: () => server.close() })
+  const close = () => {
+    cut('closed')
+    return server.close()
+  }
+  const ready = () => ({ port: (server.address() as AddressInfo).port, cut, close })
   return new Promise(done => server.listen(0, '127.0.0.1', () => done(ready())).unref())
 }
