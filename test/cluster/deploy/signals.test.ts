@@ -4,6 +4,7 @@
 import { availableParallelism, loadavg } from 'node:os'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import { until } from '../cluster.ts'
 import { inbox, type Inbox } from './inbox.ts'
 import { stand, type Stand } from './stand.ts'
 
@@ -84,7 +85,7 @@ async function again({ here, hook, env, calm }: Place, token: string, before: Re
   const rerun = here.start(['deploy', 'test'], env)
   assert.is(await rerun.code, 0, rerun.said())
   assert.is(state(here, token), calm)
-  assert.equal(readyPods(here), ['alpha', 'beta'])
+  await until('alpha and beta ready, nothing else', 30, () => readyPods(here).join() === 'alpha,beta')
   assert.is(migrations(here), before.migrations + 1, 'the migration ran once')
   assert.is(holder(here), undefined, 'the lock is free')
   assert.is(here.releases().at(-1)!.ending, 'succeeded')
