@@ -1,0 +1,123 @@
+// What the rehearsal plays on: a repository of KGC's own code, this one as a repository with two environments, and an account for each.
+import { execFileSync, spawn } from 'node:child_process'
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { parse, stringify } from 'yaml'
+import { sandbox } from '../../sandbox.ts'
+import { get, kubectl, registry } from '../cluster.ts'
+
+type Json = Record<string, any>
+
+/** Where its images go. */
+export const images = `${registry}/kgc-rehearsal`
+/** What KGC's own code is built into, by the folder of each Dockerfile. */
+const targets = { 'kgc-api': 'kgc-api', 'kgc-web': 'kgc-web', 'kgc-admin': 'kgc-dashboard' }
+export const environments = ['staging', 'production']
+
+const git = (folder: string, ...argv: string[]): string =>
+  execFileSync('git', ['-C', folder, '-c', 'user.name=rehearsal', '-c', 'user.email=rehearsal@kgc.localhost', ...argv], { encoding: 'utf8' }).trim()
+
+function commitAll(folder: string, message: string): string {
+  git(folder, 'add', '--all')
+  git(folder, 'commit', '--quiet', '--message', message)
+  return git(folder, 'rev-parse', 'HEAD')
+}
+
+/** KGC's monorepo, as far as its images are concerned: the demo's stand-ins, with a line of each commit in them. */
+export function monorepo() {
+  const root = mkdtempSync(join(tmpdir(), 'kgc-monorepo-'))
+  process.once('exit', () => rmSync(root, { recursive: true, force: true }))
+  git(root, 'init', '--quiet', '--initial-branch', 'main')
+  return {
+    root,
+    /** Commits; `fault` makes the API of this commit misbehave as the stand-in can. Returns the commit. */
+    commit(version: string, fault = '') {
+      for (const [name, folder] of Object.entries(targets)) {
+        mkdirSync(join(root, 'apps', folder), { recursive: true })
+        const lines = [`FROM kgc-demo/${name}:demo`, `ENV KGC_VERSION=${version}`]
+        if (name === 'kgc-api' && fault) lines.push(`ENV STANDIN_FAULT=${fault}`)
+        writeFileSync(join(root, 'apps', folder, 'Dockerfile'), `${lines.join('\n')}\n`)
+      }
+      return commitAll(root, version)
+    },
+  }
+}
+
+/** This repository with staging and production as they are, but for where images come from, how much the pods ask for, and where Traefik listens. */
+export function stage() {
+  const box = sandbox()
+  const overlay = (name: string) => join(box.root, 'infra/k8s/overlays', name)
+  const edit = (file: string, change: (said: Json) => Json) => writeFileSync(file, stringify(change(parse(readFileSync(file, 'utf8')))))
+  const demo = parse(readFileSync(join(overlay('demo'), 'kustomization.yaml'), 'utf8')) as Json
+  const { edge } = parse(readFileSync(join(overlay('demo'), 'environment.yaml'), 'utf8')) as Json
+  for (const name of environments) {
+    edit(join(overlay(name), 'environment.yaml'), said => ({ ...said, edge, images, disposable: true }))
+    edit(join(overlay(name), 'kustomization.yaml'), said => {
+      const stack = said.configMapGenerator.find((one: Json) => one.name === 'stack')
+      stack.literals = stack.literals.map((one: string) => (one === 'URL_PORT=' ? 'URL_PORT=:18443' : one))
+      const own = Object.keys(targets)
+      return {
+        ...said,
+        images: demo.images.map(({ name, ...to }: Json) => (own.includes(name.split('/').at(-1)) ? { name, newName: `${images}/${name.split('/').at(-1)}` } : { name, ...to })),
+        patches: [...(said.patches ?? []), ...demo.patches.filter(({ target }: Json) => target.kind !== 'PodDisruptionBudget')],
+      }
+    })
+  }
+  writeFileSync(join(box.root, '.gitignore'), '/node_modules\n.env.*\n!.env.example\n/kubeconfig\n/certificate.pem\n')
+  git(box.root, 'init', '--quiet', '--initial-branch', 'main')
+  commitAll(box.root, 'The toolkit')
+
+  const kubeconfig = join(box.root, 'kubeconfig')
+  const path = `${join(process.env.KGC_TEST_KUBECONFIG!, '../bin')}:${process.env.PATH}`
+  /** Runs a script as a workflow's step would; this process goes on answering as GitHub. */
+  function run([script, ...rest]: string[], env: Record<string, string> = {}): Promise<{ code: number | null; stdout: string; stderr: string }> {
+    const own = { NO_COLOR: '1', PATH: path, KUBECONFIG: kubeconfig, ...env }
+    const child = spawn(process.execPath, ['--import=tsx', `scripts/${script}.ts`, ...rest], { cwd: box.root, env: { ...process.env, ...own }, timeout: 420_000 })
+    const said = { stdout: '', stderr: '' }
+    for (const stream of ['stdout', 'stderr'] as const) child[stream].on('data', data => (said[stream] += data))
+    const end = () => child.kill('SIGKILL')
+    process.once('exit', end)
+    return new Promise(done => child.on('close', code => (process.off('exit', end), done({ code, ...said }))))
+  }
+  return {
+    box,
+    run,
+    /** Gives the deployers' accounts of both environments a kubeconfig. */
+    admit: () => writeFileSync(kubeconfig, JSON.stringify(accounts()), { mode: 0o600 }),
+    commit: (message: string): string => commitAll(box.root, message),
+    /** Pins a commit of KGC's code, as the pull request that raises it does. Returns the commit here. */
+    pin(sha: string) {
+      const file = join(box.docker, 'kgc/.env.example')
+      writeFileSync(file, readFileSync(file, 'utf8').replace(/^KGC_REF=.*$/m, `KGC_REF=${sha}`))
+      return commitAll(box.root, `KGC ${sha.slice(0, 12)}`)
+    },
+  }
+}
+
+function accounts(): Json {
+  const { clusters } = JSON.parse(kubectl(['config', 'view', '--raw', '--output', 'json']))
+  const token = (name: string) => kubectl(['create', 'token', 'deployer', '--namespace', `kgc-${name}`, '--duration', '1h']).trim()
+  return {
+    apiVersion: 'v1',
+    kind: 'Config',
+    clusters,
+    users: environments.map(name => ({ name, user: { token: token(name) } })),
+    contexts: environments.map(name => ({ name: `kgc-${name}`, context: { cluster: clusters[0].name, user: name } })),
+  }
+}
+
+/** The digests of KGC's own images that an environment's pods run. */
+export function serving(name: string): Record<string, string> {
+  const pods = get('pods', '--namespace', `kgc-${name}`).items.filter(({ metadata, status }: Json) => !metadata.deletionTimestamp && status.phase === 'Running')
+  const containers = pods.flatMap(({ spec }: Json) => spec.containers).filter(({ image }: Json) => image.startsWith(images))
+  return Object.fromEntries(containers.map(({ name, image }: Json) => [name, image.split('@')[1]]))
+}
+
+/** Makes the environment's namespace empty, but for the account. */
+export function empty(name: string): void {
+  const space = ['--namespace', `kgc-${name}`]
+  const kinds = 'deployments,statefulsets,jobs,services,ingresses,configmaps,sealedsecrets,secrets,hpa,pdb,networkpolicies,pvc,leases'
+  kubectl(['delete', kinds, '--all', '--timeout', '120s', ...space], { nothrow: true, timeout: 130_000 })
+  kubectl(['wait', 'pod', '--all', '--for', 'delete', '--timeout', '60s', ...space], { nothrow: true, timeout: 70_000 })
+}
