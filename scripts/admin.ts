@@ -22,9 +22,9 @@ ${exitHelp(0, 2, 3, 6, 130)}`)
 
 const { Failure } = await import('./lib/errors.ts')
 const { emit, jsonOutput, main, result, say, step } = await import('./lib/report.ts')
-const { fromFolders } = await import('./lib/checks.ts')
-const { modes } = await import('./lib/compose.ts')
-const { targetOf } = await import('./lib/target.ts')
+const { fromFolders } = await import('./lib/smoke/checks.ts')
+const { modes } = await import('./lib/compose/compose.ts')
+const { targetOf } = await import('./lib/smoke/target.ts')
 
 await main(async () => {
   const { values, positionals } = parseArgs({ args: given(), allowPositionals: true, options: { json: { type: 'boolean' }, target: { type: 'string' } } })
@@ -33,7 +33,7 @@ await main(async () => {
   const target = await targetOf(values.target, named ? positionals.shift() : undefined)
 
   // Pre-flight: nothing is touched.
-  const folders = await fromFolders<{ createAdmin: import('./lib/checks.ts').CreateAdmin }>('admin.ts', positionals)
+  const folders = await fromFolders<{ createAdmin: import('./lib/smoke/checks.ts').CreateAdmin }>('admin.ts', positionals)
   const { ADMIN_EMAIL: email, ADMIN_PASSWORD: password } = target.context('').env
   if (!email || !password)
     throw new Failure(exit.usage, 'Read the administrator', `${email ? 'ADMIN_PASSWORD' : 'ADMIN_EMAIL'} is empty in ${target.envFile}`, {

@@ -43,17 +43,17 @@ await main(async () => {
   jsonOutput(Boolean(values.json))
   if ((values.environment || values.cluster) && !values.doctor) throw new Failure(exit.usage, 'Read the arguments', '--environment and --cluster go with --doctor')
   if (values.cluster) {
-    const { findings, name } = await (await import('./lib/cluster-facts.ts')).examineCluster(values.environment)
+    const { findings, name } = await (await import('./lib/doctor/cluster-facts.ts')).examineCluster(values.environment)
     return doctor(findings, name)
   }
   if (!values.doctor) return bootstrap(values)
   const environment = values.environment ?? 'dev'
-  return doctor(await (await import('./lib/doctor.ts')).examine(environment), environment)
+  return doctor(await (await import('./lib/doctor/doctor.ts')).examine(environment), environment)
 })
 
 async function bootstrap(values: Values) {
-  const { look } = await import('./lib/engine.ts')
-  const { inWords, plan } = await import('./lib/engine-plan.ts')
+  const { look } = await import('./lib/engine/engine.ts')
+  const { inWords, plan } = await import('./lib/engine/plan.ts')
 
   // Pre-flight: nothing is touched.
   const before = await look()
@@ -64,11 +64,11 @@ async function bootstrap(values: Values) {
   await confirm(words.join(', '), Boolean(values.yes))
 
   // Impact.
-  const { installPackages, installPlugins } = await import('./lib/engine-apt.ts')
+  const { installPackages, installPlugins } = await import('./lib/engine/apt.ts')
   if (todo.packages.length) await step(`Install ${todo.packages.join(', ')}`, () => installPackages(todo.packages))
   if (todo.plugins.length) await step(`Install the plug-ins ${todo.plugins.join(' and ')}`, () => installPlugins(todo.plugins))
   const installed = await look()
-  if (!installed.engine) await step('Start the Docker engine', async () => (await import('./lib/engine-start.ts')).startEngine(installed.init))
+  if (!installed.engine) await step('Start the Docker engine', async () => (await import('./lib/engine/start.ts')).startEngine(installed.init))
 
   // Result: looked at afresh, for a package may bring less than was hoped for.
   const after = await look()
@@ -91,7 +91,7 @@ async function bootstrap(values: Values) {
 /** Whether the demo's base image is not here and no registry has it to give (infra/demo/base/build.sh). */
 async function baseIsMadeHere(): Promise<boolean> {
   const { run } = await import('./lib/run.ts')
-  const { registryAnswers, registryOf } = await import('./lib/registry.ts')
+  const { registryAnswers, registryOf } = await import('./lib/images/registry.ts')
   const here = await run(['docker', 'image', 'inspect', 'kgc-demo/base:trixie'], { nothrow: true, timeout: 10_000 })
   return here.code !== 0 && !(await registryAnswers(registryOf('debian')))
 }
@@ -102,7 +102,7 @@ async function confirm(words: string, yes: boolean) {
   if (!/^(y|yes|)$/i.test(answer.trim())) throw new Failure(exit.refused, 'Prepare the machine', 'not confirmed')
 }
 
-function doctor(findings: import('./lib/doctor-finding.ts').Finding[], environment: string) {
+function doctor(findings: import('./lib/doctor/finding.ts').Finding[], environment: string) {
   const count = (severity: string) => findings.filter(one => one.severity === severity).length
   for (const one of findings) emit('finding', one)
   emit('result', { environment, errors: count('error'), warnings: count('warning'), information: count('info') })

@@ -28,12 +28,12 @@ ${exitHelp(0, 2, 3, 4, 5, 6, 7, 130)}`)
   process.exit(exit.done)
 }
 
-const { placeOf } = await import('./lib/cluster.ts')
+const { placeOf } = await import('./lib/cluster/cluster.ts')
 const { Failure } = await import('./lib/errors.ts')
-const { hold, unlock } = await import('./lib/hold.ts')
-const { phases } = await import('./lib/phases.ts')
+const { hold, unlock } = await import('./lib/deploy/hold.ts')
+const { phases } = await import('./lib/deploy/phases.ts')
 const { emit, jsonOutput, main, result } = await import('./lib/report.ts')
-const { transact } = await import('./lib/transaction.ts')
+const { transact } = await import('./lib/deploy/transaction.ts')
 
 await main(async () => {
   const flag = { type: 'boolean' } as const

@@ -23,7 +23,7 @@ const { rm } = await import('node:fs/promises')
 const { join } = await import('node:path')
 const { question } = await import('zx')
 const { emit, jsonOutput, main, result, step } = await import('./lib/report.ts')
-const { applications, dockerFolder, requireEngine, stackOf } = await import('./lib/compose.ts')
+const { applications, dockerFolder, requireEngine, stackOf } = await import('./lib/compose/compose.ts')
 const { run } = await import('./lib/run.ts')
 
 await main(async () => {

@@ -23,9 +23,9 @@ ${exitHelp(0, 2, 3, 4, 5)}`)
 
 const { join } = await import('node:path')
 const { Failure } = await import('./lib/errors.ts')
-const { environment } = await import('./lib/env.ts')
-const { check } = await import('./lib/env-check.ts')
-const { changes, plan, write } = await import('./lib/env-write.ts')
+const { environment } = await import('./lib/env/env.ts')
+const { check } = await import('./lib/env/check.ts')
+const { changes, plan, write } = await import('./lib/env/write.ts')
 const { color, emit, jsonOutput, main, result, say } = await import('./lib/report.ts')
 
 await main(async () => {
@@ -36,7 +36,7 @@ await main(async () => {
   if (positionals.length > 1) throw new Failure(exit.usage, 'Read the arguments', 'one environment at a time', { next: 'npx zx scripts/env.ts --help' })
   const root = join(import.meta.dirname, '..')
   if (values.github && values.check) throw new Failure(exit.usage, 'Read the arguments', '--check or --github', { next: 'npx zx scripts/env.ts --help' })
-  if (values.github) return (await import('./lib/github-report.ts')).reportGitHub(root, positionals[0] ?? '')
+  if (values.github) return (await import('./lib/github/report.ts')).reportGitHub(root, positionals[0] ?? '')
   const it = environment(root, positionals[0])
   const problems = () =>
     check(root, it.name).map(one => {

@@ -31,9 +31,9 @@ ${exitHelp(0, 2, 3, 5, 130)}`)
 }
 
 const { Failure } = await import('./lib/errors.ts')
-const { lists } = await import('./lib/images-list.ts')
-const { pins } = await import('./lib/images-pins.ts')
-const { builds, pushes } = await import('./lib/images-push.ts')
+const { lists } = await import('./lib/images/list.ts')
+const { pins } = await import('./lib/images/pins-report.ts')
+const { builds, pushes } = await import('./lib/images/push-all.ts')
 const { jsonOutput, main } = await import('./lib/report.ts')
 
 await main(async () => {

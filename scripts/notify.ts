@@ -28,8 +28,8 @@ ${exitHelp(0, 2, 130)}`)
 
 const { Failure } = await import('./lib/errors.ts')
 const { color, emit, jsonOutput, main, result, say } = await import('./lib/report.ts')
-const { fromWorkflow, notify, services, webhooks } = await import('./lib/notify.ts')
-const { kinds } = await import('./lib/notify-message.ts')
+const { fromWorkflow, notify, services, webhooks } = await import('./lib/notify/notify.ts')
+const { kinds } = await import('./lib/notify/message.ts')
 
 await main(async () => {
   const text = { type: 'string' } as const

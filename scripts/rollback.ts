@@ -22,14 +22,14 @@ ${exitHelp(0, 2, 3, 4, 5, 6, 7, 130)}`)
   process.exit(exit.done)
 }
 
-const { placeOf } = await import('./lib/cluster.ts')
+const { placeOf } = await import('./lib/cluster/cluster.ts')
 const { Failure } = await import('./lib/errors.ts')
-const { phases } = await import('./lib/phases.ts')
-const { difference, find, listed, releases, serving } = await import('./lib/release.ts')
+const { phases } = await import('./lib/deploy/phases.ts')
+const { difference, find, listed, releases, serving } = await import('./lib/deploy/release.ts')
 const { emit, jsonOutput, main, result } = await import('./lib/report.ts')
-const { requireSchema } = await import('./lib/schema.ts')
-const { transact } = await import('./lib/transaction.ts')
-type Stored = import('./lib/release.ts').Stored
+const { requireSchema } = await import('./lib/deploy/schema.ts')
+const { transact } = await import('./lib/deploy/transaction.ts')
+type Stored = import('./lib/deploy/release.ts').Stored
 
 await main(async () => {
   const flag = { type: 'boolean' } as const

@@ -25,10 +25,10 @@ ${exitHelp(0, 2, 3, 6, 130)}`)
 
 const { Failure } = await import('./lib/errors.ts')
 const { color, duration, emit, jsonOutput, main, result, say, table } = await import('./lib/report.ts')
-const { fromFolders, outcome } = await import('./lib/checks.ts')
+const { fromFolders, outcome } = await import('./lib/smoke/checks.ts')
 const { summarize } = await import('./lib/summary.ts')
-const { targetOf } = await import('./lib/target.ts')
-type Exports = { checks: import('./lib/checks.ts').Check[]; sendMail?: import('./lib/checks.ts').SendMail }
+const { targetOf } = await import('./lib/smoke/target.ts')
+type Exports = { checks: import('./lib/smoke/checks.ts').Check[]; sendMail?: import('./lib/smoke/checks.ts').SendMail }
 
 await main(async () => {
   const text = { type: 'string' } as const

@@ -23,10 +23,10 @@ const { Failure } = await import('./lib/errors.ts')
 const { resolve } = await import('node:path')
 const { stripVTControlCharacters } = await import('node:util')
 const { emit, jsonOutput, main, result, step, table } = await import('./lib/report.ts')
-const { addresses, compose, config, containers, modes, requireEngine, select, stackOf } = await import('./lib/compose.ts')
-const { provideImages } = await import('./lib/images.ts')
-const { holder, isFree, publishedPorts } = await import('./lib/ports.ts')
-const { expectations, failureBlock, likelyCause, watch } = await import('./lib/watch.ts')
+const { addresses, compose, config, containers, modes, requireEngine, select, stackOf } = await import('./lib/compose/compose.ts')
+const { provideImages } = await import('./lib/images/images.ts')
+const { holder, isFree, publishedPorts } = await import('./lib/compose/ports.ts')
+const { expectations, failureBlock, likelyCause, watch } = await import('./lib/compose/watch.ts')
 
 await main(async () => {
   const options = { json: { type: 'boolean' }, file: { type: 'string', short: 'f', multiple: true }, timeout: { type: 'string' } } as const

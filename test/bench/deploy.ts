@@ -3,7 +3,7 @@ import { say } from '../../scripts/lib/report.ts'
 import type { Row } from '../bench.ts'
 import { bare, begin, clear, deploy, found, load, script, write, type Deploy } from './stage.ts'
 
-/** ms for which all must stay ready: scripts/lib/change.ts. */
+/** ms for which all must stay ready: scripts/lib/deploy/change.ts. */
 const window = 10_000
 const api = { apiVersion: 'apps/v1', kind: 'Deployment', metadata: { name: 'kgc-api' } }
 const container = (more: object) => ({ ...api, spec: { template: { spec: { containers: [{ name: 'kgc-api', ...more }] } } } })

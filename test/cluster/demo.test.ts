@@ -3,7 +3,7 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { localEdge } from '../../scripts/lib/edge.ts'
+import { localEdge } from '../../scripts/lib/smoke/edge.ts'
 import { get, kubectl, registry, tool, until } from './cluster.ts'
 import { copy, type Json } from './manifests.ts'
 

@@ -1,6 +1,6 @@
 // The manifests as kustomize builds them, and what can be read off them without a cluster.
 import { parseAllDocuments } from 'yaml'
-import { describeExample, type Entry } from '../../scripts/lib/example.ts'
+import { describeExample, type Entry } from '../../scripts/lib/env/example.ts'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { sandbox } from '../sandbox.ts'

@@ -7,7 +7,7 @@ import * as assert from 'uvu/assert'
 import { kubectl, namespace } from './cluster.ts'
 import { placeIn } from './deploy/place.ts'
 import { way, type Way } from './way.ts'
-import { evidence, watch } from '../../scripts/lib/rollout.ts'
+import { evidence, watch } from '../../scripts/lib/rollout/rollout.ts'
 
 const test = suite('rollout')
 const kubeconfig = process.env.KGC_TEST_KUBECONFIG!

@@ -1,14 +1,14 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import type { Config, Container } from '../../scripts/lib/compose.ts'
-import { judgeEnv } from '../../scripts/lib/doctor.ts'
-import { edgeOf, hostsOf, judgeCertificates, type Served } from '../../scripts/lib/doctor-certificates.ts'
-import type { Finding } from '../../scripts/lib/doctor-finding.ts'
-import { judgeClock } from '../../scripts/lib/doctor-clock.ts'
-import { judgeContainers, judgeIdle, type Pulse } from '../../scripts/lib/doctor-containers.ts'
-import { judgeEngine, judgePorts, judgeResources } from '../../scripts/lib/doctor-machine.ts'
-import { judgeDisks, judgeImages, judgeVolumes, parseDf } from '../../scripts/lib/doctor-storage.ts'
-import type { Machine } from '../../scripts/lib/engine.ts'
+import type { Config, Container } from '../../scripts/lib/compose/compose.ts'
+import { judgeEnv } from '../../scripts/lib/doctor/doctor.ts'
+import { edgeOf, hostsOf, judgeCertificates, type Served } from '../../scripts/lib/doctor/certificates.ts'
+import type { Finding } from '../../scripts/lib/doctor/finding.ts'
+import { judgeClock } from '../../scripts/lib/doctor/clock.ts'
+import { judgeContainers, judgeIdle, type Pulse } from '../../scripts/lib/doctor/containers.ts'
+import { judgeEngine, judgePorts, judgeResources } from '../../scripts/lib/doctor/machine.ts'
+import { judgeDisks, judgeImages, judgeVolumes, parseDf } from '../../scripts/lib/doctor/storage.ts'
+import type { Machine } from '../../scripts/lib/engine/engine.ts'
 
 const test = suite('doctor')
 const now = Date.parse('2026-11-25T12:00:00Z')

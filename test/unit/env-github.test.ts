@@ -6,7 +6,7 @@ import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { wanted } from '../../scripts/lib/github-wanted.ts'
+import { wanted } from '../../scripts/lib/github/wanted.ts'
 import { repository, sandbox, type Result } from '../sandbox.ts'
 
 const test = suite('env --github')

@@ -1,7 +1,7 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import type { Manifest } from '../../scripts/lib/cluster.ts'
-import { describe, judge } from '../../scripts/lib/lease.ts'
+import type { Manifest } from '../../scripts/lib/cluster/cluster.ts'
+import { describe, judge } from '../../scripts/lib/deploy/lease.ts'
 
 const test = suite('lock')
 const now = Date.parse('2026-11-25T12:00:00Z')

@@ -1,15 +1,15 @@
 import { createServer, type Server } from 'node:http'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import type { Manifest } from '../../scripts/lib/cluster.ts'
+import type { Manifest } from '../../scripts/lib/cluster/cluster.ts'
 import { hops as chatwoot } from '../../infra/docker/chatwoot/hops.ts'
 import { hops as kgc } from '../../infra/docker/kgc/hops.ts'
 import { hops as twenty } from '../../infra/docker/twenty-crm/hops.ts'
-import { forbidden, type Hop } from '../../scripts/lib/hops.ts'
-import { explain, faults, missingKeys } from '../../scripts/lib/faults.ts'
-import { arranged, readDiff, removals, title } from '../../scripts/lib/plan.ts'
-import { configStamp, imagesOf, jobStamp, stamped, withTag } from '../../scripts/lib/stamp.ts'
-import { digestOf, parseImage } from '../../scripts/lib/registry.ts'
+import { forbidden, type Hop } from '../../scripts/lib/deploy/hops.ts'
+import { explain, faults, missingKeys } from '../../scripts/lib/deploy/faults.ts'
+import { arranged, readDiff, removals, title } from '../../scripts/lib/deploy/plan.ts'
+import { configStamp, imagesOf, jobStamp, stamped, withTag } from '../../scripts/lib/deploy/stamp.ts'
+import { digestOf, parseImage } from '../../scripts/lib/images/registry.ts'
 
 const test = suite('plan')
 const object = (kind: string, name: string, more: Record<string, any> = {}): Manifest => ({

@@ -4,8 +4,8 @@ import { tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import type { Place } from '../../scripts/lib/cluster.ts'
-import { evidence, judge, watch, type Cause, type Observed, type Rollout } from '../../scripts/lib/rollout.ts'
+import type { Place } from '../../scripts/lib/cluster/cluster.ts'
+import { evidence, judge, watch, type Cause, type Observed, type Rollout } from '../../scripts/lib/rollout/rollout.ts'
 
 type Json = any
 type Moment = Observed & { now: number }

@@ -3,9 +3,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { describeExample } from '../../scripts/lib/example.ts'
-import { release } from '../../scripts/lib/kubeseal.ts'
-import { chosen, judgeKeys } from '../../scripts/lib/seal.ts'
+import { describeExample } from '../../scripts/lib/env/example.ts'
+import { release } from '../../scripts/lib/cluster/kubeseal.ts'
+import { chosen, judgeKeys } from '../../scripts/lib/cluster/seal.ts'
 import { repository, sandbox } from '../sandbox.ts'
 
 const test = suite('seal')

@@ -2,7 +2,7 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { keepSecret, redact } from '../../scripts/lib/redact.ts'
-import { hideRead } from '../../scripts/lib/secrets.ts'
+import { hideRead } from '../../scripts/lib/deploy/secrets.ts'
 
 const test = suite('secrets')
 const secret = (name: string, data: Record<string, string>) => ({ apiVersion: 'v1', kind: 'Secret', metadata: { name }, stringData: data })

@@ -1,10 +1,10 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { placeOf, type Manifest } from '../../scripts/lib/cluster.ts'
-import { Refusals } from '../../scripts/lib/refusals.ts'
-import type { Stored } from '../../scripts/lib/release.ts'
-import { imagesOf } from '../../scripts/lib/stamp.ts'
-import { builtOf, commitImages, tagged } from '../../scripts/lib/versions.ts'
+import { placeOf, type Manifest } from '../../scripts/lib/cluster/cluster.ts'
+import { Refusals } from '../../scripts/lib/deploy/refusals.ts'
+import type { Stored } from '../../scripts/lib/deploy/release.ts'
+import { imagesOf } from '../../scripts/lib/deploy/stamp.ts'
+import { builtOf, commitImages, tagged } from '../../scripts/lib/deploy/versions.ts'
 
 const test = suite('versions')
 const buildFile = `services:

@@ -1,5 +1,5 @@
 // Chatwoot's first administrator. Until he is there, /installation/onboarding lets any visitor become it.
-import type { CreateAdmin, SmokeContext } from '../../../scripts/lib/checks.ts'
+import type { CreateAdmin, SmokeContext } from '../../../scripts/lib/smoke/checks.ts'
 
 /** Done as upstream's own onboarding does it; what is there already stays as it is, its password too. */
 export const createAdmin: CreateAdmin = async (context, { email, password }) => {

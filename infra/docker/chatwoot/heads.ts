@@ -1,5 +1,5 @@
 // How far the database is migrated.
-import type { SmokeContext } from '../../../scripts/lib/checks.ts'
-import { migrationsIn } from '../../../scripts/lib/product.ts'
+import type { SmokeContext } from '../../../scripts/lib/smoke/checks.ts'
+import { migrationsIn } from '../../../scripts/lib/deploy/product.ts'
 
 export const head = (context: SmokeContext) => migrationsIn(context, 'chatwoot-db', 'chatwoot', 'schema_migrations')

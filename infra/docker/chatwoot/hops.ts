@@ -1,5 +1,5 @@
 // Version steps that Chatwoot does not survive.
-import { isBefore, type Hop } from '../../../scripts/lib/hops.ts'
+import { isBefore, type Hop } from '../../../scripts/lib/deploy/hops.ts'
 
 export const hops: Hop[] = [
   {

@@ -1,6 +1,6 @@
 // What Chatwoot is for: its page, its live connection, and a Sidekiq that takes jobs and sends webhooks to KGC.
 import { randomBytes } from 'node:crypto'
-import { eventually, type Check, type SendMail, type SmokeContext } from '../../../scripts/lib/checks.ts'
+import { eventually, type Check, type SendMail, type SmokeContext } from '../../../scripts/lib/smoke/checks.ts'
 import { rails } from './admin.ts'
 
 const kgcWebhook = 'http://kgc-api:3000/api/v1/webhooks/chatwoot'

@@ -1,6 +1,6 @@
 // Horilla's first administrator. Set-up is over for Horilla when a superuser with an Employee record is there: without the record its
 // initialisation page stays open, and the log-in of its API fails.
-import type { Admin, CreateAdmin } from '../../../scripts/lib/checks.ts'
+import type { Admin, CreateAdmin } from '../../../scripts/lib/smoke/checks.ts'
 
 interface Person {
   username: string

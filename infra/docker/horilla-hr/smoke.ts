@@ -1,5 +1,5 @@
 // What Horilla is for, asked through the edge.
-import { eventually, type Check, type SmokeContext } from '../../../scripts/lib/checks.ts'
+import { eventually, type Check, type SmokeContext } from '../../../scripts/lib/smoke/checks.ts'
 
 /** A page's answer in a few words. */
 const brief = (status: number, body: string) => `${status} ${body.replace(/<[^>]*>|\s+/g, ' ').trim().slice(0, 120)}`

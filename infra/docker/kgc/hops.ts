@@ -1,5 +1,5 @@
 // The version step that no PostgreSQL survives, KGC's or another application's.
-import type { Hop } from '../../../scripts/lib/hops.ts'
+import type { Hop } from '../../../scripts/lib/deploy/hops.ts'
 
 export const hops: Hop[] = [
   {

@@ -1,6 +1,6 @@
 // What KGC's own applications are for: an API that reaches its database, and two pages that load with what they need.
 import { randomUUID } from 'node:crypto'
-import type { Check, SmokeContext } from '../../../scripts/lib/checks.ts'
+import type { Check, SmokeContext } from '../../../scripts/lib/smoke/checks.ts'
 
 export const checks: Check[] = [
   {

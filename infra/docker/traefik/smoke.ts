@@ -1,5 +1,5 @@
 // What the edge owes to every application: HTTPS only, the security headers, and nothing for who asks for something else.
-import type { Check } from '../../../scripts/lib/checks.ts'
+import type { Check } from '../../../scripts/lib/smoke/checks.ts'
 
 export const checks: Check[] = [
   {

@@ -1,5 +1,5 @@
 // Twenty's first administrator: in single-workspace mode the first one to sign up; the workspace that this makes closes the door.
-import type { CreateAdmin } from '../../../scripts/lib/checks.ts'
+import type { CreateAdmin } from '../../../scripts/lib/smoke/checks.ts'
 import { Complaint, activateWorkspace, createWorkspace, signIn, signUp, workspaceExists } from './api.ts'
 
 /** An interrupted run is gone on with: user, workspace and its tables are made where they are missing. */

@@ -1,6 +1,6 @@
 // Twenty's GraphQL, for its smoke checks and its first administrator. Signing in and settings are at /metadata, records at /graphql.
 // The operations are those of upstream's own sign-in page, read in its source; here they have run against the demo's stand-in only.
-import type { SmokeContext } from '../../../scripts/lib/checks.ts'
+import type { SmokeContext } from '../../../scripts/lib/smoke/checks.ts'
 
 export interface Question {
   query: string

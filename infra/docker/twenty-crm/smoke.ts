@@ -1,7 +1,7 @@
 // What Twenty is for: the page, GraphQL, and a worker that takes jobs and sends webhooks to KGC.
 import { randomBytes } from 'node:crypto'
-import { eventually, type Check, type SendMail, type SmokeContext } from '../../../scripts/lib/checks.ts'
-import type { Answer } from '../../../scripts/lib/edge.ts'
+import { eventually, type Check, type SendMail, type SmokeContext } from '../../../scripts/lib/smoke/checks.ts'
+import type { Answer } from '../../../scripts/lib/smoke/edge.ts'
 import { ask, signIn, workspaceExists } from './api.ts'
 
 const kgcWebhook = 'http://kgc-api:3000/api/v1/webhooks/twenty'

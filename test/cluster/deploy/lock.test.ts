@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { get, kubectl, namespace, tool, until } from '../cluster.ts'
-import { hold, unlock } from '../../../scripts/lib/hold.ts'
+import { hold, unlock } from '../../../scripts/lib/deploy/hold.ts'
 import { placeIn } from './place.ts'
 
 const test = suite('deploy lock')

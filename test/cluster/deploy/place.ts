@@ -1,5 +1,5 @@
 // An environment that no overlay describes: a namespace of the test cluster.
-import type { Place } from '../../../scripts/lib/cluster.ts'
+import type { Place } from '../../../scripts/lib/cluster/cluster.ts'
 
 process.env.KUBECONFIG = process.env.KGC_TEST_KUBECONFIG
 

@@ -1,6 +1,6 @@
 // Takes the lock of a namespace, says so, keeps it until it is told to stop: racer.ts <namespace>
-import { inTheWay } from '../../../scripts/lib/lease.ts'
-import { acquire } from '../../../scripts/lib/lock.ts'
+import { inTheWay } from '../../../scripts/lib/deploy/lease.ts'
+import { acquire } from '../../../scripts/lib/deploy/lock.ts'
 import { main } from '../../../scripts/lib/report.ts'
 import { placeIn } from './place.ts'
 

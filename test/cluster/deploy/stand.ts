@@ -121,10 +121,10 @@ export function stand(name: string, { stable = 2_000 } = {}): Stand {
   put('infra/docker/alpha/smoke.ts', smoke)
   put('infra/docker/alpha/heads.ts', heads)
   put('infra/k8s/overlays/test/environment.yaml', 'disposable: true\n')
-  const windows = readdirSync(join(box.root, 'scripts/lib')).filter(file => readFileSync(join(box.root, 'scripts/lib', file), 'utf8').includes('stable = 10_000'))
-  if (windows.length !== 1) throw new Error('the window of stability is not where it was')
-  const phases = join('scripts/lib', windows[0]!)
-  put(phases, readFileSync(join(box.root, phases), 'utf8').replace('stable = 10_000', `stable = ${stable}`))
+  const file = 'scripts/lib/deploy/change.ts'
+  const text = readFileSync(join(box.root, file), 'utf8')
+  if (!text.includes('stable = 10_000')) throw new Error(`the window of stability is not in ${file}`)
+  put(file, text.replace('stable = 10_000', `stable = ${stable}`))
   const write = (shape: Shape = {}) => {
     const kustomization = {
       apiVersion: 'kustomize.config.k8s.io/v1beta1',

@@ -3,7 +3,7 @@
 import { readFileSync, readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseAllDocuments } from 'yaml'
-import { judge, type Observed, type Rollout } from '../../../scripts/lib/rollout.ts'
+import { judge, type Observed, type Rollout } from '../../../scripts/lib/rollout/rollout.ts'
 import { get, kubectl, namespace } from '../cluster.ts'
 
 type Json = Record<string, any>

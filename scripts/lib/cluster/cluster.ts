@@ -1,0 +1,122 @@
+// What an environment on Kubernetes is: its overlay, its namespace, what its manifests make, and how the cluster is asked.
+import { existsSync, readFileSync, readdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { parse, parseAllDocuments } from 'yaml'
+import { root } from '../compose/compose.ts'
+import { Failure, exit } from '../errors.ts'
+import { run, type Output, type RunOptions } from '../run.ts'
+
+const overlays = 'infra/k8s/overlays'
+
+/** An environment on Kubernetes: what infra/k8s/overlays/<name>/environment.yaml says, and the namespace of its kustomization. */
+export interface Place {
+  name: string
+  /** Relative to the repository. */
+  folder: string
+  namespace: string
+  /** The kubectl context that it lives in; the current one when it names none. */
+  context?: string
+  /** Where smoke connects when DNS does not lead there. */
+  edge: { https?: string; http?: string }
+  /** Holds no data of people: checks may write, certificates need not be valid. */
+  disposable: boolean
+  /** A change asks before it begins. */
+  protected: boolean
+  /** The environment that must have had a commit before this one gets it. */
+  after?: string
+  /** Where the images built from this project's sources are. */
+  images?: string
+  sealedSecrets: { namespace: string; name: string }
+}
+
+interface Metadata {
+  name: string
+  namespace?: string
+  labels?: Record<string, string>
+  annotations?: Record<string, string>
+  generation?: number
+  deletionTimestamp?: string
+}
+
+/** An object as a manifest or as the cluster has it. */
+export type Manifest = Record<string, any> & { kind: string; metadata: Metadata }
+
+/** The environments that there are: the overlays with an environment.yaml. */
+export const places = (): string[] => readdirSync(join(root, overlays)).filter(name => existsSync(join(root, overlays, name, 'environment.yaml')))
+
+const known: Record<string, (value: unknown) => boolean> = {
+  context: value => typeof value === 'string',
+  images: value => typeof value === 'string',
+  after: value => places().includes(value as string),
+  disposable: value => typeof value === 'boolean',
+  protected: value => typeof value === 'boolean',
+  edge: value => isTexts(value, ['https', 'http']),
+  sealedSecrets: value => isTexts(value, ['namespace', 'name']),
+}
+const isTexts = (value: unknown, keys: string[]) =>
+  typeof value === 'object' && value !== null && Object.entries(value).every(([key, text]) => keys.includes(key) && typeof text === 'string')
+
+/** Reads an environment's description. Throws Failure (usage) when there is none of this name, or what it says is not understood. */
+export function placeOf(name = ''): Place {
+  if (!places().includes(name))
+    throw new Failure(exit.usage, 'Choose the environment', name ? `there is no ${overlays}/${name}/environment.yaml` : 'none is named', {
+      next: `one of: ${places().join(', ')}`,
+    })
+  const folder = `${overlays}/${name}`
+  const said = (parse(readFileSync(join(root, folder, 'environment.yaml'), 'utf8')) ?? {}) as Partial<Place>
+  const wrong = Object.entries(said).filter(([key, value]) => !known[key]?.(value)).map(([key]) => key)
+  if (wrong.length) {
+    const next = `what it may say: ${Object.keys(known).join(', ')}`
+    throw new Failure(exit.usage, `Read ${folder}/environment.yaml`, `not understood: ${wrong.join(', ')}`, { next })
+  }
+  const { namespace } = parse(readFileSync(join(root, folder, 'kustomization.yaml'), 'utf8')) as { namespace?: string }
+  if (!namespace) throw new Failure(exit.usage, `Read ${folder}/kustomization.yaml`, 'it has no namespace')
+  const sealedSecrets = { namespace: 'kube-system', name: 'sealed-secrets-controller', ...said.sealedSecrets }
+  return { disposable: false, protected: false, edge: {}, ...said, name, folder, namespace, sealedSecrets }
+}
+
+/** Everything before the subcommand, as a person would write it too. */
+export const kubectlArgv = ({ context, namespace }: Place): string[] => ['kubectl', ...(context ? ['--context', context] : []), '--namespace', namespace]
+
+/** Runs kubectl in the environment's context and namespace; KUBECONFIG is kubectl's own. Throws Failure (refused) when kubectl is not there. */
+export async function kubectl(place: Place, argv: string[], options: RunOptions = {}): Promise<Output> {
+  const output = await run([...kubectlArgv(place), ...argv], { timeout: 60_000, ...options, nothrow: true })
+  if (output.code === 127)
+    throw new Failure(exit.refused, options.what ?? 'Run kubectl', 'kubectl is not on the PATH', { next: 'https://kubernetes.io/docs/tasks/tools/#kubectl' })
+  if (output.code !== 0 && !options.nothrow)
+    throw new Failure(exit.refused, options.what ?? `Run kubectl ${argv[0]}`, lastLine(output), { next: `${kubectlArgv(place).join(' ')} get pods` })
+  return output
+}
+
+/** The last line that kubectl said. */
+export const lastLine = ({ stdout, stderr, code }: Output): string => (stderr.trim() || stdout.trim()).split('\n').at(-1) || `it ended with ${code}`
+
+/** A list of objects as the cluster has them. */
+export async function list(place: Place, kinds: string, argv: string[] = []): Promise<Manifest[]> {
+  const { stdout } = await kubectl(place, ['get', kinds, ...argv, '--output', 'json'], { what: `Ask ${place.namespace}` })
+  return (JSON.parse(stdout) as { items: Manifest[] }).items
+}
+
+/** What kustomize makes of a folder (relative to the repository). Throws Failure (usage) with kustomize's words. */
+export async function built(place: Place, folder: string): Promise<Manifest[]> {
+  const output = await kubectl(place, ['kustomize', join(root, folder)], { nothrow: true })
+  if (output.code !== 0) {
+    const env = output.stderr.includes(`.env.${place.name}`)
+    const why = lastLine(output).replaceAll(`${root}/`, '').replace(/^.*\berr="|"$/g, '')
+    throw new Failure(exit.usage, `Build ${folder}`, why, { next: env ? `npx zx scripts/env.ts ${place.name}` : `kubectl kustomize ${folder}` })
+  }
+  return parseAllDocuments(output.stdout).map(document => document.toJS() as Manifest)
+}
+
+/** The environment's manifests. */
+export const rendered = (place: Place): Promise<Manifest[]> => built(place, place.folder)
+
+/** What makes pods. */
+export const workloads = (all: Manifest[]): Manifest[] => all.filter(({ kind }) => ['Deployment', 'StatefulSet', 'DaemonSet', 'Job'].includes(kind))
+
+/** What the overlay's ConfigMap `stack` says: the domain, the port in addresses, the time zone. Its name ends with kustomize's hash. */
+export function stackConfig(all: Manifest[]): Record<string, string> {
+  const found = all.find(({ kind, metadata }) => kind === 'ConfigMap' && /^stack(-[a-z0-9]{10})?$/.test(metadata.name))
+  if (!found) throw new Failure(exit.usage, 'Read the overlay', 'it has no ConfigMap `stack`')
+  return found.data as Record<string, string>
+}

@@ -1,0 +1,178 @@
+// What Compose knows: the stack as its files describe it, and its containers as the engine shows them.
+import { existsSync, readdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { Failure, exit } from '../errors.ts'
+import { run, type Output, type RunOptions } from '../run.ts'
+
+export const root = join(import.meta.dirname, '../../..')
+export const dockerFolder = join(root, 'infra/docker')
+
+/** A stack on this machine: which files and which env files make it. */
+export interface Stack {
+  /** dev, prod, demo …: the override `docker-compose.<mode>.yml`. */
+  mode: string
+  project: string
+  /** Suffix of its env files: '' or '.demo'. */
+  suffix: string
+  /** Everything before the Compose subcommand. */
+  argv: string[]
+}
+
+/** The overrides that are a way to run the stack. `build` is not: it says what is built. */
+export function modes(): string[] {
+  const names = readdirSync(dockerFolder).map(name => /^docker-compose\.(\w+)\.yml$/.exec(name)?.[1])
+  return names.filter(name => name !== undefined && name !== 'build') as string[]
+}
+
+/**
+ * The stack of a mode. dev and prod are two ways to run the machine's own stack and share its env files, volumes and project;
+ * any other mode is a stack of its own beside it. `files` are further Compose files.
+ * KGC_PROJECT renames the project, so that a test can stand beside a demo.
+ */
+export function stackOf(mode: string, files: string[] = []): Stack {
+  if (!modes().includes(mode))
+    throw new Failure(exit.usage, 'Choose the stack', `there is no docker-compose.${mode}.yml in infra/docker`, { next: `one of: ${modes().join(', ')}` })
+  const suffix = mode === 'dev' || mode === 'prod' ? '' : `.${mode}`
+  const project = process.env.KGC_PROJECT ?? (suffix ? `kgc-${mode}` : 'kgc')
+  const all = ['docker-compose.yml', `docker-compose.${mode}.yml`].map(name => join(dockerFolder, name)).concat(files)
+  return {
+    mode,
+    project,
+    suffix,
+    argv: ['docker', 'compose', '-p', project, '--env-file', join(dockerFolder, `.env${suffix}`), ...all.flatMap(file => ['-f', file])],
+  }
+}
+
+/** The folders of the applications: those with a Compose file of their own. */
+export function applications(): string[] {
+  return readdirSync(dockerFolder, { withFileTypes: true })
+    .filter(entry => entry.isDirectory() && existsSync(join(dockerFolder, entry.name, 'docker-compose.yml')))
+    .map(entry => entry.name)
+}
+
+/** The folder that a person means by its name or its first word (`shop` for shop-web); undefined for neither. */
+export const folderOf = (name: string): string | undefined => applications().find(folder => folder === name || folder.startsWith(`${name}-`))
+
+/** The env files that the stack reads and that are not there. */
+export function missingEnvFiles(stack: Stack): string[] {
+  const folders = ['.', ...applications().filter(name => existsSync(join(dockerFolder, name, '.env.example')))]
+  return folders.map(folder => join('infra/docker', folder, `.env${stack.suffix}`)).filter(path => !existsSync(join(root, path)))
+}
+
+/** Throws Failure (refused) when the Docker engine does not answer. */
+export async function requireEngine(): Promise<void> {
+  const { code, stderr } = await run(['docker', 'version', '--format', '{{.Server.Version}}'], { nothrow: true, timeout: 20_000 })
+  if (code !== 0) throw noEngine(stderr)
+}
+
+const noEngine = (stderr: string) =>
+  new Failure(exit.refused, 'Ask the Docker engine', stderr.trim().split('\n').at(-1) || 'no answer', { next: 'npx zx scripts/bootstrap.ts' })
+
+export interface Service {
+  image?: string
+  restart?: string
+  ports?: { published?: string; host_ip?: string; target: number }[]
+  healthcheck?: { test?: string[]; disable?: boolean }
+  depends_on?: Record<string, { condition: string }>
+  labels?: Record<string, string>
+  environment?: Record<string, string | null>
+  volumes?: { type: string; source?: string; target: string }[]
+  networks?: Record<string, unknown>
+}
+
+export interface Config {
+  name: string
+  services: Record<string, Service>
+  volumes?: Record<string, { name: string }>
+  networks?: Record<string, { name: string; internal?: boolean }>
+}
+
+/** `docker compose <arguments>` of the stack. */
+export const compose = (stack: Stack, argv: string[], options: RunOptions = {}): Promise<Output> =>
+  run([...stack.argv, ...argv], { cwd: dockerFolder, ...options })
+
+/** The stack's files as Compose reads them. Throws Failure (usage) with Compose's own words. */
+export async function config(stack: Stack): Promise<Config> {
+  const missing = missingEnvFiles(stack)
+  if (missing.length)
+    throw new Failure(exit.usage, 'Read the env files', `not there: ${missing.join(', ')}`, { next: stack.suffix ? `npx zx scripts/env.ts ${stack.mode}` : 'make env' })
+  const output = await compose(stack, ['config', '--format', 'json'], { nothrow: true })
+  if (output.code !== 0)
+    throw new Failure(exit.usage, `Read the Compose files of ${stack.mode}`, output.stderr.trim().split('\n').at(-1) ?? '', { next: 'npx zx scripts/env.ts --check' })
+  return JSON.parse(output.stdout) as Config
+}
+
+/**
+ * The services meant by names of services or of application folders, with all that they depend on; all services for no name.
+ * Throws Failure (usage) for a name that is neither.
+ */
+export async function select(stack: Stack, all: Config, names: string[]): Promise<string[]> {
+  if (!names.length) return Object.keys(all.services)
+  const chosen = new Set<string>()
+  for (const name of names) for (const service of await meant(stack, all, name)) chosen.add(service)
+  for (const service of chosen) for (const other of Object.keys(all.services[service]?.depends_on ?? {})) chosen.add(other)
+  return [...chosen]
+}
+
+async function meant(stack: Stack, all: Config, name: string): Promise<string[]> {
+  if (all.services[name]) return [name]
+  const folder = folderOf(name)
+  if (folder) return servicesOf(stack, all, folder)
+  throw new Failure(exit.usage, 'Choose the services', `${name} is neither a service nor a folder of infra/docker`, {
+    next: `folders: ${applications().join(', ')}; services: ${Object.keys(all.services).join(', ')}`,
+  })
+}
+
+/** The services that a folder's own Compose file brings. */
+export async function servicesOf(stack: Stack, all: Config, folder: string): Promise<string[]> {
+  const env = join(dockerFolder, folder, `.env${stack.suffix}`)
+  const file = join(dockerFolder, folder, 'docker-compose.yml')
+  const output = await run(['docker', 'compose', '--env-file', env, '-f', file, 'config', '--services'], { what: `Read ${folder}` })
+  return output.stdout.trim().split('\n').filter(service => all.services[service])
+}
+
+/** A service that runs once and ends: others wait for its success. */
+export const isOneShot = (all: Config, service: string): boolean =>
+  Object.values(all.services).some(other => other.depends_on?.[service]?.condition === 'service_completed_successfully')
+
+/** A container as `docker inspect` shows it, as far as it is needed here. */
+export interface Container {
+  Id: string
+  Name: string
+  RestartCount: number
+  Config: { Labels: Record<string, string>; Image: string; Healthcheck?: { Test?: string[] } }
+  State: {
+    Status: string
+    ExitCode: number
+    OOMKilled: boolean
+    Error: string
+    StartedAt: string
+    FinishedAt: string
+    Health?: { Status: string; Log: { Start: string; End: string; ExitCode: number; Output: string }[] | null }
+  }
+}
+
+/** The project's containers by service (one-off `run` containers left out). Throws Failure (refused) when the engine does not answer. */
+export async function containers(project: string): Promise<Map<string, Container>> {
+  const filters = ['--filter', `label=com.docker.compose.project=${project}`, '--filter', 'label=com.docker.compose.oneoff=False']
+  const list = await run(['docker', 'ps', '-aq', '--no-trunc', ...filters], { nothrow: true })
+  if (list.code !== 0) throw noEngine(list.stderr)
+  const ids = list.stdout.split('\n').filter(Boolean)
+  if (!ids.length) return new Map()
+  // a container may go between the two calls: what is left is printed all the same
+  const output = await run(['docker', 'inspect', ...ids], { nothrow: true })
+  const found = JSON.parse(output.stdout || '[]') as Container[]
+  return new Map(found.map(container => [container.Config.Labels['com.docker.compose.service'] ?? '', container]))
+}
+
+/** The public addresses of the stack by service, read from the routers' rules, first host only. */
+export function addresses(all: Config, port: string): { service: string; host: string; url: string }[] {
+  return Object.entries(all.services).flatMap(([service, { labels }]) =>
+    Object.entries(labels ?? {})
+      .filter(([key]) => /^traefik\.http\.routers\.[\w-]+\.rule$/.test(key))
+      .flatMap(([, rule]) => {
+        const host = /Host\(`([^`]+)`\)/.exec(rule)?.[1]
+        return host ? [{ service, host, url: `https://${host}${port === '443' ? '' : `:${port}`}` }] : []
+      }),
+  )
+}

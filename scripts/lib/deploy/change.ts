@@ -1,0 +1,78 @@
+// A change to an environment: what it is, what its phases have found, and how it is written down.
+import type { Announced } from './announce.ts'
+import type { Manifest, Place } from '../cluster/cluster.ts'
+import type { Lock } from './lock.ts'
+import type { Changes } from './plan.ts'
+import type { Found, Source } from './preflight.ts'
+import type { Wait } from './readiness.ts'
+import { redact } from '../redact.ts'
+import { store, type Ending, type Stored } from './release.ts'
+import { narrator } from '../rollout/tell.ts'
+
+/** ms for which all must stay ready. */
+const stable = 10_000
+
+export interface Plan extends Changes {
+  removed: Manifest[]
+  generated: Manifest[]
+  jobs: Manifest[]
+}
+
+/** What is asked for. */
+export interface Asked {
+  place: Place
+  /** `deploy` or `rollback`. */
+  verb: 'deploy' | 'rollback'
+  source: Source
+  /** Which release is put back; throws when it may not be. */
+  choose: (history: Stored[]) => Stored | undefined
+  prune: boolean
+  yes: boolean
+}
+
+export interface Change extends Asked {
+  started: number
+  found?: Found
+  plan?: Plan
+  lock?: Lock
+  release?: Stored
+  /** What GitHub is told of it. */
+  announced?: Announced | undefined
+  /** The first message to people, which is on its way. */
+  told?: Promise<string[]>
+  /** What has been applied, or is being. */
+  touched: Manifest[]
+  /** How its workloads are waited for, since the first object was applied. */
+  wait?: Wait
+  /** The phase that it is in. */
+  phase: string
+  /** How it ended, for the last line. */
+  ended?: { event: object; text: string }
+}
+
+export type Phase = [name: string, work: (change: Change) => Promise<void>]
+
+/** Neither does anything change, nor is there anything to record. */
+export function isNothing({ plan, found }: Change): boolean {
+  const { created, changed, jobs, removed } = plan!
+  const [newest] = found!.history
+  return (
+    ![created, changed, jobs, removed].some(list => list.length) &&
+    newest?.ending === 'succeeded' &&
+    JSON.stringify(known(newest.manifests)) === JSON.stringify(known(found!.manifests))
+  )
+}
+const known = (all: Manifest[]) => all.filter(({ kind }) => kind !== 'Secret')
+
+/** How the workloads of a change are waited for from now on. `settled`: nothing has been done that pods could suffer from. */
+export function waitOf({ place, verb, lock }: Change, settled: boolean): Wait {
+  const since = Date.now()
+  const what = `${verb === 'deploy' ? 'Deploy to' : 'Roll back'} ${place.name}`
+  return { place, what, since, stable, settled, lock: lock!, tell: narrator(since) }
+}
+
+/** Writes down how it ended. */
+export async function finish({ place, release }: Change, ending: Ending, cause?: string): Promise<void> {
+  Object.assign(release!, { ending, ended: new Date().toISOString(), ...(cause ? { cause: redact(cause).slice(0, 300) } : {}) })
+  await store(place, release!, 'replace')
+}

@@ -1,0 +1,116 @@
+// The phases of a change to an environment. Each adds what it finds to the change.
+import { createInterface } from 'node:readline/promises'
+import { actor, runUrl } from './actor.ts'
+import { inOrder, remove } from './apply.ts'
+import { finish, isNothing, waitOf, type Change } from './change.ts'
+import type { Place } from '../cluster/cluster.ts'
+import { Failure, exit } from '../errors.ts'
+import { acquire } from './lock.ts'
+import { title } from './plan.ts'
+import { preflight } from './preflight.ts'
+import { heads } from './product.ts'
+import { prove } from './proof.ts'
+import { isWorkload, ready } from './readiness.ts'
+import { serving, store, trim, type Ending, type Stored } from './release.ts'
+import { color, duration, say } from '../report.ts'
+import { hideNew } from './secrets.ts'
+import { imagesOf } from './stamp.ts'
+import { tell, tellSame } from './tell.ts'
+
+export async function lookAhead(change: Change): Promise<void> {
+  change.found = await preflight(change.place, change.source, change.choose)
+}
+
+/** Asks where the environment wants to be asked for. */
+async function confirm({ place, yes, verb }: Change): Promise<void> {
+  if (!place.protected || yes) return
+  const what = `Begin the ${verb} to ${place.name}`
+  if (!process.stdin.isTTY)
+    throw new Failure(exit.refused, what, `${place.name} is protected and nobody is at the terminal; nothing was touched`, {
+      next: 'the same command with --yes',
+    })
+  const terminal = createInterface({ input: process.stdin, output: process.stderr })
+  const answer = await terminal.question(`Type ${place.name} to go on: `).finally(() => terminal.close())
+  if (answer.trim() !== place.name) throw new Failure(exit.refused, what, 'not confirmed; nothing was touched')
+}
+
+/** Takes the lock, and records what is about to be done. */
+export async function lock(change: Change): Promise<void> {
+  const { place, verb, found, source } = change
+  await confirm(change)
+  change.lock = await acquire(place, verb)
+  const { history, manifests, digests, commit } = found!
+  for (const one of history) if (one.ending === 'applying') await store(place, Object.assign(one, { ending: 'interrupted' satisfies Ending }), 'replace')
+  change.release = {
+    number: (history[0]?.number ?? 0) + 1,
+    ending: 'applying',
+    what: 'release' in source ? `rollback to ${change.choose(history)!.number}` : 'deploy',
+    who: actor(),
+    run: runUrl(),
+    commit: 'release' in source ? change.choose(history)!.commit : commit,
+    started: new Date(change.started).toISOString(),
+    images: Object.fromEntries(imagesOf(manifests).map(image => [image.split('@')[0]!, image.split('@')[1] ?? digests.get(image) ?? ''])),
+    manifests,
+  }
+  if (isNothing(change)) return
+  await store(place, change.release, 'create')
+  await tell(change, 'started')
+}
+
+export async function apply(change: Change): Promise<void> {
+  const { plan, found } = change
+  const names = [...plan!.created, ...plan!.changed]
+  const objects = found!.manifests.filter(one => one.kind !== 'Job' && names.includes(title(one)))
+  change.wait = waitOf(change, !objects.length && !plan!.jobs.length)
+  await inOrder(change.wait, objects, plan!.jobs, all => change.touched.push(...all))
+}
+
+/** Waits until every workload is ready. */
+export const watch = ({ wait, found }: Change): Promise<void> => ready({ ...wait!, stable: 0 }, found!.manifests.filter(isWorkload))
+
+/** Asks the product whether it works, while all must stay ready; checks that failed in the release that serves do not count. */
+export async function smoke(change: Change): Promise<void> {
+  const { place, found, release } = change
+  const last = serving(found!.history)
+  const known = (name: string) => !last || Boolean(last.failing?.includes(name))
+  // all that migrates has done so by now
+  const [failed, reached] = await Promise.all([prove(change.wait!, found!.manifests, known), isNothing(change) ? {} : heads(place, found!.manifests)])
+  Object.assign(release!, { failing: failed.map(({ name }) => name), heads: reached })
+  if (failed.length) await hideNew(place)
+  const old = failed.filter(({ name }) => known(name))
+  for (const { name, detail } of old)
+    say(color.yellow(`  ${name}: ${detail.split('\n')[0]} (${last ? `as in release ${last.number}` : 'nothing served before'})`))
+  const bad = failed.filter(one => !old.includes(one))
+  if (bad.length)
+    throw new Failure(exit.broken, `Smoke ${place.name}`, `${bad.length} checks fail though all is ready: ${bad.map(({ name }) => name).join(', ')}`, {
+      evidence: bad.map(({ name, detail }) => `${name}: ${detail}`).join('\n'),
+      next: `npx zx scripts/smoke.ts ${place.name} --target kubernetes`,
+    })
+}
+
+/** Removes what is not part of it any more, and records the release as the one that serves. */
+export async function record(change: Change): Promise<void> {
+  const { place, plan, found, release, started } = change
+  const nothing = isNothing(change)
+  await remove(place, [...plan!.removed, ...plan!.generated])
+  const { failing = [] } = release!
+  if (nothing) await noteFewer(place, serving(found!.history)!, failing)
+  const number = nothing ? serving(found!.history)!.number : release!.number
+  if (!nothing) {
+    await finish(change, 'succeeded')
+    await Promise.all([trim(place, [release!, ...found!.history]), tell(change, 'succeeded')])
+  } else await tellSame(change, number)
+  const ms = Date.now() - started
+  const when = serving(found!.history) ? ', as before' : ''
+  const but = failing.length ? ` ${failing.length} checks do not pass${when}: npx zx scripts/smoke.ts ${place.name} --target kubernetes` : ''
+  const text = `${nothing ? 'Nothing to do: ' : ''}${place.name} serves release ${number}`
+  change.ended = {
+    event: { environment: place.name, release: number, changed: !nothing, failing, ms },
+    text: `${text} (${nothing ? '' : `${release!.what}, `}${duration(ms)}).${but}`,
+  }
+}
+
+/** A check that passes by now may not fail again unnoticed. */
+async function noteFewer(place: Place, now: Stored, failing: string[]): Promise<void> {
+  if ((now.failing ?? []).length > failing.length) await store(place, Object.assign(now, { failing }), 'replace')
+}

@@ -1,0 +1,118 @@
+// One deploy at a time: a Lease in the environment's namespace that says who holds it, since when and in which phase.
+import { randomUUID } from 'node:crypto'
+import { actor, machine, runUrl } from './actor.ts'
+import type { Manifest, Place } from '../cluster/cluster.ts'
+import { Failure, exit, type ExitCode } from '../errors.ts'
+import { clock, current, describe, isGone, judge, leaseOf, locked, microTime, write } from './lease.ts'
+import { say } from '../report.ts'
+import { onInterrupt } from '../run.ts'
+
+const seconds = { ttl: 60, renew: 15 }
+
+export interface Lock {
+  /** Writes into the lease what is being done; throws Failure (locked) when the lock is lost. */
+  phase: (name: string) => Promise<void>
+  /** Why the lock is not held any more; undefined while it is. */
+  lost: () => Failure | undefined
+  release: () => Promise<void>
+  /** ms by which the cluster's clock is ahead of this machine's, as far as it matters. */
+  ahead: number
+}
+
+/** Takes the lock for `what` (`deploy`, `rollback`). Throws Failure (locked) that names who has it. A lock whose holder is gone is taken over. */
+export async function acquire(place: Place, what: string): Promise<Lock> {
+  const [before, now] = await Promise.all([current(place), clock(place)])
+  const offset = now - Date.now()
+  const state = judge(before, now, isGone)
+  if (before && state === 'held') throw locked(place, before)
+  if (before && state !== 'free')
+    say(`  the lock was ${describe(before)}; ${state === 'dead' ? 'its process has ended' : `it has not been renewed for ${seconds.ttl} s`}: taken over`)
+  const annotations: Record<string, string | undefined> = {
+    'kgc.hu/what': what,
+    'kgc.hu/phase': 'lock',
+    'kgc.hu/run': runUrl(),
+    'kgc.hu/machine': machine() || undefined,
+    'kgc.hu/pid': String(process.pid),
+  }
+  const spec = () => ({
+    holderIdentity,
+    leaseDurationSeconds: seconds.ttl,
+    acquireTime,
+    renewTime: microTime(Date.now() + offset),
+    leaseTransitions: transitions,
+  })
+  const holderIdentity = `${actor()} ${randomUUID().slice(0, 8)}`
+  const acquireTime = microTime(now)
+  const transitions = (before?.spec.leaseTransitions ?? 0) + 1
+  const mine = await write(place, leaseOf(place, before, spec(), annotations))
+  if (!mine) {
+    const other = await current(place)
+    throw other?.spec.holderIdentity
+      ? locked(place, other)
+      : new Failure(exit.locked, `Lock ${place.name}`, 'another was quicker', { next: 'the same command again' })
+  }
+  return { ...keep(place, mine, annotations, spec), ahead: Math.abs(offset) > 2000 ? offset : 0 }
+}
+
+/** Renews a lock until it is released or lost. */
+function keep(place: Place, taken: Manifest, annotations: Record<string, string | undefined>, spec: () => object): Omit<Lock, 'ahead'> {
+  let lease: Manifest = taken
+  let renewed = Date.now()
+  let gone: Failure | undefined
+  let queue: Promise<unknown> = Promise.resolve()
+  const lose = (code: ExitCode, why: string) =>
+    void (gone ??= new Failure(code, `Hold the lock of ${place.name}`, why, { next: `npx zx scripts/deploy.ts ${place.name}, once nobody else is at work` }))
+  const lost = () => {
+    // whoever comes takes it over after its time: by then nothing may be touched any more
+    if (!gone && Date.now() - renewed > (seconds.ttl - 8) * 1000)
+      lose(exit.timeout, `it could not be renewed for ${Math.round((Date.now() - renewed) / 1000)} s`)
+    return gone
+  }
+  // renewals and phases one after the other: each needs the version that the one before has made
+  const next = <T>(work: () => Promise<T>): Promise<T> => {
+    const done = queue.then(work)
+    queue = done.catch(() => {})
+    return done
+  }
+  const renew = async () => {
+    if (lost()) return
+    const written = await write(place, leaseOf(place, lease, spec(), annotations))
+    if (!written) {
+      const other = await current(place)
+      // an answer that was lost on its way: the lease is still this one's
+      if (other && other.spec.holderIdentity === lease.spec.holderIdentity) return void (lease = other)
+      return lose(
+        exit.locked,
+        other?.spec.holderIdentity ? `it is ${describe(other)}` : `it was unlocked: ${other?.metadata.annotations?.['kgc.hu/ended'] ?? 'the lease is gone'}`,
+      )
+    }
+    lease = written
+    renewed = Date.now()
+  }
+  const timer = setInterval(
+    () => void next(renew).catch(error => say(`  the lock could not be renewed: ${(error as Failure).why ?? error}`)),
+    seconds.renew * 1000,
+  )
+  timer.unref()
+  const release = async () => {
+    clearInterval(timer)
+    // an interrupted renewal never ends: its process has been
+    await Promise.race([queue, new Promise(done => setTimeout(done, 500))])
+    const ended = { 'kgc.hu/ended': `released by ${lease.spec.holderIdentity} in phase ${annotations['kgc.hu/phase']}` }
+    const free = (now: Manifest) => write(place, leaseOf(place, now, { leaseTransitions: now.spec.leaseTransitions }, ended))
+    if (!(await free(lease))) {
+      // somebody has written it since: a renewal whose answer was lost, or whoever took it away
+      const now = await current(place)
+      if (now && now.spec.holderIdentity === lease.spec.holderIdentity) await free(now)
+    }
+    // not before: who is interrupted in the middle of it does it again
+    forget()
+  }
+  const forget = onInterrupt(release)
+  const phase = async (name: string) => {
+    annotations['kgc.hu/phase'] = name
+    await next(renew).catch(error => say(`  the lock could not be renewed: ${(error as Failure).why ?? error}`))
+    if (lost()) throw gone
+  }
+  return { phase, lost, release }
+}

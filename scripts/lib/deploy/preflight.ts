@@ -1,0 +1,104 @@
+// Everything that can be known before anything is touched; what is wrong is said all at once.
+import { proven, unproven } from './after.ts'
+import { fromFolders } from '../smoke/checks.ts'
+import { kubectl, lastLine, list, rendered, workloads, type Manifest, type Place } from '../cluster/cluster.ts'
+import { knownCommit } from './commit.ts'
+import { Failure, exit } from '../errors.ts'
+import { faults, missingKeys } from './faults.ts'
+import { forbidden, type Hop } from './hops.ts'
+import { describe, inTheWay } from './lease.ts'
+import { arranged, title } from './plan.ts'
+import { Refusals } from './refusals.ts'
+import { releases, serving, type Stored } from './release.ts'
+import { mayAll } from './rights.ts'
+import { hideRead, liveKeys } from './secrets.ts'
+import { imagesOf, stamped } from './stamp.ts'
+import { dryRun } from './trial.ts'
+import { commitImages, resolve, tagged } from './versions.ts'
+
+/** What the pre-flight has found out. */
+export interface Found {
+  /** Stamped, in the order in which they are applied. */
+  manifests: Manifest[]
+  digests: Map<string, string>
+  history: Stored[]
+  /** What stands in the environment: workloads, pods, and what may start some. */
+  live: Manifest[]
+  /** What `kubectl diff` says of all but the Jobs. */
+  diff: string
+  commit: string | undefined
+}
+
+/** The manifests to put in place: the overlay's own, or those of a release that is put back (Jobs are not run again). */
+export type Source = { tag?: string | undefined } | { release: string | undefined }
+
+/** Finds out all that a change needs to know. Throws Failure (refused) with everything that stands in its way. */
+export async function preflight(place: Place, source: Source, choose: (history: Stored[]) => Stored | undefined): Promise<Found> {
+  const refusals = new Refusals()
+  const more = new Refusals()
+  const what = `Deploy to ${place.name}`
+  const known = refusals.check(() => knownCommit())
+  // asked at once, and of no interest when the cluster is out of reach
+  const asked = Promise.all([
+    more.check(() => releases(place)),
+    more.check(() => liveKeys(place)),
+    more.check(() => inTheWay(place)),
+    more.check(() => list(place, standing)),
+    'release' in source ? undefined : known.then(commit => more.check(() => proven(place, commit))),
+  ])
+  asked.catch(() => {})
+  const [reachable, built, commit] = await Promise.all([
+    refusals.check(() => reach(place)),
+    'release' in source ? [] : refusals.check(() => rendered(place)),
+    known,
+  ])
+  if (!reachable || !built) refusals.done(what)
+  const [history, secrets, lease, live, had] = await asked
+  refusals.add(...more.list)
+  if (lease)
+    throw new Failure(exit.locked, what, describe(lease), { next: `npx zx scripts/deploy.ts ${place.name} --unlock --reason "…", if nobody is at work` })
+  if (!history || !secrets || !live) refusals.done(what)
+  const last = serving(history!)
+  const back = 'release' in source ? choose(history!) : undefined
+  const plain = 'release' in source ? back!.manifests : tagged(place, built!, commitImages(), source.tag, last, refusals)
+  hideRead([...plain, ...(last?.manifests ?? [])])
+  refusals.add(...faults(plain), ...missingKeys(plain, secrets!))
+  const tried = async () => {
+    const digests = await resolve(plain, last, refusals)
+    const manifests = arranged(back ? plain : stamped(plain, digests))
+    const wanted = back ? manifests.filter(({ kind }) => kind !== 'Job') : manifests
+    return { digests, manifests, diff: refusals.list.some(one => /^no release says/.test(one)) ? '' : await dryRun(place, wanted, refusals) }
+  }
+  const [found] = await Promise.all([tried(), refusals.check(() => mayAll(place, plain)), hops(plain, live!, Boolean(back), refusals)])
+  refusals.add(...unproven(place, had, found.digests))
+  refusals.done(what)
+  return { ...found, history: history!, live: live!, commit: commit ?? undefined }
+}
+
+/** What stands in the environment, and what may start a pod there. */
+const standing = 'deployments,statefulsets,replicasets,controllerrevisions,pods,jobs'
+
+/** kubectl is there and of an age with the cluster, and the cluster answers in the environment's context. */
+async function reach(place: Place): Promise<true> {
+  const next = `npx zx scripts/bootstrap.ts --doctor --cluster --environment ${place.name}`
+  const output = await kubectl(place, ['version', '--output', 'json', '--request-timeout', '15s'], { nothrow: true })
+  if (output.code !== 0) throw new Failure(exit.refused, `Ask the cluster of ${place.name}`, lastLine(output), { next })
+  const { clientVersion, serverVersion } = JSON.parse(output.stdout) as Record<string, { minor: string }>
+  const [client, server] = [clientVersion, serverVersion].map(version => parseInt(version!.minor))
+  if (server! < 30) throw new Failure(exit.refused, 'Look at the versions', `Kubernetes is 1.${server}, 1.30 is needed`, { next })
+  if (client! < 30)
+    throw new Failure(exit.refused, 'Look at the versions', `kubectl is 1.${client}, 1.30 is needed`, {
+      next: 'https://kubernetes.io/docs/tasks/tools/#kubectl',
+    })
+  return true
+}
+
+/** Jumps between versions that an application forbids, judged by what runs. */
+async function hops(all: Manifest[], live: Manifest[], back: boolean, refusals: Refusals): Promise<void> {
+  if (back) return
+  const rules = (await fromFolders<{ hops: Hop[] }>('hops.ts')).flatMap(({ hops }) => hops)
+  for (const one of workloads(all)) {
+    const now = live.find(other => title(other) === title(one))
+    if (now) refusals.add(...forbidden(rules, imagesOf([now]), imagesOf([one])).map(words => `${title(one)}: ${words}`))
+  }
+}

@@ -1,0 +1,30 @@
+// The proof that a version works.
+import type { Outcome } from '../smoke/checks.ts'
+import type { Manifest } from '../cluster/cluster.ts'
+import { asked } from './product.ts'
+import { isWorkload, ready, type Wait } from './readiness.ts'
+import { say } from '../report.ts'
+
+/** ms for which a check that fails is asked again; it is, too, while the workloads have not been ready for long enough. */
+const patience = 15_000
+
+/**
+ * Asks the product while its workloads must stay ready: both take their time, and neither needs the other's end. Returns the checks that
+ * fail; throws as `ready` does. For checks that are `known` to fail nobody waits.
+ */
+export async function prove(wait: Wait, manifests: Manifest[], known: (check: string) => boolean): Promise<Outcome[]> {
+  const end = Date.now() + patience
+  let state: 'open' | 'stable' | 'broken' = 'open'
+  const answers = asked(wait.place, manifests, known, () => state === 'open' || (state === 'stable' && Date.now() < end))
+  // a workload that fails says more than the checks that fail with it
+  answers.catch(() => {})
+  try {
+    await ready(wait, manifests.filter(isWorkload))
+    state = 'stable'
+  } finally {
+    if (state === 'open') state = 'broken'
+  }
+  const failed = (await answers).filter(({ ok }) => !ok)
+  say(`  ${(await answers).length - failed.length} of ${(await answers).length} checks passed`)
+  return failed
+}

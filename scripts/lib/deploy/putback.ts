@@ -1,0 +1,53 @@
+// The way back: what a failed change has touched goes back to the last good release.
+import { put, remove } from './apply.ts'
+import { finish, isNothing, waitOf, type Change } from './change.ts'
+import { Failure, exit } from '../errors.ts'
+import { arranged, removals, title } from './plan.ts'
+import { prove } from './proof.ts'
+import { isWorkload, ready } from './readiness.ts'
+import { serving, type Ending } from './release.ts'
+import { say, step } from '../report.ts'
+import { freeStuckPods } from './stuck.ts'
+import { tell } from './tell.ts'
+
+/** Puts the last good release back where this change has touched it, proves it, and says how it ended. */
+export async function putBack(change: Change, failure: Failure): Promise<Failure> {
+  const { place, found, touched } = change
+  const good = serving(found!.history)
+  const end = async (ending: Ending, code: 5 | 6, now: string) => {
+    if (!isNothing(change)) {
+      await finish(change, ending, failure.message).catch(error => say(`  the release could not be recorded: ${(error as Error).message}`))
+      await tell(change, code === exit.rolledBack ? 'rolled-back' : 'failed', { failed: failure, serving: now })
+    }
+    return new Failure(code, failure.what, failure.why, { evidence: failure.evidence, next: failure.next, serving: now })
+  }
+  if (!good) return end('broken', exit.broken, 'there is no release before this one to go back to; everything is left as it is, to be looked at')
+  // what another change was killed at may be in place in parts
+  const unfinished = found!.history.slice(0, found!.history.indexOf(good)).flatMap(({ manifests }) => manifests)
+  const names = new Set([...touched, ...unfinished].map(title))
+  const back = arranged(good.manifests).filter(one => one.kind !== 'Job' && names.has(title(one)))
+  if (!back.length && !touched.length)
+    return change.phase === 'Apply'
+      ? end('rolled back', exit.rolledBack, `release ${good.number} serves; no application was touched`)
+      : end('broken', exit.broken, `nothing was changed: release ${good.number} is in place, and it does not work`)
+  try {
+    await step(`Put release ${good.number} back`, async () => {
+      // settings first: what starts anew must not read the new ones; then the applications, the last one first
+      const settings = back.filter(({ kind }) => /^(ConfigMap|Secret|SealedSecret)$/.test(kind))
+      await put(place, settings)
+      await put(place, back.filter(one => !settings.includes(one)).reverse())
+      await remove(place, removals(good.manifests, [touched, unfinished], [], []).removed)
+      await freeStuckPods(place, back)
+    })
+    // pods that have served all the time need no new trial; those that start anew do
+    const wait = waitOf(change, true)
+    await step('Watch it', () => ready({ ...wait, stable: 0 }, good.manifests.filter(isWorkload)))
+    const bad = await step('Smoke it', () => prove(wait, good.manifests, name => Boolean(good.failing?.includes(name))))
+    const worse = bad.filter(({ name }) => !good.failing?.includes(name))
+    if (worse.length) throw new Failure(exit.broken, 'Smoke', worse.map(({ name, detail }) => `${name}: ${detail}`).join('; '))
+    return await end('rolled back', exit.rolledBack, `release ${good.number} serves again, proven by smoke`)
+  } catch (error) {
+    if (!(error instanceof Failure)) throw error
+    return end('broken', exit.broken, `release ${good.number} was put back, but ${error.message}`)
+  }
+}

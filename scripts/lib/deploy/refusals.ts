@@ -1,0 +1,33 @@
+// What stands in the way of a change, collected and said all at once.
+import { Failure, exit } from '../errors.ts'
+
+/** Collects what is wrong. */
+export class Refusals {
+  readonly list: string[] = []
+
+  /** What `work` returns; undefined when it fails, which is remembered. */
+  async check<T>(work: () => Promise<T>): Promise<T | undefined> {
+    try {
+      return await work()
+    } catch (error) {
+      if (!(error instanceof Failure)) throw error
+      this.add(`${error.what}: ${error.why}${error.next ? `; ${error.next}` : ''}`)
+      return undefined
+    }
+  }
+
+  add(...words: string[]): void {
+    for (const one of words) if (!this.list.includes(one)) this.list.push(one)
+  }
+
+  /** Throws Failure (refused) with all that is wrong, if something is. */
+  done(what: string): void {
+    if (!this.list.length) return
+    const [first, ...more] = this.list
+    const why = more.length ? `${this.list.length} reasons, nothing was touched` : `${first}; nothing was touched`
+    throw new Failure(exit.refused, what, why, {
+      evidence: more.length ? this.list.map(one => `- ${one}`).join('\n') : undefined,
+      next: 'mend it, then the same command again',
+    })
+  }
+}

@@ -1,0 +1,52 @@
+// A change as one guarded transaction: its phases one after the other; what fails once the lock is held is put back.
+import { finish, type Asked, type Change, type Phase } from './change.ts'
+import { Failure, exit } from '../errors.ts'
+import { putBack } from './putback.ts'
+import { emit, result, step } from '../report.ts'
+import { onInterrupt } from '../run.ts'
+import { leave, noteFacts } from './tell.ts'
+
+/** Runs the phases one after the other, up to `last`. What fails once the lock is held is put back. */
+export async function transact(asked: Asked, phases: Phase[], last?: string): Promise<void> {
+  const change: Change = { ...asked, started: Date.now(), touched: [], phase: '' }
+  noteFacts(change, Boolean(last))
+  const forget = onInterrupt(async () => {
+    const [words, limit] = [`interrupted in phase ${change.phase.toLowerCase()}`, 1800]
+    // what has come to its end is not interrupted any more
+    const open = change.release?.ending === 'applying'
+    await Promise.all([open && finish(change, 'interrupted', 'interrupted').catch(() => {}), leave(change, words, limit)])
+  })
+  try {
+    for (const [name, work] of phases) {
+      change.phase = name
+      const noted = change.lock?.phase(name.toLowerCase())
+      // who only looks on does not wait until the lock says so
+      if (!['Watch', 'Smoke'].includes(name)) await noted
+      await step(name, () => Promise.all([work(change), noted]))
+      noteFacts(change, Boolean(last))
+      if (name === last) break
+    }
+    if (!change.ended) return
+    emit('result', change.ended.event)
+    result(change.ended.text)
+  } catch (error) {
+    const end = await ending(change, error)
+    await leave(change, String((end as Error).message))
+    throw end
+  } finally {
+    forget()
+    await change.lock?.release()
+  }
+}
+
+/** What to end with; before, what a failure has broken is put back. */
+async function ending(change: Change, error: unknown): Promise<unknown> {
+  if (!change.lock || !change.release || !(error instanceof Failure) || change.lock.lost()) return error
+  // it was proven to work: what fails now is only the book-keeping
+  if (change.phase === 'Record')
+    return new Failure(exit.broken, error.what, error.why, {
+      next: `npx zx scripts/${change.verb}.ts ${change.place.name}, once more`,
+      serving: 'the new version serves and passed the smoke test; only its record is not complete',
+    })
+  return putBack(change, error)
+}

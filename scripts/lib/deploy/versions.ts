@@ -1,0 +1,82 @@
+// Which images a change takes: the tags of those that are built of a commit of their own, and the digest of each.
+import { existsSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { parse } from 'yaml'
+import type { Manifest, Place } from '../cluster/cluster.ts'
+import { applications, dockerFolder } from '../compose/compose.ts'
+import { describeExample } from '../env/example.ts'
+import type { Refusals } from './refusals.ts'
+import { digestOf, parseImage } from '../images/registry.ts'
+import type { Stored } from './release.ts'
+import { imagesOf, withImages, withTag } from './stamp.ts'
+
+/** An image whose tag is a commit. */
+export interface Built {
+  /** Without where it is: an environment says that. */
+  name: string
+  /** The key of an env example that holds the commit. */
+  key: string
+  /** That example. */
+  file: string
+  /** The commit that stands there; '' when none does. */
+  commit: string
+}
+
+/** The images that are built of a commit: the build file (its text) has a key as their tag, and an example (by its file) pins that key. */
+export function builtOf(buildFile: string, examples: Map<string, string>): Built[] {
+  const { services } = parse(buildFile) as { services: Record<string, { image: string }> }
+  const pins = [...examples].flatMap(([file, text]) =>
+    describeExample(text, file)
+      .filter(({ pinned }) => pinned)
+      .map(({ key, value }) => ({ key, file, commit: value })),
+  )
+  return Object.values(services).flatMap(({ image }) => {
+    const [, name, key] = /([\w-]+):\$\{(\w+)[^}]*\}$/.exec(image) ?? []
+    const pin = pins.find(pin => pin.key === key)
+    return name && pin ? [{ name, ...pin }] : []
+  })
+}
+
+/** The same, of this repository. */
+export function commitImages(): Built[] {
+  const files = applications().map(folder => `${folder}/.env.example`).filter(file => existsSync(join(dockerFolder, file)))
+  const read = (file: string) => readFileSync(join(dockerFolder, file), 'utf8')
+  return builtOf(read('docker-compose.build.yml'), new Map(files.map(file => [`infra/docker/${file}`, read(file)])))
+}
+
+/**
+ * A deploy's manifests before they are stamped. The images that are built of a commit take `tag`; without one, where the overlay names none,
+ * the commit that is pinned, and where none is, they stay as they serve.
+ */
+export function tagged({ images }: Place, all: Manifest[], own: Built[], tag: string | undefined, last: Stored | undefined, refusals: Refusals): Manifest[] {
+  const whole = ({ name }: Built) => `${images}/${name}`
+  if (tag) return withTag(all, images ? own.map(whole) : [], tag)
+  const serving = imagesOf(last?.manifests ?? [])
+  const missing = new Set<string>()
+  const result = withImages(all, old => {
+    const image = parseImage(old)
+    if (image.tag !== 'unset') return old
+    const pin = own.find(one => whole(one) === image.name)
+    if (pin?.commit) return `${image.name}:${pin.commit}`
+    const now = serving.find(one => parseImage(one).name === image.name)
+    if (!now) missing.add(image.name)
+    return now ?? old
+  })
+  const pins = [...new Set(own.map(({ key, file }) => `, or ${key} in ${file}`))].join('')
+  if (missing.size) refusals.add(`no release says which commit of ${[...missing].join(', ')} serves: --tag SHA${pins}`)
+  return result
+}
+
+/** The digest of every image, and whether those to go back to are still there. */
+export async function resolve(all: Manifest[], last: Stored | undefined, refusals: Refusals): Promise<Map<string, string>> {
+  const digests = new Map<string, string>()
+  const now = imagesOf(all)
+  const ask = (image: string, words: string) =>
+    digestOf(image).then(
+      digest => digests.set(image, digest),
+      error => refusals.add(`${words} ${image}: ${(error as Error).message}`),
+    )
+  const old = imagesOf(last?.manifests.filter(({ kind }) => kind !== 'Job') ?? []).filter(image => !now.includes(image))
+  await Promise.all([...now.map(image => ask(image, 'the image')), ...old.map(image => ask(image, `the image to go back to, of release ${last?.number},`))])
+  return digests
+}

@@ -1,0 +1,55 @@
+// What the doctor asks and says of the clock. The judge is pure.
+import { request } from 'node:https'
+import type { Config } from '../compose/compose.ts'
+import { finding, type Finding } from './finding.ts'
+import { registryOf } from '../images/registry.ts'
+import { run } from '../run.ts'
+
+/** Seconds of difference that break one-time passwords, and sessions and certificates. */
+const drift = { warning: 30, error: 300 }
+
+/** Where the true time comes from: a server's Date header, or the machine's own NTP. */
+export interface Clock {
+  /** Seconds that this machine is ahead of `host`. */
+  ahead?: number
+  host?: string
+  date?: string
+  synchronised?: boolean
+}
+
+/** Asks the registries of the stack's images and `others`; where none answers, the machine's time service. */
+export async function clock(all: Config | undefined, others: string[]): Promise<Clock> {
+  const images = Object.values(all?.services ?? {}).flatMap(({ image }) => (image ? [image] : []))
+  const hosts = [...new Set([...images.map(registryOf), ...others])].filter(host => !/^(localhost|127\.)/.test(host))
+  const told = await Promise.any(hosts.map(dateOf)).catch(() => undefined)
+  if (told) return told
+  const ntp = (await run(['timedatectl', 'show', '--property', 'NTPSynchronized', '--value'], { nothrow: true, timeout: 5_000 })).stdout.trim()
+  return ntp === 'yes' || ntp === 'no' ? { synchronised: ntp === 'yes' } : {}
+}
+
+/** A server's Date. Its certificate is not judged: by a wrong clock a good one looks bad. */
+const dateOf = (host: string): Promise<Clock> =>
+  new Promise((resolve, reject) => {
+    const start = Date.now()
+    const call = request(`https://${host}/`, { method: 'HEAD', rejectUnauthorized: false, timeout: 4_000 }, ({ headers }) => {
+      const then = Date.parse(headers.date ?? '')
+      call.destroy()
+      if (Number.isNaN(then)) return reject(new Error(`${host} names no time`))
+      // the header has whole seconds: half of one is the best guess
+      resolve({ host, date: headers.date!, ahead: Math.round(((start + Date.now()) / 2 - then - 500) / 1000) })
+    })
+    call.on('timeout', () => call.destroy(new Error(`${host} is silent`)))
+    call.on('error', reject)
+    call.end()
+  })
+
+export function judgeClock({ ahead, host, date, synchronised }: Clock, systemd: boolean): Finding[] {
+  const set = systemd ? 'sudo timedatectl set-ntp true' : date ? `sudo date -u -s "${date}"` : 'sudo apt-get install --yes chrony'
+  if (ahead !== undefined) {
+    const off = Math.abs(ahead)
+    if (off <= drift.warning) return []
+    return [finding('machine', off > drift.error ? 'error' : 'warning', `the clock is ${off} s ${ahead > 0 ? 'ahead of' : 'behind'} ${host}`, set)]
+  }
+  if (synchronised === false) return [finding('machine', 'warning', 'the clock is not synchronised by NTP', set)]
+  return synchronised ? [] : [finding('machine', 'info', 'whether the clock is right is not known: no server answers, and no time service')]
+}

@@ -1,0 +1,93 @@
+// Looks at a machine and a stack and says all that is wrong, each with what mends it. Changes nothing.
+import { config, containers, missingEnvFiles, root, stackOf, type Config, type Container, type Stack } from '../compose/compose.ts'
+import { edgeOf, hostsOf, judgeCertificates, served } from './certificates.ts'
+import { clock, judgeClock } from './clock.ts'
+import { judgeContainers, judgeIdle, lastWords, oomKills, type Pulse } from './containers.ts'
+import { finding, type Finding, type Severity } from './finding.ts'
+import { judgeEngine, judgePorts, judgeResources, resources, takenPorts } from './machine.ts'
+import { filesystems, judgeDisks, judgeImages, judgeVolumes, silentRegistries } from './storage.ts'
+import { info, look } from '../engine/engine.ts'
+import { loadEnvironment } from '../env/env.ts'
+import { check, type Problem } from '../env/check.ts'
+import { Failure } from '../errors.ts'
+import { missingImages } from '../images/images.ts'
+import { run } from '../run.ts'
+
+/** Everything that is to be said of this machine and the stack of a mode, the worst of each area first. */
+export async function examine(mode: string): Promise<Finding[]> {
+  const stack = stackOf(mode)
+  const [machine, { info: engine }] = await Promise.all([look(), info()])
+  const answers = Boolean(machine.engine && machine.compose)
+  const [seen, volumes] = machine.engine ? await Promise.all([containers(stack.project), volumesOf(stack)]) : [new Map<string, Container>(), []]
+  const { all, findings: files } = await readFiles(stack, answers, seen.size > 0 || volumes.length > 0)
+  const sources = [process.env.npm_config_registry ?? ''].flatMap(url => (URL.canParse(url) ? [new URL(url).host] : []))
+  const [space, taken, time, rest] = await Promise.all([
+    resources(engine),
+    all ? takenPorts(all, seen) : [],
+    clock(all, sources),
+    all && machine.engine ? examineStack(stack, all, seen, volumes) : [],
+  ])
+  const order: Severity[] = ['error', 'warning', 'info']
+  const areas = [
+    [...judgeResources(space, !stack.suffix), ...judgePorts(taken), ...judgeClock(time, machine.init === 'systemd')],
+    judgeEngine(machine, engine),
+    files,
+    all || !machine.engine ? rest : seen.size ? [finding('containers', 'info', 'not looked at: their files cannot be read')] : judgeIdle(stack, volumes),
+  ]
+  return areas.flatMap(list => list.toSorted((a, b) => order.indexOf(a.severity) - order.indexOf(b.severity)))
+}
+
+/** The env files' problems, and the Compose files where they can be read. */
+async function readFiles(stack: Stack, readable: boolean, used: boolean): Promise<{ all?: Config; findings: Finding[] }> {
+  const missing = missingEnvFiles(stack)
+  const command = stack.suffix ? `npx zx scripts/env.ts ${stack.mode}` : 'make env'
+  const findings = judgeEnv(check(root, stack.mode), used, command)
+  if (missing.length || !readable) return { findings }
+  try {
+    // what it knows as secret is never printed, not even from a log
+    loadEnvironment(root, stack.mode)
+    return { all: await config(stack), findings }
+  } catch (error) {
+    if (!(error instanceof Failure)) throw error
+    return { findings: [...findings, finding('env files', 'error', `${error.what}: ${error.why}`, error.next)] }
+  }
+}
+
+/** `used`: the stack has been started. Before that, files that are not there are no fault. */
+export function judgeEnv(problems: Problem[], used: boolean, command: string): Finding[] {
+  const whole = problems.filter(({ key, problem }) => !key && problem === 'is missing')
+  const rest = problems.filter(one => !whole.includes(one))
+  const words = `${whole.length} are not there: ${whole.map(({ file }) => file).join(', ')}`
+  return [
+    ...(whole.length ? [finding('env files', used || rest.length ? 'error' : 'info', words, command)] : []),
+    ...rest.map(({ file, key, problem, remedy }) => finding('env files', 'error', `${file}: ${key ? `${key} ` : ''}${problem}`, remedy)),
+  ]
+}
+
+async function volumesOf({ project }: Stack): Promise<string[]> {
+  const argv = ['docker', 'volume', 'ls', '-q', '--filter', `label=com.docker.compose.project=${project}`]
+  return (await run(argv, { what: 'List the volumes' })).stdout.split('\n').filter(Boolean)
+}
+
+async function examineStack(stack: Stack, all: Config, seen: Map<string, Container>, volumes: string[]): Promise<Finding[]> {
+  const services = Object.keys(all.services)
+  const images = new Set(services.map(name => all.services[name]?.image)).size
+  const edge = edgeOf(all)
+  const serving = edge && seen.get(edge.service)?.State.Status === 'running'
+  const [missing, logs, kills, disks, certificates] = await Promise.all([
+    missingImages(all, services),
+    lastWords(seen),
+    oomKills(seen),
+    filesystems(all, seen),
+    serving ? Promise.all(hostsOf(all).map(host => served(host, edge.port))) : [],
+  ])
+  const silent = stack.suffix || !missing.length ? [] : await silentRegistries(missing.filter(image => !image.endsWith(':unset')))
+  const pulse: Pulse = { stack, all, seen, volumes, logs, kills, now: Date.now() }
+  return [
+    ...judgeImages(stack, images, missing, silent, seen.size > 0),
+    ...(seen.size ? judgeContainers(pulse) : judgeIdle(stack, volumes)),
+    ...judgeVolumes(pulse),
+    ...judgeDisks(disks),
+    ...judgeCertificates(certificates, stack.mode === 'prod', stack.project, edge?.service ?? '', Date.now()),
+  ]
+}

@@ -1,0 +1,91 @@
+// What the doctor asks and says of the machine: engine, disk, memory, ports. The judges are pure.
+import { existsSync } from 'node:fs'
+import { statfs } from 'node:fs/promises'
+import { totalmem } from 'node:os'
+import type { Config, Container } from '../compose/compose.ts'
+import { finding, type Finding } from './finding.ts'
+import { tooOld, type Info, type Machine } from '../engine/engine.ts'
+import { plan } from '../engine/plan.ts'
+import { Failure } from '../errors.ts'
+import { holder, isFree, publishedPorts } from '../compose/ports.ts'
+
+const GB = 1e9
+const drivers = 'https://docs.docker.com/engine/storage/drivers/select-storage-driver/'
+const sizes = { diskError: 5 * GB, diskWarning: 20 * GB, memory: 4 * GB }
+
+export function judgeEngine(machine: Machine, info: Info): Finding[] {
+  const next = mend(machine)
+  const found: Finding[] = []
+  if (!machine.client) return [finding('engine', 'error', 'the docker command is not there', next)]
+  if (machine.podman) found.push(finding('engine', 'error', '`docker` is Podman here; the stack was never run on it', next))
+  if (!machine.engine) found.push(finding('engine', 'error', `the engine does not answer: ${machine.silence}`, next))
+  if (!machine.compose) found.push(finding('engine', 'error', 'Compose v2 is not there', next))
+  if (!machine.buildx) found.push(finding('engine', 'error', 'buildx is not there', next))
+  for (const { part, version, least, remedy } of tooOld(machine))
+    found.push(finding('engine', 'error', `${part} ${version} is older than ${least}, the lowest that was tested`, remedy))
+  if (['vfs', 'aufs', 'devicemapper'].includes(info.Driver ?? ''))
+    found.push(finding('engine', 'warning', `storage driver ${info.Driver}: slow, or no longer supported`, drivers))
+  const versions = `Docker ${machine.engine}, Compose ${machine.compose?.version}, buildx ${machine.buildx?.version}`
+  if (!found.some(({ severity }) => severity === 'error'))
+    found.push(finding('engine', 'info', `${versions}, cgroup v${info.CgroupVersion ?? '?'}, ${info.Driver}`))
+  return found
+}
+
+/** The command that gives the machine what it lacks. */
+function mend(machine: Machine): string {
+  try {
+    plan(machine)
+    return 'make bootstrap'
+  } catch (error) {
+    if (error instanceof Failure && error.next) return error.next
+    throw error
+  }
+}
+
+export interface Resources {
+  /** Bytes free where the engine keeps its data; undefined when it cannot be seen from here. */
+  free?: number
+  folder: string
+  memory: number
+}
+
+export async function resources({ DockerRootDir: folder = '/var/lib/docker', MemTotal }: Info): Promise<Resources> {
+  const disk = existsSync(folder) ? await statfs(folder).catch(() => undefined) : undefined
+  return { folder, memory: MemTotal || totalmem(), ...(disk ? { free: disk.bavail * disk.bsize } : {}) }
+}
+
+/** `real`: the stack runs the real applications, which are hungrier than a demo's. */
+export function judgeResources({ free, folder, memory }: Resources, real: boolean): Finding[] {
+  const size = (bytes: number) => `${(bytes / GB).toFixed(1)} GB`
+  const found: Finding[] = []
+  if (free !== undefined && free < sizes.diskWarning) {
+    const words = `${size(free)} free on the disk of ${folder}; ${size(sizes.diskWarning)} are wanted`
+    found.push(finding('machine', free < sizes.diskError ? 'error' : 'warning', words, 'docker buildx prune --force && docker image prune --force'))
+  }
+  if (real && memory < sizes.memory) {
+    const words = `${size(memory)} of memory; the full stack wants ${size(sizes.memory)}`
+    found.push(finding('machine', 'warning', words, 'make up APPS="<folder> traefik"   (fewer applications)'))
+  }
+  return found
+}
+
+export interface Taken {
+  service: string
+  port: number
+  by: string
+}
+
+/** The stack's ports that another holds; what its own containers hold is theirs. */
+export async function takenPorts(all: Config, seen: Map<string, Container>): Promise<Taken[]> {
+  const wanted = publishedPorts(all, Object.keys(all.services)).filter(({ service }) => seen.get(service)?.State.Status !== 'running')
+  const taken = wanted.map(async ({ service, host, port }) => ((await isFree(host, port)) ? [] : [{ service, port, by: await holder(port) }]))
+  return (await Promise.all(taken)).flat()
+}
+
+export const judgePorts = (taken: Taken[]): Finding[] =>
+  taken.map(({ service, port, by }) => {
+    const [, pid] = /\(pid (\d+)\)/.exec(by) ?? []
+    const look = by.startsWith('container ') ? `docker ps --filter publish=${port}` : pid ? `ps -fp ${pid}` : `sudo ss -ltnp 'sport = :${port}'`
+    const words = `port ${port}, which ${service} wants, is held by ${by || 'another process'}`
+    return finding('machine', 'error', words, `${look}   (then stop it, or set another port in the env files)`)
+  })

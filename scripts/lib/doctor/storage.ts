@@ -1,0 +1,71 @@
+// What the doctor asks and says of a stack's images and volumes. The judges are pure.
+import type { Config, Container } from '../compose/compose.ts'
+import { up, type Pulse } from './containers.ts'
+import { finding, type Finding } from './finding.ts'
+import { registryAnswers, registryOf } from '../images/registry.ts'
+import { run } from '../run.ts'
+
+/** Registries of these images that do not answer. */
+export async function silentRegistries(images: string[]): Promise<string[]> {
+  const hosts = [...new Set(images.map(registryOf))]
+  const answers = await Promise.all(hosts.map(host => registryAnswers(host, 5_000)))
+  return hosts.filter((_, i) => !answers[i])
+}
+
+/** `silent`: registries that do not answer. A demo's images are built here and never pulled. */
+export function judgeImages(stack: Pulse['stack'], total: number, missing: string[], silent: string[], started: boolean): Finding[] {
+  const unset = missing.filter(image => image.endsWith(':unset'))
+  const rest = missing.filter(image => !unset.includes(image))
+  const choose = 'set KGC_REF (its .env.example says how), then make env'
+  const found = unset.length ? [finding('images', 'warning', `no commit is chosen for ${unset.join(', ')}`, choose)] : []
+  if (!rest.length) return found
+  const words = `${rest.length} of ${total} are not on this machine: ${rest.join(', ')}`
+  if (stack.suffix) return [...found, finding('images', started ? 'error' : 'info', words, `make ${stack.mode}`)]
+  if (silent.length) return [...found, finding('images', 'error', `${words}; no answer from ${silent.join(', ')}`, 'make demo   (needs no image registry)')]
+  return [...found, finding('images', started ? 'warning' : 'info', `${words}; they will be pulled`, up(stack))]
+}
+
+/** Volumes that the files name and that are not there, and the other way round. Silent for a stack that was never started. */
+export function judgeVolumes({ stack, all, seen, volumes }: Pulse): Finding[] {
+  if (!volumes.length && !seen.size) return []
+  const named = Object.values(all.volumes ?? {}).map(({ name }) => name)
+  const missing = named.filter(name => !volumes.includes(name))
+  const unused = volumes.filter(name => !named.includes(name))
+  const remove = `docker volume rm ${unused.join(' ')}   (its data is gone then)`
+  return [
+    ...(missing.length ? [finding('volumes', 'info', `not there yet: ${missing.join(', ')}`, up(stack))] : []),
+    ...(unused.length ? [finding('volumes', 'info', `no longer in the files: ${unused.join(', ')}`, remove)] : []),
+  ]
+}
+
+/** A line of `df -P` in a container. */
+export interface Filesystem {
+  service: string
+  device: string
+  /** Percent. */
+  used: number
+}
+
+/** How full the disks under the volumes are, asked in the containers that have them. */
+export async function filesystems(all: Config, seen: Map<string, Container>): Promise<Filesystem[]> {
+  const asked = [...seen].map(async ([service, { Id, State: state }]) => {
+    const targets = (all.services[service]?.volumes ?? []).filter(({ type }) => type === 'volume').map(({ target }) => target)
+    if (state.Status !== 'running' || !targets.length) return []
+    return parseDf(service, (await run(['docker', 'exec', Id, 'df', '-P', ...targets], { nothrow: true, timeout: 10_000 })).stdout)
+  })
+  return (await Promise.all(asked)).flat()
+}
+
+export const parseDf = (service: string, text: string): Filesystem[] =>
+  [...text.matchAll(/^(\S.*?)\s+\d+\s+\d+\s+-?\d+\s+(\d+)%\s/gm)].map(([, device, used]) => ({ service, device: device!, used: Number(used) }))
+
+/** One finding for each full disk, however many volumes lie on it. */
+export function judgeDisks(all: Filesystem[]): Finding[] {
+  const full = all.filter(({ used }) => used > 95)
+  return [...new Set(full.map(({ device }) => device))].map(device => {
+    const here = full.filter(one => one.device === device)
+    const services = [...new Set(here.map(({ service }) => service))]
+    const used = Math.max(...here.map(one => one.used))
+    return finding('volumes', 'error', `the disk ${device} under the volumes of ${services.join(', ')} is ${used} % full`, 'docker system df -v')
+  })
+}

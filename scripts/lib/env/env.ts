@@ -1,0 +1,128 @@
+// The env files of an environment: where they are and what is in them.
+import { existsSync, lstatSync, readFileSync, readdirSync } from 'node:fs'
+import { join, relative } from 'node:path'
+import { parse } from 'dotenv'
+import { Failure, exit } from '../errors.ts'
+import { alphabet, describeExample, type Entry } from './example.ts'
+import { keepSecret } from '../redact.ts'
+
+/** An env file and the example that describes it. */
+export interface EnvFile {
+  /** The folder under infra/docker; '' for the root file, infra/docker/.env. */
+  folder: string
+  path: string
+  /** Both as people read them: relative to the repository. */
+  name: string
+  example: string
+  entries: Entry[]
+}
+
+export interface Environment {
+  /** '' is the machine's own stack. */
+  name: string
+  /** What its env files end with: '' or '.demo'. */
+  suffix: string
+  /** The command that writes its files. */
+  command: string
+  /** The root file first. */
+  files: [EnvFile, ...EnvFile[]]
+}
+
+/**
+ * The env files that an environment consists of, there or not, described by the examples in `root`.
+ * dev and prod are two ways to run the machine's own stack and mean its files.
+ */
+export function environment(root: string, given = ''): Environment {
+  const name = given === 'dev' || given === 'prod' ? '' : given
+  if ((name && !/^[a-z][a-z0-9-]*$/.test(name)) || name === 'example')
+    throw new Failure(exit.usage, 'Choose the environment', 'its name has lower-case letters, digits and -, and is not "example"', { next: 'npx zx scripts/env.ts demo' })
+  const suffix = name && `.${name}`
+  const docker = 'infra/docker'
+  const folders = readdirSync(join(root, docker)).filter(folder => existsSync(join(root, docker, folder, '.env.example')))
+  const file = (folder: string, example: string): EnvFile => {
+    const path = join(docker, folder, `.env${suffix}`)
+    const text = readText(join(root, example))
+    if (text === undefined) throw new Failure(exit.usage, `Read ${example}`, 'it is not there', { next: `git checkout ${example}` })
+    return { folder, name: path, path: join(root, path), example, entries: describeExample(text, example) }
+  }
+  const top = file('', '.env.example')
+  const comment = ["# Which env files the folders' Compose files read."]
+  if (suffix) top.entries.push(...describeExample(`\n${comment}\n#@ required pinned\nKGC_ENV_SUFFIX=${suffix}`))
+  const others = folders.sort().map(folder => file(folder, join(docker, folder, '.env.example')))
+  for (const { entries, example } of others)
+    for (const { key, shared } of entries)
+      if (shared && !top.entries.some(entry => entry.key === key))
+        throw new Failure(exit.usage, `Read ${example}`, `${key} is shared, but .env.example does not have it`)
+  return { name, suffix, command: `npx zx scripts/env.ts${name && ` ${name}`}`, files: [top, ...others] }
+}
+
+/** A file's text; undefined when it is not there. Throws Failure (usage) for a symbolic link and for what cannot be read. */
+export function readText(path: string): string | undefined {
+  const what = `Read ${relative('', path)}`
+  try {
+    if (lstatSync(path).isSymbolicLink())
+      throw new Failure(exit.usage, what, 'it is a symbolic link; replacing it would leave the real file behind', { next: 'put the file itself there' })
+    return readFileSync(path, 'utf8')
+  } catch (error) {
+    if (error instanceof Failure) throw error
+    const { code } = error as NodeJS.ErrnoException
+    if (code === 'ENOENT') return undefined
+    throw new Failure(exit.usage, what, `it cannot be read (${code})`, { next: `ls -l ${relative('', path)}` })
+  }
+}
+
+/** The values in an env file. Throws Failure (usage) when it is not there (`command` would write it) or cannot be read. */
+export function readEnv(path: string, command = 'make env'): Record<string, string> {
+  const text = readText(path)
+  if (text === undefined) throw new Failure(exit.usage, `Read ${relative('', path)}`, 'it is not there', { next: command })
+  return parse(text)
+}
+
+/**
+ * All values of an environment, the root file's winning as in Compose, and every secret among them remembered for redaction.
+ * Throws Failure (usage) when a file is missing, unless `partial`: then it counts as empty.
+ */
+export function loadEnvironment(root: string, name = '', partial = false): Record<string, string> {
+  const { files, command } = environment(root, name)
+  const values = files.toReversed().map(file => {
+    const own = partial ? parse(readText(file.path) ?? '') : readEnv(file.path, command)
+    for (const [key, value] of Object.entries(own)) {
+      const entry = file.entries.find(entry => entry.key === key)
+      if (entry ? entry.secret : /PASS|SECRET|KEY|TOKEN/.test(key)) keepSecret(value)
+    }
+    return own
+  })
+  return Object.assign({}, ...values) as Record<string, string>
+}
+
+/** A line that the three readers of env files would not read alike. */
+export interface BadLine {
+  key: string
+  why: string
+  remedy: string
+}
+
+/** What is wrong with the text of an env file before its values are looked at. What passes, dotenv reads as it stands. */
+export function badLines(text: string): BadLine[] {
+  if (text.includes('\0')) return [{ key: '', why: 'holds NUL bytes', remedy: 'write it anew as plain text' }]
+  const bad: BadLine[] = []
+  if (text.includes('\r')) bad.push({ key: '', why: 'has Windows line ends (CRLF)', remedy: "sed -i 's/\\r$//' on it" })
+  const seen = new Map<string, number>()
+  for (const [index, raw] of text.split('\n').entries()) {
+    const line = index + 1
+    const text = raw.replace(/\r$/, '')
+    if (!text.trim() || text.startsWith('#')) continue
+    // nothing but capitals is taken for a key: a line of a pasted private key must not be named
+    const [, key = '', value = ''] = /^([A-Z][A-Z0-9_]*)=(.*)$/.exec(text) ?? []
+    const loose = /^\s*(?:export\s+)?([A-Z][A-Z0-9_]*)\s*[=:]/.exec(text)?.[1] ?? ''
+    const first = seen.get(key)
+    const say = (why: string, remedy: string, at = key) => bad.push({ key: at, why, remedy })
+    if (!key) say(`line ${line} is neither a comment nor KEY=value`, 'write KEY=value, with nothing before it or around the =', loose)
+    else if (first) say(`stands in lines ${first} and ${line}`, 'delete one of them')
+    else if (/<.*>/.test(value)) say('is a placeholder', 'set the real value, or leave it empty')
+    else if (!alphabet.test(value))
+      say('holds a character that not all readers take alike', 'no quotes, spaces or comments; only letters, digits and _ + / = . : @ , -')
+    seen.set(key, line)
+  }
+  return bad
+}

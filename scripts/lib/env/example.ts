@@ -1,0 +1,114 @@
+// What a .env.example says: the keys, and how their values come about.
+import { randomBytes, randomUUID } from 'node:crypto'
+import { Failure, exit } from '../errors.ts'
+
+/** The characters that Compose, dotenv and kubectl read alike without quotes. */
+export const alphabet = /^[A-Za-z0-9_+/=.:@,-]*$/
+
+export const formats = [
+  'url', 'origin', 'host', 'email', 'port', 'int', 'bool', 'uuid', 'hex', 'base64', 'alnum', 'hosts', 'origins', 'duration',
+] as const
+export type Format = (typeof formats)[number]
+
+/** A key of an example. */
+export interface Entry {
+  key: string
+  /** The value that stands in the example. */
+  value: string
+  /** The comment lines above it, with their #. */
+  comment: string[]
+  /** Whether a blank line stands above. */
+  gap: boolean
+  required: boolean
+  secret: boolean
+  /** The value follows the root file's key of the same name. */
+  shared: boolean
+  /** The example's value, unless empty, wins over the file's. */
+  pinned: boolean
+  /** Old data cannot be read without it. */
+  keep: boolean
+  /** `hex:24`, `base64:32`, `alnum:32`, `password:24` (of every class that password rules ask for) or `uuid`. */
+  generate?: string
+  format?: Format
+  /** Of a number its value, else the length of the text. */
+  min?: number
+  max?: number
+  oneof?: string[]
+  /** Keys that must be set when this one is. */
+  with?: string[]
+  /** Values by environment, instead of `value`. */
+  environments: Record<string, string>
+}
+
+const flags = ['required', 'secret', 'shared', 'pinned', 'keep'] as const
+
+/** The entries of an example. Throws Failure (usage) that names the line it cannot read; `name` is the file's. */
+export function describeExample(text: string, name = '.env.example'): Entry[] {
+  const entries: Entry[] = []
+  let comment: string[] = []
+  let attributes: { line: number; words: string[] } | undefined
+  let gap = false
+  for (const [index, line] of text.split('\n').entries()) {
+    const fail = (why: string, at = index) => {
+      throw new Failure(exit.usage, `Read ${name}`, `line ${at + 1}: ${why}`, { next: `git diff ${name}` })
+    }
+    const key = /^([A-Z][A-Z0-9_]*)=/.exec(line)?.[1]
+    if (attributes && !key) fail('the attributes are not directly above a key', attributes.line)
+    if (line.startsWith('#@')) attributes = { line: index, words: line.slice(2).split(' ').filter(Boolean) }
+    else if (line.startsWith('#')) comment.push(line)
+    else if (!line.trim()) [comment, gap] = [[], true]
+    else if (!key) fail('neither a comment nor KEY=value')
+    else {
+      const value = line.slice(key.length + 1)
+      if (entries.some(entry => entry.key === key)) fail(`${key} stands in the file twice`)
+      if (!alphabet.test(value)) fail(`${key}: a character outside ${alphabet.source}`)
+      const entry = { key, value, comment, gap, required: false, secret: false, shared: false, pinned: false, keep: false, environments: {} }
+      for (const word of attributes?.words ?? []) attribute(entry, word, fail)
+      entries.push(entry)
+      ;[comment, attributes, gap] = [[], undefined, false]
+    }
+  }
+  return entries
+}
+
+function attribute(entry: Entry, word: string, fail: (why: string) => void): void {
+  const at = word.indexOf('=')
+  const [name, value] = at < 0 ? [word] : [word.slice(0, at), word.slice(at + 1)]
+  const flag = flags.find(known => known === name)
+  if (flag && value === undefined) return void (entry[flag] = true)
+  if (flag || value === undefined || !/^[a-z][a-z0-9-]*$/.test(name)) return fail(`unknown attribute ${word}`)
+  if (name === 'generate') return /^((hex|base64|alnum|password):[1-9]\d*|uuid)$/.test(value) ? void (entry.generate = value) : fail(`unknown ${word}`)
+  if (name === 'format') {
+    const format = formats.find(known => known === value)
+    return format ? void (entry.format = format) : fail(`unknown ${word}`)
+  }
+  if (name === 'min' || name === 'max') return /^\d+$/.test(value) ? void (entry[name] = Number(value)) : fail(`${name} wants a number`)
+  if (name === 'oneof' || name === 'with') return void (entry[name] = value.split('|'))
+  if (!alphabet.test(value)) return fail(`${entry.key}: a character outside ${alphabet.source}`)
+  entry.environments[name] = value
+}
+
+/** The example's own value in an environment; '' is the machine's own. */
+export const defaultValue = (entry: Entry, environment: string): string => entry.environments[environment] ?? entry.value
+
+/** A new value as `generate` says. */
+export function generate(how: string): string {
+  const [kind, size = '0'] = how.split(':')
+  if (kind === 'uuid') return randomUUID()
+  if (kind === 'password') return password(Number(size))
+  return kind === 'alnum' ? alnum(Number(size)) : randomBytes(Number(size)).toString(kind === 'hex' ? 'hex' : 'base64')
+}
+
+function alnum(length: number): string {
+  const characters = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789'
+  let text = ''
+  // 248 = 4 × 62: bytes above it would make the first characters likelier
+  while (text.length < length) for (const byte of randomBytes(length)) if (byte < 248 && text.length < length) text += characters[byte % 62]
+  return text
+}
+
+/** Letters of both cases, digits and a _, whatever chance says. */
+function password(length: number): string {
+  const text = `${alnum(length - 1)}_`
+  return /[a-z]/.test(text) && /[A-Z]/.test(text) && /\d/.test(text) ? text : password(length)
+}

@@ -1,0 +1,134 @@
+// Writes the env files: plans all of them first, then puts each in place whole.
+import { accessSync, closeSync, constants, fsyncSync, lstatSync, openSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { dirname } from 'node:path'
+import { parse } from 'dotenv'
+import { badLines, readText, type EnvFile, type Environment } from './env.ts'
+import { Failure, exit } from '../errors.ts'
+import { defaultValue, generate, type Entry } from './example.ts'
+
+/** What is to become of an env file. */
+export interface Change {
+  file: EnvFile
+  /** undefined: not there yet. */
+  before: string | undefined
+  after: string
+  added: string[]
+  /** Keys whose value now follows the root file or the example. */
+  followed: string[]
+  /** Keys that the example no longer has. */
+  unknown: string[]
+}
+
+/** What writing the environment would do; reads only. Throws Failure (usage) when a file that is there cannot be read for certain. */
+export function plan(environment: Environment): Change[] {
+  const texts = environment.files.map(({ path }) => readText(path))
+  const bad = texts.flatMap((text, i) =>
+    badLines(text ?? '').map(({ key, why, remedy }) => `${environment.files[i]?.name}: ${[key, why].filter(Boolean).join(' ')}; ${remedy}`),
+  )
+  if (bad.length)
+    throw new Failure(exit.usage, 'Read the env files', `${bad.length} ${bad.length > 1 ? 'lines are' : 'line is'} unclear; nothing was written`, {
+      evidence: bad.join('\n'),
+      next: `mend them, then ${environment.command}`,
+    })
+  const olds = texts.map(text => parse(text ?? ''))
+  const top = new Map<string, string>()
+  return environment.files.map((file, i) => {
+    const old = olds[i] ?? {}
+    const wanted = new Map(file.entries.map(entry => [entry.key, resolve(entry, old)]))
+    if (!file.folder) for (const [key, value] of wanted) top.set(key, value)
+    return { file, before: texts[i], ...merge(environment, file, texts[i], old, wanted) }
+
+    function resolve(entry: Entry, old: Record<string, string>): string {
+      const { key, pinned, shared } = entry
+      const value = defaultValue(entry, environment.name)
+      if (pinned && value) return value
+      if (shared && file.folder) return top.get(key) ?? ''
+      if (old[key] || (key in old && !entry.generate)) return old[key] ?? ''
+      // a line that is not there is a key of a newer example; one that was emptied had a value
+      if (entry.keep && key in old)
+        throw new Failure(exit.usage, `Write ${file.name}`, `${key} is empty, and what is stored cannot be read without its old value`, {
+          next: `put it back from the backup; for a stack without data delete the line ${key}=`,
+        })
+      // a key that the root file does not have yet, and the folders do: theirs is the value
+      const theirs = shared ? [...new Set(olds.slice(1).flatMap(other => other[key] || []))] : []
+      if (theirs.length > 1)
+        throw new Failure(exit.usage, `Write ${file.name}`, `the folders' files hold different values of ${key}, which they share`, {
+          next: `set ${key} in ${file.name}`,
+        })
+      return theirs[0] ?? (value || (entry.generate ? generate(entry.generate) : ''))
+    }
+  })
+}
+
+const leftOver = '# No longer in the example: delete what is not needed.'
+
+/** The text of a file, with the lines that a person wrote left where they are. */
+function merge(
+  { name, command, files }: Environment,
+  file: EnvFile,
+  before: string | undefined,
+  old: Record<string, string>,
+  wanted: Map<string, string>,
+) {
+  const rule = file.folder ? `keys that ${files[0].name} has too follow it` : 'the folders follow it where they share a key'
+  const header = [
+    `# ${name ? `Environment ${name}: ` : ''}written from ${file.example} by \`${command}\`.`,
+    `# Change values here: they are kept; ${rule}. No quotes, no spaces.`,
+  ]
+  const lines = before === undefined ? header : before.replace(/\n*$/, '').split('\n')
+  const at = (key: string) => lines.findIndex(line => line.startsWith(`${key}=`))
+  const unknown = Object.keys(old).filter(key => !wanted.has(key))
+  const misplaced = unknown.filter(key => !lines.includes(leftOver) || at(key) < lines.indexOf(leftOver))
+  const moved = misplaced.flatMap(key => lines.splice(at(key), 1))
+  const added = [...wanted.keys()].filter(key => !(key in old))
+  const follows = file.entries.filter(entry => entry.shared || entry.pinned).map(({ key }) => key)
+  const followed = follows.filter(key => key in old && old[key] !== wanted.get(key))
+  let last = -1
+  for (const entry of file.entries) {
+    const here = at(entry.key)
+    const line = `${entry.key}=${wanted.get(entry.key)}`
+    if (here >= 0) lines[(last = here)] = line
+    else {
+      const end = lines.includes(leftOver) ? lines.indexOf(leftOver) : lines.length
+      const block = [...(entry.gap || entry.comment.length ? [''] : []), ...entry.comment, line]
+      lines.splice(last < 0 ? end : last + 1, 0, ...block)
+      last = at(entry.key)
+    }
+  }
+  if (moved.length && !lines.includes(leftOver)) lines.push('', leftOver)
+  return { after: [...lines, ...moved].join('\n') + '\n', added, followed, unknown }
+}
+
+/** Whether a change changes anything: the text, or a mode that lets others read it. */
+export const changes = ({ file, before, after }: Change): boolean => before !== after || (lstatSync(file.path).mode & 0o777) !== 0o600
+
+/** Writes the changed files, each whole or not at all, mode 0600. Throws Failure (refused) before the first when a folder cannot be written. */
+export function write(list: Change[]): void {
+  for (const { file } of list.filter(changes)) {
+    try {
+      accessSync(dirname(file.path), constants.W_OK)
+    } catch {
+      throw new Failure(exit.refused, `Write ${file.name}`, 'its folder cannot be written', { next: `ls -ld ${dirname(file.name)}` })
+    }
+  }
+  for (const change of list.filter(changes)) replace(change)
+}
+
+function replace({ file, before, after }: Change): void {
+  const temporary = `${file.path}.${process.pid}.tmp`
+  try {
+    const handle = openSync(temporary, 'wx', 0o600)
+    try {
+      writeFileSync(handle, after)
+      fsyncSync(handle)
+    } finally {
+      closeSync(handle)
+    }
+    if (readText(file.path) !== before) throw new Failure(exit.locked, `Write ${file.name}`, 'somebody changed it at this moment', { next: 'the same command again' })
+    renameSync(temporary, file.path)
+  } catch (error) {
+    rmSync(temporary, { force: true })
+    if (error instanceof Failure) throw error
+    throw new Failure(exit.rolledBack, `Write ${file.name}`, `${(error as NodeJS.ErrnoException).code}; it is as it was`, { next: 'the same command again, once there is room' })
+  }
+}

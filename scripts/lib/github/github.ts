@@ -1,0 +1,71 @@
+// GitHub's API, asked for the repository that a workflow runs in: within a limit of time, and again where that may help.
+import fetch from 'node-fetch'
+import { waitOf } from '../notify/notify.ts'
+import { keepSecret, redact } from '../redact.ts'
+
+type Octokit = import('@octokit/rest').Octokit
+
+/** A repository, and the token that may ask for it. */
+export interface GitHub {
+  owner: string
+  repo: string
+  token: string
+  /** Where the API is, if not at GitHub's own address. */
+  api: string | undefined
+}
+
+/** What a workflow's environment says; undefined without a token or a repository. The token is a secret from now on. */
+export function gitHub(env: NodeJS.ProcessEnv = process.env): GitHub | undefined {
+  const token = env.GITHUB_TOKEN || env.GH_TOKEN
+  keepSecret(token)
+  const [, owner, repo] = /^([\w.-]+)\/([\w.-]+)$/.exec(env.GITHUB_REPOSITORY ?? '') ?? []
+  return token && owner && repo ? { owner, repo, token, api: env.GITHUB_API_URL || undefined } : undefined
+}
+
+const silent = { debug() {}, info() {}, warn() {}, error() {} }
+
+/** One request, tried again while GitHub is busy, `until` (ms of the clock). Throws Error that says in words what GitHub did; `right`: what it takes. */
+export async function ask<T extends object>(github: GitHub, until: number, request: (octokit: Octokit) => Promise<{ data: T }>, right?: string): Promise<T> {
+  // only who has a token pays for loading it
+  const { Octokit } = await import('@octokit/rest')
+  for (let pause = 250; ; pause *= 2) {
+    const { owner: _, repo: __, token: auth, api } = github
+    const signal = AbortSignal.timeout(Math.max(1, until - Date.now()))
+    const octokit = new Octokit({ auth, ...(api ? { baseUrl: api } : {}), userAgent: 'kgc-stack', log: silent, request: { signal, fetch } })
+    try {
+      const { data } = await request(octokit)
+      // an answer that breaks off comes as text
+      if (typeof data !== 'object') throw new Error(signal.aborted ? 'did not answer in time' : 'answered what is no JSON')
+      return data
+    } catch (error) {
+      const { why, wait } = signal.aborted ? { why: 'did not answer in time' } : inWords(error as Partial<Refusal>, right)
+      if (wait === undefined) throw new Error(`GitHub ${redact(why)}`)
+      const rest = Math.max(wait, pause)
+      if (Date.now() + rest >= until) throw new Error(`GitHub ${redact(why)}, and there is no time for another try`)
+      await new Promise(done => setTimeout(done, rest))
+    }
+  }
+}
+
+/** What octokit throws. */
+interface Refusal extends Error {
+  status: number
+  response: { headers: Record<string, string | undefined>; data: unknown }
+}
+
+/** What happened, and with `wait` (ms) that it may be tried again. Pure. */
+export function inWords({ status, response, cause, message }: Partial<Refusal>, right = 'the right `deployments`'): { why: string; wait?: number } {
+  if (!status) return { why: message ?? 'could not be asked' }
+  if (!response) {
+    const { code, name } = (cause ?? {}) as { code?: string; name?: string }
+    return { why: `cannot be reached (${code ?? name ?? 'no reason given'})`, wait: 0 }
+  }
+  const { headers, data } = response
+  const words = String(Object(data).message ?? '').replace(/\s+/g, ' ').trim().slice(0, 120)
+  const why = `answered ${status}${words ? ` (${words})` : ''}${hint(status, right)}`
+  const busy = status === 429 || status >= 500 || (status === 403 && (headers['retry-after'] || headers['x-ratelimit-remaining'] === '0'))
+  return busy ? { why, wait: waitOf(headers['retry-after'] ?? null) } : { why }
+}
+
+const hint = (status: number, right: string): string =>
+  status === 401 ? ': the token is not valid' : status === 403 || status === 404 ? `: the token may need ${right}` : ''

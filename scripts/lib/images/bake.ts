@@ -1,0 +1,105 @@
+// What docker-compose.build.yml builds, and `docker buildx bake`, which builds it.
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join, relative } from 'node:path'
+import { parse } from 'yaml'
+import { dockerFolder, root } from '../compose/compose.ts'
+import { environment, loadEnvironment } from '../env/env.ts'
+import { Failure, exit } from '../errors.ts'
+import { defaultValue } from '../env/example.ts'
+import { run } from '../run.ts'
+
+const file = 'docker-compose.build.yml'
+
+export interface Target {
+  name: string
+  /** As the file has it. */
+  image: string
+  context: string
+  /** Whether its Dockerfile is on this machine. */
+  here: boolean
+}
+
+/** The values that the file's variables have: the examples', over them the env files' that are there, over all the process's own. */
+export function settings(name = ''): Record<string, string> {
+  const entries = environment(root, name).files.toReversed().flatMap(({ entries }) => entries)
+  const values = (list: typeof entries) => Object.fromEntries(list.map(entry => [entry.key, defaultValue(entry, name)]))
+  const pinned = entries.filter(entry => entry.pinned && defaultValue(entry, name))
+  return { ...values(entries), ...loadEnvironment(root, name, true), ...values(pinned), ...(process.env as Record<string, string>) }
+}
+
+/** What the file can build, by its own words. */
+export async function targets(env = settings()): Promise<Target[]> {
+  if (!existsSync(join(dockerFolder, file))) return []
+  const output = await run(['docker', 'compose', '--file', file, 'config', '--format', 'json'], { cwd: dockerFolder, env, nothrow: true })
+  if (output.code !== 0) throw new Failure(exit.usage, `Read infra/docker/${file}`, output.stderr.trim().split('\n').at(-1) ?? '')
+  const { services } = JSON.parse(output.stdout) as { services: Record<string, { image: string; build: { context: string; dockerfile?: string } }> }
+  return Object.entries(services).map(([name, { image, build }]) => ({
+    name,
+    image,
+    context: build.context,
+    here: existsSync(join(build.context, build.dockerfile ?? 'Dockerfile')),
+  }))
+}
+
+/** The targets of these names; without names those whose source is here. Throws Failure for a name that is none, or has no source here. */
+export function chosen(all: Target[], names: string[], command: string): Target[] {
+  const what = `Choose what to ${command}`
+  const unknown = names.filter(name => !all.some(one => one.name === name))
+  if (unknown.length)
+    throw new Failure(exit.usage, what, `infra/docker/${file} has no ${unknown.join(', ')}`, { next: `one of: ${all.map(({ name }) => name).join(', ')}` })
+  const named = names.length ? all.filter(({ name }) => names.includes(name)) : all.filter(({ here }) => here)
+  const absent = (named.length ? named : all).find(({ here }) => !here)
+  if (absent) throw new Failure(exit.refused, what, `the source of ${absent.name} is not on this machine`, { next: howToGet(absent, command) })
+  return named
+}
+
+/** The command that brings a target's source: a submodule, or the variable that its context is made of. */
+function howToGet({ name, context }: Target, command: string): string {
+  const path = relative(root, context)
+  const modules = join(root, '.gitmodules')
+  if (existsSync(modules) && readFileSync(modules, 'utf8').includes(`path = ${path}\n`)) return `git submodule update --init --depth 1 ${path}`
+  const { services } = parse(readFileSync(join(dockerFolder, file), 'utf8')) as { services: Record<string, { build: { context: string } }> }
+  const variable = /\$\{(\w+)/.exec(services[name]!.build.context)?.[1]
+  return variable ? `${variable}=<its checkout> npx zx scripts/images.ts ${command} ${name}` : `put it to ${path}`
+}
+
+export interface Builder {
+  /** Images come into the engine's own store and are pushed from there; otherwise the builder pushes them. */
+  engine: boolean
+  /** Whether it can say in the image of what it was made (SBOM, provenance). */
+  attests: boolean
+}
+
+/** What the current builder can do. */
+export async function builderOf(): Promise<Builder> {
+  const [inspect, info] = await Promise.all([
+    run(['docker', 'buildx', 'inspect'], { nothrow: true, timeout: 30_000 }),
+    run(['docker', 'info', '--format', '{{json .DriverStatus}}'], { nothrow: true, timeout: 30_000 }),
+  ])
+  if (inspect.code !== 0)
+    throw new Failure(exit.refused, 'Ask the builder', inspect.stderr.trim().split('\n').at(-1) || 'no answer', { next: 'npx zx scripts/bootstrap.ts' })
+  const engine = /^Driver:\s+docker$/m.test(inspect.stdout)
+  return { engine, attests: !engine || info.stdout.includes('io.containerd.snapshotter') }
+}
+
+/** Overrides of a target: `tags`, `labels.x`, `output` …; a list sets each. */
+export type Overrides = Record<string, string | string[]>
+
+/** Builds targets. Out: what the builder says of each, by its name. */
+export async function bake(names: Record<string, Overrides>, env: Record<string, string>, options: string[] = [], onOutput?: (text: string) => void) {
+  const sets = Object.entries(names).flatMap(([name, overrides]) =>
+    Object.entries(overrides).flatMap(([key, value]) => [value].flat().flatMap(one => ['--set', `${name}.${key}=${one}`])),
+  )
+  const folder = mkdtempSync(join(tmpdir(), 'kgc-bake-'))
+  const metadata = join(folder, 'metadata.json')
+  try {
+    const argv = ['docker', 'buildx', 'bake', '--file', file, '--progress', 'plain', '--metadata-file', metadata, ...options, ...sets, ...Object.keys(names)]
+    // sources lie outside of this folder, which newer builders ask about
+    const output = await run(argv, { cwd: dockerFolder, env: { ...env, BUILDX_BAKE_ENTITLEMENTS_FS: '0' }, nothrow: true, ...(onOutput ? { onOutput } : {}) })
+    const said = output.code === 0 && existsSync(metadata) ? readFileSync(metadata, 'utf8') : '{}'
+    return { ...output, metadata: JSON.parse(said) as Record<string, Record<string, string>> }
+  } finally {
+    rmSync(folder, { recursive: true, force: true })
+  }
+}

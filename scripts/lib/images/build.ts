@@ -1,0 +1,66 @@
+// Builds images by `docker buildx bake`, with their tags and labels.
+import { bake, builderOf, chosen, settings, targets, type Builder, type Overrides } from './bake.ts'
+import { root } from '../compose/compose.ts'
+import { Failure, exit } from '../errors.ts'
+import { say } from '../report.ts'
+import { refOf, sourceOf } from './source.ts'
+import { planOf, requireDistinct, type Planned } from './tags.ts'
+
+export interface Plan {
+  images: Planned[]
+  builder: Builder
+  env: Record<string, string>
+}
+
+/** What to build and what it will be called. Sources with changes are not pushed: the image would not be what its commit says. */
+export async function planBuild(names: string[], command: 'build' | 'push'): Promise<Plan> {
+  const env = settings()
+  const [all, ref, builder] = await Promise.all([targets(env), refOf(root), builderOf()])
+  const images = await Promise.all(
+    chosen(all, names, command).map(async target => {
+      const source = await sourceOf(target.context)
+      const files = source?.changed.slice(0, 5).join(', ')
+      const no = (why: string, next: string) => new Failure(exit.refused, `Look at the source of ${target.name}`, why, { next })
+      if (!source) throw no('it is in no git repository: its image would name no commit', `git clone … ${target.context}`)
+      if (files && command === 'push') throw no(`it has changes that are in no commit: ${files}`, `git -C ${target.context} status`)
+      if (files) say(`  ${target.name}: with changes that are in no commit: ${files}`)
+      if (source.shallow) say(`  ${target.name}: the history is cut off, so it counts as changed by the newest commit (fetch-depth: 0 mends that)`)
+      return planOf(target, source, ref)
+    }),
+  )
+  requireDistinct(images)
+  const without = 'this builder cannot put SBOM and provenance into images (docker buildx create --use makes one that can)'
+  if (command === 'push') say(`  ${builder.attests ? `with provenance${env.KGC_SBOM === 'false' ? '' : ' and SBOM'}` : without}`)
+  return { images, env, builder: { ...builder, attests: builder.attests && command === 'push' } }
+}
+
+/** What the builder is told of an image. */
+export function overrides(image: Planned, { builder, env }: Plan): Overrides {
+  const labels = Object.entries(image.labels).map(([key, value]) => [`labels.${key}`, value])
+  const epoch = Date.parse(image.labels['org.opencontainers.image.created']!) / 1000
+  const sbom = env.KGC_SBOM === 'false' ? [] : ['type=sbom']
+  return {
+    tags: image.tags.map(tag => `${image.name}:${tag}`),
+    ...Object.fromEntries(labels),
+    'args.SOURCE_DATE_EPOCH': String(epoch),
+    ...(builder.attests ? { attest: ['type=provenance,mode=max', ...sbom] } : {}),
+  }
+}
+
+/** Builds all of them, or throws Failure with the builder's last lines. What the engine builds is then among its images. */
+export async function build(plan: Plan): Promise<void> {
+  const keep = plan.builder.engine ? { output: 'type=docker' } : { output: 'type=cacheonly' }
+  const names = Object.fromEntries(plan.images.map(image => [image.target, { ...overrides(image, plan), ...keep }]))
+  if (!plan.images.length) return
+  const { code, stderr, stdout } = await bake(names, plan.env)
+  if (code === 0) return
+  const text = `${stdout}\n${stderr}`.trim()
+  const full = /no space left on device/.test(text)
+  throw new Failure(full ? exit.refused : exit.rolledBack, `Build ${Object.keys(names).join(', ')}`, full ? 'the builder has no space left' : lastError(text), {
+    evidence: text.split('\n').slice(-20).join('\n'),
+    next: full ? 'docker system df; docker buildx prune' : `npx zx scripts/images.ts build ${Object.keys(names).join(' ')}`,
+    serving: 'nothing was pushed',
+  })
+}
+
+const lastError = (text: string): string => text.split('\n').findLast(line => /^ERROR:|error:/i.test(line)) ?? 'it failed'

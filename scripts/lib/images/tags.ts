@@ -1,0 +1,59 @@
+// Which tags and labels an image gets. Pure.
+import type { Target } from './bake.ts'
+import { Failure, exit } from '../errors.ts'
+import { parseImage } from './registry.ts'
+import type { Ref, Source } from './source.ts'
+
+/** An image to build. */
+export interface Planned {
+  target: string
+  /** Lower-case, without a tag. */
+  name: string
+  /** The full commit. */
+  commit: string
+  /** All its tags, those that deploys use last. */
+  tags: string[]
+  labels: Record<string, string>
+}
+
+const commitTag = /^[0-9a-f]{40}$/
+
+/** The tag of a branch (`feature/x` is `feature-x`) or of a version (`v1.2.3` is `1.2.3`). */
+export function refTag({ type, name }: Ref): string | undefined {
+  if (type === 'tag') return /^v?(\d+\.\d+\.\d+(?:-[0-9A-Za-z.-]+)?)$/.exec(name)?.[1]
+  const tag = name.replace(/[^\w.-]+/g, '-').replace(/^[.-]+/, '').slice(0, 128)
+  return tag && !commitTag.test(tag) ? tag : undefined
+}
+
+/** What a target's image is called. Throws Failure when its source is not the commit that its tag names. */
+export function planOf(target: Target, source: Source, ref: Ref): Planned {
+  const { tag = '' } = parseImage(target.image)
+  const { commit, created, url } = source
+  const what = `Name the image of ${target.name}`
+  if (tag === 'unset') throw new Failure(exit.refused, what, 'no commit is chosen for it', { next: `KGC_REF=${commit}   (in infra/docker/kgc/.env.example)` })
+  if (commitTag.test(tag) && tag !== commit)
+    throw new Failure(exit.refused, what, `its tag is ${tag.slice(0, 12)}, its source is at ${commit.slice(0, 12)}`, {
+      next: `git -C ${target.context} checkout ${tag}`,
+    })
+  const own = refTag(ref)
+  const version = ref.type === 'tag' ? own : undefined
+  const labels = { source: url, revision: commit, version: version ?? (tag || commit), created }
+  return {
+    target: target.name,
+    name: parseImage(target.image).name.toLowerCase(),
+    commit,
+    tags: [...new Set([own ?? '', tag, commit].filter(Boolean))],
+    labels: Object.fromEntries(Object.entries(labels).flatMap(([key, value]) => (value ? [[`org.opencontainers.image.${key}`, value]] : []))),
+  }
+}
+
+/** Throws Failure when two images would get one name. */
+export function requireDistinct(all: Planned[]): void {
+  const names = all.flatMap(({ name, tags }) => tags.map(tag => `${name}:${tag}`))
+  const twice = names.find((name, index) => names.indexOf(name) !== index)
+  if (!twice) return
+  const both = all.filter(({ name, tags }) => tags.some(tag => `${name}:${tag}` === twice)).map(({ target }) => target)
+  throw new Failure(exit.usage, 'Name the images', `${both.join(' and ')} would both be ${twice}`, {
+    next: 'name one of them, or give them names of their own in the file',
+  })
+}

@@ -1,0 +1,105 @@
+// Tells people in Slack and Discord what a deploy does. A message that does not arrive is a warning, never a result.
+import fetch from 'node-fetch'
+import { root } from '../compose/compose.ts'
+import { loadEnvironment } from '../env/env.ts'
+import { Failure } from '../errors.ts'
+import { discordMessage, slackMessage, type DeployEvent } from './message.ts'
+import { keepSecret, redact } from '../redact.ts'
+import { duration } from '../report.ts'
+
+/** The services, and the variable that holds the webhook's address. */
+export const services = [
+  { service: 'Slack', variable: 'SLACK_WEBHOOK_URL', message: slackMessage },
+  { service: 'Discord', variable: 'DISCORD_WEBHOOK_URL', message: discordMessage },
+]
+export type Webhook = (typeof services)[number] & { address: string }
+
+/**
+ * The webhooks that are set, in the process's environment or else in the environment's env files, which need not be there. Their addresses
+ * are secrets from now on. Throws Failure (usage) for an environment that cannot be or a file that cannot be read.
+ */
+export function webhooks(name: string): Webhook[] {
+  // a notification needs no complete environment
+  const files = loadEnvironment(root, name, true)
+  const address = (variable: string) => (process.env[variable] || files[variable] || '').trim()
+  const set = services.map(one => ({ ...one, address: address(one.variable) })).filter(({ address }) => address)
+  for (const { address } of set) hide(address)
+  return set
+}
+
+/** An address may come back in parts: a proxy's page quotes the path, an error the host and what follows. */
+function hide(address: string): void {
+  keepSecret(address)
+  if (!URL.canParse(address)) return
+  const { href, pathname, search } = new URL(address)
+  for (const part of [href, pathname + search, pathname, search, ...pathname.split('/').filter(part => part.length >= 16)]) keepSecret(part)
+}
+
+/** Tells all services at once, in `limit` ms altogether; never throws. Out: a warning for each that was not told. */
+export async function notify(event: DeployEvent, { hooks, limit = 10_000 }: { hooks?: Webhook[]; limit?: number } = {}): Promise<string[]> {
+  const end = Date.now() + limit
+  try {
+    const warnings = await Promise.all((hooks ?? webhooks(event.environment)).map(hook => deliver(hook, event, end)))
+    return warnings.filter(warning => warning !== undefined).map(redact)
+  } catch (error) {
+    return [redact(`Nobody was notified: ${error instanceof Failure ? error.message : `a bug (${(error as Error).name})`}`)]
+  }
+}
+
+async function deliver({ service, variable, address, message }: Webhook, event: DeployEvent, end: number): Promise<string | undefined> {
+  hide(address)
+  if (!/^https?:\/\//.test(address) || !URL.canParse(address)) return `${service}: ${variable} is not a web address`
+  const body = JSON.stringify(message(event))
+  for (let pause = 500; ; pause *= 2) {
+    const { why, wait } = await post(address, body, Math.max(1, end - Date.now()))
+    if (!why) return undefined
+    if (wait === undefined) return `${service} ${why}`
+    const rest = Math.max(wait, pause)
+    if (Date.now() + rest >= end) return `${service} ${why}, and there is no time for another try`
+    await new Promise(done => setTimeout(done, rest))
+  }
+}
+
+/** One try. Out: nothing when it arrived, else why not, and with `wait` (ms) that it may be tried again. */
+async function post(address: string, body: string, ms: number): Promise<{ why?: string; wait?: number }> {
+  try {
+    const headers = { 'Content-Type': 'application/json' }
+    const response = await fetch(address, { method: 'POST', redirect: 'manual', size: 65_536, signal: AbortSignal.timeout(ms), headers, body })
+    const text = response.text().catch(() => '')
+    if (response.ok) return {}
+    const why = `answered ${response.status}${reason(await text)}`
+    return response.status === 429 || response.status >= 500 ? { why, wait: waitOf(response.headers.get('retry-after'), await text) } : { why }
+  } catch (error) {
+    // node-fetch puts the address into its messages
+    const { name, code } = error as NodeJS.ErrnoException
+    return { why: name === 'AbortError' ? `did not answer in ${duration(ms)}` : `cannot be reached (${code ?? name})` }
+  }
+}
+
+/** The service's own short words; nothing that could be a page or an address. */
+function reason(body: string): string {
+  const words = redact(String(fromJson(body).message ?? body).trim())
+  return /^[\w ,.:]{1,100}$/.test(words) ? ` (${words})` : ''
+}
+
+function fromJson(body: string): Record<string, unknown> {
+  try {
+    return Object(JSON.parse(body)) as Record<string, unknown>
+  } catch {
+    return {}
+  }
+}
+
+/** ms that a service asks to wait: Retry-After in seconds or as a date, Discord's retry_after in seconds; 0 when it does not say. */
+export function waitOf(header: string | null, body = '', now = Date.now()): number {
+  const seconds = Number(header ?? '')
+  const asked = Number.isNaN(seconds) ? Date.parse(header!) - now : seconds * 1000
+  return Math.max(0, ...[asked, Number(fromJson(body).retry_after) * 1000].map(ms => (Number.isNaN(ms) ? 0 : Math.ceil(ms))))
+}
+
+/** What a GitHub Actions step knows of itself. */
+export function fromWorkflow(env: NodeJS.ProcessEnv = process.env): Pick<DeployEvent, 'commit' | 'actor' | 'link'> {
+  const { GITHUB_SHA, GITHUB_ACTOR, GITHUB_SERVER_URL, GITHUB_REPOSITORY, GITHUB_RUN_ID } = env
+  const link = GITHUB_RUN_ID && `${GITHUB_SERVER_URL}/${GITHUB_REPOSITORY}/actions/runs/${GITHUB_RUN_ID}`
+  return { commit: GITHUB_SHA, actor: GITHUB_ACTOR, link }
+}

@@ -1,0 +1,38 @@
+// A bell that rings when something changes in an environment: nobody looks in vain, or late.
+import { kubectl, type Place } from '../cluster/cluster.ts'
+
+/** ms: between two looks at the least; at the most while it may not hear yet, or not any more; at the most. */
+const pause = { least: 400, deaf: 1_000, most: 3_000 }
+
+export interface Bell {
+  /** Waits until it rings, or for `most` ms. */
+  rings: (most?: number) => Promise<void>
+  end: () => void
+}
+
+const sleep = (ms: number) => new Promise<void>(done => setTimeout(done, ms))
+
+/** Hangs the bell up. It only saves time: where it is not heard one looks every second. */
+export function bell(place: Place, kinds: string[]): Bell {
+  const stop = new AbortController()
+  const begun = Date.now()
+  let rung = false
+  let wake = () => {}
+  let deaf = false
+  const ring = () => {
+    rung = true
+    wake()
+  }
+  for (const kind of kinds)
+    kubectl(place, ['get', kind, '--watch-only', '--output', 'name'], { nothrow: true, timeout: 0, signal: stop.signal, onOutput: ring }).then(
+      () => (deaf = true),
+      () => (deaf = true),
+    )
+  const rings = async (most = pause.most) => {
+    await sleep(Math.min(pause.least, most))
+    const rest = Math.min(most, deaf || Date.now() - begun < pause.most ? pause.deaf : pause.most) - pause.least
+    if (!rung && rest > 0) await Promise.race([new Promise<void>(done => (wake = done)), sleep(rest)])
+    rung = false
+  }
+  return { rings, end: () => stop.abort() }
+}

@@ -1,0 +1,118 @@
+// Health and product checks, what they get to work with, and how they are run: in parallel, each with its time, none hiding another.
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { applications, dockerFolder, folderOf, root } from '../compose/compose.ts'
+import type { Edge } from './edge.ts'
+import { loadEnvironment, readEnv } from '../env/env.ts'
+import { Failure, exit } from '../errors.ts'
+import type { Output } from '../run.ts'
+
+export interface Outcome {
+  name: string
+  ok: boolean
+  detail: string
+  ms: number
+}
+
+/** What an application's own checks get (infra/docker/<folder>/smoke.ts exports `checks`). */
+export interface SmokeContext {
+  edge: Edge
+  /** `https://<name>.<domain>[:port]` */
+  address: (subdomain: string) => string
+  /** The stack's settings, shared and the folder's own. */
+  env: Record<string, string>
+  /** Runs a command in a service's container; `input` goes to standard input. Throws with what it printed when it fails. */
+  exec: (service: string, argv: string[], input?: string) => Promise<string>
+  /** What a service has logged in the last `seconds`. */
+  logs: (service: string, seconds: number) => Promise<string>
+  /** The command that shows a person a service's log. */
+  logCommand: (service: string) => string
+  /** May the check write? Only in a stack without a user's data. */
+  disposable: boolean
+}
+
+/** Where a stack runs, on this machine or in a cluster, and what smoke and admin ask of it. */
+export interface Target {
+  title: string
+  /** Throws Failure (refused) when nothing of it runs. */
+  requireRunning: () => Promise<void>
+  health: () => Promise<Outcome[]>
+  context: (folder: string) => SmokeContext
+  /** The root env file, as people read it. */
+  envFile: string
+  /** The command that says what is wrong with it. */
+  doctor: string
+}
+
+export interface Check {
+  name: string
+  /** Only where the stack is disposable: it writes. */
+  writes?: boolean
+  /** Returns a short detail; throws when the product does not do what it should. */
+  run: (context: SmokeContext) => Promise<string | void>
+}
+
+/** `infra/docker/<folder>/admin.ts` exports `createAdmin`: makes the first administrator and closes the application's public onboarding. */
+export interface Admin {
+  email: string
+  password: string
+}
+/** Idempotent; returns what was done, in a few words. Throws with the cause. */
+export type CreateAdmin = (context: SmokeContext, admin: Admin) => Promise<string>
+
+/** `smoke.ts` may export `sendMail`: sends one mail from the application's own container with its own settings. Throws with the server's words. */
+export type SendMail = (context: SmokeContext, to: string) => Promise<string>
+
+/** Asks again until `probe` returns something, at most `seconds` long; `undefined` when it never did. */
+export async function eventually<T>(probe: () => Promise<T | undefined>, seconds: number): Promise<T | undefined> {
+  const end = Date.now() + seconds * 1000
+  for (;;) {
+    const found = await probe()
+    if (found !== undefined || Date.now() > end) return found
+    await new Promise(done => setTimeout(done, 300))
+  }
+}
+
+/** Runs a check within `timeout` ms; never throws. */
+export async function outcome(name: string, work: () => Promise<string | void>, timeout: number): Promise<Outcome> {
+  const start = Date.now()
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<never>((_, reject) => (timer = setTimeout(() => reject(new Error(`no result in ${timeout / 1000} s`)), timeout)))
+  try {
+    return { name, ok: true, detail: (await Promise.race([work(), late])) ?? '', ms: Date.now() - start }
+  } catch (error) {
+    return { name, ok: false, detail: (error as Error).message.trim(), ms: Date.now() - start }
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
+/** The error for a command that failed in a service: the last it said. */
+export function commandFailed(command: string, service: string, { code, stdout, stderr }: Output): Error {
+  const said = `${stdout}\n${stderr}`.trim().split('\n').slice(-3).join(' / ')
+  return new Error(`${command} in ${service} ended with ${code}: ${said}`)
+}
+
+/**
+ * What each application's folder exports from `file` (smoke.ts, admin.ts), by folder; folders without it are left out.
+ * `only` names the folders that are wanted: Failure (usage) for one that has no such file.
+ */
+export async function fromFolders<T>(file: string, only?: string[]): Promise<(T & { folder: string })[]> {
+  const folders = applications().filter(folder => existsSync(join(dockerFolder, folder, file)))
+  const chosen = (only ?? []).map(name => folderOf(name) ?? name)
+  const strange = chosen.filter(name => !folders.includes(name))
+  if (strange.length)
+    throw new Failure(exit.usage, 'Choose the applications', `${strange.join(', ')}: no folder of infra/docker with a ${file}`, {
+      next: `one of: ${folders.join(', ')}`,
+    })
+  const wanted = folders.filter(folder => !chosen.length || chosen.includes(folder))
+  return Promise.all(wanted.map(async folder => ({ ...((await import(pathToFileURL(join(dockerFolder, folder, file)).href)) as T), folder })))
+}
+
+/** The settings of an environment for a folder's checks, its own and the shared ones; remembers the secrets for redaction. */
+export function settings(suffix: string, folder: string): Record<string, string> {
+  loadEnvironment(root, suffix.slice(1))
+  const own = join(dockerFolder, folder, `.env${suffix}`)
+  return { ...readEnv(join(dockerFolder, `.env${suffix}`)), ...(existsSync(own) ? readEnv(own) : {}) }
+}

@@ -1,0 +1,94 @@
+// An environment on Kubernetes, for smoke and admin.
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { commandFailed, settings, type SmokeContext, type Target } from './checks.ts'
+import { isReady, judgeWorkload, podsOf } from './cluster-health.ts'
+import { kubectl, kubectlArgv, lastLine, list, rendered, stackConfig, workloads, type Manifest, type Place } from '../cluster/cluster.ts'
+import { dockerFolder } from '../compose/compose.ts'
+import { edgeAt } from './edge.ts'
+import { Failure, exit } from '../errors.ts'
+
+/** The environment in its cluster: its overlay, or other manifests that should be there. */
+export async function clusterTarget(place: Place, manifests?: Manifest[]): Promise<Target> {
+  const all = manifests ?? (await rendered(place))
+  const pods = remembered(() => podsIn(place))
+  const requireRunning = async () => {
+    if (!(await pods()).length) throw new Failure(exit.refused, `Ask ${place.namespace}`, 'no pod is in it', { next: `kubectl apply -k ${place.folder}` })
+  }
+  return {
+    title: place.namespace,
+    requireRunning,
+    async health() {
+      const start = Date.now()
+      const wanted = workloads(all)
+      const [seen, there] = await Promise.all([list(place, [...new Set(wanted.map(({ kind }) => kind))].join(',')), pods(), requireRunning()])
+      const ms = Date.now() - start
+      return wanted.map(one => {
+        const here = seen.find(({ kind, metadata }) => kind === one.kind && metadata.name === one.metadata.name)
+        return { name: one.metadata.name, ...judgeWorkload(one, all, here, podsOf(one, there)), ms }
+      })
+    },
+    context: folder => contextOf(place, all, folder, pods),
+    envFile: `infra/docker/.env.${place.name}`,
+    doctor: `npx zx scripts/bootstrap.ts --doctor --cluster --environment ${place.name}`,
+  }
+}
+
+async function podsIn(place: Place): Promise<Manifest[]> {
+  const output = await kubectl(place, ['get', 'pods', '--output', 'json'], { nothrow: true })
+  if (output.code === 0) return (JSON.parse(output.stdout) as { items: Manifest[] }).items
+  const next = `npx zx scripts/bootstrap.ts --doctor --cluster --environment ${place.name}`
+  throw new Failure(exit.refused, `Ask the cluster of ${place.name}`, lastLine(output), { next })
+}
+
+/** What `ask` answers, for 2 s: checks that run side by side want to know the same. */
+function remembered<T>(ask: () => Promise<T>): () => Promise<T> {
+  let last: { answer: Promise<T>; time: number } | undefined
+  return () => {
+    if (!last || Date.now() - last.time > 2000) last = { answer: ask(), time: Date.now() }
+    return last.answer
+  }
+}
+
+/** What the checks of a folder get: the settings of the environment's env files where they are here, and the overlay's own. */
+function contextOf(place: Place, all: Manifest[], folder: string, pods: () => Promise<Manifest[]>): SmokeContext {
+  const stack = stackConfig(all)
+  const here = existsSync(join(dockerFolder, `.env.${place.name}`))
+  return {
+    edge: edgeAt(place.edge, !place.disposable),
+    address: subdomain => `https://${subdomain}.${stack.DOMAIN}${stack.URL_PORT ?? ''}`,
+    env: { ...(here ? settings(`.${place.name}`, folder) : {}), ...stack },
+    exec: execIn(place, all, pods),
+    logs: logsOf(place, all),
+    logCommand: service => `${kubectlArgv(place).join(' ')} logs --selector ${selector(workload(all, service))} --prefix`,
+    disposable: place.disposable,
+  }
+}
+
+function workload(all: Manifest[], service: string): Manifest {
+  const found = workloads(all).find(({ kind, metadata }) => kind !== 'Job' && metadata.name === service)
+  if (!found) throw new Error(`the overlay has no workload ${service}`)
+  return found
+}
+const selector = ({ spec }: Manifest) => Object.entries(spec.selector.matchLabels as Record<string, string>).map(pair => pair.join('=')).join(',')
+const mainContainer = ({ spec }: Manifest): string => spec.template.spec.containers[0].name
+
+/** What all pods of a service have logged in the last `seconds`. */
+const logsOf = (place: Place, all: Manifest[]) => async (service: string, seconds: number) => {
+  const of = workload(all, service)
+  const argv = ['logs', '--selector', selector(of), '--container', mainContainer(of), '--since', `${seconds}s`, '--tail', '-1']
+  const output = await kubectl(place, argv, { nothrow: true })
+  if (output.code !== 0) throw new Error(`the log of ${service} cannot be read: ${lastLine(output)}`)
+  return output.stdout
+}
+
+/** Runs a command in a ready pod of a service. */
+const execIn = (place: Place, all: Manifest[], pods: () => Promise<Manifest[]>) => async (service: string, argv: string[], input?: string) => {
+  const of = workload(all, service)
+  const pod = podsOf(of, await pods()).find(isReady)
+  if (!pod) throw new Error(`no pod of ${service} is ready`)
+  const command = ['exec', ...(input === undefined ? [] : ['--stdin']), pod.metadata.name, '--container', mainContainer(of), '--', ...argv]
+  const output = await kubectl(place, command, { nothrow: true, ...(input === undefined ? {} : { input }) })
+  if (output.code !== 0) throw commandFailed(argv[0] ?? '', service, output)
+  return output.stdout
+}
