@@ -302,6 +302,15 @@ test('watch: where nothing was applied, what the pods have stood counts', async 
   assert.match(fresh.said, /must stay so for [34]\.\d s/)
 })
 
+test('watch: what the watch before it saw counts, unless one is not ready any more', async () => {
+  const [begun, ...rest] = today('healthy')
+  const ready = rest.at(-1)!
+  const options = () => ({ stable: 5_000, seen: Date.now() - 3_000 })
+  const went = async (...answers: string[]) => (await play(answers, look('healthy', 'StatefulSet', options()))).said
+  assert.match(await went(ready), /must stay so for [12]\.\d s/)
+  assert.match(await went(begun!, ready), /must stay so for (4\.\d|5\.0) s/)
+})
+
 test('evidence: both logs and the last events', async () => {
   const { cause } = verdict('crash') as { cause: Cause }
   const { value } = await play([answer({ workloads: [], jobs: [], pods: [], replicaSets: [], events: load('crash').moments.at(-1)!.events })], () => evidence(cause, place))

@@ -66,7 +66,10 @@ export async function apply(change: Change): Promise<void> {
 }
 
 /** Waits until every workload is ready. */
-export const watch = ({ wait, found }: Change): Promise<void> => ready({ ...wait!, stable: 0 }, found!.manifests.filter(isWorkload))
+export async function watch({ wait, found }: Change): Promise<void> {
+  await ready({ ...wait!, stable: 0 }, found!.manifests.filter(isWorkload))
+  if (!wait!.settled) wait!.seen = Date.now()
+}
 
 /** Asks the product whether it works, while all must stay ready; checks that failed in the release that serves do not count. */
 export async function smoke(change: Change): Promise<void> {

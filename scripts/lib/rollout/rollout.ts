@@ -28,6 +28,8 @@ export interface Watch {
   stable: number
   /** Nothing has been done that pods which were ready before could suffer from: then what they have stood counts. */
   settled?: boolean
+  /** ms of this machine's clock when a watch before this one saw all of them ready. */
+  seen?: number
   /** ms by which the cluster's clock is ahead of this machine's, where that is known. */
   ahead?: number
   /** Says what happens. */
@@ -48,7 +50,7 @@ async function look(options: Watch, changes: { bell?: Bell }): Promise<Map<strin
   tell.begin()
   let verdicts = new Map<string, Rollout>(names.map(({ kind, name }) => [`${kind} ${name}`, { state: 'waiting', detail: 'not asked yet' }]))
   let start: Start | undefined
-  const stood = stability(stable, Boolean(settled), tell)
+  const stood = stability(stable, Boolean(settled), tell, options.seen)
   for (;;) {
     const failure = lost?.()
     if (failure) throw failure

@@ -12,18 +12,22 @@ export interface Stability {
 
 /**
  * Counts `stable` ms since all were first seen ready; where nothing was done that could have harmed them (`settled`), since their pods have been:
- * a pod's own times say as much as having looked on.
+ * a pod's own times say as much as having looked on. `seen`: ms of the clock when another watch, a moment ago, saw all of them ready.
  */
-export function stability(stable: number, settled: boolean, tell: Narrator): Stability {
-  let since = 0
-  const forget = () => void (since = 0)
+export function stability(stable: number, settled: boolean, tell: Narrator, seen = 0): Stability {
+  let since = seen
+  let said = false
+  const forget = (): undefined => {
+    since = 0
+    said = false
+  }
   const left = (verdicts: Rollout[], ahead: number) => {
     if (!verdicts.every(({ state }) => state === 'ready')) return forget()
-    const first = !since
     since ||= settled ? stoodSince(verdicts, ahead) : Date.now()
     const rest = Math.max(0, since + stable - Date.now())
     const words = rest ? `all is ready, and must stay so for ${duration(rest)}` : `all has been ready for ${duration(Date.now() - since)} already`
-    if (first && stable) tell.note(color.dim(`  ${words}`))
+    if (!said && stable) tell.note(color.dim(`  ${words}`))
+    said = true
     return rest
   }
   return { left, forget }
