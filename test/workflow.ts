@@ -124,7 +124,8 @@ function bash(machine: Machine, script: string, env: Record<string, string>, tem
   const read = (name: string) => readFileSync(files[name]!, 'utf8')
   if (read('GITHUB_ENV')) fail(`${one.step}: GITHUB_ENV is not used here`)
   outcome.summary += read('GITHUB_STEP_SUMMARY')
-  return Object.fromEntries([...read('GITHUB_OUTPUT').matchAll(/^(\w+)=(.*)$/gm)].map(([, key, value]) => [key, value]))
+  const lines = read('GITHUB_OUTPUT').split('\n').filter(Boolean)
+  return Object.fromEntries(lines.map(line => /^(\w+)=(.*)$/.exec(line)?.slice(1) ?? fail(`${one.step}: this is no output: ${line}`)))
 }
 
 function only(object: Json, keys: string[]): void {

@@ -48,7 +48,7 @@ const usual: Reply[] = [
   script('deploy\\.ts (staging|production) --yes --json$', { stdout: '{}\n' }),
   script('rollback\\.ts (staging|production) --list$', { stdout: 'release 7\n' }),
   script('rollback\\.ts (staging|production) --yes --json', { stdout: '{}\n' }),
-  { call: /^gh attestation verify oci:\/\/ghcr\.io\/\S+@sha256:[0-9a-f]{64} --repo \S+ --signer-workflow \S+ --source-ref refs\/heads\/main$/ },
+  { call: /^gh attestation verify oci:\/\/ghcr\.io\/\S+@sha256:[0-9a-f]{64} --repo \S+ --signer-workflow \S+ --source-ref refs\/heads\/main$/, stdout: 'Loaded digest\n' },
 ]
 
 const inputs: Record<string, string[]> = {
@@ -277,7 +277,9 @@ test('rules: rights, pins, limits, shells, credentials', () => {
       assert.ok(job['timeout-minutes'], where)
       if (/production|staging|inputs/.test(job.environment ?? '')) {
         const { group, 'cancel-in-progress': cancels } = job.concurrency ?? concurrency
-        assert.equal([group, cancels], [`deploy-${job.environment}`, false], where)
+        // a rollback waits for no deploy that waits for its reviewer
+        const own = file === 'rollback.yml' ? 'rollback' : 'deploy'
+        assert.equal([group, cancels], [`${own}-${job.environment}`, false], where)
       }
       for (const { uses = '', with: given, run = '' } of job.steps as Json[]) {
         if (uses.startsWith('actions/checkout')) assert.is(given['persist-credentials'], false, where)
