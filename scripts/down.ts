@@ -30,6 +30,8 @@ await main(async () => {
   const options = { json: { type: 'boolean' }, purge: { type: 'boolean' }, yes: { type: 'boolean', short: 'y' } } as const
   const { values, positionals } = parseArgs({ args: given(), allowPositionals: true, options })
   jsonOutput(Boolean(values.json))
+  // nobody who names an application means the whole stack
+  if (positionals.length > 1) throw new Failure(exit.usage, 'Read the arguments', 'one mode: a stack is stopped whole', { next: 'npx zx scripts/down.ts --help' })
   const stack = stackOf(positionals[0] ?? 'dev')
   await requireEngine()
   const label = ['--filter', `label=com.docker.compose.project=${stack.project}`]

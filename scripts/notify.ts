@@ -27,7 +27,7 @@ ${exitHelp(0, 2, 130)}`)
 }
 
 const { Failure } = await import('./lib/errors.ts')
-const { color, emit, jsonOutput, main, result, say } = await import('./lib/report.ts')
+const { emit, jsonOutput, main, result, say, warn } = await import('./lib/report.ts')
 const { fromWorkflow, notify, services, webhooks } = await import('./lib/notify/notify.ts')
 const { kinds } = await import('./lib/notify/message.ts')
 
@@ -66,10 +66,7 @@ await main(async () => {
 
   // Impact.
   const warnings = await notify(event, { hooks })
-  for (const warning of warnings) {
-    say(color.yellow(`⚠ ${warning}`))
-    if (process.env.GITHUB_ACTIONS === 'true') say(`::warning::${warning}`)
-  }
+  for (const warning of warnings) warn(warning)
   emit('notified', { kind, environment, services: hooks.map(({ service }) => service), warnings })
   result(`Notified ${hooks.length - warnings.length} of ${hooks.length}: ${hooks.map(({ service }) => service).join(', ')}.`)
 })

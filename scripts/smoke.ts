@@ -25,10 +25,9 @@ ${exitHelp(0, 2, 3, 6, 130)}`)
 
 const { Failure } = await import('./lib/errors.ts')
 const { color, duration, emit, jsonOutput, main, result, say, table } = await import('./lib/report.ts')
-const { fromFolders, outcome } = await import('./lib/smoke/checks.ts')
+const { fromFolders, outcome, productChecks } = await import('./lib/smoke/checks.ts')
 const { summarize } = await import('./lib/summary.ts')
 const { targetOf } = await import('./lib/smoke/target.ts')
-type Exports = { checks: import('./lib/smoke/checks.ts').Check[]; sendMail?: import('./lib/smoke/checks.ts').SendMail }
 
 await main(async () => {
   const text = { type: 'string' } as const
@@ -36,6 +35,7 @@ await main(async () => {
   const { values, positionals } = parseArgs({ args: given(), allowPositionals: true, options })
   jsonOutput(Boolean(values.json))
   if (values.mail !== undefined && !/^[^@\s]+@[^@\s]+$/.test(values.mail)) throw new Failure(exit.usage, 'Read the arguments', '--mail wants an address')
+  if (positionals.length > 1) throw new Failure(exit.usage, 'Read the arguments', 'one mode or environment; --only names applications', { next: 'npx zx scripts/smoke.ts --help' })
   const start = Date.now()
   const target = await targetOf(values.target, positionals[0])
   summarize({}, `Smoke ${target.title}`)
@@ -53,17 +53,12 @@ await main(async () => {
   })
 
   async function product() {
-    const folders = await fromFolders<Exports>('smoke.ts', values.only)
-    const runs = folders.flatMap(({ folder, checks }) => {
-      const context = target.context(folder)
-      return checks.filter(({ writes }) => !writes || context.disposable).map(check => outcome(`${folder}: ${check.name}`, () => check.run(context), 60_000))
-    })
-    return Promise.all(runs)
+    return Promise.all((await productChecks(target, values.only)).map(({ name, run }) => outcome(name, run, 60_000)))
   }
 
   async function mail(to: string) {
     await target.requireRunning()
-    const folders = (await fromFolders<Exports>('smoke.ts', values.only)).filter(({ sendMail }) => sendMail)
+    const folders = (await fromFolders<{ sendMail?: import('./lib/smoke/checks.ts').SendMail }>('smoke.ts', values.only)).filter(({ sendMail }) => sendMail)
     return Promise.all(folders.map(({ folder, sendMail }) => outcome(`${folder}: mail`, () => sendMail!(target.context(folder), to), 60_000)))
   }
 })

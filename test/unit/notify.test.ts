@@ -278,7 +278,7 @@ test('a webhook that fails is a warning, not a result', async () => {
   const env = { SLACK_WEBHOOK_URL: address, DISCORD_WEBHOOK_URL: `http://127.0.0.1:1${path}`, GITHUB_ACTIONS: 'true' }
   const { code, stdout, stderr } = await script(['started', '--environment', 'staging'], env)
   assert.equal([code, stdout], [0, 'Notified 0 of 2: Slack, Discord.\n'])
-  assert.match(stderr, '⚠ Slack answered 404 (no_service)\n::warning::Slack answered 404 (no_service)\n⚠ Discord cannot be reached (ECONNREFUSED)\n')
+  assert.match(stderr, '  ⚠ Slack answered 404 (no_service)\n::warning::Slack answered 404 (no_service)\n  ⚠ Discord cannot be reached (ECONNREFUSED)\n')
 })
 
 test('a dry run prints the messages and sends none', async () => {

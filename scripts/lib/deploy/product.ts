@@ -1,9 +1,7 @@
 // What the applications themselves say: whether they work, and how far their databases are migrated.
-import { fromFolders, outcome, type Check, type Outcome, type SmokeContext } from '../smoke/checks.ts'
+import { fromFolders, outcome, productChecks, type Outcome, type SmokeContext } from '../smoke/checks.ts'
 import type { Manifest, Place } from '../cluster/cluster.ts'
 import { clusterTarget } from '../smoke/target-cluster.ts'
-
-type Exports = { checks: Check[] }
 
 /**
  * What the checks of these manifests say. As long as one fails that is not `known` to, all are asked again, unless `again` says no.
@@ -13,13 +11,9 @@ export async function asked(place: Place, manifests: Manifest[], known: (check: 
     place,
     manifests.filter(({ kind }) => kind !== 'Job'),
   )
-  const folders = await fromFolders<Exports>('smoke.ts')
-  const checks = folders.flatMap(({ folder, checks }) => {
-    const context = target.context(folder)
-    return checks.filter(({ writes }) => !writes || context.disposable).map(check => ({ name: `${folder}: ${check.name}`, ask: () => check.run(context) }))
-  })
+  const checks = await productChecks(target)
   for (;; await new Promise(done => setTimeout(done, 1000))) {
-    const [health, product] = await Promise.all([target.health(), Promise.all(checks.map(({ name, ask }) => outcome(name, ask, 30_000)))])
+    const [health, product] = await Promise.all([target.health(), Promise.all(checks.map(({ name, run }) => outcome(name, run, 30_000)))])
     const outcomes = [...health, ...product]
     if (!outcomes.some(({ ok, name }) => !ok && !known(name)) || !again()) return outcomes
   }

@@ -110,6 +110,15 @@ export async function fromFolders<T>(file: string, only?: string[]): Promise<(T 
   return Promise.all(wanted.map(async folder => ({ ...((await import(pathToFileURL(join(dockerFolder, folder, file)).href)) as T), folder })))
 }
 
+/** The checks of what the applications are for that may run there, each with its application's name; `only`: of these folders. */
+export async function productChecks(target: Target, only?: string[]): Promise<{ name: string; run: () => Promise<string | void> }[]> {
+  const folders = await fromFolders<{ checks: Check[] }>('smoke.ts', only)
+  return folders.flatMap(({ folder, checks }) => {
+    const context = target.context(folder)
+    return checks.filter(({ writes }) => !writes || context.disposable).map(check => ({ name: `${folder}: ${check.name}`, run: () => check.run(context) }))
+  })
+}
+
 /** The settings of an environment for a folder's checks, its own and the shared ones; remembers the secrets for redaction. */
 export function settings(suffix: string, folder: string): Record<string, string> {
   loadEnvironment(root, suffix.slice(1))
