@@ -1,13 +1,15 @@
-import { readFileSync, writeFileSync } from 'node:fs'
+import { readFileSync, readdirSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import { parseAllDocuments } from 'yaml'
 import { judgeWorkload, leastReplicas, podsOf } from '../../scripts/lib/smoke/cluster-health.ts'
 import { kubectlArgv, placeOf, places, stackConfig, workloads, type Manifest } from '../../scripts/lib/cluster/cluster.ts'
 import { judgeAccess, judgeCluster, judgeMetrics, judgeStorage, type ClusterFacts } from '../../scripts/lib/doctor/cluster.ts'
-import { judgeFoundation, judgePolicies, judgeRights, judgeSealing, rightsOf } from '../../scripts/lib/doctor/place.ts'
+import { judgeFoundation, judgePolicies, judgeRights, judgeSealing } from '../../scripts/lib/doctor/place.ts'
+import { rightsOf } from '../../scripts/lib/cluster/rights.ts'
 import type { Finding } from '../../scripts/lib/doctor/finding.ts'
 import { edgeAt } from '../../scripts/lib/smoke/edge.ts'
 import { repository, sandbox } from '../sandbox.ts'
@@ -227,6 +229,26 @@ test('doctor: rights are read off the overlay', () => {
   const rights = rightsOf([object('Ingress', 'a', network), object('NetworkPolicy', 'b', network), object('Service', 'c', { apiVersion: 'v1' })])
   const some = ['patch ingresses.networking.k8s.io', 'create networkpolicies.networking.k8s.io', 'get services', 'create pods/exec']
   for (const right of some) assert.ok(rights.includes(right), right)
+  assert.equal([...new Set(rights)], rights)
+})
+
+test("the deployer's role grants what a deploy asks for, and names nothing else", () => {
+  const folders = ['base', 'components', 'overlays'].map(name => join(repository, 'infra/k8s', name))
+  const files = folders.flatMap(folder => readdirSync(folder, { recursive: true, encoding: 'utf8' }).map(name => join(folder, name)))
+  const texts = files.filter(name => name.endsWith('.yaml')).map(name => readFileSync(name, 'utf8'))
+  const kinds = texts.flatMap(text => [...text.matchAll(/^apiVersion: (.+)\nkind: (\w+)$/gm)]).filter(([, apiVersion]) => !apiVersion!.includes('kustomize'))
+  const rights = rightsOf([...kinds.map(([, apiVersion, kind]) => object(kind!, 'a', { apiVersion })), object('ConfigMap', 'a', { apiVersion: 'v1' })])
+  type Rule = { apiGroups: string[]; resources: string[]; verbs: string[] }
+  const [role] = parseAllDocuments(readFileSync(join(repository, 'infra/k8s/cluster/deployer/role.yaml'), 'utf8')).map(one => one.toJS() as { rules: Rule[] })
+  const granted = role!.rules.flatMap(({ apiGroups: [group], resources, verbs }) =>
+    resources.flatMap(resource => {
+      const [name, ...subresource] = resource.split('/')
+      return verbs.map(verb => `${verb} ${[[name, ...(group ? [group] : [])].join('.'), ...subresource].join('/')}`)
+    }),
+  )
+  assert.equal(rights.filter(right => !granted.includes(right)), [])
+  const asked = new Set(rights.map(right => right.split(' ')[1]))
+  assert.equal(granted.filter(right => !asked.has(right.split(' ')[1])), [])
 })
 
 test('doctor: what it installs is what the README names', () => {

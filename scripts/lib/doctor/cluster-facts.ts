@@ -2,10 +2,10 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { built, kubectl, lastLine, placeOf, places, rendered, type Manifest, type Place } from '../cluster/cluster.ts'
+import { lacking, rightsOf } from '../cluster/rights.ts'
 import { root } from '../compose/compose.ts'
 import { judgeCluster, type ClusterFacts, type Seen } from './cluster.ts'
 import type { Finding } from './finding.ts'
-import { rightsOf } from './place.ts'
 import { Failure } from '../errors.ts'
 import { has, run } from '../run.ts'
 
@@ -55,7 +55,7 @@ async function ask(place: Place, known: Pick<ClusterFacts, 'kubectl' | 'contexts
     version, nodes, namespaces, storageClasses, ingressClasses, priorityClasses, apiServices, crds, controllers, daemonSets,
     deployments: deployments.every(Boolean) ? deployments.flatMap(list => list ?? []) : undefined,
     foundation, wanted, ...overlay,
-    refused: await refused(place, rightsOf(overlay.overlay ?? [])),
+    refused: await lacking(place, rightsOf(overlay.overlay ?? []), { nothrow: true }),
   }
 }
 
@@ -71,17 +71,4 @@ async function overlayOf(place: Place): Promise<Pick<ClusterFacts, 'overlay' | '
     if (!(error instanceof Failure)) throw error
     return { overlay: undefined, unbuilt: { why: `${error.what}: ${error.why}`, next: error.next ?? '' } }
   }
-}
-
-/** Those of the rights that the current user does not have; all are asked for in one go. */
-async function refused(place: Place, rights: string[]): Promise<string[]> {
-  const items = rights.map(right => {
-    const [, verb, resource, group = '', subresource = ''] = /^(\w+) ([a-z]+)(?:\.([a-z0-9.-]+))?(?:\/(\w+))?$/.exec(right)!
-    const resourceAttributes = { namespace: place.namespace, verb, resource, group, subresource }
-    return { apiVersion: 'authorization.k8s.io/v1', kind: 'SelfSubjectAccessReview', spec: { resourceAttributes } }
-  })
-  const input = JSON.stringify({ apiVersion: 'v1', kind: 'List', items })
-  const output = await kubectl(place, ['create', '--filename', '-', '--output', 'jsonpath={.status.allowed}{"\\n"}'], { input, nothrow: true })
-  const answers = output.stdout.trim().split('\n')
-  return output.code === 0 ? rights.filter((_, i) => answers[i] !== 'true') : []
 }

@@ -1,5 +1,4 @@
 // What the doctor says of an environment's place in its cluster: what an administrator brings, secrets, network, rights. Pure.
-import type { Manifest } from '../cluster/cluster.ts'
 import type { ClusterFacts, Seen } from './cluster.ts'
 import { finding, type Finding } from './finding.ts'
 import { release } from '../cluster/kubeseal.ts'
@@ -67,15 +66,6 @@ export function judgeSealing(facts: ClusterFacts): Finding[] {
 export function judgePolicies({ daemonSets }: ClusterFacts): Finding[] {
   if (daemonSets?.some(({ metadata }) => enforcers.test(metadata.name))) return []
   return [finding('cluster', 'info', 'no network is seen here that is known to enforce NetworkPolicies: whether they are, the provider says')]
-}
-
-/** What a deploy does, as `verb resource.group[/subresource]`: it reads and writes what the overlay has, and looks at what becomes of it. */
-export function rightsOf(overlay: Manifest[]): string[] {
-  const plural = (kind: string) => kind.toLowerCase().replace(/y$/, 'ie').replace(/s$/, 'se') + 's'
-  const group = (apiVersion: string) => (apiVersion.includes('/') ? `.${apiVersion.split('/')[0]}` : '')
-  const resources = [...new Set(overlay.map(({ kind, apiVersion }) => plural(kind) + group(apiVersion)))]
-  const own = resources.flatMap(resource => ['get', 'create', 'patch'].map(verb => `${verb} ${resource}`))
-  return [...own, 'delete jobs.batch', 'update leases.coordination.k8s.io', 'list pods', 'list events', 'get pods/log', 'create pods/exec']
 }
 
 export function judgeRights({ place: { namespace }, refused, foundation }: ClusterFacts): Finding[] {
