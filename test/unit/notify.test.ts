@@ -64,6 +64,11 @@ function fits(one: DeployEvent) {
   for (const [path, text] of [...texts(slack), ...texts(embed)]) assert.not.match(text, /\p{Cs}/u, `half a character in ${path}`)
 }
 
+test('a rollback is called one', () => {
+  assert.is(slackMessage({ kind: 'succeeded', verb: 'rollback', environment: 'production' }).text, 'Rollback of production succeeded')
+  assert.is(slackMessage({ kind: 'rolled-back', verb: 'deploy', environment: 'production' }).text, 'production was rolled back')
+})
+
 test('a log of 40 lines and 10,000 characters fits, and its end is kept', () => {
   const log = Array.from({ length: 40 }, (_, i) => `line ${i} `.padEnd(249, 'x')).join('\n')
   assert.is(log.length, 40 * 250 - 1)

@@ -38,7 +38,7 @@ async function confirm({ place, yes, verb }: Change): Promise<void> {
 export async function lock(change: Change): Promise<void> {
   const { place, verb, found, source } = change
   await confirm(change)
-  change.lock = await acquire(place, verb)
+  change.lock = await acquire(place, verb, found!.lease)
   const { history, manifests, digests, commit } = found!
   for (const one of history) if (one.ending === 'applying') await store(place, Object.assign(one, { ending: 'interrupted' satisfies Ending }), 'replace')
   change.release = {

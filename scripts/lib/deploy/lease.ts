@@ -31,12 +31,13 @@ export async function current(place: Place): Promise<Manifest | undefined> {
   return stdout ? (JSON.parse(stdout) as Manifest) : undefined
 }
 
-/** The lease when it is in the way of a change; undefined when it is not. */
-export async function inTheWay(place: Place): Promise<Manifest | undefined> {
-  const lease = await current(place)
-  if (!lease?.spec.holderIdentity) return undefined
-  return judge(lease, await clock(place), isGone) === 'held' ? lease : undefined
+/** Whether this lease is in the way of a change. */
+export async function isInTheWay(place: Place, lease: Manifest | undefined): Promise<boolean> {
+  return Boolean(lease?.spec.holderIdentity) && judge(lease, await clock(place), isGone) === 'held'
 }
+
+/** Which writing of the lease it is; '' when there is none yet. */
+export const writingOf = (lease: Manifest | undefined): string => String((lease?.metadata as { resourceVersion?: string } | undefined)?.resourceVersion ?? '')
 
 /** Whether a process has ended, as far as this machine can tell. */
 export const isGone = (where: string, pid: number) => where === machine() && !isAlive(pid)

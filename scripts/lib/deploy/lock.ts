@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto'
 import { actor, machine, runUrl } from './actor.ts'
 import type { Manifest, Place } from '../cluster/cluster.ts'
 import { Failure, exit, type ExitCode } from '../errors.ts'
-import { clock, current, describe, isGone, judge, leaseOf, locked, microTime, write } from './lease.ts'
+import { clock, current, describe, isGone, judge, leaseOf, locked, microTime, writingOf, write } from './lease.ts'
 import { say } from '../report.ts'
 import { onInterrupt } from '../run.ts'
 
@@ -19,12 +19,17 @@ export interface Lock {
   ahead: number
 }
 
-/** Takes the lock for `what` (`deploy`, `rollback`). Throws Failure (locked) that names who has it. A lock whose holder is gone is taken over. */
-export async function acquire(place: Place, what: string): Promise<Lock> {
+/**
+ * Takes the lock for `what` (`deploy`, `rollback`). Throws Failure (locked) that names who has it. A lock whose holder is gone is taken over.
+ * `seen`: which writing of the lease the pre-flight has seen; when there is another, what it found out may not be true any more.
+ */
+export async function acquire(place: Place, what: string, seen?: string): Promise<Lock> {
   const [before, now] = await Promise.all([current(place), clock(place)])
   const offset = now - Date.now()
   const state = judge(before, now, isGone)
   if (before && state === 'held') throw locked(place, before)
+  if (seen !== undefined && writingOf(before) !== seen)
+    throw new Failure(exit.locked, `Lock ${place.name}`, 'another change has begun and ended since the pre-flight; nothing was touched', { next: 'the same command again' })
   if (before && state !== 'free')
     say(`  the lock was ${describe(before)}; ${state === 'dead' ? 'its process has ended' : `it has not been renewed for ${seconds.ttl} s`}: taken over`)
   const annotations: Record<string, string | undefined> = {

@@ -6,7 +6,7 @@ import { knownCommit } from './commit.ts'
 import { Failure, exit } from '../errors.ts'
 import { faults, missingKeys } from './faults.ts'
 import { forbidden, type Hop } from './hops.ts'
-import { describe, inTheWay } from './lease.ts'
+import { current, isInTheWay, locked, writingOf } from './lease.ts'
 import { arranged, title } from './plan.ts'
 import { Refusals } from './refusals.ts'
 import { releases, serving, type Stored } from './release.ts'
@@ -27,6 +27,8 @@ export interface Found {
   /** What `kubectl diff` says of all but the Jobs. */
   diff: string
   commit: string | undefined
+  /** Which writing of the lock's lease was there. */
+  lease: string
 }
 
 /** The manifests to put in place: the overlay's own, or those of a release that is put back (Jobs are not run again). */
@@ -39,10 +41,12 @@ export async function preflight(place: Place, source: Source, choose: (history: 
   const what = `Deploy to ${place.name}`
   const known = refusals.check(() => knownCommit())
   // asked at once, and of no interest when the cluster is out of reach
+  const lease = more.check(() => current(place))
   const asked = Promise.all([
-    more.check(() => releases(place)),
+    // not before the lease is known: who holds it writes releases
+    lease.then(() => more.check(() => releases(place))),
     more.check(() => liveKeys(place)),
-    more.check(() => inTheWay(place)),
+    lease.then(one => more.check(() => isInTheWay(place, one))),
     more.check(() => list(place, standing)),
     'release' in source ? undefined : known.then(commit => more.check(() => proven(place, commit))),
   ])
@@ -53,10 +57,9 @@ export async function preflight(place: Place, source: Source, choose: (history: 
     known,
   ])
   if (!reachable || !built) refusals.done(what)
-  const [history, secrets, lease, live, had] = await asked
+  const [history, secrets, held, live, had] = await asked
   refusals.add(...more.list)
-  if (lease)
-    throw new Failure(exit.locked, what, describe(lease), { next: `npx zx scripts/deploy.ts ${place.name} --unlock --reason "…", if nobody is at work` })
+  if (held) throw locked(place, (await lease)!)
   if (!history || !secrets || !live) refusals.done(what)
   const last = serving(history!)
   const back = 'release' in source ? choose(history!) : undefined
@@ -72,7 +75,7 @@ export async function preflight(place: Place, source: Source, choose: (history: 
   const [found] = await Promise.all([tried(), refusals.check(() => mayAll(place, plain)), hops(plain, live!, Boolean(back), refusals)])
   refusals.add(...unproven(place, had, found.digests))
   refusals.done(what)
-  return { ...found, history: history!, live: live!, commit: commit ?? undefined }
+  return { ...found, history: history!, live: live!, commit: commit ?? undefined, lease: writingOf(await lease) }
 }
 
 /** What stands in the environment, and what may start a pod there. */

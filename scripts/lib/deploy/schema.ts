@@ -8,14 +8,14 @@ import { say } from '../report.ts'
 export async function requireSchema({ place, found, choose }: Change, accept: boolean): Promise<void> {
   const target = choose(found!.history)!
   const now = await heads(place, found!.manifests)
-  const moved = Object.entries(target.heads ?? {}).filter(([folder, head]) => now[folder] && now[folder] !== head)
-  const words = moved.map(([folder, head]) => `${folder}: ${head} then, ${now[folder]} now`)
+  const moved = Object.entries(target.heads ?? {}).filter(([folder, head]) => now[folder] !== head)
+  const words = moved.map(([folder, head]) => `${folder}: ${head} then, ${now[folder] ?? 'it cannot be asked'} now`)
   for (const one of words) say(`  migrated since: ${one}`)
   if (moved.length && !accept)
     throw new Failure(
       exit.refused,
       `Roll back ${place.name} to release ${target.number}`,
-      `its databases have been migrated since: ${words.join('; ')}; nothing was touched`,
+      `its databases have been migrated since, as far as they can be asked: ${words.join('; ')}; nothing was touched`,
       {
         next: 'restore a backup of that release, or the same command with --accept-schema, if the old version works with the new schema',
       },

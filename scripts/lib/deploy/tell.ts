@@ -34,10 +34,12 @@ export async function tell(change: Change, kind: Kind, more: More = {}): Promise
 async function post(change: Change, kind: Kind, more: More, limit: number): Promise<string[]> {
   const { place, release, started } = change
   const { failed } = more
+  change.over = kind !== 'started'
   const cause = failed?.cause as Partial<Cause> | undefined
   const failure = failed ? { failure: { ...cause, cause: cause?.likely || failed.message, log: failed.evidence, next: failed.next } } : {}
   const event = {
     kind,
+    verb: change.verb,
     environment: place.name,
     release: String(release!.number),
     commit: release!.commit,
@@ -79,10 +81,15 @@ export async function tellSame(change: Change, number: number): Promise<void> {
   if (warning) warn(warning)
 }
 
-/** Ends what GitHub was told of a change that says nothing more itself: it was interrupted, lost its lock, or has a bug. */
-export async function leave({ announced }: Change, why: string, limit?: number): Promise<void> {
-  const warning = await announced?.ended('error', short(why), limit)
-  if (warning) warn(warning)
+/** Ends what people and GitHub were told of a change that says nothing more itself: it was interrupted, lost its lock, or has a bug. */
+export async function leave(change: Change, why: string, limit = patience): Promise<void> {
+  const { announced, told, over, place, verb, release, started } = change
+  const failure = { cause: why, next: `npx zx scripts/${verb}.ts ${place.name}` }
+  const event = () =>
+    ({ kind: 'failed', verb, environment: place.name, release: String(release!.number), actor: release!.who, ms: Date.now() - started, link: release!.run, failure }) as const
+  change.over = true
+  const [warning, warnings = []] = await Promise.all([announced?.ended('error', short(why), limit), told && !over ? notify(event(), { limit }) : []])
+  for (const one of [...warnings, ...(warning ? [warning] : [])]) warn(one)
 }
 
 /** What is known of it by now, for the summary of a workflow's job. */

@@ -2,19 +2,20 @@
 import { finish, type Asked, type Change, type Phase } from './change.ts'
 import { Failure, exit } from '../errors.ts'
 import { putBack } from './putback.ts'
-import { emit, result, step } from '../report.ts'
+import { emit, result, step, warn } from '../report.ts'
 import { onInterrupt } from '../run.ts'
-import { leave, noteFacts } from './tell.ts'
+import { leave, noteFacts, tell } from './tell.ts'
 
 /** Runs the phases one after the other, up to `last`. What fails once the lock is held is put back. */
 export async function transact(asked: Asked, phases: Phase[], last?: string): Promise<void> {
   const change: Change = { ...asked, started: Date.now(), touched: [], phase: '' }
   noteFacts(change, Boolean(last))
   const forget = onInterrupt(async () => {
-    const [words, limit] = [`interrupted in phase ${change.phase.toLowerCase()}`, 1800]
-    // what has come to its end is not interrupted any more
-    const open = change.release?.ending === 'applying'
-    await Promise.all([open && finish(change, 'interrupted', 'interrupted').catch(() => {}), leave(change, words, limit)])
+    const { release, over, phase } = change
+    // what has come to its end is not interrupted any more; it may only not have been told yet
+    if (release?.ending === 'succeeded') return over ? undefined : tell(change, 'succeeded')
+    const record = release?.ending === 'applying' ? finish(change, 'interrupted', 'interrupted').catch(() => {}) : undefined
+    await Promise.all([record, leave(change, `interrupted in phase ${phase.toLowerCase()}`, 1800)])
   })
   try {
     for (const [name, work] of phases) {
@@ -35,13 +36,15 @@ export async function transact(asked: Asked, phases: Phase[], last?: string): Pr
     throw end
   } finally {
     forget()
-    await change.lock?.release()
+    // nobody else may take it before its time is over; how the change ended matters more
+    await change.lock?.release().catch((error: Failure) => warn(`The lock could not be freed, it ends by itself within a minute: ${error.why ?? error.message}`))
   }
 }
 
 /** What to end with; before, what a failure has broken is put back. */
 async function ending(change: Change, error: unknown): Promise<unknown> {
-  if (!change.lock || !change.release || !(error instanceof Failure) || change.lock.lost()) return error
+  // while the lock is being taken nothing has been touched
+  if (!change.lock || !change.release || change.phase === 'Lock' || !(error instanceof Failure) || change.lock.lost()) return error
   // it was proven to work: what fails now is only the book-keeping
   if (change.phase === 'Record')
     return new Failure(exit.broken, error.what, error.why, {

@@ -8,6 +8,8 @@ type Text = string | undefined
 /** What is told. Texts may be of any length and hold anything: the messages are trimmed and made harmless. */
 export interface DeployEvent {
   kind: Kind
+  /** What was done; a deploy when it is not said. */
+  verb?: 'deploy' | 'rollback'
   environment: string
   release?: Text
   commit?: Text
@@ -36,10 +38,10 @@ export interface FailureBlock {
 }
 
 const looks = {
-  started: { title: (name: string) => `Deploy to ${name} has started`, color: 0x3b82f6 },
-  succeeded: { title: (name: string) => `Deploy to ${name} succeeded`, color: 0x22c55e },
-  failed: { title: (name: string) => `Deploy to ${name} failed`, color: 0xef4444 },
-  'rolled-back': { title: (name: string) => `${name} was rolled back`, color: 0xf59e0b },
+  started: { title: (what: string) => `${what} has started`, color: 0x3b82f6 },
+  succeeded: { title: (what: string) => `${what} succeeded`, color: 0x22c55e },
+  failed: { title: (what: string) => `${what} failed`, color: 0xef4444 },
+  'rolled-back': { title: (_: string, name: string) => `${name} was rolled back`, color: 0xf59e0b },
 }
 export type Kind = keyof typeof looks
 export const kinds = Object.keys(looks) as Kind[]
@@ -63,7 +65,7 @@ function contents({ kind, failure = {}, ...event }: DeployEvent) {
   }
   return {
     ...looks[kind],
-    title: looks[kind].title(line(event.environment)),
+    title: looks[kind].title(`${event.verb === 'rollback' ? 'Rollback of' : 'Deploy to'} ${line(event.environment)}`, line(event.environment)),
     facts: Object.entries(facts).map(([label, value]) => [label, line(value ?? '')] as const).filter(([, value]) => value),
     cause: line(cause),
     next: line(next),

@@ -71,6 +71,16 @@ test('it is renewed, and whoever is unlocked by hand stops', async () => {
   assert.match(racer.text, /WHY +it was unlocked: unlocked by .*: a test/)
 })
 
+test('who has looked before another change began and ended must look again', async () => {
+  const seen = lease().metadata.resourceVersion
+  const other = race(seen)
+  await winner([other])
+  await end(other, 'SIGTERM')
+  const late = race(seen)
+  assert.is(await late.code, 4)
+  assert.match(late.text, 'another change has begun and ended since the pre-flight')
+})
+
 test('held by hand it does not expire; it is refused until it is unlocked', async () => {
   await hold(place, 'freeze until Monday')
   const racer = race()

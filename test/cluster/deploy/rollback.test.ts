@@ -1,11 +1,14 @@
 // Releases put back on a real cluster, exactly as they were.
+import { readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { kubectl } from '../cluster.ts'
 import { stand } from './stand.ts'
 
 const test = suite('rollback')
-const { space, write, run, get, releases } = stand('kgc-t-rollback')
+const { space, box, write, run, get, releases } = stand('kgc-t-rollback')
+const headsFile = join(box.docker, 'alpha/heads.ts')
 const rollback = (...argv: string[]) => run(['rollback', 'test', ...argv])
 const extra = { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'extra', annotations: { 'kgc.hu/order': 'data' } }, data: { A: '1' } }
 const configOf = () => get('deployment', 'alpha').spec.template.spec.containers[0].envFrom[0].configMapRef.name
@@ -69,6 +72,12 @@ test('when a database was migrated since, it refuses and says what moved, until 
   const { code, stderr } = rollback('3')
   assert.is(code, 3, stderr)
   assert.match(stderr, 'alpha: 20260101_first then, 20260202_second now')
+  const heads = readFileSync(headsFile, 'utf8')
+  writeFileSync(headsFile, `export const head = async () => { throw new Error('no answer') }\n`)
+  const unknown = rollback('3')
+  assert.is(unknown.code, 3, unknown.stderr)
+  assert.match(unknown.stderr, 'alpha: 20260101_first then, it cannot be asked now')
+  writeFileSync(headsFile, heads)
   const accepted = rollback('3', '--accept-schema')
   assert.is(accepted.code, 0, accepted.stderr)
 })
