@@ -13,9 +13,9 @@ export interface RunOptions {
   env?: Record<string, string>
   /** Written to standard input. */
   input?: string | Buffer
-  /** ms; then the process group gets SIGTERM. */
+  /** ms; then the process group gets SIGTERM, and SIGKILL 5 s later. */
   timeout?: number
-  /** Ends it, too. */
+  /** Ends it, too; one that is aborted already starts nothing. */
   signal?: AbortSignal
   /** Return a non-zero exit code instead of throwing. */
   nothrow?: boolean
@@ -76,6 +76,7 @@ process.once('SIGTERM', () => void interrupted('SIGTERM'))
 export async function run(argv: string[], options: RunOptions = {}): Promise<Output> {
   await stopHere()
   const start = Date.now()
+  if (options.signal?.aborted) return over(argv, options, { stdout: '', stderr: '', code: 137, ms: 0 })
   if (process.env.DEBUG) process.stderr.write(`$ ${argv.join(' ')}\n`)
   const child = $({
     quiet: true,
@@ -89,18 +90,22 @@ export async function run(argv: string[], options: RunOptions = {}): Promise<Out
   children.add(child)
   if (options.onOutput) for (const stream of [child.stdout, child.stderr]) stream?.on('data', data => options.onOutput?.(String(data)))
   let late = false
-  const timer = options.timeout
-    ? setTimeout(() => {
-        late = true
-        signalGroup(child, 'SIGTERM')
-      }, options.timeout)
-    : undefined
-  options.signal?.addEventListener('abort', () => children.has(child) && signalGroup(child, 'SIGTERM'))
+  const timers: NodeJS.Timeout[] = []
+  const end = () => {
+    signalGroup(child, 'SIGTERM')
+    timers.push(setTimeout(() => signalGroup(child, 'SIGKILL'), 5000))
+  }
+  if (options.timeout) timers.push(setTimeout(() => ((late = true), end()), options.timeout))
+  options.signal?.addEventListener('abort', end)
   const done = await child
-  clearTimeout(timer)
+  options.signal?.removeEventListener('abort', end)
+  timers.forEach(clearTimeout)
   children.delete(child)
   await stopHere()
-  const output = { stdout: done.stdout, stderr: done.stderr, code: done.exitCode ?? (late ? 124 : 137), ms: Date.now() - start }
+  return over(argv, options, { stdout: done.stdout, stderr: done.stderr, code: done.exitCode ?? (late ? 124 : 137), ms: Date.now() - start }, late)
+}
+
+function over(argv: string[], options: RunOptions, output: Output, late = false): Output {
   if (output.code !== 0 && !options.nothrow) throw failed(argv, options, output, late)
   return output
 }
