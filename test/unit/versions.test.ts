@@ -1,10 +1,12 @@
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { placeOf, type Manifest } from '../../scripts/lib/cluster/cluster.ts'
 import { Refusals } from '../../scripts/lib/deploy/refusals.ts'
 import type { Stored } from '../../scripts/lib/deploy/release.ts'
 import { imagesOf } from '../../scripts/lib/deploy/stamp.ts'
-import { builtOf, commitImages, tagged } from '../../scripts/lib/deploy/versions.ts'
+import { builtOf, commitImages, resolve, tagged } from '../../scripts/lib/deploy/versions.ts'
 
 const test = suite('versions')
 const buildFile = `services:
@@ -57,6 +59,35 @@ test('when none is pinned an image stays as it serves', () => {
 test('when nothing serves either it is refused, and both ways out are named', () => {
   const why = take('ghcr.io/kgc/api:unset', { last: served('ghcr.io/kgc/base:1.2') })
   assert.is(why, 'no release says which commit of ghcr.io/kgc/api serves: --tag SHA, or API_REF in shop/.env.example')
+})
+
+test('--tag is refused where the environment does not say where its images are', () => {
+  const refusals = new Refusals()
+  const { images: _, ...nowhere } = place
+  tagged(nowhere, [workload('ghcr.io/kgc/api:1')], builtOf(buildFile, example('')), 'def', undefined, refusals)
+  assert.equal(refusals.list, [
+    '--tag def has no image to go to: say where they are (images: in infra/k8s/overlays/staging/environment.yaml), or leave --tag out',
+  ])
+})
+
+test('a registry in trouble for a moment refuses no deploy; one that stays so does, within 10 s', async () => {
+  const digest = `sha256:${'2'.repeat(64)}`
+  const ask = async (answers: (n: number) => [number, Record<string, string>]) => {
+    let asked = 0
+    const server = createServer((_, answer) => void answer.writeHead(...answers(asked++)).end())
+    await new Promise<void>(done => server.listen(0, '127.0.0.1', done))
+    const image = `127.0.0.1:${(server.address() as AddressInfo).port}/api:1`
+    const [refusals, start] = [new Refusals(), Date.now()]
+    const digests = await resolve([workload(image)], undefined, refusals).finally(() => server.close())
+    assert.ok(Date.now() - start < 10_000)
+    return { digest: digests.get(image), refusals: refusals.list, asked }
+  }
+  process.env.DOCKER_CONFIG = '/nonexistent'
+  assert.equal(await ask(n => (n ? [200, { 'docker-content-digest': digest }] : [503, {}])), { digest, refusals: [], asked: 2 })
+  const down = await ask(() => [500, {}])
+  assert.is(down.asked, 3)
+  assert.match(down.refusals[0]!, 'answers 500')
+  assert.is((await ask(() => [429, { 'retry-after': '60' }])).asked, 1)
 })
 
 test.run()

@@ -6,6 +6,7 @@ import type { Manifest, Place } from '../cluster/cluster.ts'
 import { applications, dockerFolder } from '../compose/compose.ts'
 import { describeExample } from '../env/example.ts'
 import type { Refusals } from './refusals.ts'
+import { brief, patiently } from '../images/patience.ts'
 import { digestOf, parseImage } from '../images/registry.ts'
 import type { Stored } from './release.ts'
 import { imagesOf, withImages, withTag } from './stamp.ts'
@@ -48,8 +49,10 @@ export function commitImages(): Built[] {
  * A deploy's manifests before they are stamped. The images that are built of a commit take `tag`; without one, where the overlay names none,
  * the commit that is pinned, and where none is, they stay as they serve.
  */
-export function tagged({ images }: Place, all: Manifest[], own: Built[], tag: string | undefined, last: Stored | undefined, refusals: Refusals): Manifest[] {
+export function tagged(place: Place, all: Manifest[], own: Built[], tag: string | undefined, last: Stored | undefined, refusals: Refusals): Manifest[] {
+  const { images, folder } = place
   const whole = ({ name }: Built) => `${images}/${name}`
+  if (tag && !images) refusals.add(`--tag ${tag} has no image to go to: say where they are (images: in ${folder}/environment.yaml), or leave --tag out`)
   if (tag) return withTag(all, images ? own.map(whole) : [], tag)
   const serving = imagesOf(last?.manifests ?? [])
   const missing = new Set<string>()
@@ -72,7 +75,7 @@ export async function resolve(all: Manifest[], last: Stored | undefined, refusal
   const digests = new Map<string, string>()
   const now = imagesOf(all)
   const ask = (image: string, words: string) =>
-    digestOf(image).then(
+    patiently(image, () => digestOf(image), brief, 5).then(
       digest => digests.set(image, digest),
       error => refusals.add(`${words} ${image}: ${(error as Error).message}`),
     )

@@ -6,14 +6,12 @@ import { RegistryError } from './registry-answer.ts'
 const waits = [1, 2, 4, 8, 15, 30]
 /** The same where nothing has begun, and a person rather hears soon. */
 export const brief = [1, 2]
-/** The longest wait that a registry may ask for, in seconds. */
-const longest = 90
 
 /**
  * Does `work`, and when it fails by a RegistryError that may pass (no answer, 429, 5xx) again, six times within a minute, or when the
- * registry asks for it (Retry-After). Throws the last error.
+ * registry asks for it (Retry-After, of `longest` seconds at the most). Throws the last error.
  */
-export async function patiently<T>(what: string, work: () => Promise<T>, left = waits): Promise<T> {
+export async function patiently<T>(what: string, work: () => Promise<T>, left = waits, longest = 90): Promise<T> {
   try {
     return await work()
   } catch (error) {
@@ -22,6 +20,6 @@ export async function patiently<T>(what: string, work: () => Promise<T>, left = 
     const seconds = error.wait ?? next
     say(`  ${what}: ${error.message}; again in ${seconds} s`)
     await new Promise(done => setTimeout(done, seconds * 1000))
-    return patiently(what, work, later)
+    return patiently(what, work, later, longest)
   }
 }
