@@ -25,7 +25,7 @@ const { stripVTControlCharacters } = await import('node:util')
 const { emit, jsonOutput, main, result, step, table } = await import('./lib/report.ts')
 const { addresses, compose, config, containers, modes, requireEngine, select, stackOf } = await import('./lib/compose/compose.ts')
 const { provideImages } = await import('./lib/images/images.ts')
-const { holder, isFree, publishedPorts } = await import('./lib/compose/ports.ts')
+const { takenPorts } = await import('./lib/compose/ports.ts')
 const { expectations, failureBlock, likelyCause, watch } = await import('./lib/compose/watch.ts')
 
 await main(async () => {
@@ -74,8 +74,7 @@ await main(async () => {
   result(table([['service', 'address'], ...urls.map(({ service, url }) => [service, url])]))
 
   async function refuseTakenPorts() {
-    const wanted = publishedPorts(all, services).filter(({ service }) => before.get(service)?.State.Status !== 'running')
-    const taken = (await Promise.all(wanted.map(async one => ((await isFree(one.host, one.port)) ? [] : [{ ...one, by: await holder(one.port) }])))).flat()
+    const taken = await takenPorts(all, services, before)
     if (!taken.length) return
     const words = taken.map(({ service, port, by }) => `${port} (${service}) is held by ${by || 'another process'}`)
     throw new Failure(exit.refused, 'Take the ports', words.join('; '), { next: 'stop it, or choose other ports in the env files' })

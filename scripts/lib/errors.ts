@@ -1,4 +1,4 @@
-// What every script ends with: the exit codes and the four-line error.
+// What every script ends with: the exit codes, and the error that it says.
 
 /** Exit codes of all scripts. 130 and 143 (interrupted) come from the signal handler in run.ts. */
 export const exit = {
@@ -30,7 +30,7 @@ export function exitHelp(...codes: number[]): string {
   return ['Exit codes:', ...codes.map(code => `  ${String(code).padEnd(4)}${meaning[code]}`)].join('\n')
 }
 
-export interface FailureDetails {
+interface FailureDetails {
   /** What the system showed: the tail of a log, a list. */
   evidence?: string | undefined
   /** One command that goes on from here. */

@@ -84,8 +84,8 @@ export function table(rows: string[][]): string {
   return rows.map(row => row.map((cell, i) => cell.padEnd(widths[i] ?? 0)).join('  ').trimEnd()).join('\n')
 }
 
-/** The four things an error says. */
-export function failureText(failure: Failure): string {
+/** What an error says. */
+function failureText(failure: Failure): string {
   const lines = [`${color.red('✘ WHAT')}  ${failure.what}`, `  WHY   ${failure.why}`]
   if (failure.evidence) lines.push('  EVIDENCE', failure.evidence.replace(/^/gm, '    '))
   if (failure.next) lines.push(`  NEXT  ${failure.next}`)

@@ -14,7 +14,7 @@ export interface Hop {
 }
 
 /** The version in a tag, `v4.18.0-ce` or `17`; undefined when it has none. */
-export function versionOf(image: string, pattern = /^v?(\d+)(?:\.(\d+))?(?:\.(\d+))?(?!\w)/): Version | undefined {
+function versionOf(image: string, pattern = /^v?(\d+)(?:\.(\d+))?(?:\.(\d+))?(?!\w)/): Version | undefined {
   const found = pattern.exec(parseImage(image).tag ?? '')
   return found ? [Number(found[1]), Number(found[2] ?? 0), Number(found[3] ?? 0)] : undefined
 }

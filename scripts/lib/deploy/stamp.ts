@@ -22,7 +22,7 @@ export const imagesOf = (all: Manifest[]): string[] => [
 ]
 
 /** The names of ConfigMaps and Secrets that a workload's pods read, as `kind/name`. */
-export function readBy(workload: Manifest): string[] {
+function readBy(workload: Manifest): string[] {
   const found = new Set<string>()
   const map = (name?: string) => name && found.add(`ConfigMap/${name}`)
   const secret = (name?: string) => name && found.add(`Secret/${name}`)

@@ -9,7 +9,7 @@ import { run } from '../run.ts'
 const drift = { warning: 30, error: 300 }
 
 /** Where the true time comes from: a server's Date header, or the machine's own NTP. */
-export interface Clock {
+interface Clock {
   /** Seconds that this machine is ahead of `host`. */
   ahead?: number
   host?: string

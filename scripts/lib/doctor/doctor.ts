@@ -4,13 +4,15 @@ import { edgeOf, hostsOf, judgeCertificates, served } from './certificates.ts'
 import { clock, judgeClock } from './clock.ts'
 import { judgeContainers, judgeIdle, lastWords, oomKills, type Pulse } from './containers.ts'
 import { finding, type Finding, type Severity } from './finding.ts'
-import { judgeEngine, judgePorts, judgeResources, resources, takenPorts } from './machine.ts'
-import { filesystems, judgeDisks, judgeImages, judgeVolumes, silentRegistries } from './storage.ts'
+import { judgeEngine, judgePorts, judgeResources, resources } from './machine.ts'
+import { filesystems, judgeDisks, judgeImages, judgeVolumes } from './storage.ts'
 import { info, look } from '../engine/engine.ts'
 import { loadEnvironment } from '../env/env.ts'
 import { check, type Problem } from '../env/check.ts'
 import { Failure } from '../errors.ts'
+import { takenPorts } from '../compose/ports.ts'
 import { missingImages } from '../images/images.ts'
+import { silentRegistries } from '../images/registry.ts'
 import { run } from '../run.ts'
 
 /** Everything that is to be said of this machine and the stack of a mode, the worst of each area first. */
@@ -23,7 +25,7 @@ export async function examine(mode: string): Promise<Finding[]> {
   const sources = [process.env.npm_config_registry ?? ''].flatMap(url => (URL.canParse(url) ? [new URL(url).host] : []))
   const [space, taken, time, rest] = await Promise.all([
     resources(engine),
-    all ? takenPorts(all, seen) : [],
+    all ? takenPorts(all, Object.keys(all.services), seen) : [],
     clock(all, sources),
     all && machine.engine ? examineStack(stack, all, seen, volumes) : [],
   ])
@@ -81,7 +83,7 @@ async function examineStack(stack: Stack, all: Config, seen: Map<string, Contain
     filesystems(all, seen),
     serving ? Promise.all(hostsOf(all).map(host => served(host, edge.port))) : [],
   ])
-  const silent = stack.suffix || !missing.length ? [] : await silentRegistries(missing.filter(image => !image.endsWith(':unset')))
+  const silent = stack.suffix || !missing.length ? [] : await silentRegistries(missing.filter(image => !image.endsWith(':unset')), 5_000)
   const pulse: Pulse = { stack, all, seen, volumes, logs, kills, now: Date.now() }
   return [
     ...judgeImages(stack, images, missing, silent, seen.size > 0),

@@ -1,7 +1,7 @@
 // One thing that the doctor says.
 
 export type Severity = 'error' | 'warning' | 'info'
-export type Area = 'machine' | 'engine' | 'env files' | 'images' | 'containers' | 'volumes' | 'certificates' | 'cluster' | 'rights'
+type Area = 'machine' | 'engine' | 'env files' | 'images' | 'containers' | 'volumes' | 'certificates' | 'cluster' | 'rights'
 
 export interface Finding {
   area: Area

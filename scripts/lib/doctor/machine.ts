@@ -2,12 +2,11 @@
 import { existsSync } from 'node:fs'
 import { statfs } from 'node:fs/promises'
 import { totalmem } from 'node:os'
-import type { Config, Container } from '../compose/compose.ts'
 import { finding, type Finding } from './finding.ts'
 import { tooOld, type Info, type Machine } from '../engine/engine.ts'
 import { plan } from '../engine/plan.ts'
 import { Failure } from '../errors.ts'
-import { holder, isFree, publishedPorts } from '../compose/ports.ts'
+import type { Taken } from '../compose/ports.ts'
 
 const GB = 1e9
 const drivers = 'https://docs.docker.com/engine/storage/drivers/select-storage-driver/'
@@ -42,7 +41,7 @@ function mend(machine: Machine): string {
   }
 }
 
-export interface Resources {
+interface Resources {
   /** Bytes free where the engine keeps its data; undefined when it cannot be seen from here. */
   free?: number
   folder: string
@@ -67,19 +66,6 @@ export function judgeResources({ free, folder, memory }: Resources, real: boolea
     found.push(finding('machine', 'warning', words, 'make up APPS="<folder> traefik"   (fewer applications)'))
   }
   return found
-}
-
-export interface Taken {
-  service: string
-  port: number
-  by: string
-}
-
-/** The stack's ports that another holds; what its own containers hold is theirs. */
-export async function takenPorts(all: Config, seen: Map<string, Container>): Promise<Taken[]> {
-  const wanted = publishedPorts(all, Object.keys(all.services)).filter(({ service }) => seen.get(service)?.State.Status !== 'running')
-  const taken = wanted.map(async ({ service, host, port }) => ((await isFree(host, port)) ? [] : [{ service, port, by: await holder(port) }]))
-  return (await Promise.all(taken)).flat()
 }
 
 export const judgePorts = (taken: Taken[]): Finding[] =>

@@ -2,15 +2,7 @@
 import type { Config, Container } from '../compose/compose.ts'
 import { up, type Pulse } from './containers.ts'
 import { finding, type Finding } from './finding.ts'
-import { registryAnswers, registryOf } from '../images/registry.ts'
 import { run } from '../run.ts'
-
-/** Registries of these images that do not answer. */
-export async function silentRegistries(images: string[]): Promise<string[]> {
-  const hosts = [...new Set(images.map(registryOf))]
-  const answers = await Promise.all(hosts.map(host => registryAnswers(host, 5_000)))
-  return hosts.filter((_, i) => !answers[i])
-}
 
 /** `silent`: registries that do not answer. A demo's images are built here and never pulled. */
 export function judgeImages(stack: Pulse['stack'], total: number, missing: string[], silent: string[], started: boolean): Finding[] {

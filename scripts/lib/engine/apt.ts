@@ -7,7 +7,7 @@ import { color, duration, say } from '../report.ts'
 import { run, type Output } from '../run.ts'
 
 /** Where Docker's client looks for plug-ins that no package owns. */
-export const pluginFolder = '/usr/local/lib/docker/cli-plugins'
+const pluginFolder = '/usr/local/lib/docker/cli-plugins'
 /** Seconds to wait for another apt: a new cloud machine upgrades itself at its first start. */
 const patience = 300
 const noQuestions = { DEBIAN_FRONTEND: 'noninteractive', NEEDRESTART_MODE: 'l' }

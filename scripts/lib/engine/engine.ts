@@ -1,4 +1,4 @@
-// What this machine has of Docker, and what it takes to have the rest. `plan` is pure.
+// What this machine has of Docker, and what of that is too old.
 import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { parse } from 'dotenv'
@@ -6,9 +6,9 @@ import { run } from '../run.ts'
 
 /** The lowest versions the stack was tested with. */
 export const lowest = { engine: '20.10', compose: '2.26', buildx: '0.13' } as const
-export type Part = keyof typeof lowest
+type Part = keyof typeof lowest
 
-export interface Plugin {
+interface Plugin {
   version: string
   path: string
 }

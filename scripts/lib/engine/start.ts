@@ -6,7 +6,7 @@ import { color, duration, say } from '../report.ts'
 import { background, run } from '../run.ts'
 
 /** An engine: how it is started by hand, where it keeps its marks, how to ask whether it answers. */
-export interface Daemon {
+interface Daemon {
   argv: string[]
   /** Files with the process ids of the engine and of what it starts, by the command's name. */
   pids: { file: string; command: string }[]

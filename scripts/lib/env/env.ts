@@ -46,7 +46,7 @@ export function environment(root: string, given = ''): Environment {
     return { folder, name: path, path: join(root, path), example, entries: describeExample(text, example) }
   }
   const top = file('', '.env.example')
-  const comment = ["# Which env files the folders' Compose files read."]
+  const comment = "# Which env files the folders' Compose files read."
   if (suffix) top.entries.push(...describeExample(`\n${comment}\n#@ required pinned\nKGC_ENV_SUFFIX=${suffix}`))
   const others = folders.sort().map(folder => file(folder, join(docker, folder, '.env.example')))
   for (const { entries, example } of others)
@@ -96,7 +96,7 @@ export function loadEnvironment(root: string, name = '', partial = false): Recor
 }
 
 /** A line that the three readers of env files would not read alike. */
-export interface BadLine {
+interface BadLine {
   key: string
   why: string
   remedy: string

@@ -1,7 +1,7 @@
 // Judges one value of an env file. What it says never holds the value.
 import { alphabet, type Entry, type Format } from './example.ts'
 
-export interface Fault {
+interface Fault {
   problem: string
   remedy: string
 }

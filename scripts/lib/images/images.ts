@@ -2,7 +2,7 @@
 import { bake, settings, targets, type Target } from './bake.ts'
 import { applications, compose, servicesOf, type Config, type Stack } from '../compose/compose.ts'
 import { Failure, exit } from '../errors.ts'
-import { registryAnswers, registryOf } from './registry.ts'
+import { registryOf, silentRegistries } from './registry.ts'
 import { step } from '../report.ts'
 import { run } from '../run.ts'
 
@@ -50,8 +50,7 @@ or start the other applications alone.`,
 }
 
 async function refuseSilentRegistries(missing: string[]): Promise<void> {
-  const hosts = [...new Set(missing.map(registryOf))]
-  const silent = (await Promise.all(hosts.map(async host => ((await registryAnswers(host)) ? '' : host)))).filter(Boolean)
+  const silent = await silentRegistries(missing)
   if (!silent.length) return
   throw new Failure(exit.refused, what, `no answer from the registry ${silent.join(', ')}`, {
     evidence: `Not on this machine:\n${missing.filter(image => silent.includes(registryOf(image))).join('\n')}`,

@@ -1,7 +1,6 @@
 // Which digests the releases of the environments name.
 import { placeOf, places, type Place } from '../cluster/cluster.ts'
 import { Failure } from '../errors.ts'
-import { parseImage } from './registry.ts'
 import { releases } from '../deploy/release.ts'
 
 export interface Named {
@@ -21,10 +20,8 @@ export async function namedByReleases(images: string[]): Promise<Named> {
   for (const place of found) {
     try {
       for (const release of await releases(place))
-        for (const [image, digest] of Object.entries(release.images)) {
-          const one = digest || parseImage(image).digest
-          if (one) named.by.set(one, [...(named.by.get(one) ?? []), `${place.name} ${release.number}`])
-        }
+        for (const digest of Object.values(release.images).filter(Boolean))
+          named.by.set(digest, [...(named.by.get(digest) ?? []), `${place.name} ${release.number}`])
     } catch (error) {
       if (!(error instanceof Failure)) throw error
       named.unread.push({ environment: place.name, why: error.why })

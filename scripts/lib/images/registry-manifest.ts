@@ -30,7 +30,7 @@ export async function tagImage(name: string, digest: string, tag: string): Promi
   if (now !== digest) throw new RegistryError(`${host} has ${now} as ${tag}, but ${digest} was pushed`, 400)
 }
 
-export interface Contents {
+interface Contents {
   /** Bytes in the registry; what an image says of itself (SBOM, provenance) left out. */
   size: number
   /** When it was built; '' when it does not say. */

@@ -74,6 +74,13 @@ export async function registryAnswers(host: string, timeout = 8_000): Promise<bo
   }
 }
 
+/** The registries of these images that do not answer within `timeout` ms. */
+export async function silentRegistries(images: string[], timeout?: number): Promise<string[]> {
+  const hosts = [...new Set(images.map(registryOf))]
+  const answers = await Promise.all(hosts.map(host => registryAnswers(host, timeout)))
+  return hosts.filter((_, i) => !answers[i])
+}
+
 /** The digest that an image has in its registry. Throws RegistryError that says in words why there is none. */
 export async function digestOf(image: string): Promise<string> {
   const { host, repository, tag = 'latest', digest } = parseImage(image)

@@ -15,7 +15,7 @@ export interface Version {
   id?: number
 }
 
-export interface Keep {
+interface Keep {
   /** How many of the newest. */
   newest: number
   /** Digests that releases name. */

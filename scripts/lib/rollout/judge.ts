@@ -1,4 +1,4 @@
-// Judges a rollout: a workload and what is around it in, verdict out. Pure. The failure table is in rollout-causes.ts.
+// Judges a rollout: a workload and what is around it in, verdict out. Pure. The failure table is in causes.ts.
 import { isReady } from '../smoke/cluster-health.ts'
 import type { Manifest as Json } from '../cluster/cluster.ts'
 import { creationCause, podCause } from './causes.ts'

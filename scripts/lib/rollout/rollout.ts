@@ -1,4 +1,4 @@
-// Waits for a rollout on Kubernetes, truthfully: asks the cluster, lets rollout-judge.ts judge, narrates.
+// Waits for a rollout on Kubernetes, truthfully: asks the cluster, lets judge.ts judge, narrates.
 import { kubectl, kubectlArgv, lastLine, type Manifest, type Place } from '../cluster/cluster.ts'
 import { Failure, exit } from '../errors.ts'
 import { duration } from '../report.ts'

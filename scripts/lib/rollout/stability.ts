@@ -3,7 +3,7 @@ import { color, duration } from '../report.ts'
 import type { Narrator } from './tell.ts'
 import type { Rollout } from './verdict.ts'
 
-export interface Stability {
+interface Stability {
   /** ms for which all must stay ready yet; undefined while not all is. */
   left: (verdicts: Rollout[], ahead: number) => number | undefined
   /** Nothing is known any more. */

@@ -95,7 +95,7 @@ export function commandFailed(command: string, service: string, { code, stdout, 
 }
 
 /**
- * What each application's folder exports from `file` (smoke.ts, admin.ts), by folder; folders without it are left out.
+ * What each application's folder exports from `file` (smoke.ts, admin.ts, hops.ts, heads.ts), by folder; folders without it are left out.
  * `only` names the folders that are wanted: Failure (usage) for one that has no such file.
  */
 export async function fromFolders<T>(file: string, only?: string[]): Promise<(T & { folder: string })[]> {

@@ -28,7 +28,7 @@ export interface Edge {
 }
 
 /** Where connections go, `host[:port]`: without a port to the address's own, without anything where DNS leads. */
-export interface Connect {
+interface Connect {
   https?: string
   http?: string
 }
