@@ -13,8 +13,8 @@ Puts the manifests of infra/k8s/overlays/<environment> in place: databases, then
 until all is ready and stays so, and proves it by the smoke test. When something fails, its cause and log are shown and what was
 changed goes back to the release before.
   environment   demo, staging or production: a folder of infra/k8s/overlays with an environment.yaml
-  --tag SHA     the commit of the images that are built of one; without it the one that KGC_REF pins (infra/docker/kgc/.env.example),
-                and when it pins none they stay as they serve
+  --tag SHA     the commit of the images that are built of one; without it the one that an .env.example in infra/docker pins,
+                and when none does they stay as they serve
   --dry-run     ends after the plan, nothing is touched
   --prune       removes also more than three objects that the last release had and this one has not
   --yes         does not ask where the environment is protected

@@ -3,6 +3,8 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import type { Failure } from '../../scripts/lib/errors.ts'
+import { pinsOf, whereChosen } from '../../scripts/lib/images/commit.ts'
 import { gitHubVersions, removeFromGitHub } from '../../scripts/lib/images/packages.ts'
 import { brief, patiently } from '../../scripts/lib/images/patience.ts'
 import { judge, pinsIn, repinned } from '../../scripts/lib/images/pins.ts'
@@ -57,7 +59,11 @@ test("an image has its branch's, its file's and its commit's tag, in this order,
 })
 
 test('no commit, another commit, or one name for two images: none is built', () => {
-  assert.throws(() => planOf(target('x/api:unset'), source, main), /no commit is chosen/)
+  assert.throws(
+    () => planOf(target('x/api:unset'), source, main, pinsOf(['x/kgc-api:unset'])[0]),
+    (error: Failure) => /no commit is chosen/.test(error.why) && error.next === `KGC_REF=${commit}   (in infra/docker/kgc/.env.example)`,
+  )
+  assert.is(whereChosen(['x/kgc-api:unset', 'x/kgc-web:unset', 'x/redis:8']), 'KGC_REF in infra/docker/kgc/.env.example')
   assert.throws(() => planOf(target(`x/api:${'b'.repeat(40)}`), source, main), /its tag is bbbbbbbbbbbb, its source is at aaaaaaaaaaaa/)
   const two = [target('x/hr:1', 'one'), target('x/hr:2', 'two')].map(one => planOf(one, source, main))
   assert.throws(() => requireDistinct(two), /one and two would both be x\/hr:main/)

@@ -11,6 +11,7 @@ import { loadEnvironment } from '../env/env.ts'
 import { check, type Problem } from '../env/check.ts'
 import { Failure } from '../errors.ts'
 import { takenPorts } from '../compose/ports.ts'
+import { whereChosen } from '../images/commit.ts'
 import { missingImages } from '../images/images.ts'
 import { silentRegistries } from '../images/registry.ts'
 import { run } from '../run.ts'
@@ -84,9 +85,10 @@ async function examineStack(stack: Stack, all: Config, seen: Map<string, Contain
     serving ? Promise.all(hostsOf(all).map(host => served(host, edge.port))) : [],
   ])
   const silent = stack.suffix || !missing.length ? [] : await silentRegistries(missing.filter(image => !image.endsWith(':unset')), 5_000)
+  const where = whereChosen(missing)
   const pulse: Pulse = { stack, all, seen, volumes, logs, kills, now: Date.now() }
   return [
-    ...judgeImages(stack, images, missing, silent, seen.size > 0),
+    ...judgeImages(stack, images, missing, silent, seen.size > 0, where),
     ...(seen.size ? judgeContainers(pulse) : judgeIdle(stack, volumes)),
     ...judgeVolumes(pulse),
     ...judgeDisks(disks),

@@ -4,12 +4,11 @@ import { up, type Pulse } from './containers.ts'
 import { finding, type Finding } from './finding.ts'
 import { run } from '../run.ts'
 
-/** `silent`: registries that do not answer. A demo's images are built here and never pulled. */
-export function judgeImages(stack: Pulse['stack'], total: number, missing: string[], silent: string[], started: boolean): Finding[] {
+/** `silent`: registries that do not answer; `where` the commit of images that have none is chosen. A demo's images are built here and never pulled. */
+export function judgeImages(stack: Pulse['stack'], total: number, missing: string[], silent: string[], started: boolean, where = ''): Finding[] {
   const unset = missing.filter(image => image.endsWith(':unset'))
   const rest = missing.filter(image => !unset.includes(image))
-  const choose = 'set KGC_REF (its .env.example says how), then make env'
-  const found = unset.length ? [finding('images', 'warning', `no commit is chosen for ${unset.join(', ')}`, choose)] : []
+  const found = unset.length ? [finding('images', 'warning', `no commit is chosen for ${unset.join(', ')}`, `set ${where}, then make env`)] : []
   if (!rest.length) return found
   const words = `${rest.length} of ${total} are not on this machine: ${rest.join(', ')}`
   if (stack.suffix) return [...found, finding('images', started ? 'error' : 'info', words, `make ${stack.mode}`)]

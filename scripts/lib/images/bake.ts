@@ -59,9 +59,14 @@ function howToGet({ name, context }: Target, command: string): string {
   const path = relative(root, context)
   const modules = join(root, '.gitmodules')
   if (existsSync(modules) && readFileSync(modules, 'utf8').includes(`path = ${path}\n`)) return `git submodule update --init --depth 1 ${path}`
-  const { services } = parse(readFileSync(join(dockerFolder, file), 'utf8')) as { services: Record<string, { build: { context: string } }> }
-  const variable = /\$\{(\w+)/.exec(services[name]!.build.context)?.[1]
+  const variable = variableOf(name)
   return variable ? `${variable}=<its checkout> npx zx scripts/images.ts ${command} ${name}` : `put it to ${path}`
+}
+
+/** The variable that a target's context is made of, if any. */
+export function variableOf(name: string): string | undefined {
+  const { services } = parse(readFileSync(join(dockerFolder, file), 'utf8')) as { services: Record<string, { build: { context: string } }> }
+  return /\$\{(\w+)/.exec(services[name]!.build.context)?.[1]
 }
 
 export interface Builder {

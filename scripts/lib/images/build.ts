@@ -1,5 +1,6 @@
 // Builds images by `docker buildx bake`, with their tags and labels.
 import { bake, builderOf, chosen, settings, targets, type Builder, type Overrides } from './bake.ts'
+import { pinsOf } from './commit.ts'
 import { root } from '../compose/compose.ts'
 import { Failure, exit } from '../errors.ts'
 import { say } from '../report.ts'
@@ -25,7 +26,7 @@ export async function planBuild(names: string[], command: 'build' | 'push'): Pro
       if (files && command === 'push') throw no(`it has changes that are in no commit: ${files}`, `git -C ${target.context} status`)
       if (files) say(`  ${target.name}: with changes that are in no commit: ${files}`)
       if (source.shallow) say(`  ${target.name}: the history is cut off, so it counts as changed by the newest commit (fetch-depth: 0 mends that)`)
-      return planOf(target, source, ref)
+      return planOf(target, source, ref, pinsOf([target.image])[0])
     }),
   )
   requireDistinct(images)

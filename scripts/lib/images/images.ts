@@ -1,5 +1,6 @@
 // Whether the images of a stack are here, or can be had.
-import { bake, settings, targets, type Target } from './bake.ts'
+import { bake, settings, targets, variableOf, type Target } from './bake.ts'
+import { whereChosen } from './commit.ts'
 import { applications, compose, servicesOf, type Config, type Stack } from '../compose/compose.ts'
 import { Failure, exit } from '../errors.ts'
 import { registryOf, silentRegistries } from './registry.ts'
@@ -23,9 +24,10 @@ export async function provideImages(stack: Stack, all: Config, services: string[
   const absent = await missingImages(all, services)
   if (!absent.length) return
   const env = settings(stack.suffix.slice(1))
-  const sources = (await targets(env)).filter(({ image, here }) => here && absent.includes(image))
+  const made = (await targets(env)).filter(({ image }) => absent.includes(image))
+  const sources = made.filter(({ here }) => here)
   const missing = absent.filter(image => !sources.some(source => source.image === image))
-  await refuseUnset(stack, all, missing)
+  await refuseUnset(stack, all, missing, made)
   await refuseSilentRegistries(missing)
   if (sources.length) await step(`Build ${sources.map(({ image }) => image).join(', ')}`, () => built(sources, env))
   if (missing.length) await step(`Pull ${missing.length} images`, () => pull(stack, all, services, missing))
@@ -39,11 +41,12 @@ async function built(sources: Target[], env: Record<string, string>): Promise<vo
   throw new Failure(exit.refused, 'Build the images', `the build ended with ${code}`, { evidence, next: 'npx zx scripts/images.ts build' })
 }
 
-async function refuseUnset(stack: Stack, all: Config, missing: string[]): Promise<void> {
+async function refuseUnset(stack: Stack, all: Config, missing: string[], made: Target[]): Promise<void> {
   const unset = missing.filter(image => image.endsWith(':unset'))
   if (!unset.length) return
+  const sources = new Set(made.filter(({ image }) => unset.includes(image)).flatMap(({ name }) => variableOf(name) ?? []))
   throw new Failure(exit.refused, what, `no commit is chosen for ${unset.join(', ')}`, {
-    evidence: `Set KGC_REF in infra/docker/kgc/.env.example (and KGC_SOURCE in infra/docker/kgc/.env to build from a checkout),
+    evidence: `Set ${whereChosen(unset)}${sources.size ? ` (and ${[...sources].join(', ')} in the .env beside it to build from a checkout)` : ''},
 or start the other applications alone.`,
     next: `make up APPS="${await others(stack, all, unset)}"`,
   })

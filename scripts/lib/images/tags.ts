@@ -25,12 +25,15 @@ export function refTag({ type, name }: Ref): string | undefined {
   return tag && !commitTag.test(tag) ? tag : undefined
 }
 
-/** What a target's image is called. Throws Failure when its source is not the commit that its tag names. */
-export function planOf(target: Target, source: Source, ref: Ref): Planned {
+/**
+ * What a target's image is called; `pin` is where its commit is chosen, if it is. Throws Failure when its source is not the commit that its tag
+ * names.
+ */
+export function planOf(target: Target, source: Source, ref: Ref, pin?: { key: string; file: string }): Planned {
   const { tag = '' } = parseImage(target.image)
   const { commit, created, url } = source
   const what = `Name the image of ${target.name}`
-  if (tag === 'unset') throw new Failure(exit.refused, what, 'no commit is chosen for it', { next: `KGC_REF=${commit}   (in infra/docker/kgc/.env.example)` })
+  if (tag === 'unset') throw new Failure(exit.refused, what, 'no commit is chosen for it', { next: pin && `${pin.key}=${commit}   (in ${pin.file})` })
   if (commitTag.test(tag) && tag !== commit)
     throw new Failure(exit.refused, what, `its tag is ${tag.slice(0, 12)}, its source is at ${commit.slice(0, 12)}`, {
       next: `git -C ${target.context} checkout ${tag}`,
