@@ -83,17 +83,21 @@ export async function kubectl(place: Place, argv: string[], options: RunOptions 
   const output = await run([...kubectlArgv(place), ...argv], { timeout: 60_000, ...options, nothrow: true })
   if (output.code === 127)
     throw new Failure(exit.refused, options.what ?? 'Run kubectl', 'kubectl is not on the PATH', { next: 'https://kubernetes.io/docs/tasks/tools/#kubectl' })
-  if (output.code !== 0 && !options.nothrow)
-    throw new Failure(exit.refused, options.what ?? `Run kubectl ${argv[0]}`, lastLine(output), { next: `${kubectlArgv(place).join(' ')} get pods` })
-  return output
+  return options.nothrow ? output : done(place, argv, options, output)
+}
+
+/** What kubectl said, when it has done it. Throws Failure (refused) when it has not. */
+export function done(place: Place, argv: string[], { what }: RunOptions, output: Output): Output {
+  if (output.code === 0) return output
+  throw new Failure(exit.refused, what ?? `Run kubectl ${argv[0]}`, lastLine(output), { next: `${kubectlArgv(place).join(' ')} get pods` })
 }
 
 /** The last line that kubectl said. */
 export const lastLine = ({ stdout, stderr, code }: Output): string => (stderr.trim() || stdout.trim()).split('\n').at(-1) || `it ended with ${code}`
 
-/** A list of objects as the cluster has them. */
-export async function list(place: Place, kinds: string, argv: string[] = []): Promise<Manifest[]> {
-  const { stdout } = await kubectl(place, ['get', kinds, ...argv, '--output', 'json'], { what: `Ask ${place.namespace}` })
+/** A list of objects as the cluster has them; `ask` may be a more patient kubectl. */
+export async function list(place: Place, kinds: string, argv: string[] = [], ask = kubectl): Promise<Manifest[]> {
+  const { stdout } = await ask(place, ['get', kinds, ...argv, '--output', 'json'], { what: `Ask ${place.namespace}` })
   return (JSON.parse(stdout) as { items: Manifest[] }).items
 }
 

@@ -1,38 +1,33 @@
 // How manifests get into the cluster, and objects out of it.
-import { kubectl, kubectlArgv, lastLine, list, type Manifest, type Place } from '../cluster/cluster.ts'
+import { kubectlArgv, lastLine, list, type Manifest, type Place } from '../cluster/cluster.ts'
+import { retried, type Lost } from '../cluster/retried.ts'
 import { Failure, exit } from '../errors.ts'
 import { orderOf, orders, title } from './plan.ts'
 import { isWorkload, ready, type Wait } from './readiness.ts'
 import { say } from '../report.ts'
+import type { Cause } from '../rollout/judge.ts'
+import { containersOf } from '../rollout/objects.ts'
+import { owns } from '../rollout/owners.ts'
 import { jobStamp } from './stamp.ts'
 
-/** What kubectl says when the API server is away for a moment. */
-const away =
-  /connection refused|connection reset|i\/o timeout|TLS handshake timeout|unexpected EOF|Unable to connect|ServiceUnavailable|apiserver not ready|etcdserver/i
-
 /**
- * Applies objects as kubectl does: whoever applies by hand the next time owns the same fields. While the API server is away it is tried again,
- * for 45 s: to apply twice is to apply once.
+ * Applies objects as kubectl does: whoever applies by hand the next time owns the same fields. While the API server is away it is tried again:
+ * to apply twice is to apply once. Throws what `lost` says as soon as it does.
  */
-export async function put(place: Place, all: Manifest[]): Promise<void> {
+export async function put(place: Place, all: Manifest[], lost?: Lost): Promise<void> {
   if (!all.length) return
   const what = `Apply ${all.map(title).slice(0, 3).join(', ')}${all.length > 3 ? ` and ${all.length - 3} more` : ''}`
   const argv = ['apply', '--server-side', '--force-conflicts', '--field-manager', 'kubectl', '--output', 'name', '--filename', '-']
-  for (const end = Date.now() + 45_000; ; await new Promise(done => setTimeout(done, 2000))) {
-    const output = await kubectl(place, argv, { input: all.map(one => JSON.stringify(one)).join('\n'), nothrow: true, timeout: 120_000 })
-    if (output.code === 0) return
-    if (!away.test(output.stderr) || Date.now() > end)
-      throw new Failure(exit.broken, what, lastLine(output), { next: `${kubectlArgv(place).join(' ')} get events` })
-    say('  the API server does not answer; tried again')
-  }
+  const output = await retried(lost)(place, argv, { input: all.map(one => JSON.stringify(one)).join('\n'), nothrow: true, timeout: 120_000 })
+  if (output.code !== 0) throw new Failure(exit.broken, what, lastLine(output), { next: `${kubectlArgv(place).join(' ')} get events` })
 }
 
 /** Deletes objects and waits until they are gone. */
-export async function remove(place: Place, all: Manifest[]): Promise<void> {
+export async function remove(place: Place, all: Manifest[], lost?: Lost): Promise<void> {
   for (const one of all) say(`  removed: ${title(one)}`)
   const list = all.map(({ apiVersion, kind, metadata }) => ({ apiVersion, kind, metadata: { name: metadata.name, namespace: place.namespace } }))
   if (list.length)
-    await kubectl(place, ['delete', '--ignore-not-found', '--filename', '-'], {
+    await retried(lost)(place, ['delete', '--ignore-not-found', '--filename', '-'], {
       input: list.map(one => JSON.stringify(one)).join('\n'),
       timeout: 120_000,
       what: 'Remove what is not part of it any more',
@@ -48,7 +43,7 @@ export async function inOrder(wait: Wait, objects: Manifest[], jobs: Manifest[],
   const putAll = async (order: string) => {
     await wait.lock.phase(`apply ${order}`)
     applied(waiting)
-    await put(wait.place, waiting)
+    await put(wait.place, waiting, wait.lock.lost)
     waiting = []
   }
   for (const order of orders) {
@@ -68,25 +63,55 @@ export async function inOrder(wait: Wait, objects: Manifest[], jobs: Manifest[],
 const ended = ({ status }: Manifest) =>
   (status?.conditions as { type: string; status: string }[] | undefined)?.some(one => ['Complete', 'Failed'].includes(one.type) && one.status === 'True')
 
+/** ms between two looks at a Job that is not waited for otherwise. */
+const pause = 3_000
+
 /** Starts Jobs anew: one cannot be changed. The same one that runs already is left to run; another is waited for, not cut off. */
 async function start(wait: Wait, jobs: Manifest[]): Promise<void> {
   const { place, lock } = wait
-  for (;;) {
-    const live = await list(place, 'jobs')
+  for (let said = ''; ; ) {
+    const live = await list(place, 'jobs', [], retried(lock.lost))
     const here = (job: Manifest) => live.find(one => title(one) === title(job))
     const stampOf = (job: Manifest) => job.metadata.annotations?.[jobStamp]
     const running = jobs.filter(job => here(job) && !ended(here(job)!))
     const others = running.filter(job => stampOf(here(job)!) !== stampOf(job))
     if (others.length) {
-      say(`  ${others.map(title).join(', ')} of an earlier change still runs; waiting for its end`)
-      await ready({ ...wait, stable: 0 }, others).catch(() => {})
-      if (lock.lost()) throw lock.lost()
+      const words = `  ${others.map(title).join(', ')} of an earlier change still runs; waiting for its end`
+      if (words !== said) say((said = words))
+      await letEnd(wait, others)
       continue
     }
     const due = jobs.filter(job => !running.includes(job))
     const old = due.filter(here).map(({ metadata }) => metadata.name)
     // its pods may go later: those of the new one are told apart by their owner
-    if (old.length) await kubectl(place, ['delete', 'job', ...old, '--ignore-not-found'], { timeout: 120_000, what: `Remove the finished ${old.join(', ')}` })
-    return put(place, due)
+    if (old.length) await drop(wait, old, `Remove the finished ${old.join(', ')}`)
+    return put(place, due, lock.lost)
   }
+}
+
+const drop = ({ place, lock }: Wait, names: string[], what: string) =>
+  retried(lock.lost)(place, ['delete', 'job', ...names, '--ignore-not-found'], { timeout: 120_000, what })
+
+/** Waits for the end of Jobs, or a moment. One that hangs and has not begun is removed: what keeps it from beginning may never be mended. */
+async function letEnd(wait: Wait, jobs: Manifest[]): Promise<void> {
+  const { place, lock } = wait
+  const failure = await ready({ ...wait, since: Date.now(), stable: 0 }, jobs).then(() => undefined, (error: Failure & { cause?: Cause }) => error)
+  if (lock.lost()) throw lock.lost()
+  if (!failure) return
+  if (![exit.broken, exit.timeout].some(code => code === failure.code)) throw failure
+  const all = await list(place, 'jobs,pods', [], retried(lock.lost))
+  const hung = all.find(({ kind, metadata }) => kind === 'Job' && metadata.name === failure.cause?.name)
+  if (!hung || ended(hung) || begun(hung, all)) return void (await new Promise(done => setTimeout(done, pause)))
+  say(`  removed: ${title(hung)} of an earlier change, of which nothing has run: ${failure.why}`)
+  await drop(wait, [hung.metadata.name], `Remove ${hung.metadata.name}`)
+}
+
+/** Whether a Job has begun its work, or may be at it. What ran before that and ended well (it has waited for a database) is not the work. */
+function begun(job: Manifest, all: Manifest[]): boolean {
+  const pods = all.filter(one => one.kind === 'Pod' && owns(job, one))
+  const worked = pods.flatMap(containersOf).some(({ init, status: { state = {}, lastState = {} } }) => {
+    const end = state.terminated ?? lastState.terminated
+    return state.running || (end && !(init && end.exitCode === 0))
+  })
+  return Boolean(job.status?.failed || job.status?.succeeded || worked)
 }

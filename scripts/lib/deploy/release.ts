@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { gunzipSync, gzipSync } from 'node:zlib'
 import { stringify } from 'yaml'
 import { kubectl, kubectlArgv, lastLine, list, type Manifest, type Place } from '../cluster/cluster.ts'
+import { retried, type Lost } from '../cluster/retried.ts'
 import { Failure, exit } from '../errors.ts'
 import { table } from '../report.ts'
 import { run } from '../run.ts'
@@ -88,9 +89,15 @@ export function find(all: Stored[], number: string): Stored {
 }
 
 /** Stores a new release, or how one went on. */
-export async function store(place: Place, release: Stored, verb: 'create' | 'replace'): Promise<void> {
-  const output = await kubectl(place, [verb, '--filename', '-'], { input: JSON.stringify(configMapOf(release)), nothrow: true })
-  if (output.code !== 0)
+export async function store(place: Place, release: Stored, verb: 'create' | 'replace', lost?: Lost): Promise<void> {
+  const map = configMapOf(release)
+  const output = await retried(lost)(place, [verb, '--filename', '-'], { input: JSON.stringify(map), nothrow: true })
+  // an answer that was lost on its way: what is there is this one
+  const mine = async () => {
+    const there = await list(place, 'configmaps', ['--field-selector', `metadata.name=${map.metadata.name}`], retried(lost))
+    return there[0]?.data?.release === map.data.release
+  }
+  if (output.code !== 0 && !(verb === 'create' && /\(AlreadyExists\)/.test(output.stderr) && (await mine())))
     throw new Failure(exit.refused, `Record release ${release.number}`, lastLine(output), {
       next: `${kubectlArgv(place).join(' ')} get configmaps -l ${label}`,
     })

@@ -1,0 +1,140 @@
+// How manifests get into the cluster while the API server is away, the lock is lost, or an earlier Job is in the way.
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import type { Manifest } from '../../scripts/lib/cluster/cluster.ts'
+import { retried } from '../../scripts/lib/cluster/retried.ts'
+import { inOrder, put, remove } from '../../scripts/lib/deploy/apply.ts'
+import type { Wait } from '../../scripts/lib/deploy/readiness.ts'
+import { Refusals } from '../../scripts/lib/deploy/refusals.ts'
+import { store, type Stored } from '../../scripts/lib/deploy/release.ts'
+import { jobStamp } from '../../scripts/lib/deploy/stamp.ts'
+import { freeStuckPods } from '../../scripts/lib/deploy/stuck.ts'
+import { dryRun } from '../../scripts/lib/deploy/trial.ts'
+import { Failure } from '../../scripts/lib/errors.ts'
+import { place, played } from './kubectl.ts'
+
+const test = suite('apply')
+const refused = 'echo "The connection to the server 127.0.0.1:6443 was refused - did you specify the right host or port?" >&2; exit 1'
+const map: Manifest = { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'a' } }
+const lost = new Failure(4, 'Hold the lock', 'it was unlocked')
+
+test('while the API server is away all that may be done twice is tried again', async () => {
+  const once = (work: () => Promise<unknown>, answer = 'exit 0') => played(`[ $n -gt 0 ] || { ${refused}; }; ${answer}`, work)
+  const set: Manifest = { kind: 'StatefulSet', metadata: { name: 'db' } }
+  const release = { number: 7, manifests: [] as Manifest[] } as Stored
+  const all = await Promise.all([
+    await once(() => put(place, [map])),
+    await once(() => remove(place, [map])),
+    await once(() => freeStuckPods(place, [set]), `echo '{"items":[]}'`),
+    await once(() => store(place, release, 'replace')),
+  ])
+  for (const { error, calls, said } of all) {
+    assert.is(error, undefined)
+    assert.is(calls.length, 2)
+    assert.match(said, 'does not answer; tried again')
+  }
+})
+
+test('not for ever, and not what is an answer', async () => {
+  const soon = () => retried(undefined, { most: 300, pause: 100 })(place, ['get', 'jobs'])
+  const { error, calls } = await played(refused, soon)
+  assert.match(error!.message, 'was refused')
+  assert.ok(calls.length > 1)
+  const no = await played('echo "Error from server (Forbidden): no" >&2; exit 1', soon)
+  assert.is(no.calls.length, 1)
+  assert.match(no.error!.message, 'Forbidden')
+})
+
+test('who has lost the lock applies nothing more, and what is under way ends', async () => {
+  const before = await played('exit 0', () => put(place, [map], () => lost))
+  assert.is(before.error, lost)
+  assert.equal(before.calls, [])
+  const end = Date.now() + 700
+  const meanwhile = await played('exec sleep 20', () => put(place, [map], () => (Date.now() > end ? lost : undefined)))
+  assert.is(meanwhile.error, lost)
+  assert.ok(meanwhile.ms < 5_000, `${meanwhile.ms} ms`)
+  const between = await played(refused, () => put(place, [map], () => (Date.now() > end + 1000 ? lost : undefined)))
+  assert.is(between.error, lost)
+})
+
+test('a record that was made though the answer was lost is the one that was meant; another is not', async () => {
+  const release = { number: 7, who: 'anna', started: 'now', manifests: [] as Manifest[] } as unknown as Stored
+  const there = (who: string) => JSON.stringify({ items: [{ data: { release: JSON.stringify({ number: 7, who, started: 'now' }) } }] })
+  const made = (who: string) =>
+    played(
+      `case "$*" in *create*) [ $n = 0 ] && { echo "unexpected EOF" >&2; exit 1; }; echo 'Error from server (AlreadyExists): x' >&2; exit 1 ;;
+      *) echo '${there(who)}' ;; esac`,
+      () => store(place, release, 'create'),
+    )
+  assert.is((await made('anna')).error, undefined)
+  assert.match((await made('bela')).error!.message, 'AlreadyExists')
+})
+
+test('a trial that ends without a word is a refusal, not a change of nothing', async () => {
+  const said = async (body: string, all: Manifest[]) => {
+    const refusals = new Refusals()
+    await played(body, () => dryRun(place, all, refusals))
+    return refusals.list
+  }
+  const job: Manifest = { kind: 'Job', metadata: { name: 'j' } }
+  assert.equal(await said('case "$*" in *diff*) exit 124 ;; esac', [map]), ['kubectl diff ended with 124 after 180 s: what would change is not known'])
+  assert.match((await said('case "$*" in *create*) exit 137 ;; esac', [job]))[0]!, /^kubectl create --dry-run ended with 137/)
+  assert.equal(await said(`case "$*" in *create*) echo 'Error from server (AlreadyExists): x' >&2; exit 1 ;; *diff*) exit 1 ;; esac`, [map, job]), [])
+  assert.equal(await said(`case "$*" in *diff*) exit 2 ;; *apply*) echo 'error: it is invalid' >&2; exit 1 ;; esac`, [map]), ['it is invalid'])
+})
+
+// an earlier migration in the way of the next one
+const stamp = (name: string) => ({ name: 'migrate', annotations: { 'kgc.hu/order': 'migrate', [jobStamp]: name } })
+const next: Manifest = { apiVersion: 'batch/v1', kind: 'Job', metadata: stamp('new'), spec: {} }
+const old = (status: object) => ({ kind: 'Job', metadata: { ...stamp('old'), uid: 'u' }, spec: {}, status })
+const pod = (state: object, init: object = { terminated: { exitCode: 0 } }) => ({
+  kind: 'Pod',
+  metadata: { name: 'migrate-x', uid: 'p', ownerReferences: [{ uid: 'u' }] },
+  spec: { initContainers: [{ name: 'wait' }], containers: [{ name: 'main', image: 'x:1' }] },
+  status: { phase: 'Pending', initContainerStatuses: [{ name: 'wait', state: init }], containerStatuses: [{ name: 'main', restartCount: 0, ...state }] },
+})
+const hangs = { state: { waiting: { reason: 'ImagePullBackOff', message: 'x:1: not found' } } }
+
+/** The next change's migration, with this one in the way until it is deleted (or `most` questions have been asked). */
+function migrate(items: object[], most = 1000, later: object[] = []) {
+  const done = { ...next, metadata: { ...next.metadata, uid: 'n' }, status: { conditions: [{ type: 'Complete', status: 'True' }] } }
+  const body = `case "$*" in
+    *--watch-only*|*logs*) ;;
+    *"get events"*) echo '{"items":[]}' ;;
+    *delete*) touch gone ;;
+    *apply*) touch new ;;
+    *" get "*) if [ -e new ]; then echo '${JSON.stringify({ items: [done] })}'
+      elif [ -e gone ]; then echo '{"items":[]}'
+      elif [ $n -ge ${most} ]; then echo '${JSON.stringify({ items: later })}'
+      else echo '${JSON.stringify({ items })}'; fi ;;
+  esac`
+  const lock = { phase: async () => {}, lost: () => undefined, release: async () => {}, ahead: 1 }
+  const wait: Wait = { place, what: 'Deploy', since: Date.now(), stable: 0, lock }
+  return played(body, () => inOrder(wait, [], [next], () => {}))
+}
+const dropped = ({ calls }: { calls: string[] }) => calls.some(one => one.includes('delete job migrate'))
+const applied = ({ calls }: { calls: string[] }) => calls.filter(one => one.includes(' apply ')).length
+
+test('an earlier Job that hangs and has not begun is removed, and the next one runs', async () => {
+  const ended = await migrate([old({ active: 1 }), pod(hangs)])
+  assert.is(ended.error?.stack, undefined)
+  assert.ok(dropped(ended))
+  assert.is(applied(ended), 1)
+  assert.match(ended.said, /removed: Job migrate of an earlier change, of which nothing has run: .*ImagePullBackOff/)
+})
+
+test('one that has begun is waited for with a pause, though it looks broken now', async () => {
+  const began = { ...hangs, lastState: { terminated: { exitCode: 1, finishedAt: new Date().toISOString(), startedAt: new Date().toISOString() } } }
+  const complete = [old({ conditions: [{ type: 'Complete', status: 'True' }] })]
+  for (const begun of [pod(began), pod(hangs, { running: {} }), pod(hangs, { terminated: { exitCode: 1 } })]) {
+    const ended = await migrate([old({ active: 1 }), begun], 6, complete)
+    assert.is(ended.error?.stack, undefined)
+    assert.not.match(ended.said, 'nothing has run')
+    assert.is(ended.said.match(/still runs; waiting/g)!.length, 1)
+    assert.ok(ended.ms > 2_500, `${ended.ms} ms`)
+    assert.ok(ended.calls.length < 20, `${ended.calls.length} calls`)
+    assert.is(applied(ended), 1)
+  }
+})
+
+test.run()

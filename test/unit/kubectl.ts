@@ -1,0 +1,46 @@
+// A kubectl for unit tests: a shell script on the PATH that says what the API server would.
+import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { delimiter, join } from 'node:path'
+import type { Place } from '../../scripts/lib/cluster/cluster.ts'
+
+export const place: Place = {
+  name: 'test',
+  folder: 'infra/k8s/overlays/test',
+  namespace: 'played',
+  edge: {},
+  disposable: true,
+  protected: false,
+  sealedSecrets: { namespace: '', name: '' },
+}
+
+export interface Played<T> {
+  /** What `work` returned, or threw. */
+  value?: T
+  error?: Error & Record<string, any>
+  /** The argument lists that kubectl was called with. */
+  calls: string[]
+  /** What was said on stderr. */
+  said: string
+  ms: number
+}
+
+/** Does `work` with a kubectl that runs this body: `$*` is its argument list, `$n` how often it was called before, `.` a folder of its own. */
+export async function played<T>(body: string, work: () => Promise<T>): Promise<Played<T>> {
+  const box = mkdtempSync(join(tmpdir(), 'kgc-kubectl-'))
+  const calls = () => (existsSync(join(box, 'calls')) ? readFileSync(join(box, 'calls'), 'utf8').trim().split('\n') : [])
+  writeFileSync(join(box, 'kubectl'), `#!/bin/sh\ncd ${box}\nn=$(cat calls 2>/dev/null | wc -l); echo "$*" >>calls\n${body}\n`)
+  chmodSync(join(box, 'kubectl'), 0o755)
+  const [path, write, start] = [process.env.PATH, process.stderr.write, Date.now()]
+  let said = ''
+  process.env.PATH = `${box}${delimiter}${path}`
+  process.stderr.write = ((text: string) => Boolean((said += text))) as typeof write
+  try {
+    const ended = await work().then(value => ({ value }), (error: Error) => ({ error }))
+    return { ...ended, calls: calls(), said, ms: Date.now() - start }
+  } finally {
+    process.env.PATH = path
+    process.stderr.write = write
+    rmSync(box, { recursive: true, force: true })
+  }
+}
