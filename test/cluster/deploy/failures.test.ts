@@ -1,5 +1,5 @@
 // One failure each, through a whole deploy with the deployer's rights: how it ends, what it names, what serves then, and after how many seconds.
-// Several at once, each in a namespace of its own; KGC_LANES=1 measures them one by one.
+// KGC_LANES (4) of them at once, each in a namespace of its own; KGC_LANES=1 measures them one by one.
 import { spawn } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { availableParallelism, loadavg } from 'node:os'
