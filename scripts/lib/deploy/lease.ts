@@ -3,7 +3,7 @@ import { isAlive, machine } from './actor.ts'
 import { kubectl, kubectlArgv, lastLine, type Manifest, type Place } from '../cluster/cluster.ts'
 import { Failure, exit } from '../errors.ts'
 
-export const leaseName = 'kgc-deploy'
+const leaseName = 'kgc-deploy'
 
 /** Why a lease binds nobody, or that it does. `now` is the cluster's clock; `gone` knows whether a process of this machine has ended. */
 export function judge(lease: Manifest | undefined, now: number, gone: (machine: string, pid: number) => boolean): 'free' | 'held' | 'expired' | 'dead' {
