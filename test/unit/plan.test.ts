@@ -7,7 +7,7 @@ import { hops as kgc } from '../../infra/docker/kgc/hops.ts'
 import { hops as twenty } from '../../infra/docker/twenty-crm/hops.ts'
 import { forbidden, type Hop } from '../../scripts/lib/deploy/hops.ts'
 import { explain, faults, missingKeys } from '../../scripts/lib/deploy/faults.ts'
-import { arranged, readDiff, removals, title } from '../../scripts/lib/deploy/plan.ts'
+import { arranged, readDiff, removals, title } from '../../scripts/lib/deploy/manifests.ts'
 import { configStamp, imagesOf, jobStamp, stamped, withTag } from '../../scripts/lib/deploy/stamp.ts'
 import { digestOf, parseImage } from '../../scripts/lib/images/registry.ts'
 

@@ -2,7 +2,7 @@
 import { kubectlArgv, lastLine, list, type Manifest, type Place } from '../cluster/cluster.ts'
 import { retried, type Lost } from '../cluster/retried.ts'
 import { Failure, exit } from '../errors.ts'
-import { orderOf, orders, title } from './plan.ts'
+import { orderOf, orders, title } from './manifests.ts'
 import { isWorkload, ready, type Wait } from './readiness.ts'
 import { say } from '../report.ts'
 import type { Cause } from '../rollout/judge.ts'

@@ -2,7 +2,7 @@
 import type { Announced } from './announce.ts'
 import type { Manifest, Place } from '../cluster/cluster.ts'
 import type { Lock } from './lock.ts'
-import type { Changes } from './plan.ts'
+import type { Changes } from './manifests.ts'
 import type { Found, Source } from './preflight.ts'
 import type { Wait } from './readiness.ts'
 import { redact } from '../redact.ts'

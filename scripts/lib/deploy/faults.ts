@@ -1,6 +1,6 @@
 // What is wrong with manifests, in words: what cannot work, which keys are missing, what the cluster will not take. Pure.
 import { workloads, type Manifest } from '../cluster/cluster.ts'
-import { orders, title, type Order } from './plan.ts'
+import { orders, title, type Order } from './manifests.ts'
 import { containersOf } from './stamp.ts'
 
 /** What of the manifests cannot work, whatever the cluster says. */

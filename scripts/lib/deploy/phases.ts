@@ -1,6 +1,6 @@
 // The phases of a change, in their order.
 import type { Phase } from './change.ts'
-import { plan } from './changes.ts'
+import { plan } from './plan.ts'
 import { apply, lock, lookAhead, record, smoke, watch } from './deploy.ts'
 
 /** What a deploy goes through; `more` comes after the pre-flight, while nothing is touched. */

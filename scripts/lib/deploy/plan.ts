@@ -1,94 +1,65 @@
-// What a deploy will do, found out without doing it: in which order manifests go, what changes and what is removed. Pure.
-import type { Manifest } from '../cluster/cluster.ts'
+// The phase that says what a change will do.
+import type { Change } from './change.ts'
+import { kubectl, type Manifest, type Place } from '../cluster/cluster.ts'
+import { Failure, exit } from '../errors.ts'
+import { readDiff, removals, seatBelt, title } from './manifests.ts'
+import { parseImage } from '../images/registry.ts'
+import { serving, type Stored } from './release.ts'
+import { emit, say } from '../report.ts'
+import { jobStamp } from './stamp.ts'
 
-/** The annotation kgc.hu/order, in the order of its values. */
-export const orders = ['data', 'migrate', 'application', 'edge'] as const
-export type Order = (typeof orders)[number]
-
-const kinds = [
-  'ConfigMap',
-  'Secret',
-  'SealedSecret',
-  'PersistentVolumeClaim',
-  'NetworkPolicy',
-  'Service',
-  'StatefulSet',
-  'Deployment',
-  'DaemonSet',
-  'Job',
-  'HorizontalPodAutoscaler',
-  'PodDisruptionBudget',
-  'Ingress',
-]
-/** What is never removed: it holds data, or more than this environment. */
-const never = ['PersistentVolumeClaim', 'Secret', 'SealedSecret', 'Namespace', 'CustomResourceDefinition']
-/** How many objects may be removed without being asked for. */
-export const seatBelt = 3
-
-/** `Kind name`: what an object is called here. */
-export const title = ({ kind, metadata }: Manifest): string => `${kind} ${metadata.name}`
-const titles = (all: Manifest[]) => new Set(all.map(title))
-
-/** Objects without the annotation are data when they hold it, else part of an application. */
-export function orderOf(one: Manifest): Order {
-  const said = one.metadata.annotations?.['kgc.hu/order'] as Order | undefined
-  if (said && orders.includes(said)) return said
-  return ['ConfigMap', 'Secret', 'SealedSecret', 'PersistentVolumeClaim', 'NetworkPolicy'].includes(one.kind)
-    ? 'data'
-    : one.kind === 'Job'
-      ? 'migrate'
-      : 'application'
-}
-
-/** In the order in which they are applied: by kgc.hu/order, and inside by kind. */
-export function arranged(all: Manifest[]): Manifest[] {
-  const rank = (one: Manifest) => orders.indexOf(orderOf(one)) * 100 + (kinds.includes(one.kind) ? kinds.indexOf(one.kind) : kinds.length)
-  return all.toSorted((a, b) => rank(a) - rank(b))
-}
-
-export interface Changes {
-  created: string[]
-  changed: string[]
-}
-
-/** What `kubectl diff` says, object by object. */
-export function readDiff(text: string, all: Manifest[]): Changes {
-  const changes: Changes = { created: [], changed: [] }
-  for (const part of text.split(/^diff /m).slice(1)) {
-    const file = /^\+\+\+ \S+\/([^/\s]+)/m.exec(part)?.[1] ?? ''
-    const one = all.find(({ apiVersion, kind, metadata }) => {
-      const [version, group] = (apiVersion as string).split('/').reverse()
-      return file === `${group ? `${group}.` : ''}${version}.${kind}.${metadata.namespace ?? ''}.${metadata.name}`
-    })
-    // what is there has more than one line; a Secret that is not is shown as an empty one
-    if (one) changes[/^@@ -(0,0|1) /m.test(part) ? 'created' : 'changed'].push(title(one))
+/** Says what will be created, changed and removed. */
+export async function plan(change: Change): Promise<void> {
+  const { place, prune, found } = change
+  const { manifests, history, diff, digests, live } = found!
+  const good = serving(history)
+  const since = good ? history.indexOf(good) + 1 : history.length
+  // Deployments and StatefulSets name what has been applied last, and their ReplicaSets and ControllerRevisions what may come back
+  const holders = live.filter(({ kind }) => !['Deployment', 'StatefulSet'].includes(kind))
+  const { removed, generated } = removals(
+    manifests,
+    history.slice(0, since).map(one => one.manifests),
+    history.slice(since).map(one => one.manifests),
+    holders,
+  )
+  const there = await existing(place, [...removed, ...generated])
+  change.plan = {
+    ...readDiff(diff, manifests),
+    removed: removed.filter(one => there.has(title(one))),
+    generated: generated.filter(one => there.has(title(one))),
+    // migrations have no way back: a release that is put back runs none
+    jobs: 'release' in change.source ? [] : manifests.filter(({ kind }) => kind === 'Job').filter(job => mustRun(job, live, good)),
   }
-  return changes
+  const lines = { created: change.plan.created, changed: change.plan.changed, runs: change.plan.jobs.map(title), removed: change.plan.removed.map(title) }
+  for (const [word, titles] of Object.entries(lines)) if (titles.length) say(`  ${word}: ${titles.join(', ')}`)
+  if (!Object.values(lines).some(titles => titles.length)) say('  nothing changes')
+  emit('plan', { ...lines, images: [...digests].map(([image, digest]) => `${parseImage(image).name}@${digest}`) })
+  if (change.plan.removed.length > seatBelt && !prune)
+    throw new Failure(
+      exit.refused,
+      `Plan the ${change.verb}`,
+      `${change.plan.removed.length} objects would be removed: ${lines.removed.join(', ')}; nothing was touched`,
+      { next: 'the same command with --prune, if that is meant' },
+    )
 }
 
-/** Whether kustomize made it, with a hash of its contents at the end of its name. */
-const isGenerated = ({ kind, metadata }: Manifest) => kind === 'ConfigMap' && /-[2456789bcdfghkmt]{10}$/.test(metadata.name)
+/** Which of these objects are in the cluster. */
+async function existing(place: Place, all: Manifest[]): Promise<Set<string>> {
+  if (!all.length) return new Set()
+  const input = all.map(({ apiVersion, kind, metadata }) => JSON.stringify({ apiVersion, kind, metadata: { name: metadata.name } })).join('\n')
+  const { stdout } = await kubectl(
+    place,
+    ['get', '--ignore-not-found', '--filename', '-', '--output', 'jsonpath={range .items[*]}{.kind} {.metadata.name}{"\\n"}{end}{.kind} {.metadata.name}'],
+    { input, what: 'Look for what is to be removed' },
+  )
+  return new Set(stdout.split('\n'))
+}
 
-/**
- * What was there before and is not any more. `before` are the manifests of the releases, the newest first, down to the last good one;
- * `older` those of all others; `holders` what may still start a pod (ReplicaSets, ControllerRevisions, Jobs): a generated ConfigMap that one of
- * them names stays.
- */
-export function removals(all: Manifest[], before: Manifest[][], older: Manifest[][], holders: object[]): { removed: Manifest[]; generated: Manifest[] } {
-  const now = titles(all)
-  const gone = (lists: Manifest[][]) => [
-    ...new Map(
-      lists
-        .flat()
-        .filter(one => !now.has(title(one)) && !never.includes(one.kind))
-        .map(one => [title(one), one]),
-    ).values(),
-  ]
-  const held = JSON.stringify(holders)
-  return {
-    removed: gone(before).filter(one => !isGenerated(one)),
-    generated: gone([...before, ...older]).filter(
-      one => isGenerated(one) && !held.includes(`"${one.metadata.name}"`) && !held.includes(`\\"${one.metadata.name}\\"`),
-    ),
-  }
+/** A migration runs unless the same one is known to have ended well. */
+function mustRun(job: Manifest, live: Manifest[], good: Stored | undefined): boolean {
+  const stamp = job.metadata.annotations?.[jobStamp]
+  const here = live.find(one => title(one) === title(job))
+  const complete = here?.status?.conditions?.some((one: { type: string; status: string }) => one.type === 'Complete' && one.status === 'True')
+  if (here) return !(complete && here.metadata.annotations?.[jobStamp] === stamp)
+  return good?.manifests.find(one => title(one) === title(job))?.metadata.annotations?.[jobStamp] !== stamp
 }

@@ -2,7 +2,7 @@
 import { put, remove } from './apply.ts'
 import { finish, isNothing, waitOf, type Change } from './change.ts'
 import { Failure, exit } from '../errors.ts'
-import { arranged, removals, title } from './plan.ts'
+import { arranged, removals, title } from './manifests.ts'
 import { prove } from './proof.ts'
 import { isWorkload, ready } from './readiness.ts'
 import { serving, type Ending } from './release.ts'

@@ -23,7 +23,7 @@ export interface DeployEvent {
 }
 
 /** Why a deploy failed or was rolled back. */
-export interface FailureBlock {
+interface FailureBlock {
   application?: Text
   pod?: Text
   container?: Text
