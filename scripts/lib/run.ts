@@ -88,6 +88,8 @@ export async function run(argv: string[], options: RunOptions = {}): Promise<Out
     stdio: [options.input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
   })`${argv}`
   children.add(child)
+  // who ends before it has read all of its input says more by its exit code than by EPIPE
+  child.stdin?.on('error', () => {})
   if (options.onOutput) for (const stream of [child.stdout, child.stderr]) stream?.on('data', data => options.onOutput?.(String(data)))
   let late = false
   const timers: NodeJS.Timeout[] = []

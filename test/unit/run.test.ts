@@ -31,4 +31,11 @@ test('with a signal that is aborted already nothing is started', async () => {
   }
 })
 
+test('a child that ends before it has read its input is judged by its exit code', async () => {
+  for (let i = 0; i < 20; i++) {
+    const { code } = await run(['sh', '-c', 'exec <&-; exit 3'], { input: 'x'.repeat(1_000_000), nothrow: true })
+    assert.is(code, 3)
+  }
+})
+
 test.run()

@@ -74,7 +74,7 @@ export function waitOf({ place, verb, lock }: Change, settled: boolean): Wait {
 }
 
 /** Writes down how it ended. */
-export async function finish({ place, release }: Change, ending: Ending, cause?: string): Promise<void> {
+export async function finish({ place, release, lock }: Change, ending: Ending, cause?: string): Promise<void> {
   Object.assign(release!, { ending, ended: new Date().toISOString(), ...(cause ? { cause: redact(cause).slice(0, 300) } : {}) })
-  await store(place, release!, 'replace')
+  await store(place, release!, 'replace', lock?.lost)
 }

@@ -40,7 +40,7 @@ export async function lock(change: Change): Promise<void> {
   await confirm(change)
   change.lock = await acquire(place, verb, found!.lease)
   const { history, manifests, digests, commit } = found!
-  for (const one of history) if (one.ending === 'applying') await store(place, Object.assign(one, { ending: 'interrupted' satisfies Ending }), 'replace')
+  for (const one of history) if (one.ending === 'applying') await store(place, Object.assign(one, { ending: 'interrupted' satisfies Ending }), 'replace', change.lock.lost)
   change.release = {
     number: (history[0]?.number ?? 0) + 1,
     ending: 'applying',
@@ -53,7 +53,7 @@ export async function lock(change: Change): Promise<void> {
     manifests,
   }
   if (isNothing(change)) return
-  await store(place, change.release, 'create')
+  await store(place, change.release, 'create', change.lock.lost)
   await tell(change, 'started')
 }
 
@@ -95,7 +95,7 @@ export async function smoke(change: Change): Promise<void> {
 export async function record(change: Change): Promise<void> {
   const { place, plan, found, release, started } = change
   const nothing = isNothing(change)
-  await remove(place, [...plan!.removed, ...plan!.generated])
+  await remove(place, [...plan!.removed, ...plan!.generated], change.lock!.lost)
   const { failing = [] } = release!
   if (nothing) await noteFewer(place, serving(found!.history)!, failing)
   const number = nothing ? serving(found!.history)!.number : release!.number

@@ -13,6 +13,7 @@ import { tell } from './tell.ts'
 /** Puts the last good release back where this change has touched it, proves it, and says how it ended. */
 export async function putBack(change: Change, failure: Failure): Promise<Failure> {
   const { place, found, touched } = change
+  const { lost } = change.lock!
   const good = serving(found!.history)
   const end = async (ending: Ending, code: 5 | 6, now: string) => {
     if (!isNothing(change)) {
@@ -34,10 +35,10 @@ export async function putBack(change: Change, failure: Failure): Promise<Failure
     await step(`Put release ${good.number} back`, async () => {
       // settings first: what starts anew must not read the new ones; then the applications, the last one first
       const settings = back.filter(({ kind }) => /^(ConfigMap|Secret|SealedSecret)$/.test(kind))
-      await put(place, settings)
-      await put(place, back.filter(one => !settings.includes(one)).reverse())
-      await remove(place, removals(good.manifests, [touched, unfinished], [], []).removed)
-      await freeStuckPods(place, back)
+      await put(place, settings, lost)
+      await put(place, back.filter(one => !settings.includes(one)).reverse(), lost)
+      await remove(place, removals(good.manifests, [touched, unfinished], [], []).removed, lost)
+      await freeStuckPods(place, back, lost)
     })
     // pods that have served all the time need no new trial; those that start anew do
     const wait = waitOf(change, true)
@@ -48,6 +49,9 @@ export async function putBack(change: Change, failure: Failure): Promise<Failure
     return await end('rolled back', exit.rolledBack, `release ${good.number} serves again, proven by smoke`)
   } catch (error) {
     if (!(error instanceof Failure)) throw error
+    const gone = lost()
+    // whoever has the lock now decides: nothing is written any more
+    if (gone) return new Failure(gone.code, failure.what, failure.why, { evidence: failure.evidence, next: gone.next, serving: `release ${good.number} in parts: ${gone.why}` })
     return end('broken', exit.broken, `release ${good.number} was put back, but ${error.message}`)
   }
 }
