@@ -9,7 +9,8 @@ import { standAtGitHub } from './at-github.ts'
 
 const test = suite('cancelled deploy')
 const { box, commit, deploy, get, github, releases, step } = await standAtGitHub('kgc-t-cancel')
-const slow = ['sh', '-c', 'sleep 4; exec redis-server --save ""']
+/** Takes longer to start than a cancelled job has left. */
+const slow = ['sh', '-c', 'sleep 12; exec redis-server --save ""']
 const states = () => github.deployments.map(({ id }) => github.states(id).filter(state => state !== 'inactive'))
 const holder = () => get('lease', 'kgc-deploy').spec.holderIdentity
 
