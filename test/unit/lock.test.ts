@@ -1,6 +1,10 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { Manifest } from '../../scripts/lib/cluster/cluster.ts'
+import { isAlive } from '../../scripts/lib/deploy/actor.ts'
 import { describe, judge } from '../../scripts/lib/deploy/lease.ts'
 
 const test = suite('lock')
@@ -54,6 +58,20 @@ test('the holder is named with what it does, and where to look', () => {
   const words = 'held by anna@desk since 2026-11-25T11:58:30Z (deploy, phase watch, renewed 11:59:50)'
   assert.is(describe(lease()), words)
   assert.is(describe(lease({}, { 'kgc.hu/run': 'https://ci/1' })), `${words}: https://ci/1`)
+})
+
+test('a process that has ended is not alive, though its parent has not asked for it', async () => {
+  const parent = spawn('sh', ['-c', 'true & echo $!; exec sleep 20'], { stdio: ['ignore', 'pipe', 'ignore'] })
+  try {
+    const [said] = await once(parent.stdout, 'data')
+    const pid = Number(said)
+    for (const end = Date.now() + 5_000; isAlive(pid) && Date.now() < end; ) await new Promise(done => setTimeout(done, 50))
+    assert.match(readFileSync(`/proc/${pid}/stat`, 'utf8'), ' Z ')
+    assert.not.ok(isAlive(pid))
+    assert.ok(isAlive(process.pid))
+  } finally {
+    parent.kill('SIGKILL')
+  }
 })
 
 test.run()

@@ -22,11 +22,17 @@ export function machine(): string {
   }
 }
 
-/** Whether a process of this machine is there. */
+/** Whether a process of this machine runs. One that has ended and that nobody has waited for is still listed: in containers for long. */
 export function isAlive(pid: number): boolean {
   try {
-    return process.kill(pid, 0)
+    process.kill(pid, 0)
   } catch (error) {
     return (error as NodeJS.ErrnoException).code === 'EPERM'
+  }
+  try {
+    return !/\) [ZX] [^)]*$/.test(readFileSync(`/proc/${pid}/stat`, 'utf8'))
+  } catch {
+    // where there is no /proc, the signal's answer counts
+    return process.platform !== 'linux'
   }
 }

@@ -40,8 +40,8 @@ export interface Change extends Asked {
   announced?: Announced | undefined
   /** The first message to people, which is on its way. */
   told?: Promise<string[]>
-  /** Whether people are told, or being told, how it ended. */
-  over?: boolean
+  /** People are being told how it ended, or have been. */
+  over?: Promise<unknown>
   /** What has been applied, or is being. */
   touched: Manifest[]
   /** How its workloads are waited for, since the first object was applied. */

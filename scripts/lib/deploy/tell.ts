@@ -25,16 +25,16 @@ const patience = 10_000
 export async function tell(change: Change, kind: Kind, more: More = {}): Promise<void> {
   const asked = Date.now()
   if (kind === 'started') return void (change.told = post(change, kind, more, patience))
-  const first = (await change.told) ?? []
-  const last = await post(change, kind, more, Math.max(1_000, patience - (Date.now() - asked)))
-  for (const one of new Set([...first, ...last])) warn(one)
+  const both = async () => [...((await change.told) ?? []), ...(await post(change, kind, more, Math.max(1_000, patience - (Date.now() - asked))))]
+  const warnings = both()
+  change.over = warnings
+  for (const one of new Set(await warnings)) warn(one)
 }
 
 /** Out: a warning for each who does not know. */
 async function post(change: Change, kind: Kind, more: More, limit: number): Promise<string[]> {
   const { place, release, started } = change
   const { failed } = more
-  change.over = kind !== 'started'
   const cause = failed?.cause as Partial<Cause> | undefined
   const failure = failed ? { failure: { ...cause, cause: cause?.likely || failed.message, log: failed.evidence, next: failed.next } } : {}
   const event = {
@@ -87,8 +87,9 @@ export async function leave(change: Change, why: string, limit = patience): Prom
   const failure = { cause: why, next: `npx zx scripts/${verb}.ts ${place.name}` }
   const event = () =>
     ({ kind: 'failed', verb, environment: place.name, release: String(release!.number), actor: release!.who, ms: Date.now() - started, link: release!.run, failure }) as const
-  change.over = true
-  const [warning, warnings = []] = await Promise.all([announced?.ended('error', short(why), limit), told && !over ? notify(event(), { limit }) : []])
+  const telling = told && !over ? notify(event(), { limit }) : undefined
+  change.over ??= telling ?? Promise.resolve()
+  const [warning, warnings = []] = await Promise.all([announced?.ended('error', short(why), limit), telling])
   for (const one of [...warnings, ...(warning ? [warning] : [])]) warn(one)
 }
 

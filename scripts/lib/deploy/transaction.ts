@@ -12,8 +12,8 @@ export async function transact(asked: Asked, phases: Phase[], last?: string): Pr
   noteFacts(change, Boolean(last))
   const forget = onInterrupt(async () => {
     const { release, over, phase } = change
-    // what has come to its end is not interrupted any more; it may only not have been told yet
-    if (release?.ending === 'succeeded') return over ? undefined : tell(change, 'succeeded')
+    // what has come to its end is not interrupted any more; it may only not be recorded or told yet
+    if (release?.ending === 'succeeded') return void (await Promise.all([finish(change, 'succeeded').catch(() => {}), over ?? tell(change, 'succeeded')]))
     const record = release?.ending === 'applying' ? finish(change, 'interrupted', 'interrupted').catch(() => {}) : undefined
     await Promise.all([record, leave(change, `interrupted in phase ${phase.toLowerCase()}`, 1800)])
   })
