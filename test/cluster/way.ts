@@ -19,6 +19,8 @@ export function way(to: number): Promise<Way> {
     if (how) return
     const there = connect(to, '127.0.0.1')
     there.on('error', () => from.destroy())
+    // a pipe ends neither side when the other goes: what nobody reads would keep the process
+    from.on('close', () => there.destroy())
     from.pipe(there).pipe(from)
   })
   const cut: Way['cut'] = now => {
