@@ -1,14 +1,8 @@
 // What was deployed: a ConfigMap per release with its manifests (no Secrets), from which it can be put back exactly.
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { gunzipSync, gzipSync } from 'node:zlib'
-import { stringify } from 'yaml'
 import { kubectl, kubectlArgv, lastLine, list, type Manifest, type Place } from '../cluster/cluster.ts'
 import { retried, type Lost } from '../cluster/retried.ts'
 import { Failure, exit } from '../errors.ts'
-import { table } from '../report.ts'
-import { run } from '../run.ts'
 
 /** How many are kept; more only where what serves would be lost. */
 const kept = 10
@@ -107,43 +101,4 @@ export async function store(place: Place, release: Stored, verb: 'create' | 'rep
 export async function trim(place: Place, all: Release[]): Promise<void> {
   const names = surplus(all).map(({ number }) => `kgc-release-${number}`)
   if (names.length) await kubectl(place, ['delete', 'configmap', '--ignore-not-found', ...names], { what: 'Remove old releases' })
-}
-
-/** The releases as a person reads them. */
-export function listed(all: Release[]): string {
-  const current = serving(all)
-  const row = (one: Release) => [
-    one === current ? '▸' : '',
-    String(one.number),
-    one.what,
-    one.ending,
-    one.started.slice(0, 16).replace('T', ' '),
-    one.who,
-    (one.commit ?? '').slice(0, 12),
-    one.cause ?? '',
-  ]
-  return table([['', 'release', 'what', 'ended', 'started (UTC)', 'who', 'commit', 'cause'], ...all.map(row)])
-}
-
-const fileName = ({ kind, metadata }: Manifest) => `${kind}.${metadata.name}.yaml`
-
-/** What changed from one list of manifests to another, as `diff` shows it; empty when nothing did. */
-export async function difference(from: Manifest[], to: Manifest[]): Promise<string> {
-  const folder = mkdtempSync(join(tmpdir(), 'kgc-diff-'))
-  try {
-    for (const [side, manifests] of [
-      ['a', from],
-      ['b', to],
-    ] as const) {
-      mkdirSync(join(folder, side))
-      for (const one of manifests) writeFileSync(join(folder, side, fileName(one)), stringify(one, { sortMapEntries: true }))
-    }
-    const { stdout } = await run(['diff', '--unified', '--recursive', '--new-file', 'a', 'b'], { cwd: folder, nothrow: true })
-    return stdout
-      .replace(/^diff .*\n/gm, '')
-      .replace(/^(---|\+\+\+) (\S+)\t.*$/gm, '$1 $2')
-      .trimEnd()
-  } finally {
-    rmSync(folder, { recursive: true, force: true })
-  }
 }

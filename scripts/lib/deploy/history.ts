@@ -1,0 +1,48 @@
+// The releases of an environment as a person reads them: a list, and what changed from one to another.
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { stringify } from 'yaml'
+import type { Manifest } from '../cluster/cluster.ts'
+import { table } from '../report.ts'
+import { run } from '../run.ts'
+import { serving, type Release } from './release.ts'
+
+/** The releases as a person reads them. */
+export function listed(all: Release[]): string {
+  const current = serving(all)
+  const row = (one: Release) => [
+    one === current ? '▸' : '',
+    String(one.number),
+    one.what,
+    one.ending,
+    one.started.slice(0, 16).replace('T', ' '),
+    one.who,
+    (one.commit ?? '').slice(0, 12),
+    one.cause ?? '',
+  ]
+  return table([['', 'release', 'what', 'ended', 'started (UTC)', 'who', 'commit', 'cause'], ...all.map(row)])
+}
+
+const fileName = ({ kind, metadata }: Manifest) => `${kind}.${metadata.name}.yaml`
+
+/** What changed from one list of manifests to another, as `diff` shows it; empty when nothing did. */
+export async function difference(from: Manifest[], to: Manifest[]): Promise<string> {
+  const folder = mkdtempSync(join(tmpdir(), 'kgc-diff-'))
+  try {
+    for (const [side, manifests] of [
+      ['a', from],
+      ['b', to],
+    ] as const) {
+      mkdirSync(join(folder, side))
+      for (const one of manifests) writeFileSync(join(folder, side, fileName(one)), stringify(one, { sortMapEntries: true }))
+    }
+    const { stdout } = await run(['diff', '--unified', '--recursive', '--new-file', 'a', 'b'], { cwd: folder, nothrow: true })
+    return stdout
+      .replace(/^diff .*\n/gm, '')
+      .replace(/^(---|\+\+\+) (\S+)\t.*$/gm, '$1 $2')
+      .trimEnd()
+  } finally {
+    rmSync(folder, { recursive: true, force: true })
+  }
+}
