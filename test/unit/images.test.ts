@@ -1,9 +1,13 @@
 // What images are called, which pins are right and how they are written, and what may go from a registry.
+import { mkdtempSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { basename, join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { Failure } from '../../scripts/lib/errors.ts'
+import { setTimesApart } from '../../scripts/lib/images/bake.ts'
 import { pinsOf, whereChosen } from '../../scripts/lib/images/commit.ts'
 import { gitHubVersions, removeFromGitHub } from '../../scripts/lib/images/packages.ts'
 import { brief, patiently } from '../../scripts/lib/images/patience.ts'
@@ -20,7 +24,7 @@ const test = suite('images')
 const commit = 'a'.repeat(40)
 const digest = (letter: string) => `sha256:${letter.repeat(64)}`
 const source: Source = { commit, created: '2026-11-01T11:00:00Z', url: 'https://github.com/o/r', changed: [], shallow: false }
-const target = (image: string, name = 'api') => ({ name, image, context: '/x', here: true })
+const target = (image: string, name = 'api') => ({ name, image, context: '/x', dockerfile: '/x/Dockerfile', here: true })
 const main: Ref = { type: 'branch', name: 'main' }
 
 test('a branch and a version give a tag, other tags of git give none', () => {
@@ -56,6 +60,23 @@ test("an image has its branch's, its file's and its commit's tag, in this order,
   assert.equal(tagged.tags, ['3.0.0', '2.1.8-kgc', commit])
   assert.is(tagged.labels['org.opencontainers.image.version'], '3.0.0')
   assert.not.ok('org.opencontainers.image.source' in tagged.labels)
+})
+
+test('Dockerfiles of one size and time are set apart, others are left alone; a second time changes nothing', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'kgc-test-'))
+  const files = ['a', 'b', 'c', 'longer'].map(name => join(folder, name))
+  for (const file of files) {
+    writeFileSync(file, `FROM ${basename(file)}\n`)
+    utimesSync(file, 1_700_000_000, 1_700_000_000)
+  }
+  const times = () => files.map(file => statSync(file).mtimeMs)
+  setTimesApart(files)
+  const apart = times()
+  assert.is(new Set(apart.slice(0, 3)).size, 3)
+  assert.equal([apart[0], apart[3]], [1_700_000_000_000, 1_700_000_000_000])
+  setTimesApart(files)
+  assert.equal(times(), apart)
+  rmSync(folder, { recursive: true })
 })
 
 test('no commit, another commit, or one name for two images: none is built', () => {

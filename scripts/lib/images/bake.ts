@@ -1,5 +1,5 @@
 // What docker-compose.build.yml builds, and `docker buildx bake`, which builds it.
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, utimesSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, relative } from 'node:path'
 import { parse } from 'yaml'
@@ -16,6 +16,7 @@ export interface Target {
   /** As the file has it. */
   image: string
   context: string
+  dockerfile: string
   /** Whether its Dockerfile is on this machine. */
   here: boolean
 }
@@ -34,12 +35,23 @@ export async function targets(env = settings()): Promise<Target[]> {
   const output = await run(['docker', 'compose', '--file', file, 'config', '--format', 'json'], { cwd: dockerFolder, env, nothrow: true })
   if (output.code !== 0) throw new Failure(exit.usage, `Read infra/docker/${file}`, output.stderr.trim().split('\n').at(-1) ?? '')
   const { services } = JSON.parse(output.stdout) as { services: Record<string, { image: string; build: { context: string; dockerfile?: string } }> }
-  return Object.entries(services).map(([name, { image, build }]) => ({
-    name,
-    image,
-    context: build.context,
-    here: existsSync(join(build.context, build.dockerfile ?? 'Dockerfile')),
-  }))
+  return Object.entries(services).map(([name, { image, build }]) => {
+    const dockerfile = join(build.context, build.dockerfile ?? 'Dockerfile')
+    return { name, image, context: build.context, dockerfile, here: existsSync(dockerfile) }
+  })
+}
+
+/**
+ * Sets the files' times apart where two have the same size and time, which a checkout makes: BuildKit takes the one for the other,
+ * and builds the wrong image without a word (https://github.com/moby/buildkit/issues/1368, https://github.com/moby/buildkit/issues/4817).
+ */
+export function setTimesApart(files: string[]): void {
+  const seen = new Set<string>()
+  const key = (file: string) => (({ size, mtimeNs }) => `${size} ${mtimeNs}`)(statSync(file, { bigint: true }))
+  for (const file of files) {
+    while (seen.has(key(file))) utimesSync(file, new Date(), new Date(statSync(file).mtimeMs + 10))
+    seen.add(key(file))
+  }
 }
 
 /** The targets of these names; without names those whose source is here. Throws Failure for a name that is none, or has no source here. */
@@ -98,6 +110,8 @@ export async function bake(names: Record<string, Overrides>, env: Record<string,
   )
   const folder = mkdtempSync(join(tmpdir(), 'kgc-bake-'))
   const metadata = join(folder, 'metadata.json')
+  const sources = (await targets(env)).filter(({ here }) => here)
+  setTimesApart([...new Set(sources.map(({ dockerfile }) => dockerfile))])
   try {
     const argv = ['docker', 'buildx', 'bake', '--file', file, '--progress', 'plain', '--metadata-file', metadata, ...options, ...sets, ...Object.keys(names)]
     // sources lie outside of this folder, which newer builders ask about

@@ -1,7 +1,7 @@
 // A copy of the repository with sources to build from: KGC's checkout and the toolkit's own, both git repositories, all images tiny.
 import { execFileSync, spawn, type ChildProcess } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, utimesSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { sandbox, type Options, type Result } from '../../sandbox.ts'
 import { authority, folder } from './registry.ts'
@@ -24,11 +24,13 @@ export function commit(where: string, remote?: string): string {
 
 const dockerfile = 'FROM scratch\nCOPY content /\nCOPY more /\nCMD ["/content"]\n'
 
-/** Gives KGC's checkout new content of `size` bytes an image. Out: its commit, which the copy then pins. */
+/** Gives KGC's checkout new content of `size` bytes an image, all its Dockerfiles written at one time. Out: its commit, which the copy then pins. */
 export function newSource(size = 1000): string {
+  const now = new Date()
   for (const app of ['api', 'web', 'dashboard']) {
     mkdirSync(join(source, `apps/kgc-${app}`), { recursive: true })
     writeFileSync(join(source, `apps/kgc-${app}/Dockerfile`), dockerfile.replaceAll(/(content|more) \//g, `apps/kgc-${app}/$1 /`))
+    utimesSync(join(source, `apps/kgc-${app}/Dockerfile`), now, now)
     for (const name of ['content', 'more']) writeFileSync(join(source, `apps/kgc-${app}`, name), randomBytes(size))
   }
   const fresh = !existsSync(join(source, '.git'))
