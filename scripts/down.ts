@@ -22,8 +22,10 @@ const { Failure } = await import('./lib/errors.ts')
 const { rm } = await import('node:fs/promises')
 const { join } = await import('node:path')
 const { question } = await import('zx')
+const { requireEngine } = await import('./lib/compose/containers.ts')
 const { emit, jsonOutput, main, result, step } = await import('./lib/report.ts')
-const { applications, dockerFolder, requireEngine, stackOf } = await import('./lib/compose/compose.ts')
+const { stackOf } = await import('./lib/compose/compose.ts')
+const { applications, dockerFolder } = await import('./lib/repository.ts')
 const { run } = await import('./lib/run.ts')
 
 await main(async () => {

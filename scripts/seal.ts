@@ -25,12 +25,12 @@ ${exitHelp(0, 2, 3, 5, 130)}`)
 
 const { join } = await import('node:path')
 const { placeOf } = await import('./lib/cluster/cluster.ts')
-const { root } = await import('./lib/compose/compose.ts')
 const { loadEnvironment, readEnv } = await import('./lib/env/env.ts')
 const { check } = await import('./lib/env/check.ts')
 const { Failure } = await import('./lib/errors.ts')
 const { emit, jsonOutput, main, result, say, step } = await import('./lib/report.ts')
 const { certificate, encrypt, judgeSeals } = await import('./lib/cluster/kubeseal.ts')
+const { root } = await import('./lib/repository.ts')
 const { chosen, judgeKeys, sealedSecrets, writeSealed } = await import('./lib/cluster/seal.ts')
 type Problem = import('./lib/env/check.ts').Problem
 

@@ -5,9 +5,11 @@ import { spawnSync } from 'node:child_process'
 import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { config, containers, root, stackOf } from '../scripts/lib/compose/compose.ts'
+import { config, stackOf } from '../scripts/lib/compose/compose.ts'
+import { containers } from '../scripts/lib/compose/containers.ts'
 import { Failure, exit } from '../scripts/lib/errors.ts'
 import { main, result, say, table } from '../scripts/lib/report.ts'
+import { root } from '../scripts/lib/repository.ts'
 import { kubeconfig } from './tools.ts'
 
 const { values, positionals } = parseArgs({ allowPositionals: true, options: { runs: { type: 'string', default: '7' }, json: { type: 'boolean' } } })

@@ -1,7 +1,7 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import type { Container } from '../../scripts/lib/compose/containers.ts'
 import { judge, type Expectation } from '../../scripts/lib/compose/health.ts'
-import type { Container } from '../../scripts/lib/compose/compose.ts'
 
 const test = suite('health')
 const now = Date.parse('2026-11-24T12:00:00Z')

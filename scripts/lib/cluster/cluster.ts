@@ -2,8 +2,8 @@
 import { existsSync, readFileSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { parse, parseAllDocuments } from 'yaml'
-import { root } from '../compose/compose.ts'
 import { Failure, exit } from '../errors.ts'
+import { root } from '../repository.ts'
 import { run, type Output, type RunOptions } from '../run.ts'
 
 const overlays = 'infra/k8s/overlays'

@@ -3,10 +3,10 @@ import { existsSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSyn
 import { join } from 'node:path'
 import { parseDocument, type Document } from 'yaml'
 import type { Place } from './cluster.ts'
-import { root } from '../compose/compose.ts'
 import type { Problem } from '../env/check.ts'
 import { Failure, exit } from '../errors.ts'
 import { describeExample, type Entry } from '../env/example.ts'
+import { root } from '../repository.ts'
 
 /** A SealedSecret in the repository. */
 export interface Sealed {

@@ -1,11 +1,9 @@
-// What Compose knows: the stack as its files describe it, and its containers as the engine shows them.
+// What Compose knows: the stack as its files describe it.
 import { existsSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { Failure, exit } from '../errors.ts'
+import { applications, dockerFolder, folderOf, root } from '../repository.ts'
 import { run, type Output, type RunOptions } from '../run.ts'
-
-export const root = join(import.meta.dirname, '../../..')
-export const dockerFolder = join(root, 'infra/docker')
 
 /** A stack on this machine: which files and which env files make it. */
 export interface Stack {
@@ -43,30 +41,11 @@ export function stackOf(mode: string, files: string[] = []): Stack {
   }
 }
 
-/** The folders of the applications: those with a Compose file of their own. */
-export function applications(): string[] {
-  return readdirSync(dockerFolder, { withFileTypes: true })
-    .filter(entry => entry.isDirectory() && existsSync(join(dockerFolder, entry.name, 'docker-compose.yml')))
-    .map(entry => entry.name)
-}
-
-/** The folder that a person means by its name or its first word (`shop` for shop-web); undefined for neither. */
-export const folderOf = (name: string): string | undefined => applications().find(folder => folder === name || folder.startsWith(`${name}-`))
-
 /** The env files that the stack reads and that are not there. */
 export function missingEnvFiles(stack: Stack): string[] {
   const folders = ['.', ...applications().filter(name => existsSync(join(dockerFolder, name, '.env.example')))]
   return folders.map(folder => join('infra/docker', folder, `.env${stack.suffix}`)).filter(path => !existsSync(join(root, path)))
 }
-
-/** Throws Failure (refused) when the Docker engine does not answer. */
-export async function requireEngine(): Promise<void> {
-  const { code, stderr } = await run(['docker', 'version', '--format', '{{.Server.Version}}'], { nothrow: true, timeout: 20_000 })
-  if (code !== 0) throw noEngine(stderr)
-}
-
-const noEngine = (stderr: string) =>
-  new Failure(exit.refused, 'Ask the Docker engine', stderr.trim().split('\n').at(-1) || 'no answer', { next: 'npx zx scripts/bootstrap.ts' })
 
 export interface Service {
   image?: string
@@ -134,36 +113,6 @@ export async function servicesOf(stack: Stack, all: Config, folder: string): Pro
 /** A service that runs once and ends: others wait for its success. */
 export const isOneShot = (all: Config, service: string): boolean =>
   Object.values(all.services).some(other => other.depends_on?.[service]?.condition === 'service_completed_successfully')
-
-/** A container as `docker inspect` shows it, as far as it is needed here. */
-export interface Container {
-  Id: string
-  Name: string
-  RestartCount: number
-  Config: { Labels: Record<string, string>; Image: string; Healthcheck?: { Test?: string[] } }
-  State: {
-    Status: string
-    ExitCode: number
-    OOMKilled: boolean
-    Error: string
-    StartedAt: string
-    FinishedAt: string
-    Health?: { Status: string; Log: { Start: string; End: string; ExitCode: number; Output: string }[] | null }
-  }
-}
-
-/** The project's containers by service (one-off `run` containers left out). Throws Failure (refused) when the engine does not answer. */
-export async function containers(project: string): Promise<Map<string, Container>> {
-  const filters = ['--filter', `label=com.docker.compose.project=${project}`, '--filter', 'label=com.docker.compose.oneoff=False']
-  const list = await run(['docker', 'ps', '-aq', '--no-trunc', ...filters], { nothrow: true })
-  if (list.code !== 0) throw noEngine(list.stderr)
-  const ids = list.stdout.split('\n').filter(Boolean)
-  if (!ids.length) return new Map()
-  // a container may go between the two calls: what is left is printed all the same
-  const output = await run(['docker', 'inspect', ...ids], { nothrow: true })
-  const found = JSON.parse(output.stdout || '[]') as Container[]
-  return new Map(found.map(container => [container.Config.Labels['com.docker.compose.service'] ?? '', container]))
-}
 
 /** The public addresses of the stack by service, read from the routers' rules, first host only. */
 export function addresses(all: Config, port: string): { service: string; host: string; url: string }[] {

@@ -1,6 +1,6 @@
 // Judges a stack that is starting: observed containers in, verdict out. Pure.
 // `docker compose up --wait` calls a crash loop without a health check healthy, and a one-shot that ended well a failure.
-import type { Container } from './compose.ts'
+import type { Container } from './containers.ts'
 
 export type State = 'absent' | 'waiting' | 'ready' | 'failed'
 

@@ -1,7 +1,8 @@
 // Who holds the ports that a stack wants to publish.
 import { createServer } from 'node:net'
+import type { Container } from './containers.ts'
 import { run } from '../run.ts'
-import type { Config, Container } from './compose.ts'
+import type { Config } from './compose.ts'
 
 interface Wanted {
   service: string

@@ -1,6 +1,7 @@
 // Waits for a stack, truthfully: asks the engine, lets health.ts judge, narrates.
 import { stripVTControlCharacters } from 'node:util'
-import { compose, containers, isOneShot, type Config, type Container, type Stack } from './compose.ts'
+import { compose, isOneShot, type Config, type Stack } from './compose.ts'
+import { containers, type Container } from './containers.ts'
 import { judge, type Expectation, type Verdict } from './health.ts'
 import { color, duration, emit, say } from '../report.ts'
 import { run } from '../run.ts'

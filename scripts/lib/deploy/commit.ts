@@ -1,6 +1,6 @@
 // The commit of this repository that a change comes from.
-import { dockerFolder } from '../compose/compose.ts'
 import { Failure, exit } from '../errors.ts'
+import { dockerFolder } from '../repository.ts'
 import { run } from '../run.ts'
 
 /** The commit that is deployed; in CI it must be one that everybody can look at. */

@@ -3,12 +3,12 @@ import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parse } from 'yaml'
 import type { Manifest, Place } from '../cluster/cluster.ts'
-import { applications, dockerFolder } from '../compose/compose.ts'
 import { describeExample } from '../env/example.ts'
 import type { Refusals } from './refusals.ts'
 import { brief, patiently } from '../images/patience.ts'
 import { digestOf, parseImage } from '../images/registry.ts'
 import type { Stored } from './release.ts'
+import { applications, dockerFolder } from '../repository.ts'
 import { imagesOf, withImages, withTag } from './stamp.ts'
 
 /** An image whose tag is a commit. */

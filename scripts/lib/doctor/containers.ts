@@ -1,6 +1,7 @@
 // What the doctor asks and says of a stack's containers. The judges are pure.
 import { readFile } from 'node:fs/promises'
-import { isOneShot, type Config, type Container, type Stack } from '../compose/compose.ts'
+import { isOneShot, type Config, type Stack } from '../compose/compose.ts'
+import type { Container } from '../compose/containers.ts'
 import { finding, type Finding } from './finding.ts'
 import { duration } from '../report.ts'
 import { run } from '../run.ts'

@@ -1,10 +1,12 @@
 // Looks at a machine and a stack and says all that is wrong, each with what mends it. Changes nothing.
-import { config, containers, missingEnvFiles, root, stackOf, type Config, type Container, type Stack } from '../compose/compose.ts'
+import { config, missingEnvFiles, stackOf, type Config, type Stack } from '../compose/compose.ts'
 import { edgeOf, hostsOf, judgeCertificates, served } from './certificates.ts'
 import { clock, judgeClock } from './clock.ts'
+import { containers, type Container } from '../compose/containers.ts'
 import { judgeContainers, judgeIdle, lastWords, oomKills, type Pulse } from './containers.ts'
 import { finding, type Finding, type Severity } from './finding.ts'
 import { judgeEngine, judgePorts, judgeResources, resources } from './machine.ts'
+import { root } from '../repository.ts'
 import { filesystems, judgeDisks, judgeImages, judgeVolumes } from './storage.ts'
 import { info, look } from '../engine/engine.ts'
 import { loadEnvironment } from '../env/env.ts'

@@ -1,5 +1,6 @@
 // What the doctor asks and says of a stack's images and volumes. The judges are pure.
-import type { Config, Container } from '../compose/compose.ts'
+import type { Config } from '../compose/compose.ts'
+import type { Container } from '../compose/containers.ts'
 import { up, type Pulse } from './containers.ts'
 import { finding, type Finding } from './finding.ts'
 import { run } from '../run.ts'

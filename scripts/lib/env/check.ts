@@ -1,7 +1,8 @@
 // Reads an environment's files and says all that is wrong with them, never a value.
 import { lstatSync } from 'node:fs'
 import { parse } from 'dotenv'
-import { badLines, environment, readText, type EnvFile, type Environment } from './env.ts'
+import { environment, readText, type EnvFile, type Environment } from './env.ts'
+import { badLines } from './lines.ts'
 import { fault } from './value.ts'
 import { Failure } from '../errors.ts'
 import { defaultValue, type Entry } from './example.ts'

@@ -2,9 +2,11 @@
 import { accessSync, closeSync, constants, fsyncSync, lstatSync, openSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { parse } from 'dotenv'
-import { badLines, readText, type EnvFile, type Environment } from './env.ts'
+import { readText, type EnvFile, type Environment } from './env.ts'
 import { Failure, exit } from '../errors.ts'
 import { defaultValue, generate, type Entry } from './example.ts'
+import { badLines } from './lines.ts'
+import { merge } from './merge.ts'
 
 /** What is to become of an env file. */
 export interface Change {
@@ -58,45 +60,6 @@ export function plan(environment: Environment): Change[] {
       return theirs[0] ?? (value || (entry.generate ? generate(entry.generate) : ''))
     }
   })
-}
-
-const leftOver = '# No longer in the example: delete what is not needed.'
-
-/** The text of a file, with the lines that a person wrote left where they are. */
-function merge(
-  { name, command, files }: Environment,
-  file: EnvFile,
-  before: string | undefined,
-  old: Record<string, string>,
-  wanted: Map<string, string>,
-) {
-  const rule = file.folder ? `keys that ${files[0].name} has too follow it` : 'the folders follow it where they share a key'
-  const header = [
-    `# ${name ? `Environment ${name}: ` : ''}written from ${file.example} by \`${command}\`.`,
-    `# Change values here: they are kept; ${rule}. No quotes, no spaces.`,
-  ]
-  const lines = before === undefined ? header : before.replace(/\n*$/, '').split('\n')
-  const at = (key: string) => lines.findIndex(line => line.startsWith(`${key}=`))
-  const unknown = Object.keys(old).filter(key => !wanted.has(key))
-  const misplaced = unknown.filter(key => !lines.includes(leftOver) || at(key) < lines.indexOf(leftOver))
-  const moved = misplaced.flatMap(key => lines.splice(at(key), 1))
-  const added = [...wanted.keys()].filter(key => !(key in old))
-  const follows = file.entries.filter(entry => entry.shared || entry.pinned).map(({ key }) => key)
-  const followed = follows.filter(key => key in old && old[key] !== wanted.get(key))
-  let last = -1
-  for (const entry of file.entries) {
-    const here = at(entry.key)
-    const line = `${entry.key}=${wanted.get(entry.key)}`
-    if (here >= 0) lines[(last = here)] = line
-    else {
-      const end = lines.includes(leftOver) ? lines.indexOf(leftOver) : lines.length
-      const block = [...(entry.gap || entry.comment.length ? [''] : []), ...entry.comment, line]
-      lines.splice(last < 0 ? end : last + 1, 0, ...block)
-      last = at(entry.key)
-    }
-  }
-  if (moved.length && !lines.includes(leftOver)) lines.push('', leftOver)
-  return { after: [...lines, ...moved].join('\n') + '\n', added, followed, unknown }
 }
 
 /** Whether a change changes anything: the text, or a mode that lets others read it. */

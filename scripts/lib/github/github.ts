@@ -1,6 +1,6 @@
 // GitHub's API, asked for the repository that a workflow runs in: within a limit of time, and again where that may help.
 import fetch from 'node-fetch'
-import { waitOf } from '../notify/notify.ts'
+import { attempts, retryAfter } from '../backoff.ts'
 import { keepSecret, redact } from '../redact.ts'
 
 type Octokit = import('@octokit/rest').Octokit
@@ -24,27 +24,26 @@ export function gitHub(env: NodeJS.ProcessEnv = process.env): GitHub | undefined
 
 const silent = { debug() {}, info() {}, warn() {}, error() {} }
 
+/** GitHub's client for a token; loaded on use, as only who has a token pays for it. `request` are octokit's options of each request. */
+export async function client({ token: auth, api }: Pick<GitHub, 'token' | 'api'>, request: object = {}): Promise<Octokit> {
+  const { Octokit } = await import('@octokit/rest')
+  return new Octokit({ auth, ...(api ? { baseUrl: api } : {}), userAgent: 'kgc-stack', log: silent, request: { fetch, ...request } })
+}
+
 /** One request, tried again while GitHub is busy, `until` (ms of the clock). Throws Error that says in words what GitHub did; `right`: what it takes. */
 export async function ask<T extends object>(github: GitHub, until: number, request: (octokit: Octokit) => Promise<{ data: T }>, right?: string): Promise<T> {
-  // only who has a token pays for loading it
-  const { Octokit } = await import('@octokit/rest')
-  for (let pause = 250; ; pause *= 2) {
-    const { owner: _, repo: __, token: auth, api } = github
+  const outcome = await attempts<T>(until, 250, async () => {
     const signal = AbortSignal.timeout(Math.max(1, until - Date.now()))
-    const octokit = new Octokit({ auth, ...(api ? { baseUrl: api } : {}), userAgent: 'kgc-stack', log: silent, request: { signal, fetch } })
     try {
-      const { data } = await request(octokit)
+      const { data } = await request(await client(github, { signal }))
       // an answer that breaks off comes as text
-      if (typeof data !== 'object') throw new Error(signal.aborted ? 'did not answer in time' : 'answered what is no JSON')
-      return data
+      return typeof data === 'object' ? { done: data } : { why: signal.aborted ? 'did not answer in time' : 'answered what is no JSON' }
     } catch (error) {
-      const { why, wait } = signal.aborted ? { why: 'did not answer in time' } : inWords(error as Partial<Refusal>, right)
-      if (wait === undefined) throw new Error(`GitHub ${redact(why)}`)
-      const rest = Math.max(wait, pause)
-      if (Date.now() + rest >= until) throw new Error(`GitHub ${redact(why)}, and there is no time for another try`)
-      await new Promise(done => setTimeout(done, rest))
+      return signal.aborted ? { why: 'did not answer in time' } : inWords(error as Partial<Refusal>, right)
     }
-  }
+  })
+  if ('done' in outcome) return outcome.done
+  throw new Error(`GitHub ${redact(outcome.why)}`)
 }
 
 /** What octokit throws. */
@@ -64,7 +63,7 @@ export function inWords({ status, response, cause, message }: Partial<Refusal>, 
   const words = String(Object(data).message ?? '').replace(/\s+/g, ' ').trim().slice(0, 120)
   const why = `answered ${status}${words ? ` (${words})` : ''}${hint(status, right)}`
   const busy = status === 429 || status >= 500 || (status === 403 && (headers['retry-after'] || headers['x-ratelimit-remaining'] === '0'))
-  return busy ? { why, wait: waitOf(headers['retry-after'] ?? null) } : { why }
+  return busy ? { why, wait: retryAfter(headers['retry-after']) } : { why }
 }
 
 const hint = (status: number, right: string): string =>

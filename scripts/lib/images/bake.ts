@@ -3,10 +3,10 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, utimesSync } f
 import { tmpdir } from 'node:os'
 import { join, relative } from 'node:path'
 import { parse } from 'yaml'
-import { dockerFolder, root } from '../compose/compose.ts'
 import { environment, loadEnvironment } from '../env/env.ts'
 import { Failure, exit } from '../errors.ts'
 import { defaultValue } from '../env/example.ts'
+import { dockerFolder, root } from '../repository.ts'
 import { run } from '../run.ts'
 
 const file = 'docker-compose.build.yml'

@@ -1,9 +1,9 @@
 // Builds images by `docker buildx bake`, with their tags and labels.
 import { bake, builderOf, chosen, settings, targets, type Builder, type Overrides } from './bake.ts'
 import { pinsOf } from './commit.ts'
-import { root } from '../compose/compose.ts'
 import { Failure, exit } from '../errors.ts'
 import { say } from '../report.ts'
+import { root } from '../repository.ts'
 import { refOf, sourceOf } from './source.ts'
 import { planOf, requireDistinct, type Planned } from './tags.ts'
 

@@ -1,10 +1,11 @@
 // Whether the images of a stack are here, or can be had.
 import { bake, settings, targets, variableOf, type Target } from './bake.ts'
 import { whereChosen } from './commit.ts'
-import { applications, compose, servicesOf, type Config, type Stack } from '../compose/compose.ts'
+import { compose, servicesOf, type Config, type Stack } from '../compose/compose.ts'
 import { Failure, exit } from '../errors.ts'
 import { registryOf, silentRegistries } from './registry.ts'
 import { step } from '../report.ts'
+import { applications } from '../repository.ts'
 import { run } from '../run.ts'
 
 const what = 'Have every image'

@@ -1,4 +1,6 @@
 // The images in GitHub's registry, by its packages API.
+import { retryAfter } from '../backoff.ts'
+import { client } from '../github/github.ts'
 import { patiently } from './patience.ts'
 import { RegistryError } from './registry-answer.ts'
 import { parseImage } from './registry.ts'
@@ -12,17 +14,14 @@ interface Listed {
   metadata?: { container?: { tags: string[] } }
 }
 
-const silent = { debug() {}, info() {}, warn() {}, error() {} }
 const quoted = encodeURIComponent
 
 /** A call for a package of an organisation or, where there is none of this name, of a user. Throws RegistryError that names the scope that is missing. */
 async function call<T>(image: string, method: 'GET' | 'DELETE', path: string): Promise<T> {
-  const { Octokit } = await import('@octokit/rest')
-  const auth = process.env.GITHUB_TOKEN || process.env.GH_TOKEN
-  keepSecret(auth)
-  if (!auth) throw new RegistryError('GitHub lists packages for a token alone: set GITHUB_TOKEN to one with read:packages', 401)
-  const api = process.env.GITHUB_API_URL
-  const octokit = new Octokit({ auth, ...(api ? { baseUrl: api } : {}), userAgent: 'kgc-stack', log: silent })
+  const token = process.env.GITHUB_TOKEN || process.env.GH_TOKEN
+  keepSecret(token)
+  if (!token) throw new RegistryError('GitHub lists packages for a token alone: set GITHUB_TOKEN to one with read:packages', 401)
+  const octokit = await client({ token, api: process.env.GITHUB_API_URL })
   const [owner = '', ...name] = parseImage(image).repository.split('/')
   const request = (whose: string) => octokit.request(`${method} /${whose}/${quoted(owner)}/packages/container/${quoted(name.join('/'))}/${path}`)
   return patiently(image, async () => {
@@ -40,7 +39,7 @@ const statusOf = (error: unknown) => (error as { status?: number }).status ?? 0
 function inWords(error: unknown, method: 'GET' | 'DELETE'): RegistryError {
   const status = statusOf(error)
   const { response, message } = error as { response?: { headers: Record<string, string> }; message: string }
-  const wait = Number(response?.headers['retry-after']) || undefined
+  const wait = retryAfter(response?.headers['retry-after']) / 1000 || undefined
   const scope = method === 'GET' ? 'read:packages' : 'delete:packages'
   const limited = status === 403 && (wait || response?.headers['x-ratelimit-remaining'] === '0')
   if (limited) return new RegistryError("GitHub's limit of requests is reached", 429, wait)

@@ -2,11 +2,11 @@
 import { readFileSync, readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parse } from 'yaml'
-import { root } from '../compose/compose.ts'
 import { brief, patiently } from './patience.ts'
 import { judge, pinsIn, repinned, type Pin, type Seen, type Verdict } from './pins.ts'
 import { RegistryError } from './registry-answer.ts'
 import { digestIfThere, parseImage } from './registry.ts'
+import { root } from '../repository.ts'
 
 /** The files under infra/ that pin images of other people: what is built here and what belongs to the demo alone has no registry to ask. */
 export function pinFiles(): Map<string, string> {

@@ -1,4 +1,5 @@
 // What a registry's refusals mean.
+import { retryAfter } from '../backoff.ts'
 
 /** A registry's no. */
 export class RegistryError extends Error {
@@ -32,7 +33,7 @@ export async function refusal(host: string, method: string, answer: Response, lo
     507: `${host} has no space left (507)`,
   }
   const denied = `${host} denies it (${status}${said}): the login lacks ${scopes[method] ?? 'write:packages'}${loginHint(host, login)}`
-  const wait = Number(answer.headers.get('retry-after')) || undefined
+  const wait = retryAfter(answer.headers.get('retry-after')) / 1000 || undefined
   return new RegistryError(words[status] ?? (status === 401 || status === 403 ? denied : `${host} answers ${status}${said}`), status, wait)
 }
 

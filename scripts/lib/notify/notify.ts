@@ -1,11 +1,12 @@
 // Tells people in Slack and Discord what a deploy does. A message that does not arrive is a warning, never a result.
 import fetch from 'node-fetch'
-import { root } from '../compose/compose.ts'
+import { attempts, retryAfter, type Attempt } from '../backoff.ts'
 import { loadEnvironment } from '../env/env.ts'
 import { Failure } from '../errors.ts'
 import { discordMessage, slackMessage, type DeployEvent } from './message.ts'
 import { keepSecret, redact } from '../redact.ts'
 import { duration } from '../report.ts'
+import { root } from '../repository.ts'
 
 /** The services, and the variable that holds the webhook's address. */
 export const services = [
@@ -50,25 +51,19 @@ async function deliver({ service, variable, address, message }: Webhook, event: 
   hide(address)
   if (!/^https?:\/\//.test(address) || !URL.canParse(address)) return `${service}: ${variable} is not a web address`
   const body = JSON.stringify(message(event))
-  for (let pause = 500; ; pause *= 2) {
-    const { why, wait } = await post(address, body, Math.max(1, end - Date.now()))
-    if (!why) return undefined
-    if (wait === undefined) return `${service} ${why}`
-    const rest = Math.max(wait, pause)
-    if (Date.now() + rest >= end) return `${service} ${why}, and there is no time for another try`
-    await new Promise(done => setTimeout(done, rest))
-  }
+  const outcome = await attempts(end, 500, () => post(address, body, Math.max(1, end - Date.now())))
+  return 'why' in outcome ? `${service} ${outcome.why}` : undefined
 }
 
-/** One try. Out: nothing when it arrived, else why not, and with `wait` (ms) that it may be tried again. */
-async function post(address: string, body: string, ms: number): Promise<{ why?: string; wait?: number }> {
+async function post(address: string, body: string, ms: number): Promise<Attempt<true>> {
   try {
     const headers = { 'Content-Type': 'application/json' }
     const response = await fetch(address, { method: 'POST', redirect: 'manual', size: 65_536, signal: AbortSignal.timeout(ms), headers, body })
     const text = response.text().catch(() => '')
-    if (response.ok) return {}
+    if (response.ok) return { done: true }
     const why = `answered ${response.status}${reason(await text)}`
-    return response.status === 429 || response.status >= 500 ? { why, wait: waitOf(response.headers.get('retry-after'), await text) } : { why }
+    const wait = Math.max(retryAfter(response.headers.get('retry-after')), discordWait(await text))
+    return response.status === 429 || response.status >= 500 ? { why, wait } : { why }
   } catch (error) {
     // node-fetch puts the address into its messages
     const { name, code } = error as NodeJS.ErrnoException
@@ -90,12 +85,8 @@ function fromJson(body: string): Record<string, unknown> {
   }
 }
 
-/** ms that a service asks to wait: Retry-After in seconds or as a date, Discord's retry_after in seconds; 0 when it does not say. */
-export function waitOf(header: string | null, body = '', now = Date.now()): number {
-  const seconds = Number(header ?? '')
-  const asked = Number.isNaN(seconds) ? Date.parse(header!) - now : seconds * 1000
-  return Math.max(0, ...[asked, Number(fromJson(body).retry_after) * 1000].map(ms => (Number.isNaN(ms) ? 0 : Math.ceil(ms))))
-}
+/** ms that Discord asks to wait: its JSON is finer than its header. */
+const discordWait = (body: string): number => Math.ceil(Number(fromJson(body).retry_after) * 1000) || 0
 
 /** What a GitHub Actions step knows of itself. */
 export function fromWorkflow(env: NodeJS.ProcessEnv = process.env): Pick<DeployEvent, 'commit' | 'actor' | 'link'> {

@@ -2,10 +2,10 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
-import { applications, dockerFolder, folderOf, root } from '../compose/compose.ts'
 import type { Edge } from './edge.ts'
 import { loadEnvironment, readEnv } from '../env/env.ts'
 import { Failure, exit } from '../errors.ts'
+import { applications, dockerFolder, folderOf, root } from '../repository.ts'
 import type { Output } from '../run.ts'
 
 export interface Outcome {

@@ -1,6 +1,7 @@
 // A stack on this machine, for smoke and admin.
 import { commandFailed, outcome, settings, type Outcome, type SmokeContext, type Target } from './checks.ts'
-import { compose, config, containers, isOneShot, stackOf, type Config, type Container, type Stack } from '../compose/compose.ts'
+import { compose, config, isOneShot, stackOf, type Config, type Stack } from '../compose/compose.ts'
+import { containers, type Container } from '../compose/containers.ts'
 import { localEdge } from './edge.ts'
 import { Failure, exit } from '../errors.ts'
 import { run } from '../run.ts'

@@ -1,0 +1,42 @@
+// The containers of a project, as the engine shows them.
+import { Failure, exit } from '../errors.ts'
+import { run } from '../run.ts'
+
+/** Throws Failure (refused) when the Docker engine does not answer. */
+export async function requireEngine(): Promise<void> {
+  const { code, stderr } = await run(['docker', 'version', '--format', '{{.Server.Version}}'], { nothrow: true, timeout: 20_000 })
+  if (code !== 0) throw noEngine(stderr)
+}
+
+const noEngine = (stderr: string) =>
+  new Failure(exit.refused, 'Ask the Docker engine', stderr.trim().split('\n').at(-1) || 'no answer', { next: 'npx zx scripts/bootstrap.ts' })
+
+/** A container as `docker inspect` shows it, as far as it is needed here. */
+export interface Container {
+  Id: string
+  Name: string
+  RestartCount: number
+  Config: { Labels: Record<string, string>; Image: string; Healthcheck?: { Test?: string[] } }
+  State: {
+    Status: string
+    ExitCode: number
+    OOMKilled: boolean
+    Error: string
+    StartedAt: string
+    FinishedAt: string
+    Health?: { Status: string; Log: { Start: string; End: string; ExitCode: number; Output: string }[] | null }
+  }
+}
+
+/** The project's containers by service (one-off `run` containers left out). Throws Failure (refused) when the engine does not answer. */
+export async function containers(project: string): Promise<Map<string, Container>> {
+  const filters = ['--filter', `label=com.docker.compose.project=${project}`, '--filter', 'label=com.docker.compose.oneoff=False']
+  const list = await run(['docker', 'ps', '-aq', '--no-trunc', ...filters], { nothrow: true })
+  if (list.code !== 0) throw noEngine(list.stderr)
+  const ids = list.stdout.split('\n').filter(Boolean)
+  if (!ids.length) return new Map()
+  // a container may go between the two calls: what is left is printed all the same
+  const output = await run(['docker', 'inspect', ...ids], { nothrow: true })
+  const found = JSON.parse(output.stdout || '[]') as Container[]
+  return new Map(found.map(container => [container.Config.Labels['com.docker.compose.service'] ?? '', container]))
+}
