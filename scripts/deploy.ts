@@ -28,10 +28,10 @@ ${exitHelp(0, 2, 3, 4, 5, 6, 7, 130)}`)
   process.exit(exit.done)
 }
 
-const { placeOf } = await import('./lib/cluster/cluster.ts')
 const { Failure } = await import('./lib/errors.ts')
 const { hold, unlock } = await import('./lib/deploy/hold.ts')
 const { phases } = await import('./lib/deploy/phases.ts')
+const { placeOf } = await import('./lib/cluster/place.ts')
 const { emit, jsonOutput, main, result } = await import('./lib/report.ts')
 const { transact } = await import('./lib/deploy/transaction.ts')
 

@@ -22,10 +22,10 @@ ${exitHelp(0, 2, 3, 4, 5, 6, 7, 130)}`)
   process.exit(exit.done)
 }
 
-const { placeOf } = await import('./lib/cluster/cluster.ts')
 const { Failure } = await import('./lib/errors.ts')
 const { phases } = await import('./lib/deploy/phases.ts')
 const { difference, listed } = await import('./lib/deploy/history.ts')
+const { placeOf } = await import('./lib/cluster/place.ts')
 const { find, releases, serving } = await import('./lib/deploy/release.ts')
 const { emit, jsonOutput, main, result } = await import('./lib/report.ts')
 const { requireSchema } = await import('./lib/deploy/schema.ts')

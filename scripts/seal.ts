@@ -24,10 +24,10 @@ ${exitHelp(0, 2, 3, 5, 130)}`)
 }
 
 const { join } = await import('node:path')
-const { placeOf } = await import('./lib/cluster/cluster.ts')
 const { loadEnvironment, readEnv } = await import('./lib/env/env.ts')
 const { check } = await import('./lib/env/check.ts')
 const { Failure } = await import('./lib/errors.ts')
+const { placeOf } = await import('./lib/cluster/place.ts')
 const { emit, jsonOutput, main, result, say, step } = await import('./lib/report.ts')
 const { certificate, encrypt, judgeSeals } = await import('./lib/cluster/kubeseal.ts')
 const { root } = await import('./lib/repository.ts')

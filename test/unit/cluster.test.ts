@@ -6,8 +6,9 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { parseAllDocuments } from 'yaml'
 import { judgeWorkload, leastReplicas, podsOf } from '../../scripts/lib/smoke/cluster-health.ts'
-import { kubectlArgv, placeOf, places, stackConfig, workloads, type Manifest } from '../../scripts/lib/cluster/cluster.ts'
+import { kubectlArgv, stackConfig, workloads, type Manifest } from '../../scripts/lib/cluster/cluster.ts'
 import { judgeAccess, judgeCluster, judgeMetrics, judgeStorage, type ClusterFacts } from '../../scripts/lib/doctor/cluster.ts'
+import { placeOf, places } from '../../scripts/lib/cluster/place.ts'
 import { judgeFoundation, judgePolicies, judgeRights, judgeSealing } from '../../scripts/lib/doctor/place.ts'
 import { rightsOf } from '../../scripts/lib/cluster/rights.ts'
 import type { Finding } from '../../scripts/lib/doctor/finding.ts'
@@ -38,10 +39,10 @@ test('environments: one that is not there, and a word that is not understood', (
   assert.match(smoke(['moon']).stderr, /there is no infra\/k8s\/overlays\/moon\/environment\.yaml[^]*one of: demo, production, staging/)
   assert.match(smoke([]).stderr, 'none is named')
   assert.match(box.script(['smoke', 'demo', '--target', 'moon']).stderr, '--target moon is not known')
-  writeFileSync(join(box.root, 'infra/k8s/overlays/demo/environment.yaml'), 'disposable: yes please\ncolour: red\n')
+  writeFileSync(join(box.root, 'infra/k8s/overlays/demo/environment.yaml'), 'disposable: yes please\ncolour: red\nstable: -1\n')
   const { code, stderr } = smoke(['demo'])
   assert.is(code, 2)
-  assert.match(stderr, 'not understood: disposable, colour')
+  assert.match(stderr, 'not understood: disposable, colour, stable')
 })
 
 test('the overlay: its workloads and its stack, whatever hash the name ends with', () => {

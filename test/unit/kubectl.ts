@@ -2,7 +2,7 @@
 import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
-import type { Place } from '../../scripts/lib/cluster/cluster.ts'
+import type { Place } from '../../scripts/lib/cluster/place.ts'
 
 export const place: Place = {
   name: 'test',
@@ -11,6 +11,7 @@ export const place: Place = {
   edge: {},
   disposable: true,
   protected: false,
+  stable: 0,
   sealedSecrets: { namespace: '', name: '' },
 }
 

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import type { Place } from '../../scripts/lib/cluster/cluster.ts'
+import type { Place } from '../../scripts/lib/cluster/place.ts'
 import { evidence, judge, watch, type Cause, type Observed, type Rollout } from '../../scripts/lib/rollout/rollout.ts'
 
 type Json = any
@@ -212,7 +212,7 @@ test('what was not ready in time has failed, whatever the kind', () => {
 // the watch and its evidence, on a kubectl that plays a recording
 const box = mkdtempSync(join(tmpdir(), 'kgc-rollout-'))
 process.once('exit', () => rmSync(box, { recursive: true, force: true }))
-const place: Place = { name: 'test', folder: '', namespace: 'played', context: 'stage', edge: {}, disposable: true, protected: false, sealedSecrets: { namespace: '', name: '' } }
+const place: Place = { name: 'test', folder: '', namespace: 'played', context: 'stage', edge: {}, disposable: true, protected: false, stable: 0, sealedSecrets: { namespace: '', name: '' } }
 const answer = ({ workloads, jobs, pods, replicaSets, events }: Observed) => JSON.stringify({ items: [...workloads, ...jobs, ...pods, ...replicaSets, ...events] })
 
 /** kubectl answers a `get` with these one after the other, the last one again and again; a word in place of an answer is an error. */

@@ -1,5 +1,6 @@
 // What an account must be allowed to do for a deploy, and what of it this one may not.
-import { kubectl, type Manifest, type Place } from './cluster.ts'
+import { kubectl, type Manifest } from './cluster.ts'
+import type { Place } from './place.ts'
 import type { RunOptions } from '../run.ts'
 
 const plural = (kind: string): string => kind.toLowerCase().replace(/y$/, 'ie').replace(/s$/, 'se') + 's'

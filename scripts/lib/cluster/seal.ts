@@ -2,10 +2,10 @@
 import { existsSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseDocument, type Document } from 'yaml'
-import type { Place } from './cluster.ts'
 import type { Problem } from '../env/check.ts'
 import { Failure, exit } from '../errors.ts'
 import { describeExample, type Entry } from '../env/example.ts'
+import type { Place } from './place.ts'
 import { root } from '../repository.ts'
 
 /** A SealedSecret in the repository. */

@@ -1,8 +1,8 @@
 // One environment after the other: what environment.yaml calls `after` has had a commit, by GitHub's record, before this one gets it.
-import type { Place } from '../cluster/cluster.ts'
 import { Failure, exit } from '../errors.ts'
 import { gitHub, type GitHub } from '../github/github.ts'
 import { otherDigests, recorded, type Payload } from '../github/deployments.ts'
+import type { Place } from '../cluster/place.ts'
 import { color, say } from '../report.ts'
 
 /** Asks GitHub how a commit did in the environment before this one. Throws Failure (refused) when it did not succeed there; undefined: not asked. */

@@ -1,5 +1,6 @@
 // How manifests get into the cluster, and objects out of it.
-import { kubectlArgv, lastLine, list, type Manifest, type Place } from '../cluster/cluster.ts'
+import { kubectlArgv, lastLine, list, type Manifest } from '../cluster/cluster.ts'
+import type { Place } from '../cluster/place.ts'
 import { retried, type Lost } from '../cluster/retried.ts'
 import { Failure, exit } from '../errors.ts'
 import { orderOf, orders, title } from './manifests.ts'

@@ -1,16 +1,14 @@
 // A change to an environment: what it is, what its phases have found, and how it is written down.
 import type { Announced } from './announce.ts'
-import type { Manifest, Place } from '../cluster/cluster.ts'
+import type { Manifest } from '../cluster/cluster.ts'
 import type { Lock } from './lock.ts'
 import type { Changes } from './manifests.ts'
+import type { Place } from '../cluster/place.ts'
 import type { Found, Source } from './preflight.ts'
 import type { Wait } from './readiness.ts'
 import { redact } from '../redact.ts'
 import { store, type Ending, type Stored } from './release.ts'
 import { narrator } from '../rollout/tell.ts'
-
-/** ms for which all must stay ready. */
-const stable = 10_000
 
 export interface Plan extends Changes {
   removed: Manifest[]
@@ -70,7 +68,7 @@ const known = (all: Manifest[]) => all.filter(({ kind }) => kind !== 'Secret')
 export function waitOf({ place, verb, lock }: Change, settled: boolean): Wait {
   const since = Date.now()
   const what = `${verb === 'deploy' ? 'Deploy to' : 'Roll back'} ${place.name}`
-  return { place, what, since, stable, settled, lock: lock!, tell: narrator(since) }
+  return { place, what, since, stable: place.stable * 1000, settled, lock: lock!, tell: narrator(since) }
 }
 
 /** Writes down how it ended. */

@@ -1,9 +1,9 @@
 // The deploy lock in a person's hands: held for as long as it takes, or ended whoever holds it.
 import { randomUUID } from 'node:crypto'
 import { actor, runUrl } from './actor.ts'
-import type { Place } from '../cluster/cluster.ts'
 import { Failure, exit } from '../errors.ts'
 import { clock, current, describe, isGone, judge, leaseOf, locked, microTime, write } from './lease.ts'
+import type { Place } from '../cluster/place.ts'
 
 /** Holds the lock by hand, for as long as it takes. Throws Failure (locked) when another has it. */
 export async function hold(place: Place, reason: string): Promise<string> {

@@ -1,7 +1,8 @@
 // The Lease that the deploy lock is: how it is read, judged, described and written.
 import { isAlive, machine } from './actor.ts'
-import { kubectl, kubectlArgv, lastLine, type Manifest, type Place } from '../cluster/cluster.ts'
+import { kubectl, kubectlArgv, lastLine, type Manifest } from '../cluster/cluster.ts'
 import { Failure, exit } from '../errors.ts'
+import type { Place } from '../cluster/place.ts'
 
 const leaseName = 'kgc-deploy'
 

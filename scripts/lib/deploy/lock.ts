@@ -1,9 +1,10 @@
 // One deploy at a time: a Lease in the environment's namespace that says who holds it, since when and in which phase.
 import { randomUUID } from 'node:crypto'
 import { actor, machine, runUrl } from './actor.ts'
-import type { Manifest, Place } from '../cluster/cluster.ts'
+import type { Manifest } from '../cluster/cluster.ts'
 import { Failure, exit, type ExitCode } from '../errors.ts'
 import { clock, current, describe, isGone, judge, leaseOf, locked, microTime, writingOf, write } from './lease.ts'
+import type { Place } from '../cluster/place.ts'
 import { say } from '../report.ts'
 import { onInterrupt } from '../run.ts'
 

@@ -1,8 +1,9 @@
 // The phase that says what a change will do.
 import type { Change } from './change.ts'
-import { kubectl, type Manifest, type Place } from '../cluster/cluster.ts'
+import { kubectl, type Manifest } from '../cluster/cluster.ts'
 import { Failure, exit } from '../errors.ts'
 import { readDiff, removals, seatBelt, title } from './manifests.ts'
+import type { Place } from '../cluster/place.ts'
 import { parseImage } from '../images/registry.ts'
 import { serving, type Stored } from './release.ts'
 import { emit, say } from '../report.ts'

@@ -1,6 +1,7 @@
 // What the applications themselves say: whether they work, and how far their databases are migrated.
 import { fromFolders, outcome, productChecks, type Outcome, type SmokeContext } from '../smoke/checks.ts'
-import type { Manifest, Place } from '../cluster/cluster.ts'
+import type { Manifest } from '../cluster/cluster.ts'
+import type { Place } from '../cluster/place.ts'
 import { clusterTarget } from '../smoke/target-cluster.ts'
 
 /**

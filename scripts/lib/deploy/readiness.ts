@@ -1,7 +1,8 @@
 // Waits until workloads are ready; when one fails, its cause and what its log shows are the error.
-import { kubectlArgv, type Manifest, type Place } from '../cluster/cluster.ts'
+import { kubectlArgv, type Manifest } from '../cluster/cluster.ts'
 import { Failure, exit } from '../errors.ts'
 import type { Lock } from './lock.ts'
+import type { Place } from '../cluster/place.ts'
 import { evidence, watch } from '../rollout/rollout.ts'
 import type { Narrator } from '../rollout/tell.ts'
 

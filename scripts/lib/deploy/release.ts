@@ -1,6 +1,7 @@
 // What was deployed: a ConfigMap per release with its manifests (no Secrets), from which it can be put back exactly.
 import { gunzipSync, gzipSync } from 'node:zlib'
-import { kubectl, kubectlArgv, lastLine, list, type Manifest, type Place } from '../cluster/cluster.ts'
+import { kubectl, kubectlArgv, lastLine, list, type Manifest } from '../cluster/cluster.ts'
+import type { Place } from '../cluster/place.ts'
 import { retried, type Lost } from '../cluster/retried.ts'
 import { Failure, exit } from '../errors.ts'
 

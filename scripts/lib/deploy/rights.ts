@@ -1,5 +1,6 @@
 // What an account must be allowed to do for a change, asked before it begins.
-import { kubectlArgv, type Manifest, type Place } from '../cluster/cluster.ts'
+import { kubectlArgv, type Manifest } from '../cluster/cluster.ts'
+import type { Place } from '../cluster/place.ts'
 import { lacking, rightsOf } from '../cluster/rights.ts'
 import { Failure, exit } from '../errors.ts'
 

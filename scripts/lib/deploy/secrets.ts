@@ -1,5 +1,6 @@
 // What an environment's Secrets hold: which keys there are, and the values that its pods can read, so that nothing that is said holds one.
-import { kubectl, workloads, type Manifest, type Place } from '../cluster/cluster.ts'
+import { kubectl, workloads, type Manifest } from '../cluster/cluster.ts'
+import type { Place } from '../cluster/place.ts'
 import { keepSecret } from '../redact.ts'
 import { containersOf, podOf } from './stamp.ts'
 

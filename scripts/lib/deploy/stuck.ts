@@ -1,5 +1,6 @@
 // StatefulSets whose broken pods stay when their version goes back.
-import { list, type Manifest, type Place } from '../cluster/cluster.ts'
+import { list, type Manifest } from '../cluster/cluster.ts'
+import type { Place } from '../cluster/place.ts'
 import { retried, type Lost } from '../cluster/retried.ts'
 
 /** Pods of a StatefulSet's broken version, which stay when it goes back (kubernetes/kubernetes#67250): they are deleted. */

@@ -1,6 +1,7 @@
 // A change tried on the server, which checks all of it and does nothing.
-import { kubectl, type Manifest, type Place } from '../cluster/cluster.ts'
+import { kubectl, type Manifest } from '../cluster/cluster.ts'
 import { explain } from './faults.ts'
+import type { Place } from '../cluster/place.ts'
 import type { Refusals } from './refusals.ts'
 import type { Output } from '../run.ts'
 

@@ -1,7 +1,8 @@
 // Asks a cluster what the doctor wants to know. Reads only; what may not be looked at stays undefined.
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
-import { built, kubectl, lastLine, placeOf, places, rendered, type Manifest, type Place } from '../cluster/cluster.ts'
+import { built, kubectl, lastLine, rendered, type Manifest } from '../cluster/cluster.ts'
+import { placeOf, places, type Place } from '../cluster/place.ts'
 import { root } from '../repository.ts'
 import { lacking, rightsOf } from '../cluster/rights.ts'
 import { judgeCluster, type ClusterFacts, type Seen } from './cluster.ts'

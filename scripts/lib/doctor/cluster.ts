@@ -1,6 +1,7 @@
 // What the doctor says of a cluster and of an environment's place in it. Pure: cluster-facts.ts does the asking.
-import type { Manifest, Place } from '../cluster/cluster.ts'
+import type { Manifest } from '../cluster/cluster.ts'
 import { finding, type Finding } from './finding.ts'
+import type { Place } from '../cluster/place.ts'
 import { judgeFoundation, judgePolicies, judgeRights, judgeSealing, kubectl, unseen } from './place.ts'
 
 /** The oldest Kubernetes that the manifests work on (`preStop.sleep`). */

@@ -1,6 +1,6 @@
 // Which digests the releases of the environments name.
-import { placeOf, places, type Place } from '../cluster/cluster.ts'
 import { Failure } from '../errors.ts'
+import { placeOf, places, type Place } from '../cluster/place.ts'
 import { releases } from '../deploy/release.ts'
 
 export interface Named {

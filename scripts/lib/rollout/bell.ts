@@ -1,5 +1,6 @@
 // A bell that rings when something changes in an environment: nobody looks in vain, or late.
-import { kubectl, type Place } from '../cluster/cluster.ts'
+import { kubectl } from '../cluster/cluster.ts'
+import type { Place } from '../cluster/place.ts'
 
 /** ms: between two looks at the least; at the most while it may not hear yet, or not any more; at the most. */
 const pause = { least: 400, deaf: 1_000, most: 3_000 }

@@ -1,6 +1,7 @@
 // What the cluster can show of a failure: logs and events.
 import { stripVTControlCharacters } from 'node:util'
-import { kubectl, type Manifest, type Place } from '../cluster/cluster.ts'
+import { kubectl, type Manifest } from '../cluster/cluster.ts'
+import type { Place } from '../cluster/place.ts'
 import { redact } from '../redact.ts'
 import { eventTime } from './objects.ts'
 import type { Cause } from './verdict.ts'

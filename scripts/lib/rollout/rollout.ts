@@ -1,6 +1,7 @@
 // Waits for a rollout on Kubernetes, truthfully: asks the cluster, lets judge.ts judge, narrates.
-import { kubectl, kubectlArgv, lastLine, type Manifest, type Place } from '../cluster/cluster.ts'
+import { kubectl, kubectlArgv, lastLine, type Manifest } from '../cluster/cluster.ts'
 import { Failure, exit } from '../errors.ts'
+import type { Place } from '../cluster/place.ts'
 import { duration } from '../report.ts'
 import { bell, type Bell } from './bell.ts'
 import { at, containersOf, uid } from './objects.ts'

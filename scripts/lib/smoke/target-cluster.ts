@@ -3,9 +3,10 @@ import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { commandFailed, settings, type SmokeContext, type Target } from './checks.ts'
 import { isReady, judgeWorkload, podsOf } from './cluster-health.ts'
-import { kubectl, kubectlArgv, lastLine, list, rendered, stackConfig, workloads, type Manifest, type Place } from '../cluster/cluster.ts'
+import { kubectl, kubectlArgv, lastLine, list, rendered, stackConfig, workloads, type Manifest } from '../cluster/cluster.ts'
 import { edgeAt } from './edge.ts'
 import { Failure, exit } from '../errors.ts'
+import type { Place } from '../cluster/place.ts'
 import { dockerFolder } from '../repository.ts'
 
 /** The environment in its cluster: its overlay, or other manifests that should be there. */

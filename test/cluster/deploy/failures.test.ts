@@ -201,7 +201,7 @@ test.before(async () => {
   twoFaced()
   rows['image for another processor']!.shape.image = await unrunnable()
   const lane = async (_: unknown, n: number) => {
-    const here = stand(`kgc-t-fail${n}`, { stable: 10_000 })
+    const here = stand(`kgc-t-fail${n}`, { stable: 10 })
     const first = here.start(['deploy', 'test'])
     if ((await first.code) !== 0) throw new Error(`the first deploy fails: ${first.said()}`)
     for (let name = queue.shift(); name; name = queue.shift()) found.get(name)!.resolve(await observe(here, rows[name]!))

@@ -1,5 +1,5 @@
 // An environment that no overlay describes: a namespace of the test cluster.
-import type { Place } from '../../../scripts/lib/cluster/cluster.ts'
+import type { Place } from '../../../scripts/lib/cluster/place.ts'
 
 process.env.KUBECONFIG = process.env.KGC_TEST_KUBECONFIG
 
@@ -10,5 +10,6 @@ export const placeIn = (namespace: string): Place => ({
   edge: {},
   disposable: true,
   protected: false,
+  stable: 0,
   sealedSecrets: { namespace: 'kube-system', name: 'sealed-secrets-controller' },
 })

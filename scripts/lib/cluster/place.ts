@@ -1,0 +1,66 @@
+// An environment on Kubernetes: its overlay, its namespace, and what no manifest says of it.
+import { existsSync, readFileSync, readdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { parse } from 'yaml'
+import { Failure, exit } from '../errors.ts'
+import { root } from '../repository.ts'
+
+const overlays = 'infra/k8s/overlays'
+
+/** An environment on Kubernetes: what infra/k8s/overlays/<name>/environment.yaml says, and the namespace of its kustomization. */
+export interface Place {
+  name: string
+  /** Relative to the repository. */
+  folder: string
+  namespace: string
+  /** The kubectl context that it lives in; the current one when it names none. */
+  context?: string
+  /** Where smoke connects when DNS does not lead there. */
+  edge: { https?: string; http?: string }
+  /** Holds no data of people: checks may write, certificates need not be valid. */
+  disposable: boolean
+  /** A change asks before it begins. */
+  protected: boolean
+  /** Seconds for which all must stay ready before a change is a success. */
+  stable: number
+  /** The environment that must have had a commit before this one gets it. */
+  after?: string
+  /** Where the images built from this project's sources are. */
+  images?: string
+  sealedSecrets: { namespace: string; name: string }
+}
+
+/** The environments that there are: the overlays with an environment.yaml. */
+export const places = (): string[] => readdirSync(join(root, overlays)).filter(name => existsSync(join(root, overlays, name, 'environment.yaml')))
+
+const known: Record<string, (value: unknown) => boolean> = {
+  context: value => typeof value === 'string',
+  images: value => typeof value === 'string',
+  after: value => places().includes(value as string),
+  disposable: value => typeof value === 'boolean',
+  protected: value => typeof value === 'boolean',
+  stable: value => typeof value === 'number' && value >= 0,
+  edge: value => isTexts(value, ['https', 'http']),
+  sealedSecrets: value => isTexts(value, ['namespace', 'name']),
+}
+const isTexts = (value: unknown, keys: string[]) =>
+  typeof value === 'object' && value !== null && Object.entries(value).every(([key, text]) => keys.includes(key) && typeof text === 'string')
+
+/** Reads an environment's description. Throws Failure (usage) when there is none of this name, or what it says is not understood. */
+export function placeOf(name = ''): Place {
+  if (!places().includes(name))
+    throw new Failure(exit.usage, 'Choose the environment', name ? `there is no ${overlays}/${name}/environment.yaml` : 'none is named', {
+      next: `one of: ${places().join(', ')}`,
+    })
+  const folder = `${overlays}/${name}`
+  const said = (parse(readFileSync(join(root, folder, 'environment.yaml'), 'utf8')) ?? {}) as Partial<Place>
+  const wrong = Object.entries(said).filter(([key, value]) => !known[key]?.(value)).map(([key]) => key)
+  if (wrong.length) {
+    const next = `what it may say: ${Object.keys(known).join(', ')}`
+    throw new Failure(exit.usage, `Read ${folder}/environment.yaml`, `not understood: ${wrong.join(', ')}`, { next })
+  }
+  const { namespace } = parse(readFileSync(join(root, folder, 'kustomization.yaml'), 'utf8')) as { namespace?: string }
+  if (!namespace) throw new Failure(exit.usage, `Read ${folder}/kustomization.yaml`, 'it has no namespace')
+  const sealedSecrets = { namespace: 'kube-system', name: 'sealed-secrets-controller', ...said.sealedSecrets }
+  return { disposable: false, protected: false, stable: 10, edge: {}, ...said, name, folder, namespace, sealedSecrets }
+}
