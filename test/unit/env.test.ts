@@ -87,6 +87,8 @@ RED_SHORT=
 RED_TOKEN=
 #@ with=RED_TOKEN
 RED_USER=
+#@ oneof=log|smtp with=smtp:RED_TOKEN
+RED_MAIL=log
 `,
 }
 
@@ -125,8 +127,8 @@ const failure = (work: () => unknown): Failure => {
 const everything = (root: string) => [top, blue, red].map(path => read(root, path)).join()
 
 test('an example is described by its attributes', () => {
-  const [one, two] = describeExample('# Free.\n\n# What.\n#@ required secret generate=hex:3 min=2 oneof=a|b with=B demo=x\nA=\n#@ pinned\nB=1\n')
-  assert.equal(one, { key: 'A', value: '', comment: ['# What.'], gap: true, required: true, secret: true, shared: false, pinned: false, keep: false, generate: 'hex:3', min: 2, oneof: ['a', 'b'], with: ['B'], environments: { demo: 'x' } })
+  const [one, two] = describeExample('# Free.\n\n# What.\n#@ required secret generate=hex:3 min=2 oneof=a|b with=B|a:C demo=x\nA=\n#@ pinned\nB=1\n')
+  assert.equal(one, { key: 'A', value: '', comment: ['# What.'], gap: true, required: true, secret: true, shared: false, pinned: false, keep: false, generate: 'hex:3', min: 2, oneof: ['a', 'b'], with: [{ key: 'B' }, { value: 'a', key: 'C' }], environments: { demo: 'x' } })
   assert.equal([two?.key, two?.value, two?.pinned, two?.gap], ['B', '1', true, false])
 })
 
@@ -363,7 +365,7 @@ const bad: [string, string, string | ((root: string) => void), RegExp][] = [
   [top, 'ACME_EMAIL', 'anna@', /format/],
   [top, 'ACME_EMAIL', 'me@example.org', /placeholder/],
   [top, 'SMTP_HOST', 'mail.shop.hu', /MAIL_FROM is not/],
-  [red, 'RED_USER', 'anna', /RED_TOKEN is not/],
+  [red, 'RED_USER', 'anna', /RED_TOKEN is not/], [red, 'RED_MAIL', 'smtp', /is smtp, but RED_TOKEN is empty/],
   [top, 'SMTP_PASSWORD', 'changeme', /placeholder/],
   [top, 'SMTP_PASSWORD', 'change_me_now', /placeholder/],
   [blue, 'BLUE_DB_PASSWORD', 'xxxx', /placeholder/],
@@ -455,7 +457,7 @@ test('nothing right is called wrong', () => {
   generated(root)
   const fine: [string, string, string][] = [
     [top, 'SMTP_HOST', 'mailpit'], [top, 'MAIL_FROM', 'kgc.support+crm@mail.shop.hu'], [top, 'SMTP_PASSWORD', 'BGk7+x/Qm2Lw9Zt='], [top, 'SMTP_PORT', '443'], [top, 'ACME_EMAIL', 'it@shop.hu'],
-    [red, 'RED_TOKEN', 'eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiI3In0.dBjftJeZ4CVP-mB92K27uhbUJU1p1r'], [red, 'RED_USER', 'admin'], [red, 'RED_URL', 'http://minio:9000'], [red, 'RED_ORIGIN', 'https://a.shop.hu:443'],
+    [red, 'RED_TOKEN', 'eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiI3In0.dBjftJeZ4CVP-mB92K27uhbUJU1p1r'], [red, 'RED_USER', 'admin'], [red, 'RED_MAIL', 'smtp'], [red, 'RED_URL', 'http://minio:9000'], [red, 'RED_ORIGIN', 'https://a.shop.hu:443'],
     [red, 'RED_HOSTS', '*.shop.hu'.slice(2)], [red, 'RED_MINUTES', '60'], [blue, 'BLUE_OLD_KEY', 'SGVsbG8td29ybGQtOTg3'], [red, 'RED_DB_PASSWORD', 'Kx_9-bQ2mWz7Lp4Rt8Vn'],
   ]
   for (const [file, key, value] of fine) set(root, file, key, value)
@@ -485,7 +487,10 @@ test("the repository's own examples: complete, no secret in them, no name in two
       if (secret) assert.equal([value, environments], ['', {}], `${example}: ${key} has a secret in it`)
       assert.equal(Object.keys(environments).filter(name => !['demo', 'dev', 'staging', 'production'].includes(name)), [], `${example}: ${key} has an attribute of unknown name`)
       assert.match(value, alphabet)
-      for (const other of entry.with ?? []) assert.ok(entries.some(one => one.key === other), `${example}: ${other}`)
+      for (const other of entry.with ?? []) {
+        assert.ok(entries.some(one => one.key === other.key), `${example}: ${other.key}`)
+        assert.ok(other.value === undefined || entry.oneof?.includes(other.value), `${example}: ${key} is never ${other.value}`)
+      }
       if (folder && shared) continue
       assert.is(home.get(key), undefined, `${key} stands in ${home.get(key)} and ${example}`)
       home.set(key, example)

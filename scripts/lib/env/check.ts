@@ -80,9 +80,15 @@ function each(it: Environment, seen: Seen[]): Problem[] {
 
 const halfSet = (seen: Seen[]): Problem[] =>
   seen.flatMap(({ file, entry, value }) =>
-    (value ? (entry.with ?? []) : [])
-      .filter(other => !seen.find(one => one.file === file && one.entry.key === other)?.value)
-      .map(other => ({ file: file.name, key: entry.key, problem: `is set, but ${other} is not`, remedy: `set ${other} too, or neither` })),
+    (entry.with ?? [])
+      .filter(other => (other.value === undefined ? value : value === other.value))
+      .filter(other => !seen.find(one => one.file === file && one.entry.key === other.key)?.value)
+      .map(other => ({
+        file: file.name,
+        key: entry.key,
+        problem: `is ${other.value ?? 'set'}, but ${other.key} is ${other.value === undefined ? 'not' : 'empty'}`,
+        remedy: `set ${other.key} too, or ${other.value === undefined ? 'neither' : 'choose another'}`,
+      })),
   )
 
 /**

@@ -34,8 +34,8 @@ export interface Entry {
   min?: number
   max?: number
   oneof?: string[]
-  /** Keys that must be set when this one is. */
-  with?: string[]
+  /** Keys that must be set when this one is; with a `value` when it is that. */
+  with?: { value?: string; key: string }[]
   /** Values by environment, instead of `value`. */
   environments: Record<string, string>
 }
@@ -83,10 +83,14 @@ function attribute(entry: Entry, word: string, fail: (why: string) => void): voi
     return format ? void (entry.format = format) : fail(`unknown ${word}`)
   }
   if (name === 'min' || name === 'max') return /^\d+$/.test(value) ? void (entry[name] = Number(value)) : fail(`${name} wants a number`)
-  if (name === 'oneof' || name === 'with') return void (entry[name] = value.split('|'))
+  if (name === 'oneof') return void (entry.oneof = value.split('|'))
+  if (name === 'with') return void (entry.with = value.split('|').map(needed))
   if (!alphabet.test(value)) return fail(`${entry.key}: a character outside ${alphabet.source}`)
   entry.environments[name] = value
 }
+
+/** `KEY`, or `value:KEY`. */
+const needed = (word: string) => (([key = '', value]) => ({ key, ...(value === undefined ? {} : { value }) }))(word.split(':').toReversed())
 
 /** The example's own value in an environment; '' is the machine's own. */
 export const defaultValue = (entry: Entry, environment: string): string => entry.environments[environment] ?? entry.value
