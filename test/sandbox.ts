@@ -1,5 +1,5 @@
 // A copy of this repository for a test to change at will; the scripts in it act on the copy.
-import { execFileSync, spawnSync } from 'node:child_process'
+import { execFileSync, spawn, spawnSync } from 'node:child_process'
 import { cpSync, existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
@@ -26,11 +26,28 @@ export interface Options {
   timeout?: number
 }
 
+/** A script that runs. */
+export interface Started {
+  pid: number
+  /** What it has said so far, both streams in one too. */
+  output: { stdout: string; stderr: string; all: string }
+  said: () => string
+  /** Those of --json. */
+  events: () => Record<string, any>[]
+  /** Comes with the line; throws when it has ended without. */
+  line: (pattern: RegExp) => Promise<void>
+  kill: (signal: NodeJS.Signals) => boolean
+  /** null when a signal ended it. */
+  code: Promise<number | null>
+}
+
 export interface Sandbox {
   root: string
   docker: string
   /** Runs a script of the copy: `script(['up', 'demo'])`. */
   script: (argv: string[], options?: Options) => Result
+  /** Starts it, while this process goes on; killed with the process. */
+  start: (argv: string[], env?: Record<string, string>) => Started
   remove: () => void
 }
 
@@ -49,7 +66,7 @@ export function sandbox(): Sandbox {
   symlinkSync(join(repository, 'node_modules'), join(root, 'node_modules'))
   const remove = () => rmSync(root, { recursive: true, force: true })
   process.once('exit', remove)
-  return { root, docker: join(root, 'infra/docker'), remove, script: (argv, options = {}) => script(root, argv, options) }
+  return { root, docker: join(root, 'infra/docker'), remove, script: (argv, options = {}) => script(root, argv, options), start: (argv, env) => start(root, argv, env) }
 }
 
 function script(root: string, [name, ...rest]: string[], options: Options): Result {
@@ -63,4 +80,29 @@ function script(root: string, [name, ...rest]: string[], options: Options): Resu
     maxBuffer: 64 * 1024 * 1024,
   })
   return { code: done.status ?? -1, stdout: done.stdout, stderr: done.stderr, ms: Date.now() - start }
+}
+
+/** Starts a script of the repository or the copy in `root`. */
+export function start(root: string, [name, ...rest]: string[], env: Record<string, string> = {}): Started {
+  const child = spawn(process.execPath, ['--import=tsx', join('scripts', `${name}.ts`), ...rest], { cwd: root, env: { ...process.env, NO_COLOR: '1', ...env } })
+  const output = { stdout: '', stderr: '', all: '' }
+  for (const stream of ['stdout', 'stderr'] as const) child[stream].on('data', data => ((output[stream] += data), (output.all += data)))
+  const end = () => child.kill('SIGKILL')
+  process.once('exit', end)
+  const code = new Promise<number | null>(done => child.on('close', code => (process.off('exit', end), done(code))))
+  return {
+    pid: child.pid!,
+    output,
+    said: () => output.all,
+    events: () => output.stdout.split('\n').slice(0, -1).filter(line => line.startsWith('{')).map(line => JSON.parse(line)),
+    line: pattern =>
+      new Promise((done, fail) => {
+        const look = () => pattern.test(output.all) && done()
+        for (const stream of [child.stdout, child.stderr]) stream.on('data', look)
+        look()
+        void code.then(() => fail(new Error(`no line ${pattern}:\n${output.all}`)))
+      }),
+    kill: signal => child.kill(signal),
+    code,
+  }
 }

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { parse, stringify } from 'yaml'
 import { Failure, exit } from '../../scripts/lib/errors.ts'
 import { sandbox } from '../sandbox.ts'
-import { kubectl } from '../cluster/cluster.ts'
+import { clusterEnv, kubectl } from '../cluster/cluster.ts'
 
 type Json = Record<string, any>
 
@@ -14,8 +14,6 @@ const overlay = join(box.root, 'infra/k8s/overlays/demo')
 const file = join(overlay, 'kustomization.yaml')
 const original = readFileSync(file, 'utf8')
 const space = ['--namespace', 'kgc-demo']
-const kubeconfig = process.env.KGC_TEST_KUBECONFIG!
-const env = { ...process.env, KUBECONFIG: kubeconfig, PATH: `${join(kubeconfig, '../bin')}:${process.env.PATH}`, NO_COLOR: '1' }
 
 /** The overlay as it is, with one setting of an application changed and these patches. */
 export function write(setting: string, patches: Json[] = []): void {
@@ -45,7 +43,7 @@ export function clear(): void {
 
 /** Runs a script of the copy to its end. */
 export function script(argv: string[]): void {
-  const done = box.script(argv, { env: { KUBECONFIG: env.KUBECONFIG, PATH: env.PATH } })
+  const done = box.script(argv, { env: clusterEnv })
   if (done.code !== 0) throw new Error(`${argv.join(' ')} ended with ${done.code}: ${done.stderr.slice(-2000)}`)
 }
 
@@ -73,27 +71,21 @@ export interface Deploy {
 const wrong = /ErrImagePull|ImagePullBackOff|CreateContainerConfigError|CrashLoopBackOff|\bError\b/
 
 /** A deploy of the copy, followed. */
-export function deploy(): Promise<Deploy> {
+export async function deploy(): Promise<Deploy> {
   const start = Date.now()
-  const result: Deploy = { code: -1, ms: 0, events: [], peak: 0, text: '' }
-  const child = spawn(process.execPath, ['--import=tsx', 'scripts/deploy.ts', 'demo', '--json'], { cwd: box.root, env })
-  let out = ''
-  child.stdout.on('data', data => (out += data))
-  child.stderr.on('data', data => (result.text += data))
+  const deploy = box.start(['deploy', 'demo', '--json'], clusterEnv)
   // what pods show as it changes, without asking again and again
   const reasons = ['waiting', 'terminated'].map(state => `{.status.containerStatuses[*].state.${state}.reason}`).join(' ')
   const argv = ['get', 'pods', '--watch-only', ...space, '--output', `jsonpath=${reasons}{"\\n"}`]
-  const pods = spawn('kubectl', argv, { env, stdio: ['ignore', 'pipe', 'ignore'] })
-  pods.stdout.on('data', data => wrong.test(String(data)) && (result.shown ??= Date.now()))
-  const peak = setInterval(() => (result.peak = Math.max(result.peak, memoryOf(child.pid!))), 100)
-  return new Promise(done =>
-    child.on('close', code => {
-      clearInterval(peak)
-      pods.kill()
-      const events = out.trim().split('\n').filter(Boolean).map(line => JSON.parse(line) as Json)
-      done({ ...result, code: code ?? -1, ms: Date.now() - start, events: events.map(one => ({ ...one, time: Date.parse(one.time) })) })
-    }),
-  )
+  const pods = spawn('kubectl', argv, { env: { ...process.env, ...clusterEnv }, stdio: ['ignore', 'pipe', 'ignore'] })
+  let [shown, peak] = [undefined as number | undefined, 0]
+  pods.stdout.on('data', data => wrong.test(String(data)) && (shown ??= Date.now()))
+  const look = setInterval(() => (peak = Math.max(peak, memoryOf(deploy.pid))), 100)
+  const code = await deploy.code
+  clearInterval(look)
+  pods.kill()
+  const events = deploy.events().map(one => ({ ...one, time: Date.parse(one.time) }))
+  return { code: code ?? -1, ms: Date.now() - start, events, peak, text: deploy.output.stderr, ...(shown ? { shown } : {}) }
 }
 
 function memoryOf(pid: number): number {

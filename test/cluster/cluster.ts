@@ -1,13 +1,18 @@
 // The test cluster, for tests: they know it by KGC_TEST_KUBECONFIG and by nothing else, so that no other cluster is ever touched.
 import { spawnSync } from 'node:child_process'
-import { existsSync } from 'node:fs'
-import { dirname, join } from 'node:path'
+import { existsSync, writeFileSync } from 'node:fs'
+import { delimiter, dirname, join } from 'node:path'
 
 const kubeconfig = process.env.KGC_TEST_KUBECONFIG ?? ''
 if (!existsSync(kubeconfig)) {
   console.error('KGC_TEST_KUBECONFIG names no file: start the test cluster with `make cluster-up` and export what it prints')
   process.exit(2)
 }
+
+const bin = join(dirname(kubeconfig), 'bin')
+
+/** What makes a process a person's who works on the test cluster. */
+export const clusterEnv = { KUBECONFIG: kubeconfig, PATH: `${bin}${delimiter}${process.env.PATH}` }
 
 /** From where the test cluster's node pulls; test/cluster/engine/push.sh puts images there. */
 export const registry = '127.0.0.1:5001'
@@ -28,7 +33,7 @@ export interface Options {
 
 /** Runs kubectl, kubeseal or another tool that came with the cluster. */
 export function tool(name: string, argv: string[], options: Options = {}): Output {
-  const own = join(dirname(kubeconfig), 'bin', name)
+  const own = join(bin, name)
   const done = spawnSync(existsSync(own) ? own : name, argv, {
     encoding: 'utf8',
     env: { ...process.env, KUBECONFIG: kubeconfig },
@@ -51,24 +56,25 @@ export const get = (...argv: string[]): any => JSON.parse(kubectl(['get', ...arg
 export const apply = (...objects: object[]): string =>
   kubectl(['apply', '--filename', '-'], { input: objects.map(object => JSON.stringify(object)).join('\n---\n') })
 
-/** Waits until `check` returns something true, and returns it; an error in it counts as not yet. */
-export async function until<T>(what: string, seconds: number, check: () => T): Promise<NonNullable<T>> {
-  let last: unknown
-  for (const end = Date.now() + seconds * 1000; Date.now() < end; await new Promise(done => setTimeout(done, 500))) {
-    try {
-      const found = check()
-      if (found) return found
-    } catch (error) {
-      last = error
-    }
-  }
-  throw new Error(`${what}: not after ${seconds} s${last instanceof Error ? `; ${last.message}` : ''}`)
-}
-
 /** A namespace for one test file, removed with the process. */
 export function namespace(name: string, labels: Record<string, string> = {}): string {
   const unique = `${name}-${process.pid}`
   apply({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: unique, labels } })
   process.once('exit', () => kubectl(['delete', 'namespace', unique, '--wait=false', '--ignore-not-found'], { nothrow: true }))
   return unique
+}
+
+/** Writes a kubeconfig for ServiceAccounts of the test cluster, a context each, for an hour; the first is the current one. */
+export function writeKubeconfig(file: string, accounts: { context: string; account: string; namespace: string }[]): void {
+  const { clusters } = JSON.parse(kubectl(['config', 'view', '--raw', '--output', 'json']))
+  const token = (account: string, namespace: string) => kubectl(['create', 'token', account, '--namespace', namespace, '--duration', '1h']).trim()
+  const config = {
+    apiVersion: 'v1',
+    kind: 'Config',
+    clusters,
+    contexts: accounts.map(({ context }) => ({ name: context, context: { cluster: clusters[0].name, user: context } })),
+    'current-context': accounts[0]!.context,
+    users: accounts.map(({ context, account, namespace }) => ({ name: context, user: { token: token(account, namespace) } })),
+  }
+  writeFileSync(file, JSON.stringify(config), { mode: 0o600 })
 }

@@ -4,8 +4,9 @@ import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { localEdge } from '../../scripts/lib/smoke/edge.ts'
-import { get, kubectl, registry, tool, until } from './cluster.ts'
+import { get, kubectl, registry, tool } from './cluster.ts'
 import { copy, type Json } from './manifests.ts'
+import { until } from '../until.ts'
 
 const test = suite('demo')
 const overlays = join(copy.root, 'infra/k8s/overlays')

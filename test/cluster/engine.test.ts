@@ -1,7 +1,8 @@
 // The test cluster itself: what the stack's manifests take for granted is there and works.
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { apply, get, kubectl, namespace, registry, tool, until } from './cluster.ts'
+import { apply, get, kubectl, namespace, registry, tool } from './cluster.ts'
+import { until } from '../until.ts'
 
 const test = suite('engine')
 const place = namespace('kgc-test-engine')

@@ -1,11 +1,12 @@
 // The scripts against an environment on Kubernetes: the demo's overlay, in the namespace of staging (Traefik reads no others) and under a
 // domain of its own, so that it stands beside whatever is in the demo's. It needs no other test to have run.
 import { readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { delimiter, dirname, join } from 'node:path'
+import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { sandbox } from '../sandbox.ts'
-import { get, kubectl, registry, tool, until } from './cluster.ts'
+import { clusterEnv, get, kubectl, registry, tool, writeKubeconfig } from './cluster.ts'
+import { until } from '../until.ts'
 
 const test = suite('scripts')
 const place = 'kgc-staging'
@@ -13,9 +14,7 @@ const domain = 'scripts.localhost'
 let mine = false
 const box = sandbox()
 const overlays = join(box.root, 'infra/k8s/overlays')
-const kubeconfig = process.env.KGC_TEST_KUBECONFIG!
-const env = { KUBECONFIG: kubeconfig, PATH: [join(dirname(kubeconfig), 'bin'), process.env.PATH].join(delimiter) }
-const script = (...argv: string[]) => box.script(argv, { env, timeout: 240_000 })
+const script = (...argv: string[]) => box.script(argv, { env: clusterEnv, timeout: 240_000 })
 const smoke = (...argv: string[]) => script('smoke', 'demo', '--target', 'kubernetes', ...argv)
 const doctor = (...argv: string[]) => script('bootstrap', '--doctor', '--cluster', ...argv)
 const inPlace = ['--namespace', place]
@@ -120,11 +119,8 @@ test('the doctor finds nothing wrong with this cluster, and says what is not sea
 test('the doctor says what a user without rights may not do, and that a deployer may do all of it', () => {
   const as = (account: string, environment: string) => {
     const file = join(box.root, `kubeconfig-${account}`)
-    const token = kubectl(['create', 'token', account, '--namespace', 'kgc-production', '--duration', '10m']).trim()
-    const config = { ...JSON.parse(kubectl(['config', 'view', '--raw', '--minify', '--output', 'json'])), users: [{ name: 'account', user: { token } }] }
-    for (const { context } of config.contexts) context.user = 'account'
-    writeFileSync(file, JSON.stringify(config), { mode: 0o600 })
-    const said = box.script(['bootstrap', '--doctor', '--cluster', '--environment', environment], { env: { ...env, KUBECONFIG: file } })
+    writeKubeconfig(file, [{ context: 'account', account, namespace: 'kgc-production' }])
+    const said = box.script(['bootstrap', '--doctor', '--cluster', '--environment', environment], { env: { ...clusterEnv, KUBECONFIG: file } })
     rmSync(file)
     return said
   }
@@ -137,7 +133,7 @@ test('the doctor says what a user without rights may not do, and that a deployer
 })
 
 test('the doctor says it when kubectl knows no cluster', () => {
-  const { code, stdout } = box.script(['bootstrap', '--doctor', '--cluster', '--environment', 'demo'], { env: { ...env, KUBECONFIG: '/nowhere' } })
+  const { code, stdout } = box.script(['bootstrap', '--doctor', '--cluster', '--environment', 'demo'], { env: { ...clusterEnv, KUBECONFIG: '/nowhere' } })
   assert.is(code, 3)
   assert.match(stdout, 'the kubeconfig has no current context')
 })

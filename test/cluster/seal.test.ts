@@ -1,20 +1,19 @@
 // Secrets on their whole way: env file, SealedSecret in the repository, Secret in the cluster. In a namespace and an environment of its own.
 import { cpSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs'
-import { delimiter, dirname, join } from 'node:path'
+import { join } from 'node:path'
 import { parse } from 'dotenv'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { sandbox } from '../sandbox.ts'
-import { get, kubectl, namespace, until } from './cluster.ts'
+import { clusterEnv, get, kubectl, namespace } from './cluster.ts'
+import { until } from '../until.ts'
 
 const test = suite('seal')
 const place = namespace('kgc-test-seal')
 const box = sandbox()
 const overlay = join(box.root, 'infra/k8s/overlays/sealing')
 const file = (folder: string) => join(overlay, 'secrets', `${folder}.yaml`)
-const kubeconfig = process.env.KGC_TEST_KUBECONFIG!
-const env = { KUBECONFIG: kubeconfig, PATH: [join(dirname(kubeconfig), 'bin'), process.env.PATH].join(delimiter) }
-const seal = (...argv: string[]) => box.script(['seal', 'sealing', ...argv], { env, timeout: 120_000 })
+const seal = (...argv: string[]) => box.script(['seal', 'sealing', ...argv], { env: clusterEnv, timeout: 120_000 })
 const apply = () => kubectl(['apply', '--kustomize', overlay])
 const values = (folder: string) => parse(readFileSync(join(box.docker, folder, '.env.sealing'), 'utf8'))
 /** The Secret's values as a pod would read them. */
@@ -62,11 +61,11 @@ test('a changed value arrives when its key is sealed anew; no other ciphertext c
 
 test('a certificate in a file does it without the cluster', () => {
   const cert = join(box.root, 'certificate.pem')
-  const fetched = box.script(['seal', 'sealing', '--all', '--cert', cert], { env: { ...env, KUBECONFIG: '/nowhere' } })
+  const fetched = box.script(['seal', 'sealing', '--all', '--cert', cert], { env: { ...clusterEnv, KUBECONFIG: '/nowhere' } })
   assert.is(fetched.code, 2, fetched.stderr)
   writeFileSync(cert, get('secret', '--namespace', 'kube-system', '--selector', 'sealedsecrets.bitnami.com/sealed-secrets-key').items
     .map(({ data }: { data: Record<string, string> }) => Buffer.from(data['tls.crt']!, 'base64').toString())[0])
-  const { code, stderr } = box.script(['seal', 'sealing', '--all', '--cert', cert], { env: { ...env, KUBECONFIG: '/nowhere' } })
+  const { code, stderr } = box.script(['seal', 'sealing', '--all', '--cert', cert], { env: { ...clusterEnv, KUBECONFIG: '/nowhere' } })
   assert.is(code, 0, stderr)
   assert.is(seal('--check').code, 0)
 })

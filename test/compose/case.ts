@@ -59,13 +59,3 @@ function asCase(box: Sandbox, name: string): Case {
     container: service => docker('ps', '-aq', '--filter', `label=com.docker.compose.project=${project}`, '--filter', `label=com.docker.compose.service=${service}`),
   }
 }
-
-/** Waits until `probe` is true; throws after `seconds`. */
-export async function until(what: string, probe: () => boolean, seconds = 30): Promise<void> {
-  const end = Date.now() + seconds * 1000
-  while (!probe()) {
-    if (Date.now() > end) throw new Error(`${what}: not within ${seconds} s`)
-    await new Promise(done => setTimeout(done, 200))
-  }
-}
-

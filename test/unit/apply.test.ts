@@ -123,6 +123,16 @@ test('an earlier Job that hangs and has not begun is removed, and the next one r
   assert.match(ended.said, /removed: Job migrate of an earlier change, of which nothing has run: .*ImagePullBackOff/)
 })
 
+test('the very Job that ended well since the plan was made is not run again; one that failed is', async () => {
+  const same = (type: string) => ({ ...next, metadata: { ...next.metadata, uid: 'u' }, status: { conditions: [{ type, status: 'True' }] } })
+  const ran = await migrate([same('Complete')])
+  assert.is(ran.error, undefined)
+  assert.equal([dropped(ran), applied(ran)], [false, 0])
+  const failed = await migrate([same('Failed')])
+  assert.is(failed.error, undefined)
+  assert.equal([dropped(failed), applied(failed)], [true, 1])
+})
+
 test('one that has begun is waited for with a pause, though it looks broken now', async () => {
   const began = { ...hangs, lastState: { terminated: { exitCode: 1, finishedAt: new Date().toISOString(), startedAt: new Date().toISOString() } } }
   const complete = [old({ conditions: [{ type: 'Complete', status: 'True' }] })]

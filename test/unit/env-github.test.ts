@@ -35,17 +35,13 @@ const server = createServer((request, response) => {
 server.unref()
 const api = () => `http://127.0.0.1:${(server.address() as AddressInfo).port}`
 
-const github = (argv: string[], env: Record<string, string> = {}) =>
-  new Promise<Omit<Result, 'ms'>>(done => {
-    const base = { ...process.env, NO_COLOR: '1', GITHUB_TOKEN: token, GITHUB_REPOSITORY: 'kgc/stack', GITHUB_API_URL: api(), ...env }
-    const child = spawn(process.execPath, ['--import=tsx', 'scripts/env.ts', '--github', ...argv], { cwd: box.root, env: base })
-    const text = { stdout: '', stderr: '' }
-    for (const name of ['stdout', 'stderr'] as const) child[name].on('data', data => (text[name] += data))
-    child.on('close', code => {
-      assert.not.match(text.stdout + text.stderr, 'canary')
-      done({ code: code ?? -1, ...text })
-    })
-  })
+async function github(argv: string[], env: Record<string, string> = {}): Promise<Omit<Result, 'ms'>> {
+  const own = { GITHUB_TOKEN: token, GITHUB_REPOSITORY: 'kgc/stack', GITHUB_API_URL: api(), ...env }
+  const { code, output } = box.start(['env', '--github', ...argv], own)
+  const ended = await code
+  assert.not.match(output.all, 'canary')
+  return { code: ended ?? -1, ...output }
+}
 const state = (stdout: string, name: string) => stdout.split('\n').find(line => line.startsWith(`${name} `))?.split(/  +/)[2]
 
 test('what is wanted is what the workflows say', () => {

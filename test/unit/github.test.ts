@@ -12,6 +12,7 @@ import { keepSecret, redact } from '../../scripts/lib/redact.ts'
 import { endOf } from '../../scripts/lib/deploy/tell.ts'
 import { gitHubStandIn, hang, status } from '../github.ts'
 import { repository } from '../sandbox.ts'
+import { until } from '../until.ts'
 
 const test = suite('github')
 
@@ -23,9 +24,6 @@ const news = (change: Partial<News> = {}): News => ({
 })
 const place = { name: 'production', after: 'staging' } as Place
 const soon = () => Date.now() + 5000
-const until = async (check: () => boolean) => {
-  while (!check()) await new Promise(done => setTimeout(done, 5))
-}
 /** What it throws; not an error is not what is expected. */
 const thrown = (work: Promise<unknown>) => work.then(assert.unreachable as () => never, (error: Error) => error)
 
@@ -223,7 +221,7 @@ test('once the deployment is made, a hanging beginning does not take its end', a
   const pass = { shift: answers.shift.bind(answers) }
   answers.shift = () => (requests.length === 2 ? hang : pass.shift())
   const announced = announce(news(), github, 1000)!
-  await until(() => requests.length === 2)
+  await until('the request', 5, () => requests.length === 2, 5)
   await announced.ended('error', 'interrupted', 600)
   assert.equal(states(), ['error'])
 })
@@ -232,7 +230,7 @@ test('deployments of releases whose process was killed are ended by the next', a
   const { github, states, deployments } = await start()
   await announce(news({ release: 4 }), github)!.ended('success', 'release 4 serves')
   announce(news({ release: 5 }), github)
-  await until(() => states(deployments[1]?.id).length > 0)
+  await until('the status', 5, () => states(deployments[1]?.id).length > 0, 5)
   await announce(news({ release: 6, interrupted: [4, 5] }), github)!.ended('success', 'release 6 serves')
   assert.equal(deployments.map(({ id }) => states(id)), [['in_progress', 'success', 'inactive'], ['in_progress', 'error'], ['in_progress', 'success']])
 })
@@ -277,7 +275,7 @@ test('a commit that was never there, failed there, is being deployed there, or w
   deployments.push({ id: 0, sha: commit, environment: 'staging', payload: '', request: {}, statuses: [{ id: 1, state: 'success', description: '' }] })
   assert.match(await refusal(github), 'records no deployment', 'GitHub Actions makes one for its job, before anything is deployed')
   const running = announce(news(), github)!
-  await until(() => deployments.length === 4 && deployments[3]!.statuses.length > 0)
+  await until('the status', 5, () => deployments.length === 4 && deployments[3]!.statuses.length > 0, 5)
   assert.match(await refusal(github), 'is recorded as in_progress')
   await running.ended('success', '')
   assert.is(await refusal(github), '')

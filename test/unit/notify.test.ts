@@ -1,4 +1,3 @@
-import { spawn } from 'node:child_process'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -9,7 +8,7 @@ import { retryAfter } from '../../scripts/lib/backoff.ts'
 import { fromWorkflow, notify, services, type Webhook } from '../../scripts/lib/notify/notify.ts'
 import { discordMessage, slackMessage, type DeployEvent } from '../../scripts/lib/notify/message.ts'
 import { keepSecret } from '../../scripts/lib/redact.ts'
-import { repository, sandbox } from '../sandbox.ts'
+import { repository, sandbox, start } from '../sandbox.ts'
 
 const test = suite('notify')
 
@@ -252,13 +251,11 @@ const nothing = { ...Object.fromEntries(unset.map(name => [name, ''])), DEBUG: '
 
 /** Runs the script while this process goes on answering. */
 async function script(argv: string[], env: Record<string, string> = {}, cwd = repository) {
-  const start = Date.now()
-  const child = spawn(process.execPath, ['--import=tsx', 'scripts/notify.ts', ...argv], { cwd, env: { ...process.env, ...nothing, ...env } })
-  const output = { stdout: '', stderr: '' }
-  for (const name of ['stdout', 'stderr'] as const) child[name].on('data', data => (output[name] += String(data)))
-  const code = await new Promise(done => child.once('close', done))
+  const begun = Date.now()
+  const { code, output } = start(cwd, ['notify', ...argv], { ...nothing, ...env })
+  const ended = await code
   heard.push(output.stdout, output.stderr)
-  return { code, ms: Date.now() - start, ...output }
+  return { code: ended, ms: Date.now() - begun, ...output }
 }
 
 test('without a webhook there is nothing to do, and it says so', async () => {

@@ -1,5 +1,5 @@
 // The workflows, run step by step with programs that only play.
-import { execFileSync, spawnSync } from 'node:child_process'
+import { spawnSync } from 'node:child_process'
 import { cpSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { suite } from 'uvu'
@@ -7,21 +7,18 @@ import * as assert from 'uvu/assert'
 import { parse } from 'yaml'
 import { evaluate } from '../expression.ts'
 import { fakes, type Call, type Reply } from '../fakes.ts'
+import { commit, initialize } from '../git.ts'
 import { repository, sandbox } from '../sandbox.ts'
 import { runWorkflow, type Event, type Outcome } from '../workflow.ts'
 
 const test = suite('workflows')
 const box = sandbox()
 cpSync(join(repository, '.github'), join(box.root, '.github'), { recursive: true })
-const git = (...argv: string[]) =>
-  execFileSync('git', ['-C', box.root, '-c', 'user.name=test', '-c', 'user.email=test@kgc.hu', '-c', 'commit.gpgsign=false', ...argv], { stdio: 'pipe' })
-git('init', '--quiet')
-git('add', '--all')
-git('commit', '--quiet', '--message', 'before')
+initialize(box.root)
+commit(box.root, 'before')
 const config = join(box.root, 'infra/k8s/overlays/staging/config.yaml')
 writeFileSync(config, 'kind: ConfigMap\ndata: { NEW: "1" }\n')
-git('add', '--all')
-git('commit', '--quiet', '--message', 'after')
+commit(box.root, 'after')
 
 const tools = fakes(['node', 'npm', 'docker', 'kubectl', 'gh', 'sudo'])
 const all: Call[] = []

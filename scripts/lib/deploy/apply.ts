@@ -9,7 +9,7 @@ import { say } from '../report.ts'
 import type { Cause } from '../rollout/judge.ts'
 import { containersOf } from '../rollout/objects.ts'
 import { owns } from '../rollout/owners.ts'
-import { jobStamp } from './stamp.ts'
+import { hasEnded, hasRun, isSame } from './stamp.ts'
 
 /**
  * Applies objects as kubectl does: whoever applies by hand the next time owns the same fields. While the API server is away it is tried again:
@@ -61,28 +61,27 @@ export async function inOrder(wait: Wait, objects: Manifest[], jobs: Manifest[],
   if (waiting.length) await putAll(orderOf(waiting.at(-1)!))
 }
 
-const ended = ({ status }: Manifest) =>
-  (status?.conditions as { type: string; status: string }[] | undefined)?.some(one => ['Complete', 'Failed'].includes(one.type) && one.status === 'True')
-
 /** ms between two looks at a Job that is not waited for otherwise. */
 const pause = 3_000
 
-/** Starts Jobs anew: one cannot be changed. The same one that runs already is left to run; another is waited for, not cut off. */
+/**
+ * Starts Jobs anew: one cannot be changed. The same one that runs already is left to run, or has ended well since the plan was made; another is
+ * waited for, not cut off.
+ */
 async function start(wait: Wait, jobs: Manifest[]): Promise<void> {
   const { place, lock } = wait
   for (let said = ''; ; ) {
     const live = await list(place, 'jobs', [], retried(lock.lost))
     const here = (job: Manifest) => live.find(one => title(one) === title(job))
-    const stampOf = (job: Manifest) => job.metadata.annotations?.[jobStamp]
-    const running = jobs.filter(job => here(job) && !ended(here(job)!))
-    const others = running.filter(job => stampOf(here(job)!) !== stampOf(job))
+    const running = jobs.filter(job => here(job) && !hasEnded(here(job)!))
+    const others = running.filter(job => !isSame(job, here(job)!))
     if (others.length) {
       const words = `  ${others.map(title).join(', ')} of an earlier change still runs; waiting for its end`
       if (words !== said) say((said = words))
       await letEnd(wait, others)
       continue
     }
-    const due = jobs.filter(job => !running.includes(job))
+    const due = jobs.filter(job => !running.includes(job) && !(here(job) && hasRun(job, here(job)!)))
     const old = due.filter(here).map(({ metadata }) => metadata.name)
     // its pods may go later: those of the new one are told apart by their owner
     if (old.length) await drop(wait, old, `Remove the finished ${old.join(', ')}`)
@@ -102,7 +101,7 @@ async function letEnd(wait: Wait, jobs: Manifest[]): Promise<void> {
   if (![exit.broken, exit.timeout].some(code => code === failure.code)) throw failure
   const all = await list(place, 'jobs,pods', [], retried(lock.lost))
   const hung = all.find(({ kind, metadata }) => kind === 'Job' && metadata.name === failure.cause?.name)
-  if (!hung || ended(hung) || begun(hung, all)) return void (await new Promise(done => setTimeout(done, pause)))
+  if (!hung || hasEnded(hung) || begun(hung, all)) return void (await new Promise(done => setTimeout(done, pause)))
   say(`  removed: ${title(hung)} of an earlier change, of which nothing has run: ${failure.why}`)
   await drop(wait, [hung.metadata.name], `Remove ${hung.metadata.name}`)
 }

@@ -7,7 +7,7 @@ import type { Place } from '../cluster/place.ts'
 import { parseImage } from '../images/registry.ts'
 import { serving, type Stored } from './release.ts'
 import { emit, say } from '../report.ts'
-import { jobStamp } from './stamp.ts'
+import { hasRun, isSame } from './stamp.ts'
 
 /** Says what will be created, changed and removed. */
 export async function plan(change: Change): Promise<void> {
@@ -58,9 +58,7 @@ async function existing(place: Place, all: Manifest[]): Promise<Set<string>> {
 
 /** A migration runs unless the same one is known to have ended well. */
 function mustRun(job: Manifest, live: Manifest[], good: Stored | undefined): boolean {
-  const stamp = job.metadata.annotations?.[jobStamp]
-  const here = live.find(one => title(one) === title(job))
-  const complete = here?.status?.conditions?.some((one: { type: string; status: string }) => one.type === 'Complete' && one.status === 'True')
-  if (here) return !(complete && here.metadata.annotations?.[jobStamp] === stamp)
-  return good?.manifests.find(one => title(one) === title(job))?.metadata.annotations?.[jobStamp] !== stamp
+  const named = (all: Manifest[] = []) => all.find(one => title(one) === title(job))
+  const [here, before] = [named(live), named(good?.manifests)]
+  return here ? !hasRun(job, here) : !(before && isSame(job, before))
 }

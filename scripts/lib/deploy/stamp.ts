@@ -12,6 +12,16 @@ export const podOf = (one: Manifest): Record<string, any> => one.spec.template.s
 /** All containers of a workload's pods. */
 export const containersOf = (one: Manifest): Record<string, any>[] => [...(podOf(one).initContainers ?? []), ...podOf(one).containers]
 
+type Condition = { type: string; status: string }
+const has = ({ status }: Manifest, ...types: string[]): boolean =>
+  (status?.conditions ?? []).some((one: Condition) => types.includes(one.type) && one.status === 'True')
+/** Whether a Job of the cluster has ended, well or not. */
+export const hasEnded = (live: Manifest): boolean => has(live, 'Complete', 'Failed')
+/** Whether the cluster's Job is this very one. */
+export const isSame = (job: Manifest, live: Manifest): boolean => live.metadata.annotations?.[jobStamp] === job.metadata.annotations?.[jobStamp]
+/** Whether this very Job has ended well there. */
+export const hasRun = (job: Manifest, live: Manifest): boolean => has(live, 'Complete') && isSame(job, live)
+
 /** The images of all workloads, each once. */
 export const imagesOf = (all: Manifest[]): string[] => [
   ...new Set(

@@ -1,6 +1,6 @@
 // A stand whose scripts run as in a workflow's step, beside a stand-in for GitHub that knows their commits.
-import { execFileSync } from 'node:child_process'
 import { join } from 'node:path'
+import { commit, initialize } from '../../git.ts'
 import { gitHubStandIn } from '../../github.ts'
 import { stand, type Shape } from './stand.ts'
 
@@ -19,12 +19,8 @@ export async function standAtGitHub(name: string) {
     /** Writes the environment and commits it: GitHub records deployments of commits. Returns the commit. */
     commit(shape: Shape = {}): string {
       write(shape)
-      const argv = ['-c', 'user.name=test', '-c', 'user.email=test@x.hu']
-      const git = (...words: string[]) => execFileSync('git', [...argv, ...words], { cwd: box.root, encoding: 'utf8' })
-      git('init', '--quiet')
-      git('add', 'infra', 'scripts')
-      git('commit', '--quiet', '--allow-empty', '--message', 'change')
-      return git('rev-parse', 'HEAD').trim()
+      initialize(box.root)
+      return commit(box.root, 'change', ['infra', 'scripts'])
     },
     /** Deploys while this process goes on answering as GitHub. */
     async deploy(argv: string[] = [], more: Record<string, string> = {}) {

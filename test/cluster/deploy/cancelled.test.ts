@@ -4,8 +4,8 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { until } from '../cluster.ts'
 import { standAtGitHub } from './at-github.ts'
+import { until } from '../../until.ts'
 
 const test = suite('cancelled deploy')
 const { box, commit, deploy, get, github, releases, step } = await standAtGitHub('kgc-t-cancel')

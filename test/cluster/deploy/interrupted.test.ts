@@ -1,8 +1,8 @@
 // Deploys that are cut off: a rerun ends where an undisturbed one would have.
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { until } from '../cluster.ts'
 import { stand } from './stand.ts'
+import { until } from '../../until.ts'
 
 const test = suite('interrupted deploy')
 const { write, run, start, get, releases } = stand('kgc-t-cut')

@@ -3,9 +3,10 @@ import { spawn, type ChildProcess } from 'node:child_process'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { get, kubectl, namespace, tool, until } from '../cluster.ts'
+import { clusterEnv, get, kubectl, namespace, tool } from '../cluster.ts'
 import { hold, unlock } from '../../../scripts/lib/deploy/hold.ts'
 import { placeIn } from './place.ts'
+import { until } from '../../until.ts'
 
 const test = suite('deploy lock')
 const space = namespace('kgc-t-lock')
@@ -23,10 +24,7 @@ process.once('exit', () => {
 })
 
 function race(...more: string[]): Racer {
-  const path = `${join(process.env.KGC_TEST_KUBECONFIG!, '../bin')}:${process.env.PATH}`
-  const child = spawn(process.execPath, ['--import=tsx', join(import.meta.dirname, 'racer.ts'), space, ...more], {
-    env: { ...process.env, PATH: path, NO_COLOR: '1' },
-  })
+  const child = spawn(process.execPath, ['--import=tsx', join(import.meta.dirname, 'racer.ts'), space, ...more], { env: { ...process.env, ...clusterEnv, NO_COLOR: '1' } })
   const racer: Racer = { child, text: '', code: new Promise(done => child.on('close', done)) }
   for (const stream of [child.stdout, child.stderr]) stream.on('data', data => (racer.text += data))
   racers.add(racer)

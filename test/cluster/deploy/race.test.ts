@@ -2,8 +2,10 @@
 import { setPriority } from 'node:os'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { kubectl, until } from '../cluster.ts'
-import { stand, type Started } from './stand.ts'
+import { kubectl } from '../cluster.ts'
+import type { Started } from '../../sandbox.ts'
+import { stand } from './stand.ts'
+import { until } from '../../until.ts'
 
 const test = suite('race')
 const { space, write, start, get, releases } = stand('kgc-t-race')

@@ -4,9 +4,9 @@
 import { availableParallelism, loadavg } from 'node:os'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { until } from '../cluster.ts'
 import { inbox, type Inbox } from './inbox.ts'
 import { stand, type Stand } from './stand.ts'
+import { until } from '../../until.ts'
 
 type Json = Record<string, any>
 const test = suite('signals')
@@ -70,7 +70,8 @@ async function cut({ here, env }: Place, signal: Signal, phase: string, later: n
   const killed = Date.now()
   deploy.kill(signal)
   const code = await deploy.code
-  if (later && code === 0) return false
+  // to record takes tenths of a second, and this process may be at another signal's kubectl for as long
+  if ((later || phase === 'Record') && code === 0) return false
   assert.is(code, signals[signal], deploy.said())
   const ms = Date.now() - killed
   assert.ok(ms < 4_000 * Math.max(1, loadavg()[0]! / availableParallelism() / 4), `it took ${ms} ms to end`)

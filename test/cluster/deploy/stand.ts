@@ -1,9 +1,8 @@
 // A small environment of two applications and a migration, in a copy of the repository, deployed by an account with the deployer's rights only.
-import { spawn } from 'node:child_process'
 import { mkdirSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
-import { sandbox, type Result } from '../../sandbox.ts'
-import { apply, get, kubectl, namespace, registry } from '../cluster.ts'
+import { sandbox, type Result, type Started } from '../../sandbox.ts'
+import { apply, clusterEnv, get, kubectl, namespace, registry, writeKubeconfig } from '../cluster.ts'
 
 type Json = Record<string, any>
 // each stand removes its own at the end
@@ -83,17 +82,6 @@ const smoke = `export const checks = [{ name: 'alpha says that it works', async 
 const heads = `export const head = async ({ exec }) => (await exec('beta', ['redis-cli', 'get', 'head'])).trim()
 `
 
-/** A script that runs. */
-export interface Started {
-  /** What it has said so far: both streams; the events of --json alone. */
-  said: () => string
-  events: () => Json[]
-  /** Comes with the line; throws when it has ended without. */
-  line: (pattern: RegExp) => Promise<void>
-  kill: (signal: NodeJS.Signals) => boolean
-  code: Promise<number | null>
-}
-
 export interface Stand {
   space: string
   box: ReturnType<typeof sandbox>
@@ -102,7 +90,7 @@ export interface Stand {
   write: (shape?: Shape) => void
   /** Runs a script as the deployer. */
   run: (argv: string[], env?: Record<string, string>) => Result
-  /** Starts it and lets it run; `said` is what it has said so far. */
+  /** Starts it and lets it run. */
   start: (argv: string[], env?: Record<string, string>) => Started
   get: (...argv: string[]) => any
   releases: () => { number: number; ending: string; what: string; cause?: string; heads?: Record<string, string> }[]
@@ -144,9 +132,9 @@ export function stand(name: string, { stable = 2 } = {}): Stand {
   write()
 
   const kubeconfig = join(box.root, 'kubeconfig')
-  writeFileSync(kubeconfig, deployer(space), { mode: 0o600 })
-  const path = `${join(process.env.KGC_TEST_KUBECONFIG!, '../bin')}:${process.env.PATH}`
-  const env = { KUBECONFIG: kubeconfig, PATH: path, NO_COLOR: '1', CI: '', GITHUB_ACTIONS: '' }
+  deployer(space)
+  writeKubeconfig(kubeconfig, [{ context: 'test', account: 'deployer', namespace: space }])
+  const env = { ...clusterEnv, KUBECONFIG: kubeconfig, NO_COLOR: '1', CI: '', GITHUB_ACTIONS: '' }
   const inSpace = ['--namespace', space]
   return {
     space,
@@ -154,28 +142,7 @@ export function stand(name: string, { stable = 2 } = {}): Stand {
     env,
     write,
     run: (argv, more = {}) => box.script(argv, { env: { ...env, ...more }, timeout: 180_000 }),
-    start: ([script, ...rest], more = {}) => {
-      const child = spawn(process.execPath, ['--import=tsx', `scripts/${script}.ts`, ...rest], { cwd: box.root, env: { ...process.env, ...env, ...more } })
-      const text = { all: '', stdout: '' }
-      child.stderr.on('data', data => (text.all += data))
-      child.stdout.on('data', data => ((text.all += data), (text.stdout += data)))
-      process.once('exit', () => child.kill('SIGKILL'))
-      const code = new Promise<number | null>(done => child.on('close', done))
-      const line = (pattern: RegExp) =>
-        new Promise<void>((done, fail) => {
-          const look = () => pattern.test(text.all) && done()
-          for (const stream of [child.stdout, child.stderr]) stream.on('data', look)
-          look()
-          void code.then(() => fail(new Error(`no line ${pattern}:\n${text.all}`)))
-        })
-      return {
-        said: () => text.all,
-        events: () => text.stdout.split('\n').slice(0, -1).filter(line => line.startsWith('{')).map(line => JSON.parse(line)),
-        kill: signal => child.kill(signal),
-        line,
-        code,
-      }
-    },
+    start: (argv, more = {}) => box.start(argv, { ...env, ...more }),
     get: (...argv) => get(...argv, ...inSpace),
     releases: () =>
       get('configmaps', '--selector', 'kgc.hu/release', ...inSpace)
@@ -208,8 +175,8 @@ export async function unrunnable(): Promise<string> {
   return `${registry}/kgc-demo/redis:s390x`
 }
 
-/** A kubeconfig for an account with the rights of infra/k8s/cluster/deployer in one namespace. */
-function deployer(space: string): string {
+/** Makes an account with the rights of infra/k8s/cluster/deployer in one namespace. */
+function deployer(space: string): void {
   const bind = (kind: string, name: string, role: string, more: object) => ({
     apiVersion: 'rbac.authorization.k8s.io/v1',
     kind,
@@ -224,15 +191,4 @@ function deployer(space: string): string {
     bind('ClusterRoleBinding', `deployer-${space}`, 'kgc-deployer-preflight', {}),
   )
   process.once('exit', () => kubectl(['delete', 'clusterrolebinding', `deployer-${space}`, '--ignore-not-found'], { nothrow: true }))
-  const token = kubectl(['create', 'token', 'deployer', '--namespace', space, '--duration', '1h']).trim()
-  const { clusters } = JSON.parse(kubectl(['config', 'view', '--raw', '--output', 'json']))
-  const context = { name: 'test', context: { cluster: clusters[0].name, user: 'deployer' } }
-  return JSON.stringify({
-    apiVersion: 'v1',
-    kind: 'Config',
-    clusters,
-    contexts: [context],
-    'current-context': 'test',
-    users: [{ name: 'deployer', user: { token } }],
-  })
 }

@@ -1,9 +1,8 @@
 // The demo overlay by deploy.ts, with clients that keep asking through Traefik while it is rolled, and while a bad version fails and goes back.
 // Its generated secrets must be seen nowhere. It is in the namespace of staging (Traefik reads no others) under a domain of its own, beside
 // whatever is in the demo's.
-import { spawn } from 'node:child_process'
 import { existsSync, readFileSync, readdirSync, writeFileSync } from 'node:fs'
-import { delimiter, dirname, join } from 'node:path'
+import { join } from 'node:path'
 import { gunzipSync } from 'node:zlib'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
@@ -12,12 +11,11 @@ import { edgeAt } from '../../../scripts/lib/smoke/edge.ts'
 import { describeExample } from '../../../scripts/lib/env/example.ts'
 import { table } from '../../../scripts/lib/report.ts'
 import { sandbox } from '../../sandbox.ts'
-import { apply, get, kubectl, tool } from '../cluster.ts'
+import { apply, clusterEnv, get, kubectl, tool, writeKubeconfig } from '../cluster.ts'
 
 type Json = Record<string, any>
 const test = suite('traffic')
 const box = sandbox()
-const kubeconfig = process.env.KGC_TEST_KUBECONFIG!
 const space = 'kgc-staging'
 const domain = 'traffic.localhost'
 const here = ['--namespace', space]
@@ -36,13 +34,8 @@ function clear() {
 /** Deploys as an account with the deployer's rights; the clients go on meanwhile. */
 async function deploy(): Promise<{ code: number | null; text: string; ms: number }> {
   const start = Date.now()
-  const path = [join(dirname(kubeconfig), 'bin'), process.env.PATH].join(delimiter)
-  const env = { ...process.env, KUBECONFIG: join(box.root, 'kubeconfig'), PATH: path, NO_COLOR: '1', CI: '', GITHUB_ACTIONS: '' }
-  const child = spawn(process.execPath, ['--import=tsx', 'scripts/deploy.ts', 'demo', '--json'], { cwd: box.root, env })
-  process.once('exit', () => child.kill())
-  let text = ''
-  for (const stream of [child.stdout, child.stderr]) stream.on('data', data => (text += data))
-  const code = await new Promise<number | null>(done => child.on('close', done))
+  const deploy = box.start(['deploy', 'demo', '--json'], { ...clusterEnv, KUBECONFIG: join(box.root, 'kubeconfig'), CI: '', GITHUB_ACTIONS: '' })
+  const [code, text] = [await deploy.code, deploy.said()]
   said.push(text)
   return { code, text, ms: Date.now() - start }
 }
@@ -61,10 +54,7 @@ function deployer() {
       subjects: [{ kind: 'ServiceAccount', name: 'deployer', namespace: space }],
     },
   )
-  const token = kubectl(['create', 'token', 'deployer', ...here, '--duration', '1h']).trim()
-  const config = { ...JSON.parse(kubectl(['config', 'view', '--raw', '--minify', '--output', 'json'])), users: [{ name: 'deployer', user: { token } }] }
-  for (const { context } of config.contexts) context.user = 'deployer'
-  writeFileSync(join(box.root, 'kubeconfig'), JSON.stringify(config), { mode: 0o600 })
+  writeKubeconfig(join(box.root, 'kubeconfig'), [{ context: 'demo', account: 'deployer', namespace: space }])
 }
 
 /** Changes a file of the copy. */

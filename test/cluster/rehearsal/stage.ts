@@ -1,11 +1,11 @@
 // What the rehearsal plays on: a repository of KGC's own code, this one as a repository with two environments, and an account for each.
-import { execFileSync, spawn } from 'node:child_process'
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parse, stringify } from 'yaml'
+import { commit, initialize } from '../../git.ts'
 import { sandbox } from '../../sandbox.ts'
-import { get, kubectl, registry } from '../cluster.ts'
+import { clusterEnv, get, kubectl, registry, writeKubeconfig } from '../cluster.ts'
 
 type Json = Record<string, any>
 
@@ -15,20 +15,11 @@ export const images = `${registry}/kgc-rehearsal`
 const targets = { 'kgc-api': 'kgc-api', 'kgc-web': 'kgc-web', 'kgc-admin': 'kgc-dashboard' }
 export const environments = ['staging', 'production']
 
-const git = (folder: string, ...argv: string[]): string =>
-  execFileSync('git', ['-C', folder, '-c', 'user.name=rehearsal', '-c', 'user.email=rehearsal@kgc.localhost', ...argv], { encoding: 'utf8' }).trim()
-
-function commitAll(folder: string, message: string): string {
-  git(folder, 'add', '--all')
-  git(folder, 'commit', '--quiet', '--message', message)
-  return git(folder, 'rev-parse', 'HEAD')
-}
-
 /** KGC's monorepo, as far as its images are concerned: the demo's stand-ins, with a line of each commit in them. */
 export function monorepo() {
   const root = mkdtempSync(join(tmpdir(), 'kgc-monorepo-'))
   process.once('exit', () => rmSync(root, { recursive: true, force: true }))
-  git(root, 'init', '--quiet', '--initial-branch', 'main')
+  initialize(root)
   return {
     root,
     /** Commits; `fault` makes the API of this commit misbehave as the stand-in can. Returns the commit. */
@@ -39,7 +30,7 @@ export function monorepo() {
         if (name === 'kgc-api' && fault) lines.push(`ENV STANDIN_FAULT=${fault}`)
         writeFileSync(join(root, 'apps', folder, 'Dockerfile'), `${lines.join('\n')}\n`)
       }
-      return commitAll(root, version)
+      return commit(root, version)
     },
   }
 }
@@ -65,45 +56,27 @@ export function stage() {
     })
   }
   writeFileSync(join(box.root, '.gitignore'), '/node_modules\n.env.*\n!.env.example\n/kubeconfig\n/certificate.pem\n')
-  git(box.root, 'init', '--quiet', '--initial-branch', 'main')
-  commitAll(box.root, 'The toolkit')
+  initialize(box.root)
+  commit(box.root, 'The toolkit')
 
   const kubeconfig = join(box.root, 'kubeconfig')
-  const path = `${join(process.env.KGC_TEST_KUBECONFIG!, '../bin')}:${process.env.PATH}`
   /** Runs a script as a workflow's step would; this process goes on answering as GitHub. */
-  function run([script, ...rest]: string[], env: Record<string, string> = {}): Promise<{ code: number | null; stdout: string; stderr: string }> {
-    const own = { NO_COLOR: '1', PATH: path, KUBECONFIG: kubeconfig, ...env }
-    const child = spawn(process.execPath, ['--import=tsx', `scripts/${script}.ts`, ...rest], { cwd: box.root, env: { ...process.env, ...own }, timeout: 420_000 })
-    const said = { stdout: '', stderr: '' }
-    for (const stream of ['stdout', 'stderr'] as const) child[stream].on('data', data => (said[stream] += data))
-    const end = () => child.kill('SIGKILL')
-    process.once('exit', end)
-    return new Promise(done => child.on('close', code => (process.off('exit', end), done({ code, ...said }))))
+  async function run(argv: string[], env: Record<string, string> = {}): Promise<{ code: number | null; stdout: string; stderr: string }> {
+    const { code, output } = box.start(argv, { ...clusterEnv, KUBECONFIG: kubeconfig, ...env })
+    return { code: await code, ...output }
   }
   return {
     box,
     run,
     /** Gives the deployers' accounts of both environments a kubeconfig. */
-    admit: () => writeFileSync(kubeconfig, JSON.stringify(accounts()), { mode: 0o600 }),
-    commit: (message: string): string => commitAll(box.root, message),
+    admit: () => writeKubeconfig(kubeconfig, environments.map(name => ({ context: `kgc-${name}`, account: 'deployer', namespace: `kgc-${name}` }))),
+    commit: (message: string): string => commit(box.root, message),
     /** Pins a commit of KGC's code, as the pull request that raises it does. Returns the commit here. */
     pin(sha: string) {
       const file = join(box.docker, 'kgc/.env.example')
       writeFileSync(file, readFileSync(file, 'utf8').replace(/^KGC_REF=.*$/m, `KGC_REF=${sha}`))
-      return commitAll(box.root, `KGC ${sha.slice(0, 12)}`)
+      return commit(box.root, `KGC ${sha.slice(0, 12)}`)
     },
-  }
-}
-
-function accounts(): Json {
-  const { clusters } = JSON.parse(kubectl(['config', 'view', '--raw', '--output', 'json']))
-  const token = (name: string) => kubectl(['create', 'token', 'deployer', '--namespace', `kgc-${name}`, '--duration', '1h']).trim()
-  return {
-    apiVersion: 'v1',
-    kind: 'Config',
-    clusters,
-    users: environments.map(name => ({ name, user: { token: token(name) } })),
-    contexts: environments.map(name => ({ name: `kgc-${name}`, context: { cluster: clusters[0].name, user: name } })),
   }
 }
 

@@ -5,7 +5,8 @@ import { spawnSync } from 'node:child_process'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { parse, stringify } from 'yaml'
-import { fullCase, until } from '../case.ts'
+import { fullCase } from '../case.ts'
+import { until } from '../../until.ts'
 
 const test = suite('alone')
 const stack = fullCase('alone', 18120)
@@ -35,7 +36,7 @@ for (const [folder, { service, key, port, path, says, header }] of Object.entrie
     const up = compose('-f', override, 'up', '-d')
     assert.is(up.status, 0, up.stderr)
     const ask = () => spawnSync('curl', ['-s', '--max-time', '5', ...(header ? ['-H', header] : []), `http://127.0.0.1:${port}${path}`], { encoding: 'utf8' }).stdout
-    await until(`${service} answers`, () => says.test(ask()), 90)
+    await until(`${service} answers`, 90, () => says.test(ask()))
     const down = compose('-f', override, 'down', '--volumes', '--timeout', '5')
     assert.is(down.status, 0, down.stderr)
   })

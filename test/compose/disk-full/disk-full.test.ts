@@ -2,7 +2,8 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { fullCase, until } from '../case.ts'
+import { fullCase } from '../case.ts'
+import { until } from '../../until.ts'
 
 const test = suite('disk full')
 const stack = fullCase('disk-full', 18100)
@@ -35,7 +36,7 @@ test('a database whose disk fills while it runs: doctor names the volume; with r
   assert.is(doctor.code, 3)
   assert.match(doctor.stdout, /horilla-db.*(full|100 ?%)/)
   stack.engine('exec', database, 'rm', '/var/lib/postgresql/data/filler')
-  await until('it answers', () => stack.run(['smoke', 'demo', '--quick', '--json']).stdout.includes('"name":"horilla-db","ok":true'))
+  await until('it answers', 30, () => stack.run(['smoke', 'demo', '--quick', '--json']).stdout.includes('"name":"horilla-db","ok":true'))
   assert.is(sql('SELECT word FROM kept'), 'row')
 })
 

@@ -1,8 +1,9 @@
 import { execFileSync, spawnSync } from 'node:child_process'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { smallCase, until } from '../case.ts'
+import { smallCase } from '../case.ts'
 import { privateEngine } from './engine.ts'
+import { until } from '../../until.ts'
 
 const test = suite('engine restarted')
 const stack = smallCase(import.meta.dirname, 'engine-restart')
@@ -30,7 +31,7 @@ for (const [words, signal] of [['restarted', 'SIGTERM'], ['killed', 'SIGKILL']] 
     assert.is(code, 3, 'without an engine nothing can be said')
     assert.match(stderr, /Cannot connect to the Docker daemon/)
     await engine.start()
-    await until('all services are healthy again', () => quick().code === 0, 40)
+    await until('all services are healthy again', 40, () => quick().code === 0)
     assert.is(starts(), before + 1)
     assert.is(stack.run(['up'], { env }).code, 0, 'up finds nothing to mend')
   })

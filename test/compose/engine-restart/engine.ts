@@ -3,7 +3,7 @@ import { execFileSync, spawn, spawnSync, type ChildProcess } from 'node:child_pr
 import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { until } from '../case.ts'
+import { until } from '../../until.ts'
 
 export interface PrivateEngine {
   /** DOCKER_HOST */
@@ -28,7 +28,7 @@ export function privateEngine(): PrivateEngine {
       const file = openSync(log, 'a')
       shell = spawn('unshare', ['--mount', '--net', '--pid', '--fork', '--mount-proc', '--kill-child', 'sh', '-c', script], { stdio: ['ignore', file, file] })
       closeSync(file)
-      await until('the engine answers', answers, 40).catch(error => {
+      await until('the engine answers', 40, answers).catch(error => {
         throw new Error(`${(error as Error).message}\n${readFileSync(log, 'utf8').split('\n').slice(-10).join('\n')}`)
       })
     },

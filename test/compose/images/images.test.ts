@@ -3,9 +3,10 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { until } from '../case.ts'
 import { call, clean, docker, folder, logIn, prepare, proxy, registry, trust } from './registry.ts'
-import { begin, commit, images, newSource, ownRepository, source } from './stage.ts'
+import { begin, images, newSource, ownRepository, source } from './stage.ts'
+import { commit } from '../../git.ts'
+import { until } from '../../until.ts'
 
 const test = suite('images')
 process.once('exit', clean)
@@ -121,13 +122,13 @@ test('a registry that is killed in mid-push and comes back gets the rest, and no
   ref = newSource(20_000_000)
   real.requests()
   const push = begin(real.host, writer, ['push', ...kgc])
-  await until('the second image is on its way', () => /▶ Push \S+kgc-api/.test(push.text()), 60)
+  await until('the second image is on its way', 60, () => /▶ Push \S+kgc-api/.test(push.said()))
   real.kill()
   const arrived = real.requests()
-  await new Promise(done => setTimeout(done, 1500))
-  assert.not.ok(push.child.exitCode)
+  const pause = new Promise<string>(done => setTimeout(done, 1500, 'it goes on'))
+  assert.is(await Promise.race([push.code, pause]), 'it goes on')
   real.start()
-  assert.is(await push.ended, 0, push.text())
+  assert.is(await push.code, 0, push.said())
   const layers = [...arrived, ...real.requests()].filter(line => /^PUT \S+\/blobs\/.*201$/.test(line)).map(line => /digest=([^&\s]+)/.exec(line)![1])
   assert.is(new Set(layers).size, layers.length, 'no layer was sent twice')
   for (const name of kgc) assert.ok(await digestOf(name, ref), name)
@@ -136,9 +137,9 @@ test('a registry that is killed in mid-push and comes back gets the rest, and no
 test('a push that is interrupted sets no tag; the next one sends the rest', async () => {
   ref = newSource(10_000_000)
   const push = begin(real.host, writer, ['push', ...kgc])
-  await until('the second image is on its way', () => /▶ Push \S+kgc-api/.test(push.text()), 60)
-  push.child.kill('SIGINT')
-  assert.is(await push.ended, 130, push.text())
+  await until('the second image is on its way', 60, () => /▶ Push \S+kgc-api/.test(push.said()))
+  push.kill('SIGINT')
+  assert.is(await push.code, 130, push.said())
   for (const name of kgc) assert.is((await tagsOf(name)).includes(ref), false, name)
   const { code, stderr, stdout } = images(real.host, writer, ['push', ...kgc])
   assert.is(code, 0, stderr)
@@ -146,8 +147,8 @@ test('a push that is interrupted sets no tag; the next one sends the rest', asyn
 })
 
 test('a full disk is said, and leaves no tag behind', async () => {
-  assert.is(await overflowing.ended, 3, overflowing.text())
-  assert.match(overflowing.text(), /WHY\s+.*no space left on device[^]*NEXT\s+make room/)
+  assert.is(await overflowing.code, 3, overflowing.said())
+  assert.match(overflowing.said(), /WHY\s+.*no space left on device[^]*NEXT\s+make room/)
   const tags = JSON.parse((await call(full.host, 'kgc/kgc-api/tags/list')).body).tags as string[] | undefined
   assert.equal((tags ?? []).filter(tag => tag !== 'incoming'), [])
 })

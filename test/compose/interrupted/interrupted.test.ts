@@ -1,22 +1,18 @@
-import { spawn } from 'node:child_process'
-import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { smallCase, until, wipe, type Case } from '../case.ts'
+import { smallCase, wipe, type Case } from '../case.ts'
+import { until } from '../../until.ts'
 
 const test = suite('interrupted up')
 const stack = smallCase(import.meta.dirname, 'interrupted')
 stack.run(['env'])
 
 /** Starts `up` and sends it a signal once `when` is true; resolves with how it ended. */
-async function cut(signal: NodeJS.Signals, when: () => boolean): Promise<{ code: number | null; signal: string | null; stderr: string }> {
-  const child = spawn(process.execPath, ['--import=tsx', join('scripts', 'up.ts')], { cwd: stack.root, env: { ...process.env, KGC_PROJECT: stack.project, NO_COLOR: '1' }, stdio: ['ignore', 'ignore', 'pipe'] })
-  let stderr = ''
-  child.stderr.on('data', data => (stderr += data))
-  const ended = new Promise<{ code: number | null; signal: string | null; stderr: string }>(done => child.on('close', (code, name) => done({ code, signal: name, stderr })))
-  await until('the moment', when)
-  child.kill(signal)
-  return ended
+async function cut(signal: NodeJS.Signals, when: () => boolean): Promise<{ code: number | null; stderr: string }> {
+  const up = stack.start(['up'], { KGC_PROJECT: stack.project })
+  await until('the moment', 30, when)
+  up.kill(signal)
+  return { code: await up.code, stderr: up.output.stderr }
 }
 
 const running = (service: string) => () => stack.container(service) !== '' && stack.engine('inspect', '--format', '{{.State.Status}}', stack.container(service)) === 'running'
@@ -30,8 +26,7 @@ const moments: [string, (box: Case) => () => boolean][] = [
 for (const [name, when] of moments)
   test(`killed ${name}, the next up ends in the same state`, async () => {
     wipe(stack.project)
-    const { signal } = await cut('SIGKILL', when(stack))
-    assert.is(signal, 'SIGKILL')
+    assert.is((await cut('SIGKILL', when(stack))).code, null)
     const { code, stderr } = stack.run(['up'])
     assert.is(code, 0, stderr)
     for (const service of ['first', 'second', 'third']) assert.ok(running(service)(), service)

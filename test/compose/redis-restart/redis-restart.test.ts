@@ -2,7 +2,8 @@
 import { spawn } from 'node:child_process'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { fullCase, until } from '../case.ts'
+import { fullCase } from '../case.ts'
+import { until } from '../../until.ts'
 
 const test = suite('redis restart')
 const stack = fullCase('redis-restart', 18110)
@@ -29,11 +30,11 @@ test('200 jobs under way, Redis restarted twice in the middle: all are done', as
   })
   const done = new Promise<number | null>(resolve => load.on('close', resolve))
   for (const share of [40, 100]) {
-    await until(`${share} jobs`, () => { try { return processed() - before >= share } catch { return false } }, 60)
+    await until(`${share} jobs`, 60, () => processed() - before >= share)
     stack.engine('restart', '--time', '5', stack.container('chatwoot-redis'))
   }
   assert.is(await done, 0)
-  await until('all jobs are done', () => processed() - before >= 200, 60)
+  await until('all jobs are done', 60, () => processed() - before >= 200)
   assert.is(redis('llen', 'queue:default'), '0')
   assert.is(stack.engine('inspect', '--format', '{{.State.StartedAt}} {{.RestartCount}}', stack.container('chatwoot-sidekiq'), stack.container('chatwoot-web')), workers)
 })

@@ -3,7 +3,8 @@ import { spawnSync } from 'node:child_process'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { otherNodes } from '../../tools.ts'
-import { fullCase, until } from '../case.ts'
+import { fullCase } from '../case.ts'
+import { until } from '../../until.ts'
 
 const test = suite('whole stack')
 const stack = fullCase('stack', 18060)
@@ -75,7 +76,7 @@ for (const worker of ['twenty-worker', 'chatwoot-sidekiq', 'horilla-scheduler'])
     assert.is(code, 6)
     assert.match(stderr, new RegExp(`${worker}: exited, exit 137`))
     stack.engine('start', stack.container(worker))
-    await until('green again', () => smoke().code === 0, 60)
+    await until('green again', 60, () => smoke().code === 0)
     const after = started()
     for (const name of names().filter(name => name !== worker)) assert.is(after[name], before[name], `${name} was not touched`)
   })
@@ -91,7 +92,7 @@ test('a database stopped: smoke --quick says so, doctor says what mends it; star
   assert.is(doctor.code, 3)
   assert.match(doctor.stdout, /kgc-db.*make up MODE=demo/s)
   stack.engine('start', stack.container('kgc-db'))
-  await until('green again', () => smoke().code === 0, 60)
+  await until('green again', 60, () => smoke().code === 0)
   const after = started()
   for (const name of names().filter(name => name !== 'kgc-db')) assert.is(after[name], before[name], `${name} was not touched`)
 })
