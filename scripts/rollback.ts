@@ -12,7 +12,7 @@ if (wantsHelp()) {
 
 Puts back a release with all its manifests: what came since is removed, what was removed comes back. Data stays, Secrets that are not
 sealed stay, and migrations are not run: they have no way back.
-  RELEASE           its number; without it the one that served before
+  RELEASE           its number; without it the last one that served and is not the same as this
   --list            the releases that are kept
   --diff A B        what changed from release A to B
   --accept-schema   goes back though migrations have run since: the old version must be able to work with the new schema
@@ -26,7 +26,7 @@ const { Failure } = await import('./lib/errors.ts')
 const { phases } = await import('./lib/deploy/phases.ts')
 const { difference, listed } = await import('./lib/deploy/history.ts')
 const { placeOf } = await import('./lib/cluster/place.ts')
-const { find, releases, serving } = await import('./lib/deploy/release.ts')
+const { find, isAlike, releases, serving } = await import('./lib/deploy/release.ts')
 const { emit, jsonOutput, main, result } = await import('./lib/report.ts')
 const { requireSchema } = await import('./lib/deploy/schema.ts')
 const { transact } = await import('./lib/deploy/transaction.ts')
@@ -52,9 +52,9 @@ await main(async () => {
 
   const choose = (all: Stored[]) => {
     const now = serving(all)
-    const target = numbers[0] ? find(all, numbers[0]) : all.find(one => one.ending === 'succeeded' && one !== now)
+    const target = numbers[0] ? find(all, numbers[0]) : all.find(one => one.ending === 'succeeded' && !(now && isAlike(one, now)))
     if (!target)
-      throw new Failure(exit.refused, `Roll back ${place.name}`, 'no release has served before this one', {
+      throw new Failure(exit.refused, `Roll back ${place.name}`, 'no other release has served before this one', {
         next: `npx zx scripts/rollback.ts ${place.name} --list`,
       })
     if (target.ending !== 'succeeded')

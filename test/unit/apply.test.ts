@@ -70,6 +70,14 @@ test('a record that was made though the answer was lost is the one that was mean
   assert.match((await made('bela')).error!.message, 'AlreadyExists')
 })
 
+test('what a finalizer holds is told and waited for no longer; what may not be removed is a failure', async () => {
+  const held = await played("echo 'error: timed out waiting for the condition on configmaps/a' >&2; exit 1", () => remove(place, [map]))
+  assert.is(held.error, undefined)
+  assert.match(held.said, 'Not gone after a minute: error: timed out waiting for the condition on configmaps/a')
+  const denied = await played("echo 'Error from server (Forbidden): no' >&2; exit 1", () => remove(place, [map]))
+  assert.match(denied.error!.message, 'Forbidden')
+})
+
 test('a trial that ends without a word is a refusal, not a change of nothing', async () => {
   const said = async (body: string, all: Manifest[]) => {
     const refusals = new Refusals()
@@ -77,9 +85,13 @@ test('a trial that ends without a word is a refusal, not a change of nothing', a
     return refusals.list
   }
   const job: Manifest = { kind: 'Job', metadata: { name: 'j' } }
+  const different = 'diff -u -N /tmp/LIVE-1/v1.ConfigMap..a /tmp/MERGED-2/v1.ConfigMap..a\\n+++ /tmp/MERGED-2/v1.ConfigMap..a\\n@@ -1,2 +1,2 @@\\n'
+  process.env.KUBECTL_EXTERNAL_DIFF = 'dyff between'
   assert.equal(await said('case "$*" in *diff*) exit 124 ;; esac', [map]), ['kubectl diff ended with 124 after 180 s: what would change is not known'])
   assert.match((await said('case "$*" in *create*) exit 137 ;; esac', [job]))[0]!, /^kubectl create --dry-run ended with 137/)
-  assert.equal(await said(`case "$*" in *create*) echo 'Error from server (AlreadyExists): x' >&2; exit 1 ;; *diff*) exit 1 ;; esac`, [map, job]), [])
+  assert.equal(await said(`case "$*" in *create*) echo 'Error from server (AlreadyExists): x' >&2; exit 1 ;; *diff*) printf '${different}'; exit 1 ;; esac`, [map, job]), [])
+  const otherwise = await said(`case "$*" in *diff*) [ -z "$KUBECTL_EXTERNAL_DIFF" ] || exit 0; echo 'a: 1 -> 2'; exit 1 ;; esac`, [map])
+  assert.equal(otherwise, ['what kubectl diff says is not understood; what would change is not known'])
   assert.equal(await said(`case "$*" in *diff*) exit 2 ;; *apply*) echo 'error: it is invalid' >&2; exit 1 ;; esac`, [map]), ['it is invalid'])
 })
 
@@ -109,8 +121,9 @@ function migrate(items: object[], most = 1000, later: object[] = []) {
       else echo '${JSON.stringify({ items })}'; fi ;;
   esac`
   const lock = { phase: async () => {}, lost: () => undefined, release: async () => {}, ahead: 1 }
-  const wait: Wait = { place, what: 'Deploy', since: Date.now(), stable: 0, lock }
-  return played(body, () => inOrder(wait, [], [next], () => {}))
+  // however long ago the change began, what it starts now has its time
+  const wait: Wait = { place, what: 'Deploy', since: Date.now() - 3_600_000, stable: 0, lock }
+  return played(body, () => inOrder(wait, [], [next], () => {}).then(() => wait))
 }
 const dropped = ({ calls }: { calls: string[] }) => calls.some(one => one.includes('delete job migrate'))
 const applied = ({ calls }: { calls: string[] }) => calls.filter(one => one.includes(' apply ')).length
@@ -130,6 +143,7 @@ test('the very Job that ended well since the plan was made is not run again; one
   assert.equal([dropped(ran), applied(ran)], [false, 0])
   const failed = await migrate([same('Failed')])
   assert.is(failed.error, undefined)
+  assert.ok(Date.now() - failed.value!.since < 60_000)
   assert.equal([dropped(failed), applied(failed)], [true, 1])
 })
 

@@ -2,7 +2,7 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { Manifest } from '../../scripts/lib/cluster/cluster.ts'
 import { difference, listed } from '../../scripts/lib/deploy/history.ts'
-import { configMapOf, find, pack, serving, surplus, unpack, type Ending, type Stored } from '../../scripts/lib/deploy/release.ts'
+import { configMapOf, find, isAlike, isExcused, leftBy, pack, serving, surplus, unpack, type Ending, type Stored } from '../../scripts/lib/deploy/release.ts'
 
 const test = suite('release')
 const object = (kind: string, name: string, more: object = {}): Manifest => ({ apiVersion: 'v1', kind, metadata: { name }, ...more })
@@ -55,6 +55,26 @@ test('a release is found by its number or by its ConfigMap; one that is not ther
     () => find(all, '9'),
     (error: { code: number; next: string }) => error.code === 2 && error.next === 'one of: 2, 1',
   )
+})
+
+test('a check says nothing against a release that never passed it or was never asked it', () => {
+  const old = { ...release(3), checks: ['a', 'b'], failing: ['b'] }
+  assert.equal(['a', 'b', 'younger'].map(check => isExcused(old, check)), [false, true, true])
+  assert.is(isExcused(release(2), 'younger'), false)
+})
+
+test('what a release that never served found there was not its own', () => {
+  const manifests = ['a', 'b'].map(name => object('ConfigMap', name))
+  const titles = (ending: Ending, created?: string[]) => leftBy({ ...release(1, ending), manifests, ...(created ? { created } : {}) }).map(({ metadata }) => metadata.name)
+  assert.equal(titles('broken', ['ConfigMap b']), ['b'])
+  assert.equal(titles('succeeded', ['ConfigMap b']), ['a', 'b'])
+  assert.equal(titles('broken'), ['a', 'b'])
+})
+
+test('releases are alike whatever their Secrets say', () => {
+  const one = { ...release(2), manifests: [object('ConfigMap', 'a'), object('Secret', 's', { stringData: { A: '1' } })] }
+  assert.is(isAlike(one, release(1)), true)
+  assert.is(isAlike(one, { ...one, manifests: [object('ConfigMap', 'b')] }), false)
 })
 
 test('the list marks what serves', () => {

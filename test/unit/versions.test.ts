@@ -79,7 +79,7 @@ test('a registry in trouble for a moment refuses no deploy; one that stays so do
     await new Promise<void>(done => server.listen(0, '127.0.0.1', done))
     const image = `127.0.0.1:${(server.address() as AddressInfo).port}/api:1`
     const [refusals, start] = [new Refusals(), Date.now()]
-    const digests = await resolve([workload(image)], undefined, refusals).finally(() => server.close())
+    const digests = await resolve([workload(image)], undefined, refusals, () => {}).finally(() => server.close())
     assert.ok(Date.now() - start < 10_000)
     return { digest: digests.get(image), refusals: refusals.list, asked }
   }

@@ -1,11 +1,11 @@
 // How manifests get into the cluster, and objects out of it.
-import { kubectlArgv, lastLine, list, type Manifest } from '../cluster/cluster.ts'
+import { done, kubectlArgv, lastLine, list, type Manifest } from '../cluster/cluster.ts'
 import type { Place } from '../cluster/place.ts'
 import { retried, type Lost } from '../cluster/retried.ts'
 import { Failure, exit } from '../errors.ts'
 import { orderOf, orders, title } from './manifests.ts'
 import { isWorkload, ready, type Wait } from './readiness.ts'
-import { say } from '../report.ts'
+import { say, warn } from '../report.ts'
 import type { Cause } from '../rollout/judge.ts'
 import { containersOf } from '../rollout/objects.ts'
 import { owns } from '../rollout/owners.ts'
@@ -23,16 +23,19 @@ export async function put(place: Place, all: Manifest[], lost?: Lost): Promise<v
   if (output.code !== 0) throw new Failure(exit.broken, what, lastLine(output), { next: `${kubectlArgv(place).join(' ')} get events` })
 }
 
-/** Deletes objects and waits until they are gone. */
+/** Deletes objects and waits for a while until they are gone: what a finalizer holds goes later. */
 export async function remove(place: Place, all: Manifest[], lost?: Lost): Promise<void> {
   for (const one of all) say(`  removed: ${title(one)}`)
   const list = all.map(({ apiVersion, kind, metadata }) => ({ apiVersion, kind, metadata: { name: metadata.name, namespace: place.namespace } }))
   if (list.length)
-    await retried(lost)(place, ['delete', '--ignore-not-found', '--filename', '-'], {
-      input: list.map(one => JSON.stringify(one)).join('\n'),
-      timeout: 120_000,
-      what: 'Remove what is not part of it any more',
-    })
+    await gone(place, ['delete', '--ignore-not-found', '--timeout', '60s', '--filename', '-'], list, lost)
+}
+
+async function gone(place: Place, argv: string[], list: object[], lost?: Lost): Promise<void> {
+  const what = { timeout: 120_000, what: 'Remove what is not part of it any more' }
+  const output = await retried(lost)(place, argv, { ...what, input: list.map(one => JSON.stringify(one)).join('\n'), nothrow: true })
+  if (/timed out waiting/.test(output.stderr)) warn(`Not gone after a minute: ${lastLine(output)}`)
+  else done(place, argv, what, output)
 }
 
 /**
@@ -44,6 +47,8 @@ export async function inOrder(wait: Wait, objects: Manifest[], jobs: Manifest[],
   const putAll = async (order: string) => {
     await wait.lock.phase(`apply ${order}`)
     applied(waiting)
+    // each order has its time from here on: a migration before it may have taken long
+    wait.since = Date.now()
     await put(wait.place, waiting, wait.lock.lost)
     waiting = []
   }
@@ -85,6 +90,7 @@ async function start(wait: Wait, jobs: Manifest[]): Promise<void> {
     const old = due.filter(here).map(({ metadata }) => metadata.name)
     // its pods may go later: those of the new one are told apart by their owner
     if (old.length) await drop(wait, old, `Remove the finished ${old.join(', ')}`)
+    wait.since = Date.now()
     return put(place, due, lock.lost)
   }
 }

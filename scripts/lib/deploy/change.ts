@@ -7,7 +7,7 @@ import type { Place } from '../cluster/place.ts'
 import type { Found, Source } from './preflight.ts'
 import type { Wait } from './readiness.ts'
 import { redact } from '../redact.ts'
-import { store, type Ending, type Stored } from './release.ts'
+import { isAlike, store, type Ending, type Stored } from './release.ts'
 import { narrator } from '../rollout/tell.ts'
 
 export interface Plan extends Changes {
@@ -59,10 +59,9 @@ export function isNothing({ plan, found }: Change): boolean {
   return (
     ![created, changed, jobs, removed].some(list => list.length) &&
     newest?.ending === 'succeeded' &&
-    JSON.stringify(known(newest.manifests)) === JSON.stringify(known(found!.manifests))
+    isAlike(newest, { ...newest, manifests: found!.manifests })
   )
 }
-const known = (all: Manifest[]) => all.filter(({ kind }) => kind !== 'Secret')
 
 /** How the workloads of a change are waited for from now on. `settled`: nothing has been done that pods could suffer from. */
 export function waitOf({ place, verb, lock }: Change, settled: boolean): Wait {

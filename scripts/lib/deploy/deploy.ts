@@ -11,8 +11,8 @@ import { preflight } from './preflight.ts'
 import { heads } from './product.ts'
 import { prove } from './proof.ts'
 import { isWorkload, ready } from './readiness.ts'
-import { serving, store, trim, type Ending, type Stored } from './release.ts'
-import { color, duration, say } from '../report.ts'
+import { isExcused, serving, store, trim, type Ending, type Stored } from './release.ts'
+import { color, duration, say, warn } from '../report.ts'
 import { hideNew } from './secrets.ts'
 import { imagesOf } from './stamp.ts'
 import { tell, tellSame } from './tell.ts'
@@ -50,6 +50,7 @@ export async function lock(change: Change): Promise<void> {
     commit: 'release' in source ? change.choose(history)!.commit : commit,
     started: new Date(change.started).toISOString(),
     images: Object.fromEntries(imagesOf(manifests).map(image => [image.split('@')[0]!, image.split('@')[1] ?? digests.get(image) ?? ''])),
+    created: [...change.plan!.created, ...change.plan!.jobs.map(title)],
     manifests,
   }
   if (isNothing(change)) return
@@ -71,18 +72,24 @@ export async function watch({ wait, found }: Change): Promise<void> {
   if (!wait!.settled) wait!.seen = Date.now()
 }
 
-/** Asks the product whether it works, while all must stay ready; checks that failed in the release that serves do not count. */
+/**
+ * Asks the product whether it works, while all must stay ready. Checks that failed in the release that serves do not count, nor what the
+ * release that is put back has never passed: a check may be younger.
+ */
 export async function smoke(change: Change): Promise<void> {
-  const { place, found, release } = change
+  const { place, found, release, source } = change
   const last = serving(found!.history)
-  const known = (name: string) => !last || Boolean(last.failing?.includes(name))
+  const target = 'release' in source ? change.choose(found!.history) : undefined
+  const excused = (name: string) => !last || Boolean(last.failing?.includes(name)) || Boolean(target && isExcused(target, name))
   // all that migrates has done so by now
-  const [failed, reached] = await Promise.all([prove(change.wait!, found!.manifests, known), isNothing(change) ? {} : heads(place, found!.manifests)])
-  Object.assign(release!, { failing: failed.map(({ name }) => name), heads: reached })
+  const [all, reached] = await Promise.all([prove(change.wait!, found!.manifests, excused), isNothing(change) ? {} : heads(place, found!.manifests)])
+  const failed = all.filter(({ ok }) => !ok)
+  Object.assign(release!, { checks: all.map(({ name }) => name), failing: failed.map(({ name }) => name), heads: reached })
   if (failed.length) await hideNew(place)
-  const old = failed.filter(({ name }) => known(name))
+  const old = failed.filter(({ name }) => excused(name))
+  const before = target ?? last
   for (const { name, detail } of old)
-    say(color.yellow(`  ${name}: ${detail.split('\n')[0]} (${last ? `as in release ${last.number}` : 'nothing served before'})`))
+    say(color.yellow(`  ${name}: ${detail.split('\n')[0]} (${before ? `not passed in release ${before.number} either` : 'nothing served before'})`))
   const bad = failed.filter(one => !old.includes(one))
   if (bad.length)
     throw new Failure(exit.broken, `Smoke ${place.name}`, `${bad.length} checks fail though all is ready: ${bad.map(({ name }) => name).join(', ')}`, {
@@ -101,7 +108,9 @@ export async function record(change: Change): Promise<void> {
   const number = nothing ? serving(found!.history)!.number : release!.number
   if (!nothing) {
     await finish(change, 'succeeded')
-    await Promise.all([trim(place, [release!, ...found!.history]), tell(change, 'succeeded')])
+    // too many records harm nobody: the next change removes them
+    const trimmed = trim(place, [release!, ...found!.history]).catch((error: Error) => warn(`Old releases could not be removed: ${error.message}`))
+    await Promise.all([trimmed, tell(change, 'succeeded')])
   } else await tellSame(change, number)
   const ms = Date.now() - started
   const when = serving(found!.history) ? ', as before' : ''

@@ -51,9 +51,9 @@ export interface Changes {
   changed: string[]
 }
 
-/** What `kubectl diff` says, object by object. */
-export function readDiff(text: string, all: Manifest[]): Changes {
-  const changes: Changes = { created: [], changed: [] }
+/** What `kubectl diff` says, object by object; `unknown` is what belongs to none of them. */
+export function readDiff(text: string, all: Manifest[]): Changes & { unknown: string[] } {
+  const changes = { created: [] as string[], changed: [] as string[], unknown: [] as string[] }
   for (const part of text.split(/^diff /m).slice(1)) {
     const file = /^\+\+\+ \S+\/([^/\s]+)/m.exec(part)?.[1] ?? ''
     const one = all.find(({ apiVersion, kind, metadata }) => {
@@ -61,7 +61,8 @@ export function readDiff(text: string, all: Manifest[]): Changes {
       return file === `${group ? `${group}.` : ''}${version}.${kind}.${metadata.namespace ?? ''}.${metadata.name}`
     })
     // what is there has more than one line; a Secret that is not is shown as an empty one
-    if (one) changes[/^@@ -(0,0|1) /m.test(part) ? 'created' : 'changed'].push(title(one))
+    if (!one) changes.unknown.push(file || part.split('\n')[0]!)
+    else changes[/^@@ -(0,0|1) /m.test(part) ? 'created' : 'changed'].push(title(one))
   }
   return changes
 }

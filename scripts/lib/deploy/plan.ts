@@ -5,7 +5,7 @@ import { Failure, exit } from '../errors.ts'
 import { readDiff, removals, seatBelt, title } from './manifests.ts'
 import type { Place } from '../cluster/place.ts'
 import { parseImage } from '../images/registry.ts'
-import { serving, type Stored } from './release.ts'
+import { leftBy, serving, type Stored } from './release.ts'
 import { emit, say } from '../report.ts'
 import { hasRun, isSame } from './stamp.ts'
 
@@ -19,8 +19,8 @@ export async function plan(change: Change): Promise<void> {
   const holders = live.filter(({ kind }) => !['Deployment', 'StatefulSet'].includes(kind))
   const { removed, generated } = removals(
     manifests,
-    history.slice(0, since).map(one => one.manifests),
-    history.slice(since).map(one => one.manifests),
+    history.slice(0, since).map(leftBy),
+    history.slice(since).map(leftBy),
     holders,
   )
   const there = await existing(place, [...removed, ...generated])

@@ -10,6 +10,7 @@ import { current, isInTheWay, locked, writingOf } from './lease.ts'
 import { arranged, title } from './manifests.ts'
 import type { Place } from '../cluster/place.ts'
 import { Refusals } from './refusals.ts'
+import { warn } from '../report.ts'
 import { releases, serving, type Stored } from './release.ts'
 import { mayAll } from './rights.ts'
 import { hideRead, liveKeys } from './secrets.ts'
@@ -23,7 +24,7 @@ export interface Found {
   manifests: Manifest[]
   digests: Map<string, string>
   history: Stored[]
-  /** What stands in the environment: workloads, pods, and what may start some. */
+  /** What stands in the environment: workloads, pods, what may start some, and volumes. */
   live: Manifest[]
   /** What `kubectl diff` says of all but the Jobs. */
   diff: string
@@ -64,11 +65,12 @@ export async function preflight(place: Place, source: Source, choose: (history: 
   if (!history || !secrets || !live) refusals.done(what)
   const last = serving(history!)
   const back = 'release' in source ? choose(history!) : undefined
-  const plain = 'release' in source ? back!.manifests : tagged(place, built!, commitImages(), source.tag, last, refusals)
+  const plain = 'release' in source ? withClaims(back!.manifests, live!) : tagged(place, built!, commitImages(), source.tag, last, refusals)
   hideRead([...plain, ...(last?.manifests ?? [])])
   refusals.add(...faults(plain), ...missingKeys(plain, secrets!))
   const tried = async () => {
-    const digests = await resolve(plain, last, refusals)
+    // who leaves a release needs its images no more
+    const digests = await resolve(plain, last, refusals, back ? warn : words => refusals.add(words))
     const manifests = arranged(back ? plain : stamped(plain, digests))
     const wanted = back ? manifests.filter(({ kind }) => kind !== 'Job') : manifests
     return { digests, manifests, diff: refusals.list.some(one => /^no release says/.test(one)) ? '' : await dryRun(place, wanted, refusals) }
@@ -79,8 +81,14 @@ export async function preflight(place: Place, source: Source, choose: (history: 
   return { ...found, history: history!, live: live!, commit: commit ?? undefined, lease: writingOf(await lease) }
 }
 
-/** What stands in the environment, and what may start a pod there. */
-const standing = 'deployments,statefulsets,replicasets,controllerrevisions,pods,jobs'
+/** What stands in the environment, what may start a pod there, and its volumes. */
+const standing = 'deployments,statefulsets,replicasets,controllerrevisions,pods,jobs,persistentvolumeclaims'
+
+/** Volumes that are there keep their size: it may have grown since, and cannot shrink. */
+function withClaims(all: Manifest[], live: Manifest[]): Manifest[] {
+  const here = (one: Manifest) => live.find(other => other.kind === 'PersistentVolumeClaim' && title(other) === title(one))
+  return all.map(one => (here(one) ? { ...one, spec: { ...one.spec, resources: here(one)!.spec.resources } } : one))
+}
 
 /** kubectl is there and of an age with the cluster, and the cluster answers in the environment's context. */
 async function reach(place: Place): Promise<true> {

@@ -9,13 +9,13 @@ import { say } from '../report.ts'
 const patience = 15_000
 
 /**
- * Asks the product while its workloads must stay ready: both take their time, and neither needs the other's end. Returns the checks that
- * fail; throws as `ready` does. For checks that are `known` to fail nobody waits.
+ * Asks the product while its workloads must stay ready: both take their time, and neither needs the other's end. Returns what each check
+ * found; throws as `ready` does. For checks whose failure is `excused` nobody waits.
  */
-export async function prove(wait: Wait, manifests: Manifest[], known: (check: string) => boolean): Promise<Outcome[]> {
+export async function prove(wait: Wait, manifests: Manifest[], excused: (check: string) => boolean): Promise<Outcome[]> {
   const end = Date.now() + patience
   let state: 'open' | 'stable' | 'broken' = 'open'
-  const answers = asked(wait.place, manifests, known, () => state === 'open' || (state === 'stable' && Date.now() < end))
+  const answers = asked(wait.place, manifests, excused, () => state === 'open' || (state === 'stable' && Date.now() < end))
   // a workload that fails says more than the checks that fail with it
   answers.catch(() => {})
   try {
@@ -24,7 +24,7 @@ export async function prove(wait: Wait, manifests: Manifest[], known: (check: st
   } finally {
     if (state === 'open') state = 'broken'
   }
-  const failed = (await answers).filter(({ ok }) => !ok)
-  say(`  ${(await answers).length - failed.length} of ${(await answers).length} checks passed`)
-  return failed
+  const all = await answers
+  say(`  ${all.filter(({ ok }) => ok).length} of ${all.length} checks passed`)
+  return all
 }

@@ -5,7 +5,7 @@ import { Failure, exit } from '../errors.ts'
 import { arranged, removals, title } from './manifests.ts'
 import { prove } from './proof.ts'
 import { isWorkload, ready } from './readiness.ts'
-import { serving, type Ending } from './release.ts'
+import { isExcused, leftBy, serving, type Ending } from './release.ts'
 import { say, step } from '../report.ts'
 import { freeStuckPods } from './stuck.ts'
 import { tell } from './tell.ts'
@@ -24,9 +24,11 @@ export async function putBack(change: Change, failure: Failure): Promise<Failure
   }
   if (!good) return end('broken', exit.broken, 'there is no release before this one to go back to; everything is left as it is, to be looked at')
   // what another change was killed at may be in place in parts
-  const unfinished = found!.history.slice(0, found!.history.indexOf(good)).flatMap(({ manifests }) => manifests)
-  const names = new Set([...touched, ...unfinished].map(title))
-  const back = arranged(good.manifests).filter(one => one.kind !== 'Job' && names.has(title(one)))
+  const unfinished = found!.history.slice(0, found!.history.indexOf(good))
+  const names = new Set([...touched, ...unfinished.flatMap(({ manifests }) => manifests)].map(title))
+  // a volume that has grown cannot shrink, and what runs bears a larger one
+  const back = arranged(good.manifests).filter(one => !['Job', 'PersistentVolumeClaim'].includes(one.kind) && names.has(title(one)))
+  const own = touched.filter(one => change.release!.created!.includes(title(one)))
   if (!back.length && !touched.length)
     return change.phase === 'Apply'
       ? end('rolled back', exit.rolledBack, `release ${good.number} serves; no application was touched`)
@@ -37,14 +39,14 @@ export async function putBack(change: Change, failure: Failure): Promise<Failure
       const settings = back.filter(({ kind }) => /^(ConfigMap|Secret|SealedSecret)$/.test(kind))
       await put(place, settings, lost)
       await put(place, back.filter(one => !settings.includes(one)).reverse(), lost)
-      await remove(place, removals(good.manifests, [touched, unfinished], [], []).removed, lost)
+      await remove(place, removals(good.manifests, [own, ...unfinished.map(leftBy)], [], []).removed, lost)
       await freeStuckPods(place, back, lost)
     })
     // pods that have served all the time need no new trial; those that start anew do
     const wait = waitOf(change, true)
     await step('Watch it', () => ready({ ...wait, stable: 0 }, good.manifests.filter(isWorkload)))
-    const bad = await step('Smoke it', () => prove(wait, good.manifests, name => Boolean(good.failing?.includes(name))))
-    const worse = bad.filter(({ name }) => !good.failing?.includes(name))
+    const all = await step('Smoke it', () => prove(wait, good.manifests, name => isExcused(good, name)))
+    const worse = all.filter(({ ok, name }) => !ok && !isExcused(good, name))
     if (worse.length) throw new Failure(exit.broken, 'Smoke', worse.map(({ name, detail }) => `${name}: ${detail}`).join('; '))
     return await end('rolled back', exit.rolledBack, `release ${good.number} serves again, proven by smoke`)
   } catch (error) {

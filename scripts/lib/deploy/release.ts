@@ -1,6 +1,7 @@
 // What was deployed: a ConfigMap per release with its manifests (no Secrets), from which it can be put back exactly.
 import { gunzipSync, gzipSync } from 'node:zlib'
 import { kubectl, kubectlArgv, lastLine, list, type Manifest } from '../cluster/cluster.ts'
+import { title } from './manifests.ts'
 import type { Place } from '../cluster/place.ts'
 import { retried, type Lost } from '../cluster/retried.ts'
 import { Failure, exit } from '../errors.ts'
@@ -26,7 +27,11 @@ export interface Release {
   images: Record<string, string>
   /** By application, the last migration of its database when the release ended. */
   heads?: Record<string, string>
-  /** Checks that failed though it succeeded: nothing was there before, or they failed before. */
+  /** What it created; a name that is not among them was there before. */
+  created?: string[]
+  /** The checks that it was asked. */
+  checks?: string[]
+  /** Those that failed though it succeeded: nothing was there before, or they failed before. */
   failing?: string[]
   /** Why it failed. */
   cause?: string
@@ -62,6 +67,17 @@ export function configMapOf({ manifests, ...release }: Stored): Manifest {
 
 /** The release that serves: the last that succeeded. */
 export const serving = <T extends Release>(releases: T[]): T | undefined => releases.find(({ ending }) => ending === 'succeeded')
+
+/** Whether a check's failure says nothing against a release: it failed when the release served, or was not there yet. */
+export const isExcused = ({ checks, failing }: Release, check: string): boolean => Boolean(failing?.includes(check) || (checks && !checks.includes(check)))
+
+const known = ({ manifests }: Stored) => JSON.stringify(manifests.filter(({ kind }) => kind !== 'Secret'))
+/** Whether two releases are the same to the letter, but for Secrets that are not sealed. */
+export const isAlike = (a: Stored, b: Stored): boolean => known(a) === known(b)
+
+/** What a release may have left in the cluster: all of one that has served, of another what it created. */
+export const leftBy = ({ ending, created, manifests }: Stored): Manifest[] =>
+  ending === 'succeeded' || !created ? manifests : manifests.filter(one => created.includes(title(one)))
 
 /** Which to remove of releases given newest first: all but the ten newest, what serves, and what served before. */
 export function surplus<T extends Release>(releases: T[]): T[] {

@@ -1,6 +1,7 @@
 // A change tried on the server, which checks all of it and does nothing.
 import { kubectl, type Manifest } from '../cluster/cluster.ts'
 import { explain } from './faults.ts'
+import { readDiff } from './manifests.ts'
 import type { Place } from '../cluster/place.ts'
 import type { Refusals } from './refusals.ts'
 import type { Output } from '../run.ts'
@@ -24,6 +25,8 @@ export async function dryRun(place: Place, all: Manifest[], refusals: Refusals):
       input: text(others),
       nothrow: true,
       timeout,
+      // what a person likes to read, readDiff need not understand
+      env: { KUBECTL_EXTERNAL_DIFF: '' },
     }),
     // a Job that is there is replaced, not changed
     jobs.length
@@ -40,5 +43,8 @@ export async function dryRun(place: Place, all: Manifest[], refusals: Refusals):
     )
     complain(all.code && all.stderr ? all.stderr : diff.stderr, diff, 'diff')
   }
+  const { unknown, created: news, changed } = readDiff(diff.stdout, others)
+  if (diff.code === 1 && (unknown.length || !(news.length + changed.length)))
+    refusals.add(`what kubectl diff says is not understood${unknown.length ? `: ${unknown.join(', ')}` : ''}; what would change is not known`)
   return diff.stdout
 }
