@@ -5,20 +5,23 @@ import type { Place } from '../cluster/place.ts'
 import { clusterTarget } from '../smoke/target-cluster.ts'
 
 /**
- * What the checks of these manifests say. As long as one fails that is not `known` to, all are asked again, unless `again` says no.
+ * What the checks of these manifests say. As long as one fails that is not `excused`, all are asked again, unless `again` says no.
  */
-export async function asked(place: Place, manifests: Manifest[], known: (check: string) => boolean, again: () => boolean): Promise<Outcome[]> {
+export async function asked(place: Place, manifests: Manifest[], excused: (check: string) => boolean, again: () => boolean): Promise<Outcome[]> {
   const target = await clusterTarget(
     place,
     manifests.filter(({ kind }) => kind !== 'Job'),
   )
   const checks = await productChecks(target)
   for (;; await new Promise(done => setTimeout(done, 1000))) {
-    const [health, product] = await Promise.all([target.health(), Promise.all(checks.map(({ name, run }) => outcome(name, run, 30_000)))])
+    const [health, product] = await Promise.all([target.health().catch(unknown), Promise.all(checks.map(({ name, run }) => outcome(name, run, 30_000)))])
     const outcomes = [...health, ...product]
-    if (!outcomes.some(({ ok, name }) => !ok && !known(name)) || !again()) return outcomes
+    if (!outcomes.some(({ ok, name }) => !ok && !excused(name)) || !again()) return outcomes
   }
 }
+
+/** A cluster that does not answer for a moment says nothing about what runs in it. */
+const unknown = (error: Error): Outcome[] => [{ name: 'the cluster', ok: false, detail: error.message, ms: 0 }]
 
 /** A line that changes with every migration that a database has seen, whatever the columns of its table are. */
 export const migrationsIn = async (context: SmokeContext, service: string, owner: string, table: string): Promise<string> => {
