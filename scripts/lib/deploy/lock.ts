@@ -25,8 +25,8 @@ export interface Lock {
  * `seen`: which writing of the lease the pre-flight has seen; when there is another, what it found out may not be true any more.
  */
 export async function acquire(place: Place, what: string, seen?: string): Promise<Lock> {
-  const [before, now] = await Promise.all([current(place), clock(place)])
-  const offset = now - Date.now()
+  const told = clock(place).then(now => ({ now, offset: now - Date.now(), passed: stopwatch() }))
+  const [before, { now, offset, passed }] = await Promise.all([current(place), told])
   const state = judge(before, now, isGone)
   if (before && state === 'held') throw locked(place, before)
   if (seen !== undefined && writingOf(before) !== seen)
@@ -44,7 +44,7 @@ export async function acquire(place: Place, what: string, seen?: string): Promis
     holderIdentity,
     leaseDurationSeconds: seconds.ttl,
     acquireTime,
-    renewTime: microTime(Date.now() + offset),
+    renewTime: microTime(now + passed()),
     leaseTransitions: transitions,
   })
   const holderIdentity = `${actor()} ${randomUUID().slice(0, 8)}`
@@ -60,18 +60,23 @@ export async function acquire(place: Place, what: string, seen?: string): Promis
   return { ...keep(place, mine, annotations, spec), ahead: Math.abs(offset) > 2000 ? offset : 0 }
 }
 
+/** ms that have passed: a clock that is set back takes nothing away, and sleep counts. */
+function stopwatch(): () => number {
+  const [wall, steady] = [Date.now(), performance.now()]
+  return () => Math.max(Date.now() - wall, performance.now() - steady)
+}
+
 /** Renews a lock until it is released or lost. */
 function keep(place: Place, taken: Manifest, annotations: Record<string, string | undefined>, spec: () => object): Omit<Lock, 'ahead'> {
   let lease: Manifest = taken
-  let renewed = Date.now()
+  let sinceRenewal = stopwatch()
   let gone: Failure | undefined
   let queue: Promise<unknown> = Promise.resolve()
   const lose = (code: ExitCode, why: string) =>
     void (gone ??= new Failure(code, `Hold the lock of ${place.name}`, why, { next: `npx zx scripts/deploy.ts ${place.name}, once nobody else is at work` }))
   const lost = () => {
     // whoever comes takes it over after its time: by then nothing may be touched any more
-    if (!gone && Date.now() - renewed > (seconds.ttl - 8) * 1000)
-      lose(exit.timeout, `it could not be renewed for ${Math.round((Date.now() - renewed) / 1000)} s`)
+    if (!gone && sinceRenewal() > (seconds.ttl - 8) * 1000) lose(exit.timeout, `it could not be renewed for ${Math.round(sinceRenewal() / 1000)} s`)
     return gone
   }
   // renewals and phases one after the other: each needs the version that the one before has made
@@ -93,7 +98,7 @@ function keep(place: Place, taken: Manifest, annotations: Record<string, string 
       )
     }
     lease = written
-    renewed = Date.now()
+    sinceRenewal = stopwatch()
   }
   const timer = setInterval(
     () => void next(renew).catch(error => say(`  the lock could not be renewed: ${(error as Failure).why ?? error}`)),

@@ -73,7 +73,8 @@ async function look(options: Watch, changes: { bell?: Bell }): Promise<Map<strin
       left = stood.left([...verdicts.values()], ahead)
       if (failed || left === 0) return verdicts
     }
-    if (Date.now() - since > timeout) return verdicts
+    // who is ready in time may take the time to prove it
+    if (left === undefined && Date.now() - since > timeout) return verdicts
     if (left === undefined) tell.beat(verdicts)
     changes.bell ??= bell(place, ['pods', ...new Set(names.map(({ kind }) => `${kind.toLowerCase()}s`))])
     await changes.bell.rings(left)
