@@ -25,7 +25,7 @@ const { stripVTControlCharacters } = await import('node:util')
 const { containers, requireEngine } = await import('./lib/compose/containers.ts')
 const { emit, jsonOutput, main, result, step, table } = await import('./lib/report.ts')
 const { addresses, compose, config, modes, select, stackOf } = await import('./lib/compose/compose.ts')
-const { provideImages } = await import('./lib/images/images.ts')
+const { provideImages } = await import('./lib/images/provide.ts')
 const { takenPorts } = await import('./lib/compose/ports.ts')
 const { expectations, failureBlock, likelyCause, watch } = await import('./lib/compose/watch.ts')
 

@@ -13,8 +13,8 @@ import { loadEnvironment } from '../env/env.ts'
 import { check, type Problem } from '../env/check.ts'
 import { Failure } from '../errors.ts'
 import { takenPorts } from '../compose/ports.ts'
-import { whereChosen } from '../images/commit.ts'
-import { missingImages } from '../images/images.ts'
+import { whereChosen } from '../images/chosen-commit.ts'
+import { missingImages, ownWay } from '../images/provide.ts'
 import { silentRegistries } from '../images/registry.ts'
 import { run } from '../run.ts'
 
@@ -30,7 +30,7 @@ export async function examine(mode: string): Promise<Finding[]> {
     resources(engine),
     all ? takenPorts(all, Object.keys(all.services), seen) : [],
     clock(all, sources),
-    all && machine.engine ? examineStack(stack, all, seen, volumes) : [],
+    all && machine.engine ? examineStack(stack, all, seen, volumes, ownWay(engine)) : [],
   ])
   const order: Severity[] = ['error', 'warning', 'info']
   const areas = [
@@ -74,7 +74,7 @@ async function volumesOf({ project }: Stack): Promise<string[]> {
   return (await run(argv, { what: 'List the volumes' })).stdout.split('\n').filter(Boolean)
 }
 
-async function examineStack(stack: Stack, all: Config, seen: Map<string, Container>, volumes: string[]): Promise<Finding[]> {
+async function examineStack(stack: Stack, all: Config, seen: Map<string, Container>, volumes: string[], ownWay: boolean): Promise<Finding[]> {
   const services = Object.keys(all.services)
   const images = new Set(services.map(name => all.services[name]?.image)).size
   const edge = edgeOf(all)
@@ -86,7 +86,7 @@ async function examineStack(stack: Stack, all: Config, seen: Map<string, Contain
     filesystems(all, seen),
     serving ? Promise.all(hostsOf(all).map(host => served(host, edge.port))) : [],
   ])
-  const silent = stack.suffix || !missing.length ? [] : await silentRegistries(missing.filter(image => !image.endsWith(':unset')), 5_000)
+  const silent = stack.suffix || !missing.length || ownWay ? [] : await silentRegistries(missing.filter(image => !image.endsWith(':unset')), 5_000)
   const where = whereChosen(missing)
   const pulse: Pulse = { stack, all, seen, volumes, logs, kills, now: Date.now() }
   return [

@@ -48,6 +48,9 @@ export interface Info {
   DockerRootDir?: string
   MemTotal?: number
   ServerErrors?: string[]
+  HttpProxy?: string
+  HttpsProxy?: string
+  RegistryConfig?: { Mirrors?: string[] | null; IndexConfigs?: Record<string, { Mirrors?: string[] | null }> } | null
   ClientInfo?: { Plugins?: { Name: string; Version?: string; Path?: string }[] | null }
 }
 

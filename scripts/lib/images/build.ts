@@ -1,10 +1,10 @@
 // Builds images by `docker buildx bake`, with their tags and labels.
-import { bake, builderOf, chosen, settings, targets, type Builder, type Overrides } from './bake.ts'
-import { pinsOf } from './commit.ts'
+import { bake, builderOf, chosen, settings, targets, type Builder, type Overrides, type Target } from './bake.ts'
+import { pinsOf } from './chosen-commit.ts'
 import { Failure, exit } from '../errors.ts'
 import { say } from '../report.ts'
 import { root } from '../repository.ts'
-import { refOf, sourceOf } from './source.ts'
+import { refOf, sourceOf, type Ref } from './source.ts'
 import { planOf, requireDistinct, type Planned } from './tags.ts'
 
 export interface Plan {
@@ -13,22 +13,26 @@ export interface Plan {
   env: Record<string, string>
 }
 
-/** What to build and what it will be called. Sources with changes are not pushed: the image would not be what its commit says. */
+/**
+ * What a target's image will be called. Throws Failure (refused) when its source is no commit, or not the one that its tag names;
+ * unless `changed`, when it has changes, too: the image would not be what its commit says.
+ */
+export async function planImage(target: Target, ref: Ref, changed = false): Promise<Planned> {
+  const source = await sourceOf(target.context)
+  const files = source?.changed.slice(0, 5).join(', ')
+  const no = (why: string, next: string) => new Failure(exit.refused, `Look at the source of ${target.name}`, why, { next })
+  if (!source) throw no('it is in no git repository: its image would name no commit', `git clone … ${target.context}`)
+  if (files && !changed) throw no(`it has changes that are in no commit: ${files}`, `git -C ${target.context} status`)
+  if (files) say(`  ${target.name}: with changes that are in no commit: ${files}`)
+  if (source.shallow) say(`  ${target.name}: the history is cut off, so it counts as changed by the newest commit (fetch-depth: 0 mends that)`)
+  return planOf(target, source, ref, pinsOf([target.image])[0])
+}
+
+/** What to build and what it will be called. */
 export async function planBuild(names: string[], command: 'build' | 'push'): Promise<Plan> {
   const env = settings()
   const [all, ref, builder] = await Promise.all([targets(env), refOf(root), builderOf()])
-  const images = await Promise.all(
-    chosen(all, names, command).map(async target => {
-      const source = await sourceOf(target.context)
-      const files = source?.changed.slice(0, 5).join(', ')
-      const no = (why: string, next: string) => new Failure(exit.refused, `Look at the source of ${target.name}`, why, { next })
-      if (!source) throw no('it is in no git repository: its image would name no commit', `git clone … ${target.context}`)
-      if (files && command === 'push') throw no(`it has changes that are in no commit: ${files}`, `git -C ${target.context} status`)
-      if (files) say(`  ${target.name}: with changes that are in no commit: ${files}`)
-      if (source.shallow) say(`  ${target.name}: the history is cut off, so it counts as changed by the newest commit (fetch-depth: 0 mends that)`)
-      return planOf(target, source, ref, pinsOf([target.image])[0])
-    }),
-  )
+  const images = await Promise.all(chosen(all, names, command).map(target => planImage(target, ref, command === 'build')))
   requireDistinct(images)
   const without = 'this builder cannot put SBOM and provenance into images (docker buildx create --use makes one that can)'
   if (command === 'push') say(`  ${builder.attests ? `with provenance${env.KGC_SBOM === 'false' ? '' : ' and SBOM'}` : without}`)

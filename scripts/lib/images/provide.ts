@@ -1,10 +1,12 @@
-// Whether the images of a stack are here, or can be had.
+// Whether the images of a stack are here, and how they are had.
 import { bake, settings, targets, variableOf, type Target } from './bake.ts'
-import { whereChosen } from './commit.ts'
+import { planImage } from './build.ts'
+import { whereChosen } from './chosen-commit.ts'
 import { compose, servicesOf, type Config, type Stack } from '../compose/compose.ts'
+import { info, type Info } from '../engine/engine.ts'
 import { Failure, exit } from '../errors.ts'
 import { registryOf, silentRegistries } from './registry.ts'
-import { step } from '../report.ts'
+import { color, say, step } from '../report.ts'
 import { applications } from '../repository.ts'
 import { run } from '../run.ts'
 
@@ -18,20 +20,41 @@ export async function missingImages(all: Config, services: string[]): Promise<st
 }
 
 /**
- * Makes sure that every image is here: builds those whose source is on this machine (docker-compose.build.yml), pulls the rest.
- * Throws Failure (refused) naming the images, and the registries that do not answer, before anything is started.
+ * Makes sure that every image is here: builds those whose source is on this machine (docker-compose.build.yml) and is what their tag says,
+ * pulls the rest. Throws Failure (refused) naming the images, and the registries that do not answer, before anything is started.
  */
 export async function provideImages(stack: Stack, all: Config, services: string[]): Promise<void> {
   const absent = await missingImages(all, services)
   if (!absent.length) return
   const env = settings(stack.suffix.slice(1))
   const made = (await targets(env)).filter(({ image }) => absent.includes(image))
-  const sources = made.filter(({ here }) => here)
+  const { sources, unfit } = await judgeSources(made.filter(({ here }) => here))
   const missing = absent.filter(image => !sources.some(source => source.image === image))
   await refuseUnset(stack, all, missing, made)
-  await refuseSilentRegistries(missing)
+  await refuseSilentRegistries(missing, unfit)
+  for (const { what, why } of reasons(missing, unfit)) say(color.yellow(`  ${what}: ${why}; not built but pulled`))
   if (sources.length) await step(`Build ${sources.map(({ image }) => image).join(', ')}`, () => built(sources, env))
-  if (missing.length) await step(`Pull ${missing.length} images`, () => pull(stack, all, services, missing))
+  if (missing.length) await step(`Pull ${missing.length} images`, () => pull(stack, all, services, missing, unfit))
+}
+
+/** Why an image is not built although its source is here. */
+type Unfit = Map<string, Failure>
+const reasons = (images: string[], unfit: Unfit): Failure[] => images.flatMap(image => unfit.get(image) ?? [])
+
+/** The targets whose source may bear their image's name, by the rules for a push: what has it now keeps it. */
+export async function judgeSources(made: Target[]): Promise<{ sources: Target[]; unfit: Unfit }> {
+  const unfit: Unfit = new Map()
+  const judged = made.map(async target => {
+    try {
+      await planImage(target, { type: '', name: '' })
+      return [target]
+    } catch (error) {
+      if (!(error instanceof Failure)) throw error
+      unfit.set(target.image, error)
+      return []
+    }
+  })
+  return { sources: (await Promise.all(judged)).flat(), unfit }
 }
 
 /** As the build file says, into the engine's own store. */
@@ -53,24 +76,33 @@ or start the other applications alone.`,
   })
 }
 
-async function refuseSilentRegistries(missing: string[]): Promise<void> {
-  const silent = await silentRegistries(missing)
-  if (!silent.length) return
-  throw new Failure(exit.refused, what, `no answer from the registry ${silent.join(', ')}`, {
-    evidence: `Not on this machine:\n${missing.filter(image => silent.includes(registryOf(image))).join('\n')}`,
-    next: 'make demo   (needs no image registry)',
-  })
+/** Whether the engine has a way of its own to registries, a proxy or mirrors: then it says nothing that they do not answer here. */
+export function ownWay({ HttpProxy, HttpsProxy, RegistryConfig }: Info, env: NodeJS.ProcessEnv = process.env): boolean {
+  const proxies = [HttpProxy, HttpsProxy, env.HTTP_PROXY, env.HTTPS_PROXY, env.http_proxy, env.https_proxy]
+  const mirrors = [RegistryConfig, ...Object.values(RegistryConfig?.IndexConfigs ?? {})].flatMap(one => one?.Mirrors ?? [])
+  return [...proxies, ...mirrors].some(Boolean)
 }
 
-async function pull(stack: Stack, all: Config, services: string[], missing: string[]): Promise<void> {
+async function refuseSilentRegistries(missing: string[], unfit: Unfit): Promise<void> {
+  const silent = await silentRegistries(missing)
+  if (!silent.length || ownWay((await info()).info)) return
+  const images = missing.filter(image => silent.includes(registryOf(image)))
+  throw cannotBeHad(`no answer from the registry ${silent.join(', ')}`, `Not on this machine:\n${images.join('\n')}`, reasons(images, unfit))
+}
+
+/** `no`: why those are not built whose source is here. */
+function cannotBeHad(why: string, evidence: string, no: Failure[], next = 'make demo   (needs no image registry)'): Failure {
+  const lines = [evidence, ...no.map(one => `Not built: ${one.what}: ${one.why}`)]
+  return new Failure(exit.refused, what, why, { evidence: lines.join('\n'), next: no.find(one => one.next)?.next ?? next })
+}
+
+async function pull(stack: Stack, all: Config, services: string[], missing: string[], unfit: Unfit): Promise<void> {
   const names = services.filter(name => missing.includes(all.services[name]?.image ?? ''))
   const output = await compose(stack, ['pull', '--quiet', ...names], { nothrow: true })
   const still = await missingImages(all, services)
   if (!still.length) return
-  throw new Failure(exit.refused, what, `could not be pulled: ${still.join(', ')}`, {
-    evidence: output.stderr.trim().split('\n').slice(-10).join('\n'),
-    next: 'docker login ghcr.io, or make demo',
-  })
+  const evidence = output.stderr.trim().split('\n').slice(-10).join('\n')
+  throw cannotBeHad(`could not be pulled: ${still.join(', ')}`, evidence, reasons(still, unfit), 'docker login ghcr.io, or make demo')
 }
 
 /** The folders whose services need none of these images. */
