@@ -25,7 +25,10 @@ const { stripVTControlCharacters } = await import('node:util')
 const { containers, requireEngine } = await import('./lib/compose/containers.ts')
 const { emit, jsonOutput, main, result, step, table } = await import('./lib/report.ts')
 const { addresses, compose, config, modes, select, stackOf } = await import('./lib/compose/compose.ts')
+const { check } = await import('./lib/env/check.ts')
+const { loadEnvironment } = await import('./lib/env/env.ts')
 const { provideImages } = await import('./lib/images/provide.ts')
+const { root } = await import('./lib/repository.ts')
 const { takenPorts } = await import('./lib/compose/ports.ts')
 const { expectations, failureBlock, likelyCause, watch } = await import('./lib/compose/watch.ts')
 
@@ -37,8 +40,12 @@ await main(async () => {
   if (!(timeout > 0)) throw new Failure(exit.usage, 'Read the arguments', '--timeout wants seconds')
   const mode = positionals[0] && modes().includes(positionals[0]) ? positionals.shift()! : 'dev'
   const stack = stackOf(mode, (values.file ?? []).map(file => resolve(file)))
+  const environment = stack.suffix.slice(1)
+  // what it knows as secret is never printed, not even from a log
+  loadEnvironment(root, environment, true)
 
   // Pre-flight: nothing is touched.
+  refuseOutdated()
   await requireEngine()
   const all = await config(stack)
   const services = await select(stack, all, positionals)
@@ -73,6 +80,14 @@ await main(async () => {
   const urls = addresses(all, port).filter(({ service }) => services.includes(service))
   emit('result', { project: stack.project, ready: verdicts.map(({ service }) => service), addresses: urls })
   result(table([['service', 'address'], ...urls.map(({ service, url }) => [service, url])]))
+
+  // a pin that has moved is not what would run; whole files that are missing are said below
+  function refuseOutdated() {
+    const old = check(root, environment).filter(({ outdated }) => outdated)
+    if (!old.length) return
+    const evidence = old.map(({ file, key, problem }) => `${file}: ${key} ${problem}`).join('\n')
+    throw new Failure(exit.usage, 'Read the env files', 'they are older than their examples', { evidence, next: environment ? `npx zx scripts/env.ts ${environment}` : 'make env' })
+  }
 
   async function refuseTakenPorts() {
     const taken = await takenPorts(all, services, before)

@@ -14,6 +14,8 @@ export interface Problem {
   key: string
   problem: string
   remedy: string
+  /** The example has gone on since the file was written: a key is missing, or pinned to another value. */
+  outdated?: true
 }
 
 interface Seen {
@@ -28,7 +30,8 @@ export function check(root: string, name = ''): Problem[] {
   const problems: Problem[] = []
   const seen: Seen[] = []
   for (const file of it.files) {
-    const report = (key: string, problem: string, remedy: string) => void problems.push({ file: file.name, key, problem, remedy })
+    const report = (key: string, problem: string, remedy: string, more: Partial<Problem> = {}) =>
+      void problems.push({ file: file.name, key, problem, remedy, ...more })
     const text = readable(it, file, report)
     if (text === undefined) continue
     const bad = badLines(text)
@@ -41,7 +44,7 @@ export function check(root: string, name = ''): Problem[] {
     for (const entry of file.entries) {
       const value = values[entry.key]
       if (bad.some(({ key }) => key === entry.key)) continue
-      if (value === undefined) report(entry.key, 'is missing', `run \`${it.command}\``)
+      if (value === undefined) report(entry.key, 'is missing', `run \`${it.command}\``, { outdated: true })
       else seen.push({ file, entry, value })
     }
   }
@@ -66,12 +69,12 @@ function each(it: Environment, seen: Seen[]): Problem[] {
   const names = new Set(it.files.flatMap(({ folder }) => folder.split('-')).filter(Boolean))
   const top = new Map(seen.filter(({ file }) => !file.folder).map(({ entry, value }) => [entry.key, value]))
   return seen.flatMap(({ file, entry, value }) => {
-    const say = (problem: string, remedy: string) => [{ file: file.name, key: entry.key, problem, remedy }]
+    const say = (problem: string, remedy: string, more: Partial<Problem> = {}) => [{ file: file.name, key: entry.key, problem, remedy, ...more }]
     const shared = file.folder && entry.shared ? top.get(entry.key) : undefined
     if (shared !== undefined && shared !== value)
       return say(`differs from ${it.files[0].name}, which it shares it with`, `set it there, then run \`${it.command}\``)
     const pin = defaultValue(entry, it.name)
-    if (entry.pinned && pin && pin !== value) return say(`differs from what ${file.example} pins`, `run \`${it.command}\``)
+    if (entry.pinned && pin && pin !== value) return say(`differs from what ${file.example} pins`, `run \`${it.command}\``, { outdated: true })
     // a shared value is judged once, in the root file
     const found = shared === undefined ? fault(entry, value, names, it.command) : undefined
     return found ? say(found.problem, found.remedy) : []

@@ -1,0 +1,123 @@
+// What `up` refuses, builds, pulls and prints, on an engine that only plays.
+import { appendFileSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { ownWay } from '../../scripts/lib/images/provide.ts'
+import { fakes, type Reply } from '../fakes.ts'
+import { commit, initialize } from '../git.ts'
+import { sandbox } from '../sandbox.ts'
+
+const test = suite('up')
+const box = sandbox()
+const engine = fakes(['docker'])
+const source = mkdtempSync(join(tmpdir(), 'kgc-source-'))
+process.once('exit', () => rmSync(source, { recursive: true }))
+
+writeFileSync(join(source, 'Dockerfile'), 'FROM scratch\n')
+initialize(source)
+const ref = commit(source)
+
+for (const entry of readdirSync(box.docker)) rmSync(join(box.docker, entry), { recursive: true })
+mkdirSync(join(box.docker, 'shop'))
+const example = join(box.docker, 'shop/.env.example')
+const image = `127.0.0.1:9/o/shop:${ref}`
+const build = { context: '${SHOP_SOURCE}' }
+const built = { services: { shop: { image: '127.0.0.1:9/o/shop:${SHOP_REF:-unset}', build } } }
+const files = { '': {}, '.dev': {}, '.demo': {}, '.build': built }
+for (const [name, content] of Object.entries(files)) writeFileSync(join(box.docker, `docker-compose${name}.yml`), JSON.stringify(content))
+writeFileSync(join(box.docker, 'shop/docker-compose.yml'), '{}')
+writeFileSync(join(box.root, '.env.example'), '# nothing\n')
+writeFileSync(example, `#@ pinned format=hex\nSHOP_REF=${ref}\nSHOP_SOURCE=${source}\n#@ secret generate=hex:24\nSHOP_PASSWORD=\n`)
+for (const environment of ['', 'demo']) assert.is(box.script(['env', environment].filter(Boolean)).code, 0)
+
+const config = { name: 'kgc', services: { shop: { image } } }
+const targets = { services: { shop: { image, build: { context: source, dockerfile: 'Dockerfile' } } } }
+const answers: Reply[] = [
+  { call: /^docker version/ },
+  { call: /^docker info/, stdout: '{}' },
+  { call: /^docker compose --file docker-compose\.build\.yml config/, stdout: JSON.stringify(targets) },
+  { call: /^docker compose .* config --format json$/, stdout: JSON.stringify(config) },
+  { call: /^docker ps/ },
+  { call: /^docker image inspect/, code: 1 },
+  { call: /^docker buildx bake/, code: 1, stdout: 'the builder has been asked' },
+  { call: /^docker compose .* pull/, code: 1 },
+]
+
+/** Runs it; the first of the answers that fits counts. Out: what it said, and what it asked of the engine. */
+function up(argv: string[] = [], replies: Reply[] = [], env: Record<string, string> = {}) {
+  engine.answer([...replies, ...answers])
+  const proxies = { HTTP_PROXY: '', HTTPS_PROXY: '', http_proxy: '', https_proxy: '' }
+  const { code, stderr } = box.script(['up', ...argv], { env: { ...engine.env, ...proxies, PATH: `${engine.bin}:${process.env.PATH}`, ...env } })
+  return { code, stderr, calls: engine.calls().map(({ words }) => words.join(' ')) }
+}
+const asked = (calls: string[], what: RegExp) => calls.some(call => what.test(call))
+
+test('a checkout that is the pinned commit is built', () => {
+  const { code, stderr } = up()
+  assert.is(code, 3, stderr)
+  assert.match(stderr, /WHAT {2}Build the images[^]*the builder has been asked/)
+})
+
+test('one that has changes, or is at another commit, is not: the image would bear a wrong name; it is pulled, or refused with that reason', () => {
+  const proxy = { HTTPS_PROXY: 'http://127.0.0.1:9' }
+  writeFileSync(join(source, 'new'), '')
+  const changed = up()
+  assert.is(changed.code, 3, changed.stderr)
+  assert.match(changed.stderr, /no answer from the registry 127\.0\.0\.1:9[^]*Not built: Look at the source of shop: it has changes that are in no commit: new/)
+  assert.not.ok(asked(changed.calls, /bake/))
+  commit(source)
+  const other = up([], [], proxy)
+  assert.is(other.code, 3, other.stderr)
+  assert.match(other.stderr, new RegExp(`could not be pulled[^]*Not built: .*its tag is ${ref.slice(0, 12)}, its source is at [^]*NEXT {2}git -C ${source} checkout ${ref}`))
+  assert.not.ok(asked(other.calls, /bake/))
+})
+
+test('behind a proxy, or with mirrors, the engine is asked to pull, whatever answers here', () => {
+  assert.not.ok(asked(up().calls, /pull/))
+  const info = JSON.stringify({ RegistryConfig: { Mirrors: ['https://mirror.kgc.test/'] } })
+  assert.ok(asked(up([], [{ call: /^docker info/, stdout: info }]).calls, /pull/))
+  assert.ok(asked(up([], [], { https_proxy: 'http://127.0.0.1:9' }).calls, /pull/))
+  assert.ok(ownWay({ HttpsProxy: 'http://proxy' }, {}))
+  assert.ok(ownWay({ RegistryConfig: { IndexConfigs: { 'docker.io': { Mirrors: ['https://m/'] } } } }, {}))
+  assert.not.ok(ownWay({ HttpProxy: '', RegistryConfig: { Mirrors: [], IndexConfigs: { 'docker.io': { Mirrors: null } } } }, { HTTP_PROXY: '' }))
+})
+
+test('a secret that a failing container prints is not printed, though every image is here', () => {
+  const [, password] = /^SHOP_PASSWORD=(.+)$/m.exec(readFileSync(join(box.docker, 'shop/.env'), 'utf8'))!
+  const state = { Status: 'exited', ExitCode: 7, OOMKilled: false, Error: '', StartedAt: '2026-01-01T00:00:00Z', FinishedAt: '2036-01-01T00:00:00Z' }
+  const container = { Id: 'a', Name: '/shop', RestartCount: 0, Config: { Labels: { 'com.docker.compose.service': 'shop' }, Image: image }, State: state }
+  const { code, stderr } = up([], [
+    { call: /^docker image inspect/ },
+    { call: /^docker ps/, stdout: 'a\n' },
+    { call: /^docker inspect/, stdout: JSON.stringify([container]) },
+    { call: /^docker compose .* up / },
+    { call: /^docker compose .* logs /, stdout: `cannot log in with ${password}\n` },
+  ])
+  assert.is(code, 6, stderr)
+  assert.match(stderr, 'cannot log in with [secret]')
+  assert.not.match(stderr, password!)
+})
+
+test('env files that are older than their examples are refused before the engine is asked, with what brings them up to date', () => {
+  const before = readFileSync(example, 'utf8')
+  writeFileSync(example, before.replace(ref, 'c'.repeat(40)))
+  const { code, stderr, calls } = up()
+  assert.is(code, 2, stderr)
+  assert.match(stderr, /infra\/docker\/shop\/\.env: SHOP_REF differs from what infra\/docker\/shop\/\.env\.example pins[^]*NEXT {2}make env/)
+  assert.equal(calls, [])
+  assert.match(up(['demo']).stderr, /shop\/\.env\.demo: SHOP_REF differs[^]*NEXT {2}npx zx scripts\/env\.ts demo/)
+  writeFileSync(example, before)
+  appendFileSync(example, '\nSHOP_NEW=\n')
+  assert.match(up().stderr, /shop\/\.env: SHOP_NEW is missing[^]*NEXT {2}make env/)
+  writeFileSync(example, before)
+})
+
+test('what else is wrong with them stays with env --check', () => {
+  appendFileSync(join(box.docker, 'shop/.env'), 'SHOP_OLD=x\n')
+  assert.is(box.script(['env', '--check']).code, 2)
+  assert.is(up().code, 3)
+})
+
+test.run()
