@@ -16,6 +16,8 @@ export interface Container {
   Id: string
   Name: string
   RestartCount: number
+  /** What it publishes at this moment. */
+  NetworkSettings?: { Ports?: Record<string, { HostPort: string }[] | null> }
   Config: { Labels: Record<string, string>; Image: string; Healthcheck?: { Test?: string[] } }
   State: {
     Status: string

@@ -17,13 +17,20 @@ function publishedPorts(all: Config, services: string[]): Wanted[] {
   )
 }
 
-/** Whether this process could listen there now. A port that root alone may take, asked for by another user, counts as free. */
-function isFree(host: string, port: number): Promise<boolean> {
-  return new Promise(resolve => {
+/** Whether a process could listen there now. Of a port that root alone may take, `ss` tells another user; without it, it counts as free. */
+async function isFree(host: string, port: number): Promise<boolean> {
+  const code = await new Promise<string | undefined>(resolve => {
     const server = createServer()
-    server.once('error', (error: NodeJS.ErrnoException) => resolve(error.code !== 'EADDRINUSE'))
-    server.listen({ host, port, exclusive: true }, () => server.close(() => resolve(true)))
+    server.once('error', (error: NodeJS.ErrnoException) => resolve(error.code))
+    server.listen({ host, port, exclusive: true }, () => server.close(() => resolve(undefined)))
   })
+  return code === 'EACCES' ? !listens((await run(['ss', '-Hltn', `sport = :${port}`], { nothrow: true })).stdout, host) : code !== 'EADDRINUSE'
+}
+
+/** Whether one of `ss`'s lines, all of one port, stands in the way of an address: its own, or one that means all. */
+export function listens(lines: string, host: string): boolean {
+  const addresses = [...lines.matchAll(/^LISTEN\s+\d+\s+\d+\s+(\S+):\d+\s/gm)].map(([, address]) => address!.replace(/%.*/, ''))
+  return addresses.some(address => host === '0.0.0.0' || [host, '0.0.0.0', '*', '[::]'].includes(address))
 }
 
 /** Who listens on a port, in words: a container, or a process; '' when it cannot be told. */
@@ -42,9 +49,10 @@ export interface Taken {
   by: string
 }
 
-/** The ports of these services that another holds; what the stack's own containers (`seen`) hold is theirs. */
+/** The ports of these services that another holds; what the service's own container (in `seen`) publishes is its own. */
 export async function takenPorts(all: Config, services: string[], seen: Map<string, Container>): Promise<Taken[]> {
-  const wanted = publishedPorts(all, services).filter(({ service }) => seen.get(service)?.State.Status !== 'running')
+  const published = (service: string) => Object.values(seen.get(service)?.NetworkSettings?.Ports ?? {}).flatMap(list => list ?? [])
+  const wanted = publishedPorts(all, services).filter(({ service, port }) => !published(service).some(({ HostPort }) => Number(HostPort) === port))
   const taken = wanted.map(async ({ service, host, port }) => ((await isFree(host, port)) ? [] : [{ service, port, by: await holder(port) }]))
   return (await Promise.all(taken)).flat()
 }
