@@ -93,6 +93,7 @@ cluster-down: ## Remove that cluster and its data
 node_modules/.stamp: package.json package-lock.json
 	@command -v node >/dev/null || { echo 'Node is not installed: version 20 or newer is needed, https://nodejs.org/en/download' >&2; exit 2; }
 	@node -e 'const [major, minor] = process.versions.node.split(".").map(Number); process.exitCode = major > 20 || (major === 20 && minor >= 11) ? 0 : 1' || { echo "Node $$(node --version) is too old: version 20.11 or newer is needed, https://nodejs.org/en/download" >&2; exit 2; }
+	@command -v npm >/dev/null || { echo 'npm is not installed: Debian has it in a package of its own (apt-get install npm), elsewhere it comes with Node: https://nodejs.org/en/download' >&2; exit 2; }
 	@echo 'Installing the packages of package-lock.json' >&2
 	@npm ci --no-progress --loglevel=error >&2
 	@touch $@

@@ -111,6 +111,14 @@ test('without root it says what it would do and touches nothing', () => {
   assert.match(evidence!, /install docker\.io, iptables, install the plug-ins compose and buildx of Debian 13, start/)
 })
 
+test('without root, too, the next step installs what is missing, the base\'s maker among it', () => {
+  const user = full('debian13', { root: false })
+  const { why, next } = refusal(user, true)
+  assert.match(why, /missing: mmdebstrap;/)
+  assert.is(next, 'sudo env "PATH=$PATH" npx zx scripts/bootstrap.ts --demo')
+  assert.is(refusal(bare('debian12', { root: false })).next, 'sudo env "PATH=$PATH" make bootstrap')
+})
+
 test('an engine elsewhere, Podman, and a user who may not are told apart', () => {
   const { engine: _, ...machine } = full('debian12', { silence: down })
   assert.match(refusal({ ...machine, host: 'tcp://10.0.0.1:2375' }).why, /tcp:\/\/10\.0\.0\.1:2375/)

@@ -1,5 +1,6 @@
-import { spawnSync } from 'node:child_process'
-import { readdirSync } from 'node:fs'
+import { execFileSync, spawnSync } from 'node:child_process'
+import { copyFileSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
@@ -42,6 +43,19 @@ test('a word too many is refused: nobody who names an application means the whol
     assert.is(status, 2, `${name}: ${stderr}`)
     assert.match(stderr, new RegExp(`WHY\\s+one [^]*NEXT\\s+npx zx scripts/${name} --help`))
   }
+})
+
+test('make says in a sentence what a machine without Node or npm lacks, and how to get it', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'kgc-make-'))
+  for (const name of ['Makefile', 'package.json', 'package-lock.json']) copyFileSync(join(repository, name), join(folder, name))
+  const path = join(folder, 'bin')
+  mkdirSync(path)
+  const make = execFileSync('sh', ['-c', 'command -v make'], { encoding: 'utf8' }).trim()
+  const says = () => spawnSync(make, ['node_modules/.stamp'], { cwd: folder, encoding: 'utf8', env: { PATH: path } }).stderr
+  assert.match(says(), /^Node is not installed: .*https:/m)
+  symlinkSync(process.execPath, join(path, 'node'))
+  assert.match(says(), /^npm is not installed: .*apt-get install npm.*https:/m)
+  rmSync(folder, { recursive: true })
 })
 
 test('every way of starting a script reads the same words', () => {

@@ -43,7 +43,9 @@ export function plan(machine: Machine, base = false): Plan {
     throw refuse(`${words}; ${where}`, stopped ? 'sudo systemctl enable --now docker' : manual)
   }
   const it = { ...parts(machine, family, base), start: !machine.engine }
-  if (!machine.root) throw refuse(`${words}; it takes root`, 'sudo env "PATH=$PATH" make bootstrap', `It would ${inWords(it).join(', ')}.`)
+  // sudo's own PATH does not lead to every Node
+  const command = base ? 'npx zx scripts/bootstrap.ts --demo' : 'make bootstrap'
+  if (!machine.root) throw refuse(`${words}; it takes root`, `sudo env "PATH=$PATH" ${command}`, `It would ${inWords(it).join(', ')}.`)
   return it
 }
 
