@@ -1,6 +1,6 @@
 // A Docker engine in namespaces of its own (processes, network, mounts), so that a test can kill it as a power cut would.
 import { execFileSync, spawn, spawnSync, type ChildProcess } from 'node:child_process'
-import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs'
+import { closeSync, mkdtempSync, openSync, readFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { until } from '../../until.ts'
@@ -14,19 +14,28 @@ export interface PrivateEngine {
   remove: () => Promise<void>
 }
 
+/** What makes a command root's: nothing where this is root already. */
+const asRoot = process.getuid!() === 0 ? [] : ['sudo', '-n']
+const root = (...words: string[]) => (([command, ...argv]) => execFileSync(command!, argv))([...asRoot, ...words])
+
 export function privateEngine(): PrivateEngine {
   const folder = mkdtempSync(join(tmpdir(), 'kgc-engine-'))
   const host = `unix://${folder}/docker.sock`
   const log = join(folder, 'log')
   let shell: ChildProcess | undefined
-  const script = `mount -t tmpfs tmpfs /run && ip link set lo up && exec dockerd --host ${host} --data-root ${folder}/data --exec-root /run/docker --pidfile /run/dockerd.pid`
+  const mark = join(folder, 'pid')
+  const daemon = `dockerd --host ${host} --group ${process.getgid!()} --data-root ${folder}/data --exec-root /run/docker --pidfile /run/dockerd.pid`
+  const inside = `mount -t tmpfs tmpfs /run && ip link set lo up && exec ${daemon}`
+  // sudo may have processes of its own in between: unshare says itself which one it is
+  const outside = `echo $$ > ${mark} && exec unshare --mount --net --pid --fork --mount-proc --kill-child sh -c '${inside}'`
   const answers = () => spawnSync('docker', ['--host', host, 'version'], { stdio: 'ignore' }).status === 0
 
   const engine: PrivateEngine = {
     host,
     async start() {
       const file = openSync(log, 'a')
-      shell = spawn('unshare', ['--mount', '--net', '--pid', '--fork', '--mount-proc', '--kill-child', 'sh', '-c', script], { stdio: ['ignore', file, file] })
+      const [command, ...argv] = [...asRoot, 'sh', '-c', outside]
+      shell = spawn(command!, argv, { stdio: ['ignore', file, file] })
       closeSync(file)
       await until('the engine answers', 40, answers).catch(error => {
         throw new Error(`${(error as Error).message}\n${readFileSync(log, 'utf8').split('\n').slice(-10).join('\n')}`)
@@ -38,13 +47,13 @@ export function privateEngine(): PrivateEngine {
       shell = undefined
       const gone = new Promise(done => child.once('exit', done))
       // unshare's child is the first process of the namespace: with it all others end
-      const [first] = execFileSync('ps', ['-o', 'pid=', '--ppid', String(child.pid)], { encoding: 'utf8' }).trim().split(/\s+/)
-      process.kill(Number(first), signal)
+      const [first] = execFileSync('ps', ['-o', 'pid=', '--ppid', readFileSync(mark, 'utf8').trim()], { encoding: 'utf8' }).trim().split(/\s+/)
+      root('kill', `-${signal.slice(3)}`, first!)
       await gone
     },
     async remove() {
       await engine.stop('SIGKILL')
-      rmSync(folder, { recursive: true, force: true })
+      root('rm', '-rf', folder)
     },
   }
   return engine
