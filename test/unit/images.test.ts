@@ -17,7 +17,8 @@ import { complaint } from '../../scripts/lib/images/push.ts'
 import { RegistryError } from '../../scripts/lib/images/registry-answer.ts'
 import { ask } from '../../scripts/lib/images/registry.ts'
 import { refOf, webAddress, type Ref, type Source } from '../../scripts/lib/images/source.ts'
-import { surplus, type Version } from '../../scripts/lib/images/stock.ts'
+import { versionsOf } from '../../scripts/lib/images/stock-ask.ts'
+import { removable, type Version } from '../../scripts/lib/images/stock.ts'
 import { planOf, refTag, requireDistinct } from '../../scripts/lib/images/tags.ts'
 
 const test = suite('images')
@@ -169,8 +170,8 @@ test("the stack's own pins are found: each image of Compose, none of the demo's"
 
 const plain = { image: 'x', tags: [], size: 1, children: [] }
 const version = (name: string, more: Partial<Version> = {}): Version => ({ ...plain, digest: name, created: `2026-01-${name}`, ...more })
-const going = (all: Version[], keep: Partial<Parameters<typeof surplus>[1]> = {}) =>
-  surplus(all, { newest: 0, named: new Set(), commits: false, ...keep }).map(({ digest }) => digest)
+const going = (all: Version[], keep: Partial<Parameters<typeof removable>[1]> = {}) =>
+  removable(all, { newest: 0, named: new Set(), commits: false, ...keep }).map(({ digest }) => digest)
 
 test('what goes: no tag, no release, not among the newest', () => {
   const all = ['01', '02', '03', '04'].map(name => version(name))
@@ -188,6 +189,62 @@ test('the parts of a version stay with it and count for nothing among the newest
   assert.equal(going(all, { newest: 2 }), ['01'])
   assert.equal(going([{ ...index, tags: [] }, version('08'), version('07')]), ['09', '08', '07'])
   assert.equal(going([{ ...index, tags: [] }, version('08'), version('07')], { named: new Set(['08']) }), [], 'whoever pulls the whole needs all')
+})
+
+test('an attestation that is found by its tag stays or goes with its image, and takes no place among the newest', () => {
+  const of = (letter: string) => ({ tags: [`sha256-${letter.repeat(64)}`] })
+  const one = (letter: string, more: Partial<Version>) => version(digest(letter), more)
+  const [old, now] = [one('a', { created: '2026-01-01', children: ['part'] }), one('b', { created: '2026-01-02', tags: [commit] })]
+  const signed = [version('of-old', { ...of('a'), created: '2026-01-08', children: ['bundle'] }), version('of-now', { ...of('b'), created: '2026-01-09' })]
+  const all = [old, now, ...signed, version('part'), version('bundle'), version('of-none', of('c'))]
+  assert.equal(going(all, { newest: 1 }), [digest('a'), 'of-old', 'part', 'bundle', 'of-none'])
+  assert.equal(going(all, { newest: 1, commits: true }), [digest('a'), 'of-old', 'part', 'bundle', 'of-none'])
+  assert.equal(going(all, { newest: 2 }), ['of-none'])
+  assert.equal(going(all, { named: new Set([digest('a')]) }), ['of-none'])
+  assert.equal(going([...all, version('of-part', of('d'))].map(one => (one === old ? { ...old, tags: ['main'], children: [digest('d')] } : one))), [
+    'part', 'of-none',
+  ])
+})
+
+test('nothing goes while it is not known what a version that is needed consists of', () => {
+  const refused = (lost: Partial<Version>, keep: Parameters<typeof going>[1] = {}) => {
+    try {
+      return going([version('09', { ...lost, lost: true }), version('08')], keep)
+    } catch (error) {
+      return (error as Failure).evidence
+    }
+  }
+  assert.is(refused({ tags: ['main'] }), 'x@09 main')
+  assert.is(refused({ tags: [commit] }, { commits: true }), `x@09 ${commit}`)
+  assert.is(refused({}, { named: new Set(['09']) }), 'x@09')
+  assert.is(refused({}, { newest: 1 }), 'x@09')
+  assert.equal(refused({}), ['09', '08'])
+})
+
+/** A registry that has one image, under a commit and `main`; `lost`: lists it alone. Its name, and how to end it. */
+async function small(labels: Record<string, string>, lost = false): Promise<{ image: string; end: () => void }> {
+  const config = JSON.stringify({ created: '2026-01-01T00:00:00Z', config: { Labels: labels } })
+  const manifest = JSON.stringify({ config: { digest: digest('c'), size: 1 }, layers: [{ size: 2 }] })
+  const server = createServer(({ method, url = '' }, response) => {
+    const has = { 'docker-content-digest': digest('a') }
+    if (url.includes('/tags/list')) response.end(JSON.stringify({ tags: ['main'] }))
+    else if (url.includes('/blobs/')) response.end(config)
+    else if (/\/(main|a{40})$/.test(url) && method === 'HEAD') response.writeHead(200, has).end()
+    else if (url.endsWith(`/${digest('a')}`) && !lost) response.writeHead(200, has).end(manifest)
+    else response.writeHead(404).end()
+  })
+  await new Promise<void>(done => server.listen(0, '127.0.0.1', done))
+  return { image: `127.0.0.1:${(server.address() as AddressInfo).port}/o/a`, end: () => void server.close() }
+}
+
+test('a version that its registry lists and does not have is lost, and no version without parts', async () => {
+  for (const lost of [false, true]) {
+    const { image, end } = await small({}, lost)
+    const found = await versionsOf(image)
+    end()
+    const known = { image, digest: digest('a'), tags: ['main'], children: [] }
+    assert.equal(found, [lost ? { ...known, size: 0, created: '', lost } : { ...known, size: 3, created: '2026-01-01T00:00:00Z' }])
+  }
 })
 
 test('what Docker says of a failed push is a refusal, or may pass', () => {

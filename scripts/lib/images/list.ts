@@ -7,7 +7,7 @@ import { refused } from './push.ts'
 import { parseImage, registryOf } from './registry.ts'
 import { color, emit, megabytes, result, say, step, table } from '../report.ts'
 import { removeVersion, tellsUntagged, versionsOf } from './stock-ask.ts'
-import { newestFirst, surplus, type Version } from './stock.ts'
+import { newestFirst, removable, type Version } from './stock.ts'
 
 export interface Options {
   prune: boolean
@@ -25,7 +25,7 @@ export async function lists({ prune, commits, keep, dry }: Options): Promise<voi
   const named = await step('Read the releases', () => namedByReleases(images))
   for (const { environment, why } of named.unread) say(color.yellow(`  ${environment}: its releases cannot be read (${why})`))
   const keeping = { newest: keep, named: new Set(named.by.keys()), commits }
-  const going = prune ? images.flatMap(image => surplus(versions.filter(one => one.image === image), keeping)) : []
+  const going = prune ? images.flatMap(image => removable(versions.filter(one => one.image === image), keeping)) : []
   const releases = (one: Version) => [one.digest, ...one.children].flatMap(digest => named.by.get(digest) ?? [])
   emit('result', { versions: versions.map(one => ({ ...one, releases: releases(one) })), removed: going.map(({ image, digest }) => ({ image, digest })) })
   const row = (one: Version) => [

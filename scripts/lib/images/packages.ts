@@ -5,9 +5,9 @@ import { patiently } from './patience.ts'
 import { RegistryError } from './registry-answer.ts'
 import { parseImage } from './registry.ts'
 import { keepSecret } from '../redact.ts'
-import type { Version } from './stock.ts'
+import type { Listed, Version } from './stock.ts'
 
-interface Listed {
+interface Package {
   id: number
   name: string
   created_at: string
@@ -48,11 +48,11 @@ function inWords(error: unknown, method: 'GET' | 'DELETE'): RegistryError {
 }
 
 /** All versions of an image, with and without tags; none for a package that is not there. */
-export async function gitHubVersions(image: string): Promise<Omit<Version, 'size' | 'children'>[]> {
-  const all: Listed[] = []
+export async function gitHubVersions(image: string): Promise<Listed[]> {
+  const all: Package[] = []
   try {
     for (let page = 1; all.length === (page - 1) * 100; page++)
-      all.push(...(await call<Listed[]>(image, 'GET', `versions?per_page=100&page=${page}`)))
+      all.push(...(await call<Package[]>(image, 'GET', `versions?per_page=100&page=${page}`)))
   } catch (error) {
     if (error instanceof RegistryError && error.status === 404) return []
     throw error

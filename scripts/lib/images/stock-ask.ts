@@ -4,7 +4,7 @@ import { gitHubVersions, removeFromGitHub } from './packages.ts'
 import { patiently } from './patience.ts'
 import { contentsOf, ifMissing } from './registry-manifest.ts'
 import { accept, ask, digestIfThere, parseImage } from './registry.ts'
-import type { Version } from './stock.ts'
+import type { Listed, Version } from './stock.ts'
 
 /** Whether a registry tells of versions without a tag. */
 export const tellsUntagged = (image: string): boolean => parseImage(image).host === 'ghcr.io'
@@ -15,17 +15,16 @@ export async function versionsOf(image: string): Promise<Version[]> {
   const versions: Version[] = []
   const lane = async () => {
     for (let one = found.shift(); one; one = found.shift()) {
-      const contents = (await contentsOf(image, one.digest).catch(ifMissing)) ?? { size: 0, created: '', children: [] }
-      versions.push({ ...one, ...contents, created: one.created || contents.created })
+      const contents = await contentsOf(image, one.digest).catch(ifMissing)
+      const { size = 0, created = '', children = [] } = contents ?? {}
+      versions.push({ ...one, size, children, created: one.created || created, ...(contents ? {} : { lost: true }) })
     }
   }
   await Promise.all(Array.from({ length: 8 }, lane))
   return versions
 }
 
-type Found = Omit<Version, 'size' | 'children'>
-
-async function taggedVersions(image: string): Promise<Found[]> {
+async function taggedVersions(image: string): Promise<Listed[]> {
   const { host, repository } = parseImage(image)
   const tags: string[] = []
   for (let path: string | undefined = `${repository}/tags/list?n=1000`; path; ) {
@@ -35,7 +34,7 @@ async function taggedVersions(image: string): Promise<Found[]> {
     const next = /<([^>]+)>;\s*rel="?next/.exec(answer.headers.get('link') ?? '')?.[1]
     path = next && new URL(next, answer.url).href
   }
-  const versions = new Map<string, Found>()
+  const versions = new Map<string, Listed>()
   for (const tag of tags) {
     const digest = await patiently(image, () => digestIfThere(`${image}:${tag}`))
     if (!digest) continue
