@@ -12,13 +12,15 @@ if (wantsHelp()) {
 
   build         builds targets of infra/docker/docker-compose.build.yml; without names those whose source is on this machine
   push          builds, then pushes what its registry does not have for that commit: all layers first, the tags last. Reads every digest
-                back. Tags: the branch or version (v1.2.3) of the workflow, the file's own tag, the full commit of the source
+                back. Tags: the branch or version (v1.2.3) of the workflow, the full commit of the source and, from main or a version, the
+                file's own tag. From there it also builds again what the file builds in another way since
     --replace   builds and pushes also what the registry has for that commit
   pins          asks the registries of all images that Compose, Kubernetes and Dockerfiles pin: is the tag there, is the digest its own,
                 is there one. Exit 2 when not, 3 when a registry cannot be asked
     --write     writes each tag's digest everywhere; only a tag that is gone is left to you
   list          the versions of the images built here that their registry keeps, and which releases name them
-    --prune     removes versions without a tag; never one that a release names, never the newest N (--keep N, 10)
+    --prune     removes versions without a tag; never one that a release names, never the newest N (--keep N, 10). Attestations go with
+                their image
     --commits   with --prune: a commit's tag alone does not keep a version
   --dry-run     ends after the plan
   --json        NDJSON events on stdout

@@ -7,25 +7,25 @@ import { basename, join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { Failure } from '../../scripts/lib/errors.ts'
-import { setTimesApart } from '../../scripts/lib/images/bake.ts'
+import { recipeOf, setTimesApart } from '../../scripts/lib/images/bake.ts'
 import { pinsOf, whereChosen } from '../../scripts/lib/images/chosen-commit.ts'
 import { gitHubVersions, removeFromGitHub } from '../../scripts/lib/images/packages.ts'
 import { brief, patiently } from '../../scripts/lib/images/patience.ts'
 import { judge, pinsIn, repinned } from '../../scripts/lib/images/pins.ts'
 import { pinFiles } from '../../scripts/lib/images/pins-check.ts'
-import { complaint } from '../../scripts/lib/images/push.ts'
+import { complaint, thereAlready } from '../../scripts/lib/images/push.ts'
 import { RegistryError } from '../../scripts/lib/images/registry-answer.ts'
 import { ask } from '../../scripts/lib/images/registry.ts'
 import { refOf, webAddress, type Ref, type Source } from '../../scripts/lib/images/source.ts'
 import { versionsOf } from '../../scripts/lib/images/stock-ask.ts'
 import { removable, type Version } from '../../scripts/lib/images/stock.ts'
-import { planOf, refTag, requireDistinct } from '../../scripts/lib/images/tags.ts'
+import { asPushed, planOf, recipeLabel, refTag, requireDistinct } from '../../scripts/lib/images/tags.ts'
 
 const test = suite('images')
 const commit = 'a'.repeat(40)
 const digest = (letter: string) => `sha256:${letter.repeat(64)}`
 const source: Source = { commit, created: '2026-11-01T11:00:00Z', url: 'https://github.com/o/r', changed: [], shallow: false }
-const target = (image: string, name = 'api') => ({ name, image, context: '/x', dockerfile: '/x/Dockerfile', here: true })
+const target = (image: string, name = 'api') => ({ name, image, context: '/x', dockerfile: '/x/Dockerfile', here: true, recipe: 'as-now' })
 const main: Ref = { type: 'branch', name: 'main' }
 
 test('a branch and a version give a tag, other tags of git give none', () => {
@@ -55,12 +55,29 @@ test("an image has its branch's, its file's and its commit's tag, in this order,
       'org.opencontainers.image.revision': commit,
       'org.opencontainers.image.version': commit,
       'org.opencontainers.image.created': '2026-11-01T11:00:00Z',
+      [recipeLabel]: 'as-now',
     },
+    fileTag: commit,
+    leads: true,
   })
   const tagged = planOf(target('ghcr.io/org/hr:2.1.8-kgc'), { ...source, url: '' }, { type: 'tag', name: 'v3.0.0' })
   assert.equal(tagged.tags, ['3.0.0', '2.1.8-kgc', commit])
   assert.is(tagged.labels['org.opencontainers.image.version'], '3.0.0')
   assert.not.ok('org.opencontainers.image.source' in tagged.labels)
+})
+
+test("a push sets the file's own tag from main and versions alone, whatever a branch is called; a build sets it always", () => {
+  const tags = (ref: Ref, image = 'ghcr.io/org/hr:2.1.8-kgc') => {
+    const plan = planOf(target(image), source, ref)
+    return [plan.tags, asPushed(plan).tags].map(list => list.map(tag => (tag === commit ? 'commit' : tag)).join(' '))
+  }
+  assert.equal(tags(main), Array(2).fill('main 2.1.8-kgc commit'))
+  assert.equal(tags({ type: 'tag', name: 'v3.0.0' }), Array(2).fill('3.0.0 2.1.8-kgc commit'))
+  assert.equal(tags({ type: 'branch', name: 'feature/x' }), ['feature-x 2.1.8-kgc commit', 'feature-x commit'])
+  assert.equal(tags({ type: 'branch', name: '2.1.8-kgc' }), ['2.1.8-kgc commit', 'commit'])
+  assert.equal(tags({ type: 'tag', name: 'nightly' }), ['2.1.8-kgc commit', 'commit'])
+  assert.equal(tags({ type: '', name: '' }), ['2.1.8-kgc commit', 'commit'])
+  assert.equal(tags({ type: 'branch', name: 'x' }, `x/api:${commit}`), Array(2).fill('x commit'))
 })
 
 test('Dockerfiles of one size and time are set apart, others are left alone; a second time changes nothing', () => {
@@ -245,6 +262,23 @@ test('a version that its registry lists and does not have is lost, and no versio
     const known = { image, digest: digest('a'), tags: ['main'], children: [] }
     assert.equal(found, [lost ? { ...known, size: 0, created: '', lost } : { ...known, size: 3, created: '2026-01-01T00:00:00Z' }])
   }
+})
+
+test("a commit's image is built again from main when the build file builds it in another way, not when its folder is elsewhere", async () => {
+  const build = (context: string, VITE_API_URL: string) => ({ context, dockerfile: 'Dockerfile', args: { VITE_API_URL } })
+  assert.is(recipeOf(build('/a', '/api/v1')), recipeOf(build('/b', '/api/v1')))
+  assert.is.not(recipeOf(build('/a', '/api/v1')), recipeOf(build('/a', '/api/v2')))
+  const there = async (labels: Record<string, string>, ref: Ref) => {
+    const { image, end } = await small(labels)
+    const found = await thereAlready(planOf(target(`${image}:${commit}`), source, ref))
+    end()
+    return found
+  }
+  const feature: Ref = { type: 'branch', name: 'feature' }
+  assert.is(await there({ [recipeLabel]: 'as-now' }, main), digest('a'))
+  assert.is(await there({ [recipeLabel]: 'as-before' }, main), undefined)
+  assert.is(await there({}, main), undefined, 'from a time without the label')
+  assert.is(await there({ [recipeLabel]: 'as-before' }, feature), digest('a'), 'a branch replaces nothing that every environment names')
 })
 
 test('what Docker says of a failed push is a refusal, or may pass', () => {

@@ -1,4 +1,5 @@
 // What docker-compose.build.yml builds, and `docker buildx bake`, which builds it.
+import { createHash } from 'node:crypto'
 import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, utimesSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, relative } from 'node:path'
@@ -19,6 +20,8 @@ export interface Target {
   dockerfile: string
   /** Whether its Dockerfile is on this machine. */
   here: boolean
+  /** A hash of how the file builds it. */
+  recipe: string
 }
 
 /** The values that the file's variables have: the examples', over them the env files' that are there, over all the process's own. */
@@ -37,9 +40,12 @@ export async function targets(env = settings()): Promise<Target[]> {
   const { services } = JSON.parse(output.stdout) as { services: Record<string, { image: string; build: { context: string; dockerfile?: string } }> }
   return Object.entries(services).map(([name, { image, build }]) => {
     const dockerfile = join(build.context, build.dockerfile ?? 'Dockerfile')
-    return { name, image, context: build.context, dockerfile, here: existsSync(dockerfile) }
+    return { name, image, context: build.context, dockerfile, here: existsSync(dockerfile), recipe: recipeOf(build) }
   })
 }
+
+/** A hash of how a target is built; the source's folder does not count, which differs by machine. */
+export const recipeOf = ({ context: _, ...how }: { context: string }): string => createHash('sha256').update(JSON.stringify(how)).digest('hex').slice(0, 16)
 
 /**
  * Sets the files' times apart where two have the same size and time, which a checkout makes: BuildKit takes the one for the other,

@@ -5,7 +5,7 @@ import { Failure, exit } from '../errors.ts'
 import { say } from '../report.ts'
 import { root } from '../repository.ts'
 import { refOf, sourceOf, type Ref } from './source.ts'
-import { planOf, requireDistinct, type Planned } from './tags.ts'
+import { asPushed, planOf, requireDistinct, type Planned } from './tags.ts'
 
 export interface Plan {
   images: Planned[]
@@ -32,7 +32,10 @@ export async function planImage(target: Target, ref: Ref, changed = false): Prom
 export async function planBuild(names: string[], command: 'build' | 'push'): Promise<Plan> {
   const env = settings()
   const [all, ref, builder] = await Promise.all([targets(env), refOf(root), builderOf()])
-  const images = await Promise.all(chosen(all, names, command).map(target => planImage(target, ref, command === 'build')))
+  const planned = await Promise.all(chosen(all, names, command).map(target => planImage(target, ref, command === 'build')))
+  const images = command === 'push' ? planned.map(asPushed) : planned
+  for (const { target, fileTag, tags } of images)
+    if (fileTag && !tags.includes(fileTag)) say(`  ${target}: the tag ${fileTag} stays where it is: it is set from main and from versions alone`)
   requireDistinct(images)
   const without = 'this builder cannot put SBOM and provenance into images (docker buildx create --use makes one that can)'
   if (command === 'push') say(`  ${builder.attests ? `with provenance${env.KGC_SBOM === 'false' ? '' : ' and SBOM'}` : without}`)

@@ -31,7 +31,7 @@ export async function pushes(wanted: string[], dry: boolean, replace: boolean): 
   const pushed: Pushed[] = []
   for (const [i, image] of plan.images.entries()) {
     const sent = there[i] ? { digest: there[i]!, uploaded: 'nothing' } : await step(`Push ${image.name}`, () => upload(image, plan))
-    pushed.push({ ...image, ...sent, size: (await refused(`Read ${image.name}`, () => contentsOf(image.name, sent.digest))).size })
+    pushed.push({ ...image, ...sent, built: !there[i], size: (await refused(`Read ${image.name}`, () => contentsOf(image.name, sent.digest))).size })
   }
   await step('Set the tags, read the digests back', () => tagAll(pushed))
   tellWorkflow(pushed)
@@ -49,6 +49,6 @@ async function tagAll(pushed: Pushed[]): Promise<void> {
 
 function tellWorkflow(pushed: Pushed[]): void {
   const file = process.env.GITHUB_OUTPUT
-  const list = pushed.map(({ target, name, commit, digest }) => ({ target, name, tag: commit, digest }))
+  const list = pushed.map(({ target, name, commit, digest, built }) => ({ target, name, tag: commit, digest, built }))
   if (file) appendFileSync(file, `images=${JSON.stringify(list)}\n`)
 }

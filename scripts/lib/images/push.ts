@@ -5,12 +5,16 @@ import { Failure, exit } from '../errors.ts'
 import { brief, patiently } from './patience.ts'
 import { RegistryError } from './registry-answer.ts'
 import { dockerLogin, loginOf } from './registry-login.ts'
+import { contentsOf, ifMissing } from './registry-manifest.ts'
 import { ask, digestIfThere, parseImage } from './registry.ts'
+import { say } from '../report.ts'
 import { run, type Output } from '../run.ts'
-import type { Planned } from './tags.ts'
+import { recipeLabel, type Planned } from './tags.ts'
 
 export interface Pushed extends Planned {
   digest: string
+  /** By this run: then it may sign it. */
+  built: boolean
   /** Bytes in the registry. */
   size: number
   /** What had to be sent. */
@@ -58,9 +62,16 @@ function nextOf({ message, status }: RegistryError): string {
   return 'the same command again: what has arrived is not sent again'
 }
 
-/** The digest that a commit's image has already; undefined when it was never pushed. */
-export const thereAlready = ({ name, commit }: Planned): Promise<string | undefined> =>
-  refused(`Look for ${name}`, () => patiently(name, () => digestIfThere(`${name}:${commit}`), brief))
+/** The digest that a commit's image has already; undefined when it is to be built: it was never pushed, or the build file has changed since. */
+export async function thereAlready({ name, commit, labels, leads }: Planned): Promise<string | undefined> {
+  const digest = await refused(`Look for ${name}`, () => patiently(name, () => digestIfThere(`${name}:${commit}`), brief))
+  if (!digest) return undefined
+  const found = await refused(`Read ${name}`, () => contentsOf(name, digest).catch(ifMissing))
+  if (found?.labels[recipeLabel] === labels[recipeLabel]) return digest
+  const then = leads ? 'it is built again' : 'main, a version or --replace builds it again'
+  say(`  ${name}:${commit.slice(0, 12)} is there, but was not built as docker-compose.build.yml now says: ${then}`)
+  return leads ? undefined : digest
+}
 
 /** Sends what was built. Out: its digest, and how much was sent. No name that deploys use is touched. */
 export async function upload(image: Planned, plan: Plan): Promise<{ digest: string; uploaded: string }> {

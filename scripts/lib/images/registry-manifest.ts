@@ -10,6 +10,11 @@ interface Manifest {
   manifests?: { digest: string; platform?: { os?: string } }[]
 }
 
+interface Configuration {
+  created?: string
+  config?: { Labels?: Record<string, string> | null }
+}
+
 const manifest = (name: string, digest: string): Promise<Response> => {
   const { host, repository } = parseImage(name)
   return patiently(name, () => ask(host, `${repository}/manifests/${digest}`, { headers: { accept } }))
@@ -37,6 +42,7 @@ interface Contents {
   created: string
   /** The manifests that it consists of. */
   children: string[]
+  labels: Record<string, string>
 }
 
 /** What an image consists of. */
@@ -48,12 +54,12 @@ export async function contentsOf(name: string, digest: string): Promise<Contents
     // a part that somebody has removed is one no longer
     const images = (await Promise.all(parts.map(one => contentsOf(name, one.digest).catch(ifMissing)))).flatMap(one => one ?? [])
     const size = images.reduce((sum, one) => sum + one.size, 0)
-    return { size, created: images[0]?.created ?? '', children: [...manifests.map(one => one.digest), ...images.flatMap(({ children }) => children)] }
+    const children = [...manifests.map(one => one.digest), ...images.flatMap(({ children }) => children)]
+    return { size, created: images[0]?.created ?? '', children, labels: images[0]?.labels ?? {} }
   }
-  const { created = '' } = config
-    ? ((await (await patiently(name, () => ask(host, `${repository}/blobs/${config.digest}`))).json()) as { created?: string })
-    : {}
-  return { size: [config, ...layers].reduce((sum, part) => sum + (part?.size ?? 0), 0), created, children: [] }
+  const read = async (digest: string) => (await (await patiently(name, () => ask(host, `${repository}/blobs/${digest}`))).json()) as Configuration
+  const { created = '', config: { Labels } = {} } = config ? await read(config.digest) : {}
+  return { size: [config, ...layers].reduce((sum, part) => sum + (part?.size ?? 0), 0), created, children: [], labels: Labels ?? {} }
 }
 
 /** Passes over what is not there. */

@@ -40,7 +40,7 @@ function subject({ tags }: Version): string | undefined {
 }
 
 /** The versions that are neither part of another nor an attestation of one. */
-export function whole(all: Version[]): Version[] {
+function whole(all: Version[]): Version[] {
   const parts = new Set(all.flatMap(({ children }) => children))
   return all.filter(version => !parts.has(version.digest) && !subject(version))
 }

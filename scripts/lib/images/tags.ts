@@ -14,7 +14,14 @@ export interface Planned {
   /** All its tags, those that deploys use last. */
   tags: string[]
   labels: Record<string, string>
+  /** The tag that the file gives it; '' when it gives none. */
+  fileTag: string
+  /** Whether it is built from main or a version: a push from elsewhere changes nothing that every environment names. */
+  leads: boolean
 }
+
+/** The label with the target's recipe: what a commit's image in the registry was built by. */
+export const recipeLabel = 'hu.kgc.recipe'
 
 const commitTag = /^[0-9a-f]{40}$/
 
@@ -41,14 +48,21 @@ export function planOf(target: Target, source: Source, ref: Ref, pin?: { key: st
   const own = refTag(ref)
   const version = ref.type === 'tag' ? own : undefined
   const labels = { source: url, revision: commit, version: version ?? (tag || commit), created }
+  const titled = Object.entries(labels).flatMap(([key, value]) => (value ? [[`org.opencontainers.image.${key}`, value]] : []))
   return {
     target: target.name,
     name: parseImage(target.image).name.toLowerCase(),
     commit,
     tags: [...new Set([own ?? '', tag, commit].filter(Boolean))],
-    labels: Object.fromEntries(Object.entries(labels).flatMap(([key, value]) => (value ? [[`org.opencontainers.image.${key}`, value]] : []))),
+    labels: { ...Object.fromEntries(titled), [recipeLabel]: target.recipe },
+    fileTag: tag,
+    leads: ref.type === 'branch' ? ref.name === 'main' : own !== undefined,
   }
 }
+
+/** The same as it is pushed: from elsewhere than main or a version the file's own tag is not set. */
+export const asPushed = (image: Planned): Planned =>
+  image.leads ? image : { ...image, tags: image.tags.filter(tag => tag !== image.fileTag || tag === image.commit) }
 
 /** Throws Failure when two images would get one name. */
 export function requireDistinct(all: Planned[]): void {
