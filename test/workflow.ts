@@ -54,23 +54,25 @@ export function runWorkflow(machine: Machine, file: string, event: Event, outcom
   if (top.defaults?.run?.shell !== 'bash') throw new Error(`${file}: the shell must be bash`)
   const needs: Json = {}
   for (const [id, job] of Object.entries(jobs as Json)) {
-    only(job, ['name', 'needs', 'strategy', 'runs-on', 'timeout-minutes', 'environment', 'concurrency', 'permissions', 'outputs', 'steps', 'uses'])
+    only(job, ['name', 'needs', 'if', 'strategy', 'runs-on', 'timeout-minutes', 'environment', 'concurrency', 'permissions', 'outputs', 'steps', 'uses'])
     const before = [job.needs ?? []].flat() as string[]
     const known = Object.fromEntries(before.map(name => [name, needs[name] ?? fail(`${id} needs ${name}, which has not run`)]))
-    needs[id] = before.every(name => needs[name].result === 'success') ? runJob(machine, id, job, event, known, outcome) : { result: 'skipped', outputs: {} }
+    const wanted = truthy(evaluate(job.if ?? 'true', { github: gitHub(machine, event), needs: known }))
+    const runs = wanted && before.every(name => needs[name].result === 'success')
+    needs[id] = runs ? runJob(machine, id, job, event, known, outcome) : { result: 'skipped', outputs: {} }
     outcome.jobs[id] = needs[id].result
   }
   return Object.values(needs).every(({ result }) => result === 'success') ? 'success' : 'failure'
 }
 
+const gitHub = ({ root }: Machine, { name, ref, payload }: Event): Json => ({
+  event_name: name, ref: ref ?? 'refs/heads/main', event: payload ?? {}, workspace: root, sha, repository, actor: 'anna', token: 'token-of-the-job',
+})
+
 function runJob(machine: Machine, id: string, job: Json, event: Event, needs: Json, outcome: Outcome): { result: string; outputs: Json } {
   if (job.uses) return { result: runWorkflow(machine, basename(job.uses), event, outcome), outputs: {} }
   const temp = mkdtempSync(join(tmpdir(), 'kgc-runner-'))
-  const github = {
-    event_name: event.name, ref: event.ref ?? 'refs/heads/main', event: event.payload ?? {}, workspace: machine.root,
-    sha, repository, actor: 'anna', token: 'token-of-the-job',
-  }
-  const base: Json = { github, needs, inputs: event.inputs ?? {}, vars: event.vars ?? {}, runner: { temp } }
+  const base: Json = { github: gitHub(machine, event), needs, inputs: event.inputs ?? {}, vars: event.vars ?? {}, runner: { temp } }
   const environment = job.environment && fill(job.environment, base)
   base.secrets = event.secrets?.[environment] ?? {}
   const list = job.strategy ? (evaluate(job.strategy.matrix.include, base) as Json[]) : [undefined]

@@ -24,7 +24,7 @@ const tools = fakes(['node', 'npm', 'docker', 'kubectl', 'gh', 'sudo'])
 const all: Call[] = []
 const kgc = 'c'.repeat(40)
 const digest = (letter: string) => `sha256:${letter.repeat(64)}`
-const image = (target: string, letter: string) => ({ target, name: `ghcr.io/kisgepcentrum/${target}`, tag: kgc, digest: digest(letter) })
+const image = (target: string, letter: string) => ({ target, name: `ghcr.io/kisgepcentrum/${target}`, tag: kgc, digest: digest(letter), built: true })
 const pushed = [image('kgc-api', '1'), image('horilla-hr', '2')]
 const planned = [...pushed.map(({ name, digest }) => `${name}@${digest}`), `postgres@${digest('3')}`]
 const plan = `{"event":"step"}\n${JSON.stringify({ event: 'plan', created: [], images: planned })}\n`
@@ -39,7 +39,7 @@ const usual: Reply[] = [
   { call: /^npm ci$/ },
   { call: /^sudo env PATH=\S+ node --import=tsx scripts\/bootstrap\.ts --demo --yes$/ },
   { call: /^node --import=tsx test\/run\.ts [a-z ]+$/ },
-  script('images\\.ts push --json$', { output: `images=${JSON.stringify(pushed)}`, stdout: '{}\n' }),
+  script('images\\.ts push --json( --replace)?$', { output: `images=${JSON.stringify(pushed)}`, stdout: '{}\n' }),
   script('images\\.ts (build|pins) --json$', { stdout: '{}\n' }),
   script('deploy\\.ts production --dry-run --json$', { stdout: plan }),
   script('deploy\\.ts (staging|production) --yes --json$', { stdout: '{}\n' }),
@@ -137,6 +137,24 @@ test('what is attested already is not signed again; attestations can be switched
   assert.not(off.actions.some(({ name }) => name === 'actions/attest') || off.lines.some(line => line.startsWith('gh ')))
 })
 
+test('what somebody else has pushed under the commit is not signed: it fails with the way out, which builds it again', () => {
+  const there = pushed.map(one => ({ ...one, built: one.target === 'kgc-api' }))
+  const nobodySigned: Reply = { call: /^gh attestation verify/, code: 1 }
+  const foreign = play('deploy-staging.yml', push, [script('images\\.ts push', { output: `images=${JSON.stringify(there)}` }), nobodySigned])
+  assert.equal(failed(foreign), ['attest: See whether it is attested already'])
+  const words = /::error::\S+horilla-hr@sha256:\w+ was in GHCR before this run .* "Deploy to staging", Run workflow, replace/
+  assert.match(foreign.steps.find(({ code }) => code)!.text, words)
+  const signed = foreign.actions.filter(({ name }) => name === 'actions/attest').map(({ given }) => given['subject-digest'])
+  assert.equal([signed, foreign.jobs.deploy], [[pushed[0]!.digest], 'skipped'])
+  const byHand = (ref: string, replace: boolean): Event => ({ name: 'workflow_dispatch', ref, secrets, inputs: { replace } })
+  const again = play('deploy-staging.yml', byHand('refs/heads/main', true), [nobodySigned])
+  assert.is(again.result, 'success')
+  assert.ok(again.lines.includes('scripts/images.ts push --json --replace'), again.lines.join('\n'))
+  assert.is(again.actions.filter(({ name }) => name === 'actions/attest').length, 2)
+  const branch = play('deploy-staging.yml', byHand('refs/heads/feature', false))
+  assert.equal([branch.lines, new Set(Object.values(branch.jobs))], [[], new Set(['skipped'])])
+})
+
 test('after a failure nothing goes on but what cleans up', () => {
   const tests = play('deploy-staging.yml', push, [{ call: /run\.ts compose$/, code: 1 }])
   assert.equal(failed(tests), ['test: Test'])
@@ -194,6 +212,8 @@ test('a rollback is of the environment and the release that were chosen, with th
   const chosen = back({ environment: 'production', release: '7', 'accept-schema': true })
   assert.is(chosen.lines[0], 'scripts/rollback.ts production --yes --json --accept-schema -- 7')
   assert.is(chosen.calls.at(-2)!.env.SLACK_WEBHOOK_URL, '')
+  const much = back({ environment: 'staging', release: '7', prune: true })
+  assert.is(much.lines[0], 'scripts/rollback.ts staging --yes --json --prune -- 7')
   const sly = back({ environment: 'production', release: '--prune $(touch x)' })
   assert.equal(sly.calls.find(({ words }) => words.includes('--yes'))!.words.slice(-2), ['--', '--prune $(touch x)'])
 })
@@ -285,6 +305,16 @@ test('rules: rights, pins, limits, shells, credentials', () => {
       }
     }
   }
+})
+
+test('rules: a pre-release deploys nothing; a called workflow waits in a place of its caller; who reads no package may not', () => {
+  const of = (file: string) => parse(readFileSync(join(repository, '.github/workflows', file), 'utf8')) as Json
+  assert.equal(of('deploy-production.yml').on.release.types, ['released'])
+  // both are the caller's
+  assert.is(of('ci.yml').concurrency.group, 'ci-${{ github.workflow }}-${{ github.ref }}')
+  assert.is(of('deploy-staging.yml').concurrency.group, 'push-${{ github.ref }}')
+  assert.is(of('deploy-staging.yml').jobs.attest.strategy['fail-fast'], false)
+  assert.equal(of('pins.yml').jobs.pins.permissions, { contents: 'read' })
 })
 
 test('rules: no secret where a pull request can come, none outside of an environment', () => {

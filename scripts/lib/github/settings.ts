@@ -9,7 +9,7 @@ import { webAddress } from '../images/source.ts'
 
 /** `repository`: every workflow sees it, not only the environment's. */
 export type State = 'set' | 'repository' | 'missing' | 'not set' | 'unknown'
-export interface Setting {
+interface Setting {
   kind: Kind
   name: string
   state: State
