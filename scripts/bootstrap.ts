@@ -28,7 +28,7 @@ With --doctor: 0 when nothing is wrong, 3 when anything is an error or a warning
 }
 
 const { Failure } = await import('./lib/errors.ts')
-const { question } = await import('zx')
+const { ask } = await import('./lib/ask.ts')
 const { color, emit, jsonOutput, main, result, say, step, table } = await import('./lib/report.ts')
 
 // `su` without `-` leaves these out, and apt and dockerd need them
@@ -98,8 +98,8 @@ async function baseIsMadeHere(): Promise<boolean> {
 
 async function confirm(words: string, yes: boolean) {
   if (!process.stdin.isTTY || yes) return say(`This will ${words}.`)
-  const answer = await question(`This will ${words}. Go on? [Y/n] `, { output: process.stderr })
-  if (!/^(y|yes|)$/i.test(answer.trim())) throw new Failure(exit.refused, 'Prepare the machine', 'not confirmed')
+  const answer = await ask(`This will ${words}. Go on? [Y/n] `)
+  if (!/^(y|yes|)$/i.test(answer ?? 'no')) throw new Failure(exit.refused, 'Prepare the machine', 'not confirmed')
 }
 
 function doctor(findings: import('./lib/doctor/finding.ts').Finding[], environment: string) {

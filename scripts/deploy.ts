@@ -46,10 +46,11 @@ await main(async () => {
   if (
     positionals.length > 1 ||
     (values.lock && values.unlock) ||
+    (by && values['dry-run']) ||
     Boolean(by) !== (values.reason !== undefined) ||
     (values.tag !== undefined && !/^[\w][\w.-]{0,127}$/.test(values.tag))
   )
-    throw new Failure(exit.usage, 'Read the arguments', 'one environment; --tag wants a tag; --lock or --unlock want --reason, and nothing else does', {
+    throw new Failure(exit.usage, 'Read the arguments', 'one environment; --tag wants a tag; --lock or --unlock want --reason, and nothing else does; they have no --dry-run', {
       next: 'npx zx scripts/deploy.ts --help',
     })
   if (by) {

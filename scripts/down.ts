@@ -21,7 +21,7 @@ ${exitHelp(0, 2, 3, 6, 130)}`)
 const { Failure } = await import('./lib/errors.ts')
 const { rm } = await import('node:fs/promises')
 const { join } = await import('node:path')
-const { question } = await import('zx')
+const { ask } = await import('./lib/ask.ts')
 const { requireEngine } = await import('./lib/compose/containers.ts')
 const { emit, jsonOutput, main, result, step } = await import('./lib/report.ts')
 const { stackOf } = await import('./lib/compose/compose.ts')
@@ -56,7 +56,7 @@ await main(async () => {
   async function confirm(doomed: string[]) {
     const what = `Purge ${stack.project}`
     if (!process.stdin.isTTY) throw new Failure(exit.refused, what, 'it removes all data and nobody is at the terminal', { next: 'the same command with --yes' })
-    const answer = await question(`This removes ${doomed.length} volumes with all their data (${doomed.join(', ')}).\nType ${stack.project} to go on: `)
-    if (answer.trim() !== stack.project) throw new Failure(exit.refused, what, 'not confirmed')
+    const answer = await ask(`This removes ${doomed.length} volumes with all their data (${doomed.join(', ')}).\nType ${stack.project} to go on: `)
+    if (answer !== stack.project) throw new Failure(exit.refused, what, 'not confirmed')
   }
 })

@@ -1,6 +1,6 @@
 // What every script ends with: the exit codes, and the error that it says.
 
-/** Exit codes of all scripts. 130 and 143 (interrupted) come from the signal handler in run.ts. */
+/** Exit codes of all scripts. 129, 130 and 143 (interrupted) come from the signal handler in run.ts. */
 export const exit = {
   done: 0,
   bug: 1,
@@ -12,7 +12,7 @@ export const exit = {
   timeout: 7,
 } as const
 
-export type ExitCode = (typeof exit)[keyof typeof exit] | 130 | 143
+export type ExitCode = (typeof exit)[keyof typeof exit] | 129 | 130 | 143
 
 /** The lines on exit codes for a script's --help; `codes` are those that it can end with. */
 export function exitHelp(...codes: number[]): string {
@@ -25,7 +25,7 @@ export function exitHelp(...codes: number[]): string {
     5: 'failed; the state before it was kept or restored',
     6: 'failed and could not be put back',
     7: 'timed out, the state is not known',
-    130: 'interrupted (143 when terminated)',
+    130: 'interrupted (143 when terminated, 129 when its terminal was closed)',
   }
   return ['Exit codes:', ...codes.map(code => `  ${String(code).padEnd(4)}${meaning[code]}`)].join('\n')
 }

@@ -15,6 +15,9 @@ export const color = { red: paint(31), green: paint(32), yellow: paint(33), dim:
 /** Switches stdout to NDJSON events. */
 export const jsonOutput = (on: boolean): void => void (json = on)
 
+// whoever read it may be gone (a pipe into `head`, a closed terminal): what is being done goes on to its end all the same
+for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {})
+
 /** A line for people, on stderr, with known secrets taken out. */
 export const say = (text: string): void => void process.stderr.write(redact(text) + '\n')
 

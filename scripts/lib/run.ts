@@ -57,17 +57,18 @@ const cleaning = new AsyncLocalStorage<boolean>()
 /** Once the script ends nothing goes on but the work for an interrupt: whoever else starts a process or waits for one waits for ever. */
 const stopHere = async (): Promise<void> => (ending && !cleaning.getStore() ? new Promise(() => {}) : undefined)
 
-async function interrupted(signal: 'SIGINT' | 'SIGTERM') {
+const signals = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const
+
+async function interrupted(signal: keyof typeof signals) {
   ending = true
   endChildren(signal)
   await Promise.race([Promise.allSettled([...cleanups].map(work => cleaning.run(true, work))), new Promise(done => setTimeout(done, 2000).unref())])
   endChildren('SIGKILL')
   process.stderr.write(`\nInterrupted by ${signal}; what was started has been ended.\n`)
-  process.exit(signal === 'SIGINT' ? 130 : 143)
+  process.exit(signals[signal])
 }
-// a cancelled workflow sends SIGINT, and SIGTERM 7.5 s later
-process.once('SIGINT', () => void interrupted('SIGINT'))
-process.once('SIGTERM', () => void interrupted('SIGTERM'))
+// a cancelled workflow sends SIGINT, and SIGTERM 7.5 s later; a terminal that is closed, as when ssh loses its connection, SIGHUP
+for (const signal of Object.keys(signals) as (keyof typeof signals)[]) process.once(signal, () => void interrupted(signal))
 
 /**
  * Runs a command. In: the argument list (never a secret in it). Out: its output, exit code and ms.

@@ -1,3 +1,6 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { delimiter, join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { Manifest } from '../../scripts/lib/cluster/cluster.ts'
@@ -89,6 +92,22 @@ test('two releases are compared object by object', async () => {
   assert.match(text, /-  x: "1"\n\+  x: "2"/)
   assert.match(text, '-kind: Service')
   assert.is(await difference([object('ConfigMap', 'a')], [object('ConfigMap', 'a')]), '')
+})
+
+test('two releases of which diff can say nothing are not the same', async () => {
+  const box = mkdtempSync(join(tmpdir(), 'kgc-diff-'))
+  writeFileSync(join(box, 'diff'), '#!/bin/sh\necho "diff: a: No space left on device" >&2\nexit 2\n', { mode: 0o755 })
+  const path = process.env.PATH
+  process.env.PATH = `${box}${delimiter}${path}`
+  try {
+    await difference([object('ConfigMap', 'a')], [object('ConfigMap', 'b')])
+    assert.unreachable()
+  } catch (error) {
+    assert.match((error as Error).message, 'Compare the releases: diff: a: No space left on device')
+  } finally {
+    process.env.PATH = path
+    rmSync(box, { recursive: true })
+  }
 })
 
 test.run()

@@ -1,5 +1,10 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { join } from 'node:path'
+import { PassThrough } from 'node:stream'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import { ask } from '../../scripts/lib/ask.ts'
 import { run } from '../../scripts/lib/run.ts'
 
 const test = suite('run')
@@ -36,6 +41,64 @@ test('a child that ends before it has read its input is judged by its exit code'
     const { code } = await run(['sh', '-c', 'exec <&-; exit 3'], { input: 'x'.repeat(1_000_000), nothrow: true })
     assert.is(code, 3)
   }
+})
+
+const lib = (name: string) => `import ${JSON.stringify(join(import.meta.dirname, '../../scripts/lib', name))};`
+/** Starts a script of these lines, with `main`, `emit` and so on of report.ts. */
+function script(text: string) {
+  const from = (name: string, what: string) => lib(name).replace('import ', `import ${what} from `)
+  const whole = from('report.ts', '{ emit, jsonOutput, main, result, say }') + from('run.ts', '{ onInterrupt, run }') + from('ask.ts', '{ ask }') + text
+  const child = spawn(process.execPath, ['--import=tsx', '--input-type=module', '--eval', whole], { env: { ...process.env, NO_COLOR: '1' } })
+  let said = ''
+  for (const stream of [child.stdout, child.stderr]) stream.on('data', data => (said += data))
+  const ended = once(child, 'close').then(([code]) => ({ code: code as number | null, said }))
+  const line = async (text: string) => {
+    while (!said.includes(text)) await Promise.race([once(child.stdout, 'data'), once(child.stderr, 'data'), ended.then(() => assert.unreachable(said))])
+  }
+  return { child, ended, line }
+}
+
+test('a script whose reader goes away goes on to its end', async () => {
+  const { child, ended } = script(`jsonOutput(true)
+    await main(async () => {
+      for (let i = 0; i < 20; i++) { emit('step', { i }); say('step ' + i); await new Promise(done => setTimeout(done, 20)) }
+      await run(['sh', '-c', 'exit 0'])
+      return 5
+    })`)
+  child.stdout.destroy()
+  child.stderr.once('data', () => child.stderr.destroy())
+  const { code } = await ended
+  assert.is(code, 5)
+})
+
+test('a terminal that is closed is an interruption: the work for it is done, and what was started ends', async () => {
+  const { child, ended, line } = script(`onInterrupt(() => say('the lock is free'))
+    await main(async () => { say('begun'); await run(['sleep', '30']) })`)
+  await line('begun')
+  child.kill('SIGHUP')
+  const { code, said } = await ended
+  assert.is(code, 129)
+  assert.match(said, /the lock is free[^]*Interrupted by SIGHUP/)
+})
+
+test('who is asked and ends the input has not answered; Ctrl-C interrupts', async () => {
+  const answer = (keys: string) => {
+    const input = Object.assign(new PassThrough(), { isTTY: true, setRawMode: () => {} })
+    const output = Object.assign(new PassThrough(), { isTTY: true, columns: 80 })
+    setTimeout(() => input.write(keys), 50)
+    return Promise.race([ask('Type it: ', input, output), new Promise(done => setTimeout(() => done('nothing'), 2_000))])
+  }
+  assert.is(await answer('production\r'), 'production')
+  assert.is(await answer('\x04'), undefined)
+  const { ended } = script(`const { PassThrough } = await import('node:stream')
+    const stream = () => Object.assign(new PassThrough(), { isTTY: true, columns: 80, setRawMode() {} })
+    const input = stream()
+    setTimeout(() => input.write('\\x03'), 50)
+    const alive = setInterval(() => {}, 1000)
+    await main(async () => { say('answer: ' + (await ask('Type it: ', input, stream()))) })`)
+  const { code, said } = await ended
+  assert.is(code, 130, said)
+  assert.not.match(said, 'answer')
 })
 
 test.run()

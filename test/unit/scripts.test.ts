@@ -19,8 +19,8 @@ const ways: Record<string, (name: string) => string[]> = {
 function run(way: string, name: string, ...words: string[]) {
   const [command, ...argv] = [...ways[way]!(name), ...words]
   const options = way === 'node zx' ? { NODE_OPTIONS: '--import=tsx' } : {}
-  // whatever a script takes for allowed, no engine hears of it
-  const env = { ...process.env, NO_COLOR: '1', DOCKER_HOST: 'unix:///nowhere.sock', ...options }
+  // whatever a script takes for allowed, no engine and no cluster hears of it
+  const env = { ...process.env, NO_COLOR: '1', DOCKER_HOST: 'unix:///nowhere.sock', KUBECONFIG: '/nowhere', ...options }
   return spawnSync(command!, argv, { cwd: repository, encoding: 'utf8', env })
 }
 
@@ -56,6 +56,14 @@ test('make says in a sentence what a machine without Node or npm lacks, and how 
   symlinkSync(process.execPath, join(path, 'node'))
   assert.match(says(), /^npm is not installed: .*apt-get install npm.*https:/m)
   rmSync(folder, { recursive: true })
+})
+
+test('the lock is not taken by a dry run', () => {
+  for (const flag of ['--lock', '--unlock']) {
+    const { status, stderr } = run('node', 'deploy.ts', 'staging', flag, '--reason', 'test', '--dry-run')
+    assert.is(status, 2, stderr)
+    assert.match(stderr, 'they have no --dry-run')
+  }
 })
 
 test('every way of starting a script reads the same words', () => {

@@ -1,7 +1,7 @@
 // The phases of a change to an environment. Each adds what it finds to the change.
-import { createInterface } from 'node:readline/promises'
 import { actor, runUrl } from './actor.ts'
 import { inOrder, remove } from './apply.ts'
+import { ask } from '../ask.ts'
 import { finish, isNothing, waitOf, type Change } from './change.ts'
 import { Failure, exit } from '../errors.ts'
 import { acquire } from './lock.ts'
@@ -29,9 +29,7 @@ async function confirm({ place, yes, verb }: Change): Promise<void> {
     throw new Failure(exit.refused, what, `${place.name} is protected and nobody is at the terminal; nothing was touched`, {
       next: 'the same command with --yes',
     })
-  const terminal = createInterface({ input: process.stdin, output: process.stderr })
-  const answer = await terminal.question(`Type ${place.name} to go on: `).finally(() => terminal.close())
-  if (answer.trim() !== place.name) throw new Failure(exit.refused, what, 'not confirmed; nothing was touched')
+  if ((await ask(`Type ${place.name} to go on: `)) !== place.name) throw new Failure(exit.refused, what, 'not confirmed; nothing was touched')
 }
 
 /** Takes the lock, and records what is about to be done. */

@@ -3,7 +3,8 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { stringify } from 'yaml'
-import type { Manifest } from '../cluster/cluster.ts'
+import { lastLine, type Manifest } from '../cluster/cluster.ts'
+import { Failure, exit } from '../errors.ts'
 import { table } from '../report.ts'
 import { run } from '../run.ts'
 import { serving, type Release } from './release.ts'
@@ -37,8 +38,10 @@ export async function difference(from: Manifest[], to: Manifest[]): Promise<stri
       mkdirSync(join(folder, side))
       for (const one of manifests) writeFileSync(join(folder, side, fileName(one)), stringify(one, { sortMapEntries: true }))
     }
-    const { stdout } = await run(['diff', '--unified', '--recursive', '--new-file', 'a', 'b'], { cwd: folder, nothrow: true })
-    return stdout
+    const output = await run(['diff', '--unified', '--recursive', '--new-file', 'a', 'b'], { cwd: folder, nothrow: true })
+    // 1: they differ
+    if (output.code > 1) throw new Failure(exit.refused, 'Compare the releases', lastLine(output), { next: 'diff --version' })
+    return output.stdout
       .replace(/^diff .*\n/gm, '')
       .replace(/^(---|\+\+\+) (\S+)\t.*$/gm, '$1 $2')
       .trimEnd()
