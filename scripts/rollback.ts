@@ -15,7 +15,7 @@ sealed stay, and migrations are not run: they have no way back.
   RELEASE           its number; without it the last one that served and is not the same as this
   --list            the releases that are kept
   --diff A B        what changed from release A to B
-  --accept-schema   goes back though migrations have run since: the old version must be able to work with the new schema
+  --accept-schema   goes back though migrations have run since, or may have: the old version must be able to work with the new schema
   --dry-run, --prune, --yes, --json, GITHUB_TOKEN, GITHUB_STEP_SUMMARY   as of deploy.ts
 
 ${exitHelp(0, 2, 3, 4, 5, 6, 7, 130)}`)

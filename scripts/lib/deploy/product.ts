@@ -1,6 +1,6 @@
 // What the applications themselves say: whether they work, and how far their databases are migrated.
 import { fromFolders, outcome, productChecks, type Outcome, type SmokeContext } from '../smoke/checks.ts'
-import type { Manifest } from '../cluster/cluster.ts'
+import { workloads, type Manifest } from '../cluster/cluster.ts'
 import type { Place } from '../cluster/place.ts'
 import { clusterTarget } from '../smoke/target-cluster.ts'
 
@@ -29,11 +29,29 @@ export const migrationsIn = async (context: SmokeContext, service: string, owner
   return (await context.exec(service, ['psql', '--username', owner, '--dbname', owner, '--tuples-only', '--no-align', '--command', sql])).trim()
 }
 
-/** The last migration of each application's database, where it can tell (infra/docker/<folder>/heads.ts exports `head`). */
-export async function heads(place: Place, manifests: Manifest[]): Promise<Record<string, string>> {
+/** By application, how far its database is migrated. */
+export type Heads = Record<string, string>
+/** The head of a database that could not be asked. */
+export const silent = '?'
+/** How often a database is asked, and ms between: pods are looked for every 2 s. */
+const tries = { most: 3, pause: 2_100 }
+
+/** The last migration of each application's database that is part of these manifests (infra/docker/<folder>/heads.ts exports `head`). */
+export async function heads(place: Place, manifests: Manifest[], { most, pause } = tries): Promise<Heads> {
   const folders = await fromFolders<{ head: (context: SmokeContext) => Promise<string> }>('heads.ts')
   if (!folders.length) return {}
   const target = await clusterTarget(place, manifests)
-  const asked = await Promise.all(folders.map(async ({ folder, head }) => [folder, await head(target.context(folder)).catch(() => '')] as const))
+  const here = new Set(workloads(manifests).filter(({ kind }) => kind !== 'Job').map(({ metadata }) => metadata.name))
+  const ask = async (context: SmokeContext, head: (context: SmokeContext) => Promise<string>) => {
+    let absent = false
+    // what is not there has no head; what does not answer may have any
+    const exec: SmokeContext['exec'] = async (service, ...words) => ((absent ||= !here.has(service)), context.exec(service, ...words))
+    for (let i = 1; ; i++) {
+      const answer = await head({ ...context, exec }).catch(() => (absent ? '' : silent))
+      if (answer !== silent || i === most) return answer
+      await new Promise(done => setTimeout(done, pause))
+    }
+  }
+  const asked = await Promise.all(folders.map(async ({ folder, head }) => [folder, await ask(target.context(folder), head)] as const))
   return Object.fromEntries(asked.filter(([, head]) => head))
 }

@@ -25,7 +25,7 @@ export interface Release {
   ended?: string
   /** By image, its digest. */
   images: Record<string, string>
-  /** By application, the last migration of its database when the release ended. */
+  /** By application, the last migration of its database when the release ended; `?` when that could not be asked. */
   heads?: Record<string, string>
   /** What it created; a name that is not among them was there before. */
   created?: string[]

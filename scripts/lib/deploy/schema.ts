@@ -1,17 +1,24 @@
 // The phase of a rollback that looks at the databases' migrations.
 import type { Change } from './change.ts'
 import { Failure, exit } from '../errors.ts'
-import { heads } from './product.ts'
+import { heads, silent, type Heads } from './product.ts'
 import { say } from '../report.ts'
+
+/** Which databases have been migrated since, in words; what is not known of one may be that, too. Pure. */
+export function movedHeads(then: Heads = {}, now: Heads = {}): string[] {
+  const moved = [...new Set([...Object.keys(then), ...Object.keys(now)])].filter(folder => then[folder] === silent || then[folder] !== now[folder])
+  const was = (head = 'none is recorded') => (head === silent ? 'it could not be asked' : head)
+  const is = (head = 'it is not there') => (head === silent ? 'it cannot be asked' : head)
+  return moved.map(folder => `${folder}: ${was(then[folder])} then, ${is(now[folder])} now`)
+}
 
 /** Refuses to go back over migrations that have run since, unless that is accepted. */
 export async function requireSchema({ place, found, choose }: Change, accept: boolean): Promise<void> {
   const target = choose(found!.history)!
   const now = await heads(place, found!.manifests)
-  const moved = Object.entries(target.heads ?? {}).filter(([folder, head]) => now[folder] !== head)
-  const words = moved.map(([folder, head]) => `${folder}: ${head} then, ${now[folder] ?? 'it cannot be asked'} now`)
+  const words = movedHeads(target.heads, now)
   for (const one of words) say(`  migrated since: ${one}`)
-  if (moved.length && !accept)
+  if (words.length && !accept)
     throw new Failure(
       exit.refused,
       `Roll back ${place.name} to release ${target.number}`,

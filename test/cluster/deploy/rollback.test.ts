@@ -32,7 +32,10 @@ test('the release before comes back: what it had and what it had not', () => {
   assert.is(run(['deploy', 'test']).code, 0)
   assert.not.ok(names().includes('extra'))
   const job = get('job', 'migrate').metadata.uid
-  const { code, stderr, stdout } = rollback()
+  const unknown = rollback()
+  assert.is(unknown.code, 3, unknown.stderr)
+  assert.match(unknown.stderr, 'alpha: none is recorded then, 20260101_first now')
+  const { code, stderr, stdout } = rollback('--accept-schema')
   assert.is(code, 0, stderr)
   assert.match(stdout, 'test serves release 3 (rollback to 1, ')
   assert.is(configOf(), configs[0])
