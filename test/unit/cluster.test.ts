@@ -87,6 +87,10 @@ test('health: where an autoscaler is, its minimum counts', () => {
   assert.is(leastReplicas(scaled, [scaled]), 1)
   says(/scaled to 1, 2 at the least/, seen({}, 1), [], scaled, all)
   says('7 of 7 ready', seen({}, 7), [], scaled, all)
+  // what it adds may find no room
+  const waits = pod({ phase: 'Pending', conditions: [{ reason: 'Unschedulable', message: 'no room' }] })
+  says('2 of 3 ready; api-1: no room', seen({ readyReplicas: 2 }, 3), [waits], scaled, all)
+  says(/^1 of 3 ready; api-1: no room/, seen({ readyReplicas: 1 }, 3), [waits], scaled, all)
 })
 
 test('health: a StatefulSet and a DaemonSet', () => {

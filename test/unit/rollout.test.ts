@@ -112,6 +112,48 @@ test('room that is being made is waited for', () => {
   assert.is(scaling.state, 'waiting')
 })
 
+/** A moment at which one pod of three finds no room, or may not be made, and the two others are ready. */
+function surplus(name: 'unschedulable' | 'quota', change: (moment: Moment & { deployment: Json; ready: Json[] }) => void = () => {}) {
+  const { since, moments } = load(name)
+  const moment = moments.at(-1)!
+  const [deployment] = own(name, moment)
+  const [owner] = moment.replicaSets.filter(({ metadata }) => metadata.name.startsWith(name))
+  const time = new Date(since - 60_000).toISOString()
+  const ready: Json[] = ['a', 'b'].map(one => ({
+    kind: 'Pod',
+    metadata: { name: one, uid: one, ownerReferences: [{ uid: (owner!.metadata as Json).uid }] },
+    spec: { containers: [{ name: 'main' }] },
+    status: { phase: 'Running', conditions: [{ type: 'Ready', status: 'True', lastTransitionTime: time }], containerStatuses: [] },
+  }))
+  const replicas = name === 'quota' ? 2 : 3
+  deployment.spec.replicas = 3
+  Object.assign(deployment.status, { replicas, updatedReplicas: replicas, readyReplicas: 2, availableReplicas: 2 })
+  moment.pods.push(...ready)
+  change(Object.assign(moment, { deployment, ready }))
+  return (least?: number) => judge(deployment, moment, moment.now, since, least)
+}
+
+test('a pod beyond the least of what the change leaves alone may find no room', () => {
+  for (const name of ['unschedulable', 'quota'] as const) {
+    const judged = surplus(name)
+    assert.is(judged().state, 'failed', 'the change has touched it')
+    assert.is(judged(3).state, 'failed', 'all are needed')
+    assert.is(judged(2).state, 'ready', name)
+    assert.match(judged(2).detail, /^2 ready, and no more are needed \(2 of 3/)
+    const { since, moments } = load(name)
+    assert.is(judged(2).since, Math.floor(since) - 60_000, `${moments.length} moments: since those that serve have`)
+  }
+  const one = (change: Parameters<typeof surplus>[1]) => surplus('unschedulable', change)(2).state
+  assert.is(one(({ ready }) => (ready[0].status.conditions[0].status = 'False')), 'failed', 'one of the least is not ready')
+  assert.is(one(({ deployment }) => (deployment.status.replicas = 4)), 'failed', 'one of another version is there')
+  assert.is(one(({ ready }) => (ready[0].metadata.deletionTimestamp = '2026-01-01T00:00:00Z')), 'failed', 'one goes')
+  const crashes = ({ ready, now }: Json) => {
+    const ended = { exitCode: 1, startedAt: new Date(now).toISOString(), finishedAt: new Date(now).toISOString() }
+    ready[0].status.containerStatuses = [{ name: 'main', restartCount: 5, state: { terminated: ended } }]
+  }
+  assert.is(one(crashes), 'failed', 'what has another fault fails')
+})
+
 test('a StatefulSet that recreates a lost pod has not failed', () => {
   const { since, moments } = load('healthy')
   const moment = moments.at(-1)!
@@ -309,6 +351,23 @@ test('watch: what the watch before it saw counts, unless one is not ready any mo
   const went = async (...answers: string[]) => (await play(answers, look('healthy', 'StatefulSet', options()))).said
   assert.match(await went(ready), /must stay so for [12]\.\d s/)
   assert.match(await went(begun!, ready), /must stay so for (4\.\d|5\.0) s/)
+})
+
+test('watch: what is left alone needs no more than the least', async () => {
+  const { deployment, pods, ...rest } = (() => {
+    const moment = load('unschedulable').moments.at(-1)!
+    return { ...moment, deployment: own('unschedulable', moment)[0] }
+  })()
+  const text = answer({ ...rest, workloads: [deployment], pods })
+  const least = new Map([['Deployment unschedulable', 0]])
+  assert.is((await play([text], look('unschedulable', 'Deployment', { least }))).value.get('Deployment unschedulable')!.state, 'ready')
+})
+
+test('evidence: an event need not say anything', async () => {
+  const { cause } = verdict('crash') as { cause: Cause }
+  const { message, ...event } = load('crash').moments.at(-1)!.events.find(({ involvedObject }) => involvedObject.name === cause.pod)!
+  const { value } = await play([answer({ workloads: [], jobs: [], pods: [], replicaSets: [], events: [event as Json] })], () => evidence(cause, place))
+  assert.match(value, new RegExp(`${event.reason}.*: $`))
 })
 
 test('evidence: both logs and the last events', async () => {

@@ -2,13 +2,14 @@
 import type { Announced } from './announce.ts'
 import type { Manifest } from '../cluster/cluster.ts'
 import type { Lock } from './lock.ts'
-import type { Changes } from './manifests.ts'
+import { title, type Changes } from './manifests.ts'
 import type { Place } from '../cluster/place.ts'
 import type { Found, Source } from './preflight.ts'
 import type { Wait } from './readiness.ts'
 import { redact } from '../redact.ts'
 import { isAlike, store, type Ending, type Stored } from './release.ts'
 import { narrator } from '../rollout/tell.ts'
+import { leastReplicas } from '../smoke/cluster-health.ts'
 
 export interface Plan extends Changes {
   removed: Manifest[]
@@ -63,11 +64,17 @@ export function isNothing({ plan, found }: Change): boolean {
   )
 }
 
-/** How the workloads of a change are waited for from now on. `settled`: nothing has been done that pods could suffer from. */
-export function waitOf({ place, verb, lock }: Change, settled: boolean): Wait {
+/**
+ * How the workloads among `all` are waited for from now on. `settled`: nothing has been done that pods could suffer from. Those that are not
+ * `touched` need no more pods than the least: what an autoscaler adds may find no room, and that is no fault of the change.
+ */
+export function waitOf({ place, verb, lock }: Change, settled: boolean, all: Manifest[], touched: Manifest[]): Wait {
   const since = Date.now()
   const what = `${verb === 'deploy' ? 'Deploy to' : 'Roll back'} ${place.name}`
-  return { place, what, since, stable: place.stable * 1000, settled, lock: lock!, tell: narrator(since) }
+  const names = new Set(touched.map(title))
+  const alone = all.filter(one => ['Deployment', 'StatefulSet'].includes(one.kind) && !names.has(title(one)))
+  const least = new Map(alone.map(one => [title(one), leastReplicas(one, all)]))
+  return { place, what, since, stable: place.stable * 1000, settled, least, lock: lock!, tell: narrator(since) }
 }
 
 /** Writes down how it ended. */

@@ -60,7 +60,7 @@ export async function apply(change: Change): Promise<void> {
   const { plan, found } = change
   const names = [...plan!.created, ...plan!.changed]
   const objects = found!.manifests.filter(one => one.kind !== 'Job' && names.includes(title(one)))
-  change.wait = waitOf(change, !objects.length && !plan!.jobs.length)
+  change.wait = waitOf(change, !objects.length && !plan!.jobs.length, found!.manifests, objects)
   await inOrder(change.wait, objects, plan!.jobs, all => change.touched.push(...all))
 }
 

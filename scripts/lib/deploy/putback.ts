@@ -43,7 +43,7 @@ export async function putBack(change: Change, failure: Failure): Promise<Failure
       await freeStuckPods(place, back, lost)
     })
     // pods that have served all the time need no new trial; those that start anew do
-    const wait = waitOf(change, true)
+    const wait = waitOf(change, true, good.manifests, touched)
     await step('Watch it', () => ready({ ...wait, stable: 0 }, good.manifests.filter(isWorkload)))
     const all = await step('Smoke it', () => prove(wait, good.manifests, name => isExcused(good, name)))
     const worse = all.filter(({ ok, name }) => !ok && !isExcused(good, name))

@@ -20,6 +20,8 @@ export interface Wait {
   lock: Lock
   /** What pods have stood before counts: nothing was applied, or what was is the way it was before. */
   settled?: boolean
+  /** How many ready pods are enough for workloads that are left alone, by `<kind> <name>`. */
+  least?: Map<string, number>
   /** ms of the clock when all were ready, as a watch a moment ago has seen. */
   seen?: number
   tell?: Narrator

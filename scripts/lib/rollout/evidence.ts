@@ -32,5 +32,5 @@ async function eventLines({ pod, kind, name }: Cause, place: Place): Promise<str
   const all = (JSON.parse(output.stdout) as { items: Manifest[] }).items.filter(of).sort((a, b) => eventTime(a) - eventTime(b))
   const times = (event: Manifest) => (event.count > 1 ? ` (${event.count} times)` : '')
   const clock = (event: Manifest) => new Date(eventTime(event)).toISOString().slice(11, 19)
-  return all.slice(-5).map(event => `${clock(event)} ${event.reason}${times(event)}: ${event.message.trim().replaceAll('\n', ' ')}`).join('\n')
+  return all.slice(-5).map(event => `${clock(event)} ${event.reason}${times(event)}: ${(event.message ?? '').trim().replaceAll('\n', ' ')}`).join('\n')
 }

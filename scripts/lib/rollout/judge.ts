@@ -4,7 +4,7 @@ import type { Manifest as Json } from '../cluster/cluster.ts'
 import { creationCause, podCause } from './causes.ts'
 import { judgeJob } from './job.ts'
 import { at, condition, containersOf, eventsOf, probeWords, type Context, type Finding } from './objects.ts'
-import { currentOwner, founded, isOf, lacks } from './owners.ts'
+import { currentOwner, founded, isOf, isUniform, lacks } from './owners.ts'
 import { onTrial, stoodSince, trouble } from './pod.ts'
 import { failed, type Rollout } from './verdict.ts'
 
@@ -21,8 +21,11 @@ export interface Observed {
   restarts?: Record<string, number>
 }
 
-/** The verdict on one workload at `now` (ms, the cluster's clock); `since` is when the change began: what ended before does not count. */
-export function judge(workload: Json, observed: Observed, now: number, since: number): Rollout {
+/**
+ * The verdict on one workload at `now` (ms, the cluster's clock); `since` is when the change began: what ended before does not count. Of one that
+ * the change leaves alone `least` ready pods are enough, though more are wanted.
+ */
+export function judge(workload: Json, observed: Observed, now: number, since: number, least = Infinity): Rollout {
   // the cluster writes whole seconds
   const { events, restarts = {} } = observed
   const context: Context = { now, since: Math.floor(since / 1000) * 1000, events, restarts, founded: founded(workload, observed) }
@@ -32,11 +35,16 @@ export function judge(workload: Json, observed: Observed, now: number, since: nu
   const owner = currentOwner(workload, observed)
   if (!owner) return { state: 'waiting', detail: 'its change is not taken up yet' }
   const pods = observed.pods.filter(pod => isOf(pod, owner, workload))
-  const found = pods.map(pod => podCause(pod, context)).find(Boolean) ?? creationCause(owner, context) ?? overdue(workload, pods, context)
+  const ready = pods.filter(isReady)
+  const enough = ready.length >= least && isUniform(workload, pods)
+  const causes = pods.map(pod => podCause(pod, context)).filter(one => !(enough && one?.reason === 'Unschedulable'))
+  const found = causes.find(Boolean) ?? (enough ? undefined : (creationCause(owner, context) ?? overdue(workload, pods, context)))
   if (found) return failed(workload, found)
-  const missing = lacks(workload)
+  const missing = enough ? '' : lacks(workload)
   const trial = pods.map(pod => onTrial(pod, context)).find(Boolean)
-  if (!missing && !trial) return { state: 'ready', detail: `${status.readyReplicas ?? status.numberReady ?? 0} ready`, since: Math.max(0, ...pods.map(stoodSince)) }
+  const more = enough && lacks(workload) ? `, and no more are needed (${lacks(workload)})` : ''
+  const detail = `${status.readyReplicas ?? status.numberReady ?? 0} ready${more}`
+  if (!missing && !trial) return { state: 'ready', detail, since: Math.max(0, ...ready.map(stoodSince)) }
   const troubles = [...new Set(pods.filter(pod => !isReady(pod)).map(pod => trouble(pod, context)).filter(Boolean))]
   return { state: 'waiting', detail: [missing, trial ?? troubles[0]].filter(Boolean).join('; ') }
 }

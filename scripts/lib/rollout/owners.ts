@@ -21,6 +21,10 @@ export function isOf(pod: Json, owner: Json, { kind, status, metadata }: Json): 
   return kind !== 'DaemonSet' || pod.metadata.labels?.['pod-template-generation'] === template
 }
 
+/** Whether all pods that a workload counts are among these, which are of the version that is wanted. */
+export const isUniform = ({ status }: Json, pods: Json[]): boolean =>
+  pods.filter(pod => !['Failed', 'Succeeded'].includes(pod.status.phase)).length >= (status?.replicas ?? 0)
+
 const order = ({ metadata }: Json) => metadata.annotations?.['kgc.hu/order']
 
 /** Since when (ms) all is there that a workload may wait for: databases wait for nobody, the others for databases and migrations. */

@@ -29,6 +29,8 @@ export interface Watch {
   stable: number
   /** Nothing has been done that pods which were ready before could suffer from: then what they have stood counts. */
   settled?: boolean
+  /** How many ready pods are enough for workloads that are left alone, by `<kind> <name>`. */
+  least?: Map<string, number>
   /** ms of this machine's clock when a watch before this one saw all of them ready. */
   seen?: number
   /** ms by which the cluster's clock is ahead of this machine's, where that is known. */
@@ -65,7 +67,7 @@ async function look(options: Watch, changes: { bell?: Bell }): Promise<Map<strin
     } else {
       tell.answers()
       start ??= startOf(seen, since, ahead)
-      verdicts = new Map(names.map(({ kind, name }) => [`${kind} ${name}`, verdict(place, kind, name, seen, start!, since, verdicts)]))
+      verdicts = new Map(names.map(({ kind, name }) => [`${kind} ${name}`, verdict(options, kind, name, seen, start!, verdicts)]))
       const failed = [...verdicts.values()].some(({ state }) => state === 'failed')
       // a container's last words may hold a secret
       if (failed) await hideNew(place)
@@ -81,12 +83,12 @@ async function look(options: Watch, changes: { bell?: Bell }): Promise<Map<strin
   }
 }
 
-function verdict(place: Place, kind: string, name: string, seen: Observed, { ahead, restarts }: Start, since: number, before: Map<string, Rollout>): Rollout {
+function verdict({ place, since, least }: Watch, kind: string, name: string, seen: Observed, { ahead, restarts }: Start, before: Map<string, Rollout>): Rollout {
   const one = [...seen.workloads, ...seen.jobs].find(one => one.kind === kind && one.metadata.name === name)
   const last = before.get(`${kind} ${name}`)
   // a Job goes some time after its end
   if (!one) return kind === 'Job' && last?.state === 'ready' ? last : { state: 'waiting', detail: 'not created' }
-  const found = judge(one, { ...seen, restarts }, Date.now() + ahead, since + ahead)
+  const found = judge(one, { ...seen, restarts }, Date.now() + ahead, since + ahead, least?.get(`${kind} ${name}`))
   if (found.cause) found.cause.next = found.cause.next.replace(/^kubectl\b/, kubectlArgv(place).join(' '))
   return found
 }

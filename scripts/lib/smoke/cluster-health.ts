@@ -26,14 +26,15 @@ export function judgeWorkload(wanted: Manifest, all: Manifest[], seen: Manifest 
   const least = daemon ? 1 : leastReplicas(wanted, all)
   if (count < least) return bad(`scaled to ${count}, ${least} at the least in the overlay`)
   const ready = (daemon ? status.numberReady : status.readyReplicas) ?? 0
-  if (ready < count) return bad(`${ready} of ${count} ready`)
+  // what is wanted beyond the least, by an autoscaler, may find no room
+  if (ready < (daemon ? count : least)) return bad(`${ready} of ${count} ready`)
   // while a Deployment is being replaced, the ready ones may all be old
   const there: number = (daemon ? count : status.replicas) ?? 0
   const current = (daemon ? status.updatedNumberScheduled : status.updatedReplicas) ?? 0
   // a StatefulSet counts no updated pods while nothing is being replaced
   const settled = wanted.kind === 'StatefulSet' && status.currentRevision === status.updateRevision
   if (current < there && !settled) return bad(`${there - current} of ${there} pods still of the version before`)
-  return { ok: true, detail: `${ready} of ${count} ready` }
+  return { ok: true, detail: [`${ready} of ${count} ready`, ready < count ? troubles(pods) : ''].filter(Boolean).join('; ') }
 }
 
 function judgeJob(seen: Manifest | undefined, ttl: number | undefined, pods: Manifest[]): Health {
