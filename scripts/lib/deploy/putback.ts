@@ -50,10 +50,9 @@ export async function putBack(change: Change, failure: Failure): Promise<Failure
     if (worse.length) throw new Failure(exit.broken, 'Smoke', worse.map(({ name, detail }) => `${name}: ${detail}`).join('; '))
     return await end('rolled back', exit.rolledBack, `release ${good.number} serves again, proven by smoke`)
   } catch (error) {
-    if (!(error instanceof Failure)) throw error
     const gone = lost()
     // whoever has the lock now decides: nothing is written any more
     if (gone) return new Failure(gone.code, failure.what, failure.why, { evidence: failure.evidence, next: gone.next, serving: `release ${good.number} in parts: ${gone.why}` })
-    return end('broken', exit.broken, `release ${good.number} was put back, but ${error.message}`)
+    return end('broken', exit.broken, `release ${good.number} was put back, but ${(error as Error).message}`)
   }
 }

@@ -44,12 +44,30 @@ export async function transact(asked: Asked, phases: Phase[], last?: string): Pr
 /** What to end with; before, what a failure has broken is put back. */
 async function ending(change: Change, error: unknown): Promise<unknown> {
   // while the lock is being taken nothing has been touched
-  if (!change.lock || !change.release || change.phase === 'Lock' || !(error instanceof Failure) || change.lock.lost()) return error
+  if (!change.lock || !change.release || change.phase === 'Lock' || change.lock.lost()) return error
+  const failure = error instanceof Failure ? error : bug(change, error)
   // it was proven to work: what fails now is only the book-keeping
   if (change.phase === 'Record')
-    return new Failure(exit.broken, error.what, error.why, {
+    return new Failure(exit.broken, failure.what, failure.why, {
+      evidence: failure.evidence,
       next: `npx zx scripts/${change.verb}.ts ${change.place.name}, once more`,
       serving: 'the new version serves and passed the smoke test; only its record is not complete',
     })
-  return putBack(change, error)
+  return putBack(change, failure).catch(
+    (fault: Error) =>
+      new Failure(exit.broken, failure.what, failure.why, {
+        evidence: [failure.evidence, fault.stack].filter(Boolean).join('\n'),
+        next: failure.next,
+        serving: `the way back was not gone to its end, by a bug in the script: ${fault.message}`,
+      }),
+  )
+}
+
+/** A bug in the script as a failure of the change: what was changed by then must go back like after any other. */
+function bug({ verb, place, phase }: Change, error: unknown): Failure {
+  const { message, stack } = error instanceof Error ? error : new Error(String(error))
+  return new Failure(exit.bug, `${verb === 'deploy' ? 'Deploy to' : 'Roll back'} ${place.name}, phase ${phase.toLowerCase()}`, `a bug in the script: ${message}`, {
+    evidence: stack,
+    next: 'mend it, then the same command again',
+  })
 }

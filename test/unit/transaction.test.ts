@@ -1,0 +1,77 @@
+// How a change ends that has met a bug of the script's own.
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import type { Manifest } from '../../scripts/lib/cluster/cluster.ts'
+import { waitOf, type Asked, type Change, type Phase } from '../../scripts/lib/deploy/change.ts'
+import type { Stored } from '../../scripts/lib/deploy/release.ts'
+import { transact } from '../../scripts/lib/deploy/transaction.ts'
+import { Failure } from '../../scripts/lib/errors.ts'
+import { place, played } from './kubectl.ts'
+
+const test = suite('transaction')
+const asked: Asked = { place, verb: 'deploy', source: {}, choose: () => undefined, prune: false, yes: false }
+const workload = (name: string, spec: object = {}): Manifest => ({ apiVersion: 'apps/v1', kind: 'Deployment', metadata: { name }, spec })
+const web = workload('web')
+const bug = () => {
+  throw new TypeError("Cannot read properties of undefined (reading 'trim')")
+}
+
+/** A change that has the lock and something to do; `good`: what served before it. */
+function holds(good: boolean, freed: string[]): Phase {
+  const served = { number: 4, ending: 'succeeded', manifests: [web], images: {} } as unknown as Stored
+  return ['Lock', async change => {
+    const release = { ...served, number: 5, ending: 'applying', created: [] } as unknown as Stored
+    const lock = { phase: async () => {}, lost: () => undefined, release: async () => void freed.push('freed'), ahead: 1 }
+    const plan = { created: [], changed: ['Deployment web'], removed: [], generated: [], jobs: [] }
+    Object.assign(change, { lock, release, plan, found: { history: good ? [served] : [], manifests: [web] } })
+  }]
+}
+const went = async (good: boolean, work: (change: Change) => Promise<void>, body = `case "$*" in *apply*) ;; *" get "*) echo '{"items":[]}' ;; esac`) => {
+  const freed: string[] = []
+  const ended = await played(body, () => transact(asked, [holds(good, freed), ['Apply', work]]))
+  assert.equal(freed, ['freed'])
+  return { ...ended, failure: ended.error as Failure }
+}
+
+test('a bug before anything was applied: what served serves', async () => {
+  const { failure } = await went(true, async () => bug())
+  assert.is(failure.code, 5)
+  assert.match(failure.why, "a bug in the script: Cannot read properties of undefined (reading 'trim')")
+  assert.match(failure.evidence!, 'transaction.test.ts')
+  assert.match(failure.serving!, 'release 4 serves')
+})
+
+test('a bug when something was: it goes back, or is said to stand as it is', async () => {
+  const touches = async (change: Change) => {
+    change.touched.push(web)
+    bug()
+  }
+  const first = await went(false, touches)
+  assert.is(first.failure.code, 6)
+  assert.match(first.failure.serving!, 'no release before this one to go back to')
+  // the way back, too, meets something that nobody has thought of
+  const back = await went(true, touches, `case "$*" in *apply*) ;; *" get "*) echo 'no JSON' ;; esac`)
+  assert.is(back.failure.code, 6)
+  assert.match(back.failure.why, 'a bug in the script: Cannot read')
+  assert.match(back.failure.serving!, /release 4 was put back, but .*JSON/)
+  assert.ok(back.calls.some(one => one.includes(' apply ')))
+  assert.ok(back.calls.some(one => one.includes(' replace ')), 'it is recorded')
+})
+
+test('a bug of the way back itself still says how things stand', async () => {
+  const { failure } = await went(true, async change => {
+    Object.assign(change.found!, { history: [{ ...change.found!.history[0]!, manifests: undefined }] })
+    bug()
+  })
+  assert.is(failure.code, 6)
+  assert.match(failure.serving!, 'the way back was not gone to its end, by a bug in the script')
+})
+
+test('what a change leaves alone needs no more pods than the least', () => {
+  const scaler = { kind: 'HorizontalPodAutoscaler', metadata: { name: 'x' }, spec: { minReplicas: 2, scaleTargetRef: { kind: 'Deployment', name: 'api' } } }
+  const all = [web, workload('api'), workload('fixed', { replicas: 3 }), { ...workload('agent'), kind: 'DaemonSet' }, scaler]
+  const { least } = waitOf({ ...asked, lock: {} } as Change, false, all, [web])
+  assert.equal([...least!], [['Deployment api', 2], ['Deployment fixed', 3]])
+})
+
+test.run()
