@@ -10,6 +10,7 @@ import type { Cause } from '../rollout/judge.ts'
 import { containersOf } from '../rollout/objects.ts'
 import { owns } from '../rollout/owners.ts'
 import { hasEnded, hasRun, isSame } from './stamp.ts'
+import { opened, parts } from './unsealed.ts'
 
 /**
  * Applies objects as kubectl does: whoever applies by hand the next time owns the same fields. While the API server is away it is tried again:
@@ -40,16 +41,19 @@ async function gone(place: Place, argv: string[], list: object[], lost?: Lost): 
 
 /**
  * Applies a change in its order: data, migrations, applications, edge. Nothing of an order begins before the Jobs of those before have
- * ended well; orders without a Job between them go in one call. `applied` hears of every object before it is.
+ * ended well, or before what is sealed is opened; orders without either between them go in one call. `applied` hears of every object before it is.
  */
 export async function inOrder(wait: Wait, objects: Manifest[], jobs: Manifest[], applied: (all: Manifest[]) => void): Promise<void> {
   let waiting: Manifest[] = []
   const putAll = async (order: string) => {
     await wait.lock.phase(`apply ${order}`)
-    applied(waiting)
-    // each order has its time from here on: a migration before it may have taken long
-    wait.since = Date.now()
-    await put(wait.place, waiting, wait.lock.lost)
+    for (const part of parts(waiting)) {
+      applied(part)
+      // each order has its time from here on: a migration before it may have taken long
+      wait.since = Date.now()
+      await put(wait.place, part, wait.lock.lost)
+      await opened(wait.place, part, wait.lock.lost)
+    }
     waiting = []
   }
   for (const order of orders) {

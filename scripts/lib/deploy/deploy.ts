@@ -59,8 +59,10 @@ export async function lock(change: Change): Promise<void> {
 export async function apply(change: Change): Promise<void> {
   const { plan, found } = change
   const names = [...plan!.created, ...plan!.changed]
-  const objects = found!.manifests.filter(one => one.kind !== 'Job' && names.includes(title(one)))
-  change.wait = waitOf(change, !objects.length && !plan!.jobs.length, found!.manifests, objects)
+  // what was sealed for a change that did not come to its end may not be open yet
+  const again = ['interrupted', 'broken'].includes(found!.history[0]?.ending ?? '') ? ['SealedSecret'] : []
+  const objects = found!.manifests.filter(one => one.kind !== 'Job' && (names.includes(title(one)) || again.includes(one.kind)))
+  change.wait = waitOf(change, !names.length && !plan!.jobs.length, found!.manifests, objects)
   await inOrder(change.wait, objects, plan!.jobs, all => change.touched.push(...all))
 }
 

@@ -9,6 +9,7 @@ import { isExcused, leftBy, serving, type Ending } from './release.ts'
 import { say, step } from '../report.ts'
 import { freeStuckPods } from './stuck.ts'
 import { tell } from './tell.ts'
+import { opened } from './unsealed.ts'
 
 /** Puts the last good release back where this change has touched it, proves it, and says how it ended. */
 export async function putBack(change: Change, failure: Failure): Promise<Failure> {
@@ -38,9 +39,12 @@ export async function putBack(change: Change, failure: Failure): Promise<Failure
       // settings first: what starts anew must not read the new ones; then the applications, the last one first
       const settings = back.filter(({ kind }) => /^(ConfigMap|Secret|SealedSecret)$/.test(kind))
       await put(place, settings, lost)
+      // what can go back goes back all the same
+      const sealed = await opened(place, settings.filter(one => touched.some(other => title(other) === title(one))), lost).then(() => undefined, (error: Error) => error)
       await put(place, back.filter(one => !settings.includes(one)).reverse(), lost)
       await remove(place, removals(good.manifests, [own, ...unfinished.map(leftBy)], [], []).removed, lost)
       await freeStuckPods(place, back, lost)
+      if (sealed) throw sealed
     })
     // pods that have served all the time need no new trial; those that start anew do
     const wait = waitOf(change, true, good.manifests, touched)

@@ -1,0 +1,120 @@
+// What waits for the Sealed Secrets controller: its answers are those of sealed-secrets 0.27 (status.observedGeneration, condition Synced).
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import type { Manifest } from '../../scripts/lib/cluster/cluster.ts'
+import { inOrder } from '../../scripts/lib/deploy/apply.ts'
+import type { Change } from '../../scripts/lib/deploy/change.ts'
+import { apply } from '../../scripts/lib/deploy/deploy.ts'
+import { putBack } from '../../scripts/lib/deploy/putback.ts'
+import type { Wait } from '../../scripts/lib/deploy/readiness.ts'
+import type { Stored } from '../../scripts/lib/deploy/release.ts'
+import { closed, opened, parts } from '../../scripts/lib/deploy/unsealed.ts'
+import { Failure } from '../../scripts/lib/errors.ts'
+import { place, played } from './kubectl.ts'
+
+const test = suite('unsealed')
+const object = (kind: string, name: string): Manifest => ({ kind, metadata: { name }, spec: {} })
+const sealed = (name = 'shop-secrets', said: object = {}, generation = 2) => ({
+  kind: 'SealedSecret',
+  metadata: { name, generation },
+  status: { observedGeneration: 2, conditions: [{ type: 'Synced', status: 'True' }], ...said },
+})
+const wrong = { conditions: [{ type: 'Synced', status: 'False', message: 'no key could decrypt secret (PASSWORD)' }] }
+const lock = { phase: async () => {}, lost: () => undefined, release: async () => {}, ahead: 1 }
+const all = [object('ConfigMap', 'c'), object('SealedSecret', 'shop-secrets'), object('StatefulSet', 'db'), object('Deployment', 'web')]
+
+/** A kubectl that says what it applies, and of the SealedSecrets `first` twice, then `then`. */
+const body = (first: object, then: object) => `case "$*" in
+  *apply*) echo "applied $(grep -o '"kind":"[A-Za-z]*"' | cut -d'"' -f4 | tr '\\n' ' ')" >>calls ;;
+  *sealedsecrets*) echo >>asked; if [ $(wc -l <asked) -gt 2 ]; then echo '${JSON.stringify(then)}'; else echo '${JSON.stringify(first)}'; fi ;;
+  *" get "*) echo '{"items":[]}' ;;
+esac`
+const put = (first: object, then: object, list = all) => {
+  const touched: string[] = []
+  const wait: Wait = { place, what: 'Deploy', since: Date.now(), stable: 0, lock }
+  const work = () => inOrder(wait, list, [], some => touched.push(...some.map(({ kind }) => kind)))
+  return played(body(first, then), work).then(ended => ({ ...ended, touched }))
+}
+const order = ({ calls }: { calls: string[] }) =>
+  calls.map(one => (one.startsWith('applied ') ? one.trim() : one.includes('sealedsecrets') ? 'look' : '')).filter(Boolean)
+
+test('objects are cut behind what is sealed, not behind each', () => {
+  const kinds = (list: Manifest[]) => parts(list).map(part => part.map(({ kind }) => kind))
+  assert.equal(kinds(all), [['ConfigMap', 'SealedSecret'], ['StatefulSet', 'Deployment']])
+  assert.equal(kinds([all[1]!, all[1]!, all[3]!, all[1]!]), [['SealedSecret', 'SealedSecret'], ['Deployment', 'SealedSecret']])
+  assert.equal(kinds([all[0]!, all[3]!]), [['ConfigMap', 'Deployment']])
+})
+
+test('one is open when the controller has seen this writing of it and says so', () => {
+  assert.is(closed(sealed()).words, '')
+  assert.match(closed(sealed('a', {}, 3)).words, 'has not opened it')
+  assert.match(closed({ ...sealed(), status: undefined }).words, 'has not opened it')
+  assert.equal(closed(sealed('a', wrong)), { words: 'no key could decrypt secret (PASSWORD)', no: true })
+  assert.match(closed(undefined).words, 'not there any more')
+})
+
+test('what comes after a SealedSecret is applied when that is open', async () => {
+  const late = await put(sealed('shop-secrets', {}, 3), sealed())
+  assert.is(late.error, undefined)
+  assert.equal(order(late), ['applied ConfigMap SealedSecret', 'look', 'look', 'look', 'applied StatefulSet Deployment'])
+  assert.match(late.calls.find(one => one.includes('sealedsecrets'))!, ' get sealedsecrets.bitnami.com shop-secrets --ignore-not-found')
+  const slow = await put(sealed('shop-secrets', wrong), sealed())
+  assert.is(slow.error, undefined, 'it said no before it could')
+})
+
+test('where nothing is sealed nobody is asked', async () => {
+  const plain = await put({}, {}, [object('Secret', 's'), object('Deployment', 'web')])
+  assert.equal(order(plain), ['applied Secret Deployment'])
+})
+
+test('one that cannot be opened ends the change before anything else is touched', async () => {
+  const no = await put(sealed('shop-secrets', wrong), sealed('shop-secrets', wrong))
+  const { code, why, next } = no.error as Failure
+  assert.is(code, 6)
+  assert.is(why, 'SealedSecret shop-secrets: no key could decrypt secret (PASSWORD)')
+  assert.match(next!, /get sealedsecret shop-secrets --output yaml, or npx zx scripts\/seal\.ts test --check$/)
+  assert.equal(no.touched, ['ConfigMap', 'SealedSecret'])
+  assert.ok(no.ms < 15_000, `${no.ms} ms`)
+})
+
+test('a controller that is not there is waited for until the time is over', async () => {
+  const list = [object('SealedSecret', 'shop-secrets'), object('SealedSecret', 'other')]
+  const answer = { items: [sealed('shop-secrets', {}, 3), sealed('other')] }
+  const work = () => opened(place, list, undefined, { most: 700, pause: 100, no: 100 })
+  const { error, ms } = await played(`echo '${JSON.stringify(answer)}'`, work)
+  assert.match(error!.message, /^Open what is sealed: SealedSecret shop-secrets: the Sealed Secrets controller has not opened it[^;]*$/)
+  assert.ok(ms >= 700, `${ms} ms`)
+  const gone = await played('true', work)
+  assert.match(gone.error!.message, 'shop-secrets: it is not there any more; SealedSecret other')
+})
+
+test('what an interrupted change has sealed is waited for by the next one, though that does not change it', async () => {
+  for (const [ending, first] of [['interrupted', 'SealedSecret'], ['succeeded', 'Deployment']]) {
+    const history = [{ number: 5, ending, manifests: all }, { number: 4, ending: 'succeeded', manifests: all }]
+    const plan = { created: [], changed: ['Deployment web'], removed: [], generated: [], jobs: [] }
+    const change = { place, verb: 'deploy', lock, touched: [], plan, found: { history, manifests: all } } as unknown as Change
+    const went = await played(body(sealed(), sealed()), () => apply(change))
+    assert.is(went.error?.stack, undefined)
+    assert.is(order(went)[0], `applied ${first}`)
+    assert.is(order(went).at(-1), 'applied Deployment')
+  }
+})
+
+test('the way back waits too, puts back what it can, and says what is not open', async () => {
+  const good = { number: 4, ending: 'succeeded', manifests: all, images: {} } as unknown as Stored
+  const release = { ...good, number: 5, ending: 'applying', created: [] } as unknown as Stored
+  const change = {
+    place, verb: 'deploy', source: {}, choose: () => undefined, prune: false, yes: false, started: Date.now(), phase: 'Watch', lock, release,
+    touched: all, plan: { created: [], changed: ['Deployment web'], removed: [], generated: [], jobs: [] }, found: { history: [good], manifests: all },
+  } as unknown as Change
+  const { value, calls, error } = await played(body(sealed('shop-secrets', wrong), sealed('shop-secrets', wrong)), () => putBack(change, new Failure(6, 'Deploy', 'x')))
+  assert.is(error, undefined)
+  assert.is(value!.code, 6)
+  assert.match(value!.serving!, 'release 4 was put back, but Open what is sealed: SealedSecret shop-secrets: no key could decrypt')
+  const done = order({ calls })
+  assert.is(done[0], 'applied ConfigMap SealedSecret')
+  assert.equal([done[1], done.at(-1)], ['look', 'applied Deployment StatefulSet'])
+  assert.is(release.ending, 'broken')
+})
+
+test.run()
