@@ -34,7 +34,7 @@ async function taken(all: Config, seen = new Map<string, Container>(), lines = '
 }
 
 test('a port that another has is taken, though the service runs: only what its own container publishes is its own', async () => {
-  const server = createServer().listen(0, '0.0.0.0')
+  const server = createServer().listen(0, '0.0.0.0').unref()
   await new Promise(done => server.once('listening', done))
   const { port } = server.address() as AddressInfo
   assert.equal(await taken(wants(port)), [port])
