@@ -9,8 +9,8 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => 
 
 export const repository = join(import.meta.dirname, '..')
 
-/** What every script of a test gets: no colours, and no workflow around it, whose marks would stand in for the words that tests wait for. */
-export const plain = { NO_COLOR: '1', CI: '', GITHUB_ACTIONS: '' }
+/** What every script of a test gets: no colours, and nothing of the workflow that the test may run in, which would change what it says and does. */
+const plain = () => ({ ...Object.fromEntries(Object.keys(process.env).filter(key => /^(CI|GITHUB_\w+)$/.test(key)).map(key => [key, undefined])), NO_COLOR: '1' })
 
 export interface Result {
   code: number
@@ -77,7 +77,7 @@ function script(root: string, [name, ...rest]: string[], options: Options): Resu
   const done = spawnSync(options.node ?? process.execPath, ['--import=tsx', join('scripts', `${name}.ts`), ...rest], {
     cwd: root,
     encoding: 'utf8',
-    env: { ...process.env, ...plain, ...options.env },
+    env: { ...process.env, ...plain(), ...options.env },
     input: options.input ?? '',
     timeout: options.timeout ?? 600_000,
     maxBuffer: 64 * 1024 * 1024,
@@ -87,7 +87,7 @@ function script(root: string, [name, ...rest]: string[], options: Options): Resu
 
 /** Starts a script of the repository or the copy in `root`. */
 export function start(root: string, [name, ...rest]: string[], env: Record<string, string> = {}): Started {
-  const child = spawn(process.execPath, ['--import=tsx', join('scripts', `${name}.ts`), ...rest], { cwd: root, env: { ...process.env, ...plain, ...env } })
+  const child = spawn(process.execPath, ['--import=tsx', join('scripts', `${name}.ts`), ...rest], { cwd: root, env: { ...process.env, ...plain(), ...env } })
   const output = { stdout: '', stderr: '', all: '' }
   for (const stream of ['stdout', 'stderr'] as const) child[stream].on('data', data => ((output[stream] += data), (output.all += data)))
   const end = () => child.kill('SIGKILL')

@@ -54,6 +54,16 @@ function up(argv: string[] = [], replies: Reply[] = [], env: Record<string, stri
 }
 const asked = (calls: string[], what: RegExp) => calls.some(call => what.test(call))
 
+test("a test's script says the same in a workflow", () => {
+  const before = process.env.GITHUB_ACTIONS
+  process.env.GITHUB_ACTIONS = 'true'
+  const { stderr } = up()
+  if (before === undefined) delete process.env.GITHUB_ACTIONS
+  else process.env.GITHUB_ACTIONS = before
+  assert.match(stderr, '▶ Build')
+  assert.not.match(stderr, '::group::')
+})
+
 test('a checkout that is the pinned commit is built', () => {
   const { code, stderr } = up()
   assert.is(code, 3, stderr)
