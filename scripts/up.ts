@@ -86,7 +86,8 @@ await main(async () => {
     const old = check(root, environment).filter(({ outdated }) => outdated)
     if (!old.length) return
     const evidence = old.map(({ file, key, problem }) => `${file}: ${key} ${problem}`).join('\n')
-    throw new Failure(exit.usage, 'Read the env files', 'they are older than their examples', { evidence, next: environment ? `npx zx scripts/env.ts ${environment}` : 'make env' })
+    const next = environment ? `npx zx scripts/env.ts ${environment}` : 'make env'
+    throw new Failure(exit.usage, 'Read the env files', 'they are older than their examples', { evidence, next })
   }
 
   async function refuseTakenPorts() {

@@ -10,7 +10,10 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => 
 export const repository = join(import.meta.dirname, '..')
 
 /** What every script of a test gets: no colours, and nothing of the workflow that the test may run in, which would change what it says and does. */
-const plain = () => ({ ...Object.fromEntries(Object.keys(process.env).filter(key => /^(CI|GITHUB_\w+)$/.test(key)).map(key => [key, undefined])), NO_COLOR: '1' })
+const plain = () => {
+  const workflow = Object.keys(process.env).filter(key => /^(CI|GITHUB_\w+)$/.test(key))
+  return { ...Object.fromEntries(workflow.map(key => [key, undefined])), NO_COLOR: '1' }
+}
 
 export interface Result {
   code: number

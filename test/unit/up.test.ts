@@ -80,7 +80,8 @@ test('one that has changes, or is at another commit, is not: the image would bea
   commit(source)
   const other = up([], [], proxy)
   assert.is(other.code, 3, other.stderr)
-  assert.match(other.stderr, new RegExp(`could not be pulled[^]*Not built: .*its tag is ${ref.slice(0, 12)}, its source is at [^]*NEXT {2}git -C ${source} checkout ${ref}`))
+  const reason = `Not built: .*its tag is ${ref.slice(0, 12)}, its source is at `
+  assert.match(other.stderr, new RegExp(`could not be pulled[^]*${reason}[^]*NEXT {2}git -C ${source} checkout ${ref}`))
   assert.not.ok(asked(other.calls, /bake/))
 })
 
