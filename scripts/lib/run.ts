@@ -71,6 +71,12 @@ async function interrupted(signal: keyof typeof signals) {
 for (const signal of Object.keys(signals) as (keyof typeof signals)[]) process.once(signal, () => void interrupted(signal))
 
 /**
+ * zx runs commands by bash. One that is nobody's child and has a socket for its input, as node gives it, takes itself for a remote login and reads
+ * ~/.bashrc, whatever that does and prints (https://www.gnu.org/software/bash/manual/html_node/Bash-Startup-Files.html).
+ */
+const plainBash = { SHLVL: '1', BASH_ENV: '' }
+
+/**
  * Runs a command. In: the argument list (never a secret in it). Out: its output, exit code and ms.
  * Throws Failure with the last 20 lines of both streams when it ends non-zero, unless `nothrow`.
  */
@@ -84,7 +90,7 @@ export async function run(argv: string[], options: RunOptions = {}): Promise<Out
     nothrow: true,
     detached: true,
     ...(options.cwd ? { cwd: options.cwd } : {}),
-    ...(options.env ? { env: { ...process.env, ...options.env } } : {}),
+    env: { ...process.env, ...plainBash, ...options.env },
     ...(options.input === undefined ? {} : { input: options.input }),
     stdio: [options.input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
   })`${argv}`

@@ -1,5 +1,7 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { PassThrough } from 'node:stream'
 import { suite } from 'uvu'
@@ -33,6 +35,21 @@ test('with a signal that is aborted already nothing is started', async () => {
     assert.unreachable()
   } catch (error) {
     assert.match((error as Error).message, 'ended with 137')
+  }
+})
+
+test('what a person has in ~/.bashrc changes no command', async () => {
+  const home = mkdtempSync(join(tmpdir(), 'kgc-home-'))
+  writeFileSync(join(home, '.bashrc'), 'echo noise\ncat() { echo other; }\n')
+  const { HOME, SHLVL } = process.env
+  Object.assign(process.env, { HOME: home, BASH_ENV: join(home, '.bashrc') })
+  // as under systemd, cron or a workflow's runner
+  delete process.env.SHLVL
+  try {
+    assert.is((await run(['cat'], { input: 'said' })).stdout, 'said')
+  } finally {
+    Object.assign(process.env, { HOME, BASH_ENV: '', ...(SHLVL ? { SHLVL } : {}) })
+    rmSync(home, { recursive: true })
   }
 })
 
