@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { call, clean, docker, folder, logIn, prepare, proxy, registry, trust } from './registry.ts'
-import { begin, images, newSource, ownRepository, source } from './stage.ts'
+import { begin, box, images, newSource, ownRepository, source } from './stage.ts'
 import { commit } from '../../git.ts'
 import { until } from '../../until.ts'
 
@@ -21,6 +21,9 @@ let ref = newSource(1_000_000)
 const own = ownRepository()
 const digestOf = async (name: string, tag: string) => (await call(real.host, `kgc/${name}/manifests/${tag}`, 'HEAD')).digest
 const tagsOf = async (name: string) => (JSON.parse((await call(real.host, `kgc/${name}/tags/list`)).body).tags ?? []) as string[]
+/** What a workflow was told of the images. */
+const toldIn = (output: string) =>
+  JSON.parse(/^images=(.*)$/m.exec(readFileSync(output, 'utf8'))![1]!) as { target: string; name: string; tag: string; digest: string; built: boolean }[]
 /** What carried data: an upload that is begun and given up does not. */
 const sent = (requests: string[]) => requests.filter(line => /^(PATCH|PUT) \S+\/blobs\//.test(line))
 const release = { GITHUB_REF_TYPE: 'tag', GITHUB_REF_NAME: 'v1.2.3' }
@@ -31,12 +34,13 @@ test('everything that can be built is pushed under its commit, its branch and it
   const { code, stdout, stderr } = images(real.host, writer, ['push'], { env: { GITHUB_OUTPUT: output, ...release } })
   assert.is(code, 0, stderr)
   assert.match(stderr, 'this builder cannot put SBOM and provenance into images')
-  const told = JSON.parse(/^images=(.*)$/m.exec(readFileSync(output, 'utf8'))![1]!) as Record<string, string>[]
+  const told = toldIn(output)
+  assert.ok(told.every(({ built }) => built), 'an image that this run has not built is signed by nobody')
   assert.equal(told.map(({ target }) => target).sort(), ['horilla', 'kgc-admin', 'kgc-api', 'kgc-web'])
   // api's and web's Dockerfiles are of one size and time: a builder would take the one for the other
   assert.is(new Set(told.map(({ digest }) => digest)).size, 4, stdout)
   for (const { target, name, tag, digest } of told) {
-    const short = name!.split('/').at(-1)!
+    const short = name.split('/').at(-1)!
     assert.is(tag, target === 'horilla' ? own : ref)
     const tags = target === 'horilla' ? ['1.2.3', '2.1.8-kgc', own] : ['1.2.3', ref]
     for (const one of tags) assert.is(await digestOf(short, one), digest, `${short}:${one}`)
@@ -50,7 +54,9 @@ test('an image that is pulled by its digest says what it was made of', async () 
   docker('--config', writer, 'pull', '--quiet', image)
   const labels = JSON.parse(docker('image', 'inspect', '--format', '{{json .Config.Labels}}', image)) as Record<string, string>
   docker('image', 'rm', image)
-  assert.equal(labels, {
+  const { 'hu.kgc.recipe': recipe, ...others } = labels
+  assert.match(recipe!, /^[0-9a-f]{16}$/)
+  assert.equal(others, {
     'org.opencontainers.image.source': 'https://github.com/kisgepcentrum/kgc-erp',
     'org.opencontainers.image.revision': ref,
     'org.opencontainers.image.version': '1.2.3',
@@ -60,8 +66,10 @@ test('an image that is pulled by its digest says what it was made of', async () 
 
 test('a second push sends nothing; one that builds again sends no layer', () => {
   real.requests()
-  const again = images(real.host, writer, ['push'])
+  const output = join(folder, 'output-again')
+  const again = images(real.host, writer, ['push'], { env: { GITHUB_OUTPUT: output } })
   assert.is(again.code, 0, again.stderr)
+  assert.equal(toldIn(output).map(({ built }) => built), Array(4).fill(false))
   assert.match(again.stderr, /is there: it is not built again/)
   assert.not.match(again.stderr, /▶ Build/)
   const requests = real.requests()
@@ -71,6 +79,29 @@ test('a second push sends nothing; one that builds again sends no layer', () => 
   // an old BuildKit may date the image anew, and then its configuration goes over; no layer does
   assert.is(replaced.stdout.match(/ nothing$/gm)?.length, 3, replaced.stdout)
   assert.ok(sent(real.requests()).filter(line => line.startsWith('PUT')).length <= 3)
+})
+
+test('what the build file builds in another way is built again from main; a branch replaces nothing that every environment names', async () => {
+  const file = join(box.docker, 'docker-compose.build.yml')
+  const text = readFileSync(file, 'utf8')
+  writeFileSync(file, text.replace('VITE_APP_NAME: KGC', 'VITE_APP_NAME: Other'))
+  const feature = { GITHUB_REF_TYPE: 'branch', GITHUB_REF_NAME: 'feature' }
+  const [web, hr] = [await digestOf('kgc-web', ref), await digestOf('horilla-hr', '2.1.8-kgc')]
+  const branch = images(real.host, writer, ['push', 'kgc-web'], { env: feature })
+  assert.is(branch.code, 0, branch.stderr)
+  assert.match(branch.stderr, /was not built as docker-compose\.build\.yml now says: main, a version or --replace builds it again/)
+  assert.is(await digestOf('kgc-web', ref), web)
+  const own = images(real.host, writer, ['push', '--replace', 'horilla'], { env: feature })
+  assert.is(own.code, 0, own.stderr)
+  assert.match(own.stderr, 'horilla: the tag 2.1.8-kgc stays where it is')
+  assert.is(await digestOf('horilla-hr', '2.1.8-kgc'), hr)
+  assert.is.not(await digestOf('horilla-hr', 'feature'), hr)
+  const main = images(real.host, writer, ['push', ...kgc])
+  writeFileSync(file, text)
+  assert.is(main.code, 0, main.stderr)
+  assert.match(main.stderr, /kgc-web:\w+ is there, but was not built as .*: it is built again/)
+  assert.match(main.stderr, '▶ Build kgc-web\n')
+  assert.is.not(await digestOf('kgc-web', ref), web)
 })
 
 test('a login that may only read, one that is missing and one that is wrong are refused before anything is built', async () => {

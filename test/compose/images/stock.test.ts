@@ -85,6 +85,9 @@ test('a registry that is silent is said; the others are judged all the same', ()
 const commits = ['1', '2', '3', '4', '5'].map(digit => digit.repeat(40))
 const versions = await Promise.all(commits.map((commit, day) => publish(real.host, 'kgc/kgc-api', [commit], `2026-02-0${day + 1}T00:00:00Z`)))
 await publish(real.host, 'kgc/kgc-api', ['main', '6'.repeat(40)], '2026-01-01T00:00:00Z')
+/** Attestations, younger than every image. */
+const signed = versions.slice(0, 2).map(digest => digest.replace(':', '-'))
+for (const tag of signed) await publish(real.host, 'kgc/kgc-api', [tag], '2026-03-01T00:00:00Z')
 const bin = join(folder, 'bin')
 const answer = join(folder, 'releases.json')
 mkdirSync(bin)
@@ -115,19 +118,19 @@ test('the versions are listed with the releases that name them; without --commit
   assert.is(code, 0, stderr)
   assert.match(stdout, new RegExp(`${commits[0]} +${versions[0]!.slice(0, 19)} +0\\.0 MB +\\d+ d +production 7`))
   assert.match(stderr, /lists no versions without a tag[^]*nothing to remove/)
-  assert.is((await left()).length, 7)
+  assert.is((await left()).length, 9)
 })
 
-test('--prune --commits removes old ones; neither what a release names, nor the newest, nor what has another tag', async () => {
+test('--prune --commits removes old ones and their attestations; neither what a release names, nor the newest, nor what has another tag', async () => {
   const argv = ['--prune', '--commits', '--keep', '2'] as const
-  assert.match(stock(real.host, writer, ...argv, '--dry-run').stderr, '2 would be removed')
+  assert.match(stock(real.host, writer, ...argv, '--dry-run').stderr, '3 would be removed')
   const denied = stock(proxied, reader, ...argv)
   assert.is(denied.code, 3, denied.stderr)
   assert.match(denied.stderr, /denies it \(403.*lacks delete:packages/)
-  assert.is((await left()).length, 7)
+  assert.is((await left()).length, 9)
   const { code, stderr } = stock(real.host, writer, ...argv)
   assert.is(code, 0, stderr)
-  assert.equal(await left(), [commits[0], commits[3], commits[4], '6'.repeat(40), 'main'].sort())
+  assert.equal(await left(), [commits[0], commits[3], commits[4], '6'.repeat(40), 'main', signed[0]].sort())
   assert.match(stock(real.host, writer, ...argv).stderr, 'nothing to remove')
 })
 
