@@ -22,7 +22,7 @@ test('before a second release there is nothing to go back to', () => {
   assert.is(run(['deploy', 'test']).code, 0)
   const { code, stderr } = rollback()
   assert.is(code, 3, stderr)
-  assert.match(stderr, 'no release has served before this one')
+  assert.match(stderr, 'no other release has served before this one')
 })
 
 test('the release before comes back: what it had and what it had not', () => {
