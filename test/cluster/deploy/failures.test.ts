@@ -92,11 +92,9 @@ const rows: Record<string, Row> = {
   'image for another processor': pulls([/not built for this node/]),
   'image missing': pulls([/not in its registry/]),
   'image denied': pulls([/the registry does not let the cluster have/]),
-  'secret key missing': row('secret-key', {
+  'secret that cannot be opened': row('secret-key', {
     code: 5,
-    fails: 'Deployment secret-key',
-    reason: /CreateContainerConfigError/,
-    says: [/half-secrets has no key DB_PASSWORD/],
+    says: [/SealedSecret half-secrets: no key could decrypt secret \(DB_PASSWORD\)/, /get sealedsecret half-secrets/],
     within: [12, 32],
   }),
   'ConfigMap missing': row('configmap-missing', {
@@ -118,7 +116,7 @@ const rows: Record<string, Row> = {
   'secret key refused': row('secret-key', { code: 3, says: [/DB_PASSWORD of half-secrets is missing or empty/] }),
   'wrong selector': { shape: { more: [blind] }, code: 3, says: [/Service blind selects no pod of this environment: \{"app":"alfa"\}/] },
 }
-rows['secret key missing']!.shape.more!.push(sealed('half-secrets', 'DB_PASSWORD'))
+rows['secret that cannot be opened']!.shape.more!.push(sealed('half-secrets', 'DB_PASSWORD'))
 
 /** A registry that knows every image when a deploy asks it, and gives none to the node: there the same address is another registry. */
 const gateway = 5055
@@ -184,7 +182,7 @@ async function observe(here: Stand, { shape, there = [] }: Row): Promise<Seen> {
     workloads: [before[1], after[1]],
     ending: here.releases().at(-1)?.ending,
     good,
-    named: past(time(named ?? step('Smoke', 'failed'))),
+    named: past(time(named ?? step('Apply', 'failed') ?? step('Smoke', 'failed'))),
     served: past(time(step('Smoke it', 'done') ?? (code === 5 ? error : undefined))),
   }
 }
