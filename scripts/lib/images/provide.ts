@@ -42,7 +42,7 @@ type Unfit = Map<string, Failure>
 const reasons = (images: string[], unfit: Unfit): Failure[] => images.flatMap(image => unfit.get(image) ?? [])
 
 /** The targets whose source may bear their image's name, by the rules for a push: what has it now keeps it. */
-export async function judgeSources(made: Target[]): Promise<{ sources: Target[]; unfit: Unfit }> {
+async function judgeSources(made: Target[]): Promise<{ sources: Target[]; unfit: Unfit }> {
   const unfit: Unfit = new Map()
   const judged = made.map(async target => {
     try {
