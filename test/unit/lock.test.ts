@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import { stopwatch } from '../../scripts/lib/stopwatch.ts'
 import type { Manifest } from '../../scripts/lib/cluster/cluster.ts'
 import { isAlive } from '../../scripts/lib/deploy/actor.ts'
 import { describe, judge } from '../../scripts/lib/deploy/lease.ts'
@@ -61,7 +62,8 @@ test('the holder is named with what it does, and where to look', () => {
 })
 
 test('a process that has ended is not alive, though its parent has not asked for it', async () => {
-  const parent = spawn('sh', ['-c', 'true & echo $!; exec sleep 20'], { stdio: ['ignore', 'pipe', 'ignore'] })
+  // it ends behind the exec: the shell would ask for it
+  const parent = spawn('sh', ['-c', 'sleep 0.5 & echo $!; exec sleep 20'], { stdio: ['ignore', 'pipe', 'ignore'] })
   try {
     const [said] = await once(parent.stdout, 'data')
     const pid = Number(said)
@@ -71,6 +73,21 @@ test('a process that has ended is not alive, though its parent has not asked for
     assert.ok(isAlive(process.pid))
   } finally {
     parent.kill('SIGKILL')
+  }
+})
+
+test('a clock that is set back takes no time away', async () => {
+  const now = Date.now
+  const passed = stopwatch()
+  await new Promise(done => setTimeout(done, 30))
+  try {
+    Date.now = () => now() - 3_600_000
+    assert.ok(passed() >= 25, `${passed()} ms`)
+    // a machine that has slept
+    Date.now = () => now() + 3_600_000
+    assert.ok(passed() >= 3_600_000)
+  } finally {
+    Date.now = now
   }
 })
 

@@ -5,7 +5,8 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { Manifest } from '../../scripts/lib/cluster/cluster.ts'
 import { difference, listed } from '../../scripts/lib/deploy/history.ts'
-import { configMapOf, find, isAlike, isExcused, leftBy, pack, serving, surplus, unpack, type Ending, type Stored } from '../../scripts/lib/deploy/release.ts'
+import { isExcused } from '../../scripts/lib/deploy/proof.ts'
+import { configMapOf, find, isAlike, leftBy, pack, serving, surplus, unpack, type Ending, type Stored } from '../../scripts/lib/deploy/release.ts'
 
 const test = suite('release')
 const object = (kind: string, name: string, more: object = {}): Manifest => ({ apiVersion: 'v1', kind, metadata: { name }, ...more })

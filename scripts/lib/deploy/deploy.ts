@@ -1,21 +1,20 @@
 // The phases of a change to an environment. Each adds what it finds to the change.
 import { actor, runUrl } from './actor.ts'
-import { inOrder, remove } from './apply.ts'
+import { inOrder } from './apply.ts'
 import { ask } from '../ask.ts'
-import { finish, isNothing, waitOf, type Change } from './change.ts'
+import { isNothing, waitOf, type Change } from './change.ts'
 import { Failure, exit } from '../errors.ts'
 import { acquire } from './lock.ts'
 import { title } from './manifests.ts'
-import type { Place } from '../cluster/place.ts'
 import { preflight } from './preflight.ts'
 import { heads } from './product.ts'
-import { prove } from './proof.ts'
+import { isExcused, prove } from './proof.ts'
 import { isWorkload, ready } from './readiness.ts'
-import { isExcused, serving, store, trim, type Ending, type Stored } from './release.ts'
-import { color, duration, say, warn } from '../report.ts'
+import { serving, store, type Ending } from './release.ts'
+import { color, say } from '../report.ts'
 import { hideNew } from './secrets.ts'
 import { imagesOf } from './stamp.ts'
-import { tell, tellSame } from './tell.ts'
+import { tell } from './tell.ts'
 
 export async function lookAhead(change: Change): Promise<void> {
   change.found = await preflight(change.place, change.source, change.choose)
@@ -96,33 +95,4 @@ export async function smoke(change: Change): Promise<void> {
       evidence: bad.map(({ name, detail }) => `${name}: ${detail}`).join('\n'),
       next: `npx zx scripts/smoke.ts ${place.name} --target kubernetes`,
     })
-}
-
-/** Removes what is not part of it any more, and records the release as the one that serves. */
-export async function record(change: Change): Promise<void> {
-  const { place, plan, found, release, started } = change
-  const nothing = isNothing(change)
-  await remove(place, [...plan!.removed, ...plan!.generated], change.lock!.lost)
-  const { failing = [] } = release!
-  if (nothing) await noteFewer(place, serving(found!.history)!, failing)
-  const number = nothing ? serving(found!.history)!.number : release!.number
-  if (!nothing) {
-    await finish(change, 'succeeded')
-    // too many records harm nobody: the next change removes them
-    const trimmed = trim(place, [release!, ...found!.history]).catch((error: Error) => warn(`Old releases could not be removed: ${error.message}`))
-    await Promise.all([trimmed, tell(change, 'succeeded')])
-  } else await tellSame(change, number)
-  const ms = Date.now() - started
-  const when = serving(found!.history) ? ', as before' : ''
-  const but = failing.length ? ` ${failing.length} checks do not pass${when}: npx zx scripts/smoke.ts ${place.name} --target kubernetes` : ''
-  const text = `${nothing ? 'Nothing to do: ' : ''}${place.name} serves release ${number}`
-  change.ended = {
-    event: { environment: place.name, release: number, changed: !nothing, failing, ms },
-    text: `${text} (${nothing ? '' : `${release!.what}, `}${duration(ms)}).${but}`,
-  }
-}
-
-/** A check that passes by now may not fail again unnoticed. */
-async function noteFewer(place: Place, now: Stored, failing: string[]): Promise<void> {
-  if ((now.failing ?? []).length > failing.length) await store(place, Object.assign(now, { failing }), 'replace')
 }

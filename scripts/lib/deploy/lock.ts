@@ -7,6 +7,7 @@ import { clock, current, describe, isGone, judge, leaseOf, locked, microTime, wr
 import type { Place } from '../cluster/place.ts'
 import { say } from '../report.ts'
 import { onInterrupt } from '../run.ts'
+import { stopwatch } from '../stopwatch.ts'
 
 const seconds = { ttl: 60, renew: 15 }
 
@@ -58,12 +59,6 @@ export async function acquire(place: Place, what: string, seen?: string): Promis
       : new Failure(exit.locked, `Lock ${place.name}`, 'another was quicker', { next: 'the same command again' })
   }
   return { ...keep(place, mine, annotations, spec), ahead: Math.abs(offset) > 2000 ? offset : 0 }
-}
-
-/** ms that have passed: a clock that is set back takes nothing away, and sleep counts. */
-function stopwatch(): () => number {
-  const [wall, steady] = [Date.now(), performance.now()]
-  return () => Math.max(Date.now() - wall, performance.now() - steady)
 }
 
 /** Renews a lock until it is released or lost. */

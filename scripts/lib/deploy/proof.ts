@@ -3,6 +3,7 @@ import type { Outcome } from '../smoke/checks.ts'
 import type { Manifest } from '../cluster/cluster.ts'
 import { asked } from './product.ts'
 import { isWorkload, ready, type Wait } from './readiness.ts'
+import type { Release } from './release.ts'
 import { say } from '../report.ts'
 
 /** ms for which a check that fails is asked again; it is, too, while the workloads have not been ready for long enough. */
@@ -28,3 +29,6 @@ export async function prove(wait: Wait, manifests: Manifest[], excused: (check: 
   say(`  ${all.filter(({ ok }) => ok).length} of ${all.length} checks passed`)
   return all
 }
+
+/** Whether a check's failure says nothing against a release: it failed when the release served, or was not there yet. */
+export const isExcused = ({ checks, failing }: Release, check: string): boolean => Boolean(failing?.includes(check) || (checks && !checks.includes(check)))

@@ -68,9 +68,6 @@ export function configMapOf({ manifests, ...release }: Stored): Manifest {
 /** The release that serves: the last that succeeded. */
 export const serving = <T extends Release>(releases: T[]): T | undefined => releases.find(({ ending }) => ending === 'succeeded')
 
-/** Whether a check's failure says nothing against a release: it failed when the release served, or was not there yet. */
-export const isExcused = ({ checks, failing }: Release, check: string): boolean => Boolean(failing?.includes(check) || (checks && !checks.includes(check)))
-
 const known = ({ manifests }: Stored) => JSON.stringify(manifests.filter(({ kind }) => kind !== 'Secret'))
 /** Whether two releases are the same to the letter, but for Secrets that are not sealed. */
 export const isAlike = (a: Stored, b: Stored): boolean => known(a) === known(b)

@@ -86,12 +86,10 @@ const halfSet = (seen: Seen[]): Problem[] =>
     (entry.with ?? [])
       .filter(other => (other.value === undefined ? value : value === other.value))
       .filter(other => !seen.find(one => one.file === file && one.entry.key === other.key)?.value)
-      .map(other => ({
-        file: file.name,
-        key: entry.key,
-        problem: `is ${other.value ?? 'set'}, but ${other.key} is ${other.value === undefined ? 'not' : 'empty'}`,
-        remedy: `set ${other.key} too, or ${other.value === undefined ? 'neither' : 'choose another'}`,
-      })),
+      .map(({ key, value: set }) => {
+        const [empty, or] = set === undefined ? ['not', 'neither'] : ['empty', 'choose another']
+        return { file: file.name, key: entry.key, problem: `is ${set ?? 'set'}, but ${key} is ${empty}`, remedy: `set ${key} too, or ${or}` }
+      }),
   )
 
 /**

@@ -48,14 +48,14 @@ const good = async (here: Stand) => {
   assert.is(await first.code, 0, first.said())
   return seconds(first.events())
 }
-const parts = { applying: stand('kgc-t-away1'), watching: stand('kgc-t-away2'), asking: stand('kgc-t-away3') }
+const parts = { applying: stand('kgc-t-away1'), watching: stand('kgc-t-away2'), asking: stand('kgc-t-away3'), smoking: stand('kgc-t-away4') }
 const begun = Object.fromEntries(Object.entries(parts).map(([name, here]) => [name, good(here)]))
-const away = (name: 'applying' | 'watching', line: RegExp) =>
+const away = (name: 'applying' | 'watching' | 'smoking', line: RegExp) =>
   begun[name]!.then(() => {
     parts[name].write({ command: slow, config: { A: 'new' }, migrate: 'echo new' })
     return withoutServer(parts[name], line)
   })
-const runs = { applying: away('applying', /^ {2}data: /m), watching: away('watching', /▶ Watch/) }
+const runs = { applying: away('applying', /^ {2}data: /m), watching: away('watching', /▶ Watch/), smoking: away('smoking', /▶ Smoke/) }
 for (const one of Object.values(runs)) one.catch(() => {})
 
 test('the registry is down, or silent, or in trouble: refused in words, nothing is touched', async () => {
@@ -99,7 +99,7 @@ test('a webhook that hangs, or fails, costs a warning and 10 s at the end', asyn
   }
 })
 
-for (const name of ['applying', 'watching'] as const)
+for (const name of ['applying', 'watching', 'smoking'] as const)
   test(`the API server is away for 20 s while it is ${name}: it waits, and ends well`, async () => {
     const { code, said, went } = await runs[name]
     assert.is(code, 0, said)
