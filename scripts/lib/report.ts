@@ -1,11 +1,11 @@
 // What a script says: people read stderr, machines read stdout (NDJSON with --json).
 import { randomUUID } from 'node:crypto'
 import { Failure, exit } from './errors.ts'
-import { redact } from './redact.ts'
+import { flushed, isRich, toMachines, toPeople } from './output.ts'
 import { endChildren, onInterrupt } from './run.ts'
 import { noteStep, writeSummary } from './summary.ts'
 
-const plain = !process.stderr.isTTY || Boolean(process.env.NO_COLOR)
+const plain = !isRich()
 const grouped = process.env.GITHUB_ACTIONS === 'true'
 let json = false
 
@@ -15,11 +15,8 @@ export const color = { red: paint(31), green: paint(32), yellow: paint(33), dim:
 /** Switches stdout to NDJSON events. */
 export const jsonOutput = (on: boolean): void => void (json = on)
 
-// whoever read it may be gone (a pipe into `head`, a closed terminal): what is being done goes on to its end all the same
-for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {})
-
 /** A line for people, on stderr, with known secrets taken out. */
-export const say = (text: string): void => void process.stderr.write(redact(text) + '\n')
+export const say = (text: string): void => toPeople(`${text}\n`)
 
 /** What went wrong and changes no result. */
 export function warn(text: string): void {
@@ -32,7 +29,7 @@ const command = (text: string): string => text.replaceAll('%', '%25').replaceAll
 
 /** An event for machines, one JSON line on stdout; nothing without --json. */
 export function emit(event: string, data: object = {}): void {
-  if (json) process.stdout.write(redact(JSON.stringify({ event, time: new Date().toISOString(), ...data })) + '\n')
+  if (json) toMachines(`${JSON.stringify({ event, time: new Date().toISOString(), ...data })}\n`)
 }
 
 /** Text that may hold a log: in a workflow nothing in it is taken for a command. */
@@ -47,7 +44,7 @@ let now = ''
 onInterrupt(() => writeSummary(new Failure(130, now || 'Begin', 'interrupted', { next: 'the same command again' })))
 
 /** A result for people on stdout, unless stdout carries NDJSON. */
-export const result = (text: string): void => void ((last = text), json ? say(text) : process.stdout.write(redact(text) + '\n'))
+export const result = (text: string): void => void ((last = text), json ? say(text) : toMachines(`${text}\n`))
 
 /** Seconds, readable: `0.4 s`, `1 min 05 s`. */
 export function duration(ms: number): string {
@@ -118,7 +115,7 @@ export async function main(body: () => Promise<number | void>): Promise<never> {
     if (process.env.DEBUG && error instanceof Error) say(error.stack ?? '')
   }
   process.exitCode = code
-  await new Promise(done => process.stdout.write('', done))
+  await flushed()
   process.exit(code)
 }
 

@@ -4,6 +4,7 @@ import { spawn } from 'node:child_process'
 import { closeSync, openSync } from 'node:fs'
 import { $, type ProcessPromise } from 'zx'
 import { Failure, exit } from './errors.ts'
+import { toPeople } from './output.ts'
 
 export interface RunOptions {
   /** What is being done, for the error. */
@@ -64,7 +65,7 @@ async function interrupted(signal: keyof typeof signals) {
   endChildren(signal)
   await Promise.race([Promise.allSettled([...cleanups].map(work => cleaning.run(true, work))), new Promise(done => setTimeout(done, 2000).unref())])
   endChildren('SIGKILL')
-  process.stderr.write(`\nInterrupted by ${signal}; what was started has been ended.\n`)
+  toPeople(`\nInterrupted by ${signal}; what was started has been ended.\n`)
   process.exit(signals[signal])
 }
 // a cancelled workflow sends SIGINT, and SIGTERM 7.5 s later; a terminal that is closed, as when ssh loses its connection, SIGHUP
@@ -84,7 +85,7 @@ export async function run(argv: string[], options: RunOptions = {}): Promise<Out
   await stopHere()
   const start = Date.now()
   if (options.signal?.aborted) return over(argv, options, { stdout: '', stderr: '', code: 137, ms: 0 })
-  if (process.env.DEBUG) process.stderr.write(`$ ${argv.join(' ')}\n`)
+  if (process.env.DEBUG) toPeople(`$ ${argv.join(' ')}\n`)
   const child = $({
     quiet: true,
     nothrow: true,
@@ -129,7 +130,7 @@ function failed(argv: string[], options: RunOptions, output: Output, late: boole
 export function background(argv: string[], log: string): number {
   const file = openSync(log, 'a', 0o640)
   const child = spawn(argv[0]!, argv.slice(1), { cwd: '/', detached: true, stdio: ['ignore', file, file] })
-  child.on('error', error => process.stderr.write(`${argv[0]}: ${error.message}\n`))
+  child.on('error', error => toPeople(`${argv[0]}: ${error.message}\n`))
   child.unref()
   closeSync(file)
   return child.pid ?? 0

@@ -2,6 +2,7 @@
 import { appendFileSync } from 'node:fs'
 import { stripVTControlCharacters } from 'node:util'
 import type { Failure } from './errors.ts'
+import { toPeople } from './output.ts'
 import { redact } from './redact.ts'
 
 export interface Summary {
@@ -29,7 +30,7 @@ export function writeSummary(end: string | Failure): void {
   try {
     appendFileSync(file, markdown(summary, end))
   } catch (error) {
-    process.stderr.write(`⚠ the job's summary cannot be written: ${(error as Error).message}\n`)
+    toPeople(`⚠ the job's summary cannot be written: ${(error as Error).message}\n`)
   }
   summary.title = ''
 }

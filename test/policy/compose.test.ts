@@ -266,6 +266,14 @@ test('no script names an application: YAML is the only list', () => {
     assert.not.match(readFileSync(join(repository, 'scripts', file), 'utf8'), /\b(twenty|chatwoot|horilla)\b/i, file)
 })
 
+test('nothing writes to a stream past the redaction', () => {
+  for (const file of readdirSync(join(repository, 'scripts'), { recursive: true, encoding: 'utf8' }).filter(name => name.endsWith('.ts'))) {
+    const help = /^ {2}console\.log\(`Usage: [^`]*`\)$/m
+    const text = readFileSync(join(repository, 'scripts', file), 'utf8').replace(help, '')
+    if (file !== 'lib/output.ts') assert.not.match(text, /console\.|std(out|err)\.write|process\.std(out|err)|writeSync\([12]|inherit|\/dev\/(tty|std)/, file)
+  }
+})
+
 test('no env file but the examples is tracked', () => {
   const tracked = execFileSync('git', ['ls-files'], { cwd: repository, encoding: 'utf8' }).split('\n')
   assert.equal(tracked.filter(file => /(^|\/)(\.env(\.|$)|extra.*\.env$)/.test(file) && !file.endsWith('.env.example')), [])

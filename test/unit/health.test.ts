@@ -2,6 +2,7 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { Container } from '../../scripts/lib/compose/containers.ts'
 import { judge, type Expectation } from '../../scripts/lib/compose/health.ts'
+import { keepSecret } from '../../scripts/lib/redact.ts'
 
 const test = suite('health')
 const now = Date.parse('2026-11-24T12:00:00Z')
@@ -60,6 +61,13 @@ test('starting is waited for, unhealthy fails with what the check said', () => {
   assert.is(state(expected({ hasHealthcheck: true }), health('starting'), now, now), 'waiting')
   const verdict = judge(expected({ hasHealthcheck: true }), health('unhealthy', [probe(-1, 'curl: (7) refused\n')]), now, now - 5000)
   assert.equal([verdict.state, verdict.detail], ['failed', 'unhealthy: curl: (7) refused'])
+})
+
+test('half a secret is one, too: it is taken out before the answer is cut', () => {
+  keepSecret('canary-7f3a91c2')
+  const long = container({ Health: { Status: 'unhealthy', Log: [probe(-1, `${'x'.repeat(190)} canary-7f3a91c2`)] } })
+  const verdict = judge(expected({ hasHealthcheck: true }), long, now, now - 5000)
+  assert.not.match(verdict.detail, 'canary')
 })
 
 test('unhealthy since before the watch is asked again', () => {

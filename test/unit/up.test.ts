@@ -8,6 +8,7 @@ import { ownWay } from '../../scripts/lib/images/provide.ts'
 import { fakes, type Reply } from '../fakes.ts'
 import { commit, initialize } from '../git.ts'
 import { sandbox } from '../sandbox.ts'
+import { onTerminal } from '../terminal.ts'
 
 const test = suite('up')
 const box = sandbox()
@@ -109,6 +110,26 @@ test('a secret that a failing container prints is not printed, though every imag
   assert.is(code, 6, stderr)
   assert.match(stderr, 'cannot log in with [secret]')
   assert.not.match(stderr, password!)
+})
+
+test("a secret in the answer of a health check is not shown on a terminal, in the table either", () => {
+  const [, password] = /^SHOP_PASSWORD=(.+)$/m.exec(readFileSync(join(box.docker, 'shop/.env'), 'utf8'))!
+  const Log = [{ Start: '2036-01-01T00:00:00Z', End: '2036-01-01T00:00:00Z', ExitCode: 1, Output: `refused: ${password}\n` }]
+  const state = { Status: 'running', ExitCode: 0, OOMKilled: false, Error: '', StartedAt: '2036-01-01T00:00:00Z', Health: { Status: 'unhealthy', Log } }
+  const container = { Id: 'a', Name: '/shop', RestartCount: 0, Config: { Labels: { 'com.docker.compose.service': 'shop' }, Image: image }, State: state }
+  engine.answer([
+    { call: /^docker image inspect/ },
+    { call: /^docker compose .* config --format json$/, stdout: JSON.stringify({ ...config, services: { shop: { image, healthcheck: { test: ['CMD', 'check'] } } } }) },
+    { call: /^docker ps/, stdout: 'a\n' },
+    { call: /^docker inspect/, stdout: JSON.stringify([container]) },
+    { call: /^docker compose .* (up|restart|logs) / },
+    ...answers,
+  ])
+  const env = { ...engine.env, PATH: `${engine.bin}:${process.env.PATH}` }
+  const { code, lines, text } = onTerminal([process.execPath, '--import=tsx', 'scripts/up.ts'], { columns: 100, rows: 30, cwd: box.root, env })
+  assert.is(code, 6, text)
+  assert.match(lines.join('\n'), /✘ shop +unhealthy: refused: \[secret\]/)
+  assert.not.match(text, password!)
 })
 
 test('env files that are older than their examples are refused before the engine is asked, with what brings them up to date', () => {

@@ -1,8 +1,8 @@
 // Judges a stack that is starting: observed containers in, verdict out. Pure.
 // `docker compose up --wait` calls a crash loop without a health check healthy, and a one-shot that ended well a failure.
 import type { Container } from './containers.ts'
-
-export type State = 'absent' | 'waiting' | 'ready' | 'failed'
+import { redact } from '../redact.ts'
+import type { State } from '../live-table.ts'
 
 export interface Verdict {
   service: string
@@ -63,5 +63,5 @@ export function judge(expected: Expectation, container: Container | undefined, n
 function unhealthy(verdict: (state: State, detail: string) => Verdict, log: { End: string; Output: string }[], since: number): Verdict {
   const last = log.at(-1)
   if (!last || Date.parse(last.End) < since) return verdict('waiting', 'was unhealthy, asked again')
-  return verdict('failed', `unhealthy: ${last.Output.trim().split('\n').at(-1)?.slice(0, 200) || 'the check printed nothing'}`)
+  return verdict('failed', `unhealthy: ${redact(last.Output).trim().split('\n').at(-1)?.slice(0, 200) || 'the check printed nothing'}`)
 }

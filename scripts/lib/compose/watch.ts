@@ -3,10 +3,10 @@ import { stripVTControlCharacters } from 'node:util'
 import { compose, isOneShot, type Config, type Stack } from './compose.ts'
 import { containers, type Container } from './containers.ts'
 import { judge, type Expectation, type Verdict } from './health.ts'
+import { liveTable } from '../live-table.ts'
+import { isRich } from '../output.ts'
 import { color, duration, emit, say } from '../report.ts'
 import { run } from '../run.ts'
-
-const symbols = { absent: '·', waiting: '…', ready: '✔', failed: '✘' }
 
 /** What to expect of each service, remembering the restarts that containers had before. */
 export function expectations(all: Config, services: string[], before: Map<string, Container>): Expectation[] {
@@ -37,7 +37,7 @@ export interface Watch {
 
 /** Watches until all services are ready or one has failed, or the time is over. Returns the last verdicts. */
 export async function watch(options: Watch): Promise<Verdict[]> {
-  let shown = new Map<string, string>()
+  const table = liveTable(options.since)
   let heartbeat = Date.now()
   let gaveUp: number | undefined
   for (;;) {
@@ -47,13 +47,13 @@ export async function watch(options: Watch): Promise<Verdict[]> {
     const seen = await containers(options.stack.project)
     const judged = options.expected.map(expected => judge(expected, seen.get(expected.service), now, options.since, last))
     const verdicts = await Promise.all(judged.map(verdict => withExitCode(verdict, seen.get(verdict.service), options.since)))
-    shown = tell(verdicts, shown, options.since)
+    for (const { name, ...row } of table.show(verdicts.map(({ service, ...rest }) => ({ name: service, ...rest })))) emit('service', { service: name, ...row })
     const open = verdicts.filter(({ state }) => state === 'absent' || state === 'waiting')
     if (verdicts.some(({ state }) => state === 'failed') || (last && !open.length)) return verdicts
     // what made Compose give up shows in the containers soon, or not at all
     if (gaveUp && (now - gaveUp > 10_000 || open.every(({ state }) => state === 'absent'))) return verdicts
     if (now - options.since > options.timeout) return verdicts
-    if (now - heartbeat > 15_000) {
+    if (!isRich() && now - heartbeat > 15_000) {
       heartbeat = now
       say(color.dim(`  ${duration(now - options.since)}: waiting for ${open.map(({ service, detail }) => `${service} (${detail})`).join(', ')}`))
     }
@@ -68,18 +68,6 @@ async function withExitCode(verdict: Verdict, container: Container | undefined, 
   const output = await run(['docker', 'events', ...filters, '--format', '{{.Actor.Attributes.exitCode}}'], { nothrow: true, timeout: 5_000 })
   const code = output.stdout.trim().split('\n').at(-1)
   return code ? { ...verdict, detail: verdict.detail.replace('crash loop:', `crash loop: exit ${code},`) } : verdict
-}
-
-/** A live table on a terminal, elsewhere a line for each change. */
-function tell(verdicts: Verdict[], shown: Map<string, string>, since: number): Map<string, string> {
-  const live = process.stderr.isTTY && !process.env.NO_COLOR
-  const changed = verdicts.filter(({ service, state, detail }) => shown.get(service) !== `${state} ${detail}`)
-  const line = ({ service, state, detail }: Verdict) => `  ${symbols[state]} ${service.padEnd(22)}${detail}`
-  const paint = (verdict: Verdict) => ({ absent: color.dim, waiting: color.yellow, ready: color.green, failed: color.red })[verdict.state](line(verdict))
-  if (live && changed.length) process.stderr.write((shown.size ? `\u001b[${verdicts.length}A` : '') + verdicts.map(v => `\u001b[2K${paint(v)}\n`).join(''))
-  if (!live) for (const verdict of changed) if (verdict.state === 'ready' || verdict.state === 'failed') say(`${line(verdict)} (${duration(Date.now() - since)})`)
-  for (const verdict of changed) emit('service', { ...verdict })
-  return new Map(verdicts.map(({ service, state, detail }) => [service, `${state} ${detail}`]))
 }
 
 /** What a line in a log most likely means; sources: what self-hosters stumble over (supabase #22605, sentry #3133). */

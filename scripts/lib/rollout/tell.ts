@@ -1,10 +1,9 @@
 // What the wait for a rollout says: a live table on a terminal, elsewhere a line for each change; every 15 s what is waited for.
-import { redact } from '../redact.ts'
+import { liveTable } from '../live-table.ts'
+import { isRich } from '../output.ts'
 import { color, duration, emit, say } from '../report.ts'
 import type { Rollout } from './judge.ts'
 
-const symbols = { waiting: '…', ready: '✔', failed: '✘' }
-const paint = { waiting: color.yellow, ready: color.green, failed: color.red }
 /** ms */
 const heartbeat = 15_000
 
@@ -23,30 +22,14 @@ export interface Narrator {
 }
 
 export function narrator(since: number): Narrator {
-  const live = process.stderr.isTTY && !process.env.NO_COLOR
   const past = (from: number) => duration(Date.now() - from)
-  const shown = new Map<string, string>()
-  let drawn = false
+  const { show, leave } = liveTable(since)
   let beaten = Date.now()
   let quiet: { since: number; why: string } | undefined
 
-  const begin = () => void (drawn = false)
-  // the table cannot be drawn over what stands below it
-  const note = (text: string) => {
-    drawn = false
-    say(text)
-  }
+  const note = say
   const table = (verdicts: Map<string, Rollout>) => {
-    const all = [...verdicts]
-    const width = Math.max(...all.map(([name]) => name.length)) + 2
-    const line = ([name, { state, detail }]: [string, Rollout]) =>
-      paint[state](`  ${symbols[state]} ${name.padEnd(width)}${redact(detail).split('\n')[0]!}`.slice(0, live ? (process.stderr.columns || 80) - 1 : 400))
-    const changed = all.filter(([name, { state, detail }]) => shown.get(name) !== `${state} ${detail}`)
-    if (live && changed.length) say((drawn ? `\u001b[${all.length}A` : '') + all.map(one => `\u001b[2K${line(one)}`).join('\n'))
-    drawn ||= changed.length > 0
-    if (!live) for (const one of changed) say(`${line(one)} (${past(since)})`)
-    for (const [name, one] of changed) emit('workload', { name, ...one })
-    for (const [name, { state, detail }] of all) shown.set(name, `${state} ${detail}`)
+    for (const { name } of show([...verdicts].map(([name, { state, detail }]) => ({ name, state, detail })))) emit('workload', { name, ...verdicts.get(name) })
   }
   const silent = (why: string, asked: number) => {
     if (!quiet) note(color.yellow(`  the API server does not answer (${why}); asked again until it does`))
@@ -57,10 +40,12 @@ export function narrator(since: number): Narrator {
     quiet = undefined
   }
   const beat = (verdicts: Map<string, Rollout>) => {
+    // the table on a terminal says so all the time
+    if (isRich() && !quiet) return
     if (Date.now() - beaten < heartbeat) return
     beaten = Date.now()
     const open = [...verdicts].filter(([, { state }]) => state !== 'ready').map(([name, { detail }]) => `${name} (${detail})`)
     note(color.dim(`  ${past(since)}: ${quiet ? `no answer for ${past(quiet.since)}: ${quiet.why}` : `waiting for ${open.join(', ')}`}`))
   }
-  return { begin, table, note, silent, answers, beat }
+  return { begin: leave, table, note, silent, answers, beat }
 }
