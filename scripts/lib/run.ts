@@ -98,7 +98,11 @@ export async function run(argv: string[], options: RunOptions = {}): Promise<Out
   children.add(child)
   // who ends before it has read all of its input says more by its exit code than by EPIPE
   child.stdin?.on('error', () => {})
-  if (options.onOutput) for (const stream of [child.stdout, child.stderr]) stream?.on('data', data => options.onOutput?.(String(data)))
+  for (const stream of [child.stdout, child.stderr]) {
+    // zx decodes piece by piece: a character that a pipe has cut in two would be lost
+    stream?.setEncoding('utf8')
+    if (options.onOutput) stream?.on('data', (text: string) => options.onOutput?.(text))
+  }
   let late = false
   const timers: NodeJS.Timeout[] = []
   const end = () => {

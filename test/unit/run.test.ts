@@ -53,6 +53,15 @@ test('what a person has in ~/.bashrc changes no command', async () => {
   }
 })
 
+test('a character that the pipe cuts in two is kept, whole and for who listens', async () => {
+  const write = 'for (let i = 0; i < bytes.length; i += 4097) fs.writeSync(1, bytes.subarray(i, i + 4097))'
+  let heard = ''
+  const text = `x${'ő😀\ufeff'.repeat(30_000)}`
+  const make = `const fs = require('fs'); const bytes = Buffer.from('x' + 'ő😀\\ufeff'.repeat(30_000)); ${write}`
+  const { stdout } = await run([process.execPath, '-e', make], { onOutput: piece => (heard += piece) })
+  assert.ok(stdout === text && heard === text, `${stdout.length} and ${heard.length} of ${text.length}`)
+})
+
 test('a child that ends before it has read its input is judged by its exit code', async () => {
   for (let i = 0; i < 20; i++) {
     const { code } = await run(['sh', '-c', 'exec <&-; exit 3'], { input: 'x'.repeat(1_000_000), nothrow: true })
