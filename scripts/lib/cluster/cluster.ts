@@ -1,6 +1,5 @@
 // How the cluster is asked, and what an environment's manifests make.
 import { join } from 'node:path'
-import { parseAllDocuments } from 'yaml'
 import { Failure, exit } from '../errors.ts'
 import type { Place } from './place.ts'
 import { root } from '../repository.ts'
@@ -52,7 +51,20 @@ export async function built(place: Place, folder: string): Promise<Manifest[]> {
     const why = lastLine(output).replaceAll(`${root}/`, '').replace(/^.*\berr="|"$/g, '')
     throw new Failure(exit.usage, `Build ${folder}`, why, { next: env ? `npx zx scripts/env.ts ${place.name}` : `kubectl kustomize ${folder}` })
   }
-  return parseAllDocuments(output.stdout).map(document => document.toJS() as Manifest)
+  return read(output.stdout, `Build ${folder}`)
+}
+
+/**
+ * The objects in a YAML text as kubectl itself reads them, by a patch that changes nothing; no cluster is asked. Another parser reads other values:
+ * YAML 1.2 takes `13e9474` for a number (kubernetes-sigs/kustomize#4081). Throws Failure (refused) with kubectl's words.
+ */
+export async function read(yaml: string, what: string): Promise<Manifest[]> {
+  const argv = ['patch', '--local', '--type', 'merge', '--patch', '{}', '--filename', '-', '--output', 'json']
+  // without context and namespace: it would refuse what belongs elsewhere
+  const output = await run(['kubectl', ...argv], { input: yaml, nothrow: true, timeout: 60_000 })
+  if (output.code !== 0) throw new Failure(exit.refused, what, lastLine(output), { next: 'kubectl version --client' })
+  // one after the other, indented
+  return output.stdout.split(/\n(?=\{)/).map(text => JSON.parse(text) as Manifest)
 }
 
 /** The environment's manifests. */

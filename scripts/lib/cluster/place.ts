@@ -59,7 +59,8 @@ export function placeOf(name = ''): Place {
     const next = `what it may say: ${Object.keys(known).join(', ')}`
     throw new Failure(exit.usage, `Read ${folder}/environment.yaml`, `not understood: ${wrong.join(', ')}`, { next })
   }
-  const { namespace } = parse(readFileSync(join(root, folder, 'kustomization.yaml'), 'utf8')) as { namespace?: string }
+  // as text: `4e5721` is no number there
+  const { namespace } = parse(readFileSync(join(root, folder, 'kustomization.yaml'), 'utf8'), { schema: 'failsafe' }) as { namespace?: string }
   if (!namespace) throw new Failure(exit.usage, `Read ${folder}/kustomization.yaml`, 'it has no namespace')
   const sealedSecrets = { namespace: 'kube-system', name: 'sealed-secrets-controller', ...said.sealedSecrets }
   return { disposable: false, protected: false, stable: 10, edge: {}, ...said, name, folder, namespace, sealedSecrets }
