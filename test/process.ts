@@ -1,43 +1,70 @@
 // Starts the programs of a test run and sees to it that they end, with all that came of them.
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process'
 import { join } from 'node:path'
+import { createInterface } from 'node:readline'
 
 export interface Done {
+  /** null when a signal ended it, or when it could not be started. */
   code: number | null
+  signal: NodeJS.Signals | null
   /** Both streams, as they came. */
   text: string
-  /** Took longer than it may. */
-  late: boolean
+  /** Why it was ended, in words. */
+  ended?: string
   ms: number
+}
+
+export interface Limits {
+  /** ms that it may take. */
+  limit?: number
+  /** ms for which it may print nothing. */
+  silence?: number
+  /** Gets each line as it comes. */
+  line?: (text: string) => void
+  cwd?: string
 }
 
 const running = new Set<ChildProcess>()
 let over = false
 
-/** Runs a program of the repository with no standard input; never throws. `live` shows its output as it comes. */
-export function execute(argv: string[], options: { timeout: number; live?: boolean }): Promise<Done> {
+/** How a program ended, in words. */
+export const words = ({ code, signal, ended, text }: Done): string =>
+  ended ?? (code !== null ? `ended with exit code ${code}` : signal ? `was ended by ${signal}` : `could not be started: ${text.trim()}`)
+
+/** ms as people say it. */
+export function duration(ms: number): string {
+  if (ms < 10_000) return `${Math.round(ms / 100) / 10} s`
+  return ms < 120_000 ? `${Math.round(ms / 1000)} s` : `${Math.floor(ms / 60_000)} min ${Math.floor((ms % 60_000) / 1000)} s`
+}
+
+/** Runs a program of the repository with no standard input; never throws. After `endAll` nothing is started and nothing comes any more. */
+export function execute(argv: string[], { limit, silence, line, cwd = join(import.meta.dirname, '..') }: Limits): Promise<Done> {
   const start = Date.now()
   return new Promise(resolve => {
-    const child = spawn(argv[0]!, argv.slice(1), { cwd: join(import.meta.dirname, '..'), stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, NO_COLOR: '1' } })
+    if (over) return
+    const child = spawn(argv[0]!, argv.slice(1), { cwd, stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, NO_COLOR: '1' } })
     running.add(child)
-    let text = ''
-    let ending: Promise<void> | undefined
-    for (const stream of [child.stdout, child.stderr])
-      stream.on('data', data => {
-        text += data
-        if (options.live) process.stdout.write(data)
-      })
-    const timer = setTimeout(() => (ending = end(child)), options.timeout)
-    const done = async (code: number | null) => {
-      clearTimeout(timer)
+    let [text, ended, ending] = ['', undefined as string | undefined, undefined as Promise<void> | undefined]
+    const stop = (why: string) => {
+      ended ??= `${why} and was ended`
+      ending ??= end(child)
+    }
+    const late = limit && setTimeout(stop, limit, `took longer than ${duration(limit)}`)
+    const still = silence && setTimeout(stop, silence, `printed nothing for ${duration(silence)}`)
+    for (const stream of [child.stdout, child.stderr]) {
+      stream.on('data', data => ((text += data), still && still.refresh()))
+      if (line) createInterface(stream).on('line', line)
+    }
+    const done = async (code: number | null, signal: NodeJS.Signals | null) => {
+      for (const timer of [late, still]) clearTimeout(timer || undefined)
       await ending
       running.delete(child)
-      if (!over) resolve({ code, text, late: Boolean(ending), ms: Date.now() - start })
+      if (!over) resolve({ code, signal, text, ...(ended ? { ended } : {}), ms: Date.now() - start })
     }
-    child.on('error', error => ((text += error.message), void done(null)))
+    child.on('error', error => ((text += error.message), void done(null, null)))
     child.on('close', done)
     // a daemon that it started may hold the streams open: what has come by then is enough
-    child.on('exit', code => setTimeout(done, 2000, code).unref())
+    child.on('exit', (code, signal) => setTimeout(done, 2000, code, signal).unref())
   })
 }
 

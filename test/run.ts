@@ -4,13 +4,23 @@
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
+import { holds, lane, widths, type Job } from './lanes.ts'
 import { linters } from './lint.ts'
-import { endAll, execute } from './process.ts'
-import { kubeconfig, needs } from './tools.ts'
+import { endAll, execute, words, type Done } from './process.ts'
+import { Progress, type Count } from './progress.ts'
+import { kubeconfig, needs, type Need } from './tools.ts'
 
-/** The groups, and the minutes that one file of them may take: uvu has no limit of its own. A soak repeats its files' tests. */
-const groups = { lint: 5, unit: 5, policy: 5, compose: 15, cluster: 15 * Number(process.env.KGC_SOAK || 1) }
+/** The groups: the lane that their files run in, and the minutes that one file may take, since uvu has no limit. A soak repeats its files' tests. */
+const groups = {
+  lint: { lane: 'checks', minutes: 5 },
+  unit: { lane: 'checks', minutes: 5 },
+  policy: { lane: 'checks', minutes: 5 },
+  compose: { lane: 'compose', minutes: 15 },
+  cluster: { lane: 'cluster', minutes: 15 * Number(process.env.KGC_SOAK || 1) },
+} as const
 type Group = keyof typeof groups
+/** ms for which a preparation may print nothing: a build writes a line every 30 s while it makes progress. */
+const silence = 20 * 60_000
 
 const { values, positionals } = parseArgs({ allowPositionals: true, options: { grep: { type: 'string' } } })
 const unknown = positionals.filter(name => !(name in groups))
@@ -19,39 +29,42 @@ if (unknown.length) {
   process.exit(2)
 }
 
-interface Run {
-  name: string
+interface Run extends Job {
+  group: Group
   argv: string[]
   /** uvu prints its own count; of anything else the exit code counts as one. */
   counts: boolean
 }
 
 function runs(group: Group): Run[] {
-  if (group === 'lint') return linters().map(({ name, argv }) => ({ name: `lint: ${name}`, argv, counts: false }))
+  if (group === 'lint') return linters().map(({ name, argv }) => ({ group, name: `lint: ${name}`, argv, counts: false }))
   return readdirSync(join(import.meta.dirname, group), { recursive: true, encoding: 'utf8' })
     .filter(name => name.endsWith('.test.ts'))
     .sort()
-    .map(name => ({ name: `${group}/${name}`, argv: [process.execPath, '--import=tsx', join('test', group, name)], counts: true }))
+    .map(file => ({ group, name: `${group}/${file}`, argv: [process.execPath, '--import=tsx', join('test', group, file)], counts: true, holds: holds(`${group}/${file}`) }))
 }
 
-const sum = { passed: 0, failed: 0, skipped: 0 }
-
-async function judge({ name, argv, counts }: Run, minutes: number) {
-  const { code, text, late, ms } = await execute(argv, { timeout: minutes * 60_000 })
-  const count = counts ? read(text, code) : { passed: Number(code === 0), failed: Number(code !== 0), skipped: 0 }
-  for (const key of ['passed', 'failed', 'skipped'] as const) sum[key] += count[key]
-  const words = `${count.passed} passed, ${count.failed} failed${count.skipped ? `, ${count.skipped} skipped` : ''}`
-  console.log(`${count.failed ? '✘' : '✔'} ${name}  ${words} (${(ms / 1000).toFixed(1)} s)`)
-  if (late) console.log(`  took longer than ${minutes} minutes and was ended`)
-  if (count.failed || count.skipped) console.log(text.trimEnd().replace(/^/gm, '  '))
+async function judge(run: Run) {
+  progress.starts(run.name)
+  const done = await execute(run.argv, { limit: groups[run.group].minutes * 60_000 })
+  const output = done.ended ? `${done.text}\n${words(done)}` : done.text
+  progress.ended(run, run.counts ? read(done) : { passed: Number(done.code === 0), failed: Number(done.code !== 0), skipped: 0 }, done.ms, output)
 }
 
 /** uvu's closing lines; a file that ended otherwise than they say has failed. */
-function read(text: string, code: number | null) {
+function read({ text, code }: Done): Count {
   const number = (label: string) => Number([...text.matchAll(new RegExp(`^\\s*${label}:\\s+(\\d+)`, 'gm'))].at(-1)?.[1] ?? 0)
   const [total, passed, skipped] = [number('Total'), number('Passed'), number('Skipped')]
   const failed = total - passed
   return { passed, skipped, failed: code !== 0 || total === 0 ? Math.max(failed, 1) : failed }
+}
+
+/** Makes a thing that groups need; false when that failed. */
+async function provide({ name, argv, hint }: Need): Promise<boolean> {
+  progress.starts(name)
+  const done = await execute(argv, { silence, line: text => console.log(`  ${text}`) })
+  progress.provided(name, done.ms, done.code === 0 ? undefined : `\`${argv.slice(0, 3).join(' ').split('\n')[0]}\` ${words(done)}. ${hint}`)
+  return done.code === 0
 }
 
 for (const [signal, code] of [['SIGINT', 130], ['SIGTERM', 143]] as const)
@@ -62,31 +75,35 @@ for (const [signal, code] of [['SIGINT', 130], ['SIGTERM', 143]] as const)
   })
 
 const wanted = (Object.keys(groups) as Group[]).filter(group => !positionals.length || positionals.includes(group))
-const lists = wanted.map(group => ({ group, list: runs(group).filter(({ name }) => name.includes(values.grep ?? '')) })).filter(({ list }) => list.length)
-const without = new Map<string, string>()
-
-for (const { name, argv, hint, groups } of needs(lists.map(({ group }) => group))) {
-  if (groups.every(group => without.has(group))) continue
-  console.log(`▶ ${name}`)
-  const { code } = await execute(argv, { timeout: 45 * 60_000, live: true })
-  if (code === 0) continue
-  sum.failed++
-  console.log(`✘ ${name}: \`${argv.slice(0, 3).join(' ').split('\n')[0]}\` ended with ${code}. ${hint}`)
-  for (const group of groups) without.set(group, name)
-}
-
+const all = wanted.flatMap(runs).filter(({ name }) => name.includes(values.grep ?? ''))
+const without = new Map<Group, string>()
+const progress = new Progress(all)
 process.env.KGC_TEST_KUBECONFIG ||= kubeconfig
-for (const { group, list } of lists) {
-  if (without.has(group)) {
-    console.log(`✘ ${group}  not run: it needs "${without.get(group)}"`)
-    continue
-  }
-  // what starts stacks, or shares the cluster, goes one by one, the rest two at a time
-  const lane = async () => {
-    for (let next = list.shift(); next; next = list.shift()) await judge(next, groups[group])
-  }
-  await Promise.all(Array.from({ length: group === 'compose' || group === 'cluster' ? 1 : 2 }, lane))
-}
-if (sum.skipped) console.log(`${sum.skipped} skipped`)
-console.log(`${sum.passed} passed, ${sum.failed} failed`)
-process.exit(sum.failed || !sum.passed ? 1 : 0)
+
+// one after the other: each of those that take long takes all processors
+let last: Promise<unknown> = Promise.resolve()
+const provided = needs([...new Set(all.map(({ group }) => group))]).map(need => {
+  if (need.compiles) console.log(`Compiles once, beside the tests that do without: ${need.compiles}`)
+  const made = last.then(async () => {
+    if (need.groups.every(group => without.has(group as Group)) || (await provide(need))) return
+    for (const group of need.groups) without.set(group as Group, need.name)
+  })
+  last = made
+  return { groups: need.groups, made }
+})
+
+await Promise.all(
+  Object.entries(widths).map(async ([name, width]) => {
+    const ready = (group: Group) => Promise.all(provided.filter(({ groups }) => groups.includes(group)).map(({ made }) => made))
+    const mine = wanted.filter(group => groups[group].lane === name && all.some(run => run.group === group))
+    // a lane's groups one after the other, the one that needs least first
+    const order = name === 'checks' ? (['unit', 'policy', 'lint'] as const).filter(group => mine.includes(group)) : mine
+    for (const group of order) {
+      await ready(group)
+      const list = all.filter(run => run.group === group)
+      if (without.has(group)) progress.skips(list, `it needs "${without.get(group)}"`)
+      else await lane(list, width, judge)
+    }
+  }),
+)
+process.exit(progress.end())

@@ -1,4 +1,5 @@
 // What the linters and tests need on this machine, and how it gets there. The first time takes minutes, later ones next to nothing.
+import { spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { existsSync, readFileSync } from 'node:fs'
 import { homedir } from 'node:os'
@@ -34,6 +35,8 @@ export interface Need {
   argv: string[]
   /** What a person can do when it fails. */
   hint: string
+  /** What is compiled for it on this machine now, and how long that takes on two cores; nothing when all is there. */
+  compiles?: string | undefined
 }
 
 // the last line marks the folder as whole
@@ -48,6 +51,11 @@ python3 -m venv --clear "$1"
 "$1/bin/pip" install --quiet --disable-pip-version-check --require-hashes --only-binary :all: --requirement "$2"
 touch "$1/whole"
 `
+
+/** A version of settings.sh, by its name there. */
+function version(name: string): string {
+  return new RegExp(`\\b${name}=(\\S+)`).exec(readFileSync(join(import.meta.dirname, 'cluster/engine/settings.sh'), 'utf8'))![1]!
+}
 
 /** What these groups need and what has to be asked for again at every run, in order. */
 export function needs(groups: string[]): Need[] {
@@ -70,9 +78,23 @@ export function needs(groups: string[]): Need[] {
     groups: ['lint'],
     argv: ['infra/demo/gobuild/gobuild.sh', 'actionlint', `${actionlintModule}@v${actionlintVersion}`, `${actionlintModule}/cmd/actionlint`],
     hint: 'it is compiled once, in a container, from the Go module proxy',
+    compiles: 'actionlint (1 min)',
   }
-  const images: Need = { name: 'Have the demo images', groups: ['compose', 'cluster'], argv: ['infra/demo/build.sh'], hint: 'infra/demo/build.sh shows why' }
-  const cluster: Need = { name: 'Have the test cluster', groups: ['cluster'], argv: ['test/cluster/engine/up.sh'], hint: 'make cluster-up shows why' }
+  const traefik = spawnSync('docker', ['image', 'inspect', 'kgc-demo/traefik:demo'], { stdio: 'ignore' }).status === 0
+  const images: Need = {
+    name: 'Have the demo images',
+    groups: ['compose', 'cluster'],
+    argv: ['infra/demo/build.sh'],
+    hint: 'infra/demo/build.sh shows why',
+    compiles: traefik ? undefined : 'Traefik, where its image cannot be pulled (4 min)',
+  }
+  const cluster: Need = {
+    name: 'Have the test cluster',
+    groups: ['cluster'],
+    argv: ['test/cluster/engine/up.sh'],
+    hint: 'make cluster-up shows why',
+    compiles: existsSync(join(cache, `kube-score-${version('kube_score')}`)) ? undefined : 'the test cluster: Kubernetes, where kind cannot be used, and its add-ons (20 min)',
+  }
   const others = nodes.filter((_, i) => !existsSync(otherNodes[i]!)).map(version => ({
     name: `Have Node ${version}`,
     groups: ['compose'],

@@ -1,0 +1,47 @@
+// The order in which test files run, and what becomes of a program of a test run that ends, says nothing, or takes too long.
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { lane, type Job } from '../lanes.ts'
+import { execute, words } from '../process.ts'
+
+const test = suite('lanes')
+
+/** Runs jobs of one tick each; the sets that ran at the same time. */
+async function together(jobs: Job[], width: number): Promise<string[]> {
+  const running = new Set<string>()
+  const seen: string[] = []
+  await lane(jobs, width, async ({ name }) => {
+    running.add(name)
+    await new Promise(done => setImmediate(done))
+    seen.push([...running].join('+'))
+    await new Promise(done => setImmediate(done))
+    running.delete(name)
+  })
+  return [...new Set(seen)]
+}
+
+test('no more than its width at once, in order', async () => {
+  assert.equal(await together(['a', 'b', 'c'].map(name => ({ name })), 2), ['a+b', 'c'])
+})
+
+test('what holds the same thing follows one another, and others fill the place beside it', async () => {
+  const jobs = [{ name: 'a' }, { name: 'b' }, { name: 'one', holds: ['x'] }, { name: 'two', holds: ['x'] }]
+  assert.equal(await together(jobs, 2), ['one+a', 'two+b'])
+})
+
+test('what needs everything runs by itself', async () => {
+  const jobs = [{ name: 'a' }, { name: 'one', holds: ['x'] }, { name: 'drain', holds: ['everything'] }]
+  assert.equal(await together(jobs, 3), ['drain', 'one+a'])
+})
+
+test('a program says how it ended: a code, a signal, too late, silent for too long', async () => {
+  const end = async (script: string, options: Parameters<typeof execute>[1] = {}) => words(await execute(['sh', '-c', script], options))
+  assert.is(await end('exit 3'), 'ended with exit code 3')
+  assert.is(await end('kill -TERM $$'), 'was ended by SIGTERM')
+  assert.is(await end('while :; do echo on; sleep 0.1; done', { limit: 500, silence: 400 }), 'took longer than 0.5 s and was ended')
+  assert.is(await end('sleep 9', { silence: 300 }), 'printed nothing for 0.3 s and was ended')
+  assert.is(await end('for i in 1 2 3 4 5 6; do echo $i; sleep 0.1; done; exit 4', { silence: 400 }), 'ended with exit code 4')
+  assert.match(await end('', { cwd: '/nowhere' }), /could not be started: .*ENOENT/)
+})
+
+test.run()
