@@ -26,11 +26,11 @@ function run(way: string, name: string, ...words: string[]) {
 
 for (const name of names)
   test(`${name} prints its usage and exit codes, and says which word it does not know without a stack trace`, () => {
-    const help = run('npx zx', name, '--help')
+    const help = run('node', name, '--help')
     assert.is(help.status, 0, help.stderr)
     assert.match(help.stdout, new RegExp(`^Usage: npx zx scripts/${name}`))
     assert.match(help.stdout, 'Exit codes:')
-    const { status, stderr } = run('npx zx', name, '--nonsense')
+    const { status, stderr } = run('node', name, '--nonsense')
     assert.is(status, 2, stderr)
     assert.match(stderr, /WHY\s+Unknown option '--nonsense'/)
     assert.not.match(stderr, /\n\s+at /)
