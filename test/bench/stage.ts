@@ -1,9 +1,10 @@
 // Where deploys are measured: the demo on the test cluster, of a copy of this repository that is changed at will.
-import { spawn, spawnSync } from 'node:child_process'
+import { execFileSync, spawn, spawnSync } from 'node:child_process'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parse, stringify } from 'yaml'
 import { Failure, exit } from '../../scripts/lib/errors.ts'
+import { say } from '../../scripts/lib/report.ts'
 import { sandbox } from '../sandbox.ts'
 import { clusterEnv, kubectl } from '../cluster/cluster.ts'
 
@@ -23,11 +24,13 @@ export function write(setting: string, patches: Json[] = []): void {
   writeFileSync(file, stringify(said))
 }
 
-/** Refuses where a demo is, or its data; makes the env files. What is made goes with the process. */
+/** Refuses where a demo is, or its data; pushes the images that the demo needs and makes the env files. What is made goes with the process. */
 export function begin(): void {
   const there = kubectl(['get', 'pods,persistentvolumeclaims', ...space, '--output', 'name'], { nothrow: true }).trim()
   if (there) throw new Failure(exit.refused, 'Find a free place', 'a demo is on the test cluster', { next: 'kubectl delete namespace kgc-demo' })
   process.once('exit', clear)
+  say('  pushing the demo images to the test cluster')
+  execFileSync(join(import.meta.dirname, '../cluster/engine/push.sh'), { stdio: ['ignore', 'ignore', 'inherit'] })
   script(['env', 'demo'])
 }
 
@@ -50,6 +53,7 @@ export function script(argv: string[]): void {
 /** What a person would do without the scripts; ms. */
 export function bare(): number {
   const start = performance.now()
+  say('  kubectl applies the demo and waits until its rollout is complete, 600 s at the most')
   kubectl(['apply', '--kustomize', overlay], { timeout: 120_000 })
   kubectl(['rollout', 'status', 'deployments,statefulsets', '--timeout', '600s', ...space], { timeout: 620_000 })
   return performance.now() - start
