@@ -57,6 +57,9 @@ function version(name: string): string {
   return new RegExp(`\\b${name}=(\\S+)`).exec(readFileSync(join(import.meta.dirname, 'cluster/engine/settings.sh'), 'utf8'))![1]!
 }
 
+/** The folder of a tool that test/cluster/engine/build.sh compiles; `key` is its version's name in settings.sh. */
+export const compiled = (name: string, key = name): string => join(cache, `${name}-${version(key)}`)
+
 /** What these groups need and what has to be asked for again at every run, in order. */
 export function needs(groups: string[]): Need[] {
   const linters: Need = {
@@ -80,6 +83,14 @@ export function needs(groups: string[]): Need[] {
     hint: 'it is compiled once, in a container, from the Go module proxy',
     compiles: 'actionlint (1 min)',
   }
+  const servers: Need = {
+    name: 'Compile a registry and a certificate authority',
+    groups: ['compose'],
+    argv: ['test/cluster/engine/build.sh', 'registry', 'pebble'],
+    hint: 'they are compiled once, in a container, from the Go module proxy',
+    compiles: 'a registry and a certificate authority (2 min)',
+  }
+  const serve = existsSync(compiled('registry', 'distribution')) && existsSync(compiled('pebble'))
   const traefik = spawnSync('docker', ['image', 'inspect', 'kgc-demo/traefik:demo'], { stdio: 'ignore' }).status === 0
   const images: Need = {
     name: 'Have the demo images',
@@ -93,14 +104,15 @@ export function needs(groups: string[]): Need[] {
     groups: ['cluster'],
     argv: ['test/cluster/engine/up.sh'],
     hint: 'make cluster-up shows why',
-    compiles: existsSync(join(cache, `kube-score-${version('kube_score')}`)) ? undefined : 'the test cluster: Kubernetes, where kind cannot be used, and its add-ons (20 min)',
+    compiles: existsSync(compiled('kube-score', 'kube_score')) ? undefined : 'the test cluster: Kubernetes, where kind cannot be used, and its add-ons (10 min)',
   }
+  const push: Need = { name: 'Push the demo images to the test cluster', groups: ['cluster'], argv: ['test/cluster/engine/push.sh'], hint: 'its registry must answer on 127.0.0.1:5001' }
   const others = nodes.filter((_, i) => !existsSync(otherNodes[i]!)).map(version => ({
     name: `Have Node ${version}`,
     groups: ['compose'],
     argv: ['npm', 'install', '--silent', '--no-save', '--prefix', nodeFolder(version), `node-linux-${process.arch}@${version}`],
     hint: 'npm must reach its registry',
   }))
-  const all = [...(existsSync(join(venv, 'whole')) ? [] : [linters]), docker, ...(compile ? [workflows] : []), images, ...others, ...(process.env.KGC_TEST_KUBECONFIG ? [] : [cluster])]
+  const all = [...(existsSync(join(venv, 'whole')) ? [] : [linters]), docker, ...(compile ? [workflows] : []), images, ...(serve ? [] : [servers]), ...others, ...(process.env.KGC_TEST_KUBECONFIG ? [] : [cluster]), push]
   return all.filter(need => need.groups.some(group => groups.includes(group)))
 }

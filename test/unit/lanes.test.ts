@@ -1,4 +1,7 @@
 // The order in which test files run, and what becomes of a program of a test run that ends, says nothing, or takes too long.
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { lane, type Job } from '../lanes.ts'
@@ -42,6 +45,19 @@ test('a program says how it ended: a code, a signal, too late, silent for too lo
   assert.is(await end('sleep 9', { silence: 300 }), 'printed nothing for 0.3 s and was ended')
   assert.is(await end('for i in 1 2 3 4 5 6; do echo $i; sleep 0.1; done; exit 4', { silence: 400 }), 'ended with exit code 4')
   assert.match(await end('', { cwd: '/nowhere' }), /could not be started: .*ENOENT/)
+})
+
+test('a build may take as long as it wants while its log grows, and is ended with the reason when it does not', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'kgc-quietly-'))
+  const quietly = async (command: string) => {
+    const { code, text } = await execute(['bash', '-euc', `. infra/demo/gobuild/quietly.sh; KGC_SILENCE=2 quietly ${join(folder, 'log')} sh -c '${command}'`], {})
+    return { code, text }
+  }
+  assert.is((await quietly('for i in 1 2 3 4; do echo $i; sleep 1; done')).code, 0)
+  const silent = await quietly('exec sleep 20')
+  assert.is(silent.code, 6)
+  assert.match(silent.text, /this failed: sh -c .*: it wrote nothing for 2 s and was ended; the whole log: /)
+  rmSync(folder, { recursive: true })
 })
 
 test.run()

@@ -1,27 +1,36 @@
 #!/bin/sh
-# compile.sh NAME MODULE@VERSION PACKAGE: builds /out/NAME; copies FILES (paths inside the module) to /out/files.
-# `go install` refuses a module with replace directives, so a module of our own repeats them.
+# compile.sh MODULES NAME PACKAGE [NAME PACKAGE …]: builds /out/NAME/NAME against one module that requires all of MODULES (`path@version …`), so
+# that what they share is compiled once, at the newest version that one of them asks for. FILES (`NAME:path@version/file …`) go to /out/NAME/files.
 set -eu
-name=$1 module=${2%@*} version=${2#*@} package=$3
+modules=$1
+shift
 
 # certificate authorities of a machine behind an inspecting proxy
-if [ -s /run/secrets/ca ]; then export SSL_CERT_FILE=/run/secrets/ca; fi
+if [ -s /build/ca.crt ]; then export SSL_CERT_FILE=/build/ca.crt; fi
 
-(cd / && go mod download "$module@$version")
 # the module cache writes capitals as !c
-cached=$(go env GOMODCACHE)/$(echo "$module" | sed 's/[A-Z]/!\L&/g')@$version
-theirs=$cached/go.mod
+cached() { echo "$(go env GOMODCACHE)/$(echo "$1" | sed 's/[A-Z]/!\L&/g')"; }
+
+# `go install` refuses a module with replace directives, so a module of our own repeats them: every replace and exclude, but those that point into
+# their own tree; Kubernetes publishes its staging folder as v0.x.y
+directives() {
+  awk '/^(replace|exclude) \($/ { block = $1; next } /^\)/ { block = "" } block { print block, $0; next } /^(replace|exclude) / { print }' "$1" |
+    sed "s#\([^ ]*\) => \./staging/src/.*#\1 => \1 v0.${2#*.}#" | grep -v '=> \.' || true
+}
+
+for module in $modules; do (cd / && go mod download "$module"); done
 {
   echo 'module kgc.hu/demo/build'
-  sed -n '/^go /p; /^toolchain /p' "$theirs"
-  echo "require $module $version"
-  # every replace and exclude, but those that point into their own tree; Kubernetes publishes its staging folder as v0.x.y
-  awk '/^(replace|exclude) \($/ { block = $1; next } /^\)/ { block = "" } block { print block, $0; next } /^(replace|exclude) / { print }' "$theirs" |
-    sed "s#\([^ ]*\) => \./staging/src/.*#\1 => \1 v0${version#v1}#" | grep -v '=> \.' || true
+  for module in $modules; do sed -n 's/^go //p' "$(cached "$module")/go.mod"; done | sort -V | tail -n 1 | sed 's/^/go /'
+  for module in $modules; do echo "require ${module%@*} ${module#*@}"; done
+  for module in $modules; do directives "$(cached "$module")/go.mod" "${module#*@}"; done | awk '!seen[$1 $2]++'
 } > go.mod
 
-# -v names each package: a build of minutes is seen to move
-go build -v -mod=mod -trimpath -ldflags "-s -w ${LDFLAGS:-}" -o "/out/$name" "$package"
+# -v names each package: a build of minutes is seen to move; nobody debugs what comes of it
+while [ $# -gt 0 ]; do
+  go build -v -mod=mod -trimpath -gcflags=all=-dwarf=false -ldflags "-s -w ${LDFLAGS:-}" -o "/out/$1/$1" "$2"
+  shift 2
+done
 for file in ${FILES:-}; do
-  install -D -m 644 "$cached/$file" "/out/files/$(basename "$file")"
+  install -D -m 644 "$(cached "${file#*:}")" "/out/${file%%:*}/files/$(basename "$file")"
 done

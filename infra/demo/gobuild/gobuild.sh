@@ -1,33 +1,47 @@
 #!/usr/bin/env bash
-# Compiles Go commands from their modules, inside a build, so that the machine needs no Go: to ~/.cache/kgc-stack/NAME-VERSION/NAME.
+# Compiles Go commands from their modules, in a container, so that the machine needs no Go: to ~/.cache/kgc-stack/NAME-VERSION/NAME.
 # What is there already costs nothing. Usage: gobuild.sh NAME MODULE@VERSION PACKAGE [NAME MODULE@VERSION PACKAGE …]
-# A PACKAGE that is a folder here (./x) is built against the module. LDFLAGS is added to the linker's; FILES are copied out of the module, to
-# NAME-VERSION/files; GOFLAGS=-p=1 leaves a core to others.
+# What one call names is built against one set of modules and shares what it has in common. A PACKAGE that is a folder here (/x/y) is built against
+# them too. LDFLAGS is added to the linker's; FILES (`NAME:MODULE@VERSION/file …`) are copied out of the modules, to NAME-VERSION/files.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 # shellcheck source=infra/demo/gobuild/quietly.sh
 . "$here/quietly.sh"
 
-build() {
-  local name=$1 module=$2 package=$3 cache context start=$SECONDS
-  cache=$KGC_CACHE/$name-${module##*@v}
-  if [ -x "$cache/$name" ]; then return; fi
-  say "compiling $name ${module##*@v}: once"
-  context=$(mktemp -d)
-  cp "$here/compile.sh" "$context/"
-  if [ -d "$package" ]; then cp -r "$package" "$context/main"; package=./main; fi
-  rm -rf "$cache.part"
-  quietly "$cache.log" docker buildx build --progress plain --file "$here/build.Dockerfile" \
-    --build-arg NAME="$name" --build-arg MODULE="$module" --build-arg PACKAGE="$package" \
-    --build-arg LDFLAGS="${LDFLAGS:-}" --build-arg FILES="${FILES:-}" --build-arg GOFLAGS="${GOFLAGS:-}" \
-    --secret id=ca,src=/etc/ssl/certs/ca-certificates.crt --output "type=local,dest=$cache.part" "$context"
-  rm -rf "$context"
-  chmod -R u=rwX,go=rX "$cache.part"
-  rm -rf "$cache"
-  mv "$cache.part" "$cache"
-  say "compiled $name ($((SECONDS - start)) s)"
-}
-
 if (( $# == 0 || $# % 3 )); then sed -n '2,6s/^# //p' "$0" >&2; exit 2; fi
+modules=() names=() versions=() packages=() context=$(mktemp -d) start=$SECONDS
+container=kgc-gobuild-$$
+trap 'rm -rf "$context"; docker rm --force "$container" >/dev/null 2>&1 || true' EXIT
+
+while (( $# )); do
+  name=$1 version=${2##*@v} package=$3
+  case " ${modules[*]} " in *" $2 "*) ;; *) modules+=("$2") ;; esac
+  if [ ! -x "$KGC_CACHE/$name-$version/$name" ]; then
+    if [ -d "$package" ]; then cp -r "$package" "$context/$name"; package=./$name; fi
+    names+=("$name")
+    versions+=("$version")
+    packages+=("$name" "$package")
+  fi
+  shift 3
+done
+if (( ! ${#names[@]} )); then exit 0; fi
+
 "$here/../base/build.sh"
-while (( $# )); do build "$1" "$2" "$3"; shift 3; done
+say "compiling ${names[*]}: once"
+docker buildx build --quiet --tag kgc-build/go:trixie --file "$here/build.Dockerfile" "$here" >/dev/null
+cp "$here/compile.sh" "$context/"
+if [ -f /etc/ssl/certs/ca-certificates.crt ]; then cp /etc/ssl/certs/ca-certificates.crt "$context/ca.crt"; fi
+# what runs beside it comes first; what is fetched and compiled is kept in one place for all
+docker create --name "$container" --cpu-shares 256 --volume kgc-go-cache:/root --env LDFLAGS="${LDFLAGS:-}" --env FILES="${FILES:-}" \
+  kgc-build/go:trixie sh compile.sh "${modules[*]}" "${packages[@]}" >/dev/null
+tar --create --directory "$context" . | docker cp - "$container:/build"
+quietly "$KGC_CACHE/${names[0]}-${versions[0]}.log" docker start --attach "$container"
+for i in "${!names[@]}"; do
+  cache=$KGC_CACHE/${names[i]}-${versions[i]}
+  rm -rf "$cache.part" "$cache"
+  mkdir "$cache.part"
+  docker cp "$container:/out/${names[i]}/." - | tar --extract --no-same-owner --directory "$cache.part"
+  chmod -R u=rwX,go=rX "$cache.part"
+  mv "$cache.part" "$cache"
+done
+say "compiled ${names[*]} ($((SECONDS - start)) s)"

@@ -1,41 +1,49 @@
 #!/usr/bin/env bash
-# Compiles what the test cluster consists of, once (about 20 minutes on two cores): kept by version under ~/.cache/kgc-stack.
-# Usage: build.sh [node|addons|checks …], default: all
+# Compiles what the test cluster and the tests consist of, once (about 10 minutes on two cores): kept by version under ~/.cache/kgc-stack.
+# Usage: build.sh [registry|pebble|node|addons|checks …], default: all
 set -euo pipefail
 # shellcheck source=test/cluster/engine/settings.sh
 . "$(dirname "$0")/settings.sh"
 gobuild() { "$root/infra/demo/gobuild/gobuild.sh" "$@"; }
+tools=() FILES='' LDFLAGS=''
 
-# The node, where kind cannot be used.
+# The node, where kind cannot be used. Kubernetes comes first: its replace directives hold for all that is built with it.
 node() {
-  local module flags=k8s.io/component-base/version
-  LDFLAGS="-X $flags.gitVersion=v$kube -X $flags.gitMajor=1 -X $flags.gitMinor=$(cut -d. -f2 <<< $kube)" \
-    gobuild kube k8s.io/kubernetes@v$kube "$engine/kube"
-  gobuild coredns github.com/coredns/coredns@v$coredns github.com/coredns/coredns
-  module=github.com/rancher/local-path-provisioner
-  FILES=deploy/local-path-storage.yaml gobuild local-path-provisioner $module@v$local_path $module
+  local flags=k8s.io/component-base/version module=github.com/rancher/local-path-provisioner
+  tools+=(kube "k8s.io/kubernetes@v$kube" "$engine/kube" coredns "github.com/coredns/coredns@v$coredns" "$engine/coredns")
+  LDFLAGS+=" -X $flags.gitVersion=v$kube -X $flags.gitMajor=1 -X $flags.gitMinor=$(cut -d. -f2 <<< $kube)"
+  tools+=(local-path-provisioner "$module@v$local_path" "$module")
+  FILES+=" local-path-provisioner:$module@v$local_path/deploy/local-path-storage.yaml"
   # enforces NetworkPolicies, its one task here
   module=github.com/cloudnativelabs/kube-router/v2
-  gobuild kube-router $module@v$kube_router $module/cmd/kube-router
+  tools+=(kube-router "$module@v$kube_router" "$module/cmd/kube-router")
 }
 
 # What the cluster has, whichever its node.
 addons() {
-  local base=manifests/base module
-  module=github.com/distribution/distribution/v3
-  LDFLAGS="-X $module/version.version=v$distribution" gobuild registry $module@v$distribution $module/cmd/registry
-  module=github.com/bitnami-labs/sealed-secrets
-  FILES="$base/apiservice.yaml $base/deployment.yaml $base/rbac.yaml $base/service.yaml" \
-    gobuild metrics-server sigs.k8s.io/metrics-server@v$metrics_server sigs.k8s.io/metrics-server/cmd/metrics-server
-  FILES=helm/sealed-secrets/crds/bitnami.com_sealedsecrets.yaml LDFLAGS="-X main.VERSION=v$sealed_secrets" \
-    gobuild sealed-secrets $module@v$sealed_secrets $module/cmd/controller kubeseal $module@v$sealed_secrets $module/cmd/kubeseal
+  local module=sigs.k8s.io/metrics-server@v$metrics_server name
+  tools+=(metrics-server "$module" "${module%@*}/cmd/metrics-server")
+  for name in apiservice deployment rbac service; do FILES+=" metrics-server:$module/manifests/base/$name.yaml"; done
+  module=github.com/bitnami-labs/sealed-secrets@v$sealed_secrets
+  tools+=(sealed-secrets "$module" "${module%@*}/cmd/controller" kubeseal "$module" "${module%@*}/cmd/kubeseal")
+  FILES+=" sealed-secrets:$module/helm/sealed-secrets/crds/bitnami.com_sealedsecrets.yaml"
+  LDFLAGS+=" -X main.VERSION=v$sealed_secrets"
 }
 
-# What the tests check manifests with.
+# What tests check manifests with; kube-score wants types that newer Kubernetes modules have not.
 checks() {
-  gobuild kubeconform github.com/yannh/kubeconform@v$kubeconform github.com/yannh/kubeconform/cmd/kubeconform
-  gobuild kube-score github.com/zegl/kube-score@v$kube_score github.com/zegl/kube-score/cmd/kube-score
+  gobuild kubeconform "github.com/yannh/kubeconform@v$kubeconform" github.com/yannh/kubeconform/cmd/kubeconform
+  gobuild kube-score "github.com/zegl/kube-score@v$kube_score" github.com/zegl/kube-score/cmd/kube-score
 }
 
-if (( $# == 0 )); then set -- node addons checks; fi
+registry() {
+  local module=github.com/distribution/distribution/v3
+  LDFLAGS="-X $module/version.version=v$distribution" gobuild registry "$module@v$distribution" "$engine/registry"
+}
+
+# An authority for certificates.
+pebble() { gobuild pebble "github.com/letsencrypt/pebble/v2@v$pebble" github.com/letsencrypt/pebble/v2/cmd/pebble; }
+
+if (( $# == 0 )); then set -- registry pebble node addons checks; fi
 for part; do "$part"; done
+if (( ${#tools[@]} )); then FILES=$FILES LDFLAGS=$LDFLAGS gobuild "${tools[@]}"; fi

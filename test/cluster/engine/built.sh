@@ -3,7 +3,7 @@
 
 create() {
   local context=$KGC_CACHE/node-$kube
-  "$engine/build.sh" node addons
+  "$engine/build.sh" registry node addons
   mkdir -p "$context"
   cp -f "$engine"/node/{*.sh,registry.yml} "$context/"
   # linked, not copied: together they are 300 MB

@@ -10,7 +10,7 @@ kind_usable() {
 create() {
   PATH=$PATH:$KGC_CACHE/kind-$kind
   command -v kind >/dev/null || "$root/infra/demo/gobuild/gobuild.sh" kind "sigs.k8s.io/kind@v$kind" sigs.k8s.io/kind
-  "$engine/build.sh" addons
+  "$engine/build.sh" registry addons
   kind create cluster --name "$cluster" --image "$kind_image" --kubeconfig "$kubeconfig" --wait 0s --config - >&2 <<Y
 kind: Cluster
 apiVersion: kind.x-k8s.io/v1alpha4

@@ -9,12 +9,11 @@ import type { TLSSocket, PeerCertificate } from 'node:tls'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { repository, sandbox } from '../../sandbox.ts'
-import { cache } from '../../tools.ts'
+import { compiled } from '../../tools.ts'
 import { wipe } from '../case.ts'
 
 const test = suite('acme')
-const version = '2.10.1'
-const pebble = join(cache, `pebble-${version}`)
+const pebble = compiled('pebble')
 const host = 'app.kgc.test'
 const [http, https, management] = (await Promise.all([freePort(), freePort(), freePort()])) as [number, number, number]
 
@@ -121,8 +120,7 @@ function set(values: Record<string, string>) {
 
 /** Pebble, compiled once, and the certificate of its own API. */
 function provide() {
-  const module = 'github.com/letsencrypt/pebble/v2'
-  execFileSync('infra/demo/gobuild/gobuild.sh', ['pebble', `${module}@v${version}`, `${module}/cmd/pebble`], { cwd: repository, stdio: 'inherit' })
+  execFileSync('test/cluster/engine/build.sh', ['pebble'], { cwd: repository, stdio: 'inherit' })
   mkdirSync(keys)
   const request = '-x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=pebble -addext subjectAltName=DNS:pebble,DNS:localhost'
   const openssl = ['run', '--rm', '--volume', `${keys}:/keys`, '--workdir', '/keys', '--entrypoint', 'openssl', 'kgc-demo/postgres:17']

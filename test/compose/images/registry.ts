@@ -7,7 +7,7 @@ import { request } from 'node:https'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { repository } from '../../sandbox.ts'
-import { cache } from '../../tools.ts'
+import { compiled } from '../../tools.ts'
 
 export const docker = (...argv: string[]) => execFileSync('docker', argv, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] }).trim()
 
@@ -33,10 +33,7 @@ http: { addr: ":5000", secret: test, relativeurls: true, tls: { certificate: /et
 
 /** Makes the certificate and the image, once. */
 export function prepare(): void {
-  const [, version] = /distribution=(\S+)/.exec(readFileSync(join(repository, 'test/cluster/engine/settings.sh'), 'utf8'))!
-  const module = 'github.com/distribution/distribution/v3'
-  const env = { ...process.env, LDFLAGS: `-X ${module}/version.version=v${version}` }
-  execFileSync(join(repository, 'infra/demo/gobuild/gobuild.sh'), ['registry', `${module}@v${version}`, `${module}/cmd/registry`], { env, stdio: 'ignore' })
+  execFileSync(join(repository, 'test/cluster/engine/build.sh'), ['registry'], { stdio: 'ignore' })
   const names = ['-subj', '/CN=kgc-test', '-addext', `subjectAltName=IP:${address}`]
   const kind = ['-x509', '-newkey', 'rsa:2048', '-nodes', '-days', '2', '-keyout', 'tls.key', '-out', 'tls.crt']
   execFileSync('openssl', ['req', ...kind, ...names], { cwd: folder, stdio: 'ignore' })
@@ -46,7 +43,7 @@ export function prepare(): void {
   for (const name of ['tls.key', 'tls.crt', 'htpasswd', 'config.yml']) chmodSync(join(folder, name), 0o644)
   chmodSync(folder, 0o755)
   const dockerfile = 'FROM scratch\nCOPY registry /registry\nENTRYPOINT ["/registry", "serve", "/etc/registry/config.yml"]\n'
-  const build = ['buildx', 'build', '--quiet', '--tag', image, '--file', '-', join(cache, `registry-${version}`)]
+  const build = ['buildx', 'build', '--quiet', '--tag', image, '--file', '-', compiled('registry', 'distribution')]
   execFileSync('docker', build, { input: dockerfile, stdio: ['pipe', 'ignore', 'ignore'] })
 }
 
