@@ -26,6 +26,15 @@ export interface Played<T> {
   ms: number
 }
 
+/** A kubeconfig with these contexts, the first of which is the current one; it goes with the process. */
+export function kubeconfigOf(...names: string[]): string {
+  const box = mkdtempSync(join(tmpdir(), 'kgc-kubeconfig-'))
+  process.once('exit', () => rmSync(box, { recursive: true, force: true }))
+  const file = join(box, 'config')
+  writeFileSync(file, JSON.stringify({ contexts: names.map(name => ({ name, context: {} })), 'current-context': names[0] }))
+  return file
+}
+
 /** Does `work` with a kubectl that runs this body: `$*` is its argument list, `$n` how often it was called before, `.` a folder of its own. */
 export async function played<T>(body: string, work: () => Promise<T>): Promise<Played<T>> {
   const box = mkdtempSync(join(tmpdir(), 'kgc-kubectl-'))
@@ -35,6 +44,7 @@ export async function played<T>(body: string, work: () => Promise<T>): Promise<P
   const [path, write, start] = [process.env.PATH, process.stderr.write, Date.now()]
   let said = ''
   process.env.PATH = `${box}${delimiter}${path}`
+  process.env.KUBECONFIG = kubeconfigOf('played')
   process.stderr.write = ((text: string) => Boolean((said += text))) as typeof write
   try {
     const ended = await work().then(value => ({ value }), (error: Error) => ({ error }))

@@ -9,6 +9,7 @@ import { cut, oneLine, picture, type Row, type State } from '../../scripts/lib/l
 import { keepSecret } from '../../scripts/lib/redact.ts'
 import { repository } from '../sandbox.ts'
 import { onTerminal } from '../terminal.ts'
+import { kubeconfigOf } from './kubectl.ts'
 
 const test = suite('live-table')
 const box = mkdtempSync(join(tmpdir(), 'kgc-table-'))
@@ -90,7 +91,7 @@ test('a secret in the answer to a probe is not shown while a deploy waits', () =
   const body = `import { watch } from '${lib}/rollout/rollout.ts'
 await watch({ place: ${JSON.stringify(place)}, names: [{ kind: 'Deployment', name: 'probe' }], since: ${since + shift}, timeout: ${Date.now() - since - shift + 1_500}, stable: 0 })
 process.exit(0)`
-  const { lines, text } = shown(body, 160, 10, { PATH: `${box}:${process.env.PATH}` })
+  const { lines, text } = shown(body, 160, 10, { PATH: `${box}:${process.env.PATH}`, KUBECONFIG: kubeconfigOf('test') })
   assert.match(text, /Deployment probe.*\[secret\]/, text)
   assert.not.match(text, canary)
   assert.is(count(lines, 'Deployment probe'), 1, lines.join('\n'))

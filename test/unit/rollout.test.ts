@@ -6,6 +6,7 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { Place } from '../../scripts/lib/cluster/place.ts'
 import { evidence, judge, watch, type Cause, type Observed, type Rollout } from '../../scripts/lib/rollout/rollout.ts'
+import { kubeconfigOf } from './kubectl.ts'
 
 type Json = any
 type Moment = Observed & { now: number }
@@ -252,6 +253,7 @@ test('what was not ready in time has failed, whatever the kind', () => {
 })
 
 // the watch and its evidence, on a kubectl that plays a recording
+process.env.KUBECONFIG = kubeconfigOf('stage')
 const box = mkdtempSync(join(tmpdir(), 'kgc-rollout-'))
 process.once('exit', () => rmSync(box, { recursive: true, force: true }))
 const place: Place = { name: 'test', folder: '', namespace: 'played', context: 'stage', edge: {}, disposable: true, protected: false, stable: 0, sealedSecrets: { namespace: '', name: '' } }

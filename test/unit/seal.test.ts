@@ -5,8 +5,10 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { describeExample } from '../../scripts/lib/env/example.ts'
 import { release } from '../../scripts/lib/cluster/kubeseal.ts'
+import { placeOf } from '../../scripts/lib/cluster/place.ts'
 import { chosen, judgeKeys } from '../../scripts/lib/cluster/seal.ts'
 import { repository, sandbox } from '../sandbox.ts'
+import { kubeconfigOf } from './kubectl.ts'
 
 const test = suite('seal')
 const entries = describeExample('#@ required secret\nA=\n#@ secret\nB=\n')
@@ -82,7 +84,8 @@ console.log(JSON.stringify({ spec: { encryptedData } }))
 `,
 )
 chmodSync(join(bin, 'kubeseal'), 0o755)
-const seal = (...argv: string[]) => box.script(['seal', 'staging', ...argv], { env: { PATH: `${bin}:${process.env.PATH}`, HOME: bin } })
+const kubeconfig = kubeconfigOf(placeOf('staging').context ?? 'any')
+const seal = (...argv: string[]) => box.script(['seal', 'staging', ...argv], { env: { PATH: `${bin}:${process.env.PATH}`, HOME: bin, KUBECONFIG: kubeconfig } })
 const read = (folder: string) => readFileSync(join(secrets, `${folder}.yaml`), 'utf8')
 const all = () => ['kgc', 'twenty-crm', 'chatwoot', 'horilla-hr'].map(read).join('')
 const before = all()
@@ -98,7 +101,7 @@ test('without kubeseal it says which one and how to have it', () => {
   assert.is(box.script(['env', 'staging']).code, 0)
   const empty = join(bin, 'empty')
   mkdirSync(empty)
-  const { code, stderr } = box.script(['seal', 'staging'], { env: { PATH: `${empty}:/usr/bin:/bin` } })
+  const { code, stderr } = box.script(['seal', 'staging'], { env: { PATH: `${empty}:/usr/bin:/bin`, KUBECONFIG: kubeconfig } })
   assert.is(code, 3)
   assert.match(stderr, `must fit the controller (${release})`)
   assert.match(stderr, `kubeseal-${release}-linux-amd64.tar.gz`)

@@ -1,6 +1,7 @@
 // How the cluster is asked, and what an environment's manifests make.
 import { join } from 'node:path'
 import { Failure, exit } from '../errors.ts'
+import { requireContext } from './context.ts'
 import type { Place } from './place.ts'
 import { root } from '../repository.ts'
 import { run, type Output, type RunOptions } from '../run.ts'
@@ -20,8 +21,9 @@ export type Manifest = Record<string, any> & { kind: string; metadata: Metadata 
 /** Everything before the subcommand, as a person would write it too. */
 export const kubectlArgv = ({ context, namespace }: Place): string[] => ['kubectl', ...(context ? ['--context', context] : []), '--namespace', namespace]
 
-/** Runs kubectl in the environment's context and namespace; KUBECONFIG is kubectl's own. Throws Failure (refused) when kubectl is not there. */
+/** Runs kubectl in the environment's context and namespace; KUBECONFIG is kubectl's own. Throws Failure (refused) when there is no kubectl, or no such context. */
 export async function kubectl(place: Place, argv: string[], options: RunOptions = {}): Promise<Output> {
+  if (argv[0] !== 'kustomize') requireContext(place, options.what ?? `Ask the cluster of ${place.name}`)
   const output = await run([...kubectlArgv(place), ...argv], { timeout: 60_000, ...options, nothrow: true })
   if (output.code === 127)
     throw new Failure(exit.refused, options.what ?? 'Run kubectl', 'kubectl is not on the PATH', { next: 'https://kubernetes.io/docs/tasks/tools/#kubectl' })

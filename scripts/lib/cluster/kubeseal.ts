@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Problem } from '../env/check.ts'
 import { Failure, exit } from '../errors.ts'
+import { requireContext } from './context.ts'
 import type { Place } from './place.ts'
 import { keepSecret } from '../redact.ts'
 import { run, type Output } from '../run.ts'
@@ -17,7 +18,9 @@ const install =
   ' | sudo tar -xzC /usr/local/bin kubeseal'
 
 /** Runs kubeseal against the environment's controller. Throws Failure (refused) when it is not there. */
-async function kubeseal({ context, sealedSecrets }: Place, argv: string[], input = ''): Promise<Output> {
+async function kubeseal(place: Place, argv: string[], input = ''): Promise<Output> {
+  const { context, sealedSecrets } = place
+  if (!argv.includes('--cert')) requireContext(place, `Ask the cluster of ${place.name}`)
   const where = [...(context ? ['--context', context] : []), '--controller-namespace', sealedSecrets.namespace, '--controller-name', sealedSecrets.name]
   const output = await run(['kubeseal', ...where, ...argv], { input, nothrow: true, timeout: 30_000 })
   if (output.code === 127) throw new Failure(exit.refused, 'Run kubeseal', `it is not on the PATH; it must fit the controller (${release})`, { next: install })

@@ -27,8 +27,8 @@ const nothing: Asked = {
   crds: undefined, controllers: undefined, daemonSets: undefined, deployments: undefined, foundation: '', wanted: [], overlay: undefined, refused: [],
 }
 
-async function ask(place: Place, known: Pick<ClusterFacts, 'kubectl' | 'contexts'>): Promise<Asked> {
-  if (!known.kubectl || (place.context && !known.contexts.includes(place.context))) return nothing
+async function ask(place: Place, known: Pick<ClusterFacts, 'kubectl' | 'contexts' | 'current'>): Promise<Asked> {
+  if (!known.kubectl || !known.contexts.includes(place.context ?? known.current)) return nothing
   const output = await kubectl(place, ['version', '--output', 'json', '--request-timeout', '8s'], { nothrow: true, timeout: 12_000 })
   const version = output.stdout.trim() ? (JSON.parse(output.stdout) as { serverVersion?: NonNullable<ClusterFacts['version']> }).serverVersion : undefined
   if (!version) return { ...nothing, silence: lastLine({ ...output, stdout: '' }) }
