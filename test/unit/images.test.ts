@@ -20,6 +20,7 @@ import { refOf, webAddress, type Ref, type Source } from '../../scripts/lib/imag
 import { versionsOf } from '../../scripts/lib/images/stock-ask.ts'
 import { removable, type Version } from '../../scripts/lib/images/stock.ts'
 import { asPushed, planOf, recipeLabel, refTag, requireDistinct } from '../../scripts/lib/images/tags.ts'
+import { addressOf } from '../compose/images/bridge.ts'
 
 const test = suite('images')
 const commit = 'a'.repeat(40)
@@ -363,6 +364,12 @@ test("GitHub's packages are listed page by page, of an organisation or a user, a
   } finally {
     server.close()
   }
+})
+
+test("a test's registry stands on the bridge of an engine that was never restarted, too: that one names no gateway", () => {
+  assert.is(addressOf({ Config: [{ Subnet: '172.17.0.0/16' }] }), '172.17.0.1')
+  assert.is(addressOf({ Config: [{ Subnet: 'fd00::/64' }, { Subnet: '10.9.8.128/25', Gateway: '10.9.8.254' }] }), '10.9.8.254')
+  assert.throws(() => addressOf({ Config: [{ Subnet: 'fd00::/64', Gateway: 'fd00::1' }] }), 'no IPv4')
 })
 
 test.run()

@@ -8,10 +8,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { repository } from '../../sandbox.ts'
 import { compiled } from '../../tools.ts'
+import { addressOf } from './bridge.ts'
 
 export const docker = (...argv: string[]) => execFileSync('docker', argv, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] }).trim()
 
-export const address = docker('network', 'inspect', 'bridge', '--format', '{{(index .IPAM.Config 0).Gateway}}')
+export const address = addressOf(JSON.parse(docker('network', 'inspect', 'bridge', '--format', '{{json .IPAM}}')))
 export const folder = mkdtempSync(join(tmpdir(), 'kgc-images-'))
 export const authority = join(folder, 'ca.crt')
 const image = `kgc-test/registry-of:${process.pid}`
