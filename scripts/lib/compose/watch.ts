@@ -76,6 +76,7 @@ const causes: [RegExp, string][] = [
   [/No space left on device|ENOSPC/, 'the disk is full: `docker system df` shows what takes the room'],
   [/database files are incompatible with server/, 'the volume was written by another major version of PostgreSQL: dump it there, restore it here'],
   [/non-overlapping IPv4 address pool/, 'the engine has no network left to give: `docker network prune`, or more `default-address-pools` in /etc/docker/daemon.json'],
+  [/creating file watcher: too many open files/, "this user's inotify instances are used up: `sysctl -w fs.inotify.max_user_instances=1024`, and the same line in /etc/sysctl.d/"],
   [/address already in use|EADDRINUSE/i, 'another process listens on the port'],
 ]
 
