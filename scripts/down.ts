@@ -22,11 +22,12 @@ const { Failure } = await import('./lib/errors.ts')
 const { rm } = await import('node:fs/promises')
 const { join } = await import('node:path')
 const { ask } = await import('./lib/ask.ts')
-const { requireEngine } = await import('./lib/compose/containers.ts')
+const { containers, requireEngine } = await import('./lib/compose/containers.ts')
+const { refuseOtherOwner } = await import('./lib/compose/ownership.ts')
+const { removeProject, volumesOf } = await import('./lib/compose/remove.ts')
 const { emit, jsonOutput, main, result, step } = await import('./lib/report.ts')
 const { stackOf } = await import('./lib/compose/compose.ts')
 const { applications, dockerFolder } = await import('./lib/repository.ts')
-const { run } = await import('./lib/run.ts')
 
 await main(async () => {
   const options = { json: { type: 'boolean' }, purge: { type: 'boolean' }, yes: { type: 'boolean', short: 'y' } } as const
@@ -36,20 +37,13 @@ await main(async () => {
   if (positionals.length > 1) throw new Failure(exit.usage, 'Read the arguments', 'one mode: a stack is stopped whole', { next: 'npx zx scripts/down.ts --help' })
   const stack = stackOf(positionals[0] ?? 'dev')
   await requireEngine()
-  const label = ['--filter', `label=com.docker.compose.project=${stack.project}`]
-  const volumes = (await run(['docker', 'volume', 'ls', '-q', ...label], { what: 'List the volumes' })).stdout.trim().split('\n').filter(Boolean)
+  const volumes = await volumesOf(stack.project)
+  if (values.purge) refuseOtherOwner(stack, await containers(stack.project), `Purge ${stack.project}`, folder => `make -C ${folder} ${stack.suffix ? `${stack.mode}-down` : 'purge'}`)
   if (values.purge && !values.yes) await confirm(volumes)
 
-  // by project name alone: it works without the env files, and for a stack of an older version of the files
-  await step(`Stop ${stack.project}`, () => run(['docker', 'compose', '-p', stack.project, 'down', '--remove-orphans', ...(values.purge ? ['--volumes'] : [])], { what: `Stop ${stack.project}` }))
-  if (values.purge) {
-    await step('Remove what is left of it', async () => {
-      const left = (await run(['docker', 'volume', 'ls', '-q', ...label])).stdout.trim().split('\n').filter(Boolean)
-      if (left.length) await run(['docker', 'volume', 'rm', ...left], { what: 'Remove the volumes' })
-      // the machine's own settings are a person's work; those of a demo were generated
-      if (stack.suffix) await Promise.all(['.', ...applications()].map(folder => rm(join(dockerFolder, folder, `.env${stack.suffix}`), { force: true })))
-    })
-  }
+  await step(values.purge ? `Remove ${stack.project}` : `Stop ${stack.project}`, () => removeProject(stack.project, Boolean(values.purge)))
+  // the machine's own settings are a person's work; those of a demo were generated
+  if (values.purge && stack.suffix) await Promise.all(['.', ...applications()].map(folder => rm(join(dockerFolder, folder, `.env${stack.suffix}`), { force: true })))
   emit('result', { project: stack.project, purged: Boolean(values.purge) })
   result(values.purge ? `${stack.project} is gone, data and all.` : `${stack.project} is stopped; its ${volumes.length} volumes stay.`)
 

@@ -14,12 +14,13 @@ export interface Case extends Sandbox {
   container: (service: string) => string
 }
 
-/** Removes all that a project has: containers, volumes, networks. */
+/** Removes all that a project has: containers, networks, volumes. */
 export function wipe(project: string): void {
-  spawnSync('docker', ['compose', '-p', project, 'down', '--volumes', '--remove-orphans', '--timeout', '1'], { stdio: 'ignore' })
-  const filter = `label=com.docker.compose.project=${project}`
-  const volumes = execFileSync('docker', ['volume', 'ls', '-q', '--filter', filter], { encoding: 'utf8' }).split('\n').filter(Boolean)
-  if (volumes.length) spawnSync('docker', ['volume', 'rm', '-f', ...volumes], { stdio: 'ignore' })
+  const list = (...argv: string[]) => execFileSync('docker', [...argv, '-q', '--filter', `label=com.docker.compose.project=${project}`], { encoding: 'utf8' }).split('\n').filter(Boolean)
+  const remove = (argv: string[], names: string[]) => names.length && spawnSync('docker', [...argv, ...names], { stdio: 'ignore' })
+  remove(['rm', '-fv'], list('ps', '-a'))
+  remove(['network', 'rm'], list('network', 'ls'))
+  remove(['volume', 'rm', '-f'], list('volume', 'ls'))
 }
 
 /**
@@ -44,6 +45,12 @@ export function fullCase(name: string, port: number): Case {
   writeFileSync(file, text.replace(/^HTTP_PORT=.*/m, `HTTP_PORT=${port}`).replace(/^HTTPS_PORT=.*/m, `HTTPS_PORT=${port + 1}`).replace(/^URL_PORT=.*/m, `URL_PORT=:${port + 1}`))
   if (box.run(['env', 'demo']).code !== 0) throw new Error('the ports could not be set')
   return box
+}
+
+/** Another copy of the repository for the same project: what a second clone is. */
+export const neighbour = ({ project, run: _, ...rest }: Case): Case => {
+  const box = sandbox()
+  return { ...rest, ...box, project, run: (argv, options = {}) => box.script(argv, { ...options, env: { KGC_PROJECT: project, ...options.env } }) }
 }
 
 function asCase(box: Sandbox, name: string): Case {

@@ -1,6 +1,7 @@
 // What Compose knows: the stack as its files describe it.
 import { existsSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
+import type { Container } from './containers.ts'
 import { Failure, exit } from '../errors.ts'
 import { applications, dockerFolder, folderOf, root } from '../repository.ts'
 import { run, type Output, type RunOptions } from '../run.ts'
@@ -49,6 +50,9 @@ export function missingEnvFiles(stack: Stack): string[] {
 
 export interface Service {
   image?: string
+  user?: string
+  cap_drop?: string[]
+  cap_add?: string[]
   restart?: string
   ports?: { published?: string; host_ip?: string; target: number }[]
   healthcheck?: { test?: string[]; disable?: boolean }
@@ -113,3 +117,9 @@ export async function servicesOf(stack: Stack, all: Config, folder: string): Pro
 /** A service that runs once and ends: others wait for its success. */
 export const isOneShot = (all: Config, service: string): boolean =>
   Object.values(all.services).some(other => other.depends_on?.[service]?.condition === 'service_completed_successfully')
+
+/** A one-shot without a container that is no fault: all that waited for it run, so it has ended well and was pruned since. */
+export function wasPruned(all: Config, seen: Map<string, Container>, service: string): boolean {
+  const waited = Object.entries(all.services).filter(([, { depends_on }]) => depends_on?.[service]?.condition === 'service_completed_successfully')
+  return !seen.has(service) && waited.length > 0 && waited.every(([name]) => seen.get(name)?.State.Status === 'running')
+}

@@ -16,6 +16,8 @@ export interface Container {
   Id: string
   Name: string
   RestartCount: number
+  /** `Name`: the volume's. */
+  Mounts?: { Name?: string }[]
   /** What it publishes at this moment. */
   NetworkSettings?: { Ports?: Record<string, { HostPort: string }[] | null> }
   Config: { Labels: Record<string, string>; Image: string; Healthcheck?: { Test?: string[] } }
@@ -42,3 +44,7 @@ export async function containers(project: string): Promise<Map<string, Container
   const found = JSON.parse(output.stdout || '[]') as Container[]
   return new Map(found.map(container => [container.Config.Labels['com.docker.compose.service'] ?? '', container]))
 }
+
+/** The services that a container was made to depend on, by its label (`db:service_healthy:false,…`): known without the Compose files. */
+export const dependenciesOf = ({ Config: { Labels } }: Pick<Container, 'Config'>): string[] =>
+  (Labels['com.docker.compose.depends_on'] ?? '').split(',').flatMap(one => one.split(':')[0] || [])

@@ -1,6 +1,6 @@
 // A stack on this machine, for smoke and admin.
 import { commandFailed, outcome, settings, type Outcome, type SmokeContext, type Target } from './checks.ts'
-import { compose, config, isOneShot, stackOf, type Config, type Stack } from '../compose/compose.ts'
+import { compose, config, isOneShot, stackOf, wasPruned, type Config, type Stack } from '../compose/compose.ts'
 import { containers, type Container } from '../compose/containers.ts'
 import { localEdge } from './edge.ts'
 import { Failure, exit } from '../errors.ts'
@@ -39,7 +39,8 @@ async function health(seen: Map<string, Container>, all: Promise<Config>): Promi
   return Promise.all(
     Object.keys(config.services).map(service => {
       const container = seen.get(service)
-      if (!container) return { name: service, ok: false, detail: 'not created', ms: 0 }
+      const pruned = wasPruned(config, seen, service)
+      if (!container) return { name: service, ok: pruned, detail: pruned ? 'done, its container was pruned' : 'not created', ms: 0 }
       return isOneShot(config, service) ? outcome(service, async () => ended(container), 1_000) : asked.get(service)!
     }),
   )

@@ -1,4 +1,6 @@
 import { execFileSync, spawnSync } from 'node:child_process'
+import { rmSync } from 'node:fs'
+import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { smallCase } from '../case.ts'
@@ -35,5 +37,13 @@ for (const [words, signal] of [['restarted', 'SIGTERM'], ['killed', 'SIGKILL']] 
     assert.is(starts(), before + 1)
     assert.is(stack.run(['up'], { env }).code, 0, 'up finds nothing to mend')
   })
+
+test('after all that, with its env files gone, down leaves nothing', () => {
+  rmSync(join(stack.docker, '.env'))
+  const { code, stderr } = stack.run(['down'], { env })
+  assert.is(code, 0, stderr)
+  const label = ['--filter', `label=com.docker.compose.project=${stack.project}`]
+  assert.is(inside('ps', '-aq') + inside('network', 'ls', '-q', ...label), '')
+})
 
 test.run()

@@ -1,0 +1,74 @@
+// Removes a project by its label with the engine alone: no Compose file, no env file and no release of Compose has a say in it.
+// `docker compose down` before 2.27 dies on a one-shot that was pruned (docker/compose#11686).
+import { dependenciesOf, type Container } from './containers.ts'
+import { Failure, exit } from '../errors.ts'
+import { color, say } from '../report.ts'
+import { run } from '../run.ts'
+
+const lines = (text: string): string[] => text.split('\n').filter(Boolean)
+const labelOf = (project: string) => ['--filter', `label=com.docker.compose.project=${project}`]
+
+/** The names of the project's volumes. */
+export const volumesOf = async (project: string): Promise<string[]> =>
+  lines((await run(['docker', 'volume', 'ls', '-q', ...labelOf(project)], { what: 'List the volumes' })).stdout)
+
+/**
+ * Stops and removes all containers and networks that carry the project's label, and with `volumes` its volumes.
+ * Throws Failure (broken) with the engine's words for what is left.
+ */
+export async function removeProject(project: string, volumes: boolean): Promise<void> {
+  const found = await all(project)
+  const paused = found.filter(({ State }) => State.Status === 'paused').map(({ Id }) => Id)
+  if (paused.length) await run(['docker', 'unpause', ...paused], { nothrow: true })
+  await stopInOrder(found)
+  await gone(`Remove the containers of ${project}`, () => list(['ps', '-aq', '--no-trunc'], project), ids => ['rm', '--force', ...(volumes ? ['--volumes'] : []), ...ids])
+  for (const network of await list(['network', 'ls', '-q'], project)) await detachOthers(network)
+  await gone(`Remove the networks of ${project}`, () => list(['network', 'ls', '-q'], project), ids => ['network', 'rm', ...ids])
+  if (volumes) await gone(`Remove the volumes of ${project}`, () => volumesOf(project), names => ['volume', 'rm', ...names], 3)
+}
+
+const list = async (argv: string[], project: string): Promise<string[]> => lines((await run(['docker', ...argv, ...labelOf(project)])).stdout)
+
+/** The project's containers, those of `docker compose run` too. */
+async function all(project: string): Promise<Container[]> {
+  const ids = await list(['ps', '-aq', '--no-trunc'], project)
+  return ids.length ? (JSON.parse((await run(['docker', 'inspect', ...ids], { nothrow: true })).stdout || '[]') as Container[]) : []
+}
+
+/** Whoever depends on a container is stopped before it; each has its own grace period. One that cannot be stopped is removed by force later. */
+export function stopInOrder(containers: Container[], stop = (id: string): Promise<unknown> => run(['docker', 'stop', id], { nothrow: true })): Promise<unknown> {
+  const service = ({ Config: { Labels } }: Container) => Labels['com.docker.compose.service'] ?? ''
+  const stopping = new Map<Container, Promise<unknown>>()
+  const stopped = (container: Container, above: Container[] = []): Promise<unknown> => {
+    const known = stopping.get(container)
+    if (known) return known
+    const path = [...above, container]
+    // containers of two generations may depend on each other in a circle
+    const dependents = containers.filter(other => dependenciesOf(other).includes(service(container)) && !path.includes(other))
+    const promise = Promise.all(dependents.map(other => stopped(other, path))).then(() => stop(container.Id))
+    stopping.set(container, promise)
+    return promise
+  }
+  return Promise.all(containers.map(container => stopped(container)))
+}
+
+/** A network with somebody's container on it cannot be removed. That container is not ours: it is taken off the network and goes on. */
+async function detachOthers(network: string): Promise<void> {
+  const { stdout } = await run(['docker', 'network', 'inspect', '--format', '{{.Name}}{{range $id, $one := .Containers}} {{$one.Name}}{{end}}', network], { nothrow: true })
+  const [name, ...others] = stdout.trim().split(' ')
+  for (const other of others) {
+    say(color.yellow(`  ${other} is not of this stack: it is taken off the network ${name}`))
+    await run(['docker', 'network', 'disconnect', '--force', network, other], { nothrow: true })
+  }
+}
+
+/** Removes what `listed` names until nothing is left: the engine may be at it already, as after an end that was cut off. */
+async function gone(what: string, listed: () => Promise<string[]>, remove: (ids: string[]) => string[], seconds = 15): Promise<void> {
+  let words = ''
+  for (const end = Date.now() + seconds * 1000; ; await new Promise(done => setTimeout(done, 500))) {
+    const left = await listed()
+    if (!left.length) return
+    if (Date.now() > end) throw new Failure(exit.broken, what, words || `${left.length} are left`, { next: 'end what holds it, then the same command again' })
+    words = lines((await run(['docker', ...remove(left)], { nothrow: true })).stderr).at(-1) ?? words
+  }
+}
