@@ -30,7 +30,10 @@ const { check } = await import('./lib/env/check.ts')
 const { loadEnvironment } = await import('./lib/env/env.ts')
 const { provideImages } = await import('./lib/images/provide.ts')
 const { root } = await import('./lib/repository.ts')
+const { refuseOtherOwner } = await import('./lib/compose/ownership.ts')
+const { refuseClosedMounts } = await import('./lib/compose/mounts.ts')
 const { takenPorts } = await import('./lib/compose/ports.ts')
+const { findStores, recordSecrets, refuseMisfits } = await import('./lib/compose/volume-fit.ts')
 const { expectations, failureBlock, likelyCause, watch } = await import('./lib/compose/watch.ts')
 
 await main(async () => {
@@ -51,15 +54,19 @@ await main(async () => {
   const all = await config(stack)
   const services = await select(stack, all, positionals)
   const before = await containers(stack.project)
+  const what = `Start ${stack.project}`
+  refuseOtherOwner(stack, before, what, folder => `make -C ${folder} down   (it keeps the data; its env files are needed here)`)
   await refuseTakenPorts()
   await provideImages(stack, all, services)
+  await refuseClosedMounts(all, services, what)
+  const stores = await findStores(stack, all, services, before)
+  refuseMisfits(stack, stores, what)
 
   // Impact.
   const since = Date.now()
   await healUnhealthy()
   let outcome: Awaited<ReturnType<typeof compose>> | undefined
   void compose(stack, ['up', '-d', '--no-build', '--quiet-pull', ...(positionals.length ? services : ['--remove-orphans'])], { nothrow: true }).then(output => (outcome = output))
-  const what = `Start ${stack.project}`
   const verdicts = await step(`Start ${services.length} services of ${stack.project}`, async () => {
     const started = () => outcome !== undefined
     const seen = await watch({ stack, expected: expectations(all, services, before), since, timeout, started, gaveUp: () => Boolean(outcome?.code) })
@@ -75,6 +82,8 @@ await main(async () => {
     const cause = likelyCause(outcome.stderr)
     throw new Failure(exit.broken, what, words.at(-1) ?? '', { evidence: [...(cause ? [`likely cause: ${cause}`] : []), open].join('\n'), next })
   })
+
+  await recordSecrets(stack, stores)
 
   // Result.
   const port = Object.values(all.services).flatMap(({ ports }) => ports ?? []).find(({ target }) => target === 8443)?.published ?? '443'

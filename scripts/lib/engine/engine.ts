@@ -47,6 +47,8 @@ export interface Info {
   CgroupVersion?: string
   DockerRootDir?: string
   MemTotal?: number
+  OperatingSystem?: string
+  SecurityOptions?: string[] | null
   ServerErrors?: string[]
   HttpProxy?: string
   HttpsProxy?: string

@@ -1,0 +1,86 @@
+// Whether services can read what they mount from this machine. A repository that was cloned under umask 077 is closed to all but its owner, and
+// root in a container without capabilities is nobody special: an edge that cannot read its rules answers 404 to all (traefik/traefik#11396).
+import { lstatSync, readdirSync, type Stats } from 'node:fs'
+import { join, relative } from 'node:path'
+import type { Config, Service } from './compose.ts'
+import { info } from '../engine/engine.ts'
+import { Failure, exit } from '../errors.ts'
+import { root } from '../repository.ts'
+import { run } from '../run.ts'
+
+/** A mounted file or folder that its service cannot read. */
+export interface Closed {
+  service: string
+  path: string
+  /** Who it is in the container: `root`, `postgres`, `101:101`. */
+  user: string
+}
+
+/** What of a file counts here: its mode, owner and group. */
+export type Owned = Pick<Stats, 'mode' | 'uid' | 'gid'>
+
+/** The files and folders at and under a path; what cannot be listed from here, and anything but those two, is left out. */
+function tree(path: string): { path: string; stats: Stats }[] {
+  try {
+    const stats = lstatSync(path)
+    if (!stats.isDirectory()) return stats.isFile() ? [{ path, stats }] : []
+    let names: string[] = []
+    try {
+      names = readdirSync(path)
+    } catch {
+      // closed to this user, too: its own mode says enough
+    }
+    return [{ path, stats }, ...names.flatMap(name => tree(join(path, name)))]
+  } catch {
+    return []
+  }
+}
+
+/** Whether a container's user may read it, and enter it where it is a folder. `capable`: root may do anything. A user by name is none of the owners. */
+export function mayRead({ mode, uid, gid }: Owned, user: string, capable: boolean): boolean {
+  const [name = '', group] = user.split(':')
+  const own = !name || name === 'root' ? 0 : /^\d+$/.test(name) ? Number(name) : undefined
+  if (own === 0 && capable) return true
+  const want = (mode & 0o170000) === 0o040000 ? 0o5 : 0o4
+  const groups = group && /^\d+$/.test(group) ? Number(group) : own === 0 ? 0 : undefined
+  const bits = own === uid ? mode >> 6 : groups === gid ? mode >> 3 : mode
+  return (bits & want) === want
+}
+
+const all = (list: string[] | undefined, ...names: string[]) => (list ?? []).some(name => ['ALL', ...names].includes(name.replace(/^CAP_/, '')))
+const capable = ({ cap_drop, cap_add }: Service) => !all(cap_drop, 'DAC_OVERRIDE') || all(cap_add, 'DAC_OVERRIDE', 'DAC_READ_SEARCH')
+
+/** What these services mount and cannot read. The engine is asked only where something is not open to all. */
+export async function closedMounts(config: Config, services: string[]): Promise<Closed[]> {
+  const mounted = services.flatMap(service =>
+    (config.services[service]?.volumes ?? []).filter(({ type }) => type === 'bind').flatMap(({ source = '' }) => tree(source).map(one => ({ service, ...one }))),
+  )
+  const doubtful = mounted.filter(({ stats }) => !mayRead(stats, 'nobody', false))
+  if (!doubtful.length || (await mapsUsers())) return []
+  const users = new Map(await Promise.all([...new Set(doubtful.map(({ service }) => service))].map(async name => [name, await userOf(config.services[name]!)] as const)))
+  const closed = doubtful.filter(({ service, stats }) => !mayRead(stats, users.get(service)!, capable(config.services[service]!)))
+  return closed.map(({ service, path }) => ({ service, path: relative(root, path), user: users.get(service)! || 'root' }))
+}
+
+/** In a rootless engine, with mapped users, or behind Docker Desktop's file sharing, owners in the container are others than here. */
+async function mapsUsers(): Promise<boolean> {
+  if (process.platform !== 'linux') return true
+  const { SecurityOptions, OperatingSystem } = (await info()).info
+  return /Docker Desktop/.test(OperatingSystem ?? '') || /name=(rootless|userns)/.test((SecurityOptions ?? []).join())
+}
+
+/** As whom a service runs: what its files say, or else its image. */
+const userOf = async ({ user, image = '' }: Service): Promise<string> =>
+  user ?? (await run(['docker', 'image', 'inspect', '--format', '{{.Config.User}}', image], { nothrow: true })).stdout.trim()
+
+/** The command that opens them. */
+export const openCommand = (closed: Closed[]): string => `chmod -R o+rX ${[...new Set(closed.map(({ path }) => path))].filter((path, _, paths) => !paths.some(other => path.startsWith(`${other}/`))).join(' ')}`
+
+/** Throws Failure (refused) when a service could not read what it mounts. */
+export async function refuseClosedMounts(config: Config, services: string[], what: string): Promise<void> {
+  const closed = await closedMounts(config, services)
+  if (!closed.length) return
+  const [{ service, path, user }] = closed as [Closed]
+  const evidence = closed.map(one => `${one.service} (${one.user}): ${one.path}`).join('\n')
+  throw new Failure(exit.refused, what, `${service} runs as ${user} and cannot read ${path}, which it mounts`, { evidence, next: openCommand(closed) })
+}

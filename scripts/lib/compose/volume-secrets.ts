@@ -1,0 +1,95 @@
+// The secrets that data in a volume was written with. A database takes its password into its volume once, and what an example marks `keep`
+// encrypts what is stored: other values would start a stack that cannot read its own data.
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { parse as parseEnv } from 'dotenv'
+import { parse as parseYaml } from 'yaml'
+import type { Config } from './compose.ts'
+import type { Container } from './containers.ts'
+import { environment, readText } from '../env/env.ts'
+import { dockerFolder, root } from '../repository.ts'
+import { run } from '../run.ts'
+import { parseRecord, type SecretRecord } from './secret-record.ts'
+
+/** A database with its volume, and the secrets that its data depends on. */
+export interface Store {
+  service: string
+  image: string
+  /** The volume's name and where it is mounted. */
+  volume: string
+  target: string
+  /** By the name under which they are recorded. */
+  secrets: Record<string, string>
+  /** All values of the application's env file. */
+  values: string[]
+  /** What people call the password: its key in the env file. */
+  passwordKey: string
+}
+
+/** The name under which a database's password is recorded. */
+export const password = 'POSTGRES_PASSWORD'
+const recordName = 'kgc-secrets.json'
+
+/** The databases among the services: those that take POSTGRES_PASSWORD and keep their data in a named volume. */
+export function storesOf(all: Config, services: string[], env: string): Store[] {
+  const folders = environment(root, env).files.filter(({ folder }) => folder).map(file => ({ ...file, values: parseEnv(readText(file.path) ?? '') }))
+  return services.flatMap(service => {
+    const { environment: given, volumes, image = '' } = all.services[service] ?? {}
+    const mount = volumes?.find(({ type, source }) => type === 'volume' && source)
+    const secret = given?.[password]
+    if (!secret || !mount) return []
+    const file = folders.find(({ folder }) => brings(folder, service))
+    const kept = (file?.entries ?? []).filter(({ keep, key }) => keep && file?.values[key]).map(({ key }) => [key, file!.values[key]!])
+    const passwordKey = Object.entries(file?.values ?? {}).find(([, value]) => value === secret)?.[0] ?? password
+    const volume = all.volumes?.[mount.source!]?.name ?? mount.source!
+    return [{ service, image, volume, target: mount.target, secrets: { [password]: secret, ...Object.fromEntries(kept) }, values: Object.values(file?.values ?? {}), passwordKey }]
+  })
+}
+
+/** Whether a folder's own Compose file has the service. */
+const brings = (folder: string, service: string): boolean =>
+  service in ((parseYaml(readFileSync(join(dockerFolder, folder, 'docker-compose.yml'), 'utf8')) as { services?: object }).services ?? {})
+
+/** The stores whose volume is there, each with its record, if it has one. Nothing is started but, for volumes without a container, one `cat`. */
+export async function readRecords(stores: Store[], seen: Map<string, Container>): Promise<Map<Store, SecretRecord | undefined>> {
+  const volumes = stores.length ? (await run(['docker', 'volume', 'ls', '-q'], { what: 'List the volumes' })).stdout.split('\n') : []
+  const there = stores.filter(({ volume }) => volumes.includes(volume))
+  const holder = ({ service, volume }: Store) => seen.get(service)?.Mounts?.some(({ Name }) => Name === volume)
+  const [held, loose] = [there.filter(holder), there.filter(store => !holder(store))]
+  const [copied, read] = await Promise.all([Promise.all(held.map(store => copy(store, seen.get(store.service)!.Id))), readLoose(loose)])
+  return new Map([...held.map((store, i) => [store, copied[i]] as const), ...loose.map((store, i) => [store, read[i]] as const)])
+}
+
+/** From a container, whatever its state: `docker cp` gives a tar archive, whose one file follows a header of 512 bytes. */
+async function copy({ target }: Store, id: string): Promise<SecretRecord | undefined> {
+  const { stdout, code } = await run(['docker', 'cp', `${id}:${join(target, recordName)}`, '-'], { nothrow: true })
+  return code === 0 ? parseRecord(stdout.slice(512).replaceAll('\0', '')) : undefined
+}
+
+/** From volumes that no container has, all at once, by an image of theirs: without a network, and with no right but to read. */
+async function readLoose(stores: Store[]): Promise<(SecretRecord | undefined)[]> {
+  const [first] = stores
+  if (!first) return []
+  const mounts = stores.flatMap(({ volume }, i) => ['--volume', `${volume}:/kgc/${i}:ro`])
+  const rights = ['--network', 'none', '--user', '0:0', '--read-only', '--cap-drop', 'ALL', '--cap-add', 'DAC_READ_SEARCH']
+  const script = `for i in ${stores.map((_, i) => i).join(' ')}; do tr -d '\\n' < /kgc/$i/${recordName}; echo; done 2>/dev/null`
+  const argv = ['docker', 'run', '--rm', '--pull', 'never', '--log-driver', 'none', ...rights, ...mounts, '--entrypoint', 'sh', first.image, '-c', script]
+  const lines = (await run(argv, { nothrow: true, timeout: 60_000 })).stdout.split('\n')
+  return stores.map((_, i) => parseRecord(lines[i] ?? ''))
+}
+
+/** What a running database says to a password, over the network as its application asks; undefined when it does not answer. */
+export async function accepts({ secrets }: Store, container: Container | undefined): Promise<boolean | undefined> {
+  if (container?.State.Status !== 'running') return undefined
+  // its own name leads to its address in the network: on the socket and on 127.0.0.1 anybody may come in
+  const script = 'read -r PGPASSWORD; export PGPASSWORD PGCONNECT_TIMEOUT=5; exec psql -qtAXw -h "$HOSTNAME" -U "${POSTGRES_USER:-postgres}" -d "${POSTGRES_DB:-${POSTGRES_USER:-postgres}}" -c "SELECT 1"'
+  const { code, stderr } = await run(['docker', 'exec', '-i', container.Id, 'sh', '-c', script], { nothrow: true, timeout: 20_000, input: `${secrets[password]}\n` })
+  return code === 0 ? true : /authentication failed/.test(stderr) ? false : undefined
+}
+
+/** Puts a record into the volume of a running database, whole or not at all. Throws Failure when it cannot. */
+export async function writeRecord({ service, target }: Store, id: string, record: SecretRecord): Promise<void> {
+  const file = join(target, recordName)
+  const argv = ['docker', 'exec', '-i', id, 'sh', '-c', 'umask 077 && cat > "$0.new" && mv "$0.new" "$0"', file]
+  await run(argv, { what: `Record what the volume of ${service} was written with`, input: `${JSON.stringify(record)}\n`, timeout: 20_000 })
+}

@@ -1,0 +1,54 @@
+// An edge without its rules is not ready: Traefik starts without them, answers its own ping and 404 for every host (traefik/traefik#11396).
+import { spawnSync } from 'node:child_process'
+import { chmodSync, chownSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { fullCase } from '../case.ts'
+
+const test = suite('edge')
+const stack = fullCase('edge', 18150)
+const rules = join(stack.docker, 'traefik/dynamic')
+const file = join(rules, 'middlewares.yml')
+const text = readFileSync(file, 'utf8')
+const up = () => stack.run(['up', 'demo', 'traefik', 'kgc-web'])
+const doctor = () => stack.run(['bootstrap', '--doctor', '--environment', 'demo']).stdout
+const page = () => spawnSync('curl', ['-sko', '/dev/null', '-w', '%{http_code}', 'https://app.kgc.localhost:18151/'], { encoding: 'utf8' }).stdout
+
+test('a folder that root without capabilities cannot read is refused before the start; doctor names it, too', () => {
+  chownSync(rules, 1000, 1000)
+  chmodSync(rules, 0o700)
+  const { code, stderr } = up()
+  assert.is(code, 3, stderr)
+  assert.match(stderr, /traefik runs as root and cannot read infra\/docker\/traefik\/dynamic/)
+  assert.match(stderr, /NEXT {2}chmod -R o\+rX infra\/docker\/traefik\/dynamic/)
+  assert.is(stack.container('traefik'), '')
+  assert.match(doctor(), /cannot read infra\/docker\/traefik\/dynamic/)
+  chmodSync(rules, 0o755)
+})
+
+test('rules that cannot be read as such: not ready; mended, the same command heals it and the host answers', () => {
+  writeFileSync(file, `${text}\n  : broken`)
+  const { code, stderr } = up()
+  assert.is(code, 6, stderr)
+  assert.match(stderr, /traefik: unhealthy/)
+  assert.match(stderr, /middlewares\.yml/)
+  assert.is(page(), '404')
+  writeFileSync(file, text)
+  const healed = up()
+  assert.is(healed.code, 0, healed.stderr)
+  assert.is(page(), '200')
+})
+
+test('without an inotify instance left the health check fails, and the log says why', () => {
+  // a limit of its own, in a namespace of its own: the machine's other processes keep theirs
+  const inside = `echo 0 > /proc/sys/user/max_inotify_instances; traefik & sleep 0.5; for i in $(seq 40); do traefik healthcheck; [ $? = 1 ] && break; sleep 0.1; done; traefik healthcheck; echo ended $?`
+  const settings = Object.entries(JSON.parse(stack.engine('inspect', '--format', '{{json .Config.Env}}', stack.container('traefik'))) as string[]).flatMap(([, pair]) => ['--env', pair])
+  const argv = ['run', '--rm', '--privileged', '--network', 'none', ...settings, '--env', 'TRAEFIK_PROVIDERS_DOCKER=false', '-v', `${rules}:/etc/traefik/dynamic:ro`]
+  const done = spawnSync('docker', [...argv, '--entrypoint', 'unshare', 'kgc-demo/traefik:demo', '--user', '--map-root-user', 'sh', '-c', inside], { encoding: 'utf8', timeout: 60_000 })
+  assert.match(done.stdout, /ended 1/, done.stdout + done.stderr)
+  assert.match(done.stdout + done.stderr, /creating file watcher: too many open files/)
+  assert.match(done.stdout + done.stderr, /Bad healthcheck status: 404/)
+})
+
+test.run()
