@@ -1,7 +1,8 @@
 // What the doctor asks and says of a stack's containers. The judges are pure.
 import { readFile } from 'node:fs/promises'
-import { isOneShot, type Config, type Stack } from '../compose/compose.ts'
+import { isOneShot, wasPruned, type Config, type Stack } from '../compose/compose.ts'
 import type { Container } from '../compose/containers.ts'
+import { likelyCause } from '../compose/watch.ts'
 import { finding, type Finding } from './finding.ts'
 import { duration } from '../report.ts'
 import { run } from '../run.ts'
@@ -18,6 +19,8 @@ export interface Pulse {
   volumes: string[]
   /** The last line of the log of services that do not run well. */
   logs: Map<string, string>
+  /** The likely cause, in words, why a service is unhealthy. */
+  causes: Map<string, string>
   /** Processes that the kernel has killed in running containers for want of memory. */
   kills: Map<string, number>
   now: number
@@ -37,7 +40,7 @@ export function judgeIdle(stack: Pulse['stack'], volumes: string[]): Finding[] {
 /** The state of every service of a stack that was started. */
 export function judgeContainers(pulse: Pulse): Finding[] {
   const { stack, all, seen } = pulse
-  const missing = Object.keys(all.services).filter(service => !seen.has(service))
+  const missing = Object.keys(all.services).filter(service => !seen.has(service) && !wasPruned(all, seen, service))
   // outside production an application may be left out as a whole (`make up APPS=…`): its services share an internal network
   const parts = new Set([...seen.keys()].flatMap(service => internal(all, service)))
   const gaps = missing.filter(service => stack.mode === 'prod' || internal(all, service).some(network => parts.has(network)))
@@ -68,7 +71,8 @@ function judgeContainer(pulse: Pulse, service: string, { RestartCount: restarts,
   if (state.Status !== 'running') return say('error', `has ended: ${ended}`)
   const age = pulse.now - Date.parse(state.StartedAt)
   const [probe] = state.Health?.Log?.slice(-1) ?? []
-  const why = probe?.Output.trim().split('\n').at(-1)?.slice(0, 300) || 'its check printed nothing'
+  const cause = pulse.causes.get(service)
+  const why = `${probe?.Output.trim().split('\n').at(-1)?.slice(0, 300) || 'its check printed nothing'}${cause ? `; likely cause: ${cause}` : ''}`
   return [
     ...(memory || pulse.kills.get(service) ? say('warning', 'had a process killed for want of memory', stats) : []),
     ...(state.Health?.Status === 'unhealthy' ? say('error', `is unhealthy: ${why}`) : []),
@@ -85,6 +89,17 @@ export async function lastWords(seen: Map<string, Container>): Promise<Map<strin
     return [service, `${output.stdout}\n${output.stderr}`.trim().split('\n').at(-1)!.slice(0, 300)] as const
   })
   return new Map((await Promise.all(lines)).filter(([, line]) => line))
+}
+
+/** The likely causes why services are unhealthy: what they have logged in the minute after their start, and last. */
+export async function likelyCauses(seen: Map<string, Container>): Promise<Map<string, string>> {
+  const ill = [...seen].filter(([, { State: state }]) => state.Health?.Status === 'unhealthy')
+  const causes = ill.map(async ([service, { Id, State: state }]) => {
+    const early = ['--since', state.StartedAt, '--until', new Date(Date.parse(state.StartedAt) + 60_000).toISOString()]
+    const logs = await Promise.all([early, ['--tail', '100']].map(some => run(['docker', 'logs', ...some, Id], { nothrow: true, timeout: 10_000 })))
+    return [service, likelyCause(logs.map(({ stdout, stderr }) => stdout + stderr).join('\n')) ?? ''] as const
+  })
+  return new Map((await Promise.all(causes)).filter(([, cause]) => cause))
 }
 
 /**

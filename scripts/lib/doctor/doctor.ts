@@ -3,27 +3,30 @@ import { config, missingEnvFiles, stackOf, type Config, type Stack } from '../co
 import { edgeOf, hostsOf, judgeCertificates, served } from './certificates.ts'
 import { clock, judgeClock } from './clock.ts'
 import { containers, type Container } from '../compose/containers.ts'
-import { judgeContainers, judgeIdle, lastWords, oomKills, type Pulse } from './containers.ts'
+import { judgeContainers, judgeIdle, lastWords, likelyCauses, oomKills, type Pulse } from './containers.ts'
+import { findStores } from '../compose/volume-fit.ts'
 import { finding, type Finding, type Severity } from './finding.ts'
 import { judgeEngine, judgePorts, judgeResources, resources } from './machine.ts'
 import { root } from '../repository.ts'
-import { filesystems, judgeDisks, judgeImages, judgeVolumes } from './storage.ts'
+import { filesystems, judgeDisks, judgeImages, judgeMounts, judgeOwner, judgeStores, judgeVolumes } from './storage.ts'
 import { info, look } from '../engine/engine.ts'
 import { loadEnvironment } from '../env/env.ts'
 import { check, type Problem } from '../env/check.ts'
 import { Failure } from '../errors.ts'
+import { otherOwners } from '../compose/ownership.ts'
+import { closedMounts } from '../compose/mounts.ts'
 import { takenPorts } from '../compose/ports.ts'
+import { volumesOf } from '../compose/remove.ts'
 import { whereChosen } from '../images/chosen-commit.ts'
 import { missingImages, ownWay } from '../images/provide.ts'
 import { silentRegistries } from '../images/registry.ts'
-import { run } from '../run.ts'
 
 /** Everything that is to be said of this machine and the stack of a mode, the worst of each area first. */
 export async function examine(mode: string): Promise<Finding[]> {
   const stack = stackOf(mode)
   const [machine, { info: engine }] = await Promise.all([look(), info()])
   const answers = Boolean(machine.engine && machine.compose)
-  const [seen, volumes] = machine.engine ? await Promise.all([containers(stack.project), volumesOf(stack)]) : [new Map<string, Container>(), []]
+  const [seen, volumes] = machine.engine ? await Promise.all([containers(stack.project), volumesOf(stack.project)]) : [new Map<string, Container>(), []]
   const { all, findings: files } = await readFiles(stack, answers, seen.size > 0 || volumes.length > 0)
   const sources = [process.env.npm_config_registry ?? ''].flatMap(url => (URL.canParse(url) ? [new URL(url).host] : []))
   const [space, taken, time, rest] = await Promise.all([
@@ -69,30 +72,31 @@ export function judgeEnv(problems: Problem[], used: boolean, command: string): F
   ]
 }
 
-async function volumesOf({ project }: Stack): Promise<string[]> {
-  const argv = ['docker', 'volume', 'ls', '-q', '--filter', `label=com.docker.compose.project=${project}`]
-  return (await run(argv, { what: 'List the volumes' })).stdout.split('\n').filter(Boolean)
-}
-
 async function examineStack(stack: Stack, all: Config, seen: Map<string, Container>, volumes: string[], ownWay: boolean): Promise<Finding[]> {
   const services = Object.keys(all.services)
   const images = new Set(services.map(name => all.services[name]?.image)).size
   const edge = edgeOf(all)
   const serving = edge && seen.get(edge.service)?.State.Status === 'running'
-  const [missing, logs, kills, disks, certificates] = await Promise.all([
+  const [missing, logs, causes, kills, disks, certificates, closed, stores] = await Promise.all([
     missingImages(all, services),
     lastWords(seen),
+    likelyCauses(seen),
     oomKills(seen),
     filesystems(all, seen),
     serving ? Promise.all(hostsOf(all).map(host => served(host, edge.port))) : [],
+    closedMounts(all, services),
+    findStores(stack, all, services, seen),
   ])
   const silent = stack.suffix || !missing.length || ownWay ? [] : await silentRegistries(missing.filter(image => !image.endsWith(':unset')), 5_000)
   const where = whereChosen(missing)
-  const pulse: Pulse = { stack, all, seen, volumes, logs, kills, now: Date.now() }
+  const pulse: Pulse = { stack, all, seen, volumes, logs, causes, kills, now: Date.now() }
   return [
     ...judgeImages(stack, images, missing, silent, seen.size > 0, where),
     ...(seen.size ? judgeContainers(pulse) : judgeIdle(stack, volumes)),
+    ...judgeOwner(stack.project, otherOwners(seen.values())),
+    ...judgeMounts(closed),
     ...judgeVolumes(pulse),
+    ...judgeStores(stores),
     ...judgeDisks(disks),
     ...judgeCertificates(certificates, stack.mode === 'prod', stack.project, edge?.service ?? '', Date.now()),
   ]

@@ -1,6 +1,8 @@
 // What the doctor asks and says of a stack's images and volumes. The judges are pure.
 import type { Config } from '../compose/compose.ts'
 import type { Container } from '../compose/containers.ts'
+import { openCommand, type Closed } from '../compose/mounts.ts'
+import type { Found } from '../compose/volume-fit.ts'
 import { up, type Pulse } from './containers.ts'
 import { finding, type Finding } from './finding.ts'
 import { run } from '../run.ts'
@@ -29,6 +31,24 @@ export function judgeVolumes({ stack, all, seen, volumes }: Pulse): Finding[] {
     ...(unused.length ? [finding('volumes', 'info', `no longer in the files: ${unused.join(', ')}`, remove)] : []),
   ]
 }
+
+/** `owners`: other clones that the stack runs from. */
+export const judgeOwner = (project: string, owners: string[]): Finding[] =>
+  owners.map(folder => finding('containers', 'error', `${project} was started from ${folder}, not from here`, `make -C ${folder} doctor`))
+
+/** What services mount from this machine and cannot read. */
+export const judgeMounts = (closed: Closed[]): Finding[] =>
+  [...new Set(closed.map(({ service }) => service))].map(service => {
+    const own = closed.filter(one => one.service === service)
+    return finding('containers', 'error', `${service} runs as ${own[0]!.user} and cannot read ${own.map(({ path }) => path).join(', ')}`, openCommand(own))
+  })
+
+/** Volumes that were written with other secrets than the env files hold. */
+export const judgeStores = (found: Found[]): Finding[] =>
+  found.filter(({ misfits }) => misfits.length).map(({ store, misfits, record }) => {
+    const words = `${store.volume} was written with another ${misfits.join(', ')} than the env files hold${record ? ` (last started from ${record.folder})` : ''}`
+    return finding('volumes', 'error', words, 'put the old values back into the env files')
+  })
 
 /** A line of `df -P` in a container. */
 export interface Filesystem {
