@@ -4,6 +4,7 @@ import * as assert from 'uvu/assert'
 import type { Manifest } from '../../scripts/lib/cluster/cluster.ts'
 import { waitOf, type Asked, type Change, type Phase } from '../../scripts/lib/deploy/change.ts'
 import type { Stored } from '../../scripts/lib/deploy/release.ts'
+import { goesForward } from '../../scripts/lib/deploy/standing.ts'
 import { transact } from '../../scripts/lib/deploy/transaction.ts'
 import { Failure } from '../../scripts/lib/errors.ts'
 import { place, played } from './kubectl.ts'
@@ -43,7 +44,7 @@ test('a bug before anything was applied: what served serves', async () => {
 
 test('a bug when something was: it goes back, or is said to stand as it is', async () => {
   const touches = async (change: Change) => {
-    change.touched.push(web)
+    goesForward(change)(web, 'done')
     bug()
   }
   const first = await went(false, touches)
@@ -60,11 +61,12 @@ test('a bug when something was: it goes back, or is said to stand as it is', asy
 
 test('a bug of the way back itself still says how things stand', async () => {
   const { failure } = await went(true, async change => {
+    goesForward(change)(web, 'done')
     Object.assign(change.found!, { history: [{ ...change.found!.history[0]!, manifests: undefined }] })
     bug()
   })
   assert.is(failure.code, 6)
-  assert.match(failure.serving!, 'the way back was not gone to its end, by a bug in the script')
+  assert.match(failure.serving!, /^nothing could be put back \(in place: Deployment web of release 5; all else of release 4\), but by a bug in the script: /)
 })
 
 test('what a change leaves alone needs no more pods than the least', () => {

@@ -32,7 +32,7 @@ esac`
 const put = (first: object, then: object, list = all) => {
   const touched: string[] = []
   const wait: Wait = { place, what: 'Deploy', since: Date.now(), stable: 0, lock }
-  const work = () => inOrder(wait, list, [], some => touched.push(...some.map(({ kind }) => kind)))
+  const work = () => inOrder(wait, list, [], ({ kind }) => touched.push(kind))
   return played(body(first, then), work).then(ended => ({ ...ended, touched }))
 }
 const order = ({ calls }: { calls: string[] }) =>
@@ -92,7 +92,7 @@ test('what an interrupted change has sealed is waited for by the next one, thoug
   for (const [ending, first] of [['interrupted', 'SealedSecret'], ['succeeded', 'Deployment']]) {
     const history = [{ number: 5, ending, manifests: all }, { number: 4, ending: 'succeeded', manifests: all }]
     const plan = { created: [], changed: ['Deployment web'], removed: [], generated: [], jobs: [] }
-    const change = { place, verb: 'deploy', lock, touched: [], plan, found: { history, manifests: all } } as unknown as Change
+    const change = { place, verb: 'deploy', lock, touched: [], stands: new Map(), plan, found: { history, manifests: all } } as unknown as Change
     const went = await played(body(sealed(), sealed()), () => apply(change))
     assert.is(went.error?.stack, undefined)
     assert.is(order(went)[0], `applied ${first}`)
@@ -105,7 +105,7 @@ test('the way back waits too, puts back what it can, and says what is not open',
   const release = { ...good, number: 5, ending: 'applying', created: [] } as unknown as Stored
   const change = {
     place, verb: 'deploy', source: {}, choose: () => undefined, prune: false, yes: false, started: Date.now(), phase: 'Watch', lock, release,
-    touched: all, plan: { created: [], changed: ['Deployment web'], removed: [], generated: [], jobs: [] }, found: { history: [good], manifests: all },
+    touched: all, stands: new Map(), plan: { created: [], changed: ['Deployment web'], removed: [], generated: [], jobs: [] }, found: { history: [good], manifests: all },
   } as unknown as Change
   const { value, calls, error } = await played(body(sealed('shop-secrets', wrong), sealed('shop-secrets', wrong)), () => putBack(change, new Failure(6, 'Deploy', 'x')))
   assert.is(error, undefined)

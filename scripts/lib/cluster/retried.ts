@@ -12,11 +12,14 @@ const away = new RegExp(
   'im',
 )
 
+/** Whether the API server was away, so that what it has done is not known. */
+export const isAway = (text: string): boolean => away.test(text)
+
 /** Why nothing may be touched any more, if so. */
 export type Lost = () => Failure | undefined
 
 /** ms: how long it is tried again once it has failed, and the time between. */
-const patience = { most: 45_000, pause: 2_000 }
+export const patience = { most: 45_000, pause: 2_000 }
 
 /**
  * kubectl for what may be done twice: while the API server is away it is tried again, for 45 s. Once the lock is `lost` it throws that, and

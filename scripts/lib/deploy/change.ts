@@ -29,6 +29,9 @@ export interface Asked {
   yes: boolean
 }
 
+/** Of the release that is deployed, of the one before (or gone, if that has none), or one of the two. */
+export type Stand = 'new' | 'old' | 'unknown'
+
 export interface Change extends Asked {
   started: number
   found?: Found
@@ -41,8 +44,12 @@ export interface Change extends Asked {
   told?: Promise<string[]>
   /** People are being told how it ended, or have been. */
   over?: Promise<unknown>
-  /** What has been applied, or is being. */
+  /** What has been applied, or may have been; without Jobs. */
   touched: Manifest[]
+  /** Which release each of them is of now, by its title; a Job runs once, and what it has done stays. */
+  stands: Map<string, Stand>
+  /** What was removed at the end, by its title. */
+  removed: Set<string>
   /** How its workloads are waited for, since the first object was applied. */
   wait?: Wait
   /** The phase that it is in. */

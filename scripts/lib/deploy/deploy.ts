@@ -7,12 +7,13 @@ import { Failure, exit } from '../errors.ts'
 import { acquire } from './lock.ts'
 import { title } from './manifests.ts'
 import { preflight } from './preflight.ts'
-import { heads } from './product.ts'
+import { heads, theCluster } from './product.ts'
 import { isExcused, prove } from './proof.ts'
 import { isWorkload, ready } from './readiness.ts'
 import { serving, store, type Ending } from './release.ts'
 import { color, say } from '../report.ts'
 import { hideNew } from './secrets.ts'
+import { goesForward } from './standing.ts'
 import { imagesOf } from './stamp.ts'
 import { tell } from './tell.ts'
 
@@ -62,7 +63,7 @@ export async function apply(change: Change): Promise<void> {
   const again = ['interrupted', 'broken'].includes(found!.history[0]?.ending ?? '') ? ['SealedSecret'] : []
   const objects = found!.manifests.filter(one => one.kind !== 'Job' && (names.includes(title(one)) || again.includes(one.kind)))
   change.wait = waitOf(change, !names.length && !plan!.jobs.length, found!.manifests, objects)
-  await inOrder(change.wait, objects, plan!.jobs, all => change.touched.push(...all))
+  await inOrder(change.wait, objects, plan!.jobs, goesForward(change))
 }
 
 /** Waits until every workload is ready. */
@@ -79,7 +80,7 @@ export async function smoke(change: Change): Promise<void> {
   const { place, found, release, source } = change
   const last = serving(found!.history)
   const target = 'release' in source ? change.choose(found!.history) : undefined
-  const excused = (name: string) => !last || Boolean(last.failing?.includes(name)) || Boolean(target && isExcused(target, name))
+  const excused = (name: string) => (!last && name !== theCluster) || Boolean(last?.failing?.includes(name)) || Boolean(target && isExcused(target, name))
   // all that migrates has done so by now
   const [all, reached] = await Promise.all([prove(change.wait!, found!.manifests, excused), isNothing(change) ? {} : heads(place, found!.manifests)])
   const failed = all.filter(({ ok }) => !ok)

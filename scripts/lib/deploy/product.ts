@@ -20,8 +20,10 @@ export async function asked(place: Place, manifests: Manifest[], excused: (check
   }
 }
 
+/** What a cluster that does not answer is called among the checks. */
+export const theCluster = 'the cluster'
 /** A cluster that does not answer for a moment says nothing about what runs in it. */
-const unknown = (error: Error): Outcome[] => [{ name: 'the cluster', ok: false, detail: error.message, ms: 0 }]
+const unknown = (error: Error): Outcome[] => [{ name: theCluster, ok: false, detail: error.message, ms: 0 }]
 
 /** A line that changes with every migration that a database has seen, whatever the columns of its table are. */
 export const migrationsIn = async (context: SmokeContext, service: string, owner: string, table: string): Promise<string> => {

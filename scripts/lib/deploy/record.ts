@@ -1,6 +1,7 @@
 // The last phase of a change: it is written down, and how it ended is put into words.
 import { remove } from './apply.ts'
 import { finish, isNothing, type Change } from './change.ts'
+import { title } from './manifests.ts'
 import type { Place } from '../cluster/place.ts'
 import { serving, store, trim, type Stored } from './release.ts'
 import { duration, warn } from '../report.ts'
@@ -8,9 +9,9 @@ import { tell, tellSame } from './tell.ts'
 
 /** Removes what is not part of it any more, and records the release as the one that serves. */
 export async function record(change: Change): Promise<void> {
-  const { place, plan, found, release, started } = change
+  const { place, plan, found, release, started, removed } = change
   const nothing = isNothing(change)
-  await remove(place, [...plan!.removed, ...plan!.generated], change.lock!.lost)
+  await remove(place, [...plan!.removed, ...plan!.generated], change.lock!.lost, (one, how) => void (how === 'done' && removed.add(title(one))))
   const { failing = [] } = release!
   if (nothing) await noteFewer(place, serving(found!.history)!, failing)
   const number = nothing ? serving(found!.history)!.number : release!.number

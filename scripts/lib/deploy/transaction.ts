@@ -1,14 +1,17 @@
 // A change as one guarded transaction: its phases one after the other; what fails once the lock is held is put back.
-import { finish, type Asked, type Change, type Phase } from './change.ts'
-import { Failure, exit } from '../errors.ts'
+import { finish, isNothing, type Asked, type Change, type Phase } from './change.ts'
+import { Failure, exit, type ExitCode } from '../errors.ts'
+import { title } from './manifests.ts'
 import { putBack } from './putback.ts'
+import { serving } from './release.ts'
 import { emit, result, step, warn } from '../report.ts'
 import { onInterrupt } from '../run.ts'
+import { inPlace, lasting } from './standing.ts'
 import { leave, noteFacts, tell } from './tell.ts'
 
 /** Runs the phases one after the other, up to `last`. What fails once the lock is held is put back. */
 export async function transact(asked: Asked, phases: Phase[], last?: string): Promise<void> {
-  const change: Change = { ...asked, started: Date.now(), touched: [], phase: '' }
+  const change: Change = { ...asked, started: Date.now(), touched: [], stands: new Map(), removed: new Set(), phase: '' }
   noteFacts(change, Boolean(last))
   const forget = onInterrupt(async () => {
     const { release, over, phase } = change
@@ -44,23 +47,29 @@ export async function transact(asked: Asked, phases: Phase[], last?: string): Pr
 /** What to end with; before, what a failure has broken is put back. */
 async function ending(change: Change, error: unknown): Promise<unknown> {
   // while the lock is being taken nothing has been touched
-  if (!change.lock || !change.release || change.phase === 'Lock' || change.lock.lost()) return error
+  if (!change.lock || !change.release || change.phase === 'Lock') return error
   const failure = error instanceof Failure ? error : bug(change, error)
+  const as = (code: ExitCode, serving: string, evidence = failure.evidence) =>
+    new Failure(code, failure.what, failure.why, { evidence, next: failure.next, serving: serving + lasting(change) })
+  // whoever has the lock now decides
+  if (change.lock.lost()) return as(failure.code, `${inPlace(change)}; nothing was put back`)
   // it was proven to work: what fails now is only the book-keeping
-  if (change.phase === 'Record')
-    return new Failure(exit.broken, failure.what, failure.why, {
-      evidence: failure.evidence,
-      next: `npx zx scripts/${change.verb}.ts ${change.place.name}, once more`,
-      serving: 'the new version serves and passed the smoke test; only its record is not complete',
-    })
-  return putBack(change, failure).catch(
-    (fault: Error) =>
-      new Failure(exit.broken, failure.what, failure.why, {
-        evidence: [failure.evidence, fault.stack].filter(Boolean).join('\n'),
-        next: failure.next,
-        serving: `the way back was not gone to its end, by a bug in the script: ${fault.message}`,
-      }),
+  if (change.phase === 'Record') return Object.assign(as(exit.broken, unrecorded(change)), { next: `npx zx scripts/${change.verb}.ts ${change.place.name}, once more` })
+  return putBack(change, failure).catch((fault: Error) =>
+    as(
+      exit.broken,
+      `the way back was not gone to its end, by a bug in the script: ${fault.message}; ${inPlace(change)}`,
+      [failure.evidence, fault.stack].filter(Boolean).join('\n'),
+    ),
   )
+}
+
+/** What serves when the last phase has failed. */
+function unrecorded({ found, release, plan, removed }: Change): string {
+  const number = isNothing({ found, plan } as Change) ? serving(found!.history)!.number : release!.number
+  const left = plan!.removed.map(title).filter(name => !removed.has(name))
+  const more = left.length ? `; what it has no more may still be there: ${left.join(', ')}` : ''
+  return `release ${number} serves and passed the smoke test, but may not be recorded as the one that does${more}`
 }
 
 /** A bug in the script as a failure of the change: what was changed by then must go back like after any other. */
