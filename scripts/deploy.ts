@@ -1,12 +1,12 @@
 // Deploys an environment to Kubernetes as one guarded change: refuses before it touches, puts back what it broke, says what serves.
-// Usage: npx zx scripts/deploy.ts <environment> [--tag SHA] [--dry-run] [--json] [--yes] | --lock|--unlock --reason TEXT
+// Usage: npx zx scripts/deploy.ts <environment> [--tag SHA] [--again --reason TEXT] [--dry-run] [--json] [--yes] | --lock|--unlock --reason TEXT
 // Exit codes: 0 2 3 4 5 6 7 130
 import { parseArgs } from 'node:util'
 import { given, wantsHelp } from './lib/arguments.ts'
 import { exit, exitHelp } from './lib/errors.ts'
 
 if (wantsHelp()) {
-  console.log(`Usage: npx zx scripts/deploy.ts <environment> [--tag SHA] [--dry-run] [--prune] [--yes]
+  console.log(`Usage: npx zx scripts/deploy.ts <environment> [--tag SHA] [--dry-run] [--prune] [--yes] [--again --reason TEXT]
        npx zx scripts/deploy.ts <environment> --lock|--unlock --reason TEXT
 
 Puts the manifests of infra/k8s/overlays/<environment> in place: databases, then migrations, then the applications, then the edge. Waits
@@ -16,10 +16,12 @@ changed goes back to the release before.
   --tag SHA     the commit of the images that are built of one; without it the one that an .env.example in infra/docker pins,
                 and when none does they stay as they serve
   --dry-run     ends after the plan, nothing is touched
+  --again       deploys a commit or a tag though it is older than what serves: one that has served before, or an ancestor in git; where that
+                cannot be told it is asked at a terminal, elsewhere refused (rollback.ts is the way back)
   --prune       removes also more than three objects that the last release had and this one has not
   --yes         does not ask where the environment is protected
   --lock        holds the environment for as long as it takes: nobody deploys; --unlock ends that, or the lock of whoever holds it
-  --reason T    why, for those who are refused
+  --reason T    why, for those who are refused, and for the list of releases
   --json        NDJSON events on stdout
 With GITHUB_TOKEN (or GH_TOKEN) and GITHUB_REPOSITORY set it records a deployment at GitHub, and asks there whether the environment that
 comes before (after: in environment.yaml) had this commit; with GITHUB_STEP_SUMMARY it adds its result to the job's summary.
@@ -38,7 +40,7 @@ const { transact } = await import('./lib/deploy/transaction.ts')
 await main(async () => {
   const flag = { type: 'boolean' } as const
   const text = { type: 'string' } as const
-  const options = { json: flag, 'dry-run': flag, yes: flag, prune: flag, lock: flag, unlock: flag, tag: text, reason: text } as const
+  const options = { json: flag, 'dry-run': flag, yes: flag, prune: flag, lock: flag, unlock: flag, again: flag, tag: text, reason: text } as const
   const { values, positionals } = parseArgs({ args: given(), allowPositionals: true, options })
   jsonOutput(Boolean(values.json))
   const place = placeOf(positionals[0])
@@ -47,10 +49,11 @@ await main(async () => {
     positionals.length > 1 ||
     (values.lock && values.unlock) ||
     (by && values['dry-run']) ||
-    Boolean(by) !== (values.reason !== undefined) ||
+    (by && values.again) ||
+    Boolean(by || values.again) !== Boolean(values.reason?.trim()) ||
     (values.tag !== undefined && !/^[\w][\w.-]{0,127}$/.test(values.tag))
   )
-    throw new Failure(exit.usage, 'Read the arguments', 'one environment; --tag wants a tag; --lock or --unlock want --reason, and nothing else does; they have no --dry-run', {
+    throw new Failure(exit.usage, 'Read the arguments', 'one environment; --tag wants a tag; --lock, --unlock and --again want --reason, nothing else does; a lock knows no --dry-run', {
       next: 'npx zx scripts/deploy.ts --help',
     })
   if (by) {
@@ -60,5 +63,6 @@ await main(async () => {
   }
 
   const { tag, prune = false, yes = false } = values
-  await transact({ place, verb: 'deploy', source: { tag }, choose: () => undefined, prune, yes }, phases(), values['dry-run'] ? 'Plan' : undefined)
+  const source = { tag, again: values.again ? values.reason : undefined }
+  await transact({ place, verb: 'deploy', source, choose: () => undefined, prune, yes }, phases(), values['dry-run'] ? 'Plan' : undefined)
 })

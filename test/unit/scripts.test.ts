@@ -62,7 +62,7 @@ test('the lock is not taken by a dry run', () => {
   for (const flag of ['--lock', '--unlock']) {
     const { status, stderr } = run('node', 'deploy.ts', 'staging', flag, '--reason', 'test', '--dry-run')
     assert.is(status, 2, stderr)
-    assert.match(stderr, 'they have no --dry-run')
+    assert.match(stderr, 'a lock knows no --dry-run')
   }
 })
 

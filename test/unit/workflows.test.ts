@@ -41,8 +41,8 @@ const usual: Reply[] = [
   { call: /^node --import=tsx test\/run\.ts [a-z ]+$/ },
   script('images\\.ts push --json( --replace)?$', { output: `images=${JSON.stringify(pushed)}`, stdout: '{}\n' }),
   script('images\\.ts (build|pins) --json$', { stdout: '{}\n' }),
-  script('deploy\\.ts production --dry-run --json$', { stdout: plan }),
-  script('deploy\\.ts (staging|production) --yes --json$', { stdout: '{}\n' }),
+  script('deploy\\.ts production --dry-run --json( --again --reason .*)?$', { stdout: plan }),
+  script('deploy\\.ts (staging|production) --yes --json( --again --reason .*)?$', { stdout: '{}\n' }),
   script('rollback\\.ts (staging|production) --list$', { stdout: 'release 7\n' }),
   script('rollback\\.ts (staging|production) --yes --json', { stdout: '{}\n' }),
   { call: /^gh attestation verify oci:\/\/ghcr\.io\/\S+@sha256:[0-9a-f]{64} --repo \S+ --signer-workflow \S+ --source-ref refs\/heads\/main$/, stdout: 'Loaded digest\n' },
@@ -153,6 +153,19 @@ test('what somebody else has pushed under the commit is not signed: it fails wit
   assert.is(again.actions.filter(({ name }) => name === 'actions/attest').length, 2)
   const branch = play('deploy-staging.yml', byHand('refs/heads/feature', false))
   assert.equal([branch.lines, new Set(Object.values(branch.jobs))], [[], new Set(['skipped'])])
+})
+
+test('alphagov/govuk-design-system#1946: a deploy has the history that tells what is older, and the reason when that is meant', () => {
+  for (const [file, environment] of [['deploy-staging.yml', 'staging'], ['deploy-production.yml', 'production']] as const) {
+    const why = 'the audit; $(touch x) "wants" it'
+    const { result, actions, calls } = play(file, { name: 'workflow_dispatch', ref: 'refs/heads/main', secrets, inputs: { replace: false, again: why } })
+    assert.is(result, 'success')
+    const checkout = actions.find(({ name, job, given }) => name === 'actions/checkout' && job === 'deploy' && !given.repository)
+    assert.is(Number(checkout!.given['fetch-depth']), 0, file)
+    const deploys = calls.filter(({ words }) => words.some(word => word.endsWith('deploy.ts')))
+    for (const { words } of deploys) assert.equal(words.slice(-3), ['--again', '--reason', why], environment)
+    assert.is(deploys.length, file === 'deploy-staging.yml' ? 1 : 2)
+  }
 })
 
 test('after a failure nothing goes on but what cleans up', () => {

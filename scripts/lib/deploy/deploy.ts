@@ -22,9 +22,11 @@ export async function lookAhead(change: Change): Promise<void> {
 }
 
 /** Asks where the environment wants to be asked for. */
-async function confirm({ place, yes, verb }: Change): Promise<void> {
-  if (!place.protected || yes) return
+async function confirm({ place, yes, verb, found }: Change): Promise<void> {
   const what = `Begin the ${verb} to ${place.name}`
+  for (const words of found!.questions)
+    if ((await ask(`${words}. Type yes to go on all the same: `)) !== 'yes') throw new Failure(exit.refused, what, `${words}; not confirmed; nothing was touched`)
+  if (!place.protected || yes) return
   if (!process.stdin.isTTY)
     throw new Failure(exit.refused, what, `${place.name} is protected and nobody is at the terminal; nothing was touched`, {
       next: 'the same command with --yes',
@@ -45,6 +47,7 @@ export async function lock(change: Change): Promise<void> {
     what: 'release' in source ? `rollback to ${change.choose(history)!.number}` : 'deploy',
     who: actor(),
     run: runUrl(),
+    again: 'release' in source ? undefined : source.again,
     commit: 'release' in source ? change.choose(history)!.commit : commit,
     started: new Date(change.started).toISOString(),
     images: Object.fromEntries(imagesOf(manifests).map(image => [image.split('@')[0]!, image.split('@')[1] ?? digests.get(image) ?? ''])),

@@ -20,7 +20,7 @@ export function listed(all: Release[]): string {
     one.started.slice(0, 16).replace('T', ' '),
     one.who,
     (one.commit ?? '').slice(0, 12),
-    one.cause ?? '',
+    one.cause ?? (one.again ? `again: ${one.again}` : ''),
   ]
   return table([['', 'release', 'what', 'ended', 'started (UTC)', 'who', 'commit', 'cause'], ...all.map(row)])
 }

@@ -4,10 +4,12 @@ import { fromFolders } from '../smoke/checks.ts'
 import { kubectl, lastLine, list, rendered, workloads, type Manifest } from '../cluster/cluster.ts'
 import { knownCommit } from './commit.ts'
 import { Failure, exit } from '../errors.ts'
+import { settings } from '../images/bake.ts'
 import { faults, missingKeys } from './faults.ts'
 import { forbidden, type Hop } from './hops.ts'
 import { current, isInTheWay, locked, writingOf } from './lease.ts'
 import { arranged, title } from './manifests.ts'
+import { refuseOlder, type Wanted } from './older.ts'
 import type { Place } from '../cluster/place.ts'
 import { Refusals } from './refusals.ts'
 import { warn } from '../report.ts'
@@ -16,7 +18,7 @@ import { mayAll } from './rights.ts'
 import { hideRead, liveKeys } from './secrets.ts'
 import { imagesOf, stamped } from './stamp.ts'
 import { dryRun } from './trial.ts'
-import { commitImages, resolve, tagged } from './versions.ts'
+import { commitImages, resolve, tagged, type Built } from './versions.ts'
 
 /** What the pre-flight has found out. */
 export interface Found {
@@ -31,10 +33,12 @@ export interface Found {
   commit: string | undefined
   /** Which writing of the lock's lease was there. */
   lease: string
+  /** What is asked before it begins: whether it is older cannot be told. */
+  questions: string[]
 }
 
 /** The manifests to put in place: the overlay's own, or those of a release that is put back (Jobs are not run again). */
-export type Source = { tag?: string | undefined } | { release: string | undefined }
+export type Source = { tag?: string | undefined; again?: string | undefined } | { release: string | undefined }
 
 /** Finds out all that a change needs to know. Throws Failure (refused) with everything that stands in its way. */
 export async function preflight(place: Place, source: Source, choose: (history: Stored[]) => Stored | undefined): Promise<Found> {
@@ -65,7 +69,9 @@ export async function preflight(place: Place, source: Source, choose: (history: 
   if (!history || !secrets || !live) refusals.done(what)
   const last = serving(history!)
   const back = 'release' in source ? choose(history!) : undefined
-  const plain = 'release' in source ? withClaims(back!.manifests, live!) : tagged(place, built!, commitImages(), source.tag, last, refusals)
+  const own = commitImages()
+  const plain = 'release' in source ? withClaims(back!.manifests, live!) : tagged(place, built!, own, source.tag, last, refusals)
+  const questions = 'release' in source ? [] : await refuseOlder(wantedOf(place, own, source.tag, commit), history!, refusals, source.again)
   hideRead([...plain, ...(last?.manifests ?? [])])
   refusals.add(...faults(plain), ...missingKeys(plain, secrets!))
   const tried = async () => {
@@ -78,7 +84,13 @@ export async function preflight(place: Place, source: Source, choose: (history: 
   const [found] = await Promise.all([tried(), refusals.check(() => mayAll(place, plain)), hops(plain, live!, Boolean(back), refusals)])
   refusals.add(...unproven(place, had, found.digests))
   refusals.done(what)
-  return { ...found, history: history!, live: live!, commit: commit ?? undefined, lease: writingOf(await lease) }
+  return { ...found, history: history!, live: live!, commit: commit ?? undefined, lease: writingOf(await lease), questions }
+}
+
+/** What is to be held against the releases that have served. */
+const wantedOf = ({ images }: Place, own: Built[], tag: string | undefined, commit: string | undefined): Wanted => {
+  const variable = own.find(({ source }) => source)?.source
+  return { commit, tag, names: own.map(({ name }) => `${images}/${name}`), source: variable && settings()[variable] }
 }
 
 /** What stands in the environment, what may start a pod there, and its volumes. */

@@ -21,6 +21,8 @@ export interface Release {
   who: string
   run?: string | undefined
   commit?: string | undefined
+  /** Why it was put in place though it is older, or may be. */
+  again?: string | undefined
   started: string
   ended?: string
   /** By image, its digest. */

@@ -22,20 +22,23 @@ export interface Built {
   file: string
   /** The commit that stands there; '' when none does. */
   commit: string
+  /** The variable that may name a checkout of its source. */
+  source?: string
 }
 
 /** The images that are built of a commit: the build file (its text) has a key as their tag, and an example (by its file) pins that key. */
 export function builtOf(buildFile: string, examples: Map<string, string>): Built[] {
-  const { services } = parse(buildFile) as { services: Record<string, { image: string }> }
+  const { services } = parse(buildFile) as { services: Record<string, { image: string; build?: { context?: string } }> }
   const pins = [...examples].flatMap(([file, text]) =>
     describeExample(text, file)
       .filter(({ pinned }) => pinned)
       .map(({ key, value }) => ({ key, file, commit: value })),
   )
-  return Object.values(services).flatMap(({ image }) => {
+  return Object.values(services).flatMap(({ image, build }) => {
     const [, name, key] = /([\w-]+):\$\{(\w+)[^}]*\}$/.exec(image) ?? []
     const pin = pins.find(pin => pin.key === key)
-    return name && pin ? [{ name, ...pin }] : []
+    const source = /^\$\{(\w+)/.exec(build?.context ?? '')?.[1]
+    return name && pin ? [{ name, ...pin, ...(source ? { source } : {}) }] : []
   })
 }
 

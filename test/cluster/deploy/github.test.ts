@@ -3,6 +3,7 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import { git } from '../../git.ts'
 import { standAtGitHub } from './at-github.ts'
 
 const test = suite('deploy and GitHub')
@@ -53,6 +54,19 @@ test('GitHub that refuses is a warning and no result', async () => {
   assert.is(code, 0, said)
   assert.match(said, '⚠ GitHub answered 401 (Bad credentials): the token is not valid; it does not know of this deployment')
   assert.not.match(said, 'canaryOtherToken')
+})
+
+test('alphagov/govuk-design-system#1946: a run of an older commit that is started again is refused with what serves, until a reason is given', async () => {
+  const newest = git(box.root, 'rev-parse', 'HEAD')
+  git(box.root, 'checkout', '--quiet', `${newest}~3`)
+  const { code, said } = await deploy()
+  assert.is(code, 3, said)
+  assert.match(said, new RegExp(`release 3 serves, of commit ${newest.slice(0, 12)}; \\w{12} served before it, in release 1; its databases.*--again --reason`))
+  assert.match(said, 'nothing was touched')
+  const again = await deploy(['--again', '--reason', 'the audit', '--dry-run'])
+  assert.is(again.code, 0, again.said)
+  git(box.root, 'checkout', '--quiet', newest)
+  assert.match((await deploy()).said, 'Nothing to do')
 })
 
 test('an environment that comes after another takes what that one had, and refuses all else at once', async () => {
