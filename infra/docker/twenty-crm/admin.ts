@@ -1,14 +1,13 @@
 // Twenty's first administrator: in single-workspace mode the first one to sign up; the workspace that this makes closes the door.
-import type { CreateAdmin } from '../../../scripts/lib/smoke/checks.ts'
-import { Complaint, activateWorkspace, createWorkspace, signIn, signUp, workspaceExists } from './api.ts'
+import { eventually, type CreateAdmin } from '../../../scripts/lib/smoke/checks.ts'
+import { Complaint, activateWorkspace, activationStatus, createWorkspace, isServerAdmin, signIn, signUp, workspaceExists } from './api.ts'
 
 /** An interrupted run is gone on with: user, workspace and its tables are made where they are missing. */
 export const createAdmin: CreateAdmin = async (context, { email, password }) => {
   try {
     if (await workspaceExists(context)) return await enter()
-    const token = await createWorkspace(context, await signUp(context, email, password))
-    await activateWorkspace(context, token, 'KGC')
-    return 'signed up, the workspace KGC is made, sign-up is closed'
+    const token = await createWorkspace(context, await signUp(context, email, password), 'KGC')
+    return ['signed up, the workspace KGC is made, sign-up is closed', await finish(token)].filter(Boolean).join('; ')
   } catch (error) {
     const { message } = error as Error
     if (!(error instanceof Complaint)) throw new Error(`${message}: is twenty-server healthy?`)
@@ -20,7 +19,16 @@ export const createAdmin: CreateAdmin = async (context, { email, password }) => 
       if (!(error instanceof Complaint)) throw error
     })
     if (!token) return 'the workspace was there already; this address and password do not sign in to it (changed since, or somebody else was first)'
-    await activateWorkspace(context, token, 'KGC')
-    return 'was there already'
+    return ['was there already', await finish(token)].filter(Boolean).join('; ')
+  }
+
+  /** Sees to it that the workspace has its tables; returns what a person should know. */
+  async function finish(token: string): Promise<string> {
+    const status = await activationStatus(context, token)
+    if (status === 'PENDING_CREATION') await activateWorkspace(context, token)
+    // the server goes on with what an interrupted run began
+    const made = status !== 'ONGOING_CREATION' || (await eventually(async () => ((await activationStatus(context, token)) === 'ONGOING_CREATION' ? undefined : true), 180))
+      if (!made) throw new Error('nobody else can sign up, but the workspace\'s tables have been in the making for 3 minutes')
+    return (await isServerAdmin(context, token)) ? '' : 'NOT the administrator of the server: somebody signed up before, see README "First administrator"'
   }
 }

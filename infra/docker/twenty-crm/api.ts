@@ -86,17 +86,27 @@ export async function signUp(context: SmokeContext, email: string, password: str
   return tokens.accessOrWorkspaceAgnosticToken.token
 }
 
-/** Makes the workspace; returns its access token. */
-export async function createWorkspace(context: SmokeContext, token: string): Promise<string> {
-  const query = 'mutation Workspace { signUpInNewWorkspace { loginToken { token } } }'
-  const { loginToken } = await ask<LoginToken>(context, '/metadata', { query, token })
+/** Makes the workspace; returns its access token. Its name is set here and nowhere else: the server refuses to make one without. */
+export async function createWorkspace(context: SmokeContext, token: string, displayName: string): Promise<string> {
+  const query = 'mutation Workspace($input: SignUpInNewWorkspaceInput) { signUpInNewWorkspace(input: $input) { loginToken { token } } }'
+  const { loginToken } = await ask<LoginToken>(context, '/metadata', { query, variables: { input: { displayName } }, token })
   return accessToken(context, loginToken.token)
 }
 
-/** Fills the workspace with its tables; nothing happens when that was done before. */
-export async function activateWorkspace(context: SmokeContext, token: string, displayName: string): Promise<void> {
-  const { activationStatus } = await ask<{ activationStatus: string }>(context, '/metadata', { query: '{ currentWorkspace { activationStatus } }', token })
-  if (activationStatus !== 'PENDING_CREATION') return
+/** Where the workspace stands: PENDING_CREATION until it is activated, ONGOING_CREATION while its tables are made. */
+export async function activationStatus(context: SmokeContext, token: string): Promise<string> {
+  const found = await ask<{ activationStatus: string }>(context, '/metadata', { query: '{ currentWorkspace { activationStatus } }', token })
+  return found.activationStatus
+}
+
+/** Fills the workspace with its tables. */
+export async function activateWorkspace(context: SmokeContext, token: string): Promise<void> {
   const query = 'mutation Activate($data: ActivateWorkspaceInput!) { activateWorkspace(data: $data) { id } }'
-  await ask(context, '/metadata', { query, variables: { data: { displayName } }, token })
+  await ask(context, '/metadata', { query, variables: { data: {} }, token })
+}
+
+/** Whether the one who is signed in is the server's administrator, which the first one to sign up becomes. */
+export async function isServerAdmin(context: SmokeContext, token: string): Promise<boolean> {
+  const query = '{ currentUser { canAccessFullAdminPanel } }'
+  return (await ask<{ canAccessFullAdminPanel: boolean }>(context, '/metadata', { query, token })).canAccessFullAdminPanel
 }

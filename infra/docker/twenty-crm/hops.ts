@@ -10,4 +10,12 @@ export const hops: Hop[] = [
         ? `Twenty before v1.22 goes one minor version at a time: v${from[0]}.${from[1] + 1} is next`
         : undefined,
   },
+  {
+    image: /(^|\/)twenty$/,
+    // upgrade commands of a minor version change the schema, and nothing takes them back (packages/twenty-server/docs/UPGRADE_COMMANDS.md)
+    forbids: (from, to) =>
+      isBefore(to, from) && `${to[0]}.${to[1]}` !== `${from[0]}.${from[1]}`
+        ? 'Twenty does not go back: its upgrade commands have no way back; restore a backup of that version'
+        : undefined,
+  },
 ]

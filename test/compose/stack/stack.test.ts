@@ -2,6 +2,10 @@
 import { spawnSync } from 'node:child_process'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import { createAdmin as twentyAdmin } from '../../../infra/docker/twenty-crm/admin.ts'
+import { head as twentyHead } from '../../../infra/docker/twenty-crm/heads.ts'
+import { edgeAt } from '../../../scripts/lib/smoke/edge.ts'
+import type { SmokeContext } from '../../../scripts/lib/smoke/checks.ts'
 import { otherNodes } from '../../tools.ts'
 import { fullCase } from '../case.ts'
 import { until } from '../../until.ts'
@@ -26,6 +30,35 @@ test('smoke fails while an application lets any visitor become its administrator
   const { code, stderr } = smoke()
   assert.is(code, 6)
   for (const app of ['chatwoot', 'horilla-hr', 'twenty-crm']) assert.match(stderr, `make admin APP=${app}`)
+})
+
+test('the administrator of Twenty, interrupted before each of its calls and while one is under way, is gone on with', async () => {
+  const edge = edgeAt({ https: '127.0.0.1' }, false)
+  const context = (calls: number, patience = 0) =>
+    ({
+      env: {},
+      address: (name: string) => `https://${name}.kgc.localhost:18061`,
+      exec: async (service: string, argv: string[]) => stack.engine('exec', stack.container(service), ...argv),
+      edge: {
+        get: (url: string, ask = {}) => (calls-- > 0 ? edge.get(url, ask) : patience ? edge.get(url, { ...ask, timeout: patience }) : Promise.reject(new Error('interrupted'))),
+      },
+    }) as unknown as SmokeContext
+  const admin = { email: 'first@kgc.localhost', password: 'Secret-123456' }
+  const before = await twentyHead(context(0))
+  for (const [calls, patience] of [[1], [2], [3], [4], [5], [5, 100], [6]] as const) {
+    const words = await twentyAdmin(context(calls, patience), admin).catch((error: Error) => error.message)
+    assert.match(words, calls === 5 && patience ? /no answer in 100 ms/ : 'interrupted', `${calls}: ${words}`)
+    await twentyAdmin(context(99), admin)
+    const left = sql('twenty', `SELECT display_name || ' ' || activation_status FROM core.workspace`)
+    assert.is(left, 'KGC ACTIVE', `interrupted after ${calls} calls`)
+    assert.is(await twentyHead(context(0)), before, 'a workspace that is made is no migration')
+    sql('twenty', 'TRUNCATE core."user", core.workspace, core.token, core.user_workspace; DELETE FROM core."upgradeMigration" WHERE "isInitial"')
+  }
+  // whoever comes first is the server's administrator, whoever makes the workspace
+  const stranger = { email: 'stranger@kgc.localhost', password: 'Secret-123456' }
+  await twentyAdmin(context(2), stranger).catch(() => {})
+  assert.match(await twentyAdmin(context(99), admin), /somebody signed up before/)
+  sql('twenty', 'TRUNCATE core."user", core.workspace, core.token, core.user_workspace; DELETE FROM core."upgradeMigration" WHERE "isInitial"')
 })
 
 test('admin makes the administrators, a second time it changes nothing, and smoke passes', () => {

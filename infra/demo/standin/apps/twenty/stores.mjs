@@ -4,15 +4,29 @@ import { demandEviction } from '../../lib/demands.mjs'
 import { Broken, Refusal } from '../../lib/log.mjs'
 import { openPool, openRedis } from '../../lib/stores.mjs'
 
-export const migrations = 'core._typeorm_migrations'
+/**
+ * Where 2.x writes its upgrade commands, with upstream's columns (engine/core-modules/upgrade/upgrade-migration.entity.ts). Rows with
+ * isInitial say where a workspace was made, not what ran. `core._typeorm_migrations` is frozen: historical rows alone (core.datasource.ts).
+ */
+export const migrations = {
+  table: 'core."upgradeMigration"',
+  create: `CREATE TABLE IF NOT EXISTS core."upgradeMigration" (id uuid PRIMARY KEY DEFAULT gen_random_uuid(), name varchar NOT NULL, status varchar NOT NULL,
+    attempt integer NOT NULL DEFAULT 1, "executedByVersion" varchar NOT NULL, "errorMessage" text, "isInitial" boolean NOT NULL DEFAULT false,
+    "workspaceId" uuid, "createdAt" timestamptz NOT NULL DEFAULT now())`,
+  done: `SELECT name AS id FROM core."upgradeMigration" WHERE NOT "isInitial" AND status = 'completed'`,
+  record: `INSERT INTO core."upgradeMigration" (name, status, "executedByVersion") VALUES ($1, 'completed', '2.45.6')`,
+}
 
 const id = 'id uuid PRIMARY KEY DEFAULT gen_random_uuid()'
 const at = 'timestamptz DEFAULT now()'
 const table = (name, columns) => `CREATE TABLE core.${name} (${columns})`
 export const steps = [
+  { id: '1690000000000-legacy', sql: `${table('_typeorm_migrations', 'id serial PRIMARY KEY, "timestamp" bigint NOT NULL, name varchar NOT NULL')};
+    INSERT INTO core._typeorm_migrations ("timestamp", name) VALUES (1700140427984, 'SetupMetadataTables1700140427984')` },
   { id: '1700000000000-workspace', sql: table('workspace', `${id}, display_name text DEFAULT '', activation_status text DEFAULT 'PENDING_CREATION'`) },
   { id: '1710000000000-user', sql: table('"user"', `${id}, email text UNIQUE NOT NULL, password text NOT NULL, can_access_full_admin_panel boolean NOT NULL`) },
   { id: '1715000000000-token', sql: table('token', `hash text PRIMARY KEY, kind text NOT NULL, user_id uuid REFERENCES core."user", created_at ${at}`) },
+  { id: '1716000000000-user-workspace', sql: table('user_workspace', 'user_id uuid REFERENCES core."user", workspace_id uuid REFERENCES core.workspace, PRIMARY KEY (user_id, workspace_id)') },
   { id: '1720000000000-person', sql: table('person', `${id}, first_name text NOT NULL, last_name text NOT NULL, created_at ${at}`) },
   { id: '1730000000000-webhook', sql: table('webhook', `${id}, target_url text NOT NULL, secret text NOT NULL, operations text[] NOT NULL`) },
   { id: '1740000000000-job', sql: table('job', `queue text, id text, name text, result text, done_at ${at}, PRIMARY KEY (queue, id)`) },
