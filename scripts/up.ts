@@ -12,7 +12,7 @@ Starts a stack and waits until every service is healthy and stays up. A second r
   mode            dev (default), prod or demo: infra/docker/docker-compose.<mode>.yml
   folder          start only these (a folder of infra/docker or a service) and what they depend on
   -f, --file F    a further Compose file
-  --timeout S     seconds to wait at the most (default 1200)
+  --timeout S     seconds to wait at the most (default 2400: a first start of Horilla may take half an hour)
   --json          NDJSON events on stdout
 
 ${exitHelp(0, 2, 3, 6, 7, 130)}`)
@@ -40,7 +40,7 @@ await main(async () => {
   const options = { json: { type: 'boolean' }, file: { type: 'string', short: 'f', multiple: true }, timeout: { type: 'string' } } as const
   const { values, positionals } = parseArgs({ args: given(), allowPositionals: true, options })
   jsonOutput(Boolean(values.json))
-  const timeout = Number(values.timeout ?? 1200) * 1000
+  const timeout = Number(values.timeout ?? 2400) * 1000
   if (!(timeout > 0)) throw new Failure(exit.usage, 'Read the arguments', '--timeout wants seconds')
   const mode = positionals[0] && modes().includes(positionals[0]) ? positionals.shift()! : 'dev'
   const stack = stackOf(mode, (values.file ?? []).map(file => resolve(file)))

@@ -43,7 +43,7 @@ test('kubeconform would find a key that does not exist', () => {
 // upstream's images: their users are below 10000 and their root file systems partly writable (parity.test.ts compares that with Compose);
 // an exact tag needs no pull at each start; nobody has measured their ephemeral storage
 const unfit = ['container-security-context-user-group-id', 'container-image-pull-policy', 'container-ephemeral-storage-request-and-limit']
-const writable = /^(twenty-(server|worker)|chatwoot-(web|sidekiq|prepare)|horilla-(web|scheduler))$/
+const writable = /^(twenty-(server|worker)|chatwoot-(web|sidekiq|prepare))$/
 
 for (const folder of [...overlays, 'cluster'])
   test(`${folder}: kube-score finds nothing critical`, () => {

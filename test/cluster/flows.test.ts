@@ -16,7 +16,7 @@ const meant = `
   chatwoot-sidekiq > chatwoot-db:5432 chatwoot-redis:6379 kgc-api:3000
   chatwoot-prepare > chatwoot-db:5432 chatwoot-redis:6379
   horilla-web > horilla-db:5432
-  horilla-scheduler > horilla-db:5432 horilla-web:8000`
+  horilla-scheduler > horilla-db:5432`
   .trim().split('\n').flatMap(line => {
     const [from, to] = line.trim().split(' > ') as [string, string]
     return to.split(' ').map(one => `${from} > ${one}`)

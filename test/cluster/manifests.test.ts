@@ -187,7 +187,7 @@ test('Sidekiq, the scheduler and the migrations: time, number, order', () => {
       const { periodSeconds, failureThreshold } = mainOf(find(all, kind, name)).startupProbe
       return (periodSeconds * failureThreshold) / 60
     }
-    assert.equal([minutes('StatefulSet', 'twenty-server'), minutes('Deployment', 'horilla-web')], [15, 10])
+    assert.equal([minutes('StatefulSet', 'twenty-server'), minutes('Deployment', 'horilla-web')], [15, 30])
     for (const name of ['kgc-api', 'twenty-worker', 'chatwoot-web', 'chatwoot-sidekiq', 'horilla-scheduler'])
       assert.match(podOf(find(all, 'Deployment', name)).initContainers[0].name, /^wait-for-/, name)
   })

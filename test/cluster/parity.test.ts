@@ -33,7 +33,7 @@ const httpReadiness: Record<string, { path: string; why: string }> = {
   traefik: { path: '/ping', why: 'what `traefik healthcheck` asks' },
 }
 const otherCommands: Record<string, string> = {
-  'horilla-scheduler': "past the image's entrypoint: it would migrate beside the web's. On Compose it starts after the web is healthy.",
+  'horilla-scheduler': "past the image's entrypoint, which on Compose HORILLA_SKIP_RELEASE_TASKS keeps from migrating beside the web's",
 }
 
 const services = Object.entries<Json>(compose.services).filter(([name]) => !onlyCompose[name])

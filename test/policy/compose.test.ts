@@ -68,7 +68,7 @@ test('every service has limits, log rotation and no privileges', () => {
 })
 
 test('the root file system is read-only but where an image writes to it', () => {
-  const writable = ['twenty-server', 'twenty-worker', 'chatwoot-web', 'chatwoot-sidekiq', 'chatwoot-prepare', 'horilla-web', 'horilla-scheduler']
+  const writable = ['twenty-server', 'twenty-worker', 'chatwoot-web', 'chatwoot-sidekiq', 'chatwoot-prepare']
   everywhere((service, name, where) => assert.is(Boolean(service.read_only), !writable.includes(name), where))
 })
 
@@ -228,6 +228,10 @@ test('Horilla: production by its real variables, 2.1.8 or newer, the scheduler o
   assert.equal(web.command.slice(0, 2), ['gunicorn', 'horilla.wsgi:application'])
   assert.equal(scheduler.command, ['python', 'manage.py', 'run_scheduler'])
   assert.is(scheduler.depends_on['horilla-web'].condition, 'service_healthy')
+  assert.is(scheduler.environment.HORILLA_SKIP_RELEASE_TASKS, '1', 'it migrates beside the web otherwise')
+  assert.is(web.environment.HORILLA_SKIP_RELEASE_TASKS, undefined)
+  assert.equal(scheduler.healthcheck.test, ['CMD', 'python', '/kgc/heartbeat.py'])
+  assert.is(web.healthcheck.start_period, '30m0s', 'a first migration on a slow disk')
   assert.not.ok(scheduler.scale > 1 || scheduler.deploy?.replicas > 1)
   assert.match(JSON.stringify(web.healthcheck.test), '/health/"')
 })

@@ -74,6 +74,12 @@ export async function eventually<T>(probe: () => Promise<T | undefined>, seconds
   }
 }
 
+/** For checks that expect a closed door: throws when Traefik answers by itself, because then nobody is at home behind it. */
+export function demandHome({ status, body }: { status: number; body: string }, url: string): void {
+  const own = { 404: '404 page not found', 502: 'Bad Gateway', 503: 'no available server', 504: 'Gateway Timeout' }[status]
+  if (own && body.trim() === own) throw new Error(`away: nobody is behind ${url} (Traefik's own ${status})`)
+}
+
 /** Runs a check within `timeout` ms; never throws. */
 export async function outcome(name: string, work: () => Promise<string | void>, timeout: number): Promise<Outcome> {
   const start = Date.now()

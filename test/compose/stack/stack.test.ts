@@ -1,5 +1,8 @@
 // The whole demo, once: from nothing to nothing.
 import { spawnSync } from 'node:child_process'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { parse } from 'dotenv'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { createAdmin as twentyAdmin } from '../../../infra/docker/twenty-crm/admin.ts'
@@ -113,6 +116,43 @@ for (const worker of ['twenty-worker', 'chatwoot-sidekiq', 'horilla-scheduler'])
     const after = started()
     for (const name of names().filter(name => name !== worker)) assert.is(after[name], before[name], `${name} was not touched`)
   })
+
+test('a scheduler that hangs is red, though /ready/ says ok; going on, it is green', async () => {
+  const signal = (name: string) => {
+    const script = `for one in /proc/[0-9]*; do if [ "$one" != /proc/1 ] && grep -aq '[r]un_scheduler' $one/cmdline; then kill -${name} \${one#/proc/}; fi; done`
+    stack.engine('exec', stack.container('horilla-scheduler'), 'sh', '-c', script)
+  }
+  signal('STOP')
+  sql('horilla', "UPDATE django_apscheduler_djangojob SET next_run_time = now() - interval '6 minutes' WHERE next_run_time < now() + interval '5 minutes'")
+  const { code, stderr } = smoke('--quick')
+  assert.is(code, 6)
+  assert.match(stderr, 'horilla-scheduler: its health check fails: it hangs: a job has been due since')
+  assert.match(curl('https://hr.kgc.localhost:18061/ready/'), '"scheduler":"ok"')
+  signal('CONT')
+  await until('green again', 30, () => smoke('--quick').code === 0)
+})
+
+test('the service user of Horilla sees the people of its company and of none, and without a company nobody', () => {
+  const { KGC_HORILLA_PASSWORD: password } = parse(readFileSync(join(stack.docker, '.env.demo')))
+  const ask = (path: string, ...argv: string[]) => JSON.parse(curl(`https://hr.kgc.localhost:18061/api/${path}`, ...argv))
+  const { access } = ask('auth/login/', '-H', 'content-type: application/json', '-d', JSON.stringify({ username: 'kgc-sync', password }))
+  const people = () => ask('employee/list/employees/', '-H', `authorization: Bearer ${access}`)
+  const { count } = people()
+  sql('horilla', `WITH other AS (INSERT INTO base_company (company) VALUES ('Other') RETURNING id), one AS (INSERT INTO employee_employee
+    (employee_first_name, employee_last_name, email, phone) VALUES ('Dóra', 'Nagy', 'dora@other.localhost', '+36 1 555 0104') RETURNING id)
+    INSERT INTO employee_employeeworkinformation (employee_id, company_id) SELECT one.id, other.id FROM one, other`)
+  assert.is(people().count, count, 'somebody of another company is seen')
+  sql('horilla', "UPDATE employee_employeeworkinformation w SET company_id = NULL FROM employee_employee e WHERE e.id = w.employee_id AND e.email LIKE 'kgc-sync@%'")
+  assert.is(people().detail, 'This account is not assigned to a company.')
+  const { code, stderr } = smoke('--only', 'horilla-hr')
+  assert.is(code, 6)
+  assert.match(stderr, 'make admin APP=horilla-hr gives the service user a company')
+  const several = stack.run(['admin', 'demo', 'horilla-hr'])
+  assert.is(several.code, 6)
+  assert.match(several.stderr, /which company is kgc-sync to read\? There are: KGC, Other\. Set HORILLA_COMPANY/)
+  sql('horilla', "UPDATE employee_employeeworkinformation SET company_id = NULL; DELETE FROM base_company WHERE company = 'Other'")
+  assert.match(stack.run(['admin', 'demo', 'horilla-hr']).stderr, 'kgc-sync: was there, works in KGC')
+})
 
 test('a database stopped: smoke --quick says so, doctor says what mends it; started, all is green without a restart of anything else', async () => {
   const before = started()

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Waits for the database by DB_HOST and DB_PORT, migrates, collects the static files, then runs the command.
+# Waits for the database by DB_HOST and DB_PORT, migrates and collects the static files unless HORILLA_SKIP_RELEASE_TASKS is 1, then runs the command.
 set -e
 /opt/standin/bin/node /opt/standin/main.mjs entrypoint "$@"
 
@@ -13,6 +13,8 @@ until nc -z -w 1 "$DB_HOST" "$DB_PORT" 2>/dev/null; do
   sleep 1
 done
 
-python manage.py migrate --noinput
-python manage.py collectstatic --noinput --clear
+if [ "$HORILLA_SKIP_RELEASE_TASKS" != 1 ]; then
+  python manage.py migrate --noinput
+  python manage.py collectstatic --noinput --clear
+fi
 exec "$@"

@@ -1,9 +1,15 @@
-// Horilla's scheduler: exactly one may run; a row that it writes again and again shows that it lives.
+// Horilla's scheduler: exactly one may run. Each job's row says when it is due; one is due every minute
+// (employee/scheduler.py: block_unblock_disciplinary), the rest daily.
 import { Refusal } from '../../lib/log.mjs'
 import { onStop, sleep } from '../../lib/process.mjs'
 import { openClient } from '../../lib/stores.mjs'
 
 const lock = `SELECT pg_try_advisory_lock(hashtext('django_apscheduler')) AS mine`
+
+const jobs = [['employee.scheduler.block_unblock_disciplinary', '60 s'], ['leave.scheduler.leave_reset', '1 day'], ['payroll.scheduler.auto_payslip_generate', '1 day']]
+/** A job that is due runs, and is due again later. */
+const due = `INSERT INTO django_apscheduler_djangojob VALUES ($1, now() + $2::interval, '')
+  ON CONFLICT (id) DO UPDATE SET next_run_time = now() + $2::interval WHERE django_apscheduler_djangojob.next_run_time <= now()`
 
 /** Works until it is stopped; a database that comes back is used again. */
 export async function scheduler({ env, log, faults }, pool) {
@@ -11,15 +17,15 @@ export async function scheduler({ env, log, faults }, pool) {
   let client = await single(env.DATABASE_URL)
   let stopping = false
   onStop(() => { stopping = true; return client?.end() })
-  log.info('scheduler started', { jobs: 3 })
+  log.info('scheduler started', { jobs: jobs.length })
   if (faults.has('hang')) return void setInterval(() => {}, 60_000)
   void (async () => {
     for (; !stopping; await sleep(3000)) {
       try {
         client ??= await single(env.DATABASE_URL)
-        await client.query('INSERT INTO django_apscheduler_heartbeat VALUES (1, now()) ON CONFLICT (id) DO UPDATE SET at = now()')
+        for (const [id, every] of jobs) await client.query(due, [id, every])
       } catch (error) {
-        if (!stopping) log.warn('no heartbeat', { reason: error.message })
+        if (!stopping) log.warn('no job run', { reason: error.message })
         client?.end().catch(() => {})
         client = undefined
       }
