@@ -117,6 +117,18 @@ for (const worker of ['twenty-worker', 'chatwoot-sidekiq', 'horilla-scheduler'])
     for (const name of names().filter(name => name !== worker)) assert.is(after[name], before[name], `${name} was not touched`)
   })
 
+test('a check that looks for a process does not find it in the arguments of process 1', () => {
+  const found = names().map(name => JSON.parse(stack.engine('inspect', '--format', '{{json .Config}}', stack.container(name)))).filter(({ Healthcheck }) => Healthcheck?.Test.includes('pgrep'))
+  assert.is(found.length, 2)
+  for (const { Image, Cmd, Healthcheck } of found) {
+    // the same words, and nobody who does what they say
+    const id = stack.engine('run', '--detach', '--rm', '--init', '--entrypoint', 'sh', Image, '-c', 'sleep 60; true', ...Cmd)
+    const [, ...words] = Healthcheck.Test
+    assert.throws(() => stack.engine('exec', id, ...words), /Command failed/, `${words.join(' ')} is green without a process`)
+    stack.engine('rm', '--force', id)
+  }
+})
+
 test('a scheduler that hangs is red, though /ready/ says ok; going on, it is green', async () => {
   const signal = (name: string) => {
     const script = `for one in /proc/[0-9]*; do if [ "$one" != /proc/1 ] && grep -aq '[r]un_scheduler' $one/cmdline; then kill -${name} \${one#/proc/}; fi; done`
