@@ -1,7 +1,7 @@
 // Chatwoot's first administrator. Until he is there, /installation/onboarding lets any visitor become it.
 import type { CreateAdmin, SmokeContext } from '../../../scripts/lib/smoke/checks.ts'
 
-/** Done as upstream's own onboarding does it; what is there already stays as it is, its password too. */
+/** Done as upstream's own onboarding does it, whose pages switch to DEFAULT_LOCALE, which a runner does not; what is there already stays as it is, its password too. */
 export const createAdmin: CreateAdmin = async (context, { email, password }) => {
   const script = `
     flag = Redis::Alfred::CHATWOOT_INSTALLATION_ONBOARDING
@@ -9,7 +9,7 @@ export const createAdmin: CreateAdmin = async (context, { email, password }) => 
     ActiveRecord::Base.transaction do
       account = Account.order(:id).first
       unless account
-        account = Account.create!(name: data['account'], locale: I18n.locale)
+        account = Account.create!(name: data['account'], locale: ENV['DEFAULT_LOCALE'].presence || I18n.default_locale)
         done[:account] = 'created'
       end
       user = User.find_by(email: data['email'].downcase)

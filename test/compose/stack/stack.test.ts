@@ -68,6 +68,7 @@ test('admin makes the administrators, a second time it changes nothing, and smok
   assert.is(stack.run(['admin', 'demo']).code, 0)
   const again = stack.run(['admin', 'demo'])
   assert.is(again.code, 0, again.stderr)
+  assert.is(sql('chatwoot', 'SELECT locale FROM accounts'), 'hu', 'the language of the first account')
   const { code, stderr, stdout } = smoke()
   assert.is(code, 0, stderr)
   assert.ok(stdout.split('\n').filter(line => line.startsWith('✔')).length > 35)

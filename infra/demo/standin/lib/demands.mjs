@@ -18,7 +18,8 @@ const isSet = (env, name) => (env[name] ?? '') !== ''
  */
 export function demandVariables(contract, role, env) {
   for (const { name, why, section } of contract.removed) if (isSet(env, name)) throw new Refusal(name, why, section)
-  for (const rule of contract.variables.filter(rule => concerns(rule, role))) {
+  const asked = ({ when = {} }) => Object.entries(when).every(([name, values]) => new RegExp(`^(${values})$`).test(env[name] ?? ''))
+  for (const rule of contract.variables.filter(rule => concerns(rule, role) && asked(rule))) {
     const { name, section } = rule
     if (!isSet(env, name)) {
       if (rule.required) throw new Refusal(name, `not set; ${rule.why}`, section)

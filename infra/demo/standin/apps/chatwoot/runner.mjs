@@ -16,7 +16,7 @@ export async function runner({ env, rest }, { pool, redis }) {
   if (!asks('SuperAdmin\\.new|AccountUser\\.|Alfred\\.delete')) throw new Broken('the stand-in has no Ruby and does not know this script')
 
   const done = {}
-  const account = asks('Account\\.create!') ? await firstAccount(pool, data, done) : undefined
+  const account = asks('Account\\.create!') ? await firstAccount(pool, data, done, locale(script, env)) : undefined
   const user = asks('SuperAdmin\\.new') ? await superAdmin(pool, data, done, asks('skip_confirmation!')) : undefined
   if (account && user && asks('AccountUser\\.') && asks('role: :administrator'))
     await pool.query("INSERT INTO account_users VALUES ($1, $2, 'administrator') ON CONFLICT DO NOTHING", [account, user])
@@ -36,10 +36,13 @@ function heredoc(script) {
   return JSON.parse(found[2])
 }
 
-async function firstAccount(pool, { account }, done) {
+/** A runner has I18n's default, English, whatever DEFAULT_LOCALE says: only a request switches to it (controllers/concerns/switch_locale.rb). */
+const locale = (script, env) => (/locale: ENV\b[^\n]*DEFAULT_LOCALE/.test(script) && env.DEFAULT_LOCALE) || 'en'
+
+async function firstAccount(pool, { account }, done, locale) {
   const { rows: [first] } = await pool.query('SELECT id FROM accounts ORDER BY id LIMIT 1')
   done.account = first ? 'was there' : 'created'
-  return first?.id ?? (await pool.query('INSERT INTO accounts (name) VALUES ($1) RETURNING id', [account])).rows[0].id
+  return first?.id ?? (await pool.query('INSERT INTO accounts (name, locale) VALUES ($1, $2) RETURNING id', [account, locale])).rows[0].id
 }
 
 async function superAdmin(pool, { email, name, password }, done, confirmed) {
