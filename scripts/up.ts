@@ -27,6 +27,7 @@ const { emit, jsonOutput, main, result, step, table } = await import('./lib/repo
 const { addresses } = await import('./lib/compose/addresses.ts')
 const { compose, config, modes, select, stackOf } = await import('./lib/compose/compose.ts')
 const { check } = await import('./lib/env/check.ts')
+const { requireCompose } = await import('./lib/engine/versions.ts')
 const { loadEnvironment } = await import('./lib/env/env.ts')
 const { provideImages } = await import('./lib/images/provide.ts')
 const { root } = await import('./lib/repository.ts')
@@ -51,6 +52,7 @@ await main(async () => {
   // Pre-flight: nothing is touched.
   refuseOutdated()
   await requireEngine()
+  await requireCompose()
   const all = await config(stack)
   const services = await select(stack, all, positionals)
   const before = await containers(stack.project)

@@ -50,6 +50,9 @@ test('engine: what is not there, silent, old or unfit is named', () => {
   one(judgeEngine(without('buildx'), engine), 'error', /buildx/)
   one(judgeEngine(machine({ engine: '19.03.1' }), engine), 'error', /engine 19\.03\.1 is older than 20\.10/, /only-upgrade/)
   one(judgeEngine(machine({ compose: plugin('2.9.0') }), engine), 'error', /compose 2\.9\.0 is older than 2\.26/)
+  one(judgeEngine(machine({ compose: plugin('2.29.0') }), engine), 'error', /compose 2\.29\.0 empties/, /only-upgrade/)
+  const silence = 'Error response from daemon: client version 1.41 is too old. Minimum supported API version is 1.44, please upgrade your client'
+  one(judgeEngine(without('engine', { silence, clientVersion: '20.10.24' }), {}), 'error', /docker client \(20\.10\.24\) is too old/, /engine\/install/)
   one(judgeEngine(machine({ buildx: plugin('0.10.0') }), engine), 'error', /buildx 0\.10\.0/)
   one(judgeEngine(machine({ podman: true }), engine), 'error', /Podman/)
   assert.is(judgeEngine(machine(), { ...engine, Driver: 'vfs' })[0]!.severity, 'warning')

@@ -4,10 +4,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { atLeast, tooOld, type Machine } from '../../scripts/lib/engine/engine.ts'
+import type { Machine } from '../../scripts/lib/engine/engine.ts'
 import { installCommand, ownApt, unpackCommands } from '../../scripts/lib/engine/apt.ts'
 import { inWords, plan } from '../../scripts/lib/engine/plan.ts'
 import { dropStale, startByHand } from '../../scripts/lib/engine/start.ts'
+import { atLeast, unfit } from '../../scripts/lib/engine/versions.ts'
 import { Failure } from '../../scripts/lib/errors.ts'
 
 const test = suite('engine')
@@ -135,7 +136,39 @@ test('what is older than tested is named and refused, with its remedy', () => {
   const old = { version: 'v2.10.0', path: '/home/x/.docker/cli-plugins/docker-compose' }
   assert.is(refusal(full('debian12', { compose: old })).next, `rm ${old.path} && make bootstrap`)
   assert.match(refusal(full('noble', { buildx: { version: '0.10.4', path: `${packaged}buildx` } })).next!, /--only-upgrade.*dpkg -S/)
-  assert.equal(tooOld(full('debian12')), [])
+  assert.equal(unfit(full('debian12')), [])
+})
+
+test('a client that the engine does not speak with is named, and no engine is started: bootstrap and doctor send nobody in a circle', () => {
+  const { engine: _, ...machine } = full('debian12', { clientVersion: '20.10.24' })
+  const old = 'Error response from daemon: client version 1.41 is too old. Minimum supported API version is 1.44, please upgrade your client to a newer version'
+  const { code, why, next } = refusal({ ...machine, silence: old })
+  assert.is(code, 3)
+  assert.match(why, /^the docker client \(20\.10\.24\) is too old for the engine: .*1\.41.*1\.44/)
+  assert.match(next!, /^https:.*engine\/install/)
+  assert.match(refusal({ ...machine, vendor: true, silence: old }).next!, /--only-upgrade docker-ce-cli/)
+  const young = 'Error response from daemon: client version 1.52 is too new. Maximum supported API version is 1.41'
+  const from29 = 'API version 1.41 is not supported by this client: the minimum supported API version is 1.44'
+  for (const silence of [young, from29]) {
+    assert.match(refusal({ ...machine, silence }).why, /^the docker client \(20\.10\.24\) is too new for the engine: .*1\.(52|44) at the least.*1\.41/)
+    assert.match(refusal({ ...machine, silence }).next!, /--only-upgrade docker\.io/)
+  }
+  process.env.DOCKER_API_VERSION = '1.52'
+  const forced = refusal({ ...machine, silence: young })
+  delete process.env.DOCKER_API_VERSION
+  assert.match(forced.why, /DOCKER_API_VERSION=1\.52 makes it do so/)
+  assert.is(forced.next, 'unset DOCKER_API_VERSION')
+})
+
+test('docker/compose#11990, #12388: a release of Compose with a known fault is refused by name, its neighbours are not', () => {
+  const compose = (version: string) => ({ compose: { version, path: `${packaged}compose` } })
+  for (const version of ['2.29.0', 'v2.29.0', '2.29.0-desktop.1', '2.32.0']) {
+    const { code, why, next } = refusal(full('noble', compose(version)))
+    assert.is(code, 3)
+    assert.match(why, new RegExp(`^compose ${version.replaceAll('.', '\\.')} .*docker/compose#1`))
+    assert.match(next!, /--only-upgrade/)
+  }
+  for (const version of ['2.28.1', '2.29.1', '2.29.7', '2.32.1', '12.29.0', '2.26.1-4', '5.7.1']) assert.equal(unfit(full('noble', compose(version))), [], version)
 })
 
 test('apt asks nothing and waits for others', () => {

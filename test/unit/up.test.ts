@@ -112,6 +112,13 @@ test('a secret that a failing container prints is not printed, though every imag
   assert.not.match(stderr, password!)
 })
 
+test('docker/compose#11990: a release of Compose with a known fault is refused before it reads a file, with what mends it', () => {
+  const { code, stderr, calls } = up([], [{ call: /^docker compose version/, stdout: '2.29.0\n' }])
+  assert.is(code, 3, stderr)
+  assert.match(stderr, /WHY {3}2\.29\.0 empties \$\$NAME in included files[^]*NEXT {2}make bootstrap/)
+  assert.not.ok(asked(calls, /config|up/))
+})
+
 test("a secret in the answer of a health check is not shown on a terminal, in the table either", () => {
   const [, password] = /^SHOP_PASSWORD=(.+)$/m.exec(readFileSync(join(box.docker, 'shop/.env'), 'utf8'))!
   const Log = [{ Start: '2036-01-01T00:00:00Z', End: '2036-01-01T00:00:00Z', ExitCode: 1, Output: `refused: ${password}\n` }]

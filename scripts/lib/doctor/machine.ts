@@ -3,7 +3,8 @@ import { existsSync } from 'node:fs'
 import { statfs } from 'node:fs/promises'
 import { totalmem } from 'node:os'
 import { finding, type Finding } from './finding.ts'
-import { tooOld, type Info, type Machine } from '../engine/engine.ts'
+import type { Info, Machine } from '../engine/engine.ts'
+import { stranger, unfit } from '../engine/versions.ts'
 import { plan } from '../engine/plan.ts'
 import { Failure } from '../errors.ts'
 import type { Taken } from '../compose/ports.ts'
@@ -17,11 +18,10 @@ export function judgeEngine(machine: Machine, info: Info): Finding[] {
   const found: Finding[] = []
   if (!machine.client) return [finding('engine', 'error', 'the docker command is not there', next)]
   if (machine.podman) found.push(finding('engine', 'error', '`docker` is Podman here; the stack was never run on it', next))
-  if (!machine.engine) found.push(finding('engine', 'error', `the engine does not answer: ${machine.silence}`, next))
+  if (!machine.engine && !stranger(machine)) found.push(finding('engine', 'error', `the engine does not answer: ${machine.silence}`, next))
   if (!machine.compose) found.push(finding('engine', 'error', 'Compose v2 is not there', next))
   if (!machine.buildx) found.push(finding('engine', 'error', 'buildx is not there', next))
-  for (const { part, version, least, remedy } of tooOld(machine))
-    found.push(finding('engine', 'error', `${part} ${version} is older than ${least}, the lowest that was tested`, remedy))
+  for (const { why, remedy } of unfit(machine)) found.push(finding('engine', 'error', why, remedy))
   if (['vfs', 'aufs', 'devicemapper'].includes(info.Driver ?? ''))
     found.push(finding('engine', 'warning', `storage driver ${info.Driver}: slow, or no longer supported`, drivers))
   const versions = `Docker ${machine.engine}, Compose ${machine.compose?.version}, buildx ${machine.buildx?.version}`

@@ -1,12 +1,8 @@
-// What this machine has of Docker, and what of that is too old.
+// What this machine has of Docker.
 import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { parse } from 'dotenv'
 import { run } from '../run.ts'
-
-/** The lowest versions the stack was tested with. */
-export const lowest = { engine: '20.10', compose: '2.26', buildx: '0.13' } as const
-type Part = keyof typeof lowest
 
 interface Plugin {
   version: string
@@ -22,6 +18,8 @@ export interface Machine {
   apt: boolean
   /** The `docker` command is there. */
   client: boolean
+  /** What the command says of itself. */
+  clientVersion?: string
   /** It is Podman's. */
   podman: boolean
   /** DOCKER_HOST, when the client is told to use an engine elsewhere. */
@@ -68,7 +66,7 @@ export async function info(): Promise<{ info: Info; silence: string }> {
 /** Looks at the machine; changes nothing. */
 export async function look(): Promise<Machine> {
   const commands = ['docker', 'dockerd', 'iptables', 'mmdebstrap', 'apt-get']
-  const [paths, asked, podman, release] = await Promise.all([
+  const [paths, asked, itself, release] = await Promise.all([
     // one shell for all: each costs tens of milliseconds
     run(['sh', '-c', 'for name; do command -v "$name" >/dev/null && echo "$name"; done; true', 'sh', ...commands], { what: 'Look for commands' }),
     info(),
@@ -80,13 +78,15 @@ export async function look(): Promise<Machine> {
     const one = asked.info.ClientInfo?.Plugins?.find(({ Name }) => Name === name)
     return one?.Version ? { [name]: { version: one.Version, path: one.Path ?? '' } } : {}
   }
+  const version = /version ([^\s,]+)/.exec(itself.stdout)?.[1]
   return {
     platform: process.platform,
     root: process.getuid?.() === 0,
     os: parse(release),
     apt: has('apt-get'),
     client: has('docker'),
-    podman: /podman/i.test(podman.stdout),
+    ...(version ? { clientVersion: version } : {}),
+    podman: /podman/i.test(itself.stdout),
     host: process.env.DOCKER_HOST ?? '',
     dockerd: has('dockerd'),
     vendor: existsSync('/var/lib/dpkg/info/docker-ce.list'),
@@ -97,32 +97,4 @@ export async function look(): Promise<Machine> {
     ...plugin('compose'),
     ...plugin('buildx'),
   }
-}
-
-/** Whether a version is at least another: 2.9 is older than 2.26. What cannot be read is taken for old. */
-export function atLeast(version: string, least: string): boolean {
-  const numbers = (text: string) => (/\d+(\.\d+)*/.exec(text)?.[0] ?? '0').split('.').map(Number)
-  const [have, want] = [numbers(version), numbers(least)]
-  const i = want.findIndex((number, i) => (have[i] ?? 0) !== number)
-  return i < 0 || (have[i] ?? 0) > want[i]!
-}
-
-export interface Old {
-  part: Part
-  version: string
-  least: string
-  remedy: string
-}
-
-/** What is there and older than tested. */
-export function tooOld(machine: Pick<Machine, Part | 'vendor'>): Old[] {
-  const { engine, compose, buildx } = machine
-  const upgrade = (name: string) => `apt-get update && apt-get install --only-upgrade ${name}`
-  const plugin = (path: string) => (path.startsWith('/usr/lib') ? upgrade(`"$(dpkg -S ${path} | cut -d: -f1)"`) : `rm ${path} && make bootstrap`)
-  const all: (Omit<Old, 'least'> | undefined)[] = [
-    engine ? { part: 'engine', version: engine, remedy: upgrade(machine.vendor ? 'docker-ce docker-ce-cli' : 'docker.io') } : undefined,
-    compose ? { part: 'compose', version: compose.version, remedy: plugin(compose.path) } : undefined,
-    buildx ? { part: 'buildx', version: buildx.version, remedy: plugin(buildx.path) } : undefined,
-  ]
-  return all.flatMap(one => (one && !atLeast(one.version, lowest[one.part]) ? [{ ...one, least: lowest[one.part] }] : []))
 }

@@ -1,6 +1,7 @@
 // What would have to be done to a machine, decided from what was found on it. Pure.
 import { Failure, exit } from '../errors.ts'
-import { tooOld, type Machine } from './engine.ts'
+import type { Machine } from './engine.ts'
+import { unfit } from './versions.ts'
 
 export interface Plan {
   /** Installed by apt. */
@@ -23,8 +24,8 @@ export function plan(machine: Machine, base = false): Plan {
   const what = 'Prepare the machine'
   const refuse = (why: string, next: string, evidence?: string) => new Failure(exit.refused, what, why, { next, evidence })
   if (machine.podman) throw refuse('`docker` is Podman here; the stack was never run on it', 'apt-get remove podman-docker, then the same command again')
-  const [old] = tooOld(machine)
-  if (old) throw refuse(`${old.part} ${old.version} is older than ${old.least}, the lowest that was tested`, old.remedy)
+  const [first] = unfit(machine)
+  if (first) throw refuse(first.why, first.remedy, machine.silence)
 
   const missing = missingParts(machine, base)
   if (!missing.length) return { packages: [], plugins: [], start: false }
