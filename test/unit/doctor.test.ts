@@ -7,7 +7,7 @@ import { judgeEnv } from '../../scripts/lib/doctor/doctor.ts'
 import { edgeOf, hostsOf, judgeCertificates, type Served } from '../../scripts/lib/doctor/certificates.ts'
 import type { Finding } from '../../scripts/lib/doctor/finding.ts'
 import { judgeClock } from '../../scripts/lib/doctor/clock.ts'
-import { judgeEngine, judgePorts, judgeResources } from '../../scripts/lib/doctor/machine.ts'
+import { judgeEngine, judgePorts, judgeResources, storesOf } from '../../scripts/lib/doctor/machine.ts'
 import { judgeDisks, judgeImages, judgeVolumes, parseDf } from '../../scripts/lib/doctor/storage.ts'
 import type { Machine } from '../../scripts/lib/engine/engine.ts'
 
@@ -59,13 +59,23 @@ test('engine: what is not there, silent, old or unfit is named', () => {
 })
 
 test('machine: disk and memory', () => {
-  const resources = (free: number, memory = 8) => ({ folder: '/var/lib/docker', free: free * 1e9, memory: memory * 1e9 })
+  const resources = (free: number, memory = 8) => ({ disks: [{ folder: '/var/lib/docker', free: free * 1e9 }], memory: memory * 1e9 })
   silent(judgeResources(resources(20), true))
   one(judgeResources(resources(19.9), true), 'warning', /19\.9 GB free on the disk of \/var\/lib\/docker/)
   one(judgeResources(resources(4.9), true), 'error', /4\.9 GB free/)
   one(judgeResources(resources(50, 3.9), true), 'warning', /3\.9 GB of memory/)
   silent(judgeResources(resources(50, 3.9), false))
-  silent(judgeResources({ folder: '/elsewhere', memory: 8e9 }, true))
+  silent(judgeResources({ disks: [], memory: 8e9 }, true))
+})
+
+test("machine: with containerd's store the images lie on containerd's disk, which is looked at, too", () => {
+  const DriverStatus: [string, string][] = [['driver-type', 'io.containerd.snapshotter.v1']]
+  const root = { DockerRootDir: '/data' }
+  assert.equal(storesOf({ ...root, DriverStatus: [['Backing Filesystem', 'extfs']] }, ''), ['/data'])
+  assert.equal(storesOf({ ...root, DriverStatus, Containerd: { Address: '/run/containerd/containerd.sock' } }, ''), ['/data', '/var/lib/containerd'])
+  assert.equal(storesOf({ ...root, DriverStatus }, 'version = 3\nroot = "/big/containerd"\n'), ['/data', '/big/containerd'])
+  assert.equal(storesOf({ ...root, DriverStatus, Containerd: { Address: '/var/run/docker/containerd/containerd.sock' } }, ''), ['/data'])
+  one(judgeResources({ disks: [{ folder: '/data', free: 50e9 }, { folder: '/var/lib/containerd', free: 4e9 }], memory: 8e9 }, true), 'error', /\/var\/lib\/containerd/)
 })
 
 test('machine: a port that another holds, with the command that shows it', () => {

@@ -1,6 +1,5 @@
 // What the doctor asks and says of the machine: engine, disk, memory, ports. The judges are pure.
-import { existsSync } from 'node:fs'
-import { statfs } from 'node:fs/promises'
+import { readFile, stat, statfs } from 'node:fs/promises'
 import { totalmem } from 'node:os'
 import { finding, type Finding } from './finding.ts'
 import type { Info, Machine } from '../engine/engine.ts'
@@ -42,25 +41,37 @@ function mend(machine: Machine): string {
 }
 
 interface Resources {
-  /** Bytes free where the engine keeps its data; undefined when it cannot be seen from here. */
-  free?: number
-  folder: string
+  /** The disks on which the engine keeps its data, and the bytes free there; those that cannot be seen from here are left out. */
+  disks: { folder: string; free: number }[]
   memory: number
 }
 
-export async function resources({ DockerRootDir: folder = '/var/lib/docker', MemTotal }: Info): Promise<Resources> {
-  const disk = existsSync(folder) ? await statfs(folder).catch(() => undefined) : undefined
-  return { folder, memory: MemTotal || totalmem(), ...(disk ? { free: disk.bavail * disk.bsize } : {}) }
+export async function resources(info: Info): Promise<Resources> {
+  const config = await readFile('/etc/containerd/config.toml', 'utf8').catch(() => '')
+  const seen = await Promise.all(storesOf(info, config).map(async folder => ({ folder, space: await statfs(folder).catch(() => undefined), disk: await stat(folder).catch(() => undefined) })))
+  const disks = seen.flatMap(({ folder, space, disk }, i) => {
+    const first = seen.findIndex(other => other.disk?.dev === disk?.dev) === i
+    return space && disk && first ? [{ folder, free: space.bavail * space.bsize }] : []
+  })
+  return { disks, memory: info.MemTotal || totalmem() }
+}
+
+/** Where an engine keeps its data. Its images are containerd's when it uses containerd's store, and a containerd of the system's own keeps them elsewhere. */
+export function storesOf({ DockerRootDir = '/var/lib/docker', DriverStatus, Containerd }: Info, config: string): string[] {
+  const snapshotter = DriverStatus?.some(([, value]) => value?.startsWith('io.containerd.snapshotter'))
+  const own = Containerd?.Address?.includes('/docker/')
+  const root = /^root\s*=\s*["']([^"']+)["']/m.exec(config)?.[1] ?? '/var/lib/containerd'
+  return [DockerRootDir, ...(snapshotter && !own ? [root] : [])]
 }
 
 /** `real`: the stack runs the real applications, which are hungrier than a demo's. */
-export function judgeResources({ free, folder, memory }: Resources, real: boolean): Finding[] {
+export function judgeResources({ disks, memory }: Resources, real: boolean): Finding[] {
   const size = (bytes: number) => `${(bytes / GB).toFixed(1)} GB`
-  const found: Finding[] = []
-  if (free !== undefined && free < sizes.diskWarning) {
+  const found = disks.flatMap(({ folder, free }) => {
     const words = `${size(free)} free on the disk of ${folder}; ${size(sizes.diskWarning)} are wanted`
-    found.push(finding('machine', free < sizes.diskError ? 'error' : 'warning', words, 'docker buildx prune --force && docker image prune --force'))
-  }
+    const next = 'docker buildx prune --force && docker image prune --force'
+    return free < sizes.diskWarning ? [finding('machine', free < sizes.diskError ? 'error' : 'warning', words, next)] : []
+  })
   if (real && memory < sizes.memory) {
     const words = `${size(memory)} of memory; the full stack wants ${size(sizes.memory)}`
     found.push(finding('machine', 'warning', words, 'make up APPS="<folder> traefik"   (fewer applications)'))

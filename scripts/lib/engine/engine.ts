@@ -44,6 +44,9 @@ export interface Info {
   Driver?: string
   CgroupVersion?: string
   DockerRootDir?: string
+  DriverStatus?: [string, string][] | null
+  /** From Engine 28 on. */
+  Containerd?: { Address?: string } | null
   MemTotal?: number
   OperatingSystem?: string
   SecurityOptions?: string[] | null

@@ -62,11 +62,19 @@ export async function build(plan: Plan): Promise<void> {
   if (!plan.images.length) return
   const { code, stderr, stdout } = await bake(names, plan.env)
   if (code === 0) return
-  const text = `${stdout}\n${stderr}`.trim()
+  throw buildFailure(Object.keys(names), `${stdout}\n${stderr}`.trim())
+}
+
+/** Why the builder ended, as an error that says what helps. */
+export function buildFailure(names: string[], text: string): Failure {
   const full = /no space left on device/.test(text)
-  throw new Failure(full ? exit.refused : exit.rolledBack, `Build ${Object.keys(names).join(', ')}`, full ? 'the builder has no space left' : lastError(text), {
+  // BuildKit lists an image's contents by an image of Docker Hub's, which not every machine can have
+  const scanner = /buildkit-syft-scanner/.test(text)
+  const why = full ? 'the builder has no space left' : `${scanner ? 'the image that lists the contents (SBOM) cannot be had: ' : ''}${lastError(text)}`
+  const next = scanner ? `KGC_SBOM=false npx zx scripts/images.ts push ${names.join(' ')}` : `npx zx scripts/images.ts build ${names.join(' ')}`
+  return new Failure(full ? exit.refused : exit.rolledBack, `Build ${names.join(', ')}`, why, {
     evidence: text.split('\n').slice(-20).join('\n'),
-    next: full ? 'docker system df; docker buildx prune' : `npx zx scripts/images.ts build ${Object.keys(names).join(' ')}`,
+    next: full ? 'docker system df; docker buildx prune' : next,
     serving: 'nothing was pushed',
   })
 }

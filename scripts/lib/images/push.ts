@@ -76,10 +76,10 @@ export async function thereAlready({ name, commit, labels, leads }: Planned): Pr
 /** Sends what was built. Out: its digest, and how much was sent. No name that deploys use is touched. */
 export async function upload(image: Planned, plan: Plan): Promise<{ digest: string; uploaded: string }> {
   const what = `Push ${image.name}`
-  return refused(what, () => patiently(what, () => (plan.builder.engine ? fromEngine(image) : fromBuilder(image, plan))))
+  return refused(what, () => patiently(what, () => (plan.builder.engine ? fromEngine(image, plan) : fromBuilder(image, plan))))
 }
 
-async function fromEngine({ name, commit }: Planned): Promise<{ digest: string; uploaded: string }> {
+async function fromEngine({ name, commit }: Planned, { builder }: Plan): Promise<{ digest: string; uploaded: string }> {
   const here = `${name}:${arrival}`
   await run(['docker', 'tag', `${name}:${commit}`, here], { what: `Push ${name}` })
   try {
@@ -89,11 +89,19 @@ async function fromEngine({ name, commit }: Planned): Promise<{ digest: string; 
       const why = await trial(name, ' '.repeat(1_000_000)).catch(error => error as RegistryError)
       throw why && /no space/.test(why.message) ? new RegistryError(why.message, 507) : complaint(name, output)
     }
-    const [sent, kept] = [/: (Pushed|Mounted from .*)$/gm, /: Layer already exists$/gm].map(pattern => output.stdout.match(pattern)?.length ?? 0)
-    return { digest, uploaded: sent ? `${sent} of ${sent + kept!} layers` : 'nothing' }
+    return { digest, uploaded: uploadOf(output.stdout, builder.attests ? (await contentsOf(name, digest)).layers : []) }
   } finally {
     await run(['docker', 'image', 'rm', '--no-prune', here], { nothrow: true })
   }
+}
+
+/** How much Docker says that it sent. `layers`: the digests of an image's layers; what else was sent with it (attestations) is none. */
+export function uploadOf(text: string, layers: string[]): string {
+  const all = [...text.matchAll(/^(\w+): (?:(Pushed|Mounted from .*)|Layer already exists)$/gm)]
+  const own = all.filter(([, id]) => layers.some(digest => digest.startsWith(`sha256:${id}`)))
+  const counted = own.length ? own : all
+  const sent = counted.filter(([, , how]) => how).length
+  return sent ? `${sent} of ${counted.length} layers` : 'nothing'
 }
 
 async function fromBuilder(image: Planned, plan: Plan): Promise<{ digest: string; uploaded: string }> {

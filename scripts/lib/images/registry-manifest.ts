@@ -6,7 +6,7 @@ import { accept, ask, digestIfThere, digestOf, parseImage } from './registry.ts'
 
 interface Manifest {
   config?: { digest: string; size: number }
-  layers?: { size: number }[]
+  layers?: { digest: string; size: number }[]
   manifests?: { digest: string; platform?: { os?: string } }[]
 }
 
@@ -40,6 +40,8 @@ interface Contents {
   size: number
   /** When it was built; '' when it does not say. */
   created: string
+  /** The digests of its layers. */
+  layers: string[]
   /** The manifests that it consists of. */
   children: string[]
   labels: Record<string, string>
@@ -55,11 +57,11 @@ export async function contentsOf(name: string, digest: string): Promise<Contents
     const images = (await Promise.all(parts.map(one => contentsOf(name, one.digest).catch(ifMissing)))).flatMap(one => one ?? [])
     const size = images.reduce((sum, one) => sum + one.size, 0)
     const children = [...manifests.map(one => one.digest), ...images.flatMap(({ children }) => children)]
-    return { size, created: images[0]?.created ?? '', children, labels: images[0]?.labels ?? {} }
+    return { size, created: images[0]?.created ?? '', layers: images.flatMap(({ layers }) => layers), children, labels: images[0]?.labels ?? {} }
   }
   const read = async (digest: string) => (await (await patiently(name, () => ask(host, `${repository}/blobs/${digest}`))).json()) as Configuration
   const { created = '', config: { Labels } = {} } = config ? await read(config.digest) : {}
-  return { size: [config, ...layers].reduce((sum, part) => sum + (part?.size ?? 0), 0), created, children: [], labels: Labels ?? {} }
+  return { size: [config, ...layers].reduce((sum, part) => sum + (part?.size ?? 0), 0), created, layers: layers.map(({ digest }) => digest), children: [], labels: Labels ?? {} }
 }
 
 /** Passes over what is not there. */

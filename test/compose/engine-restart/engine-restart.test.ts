@@ -31,7 +31,7 @@ for (const [words, signal] of [['restarted', 'SIGTERM'], ['killed', 'SIGKILL']] 
     await engine.stop(signal)
     const { code, stderr } = quick()
     assert.is(code, 3, 'without an engine nothing can be said')
-    assert.match(stderr, /Cannot connect to the Docker daemon/)
+    assert.match(stderr, /Cannot connect to the Docker daemon|failed to connect to the docker API/)
     await engine.start()
     await until('all services are healthy again', 40, () => quick().code === 0)
     assert.is(starts(), before + 1)

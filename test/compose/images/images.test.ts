@@ -18,6 +18,7 @@ const writer = logIn('writer', real.host, proxied, full.host)
 const reader = logIn('reader', proxied)
 const kgc = ['kgc-api', 'kgc-web', 'kgc-admin']
 let ref = newSource(1_000_000)
+let attests = false
 const own = ownRepository()
 const digestOf = async (name: string, tag: string) => (await call(real.host, `kgc/${name}/manifests/${tag}`, 'HEAD')).digest
 const tagsOf = async (name: string) => (JSON.parse((await call(real.host, `kgc/${name}/tags/list`)).body).tags ?? []) as string[]
@@ -33,7 +34,9 @@ test('everything that can be built is pushed under its commit, its branch and it
   const output = join(folder, 'output')
   const { code, stdout, stderr } = images(real.host, writer, ['push'], { env: { GITHUB_OUTPUT: output, ...release } })
   assert.is(code, 0, stderr)
-  assert.match(stderr, 'this builder cannot put SBOM and provenance into images')
+  // which of both it says depends on where the engine keeps its images
+  assert.match(stderr, /this builder cannot put SBOM and provenance into images|with provenance/)
+  attests = /with provenance/.test(stderr)
   const told = toldIn(output)
   assert.ok(told.every(({ built }) => built), 'an image that this run has not built is signed by nobody')
   assert.equal(told.map(({ target }) => target).sort(), ['horilla', 'kgc-admin', 'kgc-api', 'kgc-web'])
@@ -76,9 +79,9 @@ test('a second push sends nothing; one that builds again sends no layer', () => 
   assert.equal(requests.filter(line => /^PATCH/.test(line)).concat(sent(requests)), [])
   const replaced = images(real.host, writer, ['push', '--replace', ...kgc], { env: release })
   assert.is(replaced.code, 0, replaced.stderr)
-  // an old BuildKit may date the image anew, and then its configuration goes over; no layer does
+  // an old BuildKit may date the image anew, and then its configuration goes over, as what it is made of does where that is said; no layer does
   assert.is(replaced.stdout.match(/ nothing$/gm)?.length, 3, replaced.stdout)
-  assert.ok(sent(real.requests()).filter(line => line.startsWith('PUT')).length <= 3)
+  assert.ok(sent(real.requests()).filter(line => line.startsWith('PUT')).length <= (attests ? 12 : 3))
 })
 
 test('what the build file builds in another way is built again from main; a branch replaces nothing that every environment names', async () => {

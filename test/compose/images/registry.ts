@@ -72,7 +72,10 @@ export function registry(port: number, space?: string): Registry {
   spawnSync('docker', ['rm', '--force', '--volumes', name], { stdio: 'ignore' })
   const room = space ? ['--tmpfs', `/var/lib/registry:size=${space}`] : []
   const files = ['--volume', `${folder}:/etc/registry:ro`, '--env', 'OTEL_TRACES_EXPORTER=none', ...room]
+  const answers = `until openssl s_client -connect ${host} </dev/null >/dev/null 2>&1; do sleep 0.1; done`
+  const answering = () => void execFileSync('timeout', ['60', 'sh', '-c', answers])
   docker('run', '--detach', '--name', name, '--publish', `${host}:5000`, ...files, image)
+  answering()
   process.once('exit', () => spawnSync('docker', ['rm', '--force', '--volumes', name], { stdio: 'ignore' }))
   let seen = 0
   const requests = () => {
@@ -81,7 +84,7 @@ export function registry(port: number, space?: string): Registry {
     const lines = [...found].map(([, method, path, status]) => `${method} ${path} ${status}`)
     return lines.slice(seen, (seen = lines.length))
   }
-  return { host, requests, kill: () => docker('kill', name), start: () => docker('start', name) }
+  return { host, requests, kill: () => docker('kill', name), start: () => (docker('start', name), answering()) }
 }
 
 /** Starts the proxy that refuses, before a registry. Out: its host, and how it is told what to refuse. */

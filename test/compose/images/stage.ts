@@ -45,6 +45,8 @@ const environment = (registry: string, config: string, env: Record<string, strin
   KGC_SOURCE: source,
   NODE_EXTRA_CA_CERTS: authority,
   DOCKER_CONFIG: config,
+  // where the engine keeps its images in containerd's store it asks Docker Hub for what makes it
+  KGC_SBOM: 'false',
   GITHUB_TOKEN: '',
   GITHUB_REF_NAME: '',
   GITHUB_OUTPUT: '',
