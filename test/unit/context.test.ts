@@ -20,9 +20,9 @@ writeFileSync(settings, readFileSync(settings, 'utf8').replace(/^ADMIN_EMAIL=.*/
 
 /** Runs it with these contexts; out: how it ended, and what was asked of a cluster. */
 function run(argv: string[], KUBECONFIG: string) {
-  cluster.answer([{ call: /^kubectl --context \S+ --namespace \S+ kustomize/, stdout: stack }, { call: /^kubectl config/ }])
+  cluster.answer([{ call: /^kubectl --context \S+ --namespace \S+ kustomize|^kubectl patch --local /, stdout: stack }, { call: /^kubectl config/ }])
   const { code, stdout, stderr } = box.script(argv, { env: { ...cluster.env, PATH: `${cluster.bin}:${process.env.PATH}`, KUBECONFIG } })
-  const asked = cluster.calls().map(({ words }) => words.join(' ')).filter(call => !/ kustomize |^kubectl config /.test(call))
+  const asked = cluster.calls().map(({ words }) => words.join(' ')).filter(call => !/ kustomize |^kubectl (config|patch --local) /.test(call))
   return { code, said: stdout + stderr, asked }
 }
 
