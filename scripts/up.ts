@@ -57,7 +57,7 @@ await main(async () => {
   const services = await select(stack, all, positionals)
   const before = await containers(stack.project)
   const what = `Start ${stack.project}`
-  refuseOtherOwner(stack, before, what, folder => `make -C ${folder} down   (it keeps the data; its env files are needed here)`)
+  refuseOtherOwner(stack, before, what, folder => (stack.suffix ? `make -C ${folder} ${mode}-down` : `make -C ${folder} down   (its data stays; its env files are needed here)`))
   await refuseTakenPorts()
   await provideImages(stack, all, services)
   await refuseClosedMounts(all, services, what)

@@ -4,6 +4,8 @@ import { readFileSync, readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import { parse } from 'yaml'
+import { storesOf } from '../../scripts/lib/compose/volume-secrets.ts'
 import { repository, sandbox } from '../sandbox.ts'
 
 const test = suite('policy')
@@ -137,6 +139,13 @@ test('an application alone uses the volumes that it has in the full stack', () =
     for (const [key, { name }] of Object.entries<Json>(alone[folder]!.volumes ?? {})) assert.is(name, dev.volumes[key].name)
 })
 
+test('the volumes that record their secrets are those of the databases, in every mode', () => {
+  for (const [mode, all] of Object.entries(modes)) {
+    const found = storesOf(all as never, Object.keys(all.services), mode)
+    assert.equal(found.map(({ service, volume }) => [service, volume]).sort(), ['chatwoot', 'horilla', 'kgc', 'twenty'].map(name => [`${name}-db`, `${all.name}_${name}-db-data`]), mode)
+  }
+})
+
 test('every volume of data is named, and the demo has its own', () => {
   everywhere(({ volumes = [] }, _, where) => {
     for (const volume of volumes) assert.ok(volume.type === 'bind' ? volume.read_only : volume.source, `${where}: ${volume.target}`)
@@ -253,6 +262,14 @@ test('Traefik: its own network and project, redirects, no dashboard, nothing int
   assert.is(env.TRAEFIK_ENTRYPOINTS_WEB_HTTP_REDIRECTIONS_ENTRYPOINT_SCHEME, 'https')
   assert.is(env.TRAEFIK_ENTRYPOINTS_WEBSECURE_HTTP_TLS_CERTRESOLVER, 'letsencrypt')
   assert.not.ok(Object.keys(env).some(key => key.startsWith('TRAEFIK_API')))
+})
+
+test("Traefik's ping is a route of its own rules: an edge without them is not healthy (traefik/traefik#11396)", () => {
+  const { environment: env, healthcheck } = prod.services.traefik
+  assert.equal(healthcheck.test, ['CMD', 'traefik', 'healthcheck'])
+  assert.is(env.TRAEFIK_PING_MANUALROUTING, 'true')
+  const { ping } = parse(readFileSync(join(box.docker, 'traefik/dynamic/middlewares.yml'), 'utf8')).http.routers
+  assert.equal([ping.entryPoints, ping.service], [[env.TRAEFIK_PING_ENTRYPOINT], 'ping@internal'])
 })
 
 test('six hosts, each routed with TLS and a load-balancer health check', () => {

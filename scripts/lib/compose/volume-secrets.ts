@@ -30,12 +30,12 @@ export interface Store {
 export const password = 'POSTGRES_PASSWORD'
 const recordName = 'kgc-secrets.json'
 
-/** The databases among the services: those that take POSTGRES_PASSWORD and keep their data in a named volume. */
+/** The databases among the services: those that take POSTGRES_PASSWORD and have a named volume where the image keeps its data. */
 export function storesOf(all: Config, services: string[], env: string): Store[] {
   const folders = environment(root, env).files.filter(({ folder }) => folder).map(file => ({ ...file, values: parseEnv(readText(file.path) ?? '') }))
   return services.flatMap(service => {
     const { environment: given, volumes, image = '' } = all.services[service] ?? {}
-    const mount = volumes?.find(({ type, source }) => type === 'volume' && source)
+    const mount = volumes?.find(({ type, source, target }) => type === 'volume' && source && target.startsWith('/var/lib/postgresql'))
     const secret = given?.[password]
     if (!secret || !mount) return []
     const file = folders.find(({ folder }) => brings(folder, service))
@@ -50,12 +50,12 @@ export function storesOf(all: Config, services: string[], env: string): Store[] 
 const brings = (folder: string, service: string): boolean =>
   service in ((parseYaml(readFileSync(join(dockerFolder, folder, 'docker-compose.yml'), 'utf8')) as { services?: object }).services ?? {})
 
-/** The stores whose volume is there, each with its record, if it has one. Nothing is started but, for volumes without a container, one `cat`. */
+/** The stores whose volume is there, each with its record, if it has one. Nothing is started but, for volumes without a container, one `sh`. */
 export async function readRecords(stores: Store[], seen: Map<string, Container>): Promise<Map<Store, SecretRecord | undefined>> {
-  const volumes = stores.length ? (await run(['docker', 'volume', 'ls', '-q'], { what: 'List the volumes' })).stdout.split('\n') : []
-  const there = stores.filter(({ volume }) => volumes.includes(volume))
   const holder = ({ service, volume }: Store) => seen.get(service)?.Mounts?.some(({ Name }) => Name === volume)
-  const [held, loose] = [there.filter(holder), there.filter(store => !holder(store))]
+  const [held, others] = [stores.filter(holder), stores.filter(store => !holder(store))]
+  const volumes = others.length ? (await run(['docker', 'volume', 'ls', '-q'], { what: 'List the volumes' })).stdout.split('\n') : []
+  const loose = others.filter(({ volume }) => volumes.includes(volume))
   const [copied, read] = await Promise.all([Promise.all(held.map(store => copy(store, seen.get(store.service)!.Id))), readLoose(loose)])
   return new Map([...held.map((store, i) => [store, copied[i]] as const), ...loose.map((store, i) => [store, read[i]] as const)])
 }
