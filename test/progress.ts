@@ -61,7 +61,7 @@ export class Progress {
   end(): number {
     clearInterval(this.#timer)
     const { passed, failed, skipped } = this.#sum
-    this.#times()
+    if (this.#ended.length) this.#times()
     for (const name of this.#failed) console.log(`✘ ${name}`)
     if (skipped) console.log(`${skipped} skipped`)
     console.log(`${passed} passed, ${failed} failed`)
