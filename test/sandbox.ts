@@ -57,15 +57,15 @@ export interface Sandbox {
   remove: () => void
 }
 
-/** Copies the files that git tracks or would track; removed by `remove`, or with the process. */
-export function sandbox(): Sandbox {
+/** What most tests need of it. */
+const usual = ['infra', 'scripts', '.env.example', 'package.json', 'tsconfig.json', '.npmrc', 'Makefile']
+
+/** Copies the files in `paths` that git tracks or would track; removed by `remove`, or with the process. */
+export function sandbox(paths = usual): Sandbox {
   const root = mkdtempSync(join(tmpdir(), 'kgc-stack-'))
-  const list = execFileSync('git', ['ls-files', '-z', '--cached', '--others', '--exclude-standard', 'infra', 'scripts', '.env.example', 'package.json', 'tsconfig.json', '.npmrc', 'Makefile'], {
-    cwd: repository,
-    encoding: 'utf8',
-  })
+  const list = execFileSync('git', ['ls-files', '-z', '--cached', '--others', '--exclude-standard', ...paths], { cwd: repository, encoding: 'utf8' })
   // git still lists what was deleted a moment ago
-  for (const file of list.split('\0').filter(file => file && existsSync(join(repository, file)))) {
+  for (const file of list.split('\0').filter(file => file && !file.startsWith('forks/') && existsSync(join(repository, file)))) {
     mkdirSync(dirname(join(root, file)), { recursive: true })
     cpSync(join(repository, file), join(root, file))
   }

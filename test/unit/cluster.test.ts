@@ -8,7 +8,7 @@ import { parseAllDocuments } from 'yaml'
 import { judgeWorkload, leastReplicas, podsOf } from '../../scripts/lib/smoke/cluster-health.ts'
 import { kubectlArgv, stackConfig, workloads, type Manifest } from '../../scripts/lib/cluster/cluster.ts'
 import { judgeAccess, judgeCluster, judgeMetrics, judgeStorage, type ClusterFacts } from '../../scripts/lib/doctor/cluster.ts'
-import { placeOf, places } from '../../scripts/lib/cluster/place.ts'
+import { placeFrom, placeOf, places } from '../../scripts/lib/cluster/place.ts'
 import { judgeFoundation, judgePolicies, judgeRights, judgeSealing } from '../../scripts/lib/doctor/place.ts'
 import { rightsOf } from '../../scripts/lib/cluster/rights.ts'
 import type { Finding } from '../../scripts/lib/doctor/finding.ts'
@@ -20,23 +20,31 @@ const object = (kind: string, name: string, rest: Record<string, unknown> = {}, 
 
 // environments
 
-test('environments: each overlay has one, with a namespace of its own', () => {
-  assert.equal(places().sort(), ['demo', 'production', 'staging'])
+test('environments: each overlay of this repository has one, with a namespace of its own', () => {
+  for (const name of ['demo', 'production', 'staging']) assert.ok(places().includes(name), name)
   const all = places().map(placeOf)
-  assert.is(new Set(all.map(({ namespace }) => namespace)).size, 3)
-  const demo = placeOf('demo')
-  assert.ok(demo.disposable && !demo.protected && demo.edge.https)
-  assert.equal(kubectlArgv(demo), ['kubectl', '--namespace', 'kgc-demo'])
-  const production = placeOf('production')
-  assert.ok(production.protected && !production.disposable)
-  assert.equal(kubectlArgv(production), ['kubectl', '--context', 'kgc-production', '--namespace', 'kgc-production'])
-  assert.equal(production.sealedSecrets, { namespace: 'kube-system', name: 'sealed-secrets-controller' })
+  assert.is(new Set(all.map(({ namespace }) => namespace)).size, all.length)
+  assert.ok(placeOf('demo').disposable && placeOf('demo').edge.https)
+  assert.ok(placeOf('production').protected && !placeOf('production').disposable)
+})
+
+test('environments: what one does not say has a usual value', () => {
+  const place = placeFrom('x', '', 'namespace: shop')
+  assert.equal(place, {
+    name: 'x', folder: 'infra/k8s/overlays/x', namespace: 'shop', edge: {}, disposable: false, protected: false, stable: 10,
+    sealedSecrets: { namespace: 'kube-system', name: 'sealed-secrets-controller' },
+  })
+  assert.equal(kubectlArgv(place), ['kubectl', '--namespace', 'shop'])
+  const other = placeFrom('x', 'context: c\nsealedSecrets: { name: sealer }\nstable: 3\n', 'namespace: shop')
+  assert.equal(kubectlArgv(other), ['kubectl', '--context', 'c', '--namespace', 'shop'])
+  assert.equal([other.sealedSecrets, other.stable], [{ namespace: 'kube-system', name: 'sealer' }, 3])
+  assert.throws(() => placeFrom('x', '', ''), /it has no namespace/)
 })
 
 test('environments: one that is not there, and a word that is not understood', () => {
   const box = sandbox()
   const smoke = (name: string[]) => box.script(['smoke', ...name, '--target', 'kubernetes'])
-  assert.match(smoke(['moon']).stderr, /there is no infra\/k8s\/overlays\/moon\/environment\.yaml[^]*one of: demo, production, staging/)
+  assert.match(smoke(['moon']).stderr, /there is no infra\/k8s\/overlays\/moon\/environment\.yaml[^]*one of: .*production.*staging/)
   assert.match(smoke([]).stderr, 'none is named')
   assert.match(box.script(['smoke', 'demo', '--target', 'moon']).stderr, '--target moon is not known')
   writeFileSync(join(box.root, 'infra/k8s/overlays/demo/environment.yaml'), 'disposable: yes please\ncolour: red\nstable: -1\n')

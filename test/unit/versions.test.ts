@@ -3,7 +3,7 @@ import type { AddressInfo } from 'node:net'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { Manifest } from '../../scripts/lib/cluster/cluster.ts'
-import { placeOf } from '../../scripts/lib/cluster/place.ts'
+import { placeFrom } from '../../scripts/lib/cluster/place.ts'
 import { Refusals } from '../../scripts/lib/deploy/refusals.ts'
 import type { Stored } from '../../scripts/lib/deploy/release.ts'
 import { imagesOf } from '../../scripts/lib/deploy/stamp.ts'
@@ -16,7 +16,7 @@ const buildFile = `services:
   other: { image: "\${REGISTRY:-ghcr.io/kgc}/other:\${OTHER:-unset}", build: . }
 `
 const example = (commit: string) => new Map([['shop/.env.example', `OTHER=x\n#@ pinned format=hex\nAPI_REF=${commit}\n`]])
-const place = { ...placeOf('staging'), images: 'ghcr.io/kgc' }
+const place = placeFrom('staging', 'images: ghcr.io/kgc', 'namespace: kgc-staging')
 const workload = (image: string): Manifest => ({ kind: 'Deployment', metadata: { name: 'one' }, spec: { template: { spec: { containers: [{ image }] } } } })
 const old = `ghcr.io/kgc/api:old@sha256:${'1'.repeat(64)}`
 const served = (image: string) => ({ manifests: [workload(image)] }) as Stored

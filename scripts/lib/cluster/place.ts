@@ -52,15 +52,21 @@ export function placeOf(name = ''): Place {
     throw new Failure(exit.usage, 'Choose the environment', name ? `there is no ${overlays}/${name}/environment.yaml` : 'none is named', {
       next: `one of: ${places().join(', ')}`,
     })
+  const [environment, kustomization] = ['environment.yaml', 'kustomization.yaml'].map(file => readFileSync(join(root, overlays, name, file), 'utf8'))
+  return placeFrom(name, environment!, kustomization!)
+}
+
+/** The same, of the texts of its environment.yaml and its kustomization. */
+export function placeFrom(name: string, environment: string, kustomization: string): Place {
   const folder = `${overlays}/${name}`
-  const said = (parse(readFileSync(join(root, folder, 'environment.yaml'), 'utf8')) ?? {}) as Partial<Place>
+  const said = (parse(environment) ?? {}) as Partial<Place>
   const wrong = Object.entries(said).filter(([key, value]) => !known[key]?.(value)).map(([key]) => key)
   if (wrong.length) {
     const next = `what it may say: ${Object.keys(known).join(', ')}`
     throw new Failure(exit.usage, `Read ${folder}/environment.yaml`, `not understood: ${wrong.join(', ')}`, { next })
   }
   // as text: `4e5721` is no number there
-  const { namespace } = parse(readFileSync(join(root, folder, 'kustomization.yaml'), 'utf8'), { schema: 'failsafe' }) as { namespace?: string }
+  const { namespace } = (parse(kustomization, { schema: 'failsafe' }) ?? {}) as { namespace?: string }
   if (!namespace) throw new Failure(exit.usage, `Read ${folder}/kustomization.yaml`, 'it has no namespace')
   const sealedSecrets = { namespace: 'kube-system', name: 'sealed-secrets-controller', ...said.sealedSecrets }
   return { disposable: false, protected: false, stable: 10, edge: {}, ...said, name, folder, namespace, sealedSecrets }

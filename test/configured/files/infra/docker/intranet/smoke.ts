@@ -1,0 +1,2 @@
+// What the intranet is for.
+export const checks = [{ name: 'the page loads', run: async () => 'it does' }]
