@@ -10,13 +10,14 @@ if (wantsHelp()) {
        npx zx scripts/smoke.ts <environment> --target kubernetes […]
 
 Asks every service for its health, then runs the checks of each application (infra/docker/<folder>/smoke.ts) through the edge.
-Checks that write run only where the data is disposable (the demo); on a real stack smoke writes nothing.
+Checks that write run only where the data is disposable (the demo); on a real stack smoke writes nothing. One whose login is in no env
+file here is not asked, and is no failure.
   mode          dev (default), prod or demo
   --target T    compose (default): this machine; kubernetes: an environment of infra/k8s/overlays (demo, staging, production)
   --quick       health only
   --only F      one application's own checks (repeatable)
   --mail A      instead of all that: each application that sends mail sends one to A with its own settings
-  --json        NDJSON, one event per check
+  --json        NDJSON, one event per check; ok is null where it was not asked
 With GITHUB_STEP_SUMMARY set it adds its result to the job's summary.
 
 ${exitHelp(0, 2, 3, 6, 130)}`)
@@ -24,8 +25,9 @@ ${exitHelp(0, 2, 3, 6, 130)}`)
 }
 
 const { Failure } = await import('./lib/errors.ts')
-const { color, duration, emit, jsonOutput, main, result, say, table } = await import('./lib/report.ts')
-const { fromFolders, outcome, productChecks } = await import('./lib/smoke/checks.ts')
+const { color, duration, emit, jsonOutput, main, result, say, table, warn } = await import('./lib/report.ts')
+const { fromFolders, productChecks } = await import('./lib/smoke/checks.ts')
+const { counted, failed, outcome, unasked } = await import('./lib/smoke/outcome.ts')
 const { summarize } = await import('./lib/summary.ts')
 const { targetOf } = await import('./lib/smoke/target.ts')
 
@@ -42,18 +44,20 @@ await main(async () => {
 
   const outcomes = values.mail ? await mail(values.mail) : [...(await target.health()), ...(values.quick ? [] : await product())]
   for (const one of outcomes) emit('check', one)
-  result(table([['', 'check', 'ms', ''], ...outcomes.map(({ name, ok, detail, ms }) => [ok ? '✔' : '✘', name, String(ms), detail.split('\n')[0]!.slice(0, 140)])]))
-  const bad = outcomes.filter(({ ok }) => !ok)
-  summarize({ Checks: `${outcomes.length - bad.length} of ${outcomes.length} passed`, Took: duration(Date.now() - start) })
-  emit('result', { checks: outcomes.length, failed: bad.map(({ name }) => name), ms: Date.now() - start })
-  if (!bad.length) return say(color.green(`${outcomes.length} of ${outcomes.length} checks passed (${duration(Date.now() - start)})`))
-  throw new Failure(exit.broken, `Smoke ${target.title}`, `${bad.length} of ${outcomes.length} checks failed`, {
+  result(table([['', 'check', 'ms', ''], ...outcomes.map(({ name, ok, detail, ms }) => [ok ? '✔' : ok === null ? '–' : '✘', name, String(ms), detail.split('\n')[0]!.slice(0, 140)])]))
+  const [bad, open] = [failed(outcomes), unasked(outcomes)]
+  summarize({ Checks: counted(outcomes), Took: duration(Date.now() - start) })
+  const [names, openNames] = [bad, open].map(list => list.map(({ name }) => name))
+  emit('result', { checks: outcomes.length, failed: names, notAsked: openNames, ms: Date.now() - start })
+  for (const { name, detail } of open) warn(`${name}: ${detail}`)
+  if (!bad.length) return say(color.green(`${counted(outcomes)} (${duration(Date.now() - start)})`))
+  throw new Failure(exit.broken, `Smoke ${target.title}`, `${bad.length} of ${outcomes.length - open.length} checks failed`, {
     evidence: bad.map(({ name, detail }) => `${name}: ${detail}`).join('\n'),
     next: target.doctor,
   })
 
   async function product() {
-    return Promise.all((await productChecks(target, values.only)).map(({ name, run }) => outcome(name, run, 60_000)))
+    return Promise.all((await productChecks(target, values.only)).map(({ ask }) => ask(60_000)))
   }
 
   async function mail(to: string) {

@@ -5,7 +5,7 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { Manifest } from '../../scripts/lib/cluster/cluster.ts'
 import { difference, listed } from '../../scripts/lib/deploy/history.ts'
-import { isExcused } from '../../scripts/lib/deploy/proof.ts'
+import { isExcused, isOld, stillFailing } from '../../scripts/lib/deploy/proof.ts'
 import { configMapOf, find, isAlike, leftBy, pack, serving, surplus, unpack, type Ending, type Stored } from '../../scripts/lib/deploy/release.ts'
 
 const test = suite('release')
@@ -65,6 +65,20 @@ test('a check says nothing against a release that never passed it or was never a
   const old = { ...release(3), checks: ['a', 'b'], failing: ['b'] }
   assert.equal(['a', 'b', 'younger'].map(check => isExcused(old, check)), [false, true, true])
   assert.is(isExcused(release(2), 'younger'), false)
+})
+
+test('a check that fails is no news when it failed as it was last asked, whoever has deployed since without its login', () => {
+  const asked = (number: number, checks: string[], failing: string[] = [], ending: Ending = 'succeeded') => ({ ...release(number, ending), checks, failing })
+  const old = (...all: ReturnType<typeof asked>[]) => isOld(all, 'login')
+  assert.is(old(), true, 'nothing served')
+  assert.is(old(asked(2, ['login'], ['login'])), true)
+  assert.is(old(asked(3, ['page']), asked(2, ['login'], ['login'])), true)
+  assert.is(old(asked(3, ['page']), asked(2, ['login'])), false)
+  assert.is(old(asked(3, ['login'], ['login'], 'rolled back'), asked(2, ['login'])), false)
+  assert.is(old(asked(3, ['page'])), false, 'never asked')
+  assert.is(isOld([{ ...release(3, 'succeeded'), failing: ['login'] }], 'login'), true, 'from a time without the list')
+  const failing = (checks: string[], now: string[]) => stillFailing(asked(3, ['login', 'page'], ['login', 'page']), checks, now).join()
+  assert.equal([failing(['login', 'page'], []), failing(['page'], []), failing(['login', 'page'], ['page'])], ['', 'login', 'page'])
 })
 
 test('what a release that never served found there was not its own', () => {

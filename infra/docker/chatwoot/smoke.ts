@@ -76,6 +76,7 @@ export const checks: Check[] = [
   {
     name: 'a new contact reaches KGC by webhook',
     writes: true,
+    needs: ['ADMIN_EMAIL', 'ADMIN_PASSWORD'],
     async run(context) {
       const { token, account } = await signIn(context)
       await provideWebhook(context, token, account)

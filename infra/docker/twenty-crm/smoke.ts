@@ -58,6 +58,7 @@ export const checks: Check[] = [
     name: 'a new person is sent to KGC by webhook, signed',
     // KGC answers and understands nothing of it yet (README): its log shows that something came, not what
     writes: true,
+    needs: ['ADMIN_EMAIL', 'ADMIN_PASSWORD'],
     async run(context) {
       const token = await signIn(context, context.env.ADMIN_EMAIL ?? '', context.env.ADMIN_PASSWORD ?? '')
       await provideWebhook(context, token)

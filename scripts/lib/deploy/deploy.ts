@@ -7,8 +7,8 @@ import { Failure, exit } from '../errors.ts'
 import { acquire } from './lock.ts'
 import { title } from './manifests.ts'
 import { preflight } from './preflight.ts'
-import { heads, theCluster } from './product.ts'
-import { isExcused, prove } from './proof.ts'
+import { heads } from './product.ts'
+import { isExcused, isOld, prove } from './proof.ts'
 import { isWorkload, ready } from './readiness.ts'
 import { serving, store, type Ending } from './release.ts'
 import { color, say } from '../report.ts'
@@ -83,7 +83,7 @@ export async function smoke(change: Change): Promise<void> {
   const { place, found, release, source } = change
   const last = serving(found!.history)
   const target = 'release' in source ? change.choose(found!.history) : undefined
-  const excused = (name: string) => (!last && name !== theCluster) || Boolean(last?.failing?.includes(name)) || Boolean(target && isExcused(target, name))
+  const excused = (name: string) => isOld(found!.history, name) || Boolean(target && isExcused(target, name))
   // all that migrates has done so by now
   const [all, reached] = await Promise.all([prove(change.wait!, found!.manifests, excused), isNothing(change) ? {} : heads(place, found!.manifests)])
   const failed = all.filter(({ ok }) => !ok)

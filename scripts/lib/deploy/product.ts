@@ -1,11 +1,16 @@
 // What the applications themselves say: whether they work, and how far their databases are migrated.
-import { fromFolders, outcome, productChecks, type Outcome, type SmokeContext } from '../smoke/checks.ts'
+import { fromFolders, productChecks, type SmokeContext } from '../smoke/checks.ts'
 import { workloads, type Manifest } from '../cluster/cluster.ts'
 import type { Place } from '../cluster/place.ts'
+import { warn } from '../report.ts'
+import { failed, unasked, type Outcome } from '../smoke/outcome.ts'
 import { clusterTarget } from '../smoke/target-cluster.ts'
 
+const told = new Set<string>()
+
 /**
- * What the checks of these manifests say. As long as one fails that is not `excused`, all are asked again, unless `again` says no.
+ * What the checks of these manifests say; those that cannot be asked here are not among them, and named once. As long as one fails that is
+ * not `excused`, all are asked again, unless `again` says no.
  */
 export async function asked(place: Place, manifests: Manifest[], excused: (check: string) => boolean, again: () => boolean): Promise<Outcome[]> {
   const target = await clusterTarget(
@@ -14,9 +19,10 @@ export async function asked(place: Place, manifests: Manifest[], excused: (check
   )
   const checks = await productChecks(target)
   for (;; await new Promise(done => setTimeout(done, 1000))) {
-    const [health, product] = await Promise.all([target.health().catch(unknown), Promise.all(checks.map(({ name, run }) => outcome(name, run, 30_000)))])
-    const outcomes = [...health, ...product]
-    if (!outcomes.some(({ ok, name }) => !ok && !excused(name)) || !again()) return outcomes
+    const [health, product] = await Promise.all([target.health().catch(unknown), Promise.all(checks.map(({ ask }) => ask(30_000)))])
+    for (const { name, detail } of unasked(product)) if (!told.has(name)) warn(`${name}: ${detail}`), told.add(name)
+    const outcomes = [...health, ...product].filter(({ ok }) => ok !== null)
+    if (!failed(outcomes).some(({ name }) => !excused(name)) || !again()) return outcomes
   }
 }
 

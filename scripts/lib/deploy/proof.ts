@@ -1,6 +1,6 @@
 // The proof that a version works.
-import type { Outcome } from '../smoke/checks.ts'
 import type { Manifest } from '../cluster/cluster.ts'
+import { counted, type Outcome } from '../smoke/outcome.ts'
 import { asked, theCluster } from './product.ts'
 import { isWorkload, ready, type Wait } from './readiness.ts'
 import type { Release } from './release.ts'
@@ -26,10 +26,21 @@ export async function prove(wait: Wait, manifests: Manifest[], excused: (check: 
     if (state === 'open') state = 'broken'
   }
   const all = await answers
-  say(`  ${all.filter(({ ok }) => ok).length} of ${all.length} checks passed`)
+  say(`  ${counted(all)}`)
   return all
 }
 
-/** Whether a check's failure says nothing against a release: it failed when the release served, or was not there yet. A silent cluster proves nothing. */
+/** Whether a check's failure says nothing against a release: it failed when the release served, or was not there yet, or was not asked. A silent cluster proves nothing. */
 export const isExcused = ({ checks, failing }: Release, check: string): boolean =>
   check !== theCluster && Boolean(failing?.includes(check) || (checks && !checks.includes(check)))
+
+/** Whether a check's failure is no news: nothing served before, or it failed when a release that served (newest first) was last asked it. */
+export function isOld(history: Release[], check: string): boolean {
+  const served = history.filter(({ ending }) => ending === 'succeeded')
+  const last = served.find(({ checks }) => !checks || checks.includes(check))
+  return check !== theCluster && (!served.length || Boolean(last?.failing?.includes(check)))
+}
+
+/** What of a release's failing checks is still known to fail: of those that were not `asked` nothing new is known. */
+export const stillFailing = ({ failing = [] }: Release, asked: string[], now: string[]): string[] =>
+  failing.filter(name => now.includes(name) || !asked.includes(name))

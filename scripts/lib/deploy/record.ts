@@ -3,6 +3,7 @@ import { remove } from './apply.ts'
 import { finish, isNothing, type Change } from './change.ts'
 import { title } from './manifests.ts'
 import type { Place } from '../cluster/place.ts'
+import { stillFailing } from './proof.ts'
 import { serving, store, trim, type Stored } from './release.ts'
 import { duration, warn } from '../report.ts'
 import { tell, tellSame } from './tell.ts'
@@ -12,8 +13,8 @@ export async function record(change: Change): Promise<void> {
   const { place, plan, found, release, started, removed } = change
   const nothing = isNothing(change)
   await remove(place, [...plan!.removed, ...plan!.generated], change.lock!.lost, (one, how) => void (how === 'done' && removed.add(title(one))))
-  const { failing = [] } = release!
-  if (nothing) await noteFewer(place, serving(found!.history)!, failing)
+  const { failing = [], checks = [] } = release!
+  if (nothing) await noteFewer(place, serving(found!.history)!, checks, failing)
   const number = nothing ? serving(found!.history)!.number : release!.number
   if (!nothing) {
     await finish(change, 'succeeded')
@@ -32,6 +33,7 @@ export async function record(change: Change): Promise<void> {
 }
 
 /** A check that passes by now may not fail again unnoticed. */
-async function noteFewer(place: Place, now: Stored, failing: string[]): Promise<void> {
-  if ((now.failing ?? []).length > failing.length) await store(place, Object.assign(now, { failing }), 'replace')
+async function noteFewer(place: Place, now: Stored, asked: string[], failing: string[]): Promise<void> {
+  const left = stillFailing(now, asked, failing)
+  if ((now.failing ?? []).length > left.length) await store(place, Object.assign(now, { failing: left }), 'replace')
 }

@@ -1,19 +1,13 @@
-// Health and product checks, what they get to work with, and how they are run: in parallel, each with its time, none hiding another.
+// Product checks, what they get to work with, and which of them can be asked.
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import type { Edge } from './edge.ts'
 import { loadEnvironment, readEnv } from '../env/env.ts'
 import { Failure, exit } from '../errors.ts'
+import { outcome, type Outcome } from './outcome.ts'
 import { applications, dockerFolder, folderOf, root } from '../repository.ts'
 import type { Output } from '../run.ts'
-
-export interface Outcome {
-  name: string
-  ok: boolean
-  detail: string
-  ms: number
-}
 
 /** What an application's own checks get (infra/docker/<folder>/smoke.ts exports `checks`). */
 export interface SmokeContext {
@@ -49,6 +43,8 @@ export interface Check {
   name: string
   /** Only where the stack is disposable: it writes. */
   writes?: boolean
+  /** The settings without which it cannot be asked, such as ADMIN_PASSWORD: a workflow's checkout has no env files. */
+  needs?: string[]
   /** Returns a short detail; throws when the product does not do what it should. */
   run: (context: SmokeContext) => Promise<string | void>
 }
@@ -80,20 +76,6 @@ export function demandHome({ status, body }: { status: number; body: string }, u
   if (own && body.trim() === own) throw new Error(`away: nobody is behind ${url} (Traefik's own ${status})`)
 }
 
-/** Runs a check within `timeout` ms; never throws. */
-export async function outcome(name: string, work: () => Promise<string | void>, timeout: number): Promise<Outcome> {
-  const start = Date.now()
-  let timer: NodeJS.Timeout | undefined
-  const late = new Promise<never>((_, reject) => (timer = setTimeout(() => reject(new Error(`no result in ${timeout / 1000} s`)), timeout)))
-  try {
-    return { name, ok: true, detail: (await Promise.race([work(), late])) ?? '', ms: Date.now() - start }
-  } catch (error) {
-    return { name, ok: false, detail: (error as Error).message.trim(), ms: Date.now() - start }
-  } finally {
-    clearTimeout(timer)
-  }
-}
-
 /** The error for a command that failed in a service: the last it said. */
 export function commandFailed(command: string, service: string, { code, stdout, stderr }: Output): Error {
   const said = `${stdout}\n${stderr}`.trim().split('\n').slice(-3).join(' / ')
@@ -116,13 +98,26 @@ export async function fromFolders<T>(file: string, only?: string[]): Promise<(T 
   return Promise.all(wanted.map(async folder => ({ ...((await import(pathToFileURL(join(dockerFolder, folder, file)).href)) as T), folder })))
 }
 
+/** A check of an application as it can be asked, within `timeout` ms. */
+export interface Askable {
+  name: string
+  ask: (timeout: number) => Promise<Outcome>
+}
+
 /** The checks of what the applications are for that may run there, each with its application's name; `only`: of these folders. */
-export async function productChecks(target: Target, only?: string[]): Promise<{ name: string; run: () => Promise<string | void> }[]> {
+export async function productChecks(target: Target, only?: string[]): Promise<Askable[]> {
   const folders = await fromFolders<{ checks: Check[] }>('smoke.ts', only)
   return folders.flatMap(({ folder, checks }) => {
     const context = target.context(folder)
-    return checks.filter(({ writes }) => !writes || context.disposable).map(check => ({ name: `${folder}: ${check.name}`, run: () => check.run(context) }))
+    return checks.filter(({ writes }) => !writes || context.disposable).map(check => askable(`${folder}: ${check.name}`, check, context, target.envFile))
   })
+}
+
+/** A check without the settings that it needs is not asked. */
+export function askable(name: string, { needs = [], run }: Check, context: SmokeContext, envFile: string): Askable {
+  const lacks = needs.filter(key => !context.env[key])
+  const unasked = { name, ok: null, detail: `not asked: ${lacks.join(', ')} not set in ${envFile}`, ms: 0 }
+  return { name, ask: async timeout => (lacks.length ? unasked : outcome(name, () => run(context), timeout)) }
 }
 
 /** The settings of an environment for a folder's checks, its own and the shared ones; remembers the secrets for redaction. */

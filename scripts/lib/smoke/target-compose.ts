@@ -1,9 +1,10 @@
 // A stack on this machine, for smoke and admin.
-import { commandFailed, outcome, settings, type Outcome, type SmokeContext, type Target } from './checks.ts'
+import { commandFailed, settings, type SmokeContext, type Target } from './checks.ts'
 import { compose, config, isOneShot, stackOf, wasPruned, type Config, type Stack } from '../compose/compose.ts'
 import { containers, type Container } from '../compose/containers.ts'
 import { localEdge } from './edge.ts'
 import { Failure, exit } from '../errors.ts'
+import { outcome, type Outcome } from './outcome.ts'
 import { run } from '../run.ts'
 
 /** The stack of a mode. */
