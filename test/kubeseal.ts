@@ -1,5 +1,5 @@
-// A kubeseal that only plays: it writes down what it is asked, and answers as the real one does.
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+// A kubeseal that only plays: it writes down what it is asked, and answers as the real one does. And SealedSecrets as they are before it comes.
+import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
@@ -44,4 +44,11 @@ export function kubeseal(): { bin: string; log: string; certificate: string } {
   writeFileSync(certificate, good)
   writeFileSync(join(bin, 'kubeseal'), program(log, certificate), { mode: 0o755 })
   return { bin, log, certificate }
+}
+
+/** Empties the SealedSecrets in a folder, whatever a company has sealed there by now. Out: the applications that they are of. */
+export function emptySeals(folder: string): string[] {
+  const names = readdirSync(folder).filter(name => name !== 'kustomization.yaml')
+  for (const name of names) writeFileSync(join(folder, name), readFileSync(join(folder, name), 'utf8').replace(/^( {4}\w+): .*$/gm, '$1: ""'))
+  return names.map(name => name.replace('.yaml', ''))
 }

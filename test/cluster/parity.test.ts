@@ -1,7 +1,7 @@
 // Compose and Kubernetes run the same stack: images, commands, ports, variables with their values, health checks, limits, volumes and routes.
 // What differs on purpose stands in `differences` with its reason; what differs otherwise fails, and names both places.
 import { execFileSync } from 'node:child_process'
-import { readFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parse } from 'dotenv'
 import { suite } from 'uvu'
@@ -12,6 +12,10 @@ const test = suite('parity')
 const argv = ['compose', '-f', 'docker-compose.yml', '-f', 'docker-compose.prod.yml', 'config', '--format', 'json']
 const compose: Json = JSON.parse(execFileSync('docker', argv, { cwd: copy.docker, encoding: 'utf8', env: { ...process.env, ACME_EMAIL: 'ops@kgc.hu' } }))
 const edge = build('cluster')
+// production's own under the domain that Compose has, whichever an environment has by now
+const overlay = join(copy.root, 'infra/k8s/overlays/production/kustomization.yaml')
+const { DOMAIN } = parse(readFileSync(join(copy.docker, '.env')))
+writeFileSync(overlay, readFileSync(overlay, 'utf8').replace(/DOMAIN=[\w.-]+/, `DOMAIN=${DOMAIN}`))
 const production = [...build('overlays/production'), ...edge]
 
 /** Variables that one side alone has, or whose values differ. */

@@ -4,6 +4,7 @@ import { readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import { emptySeals } from '../kubeseal.ts'
 import { sandbox } from '../sandbox.ts'
 import { clusterEnv, get, kubectl, registry, tool, writeKubeconfig } from './cluster.ts'
 import { until } from '../until.ts'
@@ -29,6 +30,7 @@ function remove() {
 
 test.before(async () => {
   assert.is(box.script(['env', 'demo']).code, 0)
+  emptySeals(join(overlays, 'production/secrets'))
   if (tool('kubectl', ['get', 'namespace', place], { nothrow: true }).code !== 0) kubectl(['apply', '--kustomize', join(overlays, 'demo/cluster')])
   const edits = { 'namespace: kgc-demo': `namespace: ${place}`, 'DOMAIN=kgc.localhost': `DOMAIN=${domain}` }
   for (const [from, to] of Object.entries(edits)) change('demo/kustomization.yaml', text => text.replace(from, to))
@@ -94,13 +96,14 @@ test('smoke says why a pod does not start', async () => {
 })
 
 test('where nothing runs, smoke says so with the command that starts it', () => {
-  change('production/environment.yaml', text => text.replace('context: kgc-production', ''))
+  change('production/environment.yaml', () => 'protected: true\n')
   const { code, stderr } = script('smoke', 'production', '--target', 'kubernetes', '--quick')
   assert.is(code, 3)
   assert.match(stderr, /Ask kgc-production[^]*no pod is in it[^]*kubectl apply -k infra\/k8s\/overlays\/production/)
 })
 
 test('in another context than the environment\'s nothing is asked', () => {
+  change('staging/environment.yaml', text => text.replace(/^context: .*$/m, 'context: kgc-staging'))
   const { code, stderr } = script('smoke', 'staging', '--target', 'kubernetes')
   assert.is(code, 3)
   assert.match(stderr, 'context "kgc-staging" does not exist')

@@ -1,9 +1,10 @@
 // Secrets on their whole way: env file, SealedSecret in the repository, Secret in the cluster. In a namespace and an environment of its own.
-import { cpSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs'
+import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parse } from 'dotenv'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import { emptySeals } from '../kubeseal.ts'
 import { sandbox } from '../sandbox.ts'
 import { clusterEnv, get, kubectl, namespace } from './cluster.ts'
 import { until } from '../until.ts'
@@ -23,12 +24,9 @@ const unsealed = (name: string): Record<string, string> =>
 test.before(() => {
   mkdirSync(overlay, { recursive: true })
   cpSync(join(box.root, 'infra/k8s/overlays/staging/secrets'), join(overlay, 'secrets'), { recursive: true })
-  for (const name of readdirSync(join(overlay, 'secrets')).filter(name => name !== 'kustomization.yaml')) {
-    const path = join(overlay, 'secrets', name)
-    // whatever is sealed in staging opens with no other cluster's key
-    const text = readFileSync(path, 'utf8').replace(/namespace: kgc-staging/, `namespace: ${place}`).replace(/^( {4}[A-Z_]+:).*/gm, '$1 ""')
-    writeFileSync(path, text)
-  }
+  // what is sealed in staging opens with no other cluster's key
+  for (const folder of emptySeals(join(overlay, 'secrets')))
+    writeFileSync(file(folder), readFileSync(file(folder), 'utf8').replace(/namespace: \S+/, `namespace: ${place}`))
   writeFileSync(join(overlay, 'kustomization.yaml'), `namespace: ${place}\nresources: [secrets]\n`)
   writeFileSync(join(overlay, 'environment.yaml'), 'disposable: true\n')
   assert.is(box.script(['env', 'sealing']).code, 0)

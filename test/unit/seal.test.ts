@@ -1,11 +1,11 @@
-import { mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { describeExample } from '../../scripts/lib/env/example.ts'
 import { release } from '../../scripts/lib/cluster/kubeseal.ts'
 import { chosen, judgeKeys } from '../../scripts/lib/cluster/seal.ts'
-import { kubeseal } from '../kubeseal.ts'
+import { emptySeals, kubeseal } from '../kubeseal.ts'
 import { repository, sandbox } from '../sandbox.ts'
 import { kubeconfigOf } from './kubectl.ts'
 
@@ -50,10 +50,8 @@ z8z/9vwoc3dELBaiNv84mCfhUd+DVZO6JA==
 const kubeconfig = kubeconfigOf('kgc-staging')
 const seal = (...argv: string[]) => box.script(['seal', 'staging', ...argv], { env: { PATH: `${bin}:${process.env.PATH}`, HOME: bin, KUBECONFIG: kubeconfig } })
 const read = (folder: string) => readFileSync(join(secrets, `${folder}.yaml`), 'utf8')
-const folders = readdirSync(secrets).flatMap(file => (file === 'kustomization.yaml' ? [] : file.replace('.yaml', '')))
+const folders = emptySeals(secrets)
 const all = () => folders.map(read).join('')
-// this repository's may be sealed by now, and live anywhere
-for (const folder of folders) writeFileSync(join(secrets, `${folder}.yaml`), read(folder).replace(/^( {4}\w+): .*$/gm, '$1: ""'))
 writeFileSync(join(overlay, 'environment.yaml'), 'context: kgc-staging\n')
 const before = all()
 const keys = before.match(/: ""$/gm)!.length

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parse, stringify } from 'yaml'
 import { commit, initialize } from '../../git.ts'
+import { emptySeals } from '../../kubeseal.ts'
 import { sandbox } from '../../sandbox.ts'
 import { clusterEnv, get, kubectl, registry, writeKubeconfig } from '../cluster.ts'
 
@@ -43,7 +44,9 @@ export function stage() {
   const demo = parse(readFileSync(join(overlay('demo'), 'kustomization.yaml'), 'utf8')) as Json
   const { edge } = parse(readFileSync(join(overlay('demo'), 'environment.yaml'), 'utf8')) as Json
   for (const name of environments) {
-    edit(join(overlay(name), 'environment.yaml'), said => ({ ...said, edge, images, disposable: true }))
+    emptySeals(join(overlay(name), 'secrets'))
+    const { after, protected: asks } = parse(readFileSync(join(overlay(name), 'environment.yaml'), 'utf8')) as Json
+    writeFileSync(join(overlay(name), 'environment.yaml'), stringify({ after, protected: asks, context: `kgc-${name}`, edge, images, disposable: true }))
     edit(join(overlay(name), 'kustomization.yaml'), said => {
       const stack = said.configMapGenerator.find((one: Json) => one.name === 'stack')
       stack.literals = stack.literals.map((one: string) => (one === 'URL_PORT=' ? 'URL_PORT=:18443' : one))
