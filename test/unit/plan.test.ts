@@ -8,7 +8,7 @@ import { hops as twenty } from '../../infra/docker/twenty-crm/hops.ts'
 import { forbidden, type Hop } from '../../scripts/lib/deploy/hops.ts'
 import { explain, faults, missingKeys } from '../../scripts/lib/deploy/faults.ts'
 import { arranged, readDiff, removals, title } from '../../scripts/lib/deploy/manifests.ts'
-import { configStamp, imagesOf, jobStamp, stamped, withTag } from '../../scripts/lib/deploy/stamp.ts'
+import { configStamp, digestsOf, imagesOf, jobStamp, stamped, withTag } from '../../scripts/lib/deploy/stamp.ts'
 import { digestOf, parseImage } from '../../scripts/lib/images/registry.ts'
 
 const test = suite('plan')
@@ -46,6 +46,12 @@ test('images are stamped with their digest; one that has a digest keeps it', () 
   const all = [workload('api'), workload('db', { image: fixed })]
   assert.equal(imagesOf(stamped(all, digests)), [`ghcr.io/kgc/api:1@${digest}`, fixed])
   assert.equal(imagesOf(all), ['ghcr.io/kgc/api:1', fixed], 'what came in is as it was')
+})
+
+test('images of stamped manifests are told by digest, each once', () => {
+  const fixed = `postgres:17@sha256:${'b'.repeat(64)}`
+  const all = [workload('api'), workload('web', { image: 'ghcr.io/kgc/api:2' }), workload('db', { image: fixed })]
+  assert.equal(digestsOf(stamped(all, new Map([...digests, ['ghcr.io/kgc/api:2', digest]]))), [`ghcr.io/kgc/api@${digest}`, fixed.replace(':17', '')])
 })
 
 test('a tag goes to the named images only', () => {

@@ -3,6 +3,7 @@ import type { AddressInfo } from 'node:net'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { Manifest } from '../../scripts/lib/cluster/cluster.ts'
+import { unproven } from '../../scripts/lib/deploy/after.ts'
 import { placeFrom } from '../../scripts/lib/cluster/place.ts'
 import { Refusals } from '../../scripts/lib/deploy/refusals.ts'
 import type { Stored } from '../../scripts/lib/deploy/release.ts'
@@ -69,6 +70,28 @@ test('--tag is refused where the environment does not say where its images are',
   assert.equal(refusals.list, [
     '--tag def has no image to go to: say where they are (images: in infra/k8s/overlays/staging/environment.yaml), or leave --tag out',
   ])
+})
+
+test("what is to be replaced is looked for, so that it can come back, and is not part of what is put in place", async () => {
+  const [before, after] = ['1', '2'].map(letter => `sha256:${letter.repeat(64)}`) as [string, string]
+  const asked: string[] = []
+  const server = createServer(({ url = '' }, answer) => {
+    asked.push(url.split('/').at(-1)!)
+    answer.writeHead(url.endsWith('/gone') ? 404 : 200, { 'docker-content-digest': after }).end()
+  })
+  await new Promise<void>(done => server.listen(0, '127.0.0.1', done))
+  server.unref()
+  const api = `127.0.0.1:${(server.address() as AddressInfo).port}/api`
+  process.env.DOCKER_CONFIG = '/nonexistent'
+  const missing: string[] = []
+  const find = (last: Stored) => resolve([workload(`${api}:two`)], last, new Refusals(), words => missing.push(words))
+  const digests = await find(served(`${api}:one@${before}`))
+  assert.equal(asked.sort(), [before, 'two'].sort())
+  assert.equal([...digests], [[`${api}:two`, after]])
+  // the second version of production was refused: what it served was not what staging had
+  assert.equal(unproven(place, { by: 'kgc-stack', verb: 'deploy', release: 2, images: { [`${api}:two`]: after } }, digests), [])
+  await find(served(`${api}:gone`)).finally(() => server.close())
+  assert.match(missing.join(), /the image to go back to, .*:gone: it is not in/)
 })
 
 test('a registry in trouble for a moment refuses no deploy; one that stays so does, within 10 s', async () => {

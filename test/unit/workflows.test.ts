@@ -29,7 +29,7 @@ const digest = (letter: string) => `sha256:${letter.repeat(64)}`
 const image = (target: string, letter: string) => ({ target, name: `ghcr.io/kisgepcentrum/${target}`, tag: kgc, digest: digest(letter), built: true })
 const pushed = [image('kgc-api', '1'), image('horilla-hr', '2')]
 const planned = [...pushed.map(({ name, digest }) => `${name}@${digest}`), `postgres@${digest('3')}`]
-const plan = `{"event":"step"}\n${JSON.stringify({ event: 'plan', created: [], images: planned })}\n`
+const plan = `{"event":"step"}\n${JSON.stringify({ event: 'plan', created: [], images: planned, coming: planned })}\n`
 const canary = 'canary-of-a-secret'
 const secrets = {
   images: { KGC_READ_TOKEN: `${canary}-token` },
@@ -200,7 +200,7 @@ test('production looks ahead, verifies who built its images, and builds nothing'
     assert.is(result, 'success')
     const signer = 'kisgepcentrum/kgc-stack/.github/workflows/deploy-staging.yml'
     const options = `--repo kisgepcentrum/kgc-stack --signer-workflow ${signer} --source-ref refs/heads/main`
-    const verified = pushed.map(({ name, digest }) => `gh attestation verify oci://${name}@${digest} ${options}`)
+    const verified = pushed.map(({ name, digest }) => `gh attestation verify oci://${name}@${digest} ${options}`).sort()
     assert.equal(lines, ['scripts/deploy.ts production --dry-run --json', ...verified, 'scripts/deploy.ts production --yes --json'])
     assert.match(summary, pushed[0]!.digest)
     assert.equal([...new Set(calls.slice(1).flatMap(({ mode }) => mode ?? []))], ['600'])
@@ -209,12 +209,29 @@ test('production looks ahead, verifies who built its images, and builds nothing'
 
 test('production deploys nothing that is not attested, and no plan without images of ours', () => {
   const event = { name: 'workflow_dispatch', secrets }
-  const forged = play('deploy-production.yml', event, [{ call: /^gh attestation.*horilla/, code: 1 }])
+  const forged = play('deploy-production.yml', event, [{ call: /^gh attestation.*kgc-api/, code: 1 }])
   assert.equal(failed(forged), ['deploy: Verify who built the images'])
+  const said = forged.steps.find(({ code }) => code)!.text
+  assert.match(said, /^::error::ghcr\.io\/kisgepcentrum\/kgc-api@sha256:1{64} has no signature .* Run workflow, replace/m)
+  assert.not.match(said, /::error::\S+horilla/)
+  assert.is(forged.lines.filter(line => line.startsWith('gh ')).length, 2, 'all that is wrong is said at once')
   const none = play('deploy-production.yml', event, [script('deploy\\.ts production --dry-run', { stdout: '{"event":"plan","images":[]}\n' })])
   assert.match(none.steps.find(({ code }) => code)!.text, 'nothing to verify')
   const refused = play('deploy-production.yml', event, [script('deploy\\.ts production --dry-run', { code: 3 })])
   for (const { lines } of [forged, none, refused]) assert.not(lines.some(line => line.includes('production --yes')))
+})
+
+test('what production serves unsigned already hinders nobody: only what is put in place is verified, once each', () => {
+  const event = { name: 'workflow_dispatch', secrets }
+  const [api, hr] = planned as [string, string]
+  const plans = (coming: string[]) => script('deploy\\.ts production --dry-run', { stdout: JSON.stringify({ event: 'plan', images: planned, coming }) })
+  const unsigned: Reply = { call: /^gh attestation.*horilla/, code: 1 }
+  const verified = ({ lines }: Played) => lines.filter(line => line.startsWith('gh ')).map(line => line.split(' ')[3])
+  const fix = play('deploy-production.yml', event, [plans([api, api]), unsigned])
+  assert.equal([fix.result, verified(fix)], ['success', [`oci://${api}`]])
+  const setting = play('deploy-production.yml', event, [plans([])])
+  assert.equal([setting.result, verified(setting)], ['success', []])
+  assert.is(play('deploy-production.yml', event, [plans([hr]), unsigned]).result, 'failure')
 })
 
 test('a rollback is of the environment and the release that were chosen, with that environment’s secrets', () => {

@@ -4,15 +4,14 @@ import { kubectl, type Manifest } from '../cluster/cluster.ts'
 import { Failure, exit } from '../errors.ts'
 import { readDiff, removals, seatBelt, title } from './manifests.ts'
 import type { Place } from '../cluster/place.ts'
-import { parseImage } from '../images/registry.ts'
 import { leftBy, serving, type Stored } from './release.ts'
 import { emit, say } from '../report.ts'
-import { hasRun, isSame } from './stamp.ts'
+import { digestsOf, hasRun, isSame } from './stamp.ts'
 
 /** Says what will be created, changed and removed. */
 export async function plan(change: Change): Promise<void> {
   const { place, prune, found } = change
-  const { manifests, history, diff, digests, live } = found!
+  const { manifests, history, diff, live } = found!
   const good = serving(history)
   const since = good ? history.indexOf(good) + 1 : history.length
   // Deployments and StatefulSets name what has been applied last, and their ReplicaSets and ControllerRevisions what may come back
@@ -34,7 +33,8 @@ export async function plan(change: Change): Promise<void> {
   const lines = { created: change.plan.created, changed: change.plan.changed, runs: change.plan.jobs.map(title), removed: change.plan.removed.map(title) }
   for (const [word, titles] of Object.entries(lines)) if (titles.length) say(`  ${word}: ${titles.join(', ')}`)
   if (!Object.values(lines).some(titles => titles.length)) say('  nothing changes')
-  emit('plan', { ...lines, images: [...digests].map(([image, digest]) => `${parseImage(image).name}@${digest}`) })
+  const [images, served] = [manifests, good?.manifests ?? []].map(digestsOf)
+  emit('plan', { ...lines, images, coming: images!.filter(image => !served!.includes(image)) })
   if (change.plan.removed.length > seatBelt && !prune)
     throw new Failure(
       exit.refused,

@@ -31,6 +31,9 @@ export const imagesOf = (all: Manifest[]): string[] => [
   ),
 ]
 
+/** The images of manifests that are stamped, as `name@digest`, each once. */
+export const digestsOf = (all: Manifest[]): string[] => [...new Set(imagesOf(all).map(parseImage).map(({ name, digest }) => `${name}@${digest}`))]
+
 /** The names of ConfigMaps and Secrets that a workload's pods read, as `kind/name`. */
 function readBy(workload: Manifest): string[] {
   const found = new Set<string>()

@@ -74,16 +74,17 @@ export function tagged(place: Place, all: Manifest[], own: Built[], tag: string 
   return result
 }
 
-/** The digest of every image; `missing` hears of those of the `last` release that are not there any more. */
+/** The digest of every image of `all`; `missing` hears of those of the `last` release that are not there any more. */
 export async function resolve(all: Manifest[], last: Stored | undefined, refusals: Refusals, missing: (words: string) => void): Promise<Map<string, string>> {
   const digests = new Map<string, string>()
   const now = imagesOf(all)
   const ask = (image: string, words: string, add: (words: string) => void) =>
-    patiently(image, () => digestOf(image), brief, 5).then(
-      digest => digests.set(image, digest),
-      error => add(`${words} ${image}: ${(error as Error).message}`),
-    )
+    patiently(image, () => digestOf(image), brief, 5).catch((error: Error) => add(`${words} ${image}: ${error.message}`))
   const old = imagesOf(last?.manifests.filter(({ kind }) => kind !== 'Job') ?? []).filter(image => !now.includes(image))
-  await Promise.all([...now.map(image => ask(image, 'the image', words => refusals.add(words))), ...old.map(image => ask(image, `the image to go back to, of release ${last?.number},`, missing))])
+  const take = async (image: string) => {
+    const digest = await ask(image, 'the image', words => refusals.add(words))
+    if (digest) digests.set(image, digest)
+  }
+  await Promise.all([...now.map(take), ...old.map(image => ask(image, `the image to go back to, of release ${last?.number},`, missing))])
   return digests
 }
