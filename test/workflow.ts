@@ -88,7 +88,7 @@ function runJob(machine: Machine, id: string, job: Json, event: Event, needs: Js
 function runSteps(machine: Machine, id: string, job: Json, context: Json, temp: string, outcome: Outcome): { ok: boolean; outputs: Json } {
   let ok = true
   for (const step of job.steps as Json[]) {
-    only(step, ['name', 'id', 'if', 'uses', 'with', 'env', 'run'])
+    only(step, ['name', 'id', 'if', 'uses', 'with', 'env', 'run', 'continue-on-error'])
     const condition = step.if ?? 'true'
     if (!(condition === 'always()' || (ok && truthy(evaluate(condition, context))))) continue
     const given = (values: Json = {}) => Object.fromEntries(Object.entries(values).map(([key, value]) => [key, fill(value, context)]))
@@ -97,7 +97,7 @@ function runSteps(machine: Machine, id: string, job: Json, context: Json, temp: 
     outcome.steps.push(one)
     const outputs = step.uses ? act(machine, id, step.uses, given(step.with), one) : bash(machine, step.run, given(step.env), temp, context, one, outcome)
     if (step.id) context.steps[step.id] = { outputs }
-    if (one.code) ok = false
+    if (one.code && !step['continue-on-error']) ok = false
   }
   const outputs = Object.fromEntries(Object.entries((job.outputs ?? {}) as Json).map(([key, value]) => [key, ok ? fill(value, context) : '']))
   return { ok, outputs }

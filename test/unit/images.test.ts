@@ -20,7 +20,7 @@ import { ask } from '../../scripts/lib/images/registry.ts'
 import { refOf, webAddress, type Ref, type Source } from '../../scripts/lib/images/source.ts'
 import { versionsOf } from '../../scripts/lib/images/stock-ask.ts'
 import { removable, type Version } from '../../scripts/lib/images/stock.ts'
-import { asPushed, planOf, recipeLabel, refTag, requireDistinct } from '../../scripts/lib/images/tags.ts'
+import { asPushed, isOwn, ofRun, planOf, recipeLabel, refTag, requireDistinct, runLabel } from '../../scripts/lib/images/tags.ts'
 import { addressOf } from '../compose/images/bridge.ts'
 
 const test = suite('images')
@@ -274,13 +274,28 @@ test("a commit's image is built again from main when the build file builds it in
     const { image, end } = await small(labels)
     const found = await thereAlready(planOf(target(`${image}:${commit}`), source, ref))
     end()
-    return found
+    assert.not.ok(found?.own)
+    return found?.digest
   }
   const feature: Ref = { type: 'branch', name: 'feature' }
   assert.is(await there({ [recipeLabel]: 'as-now' }, main), digest('a'))
   assert.is(await there({ [recipeLabel]: 'as-before' }, main), undefined)
   assert.is(await there({}, main), undefined, 'from a time without the label')
   assert.is(await there({ [recipeLabel]: 'as-before' }, feature), digest('a'), 'a branch replaces nothing that every environment names')
+})
+
+test('a re-run knows what an earlier attempt of the same run has built, and takes nothing else for its own', async () => {
+  const plan = planOf(target(`x/api:${commit}`), source, main)
+  assert.equal(ofRun(plan, {}), plan)
+  const { labels } = ofRun(plan, { GITHUB_RUN_ID: '42' })
+  assert.is(labels[runLabel], '42')
+  const own = (id: string, attempt: string, seen = labels) => isOwn(seen, { GITHUB_RUN_ID: id, GITHUB_RUN_ATTEMPT: attempt })
+  assert.equal([own('42', '2'), own('42', '1'), own('43', '2'), own('42', '2', plan.labels), isOwn(plan.labels, {})], [true, false, false, false, false])
+  const { image, end } = await small({ ...labels, [recipeLabel]: 'as-now' })
+  Object.assign(process.env, { GITHUB_RUN_ID: '42', GITHUB_RUN_ATTEMPT: '2' })
+  const found = await thereAlready(planOf(target(`${image}:${commit}`), source, main)).finally(end)
+  for (const name of ['GITHUB_RUN_ID', 'GITHUB_RUN_ATTEMPT']) delete process.env[name]
+  assert.equal(found, { digest: digest('a'), own: true })
 })
 
 test('what Docker says of a failed push is a refusal, or may pass', () => {

@@ -186,6 +186,13 @@ test('after a failure nothing goes on but what cleans up', () => {
   assert.match(deploy.artifacts, '"code":5}\n(deploy.ndjson)')
 })
 
+test('an artifact that cannot be stored, and a list that cannot be shown, fail nothing', () => {
+  for (const file of ['deploy-staging.yml', 'deploy-production.yml', 'pins.yml', 'ci.yml'])
+    assert.is(play(file, file === 'deploy-production.yml' ? { name: 'workflow_dispatch', secrets } : push, [], 'actions/upload-artifact').result, 'success', file)
+  const inputs = { environment: 'staging', release: '', 'accept-schema': false }
+  assert.is(play('rollback.yml', { name: 'workflow_dispatch', secrets, inputs }, [script('rollback\\.ts staging --list', { code: 3 })], 'actions/upload-artifact').result, 'success')
+})
+
 test('an environment without a kubeconfig says which secret it lacks', () => {
   for (const file of ['deploy-staging.yml', 'deploy-production.yml']) {
     const { steps, ...rest } = play(file, { ...push, secrets: {} })
@@ -338,6 +345,16 @@ test('rules: rights, pins, limits, shells, credentials', () => {
       }
     }
   }
+})
+
+test('rules: a step that runs in any case cleans up, or documents and may fail', () => {
+  const rescue = /\b(always|failure|cancelled)\(\)/
+  const all = files.flatMap(file => jobsOf(file).flatMap(([id, { steps = [] }]) => (steps as Json[]).map(step => ({ where: `${file}: ${id}: ${step.name ?? step.uses}`, step }))))
+  const either = all.filter(({ step }) => rescue.test(step.if ?? '') || /upload-artifact/.test(step.uses ?? ''))
+  assert.ok(either.length > 5)
+  for (const { where, step } of either) assert.is(step['continue-on-error'] ?? false, !/^rm -f \S+$/.test(step.run ?? ''), where)
+  // nothing else is waved through
+  assert.equal(all.filter(one => one.step['continue-on-error'] && !either.includes(one)), [])
 })
 
 test('rules: a pre-release deploys nothing; a called workflow waits in a place of its caller; who reads no package may not', () => {

@@ -30,7 +30,7 @@ export async function prove(wait: Wait, manifests: Manifest[], excused: (check: 
   return all
 }
 
-/** Whether a check's failure says nothing against a release: it failed when the release served, or was not there yet, or was not asked. A silent cluster proves nothing. */
+/** Whether a check's failure says nothing against a release: it failed when that served, was not there yet, or was not asked. A silent cluster proves nothing. */
 export const isExcused = ({ checks, failing }: Release, check: string): boolean =>
   check !== theCluster && Boolean(failing?.includes(check) || (checks && !checks.includes(check)))
 

@@ -5,7 +5,7 @@ import { Failure, exit } from '../errors.ts'
 import { say } from '../report.ts'
 import { root } from '../repository.ts'
 import { refOf, sourceOf, type Ref } from './source.ts'
-import { asPushed, planOf, requireDistinct, type Planned } from './tags.ts'
+import { asPushed, ofRun, planOf, requireDistinct, type Planned } from './tags.ts'
 
 export interface Plan {
   images: Planned[]
@@ -33,7 +33,7 @@ export async function planBuild(names: string[], command: 'build' | 'push'): Pro
   const env = settings()
   const [all, ref, builder] = await Promise.all([targets(env), refOf(root), builderOf()])
   const planned = await Promise.all(chosen(all, names, command).map(target => planImage(target, ref, command === 'build')))
-  const images = command === 'push' ? planned.map(asPushed) : planned
+  const images = command === 'push' ? planned.map(asPushed).map(image => ofRun(image)) : planned
   for (const { target, fileTag, tags } of images)
     if (fileTag && !tags.includes(fileTag)) say(`  ${target}: the tag ${fileTag} stays where it is: it is set from main and from versions alone`)
   requireDistinct(images)

@@ -24,14 +24,14 @@ export async function pushes(wanted: string[], dry: boolean, replace: boolean): 
     return Promise.all(plan.images.map(image => (replace ? undefined : thereAlready(image))))
   })
   const fresh = plan.images.filter((_, i) => !there[i])
-  for (const [i, { name, commit }] of plan.images.entries()) if (there[i]) say(`  ${name}:${commit.slice(0, 12)} is there: it is not built again`)
+  for (const [i, { name, commit }] of plan.images.entries()) if (there[i]) say(`  ${name}:${commit.slice(0, 12)} is there${there[i].own ? ', from an earlier attempt of this run' : ''}: it is not built again`)
   emit('plan', { build: fresh, there: plan.images.filter((_, i) => there[i]) })
   if (dry) return result(table([['target', 'image', 'tags'], ...fresh.map(image => [image.target, ...names(image)])]))
   if (fresh.length) await step(`Build ${fresh.map(({ target }) => target).join(', ')}`, () => build({ ...plan, images: fresh }))
   const pushed: Pushed[] = []
   for (const [i, image] of plan.images.entries()) {
-    const sent = there[i] ? { digest: there[i]!, uploaded: 'nothing' } : await step(`Push ${image.name}`, () => upload(image, plan))
-    pushed.push({ ...image, ...sent, built: !there[i], size: (await refused(`Read ${image.name}`, () => contentsOf(image.name, sent.digest))).size })
+    const sent = there[i] ? { digest: there[i].digest, uploaded: 'nothing' } : await step(`Push ${image.name}`, () => upload(image, plan))
+    pushed.push({ ...image, ...sent, built: there[i]?.own ?? true, size: (await refused(`Read ${image.name}`, () => contentsOf(image.name, sent.digest))).size })
   }
   await step('Set the tags, read the digests back', () => tagAll(pushed))
   tellWorkflow(pushed)

@@ -9,11 +9,11 @@ import { contentsOf, ifMissing } from './registry-manifest.ts'
 import { ask, digestIfThere, parseImage } from './registry.ts'
 import { say } from '../report.ts'
 import { run, type Output } from '../run.ts'
-import { recipeLabel, type Planned } from './tags.ts'
+import { isOwn, recipeLabel, type Planned } from './tags.ts'
 
 export interface Pushed extends Planned {
   digest: string
-  /** By this run: then it may sign it. */
+  /** By this run, now or in an earlier attempt: then it may sign it. */
   built: boolean
   /** Bytes in the registry. */
   size: number
@@ -62,15 +62,22 @@ function nextOf({ message, status }: RegistryError): string {
   return 'the same command again: what has arrived is not sent again'
 }
 
-/** The digest that a commit's image has already; undefined when it is to be built: it was never pushed, or the build file has changed since. */
-export async function thereAlready({ name, commit, labels, leads }: Planned): Promise<string | undefined> {
+/** A commit's image that is in the registry; `own`: an earlier attempt of this workflow's run has built it. */
+export interface There {
+  digest: string
+  own: boolean
+}
+
+/** The image that a commit has already; undefined when it is to be built: it was never pushed, or the build file has changed since. */
+export async function thereAlready({ name, commit, labels, leads }: Planned): Promise<There | undefined> {
   const digest = await refused(`Look for ${name}`, () => patiently(name, () => digestIfThere(`${name}:${commit}`), brief))
   if (!digest) return undefined
   const found = await refused(`Read ${name}`, () => contentsOf(name, digest).catch(ifMissing))
-  if (found?.labels[recipeLabel] === labels[recipeLabel]) return digest
+  const there = { digest, own: isOwn(found?.labels ?? {}) }
+  if (found?.labels[recipeLabel] === labels[recipeLabel]) return there
   const then = leads ? 'it is built again' : 'main, a version or --replace builds it again'
   say(`  ${name}:${commit.slice(0, 12)} is there, but was not built as docker-compose.build.yml now says: ${then}`)
-  return leads ? undefined : digest
+  return leads ? undefined : there
 }
 
 /** Sends what was built. Out: its digest, and how much was sent. No name that deploys use is touched. */

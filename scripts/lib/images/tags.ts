@@ -23,6 +23,18 @@ export interface Planned {
 /** The label with the target's recipe: what a commit's image in the registry was built by. */
 export const recipeLabel = 'hu.kgc.recipe'
 
+/** The label with the workflow's run that built an image. */
+export const runLabel = 'hu.kgc.run'
+
+/** The image as a workflow's run builds it; elsewhere as it is. */
+export function ofRun(image: Planned, { GITHUB_RUN_ID: id }: NodeJS.ProcessEnv = process.env): Planned {
+  return id ? { ...image, labels: { ...image.labels, [runLabel]: id } } : image
+}
+
+/** Whether an image of these labels was built by an earlier attempt of this run: the first attempt finds none of its own. */
+export const isOwn = (labels: Record<string, string>, { GITHUB_RUN_ID: id, GITHUB_RUN_ATTEMPT: attempt }: NodeJS.ProcessEnv = process.env): boolean =>
+  Boolean(id) && Number(attempt) > 1 && labels[runLabel] === id
+
 const commitTag = /^[0-9a-f]{40}$/
 
 /** The tag of a branch (`feature/x` is `feature-x`) or of a version (`v1.2.3` is `1.2.3`). */
