@@ -81,6 +81,19 @@ function howToGet({ name, context }: Target, command: string): string {
   return variable ? `${variable}=<its checkout> npx zx scripts/images.ts ${command} ${name}` : `put it to ${path}`
 }
 
+/** A source that must not be built (`x-refused` of the file), with why and the command that brings a better one. */
+export interface Refused {
+  commit: string
+  because: string
+  next: string
+}
+
+/** What the file says of a target's source. */
+export function refusedOf(name: string): Refused | undefined {
+  const { services } = parse(readFileSync(join(dockerFolder, file), 'utf8')) as { services: Record<string, { 'x-refused'?: Refused }> }
+  return services[name]?.['x-refused']
+}
+
 /** The variable that a target's context is made of, if any. */
 export function variableOf(name: string): string | undefined {
   const { services } = parse(readFileSync(join(dockerFolder, file), 'utf8')) as { services: Record<string, { build: { context: string } }> }

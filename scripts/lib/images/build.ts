@@ -1,5 +1,5 @@
 // Builds images by `docker buildx bake`, with their tags and labels.
-import { bake, builderOf, chosen, settings, targets, type Builder, type Overrides, type Target } from './bake.ts'
+import { bake, builderOf, chosen, refusedOf, settings, targets, type Builder, type Overrides, type Target } from './bake.ts'
 import { pinsOf } from './chosen-commit.ts'
 import { Failure, exit } from '../errors.ts'
 import { say } from '../report.ts'
@@ -32,7 +32,8 @@ export async function planImage(target: Target, ref: Ref, changed = false): Prom
 export async function planBuild(names: string[], command: 'build' | 'push'): Promise<Plan> {
   const env = settings()
   const [all, ref, builder] = await Promise.all([targets(env), refOf(root), builderOf()])
-  const planned = await Promise.all(chosen(all, names, command).map(target => planImage(target, ref, command === 'build')))
+  const built = await allowed(chosen(all, names, command), names.length > 0)
+  const planned = await Promise.all(built.map(target => planImage(target, ref, command === 'build')))
   const images = command === 'push' ? planned.map(asPushed).map(image => ofRun(image)) : planned
   for (const { target, fileTag, tags } of images)
     if (fileTag && !tags.includes(fileTag)) say(`  ${target}: the tag ${fileTag} stays where it is: it is set from main and from versions alone`)
@@ -40,6 +41,17 @@ export async function planBuild(names: string[], command: 'build' | 'push'): Pro
   const without = 'this builder cannot put SBOM and provenance into images (docker buildx create --use makes one that can)'
   if (command === 'push') say(`  ${builder.attests ? `with provenance${env.KGC_SBOM === 'false' ? '' : ' and SBOM'}` : without}`)
   return { images, env, builder: { ...builder, attests: builder.attests && command === 'push' } }
+}
+
+/** Those whose source may be built. Throws Failure (refused) for one that must not be and was `named`; otherwise says so and leaves it out. */
+async function allowed(targets: Target[], named: boolean): Promise<Target[]> {
+  const judged = await Promise.all(targets.map(async target => ({ target, refused: refusedOf(target.name), commit: (await sourceOf(target.context))?.commit })))
+  return judged.flatMap(({ target, refused, commit }) => {
+    if (!refused || refused.commit !== commit) return [target]
+    if (named) throw new Failure(exit.refused, `Look at the source of ${target.name}`, `${commit.slice(0, 12)} is not built: ${refused.because}`, { next: refused.next })
+    say(`  ${target.name}: left out: ${refused.because}; ${refused.next}`)
+    return []
+  })
 }
 
 /** What the builder is told of an image. */

@@ -1,0 +1,34 @@
+// Sources that must not be built.
+import { execFileSync } from 'node:child_process'
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { commit, initialize } from '../git.ts'
+import { repository, sandbox } from '../sandbox.ts'
+
+const test = suite('images')
+
+test('a fork with a known hole is refused by name and left out otherwise, with the command that mends it (GHSA-x567-v324-7mr2)', () => {
+  const copy = sandbox()
+  const commitAll = (folder: string) => (initialize(folder), commit(folder))
+  const fork = join(copy.root, 'forks/horilla')
+  mkdirSync(fork, { recursive: true })
+  writeFileSync(join(fork, 'Dockerfile'), 'FROM scratch\n')
+  const file = join(copy.docker, 'docker-compose.build.yml')
+  const pinned = execFileSync('git', ['ls-files', '-s', 'forks/horilla'], { cwd: repository, encoding: 'utf8' }).split(' ')[1]!
+  assert.match(readFileSync(file, 'utf8'), `commit: ${pinned}`)
+  writeFileSync(file, readFileSync(file, 'utf8').replace(pinned, commitAll(fork)))
+  writeFileSync(join(copy.root, '.gitignore'), 'forks\nnode_modules\n')
+  commitAll(copy.root)
+  const named = copy.script(['images', 'build', 'horilla-fork', '--dry-run'])
+  assert.is(named.code, 3, named.stderr)
+  assert.match(named.stderr, /remote code execution[\s\S]*git -C forks\/horilla fetch .* tag 2\.1\.8/)
+  const all = copy.script(['images', 'build', '--dry-run'])
+  assert.is(all.code, 0, all.stderr)
+  assert.match(all.stderr, 'horilla-fork: left out')
+  assert.match(all.stdout, 'horilla ')
+  assert.not.match(all.stdout, 'horilla-hr-fork')
+})
+
+test.run()
