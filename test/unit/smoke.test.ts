@@ -7,6 +7,7 @@ import { askable, fromFolders, type Check, type SmokeContext } from '../../scrip
 import { counted, failed, unasked } from '../../scripts/lib/smoke/outcome.ts'
 import { fakes } from '../fakes.ts'
 import { sandbox } from '../sandbox.ts'
+import { kubeconfigOf } from './kubectl.ts'
 
 const test = suite('smoke')
 const context = (env: Record<string, string>) => ({ env }) as SmokeContext
@@ -41,17 +42,18 @@ test('smoke of an environment without env files here: what was not asked stands 
   writeFileSync(join(box.root, 'infra/k8s/overlays/demo/environment.yaml'), 'disposable: true\nedge: { https: "127.0.0.1:9", http: "127.0.0.1:9" }\n')
   const { bin, env, answer } = fakes(['kubectl'])
   answer([
-    { call: / kustomize /, stdout: 'kind: ConfigMap\nmetadata: { name: stack }\ndata: { DOMAIN: kgc.invalid }\n' },
+    { call: / kustomize /, stdout: 'played' },
+    { call: /patch --local/, stdout: JSON.stringify({ kind: 'ConfigMap', metadata: { name: 'stack' }, data: { DOMAIN: 'kgc.invalid' } }) },
     { call: / get /, stdout: JSON.stringify({ items: [{ kind: 'Pod', metadata: { name: 'a' }, status: {} }] }) },
   ])
   const argv = ['smoke', 'demo', '--target', 'kubernetes', '--only', 'horilla-hr', '--json']
-  const { code, stdout, stderr } = box.script(argv, { env: { ...env, PATH: `${bin}:${process.env.PATH}` } })
+  const { code, stdout, stderr } = box.script(argv, { env: { ...env, PATH: `${bin}:${process.env.PATH}`, KUBECONFIG: kubeconfigOf('any') } })
   const events = stdout.trim().split('\n').map(line => JSON.parse(line) as Record<string, any>)
-  const name = 'horilla-hr: the API logs in and lists the employees'
+  const name = "horilla-hr: KGC's service user logs in to the API and lists the employees"
   const { checks, failed, notAsked } = events.find(({ event }) => event === 'result')!
   assert.equal([code, notAsked, failed.length], [6, [name], checks - 1])
   assert.is(events.find(one => one.name === name)!.ok, null)
-  assert.match(stderr, `⚠ ${name}: not asked: ADMIN_EMAIL, ADMIN_PASSWORD not set in infra/docker/.env.demo`)
+  assert.match(stderr, `⚠ ${name}: not asked: KGC_HORILLA_USERNAME, KGC_HORILLA_PASSWORD not set in infra/docker/.env.demo`)
   assert.match(stderr, `${failed.length} of ${failed.length} checks failed`)
 })
 
