@@ -286,6 +286,12 @@ test('six hosts, each routed with TLS and a load-balancer health check', () => {
   }
 })
 
+test('Tecnativa/docker-socket-proxy#124: a kernel without IPv6 starts all of it', () => {
+  for (const all of Object.values(modes)) assert.is(all.services['socket-proxy'].environment.DISABLE_IPV6, '1')
+  for (const file of readdirSync(join(repository, 'infra/docker'), { recursive: true, encoding: 'utf8' }).filter(name => /\.(conf|ya?ml|cfg|template)$/.test(name)))
+    assert.not.match(readFileSync(join(repository, 'infra/docker', file), 'utf8'), /\[::\]/, file)
+})
+
 test('no script names an application: YAML is the only list', () => {
   for (const file of readdirSync(join(repository, 'scripts'), { recursive: true, encoding: 'utf8' }).filter(name => name.endsWith('.ts')))
     assert.not.match(readFileSync(join(repository, 'scripts', file), 'utf8'), /\b(twenty|chatwoot|horilla)\b/i, file)
