@@ -3,9 +3,11 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import { placeOf, places } from '../../../scripts/lib/cluster/place.ts'
 import { configMapOf } from '../../../scripts/lib/deploy/release.ts'
 import { pinFiles } from '../../../scripts/lib/images/pins-check.ts'
 import { pinsIn } from '../../../scripts/lib/images/pins.ts'
+import { kubeconfigOf } from '../../unit/kubectl.ts'
 import { call, clean, folder, logIn, prepare, proxy, publish, registry, trust } from './registry.ts'
 import { box, images, newSource } from './stage.ts'
 
@@ -92,7 +94,8 @@ const bin = join(folder, 'bin')
 const answer = join(folder, 'releases.json')
 mkdirSync(bin)
 writeFileSync(join(bin, 'kubectl'), `#!/bin/sh\nif [ -f ${answer} ]; then cat ${answer}; else echo 'the server is away' >&2; exit 1; fi\n`, { mode: 0o755 })
-const cluster = { PATH: `${bin}${delimiter}${process.env.PATH}` }
+const contexts = places().flatMap(name => placeOf(name).context ?? [])
+const cluster = { PATH: `${bin}${delimiter}${process.env.PATH}`, KUBECONFIG: kubeconfigOf('any', ...contexts) }
 const stock = (host: string, config: string, ...argv: string[]) => {
   const place = join(box.root, 'infra/k8s/overlays/production/environment.yaml')
   writeFileSync(place, readFileSync(place, 'utf8').replace(/^images: .*/m, `images: ${host}/kgc`))
