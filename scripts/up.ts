@@ -26,6 +26,7 @@ const { containers, requireEngine } = await import('./lib/compose/containers.ts'
 const { emit, jsonOutput, main, result, step, table } = await import('./lib/report.ts')
 const { addresses } = await import('./lib/compose/addresses.ts')
 const { compose, config, modes, select, stackOf } = await import('./lib/compose/compose.ts')
+const { withinCpus } = await import('./lib/compose/cpus.ts')
 const { check } = await import('./lib/env/check.ts')
 const { requireCompose } = await import('./lib/engine/versions.ts')
 const { loadEnvironment } = await import('./lib/env/env.ts')
@@ -44,8 +45,8 @@ await main(async () => {
   const timeout = Number(values.timeout ?? 2400) * 1000
   if (!(timeout > 0)) throw new Failure(exit.usage, 'Read the arguments', '--timeout wants seconds')
   const mode = positionals[0] && modes().includes(positionals[0]) ? positionals.shift()! : 'dev'
-  const stack = stackOf(mode, (values.file ?? []).map(file => resolve(file)))
-  const environment = stack.suffix.slice(1)
+  const asked = stackOf(mode, (values.file ?? []).map(file => resolve(file)))
+  const environment = asked.suffix.slice(1)
   // what it knows as secret is never printed, not even from a log
   loadEnvironment(root, environment, true)
 
@@ -53,7 +54,8 @@ await main(async () => {
   refuseOutdated()
   await requireEngine()
   await requireCompose()
-  const all = await config(stack)
+  const all = await config(asked)
+  const stack = await withinCpus(asked, all)
   const services = await select(stack, all, positionals)
   const before = await containers(stack.project)
   const what = `Start ${stack.project}`

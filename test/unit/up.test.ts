@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import { lowered } from '../../scripts/lib/compose/cpus.ts'
 import { ownWay } from '../../scripts/lib/images/provide.ts'
 import { fakes, type Reply } from '../fakes.ts'
 import { commit, initialize } from '../git.ts'
@@ -117,6 +118,23 @@ test('docker/compose#11990: a release of Compose with a known fault is refused b
   assert.is(code, 3, stderr)
   assert.match(stderr, /WHY {3}2\.29\.0 empties \$\$NAME in included files[^]*NEXT {2}make bootstrap/)
   assert.not.ok(asked(calls, /config|up/))
+})
+
+test('samugit83/redamon#163: where the machine has fewer CPUs than a limit, the limit is lowered, and only then', () => {
+  const greedy = { ...config, services: { shop: { image, cpus: 2 }, small: { image, cpus: 0.5 } } }
+  assert.equal(lowered(greedy, 1), { shop: { cpus: 1 } })
+  const with2 = (NCPU: number) =>
+    up([], [
+      { call: /^docker info/, stdout: JSON.stringify({ ServerVersion: '1', NCPU }) },
+      { call: /^docker image inspect/ },
+      { call: /^docker compose .* config --format json$/, stdout: JSON.stringify(greedy) },
+      { call: /^docker compose .* up /, code: 1 },
+    ])
+  const one = with2(1)
+  assert.match(one.stderr, /the engine has 1 CPU: the limit of shop is lowered to that/)
+  assert.ok(asked(one.calls, /-f \S+docker-compose\.cpus\.yml up -d/))
+  const two = with2(2)
+  assert.ok(asked(two.calls, /docker-compose\.dev\.yml up -d/))
 })
 
 test("a secret in the answer of a health check is not shown on a terminal, in the table either", () => {

@@ -50,6 +50,7 @@ export function missingEnvFiles(stack: Stack): string[] {
 
 export interface Service {
   image?: string
+  cpus?: number | string
   user?: string
   cap_drop?: string[]
   cap_add?: string[]

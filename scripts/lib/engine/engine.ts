@@ -48,6 +48,7 @@ export interface Info {
   /** From Engine 28 on. */
   Containerd?: { Address?: string } | null
   MemTotal?: number
+  NCPU?: number
   OperatingSystem?: string
   SecurityOptions?: string[] | null
   ServerErrors?: string[]

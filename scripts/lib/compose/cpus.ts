@@ -1,0 +1,27 @@
+// The engine refuses a container whose limit is above the machine's CPUs: `up` lowers it by a further Compose file.
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { Config, Stack } from './compose.ts'
+import { info } from '../engine/engine.ts'
+import { say } from '../report.ts'
+
+/** The services that want more CPUs than there are, with what there is. */
+export function lowered({ services }: Config, there: number): Record<string, { cpus: number }> {
+  const greedy = Object.entries(services).filter(([, { cpus }]) => Number(cpus ?? 0) > there)
+  return Object.fromEntries(greedy.map(([name]) => [name, { cpus: there }]))
+}
+
+/** The stack with no limit above the engine's CPUs. The same machine always gives the same one: a second run changes nothing. */
+export async function withinCpus(stack: Stack, all: Config): Promise<Stack> {
+  const { NCPU } = (await info()).info
+  const services = NCPU ? lowered(all, NCPU) : {}
+  const names = Object.keys(services)
+  if (!names.length) return stack
+  say(`  the engine has ${NCPU} CPU${NCPU === 1 ? '' : 's'}: the limit of ${names.join(', ')} is lowered to that`)
+  const folder = mkdtempSync(join(tmpdir(), 'kgc-cpus-'))
+  process.once('exit', () => rmSync(folder, { recursive: true, force: true }))
+  const file = join(folder, 'docker-compose.cpus.yml')
+  writeFileSync(file, JSON.stringify({ services }))
+  return { ...stack, argv: [...stack.argv, '-f', file] }
+}
