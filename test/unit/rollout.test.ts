@@ -27,10 +27,12 @@ function verdict(name: string, change: (moment: Moment & { deployment: Json; pod
 }
 const state = (...args: Parameters<typeof verdict>) => verdict(...args).state
 
-/** Recording, reason, what it says, what it most likely means, the next command; and how many ms earlier it was not a failure yet. */
-const table: [string, { reason: string; exitCode?: number; message: RegExp; likely: RegExp; next: RegExp; before?: number }][] = [
-  ['image-missing', { reason: 'ErrImagePull', message: /not found/, likely: /never-pushed` is not in its registry/, next: /^docker buildx imagetools inspect 127/ }],
-  ['image-denied', { reason: 'ImagePullBackOff', message: /authorization failed|401/, likely: /does not let the cluster have/, next: /secrets$/ }],
+/**
+ * Recording, reason, what it says, what it most likely means, the next command; and how many ms earlier it was not a failure yet; how many
+ * ms after the recording it is one. */
+const table: [string, { reason: string; exitCode?: number; message: RegExp; likely: RegExp; next: RegExp; before?: number; after?: number }][] = [
+  ['image-missing', { reason: 'ErrImagePull', message: /not found/, likely: /never-pushed` is not in its registry/, next: /^docker buildx imagetools inspect 127/, before: 15_000, after: 60_000 }],
+  ['image-denied', { reason: 'ImagePullBackOff', message: /authorization failed|401/, likely: /does not let the cluster have/, next: /secrets$/, before: 40_000, after: 60_000 }],
   ['image-name', { reason: 'InvalidImageName', message: /must be lowercase/, likely: /no name that an image can have/, next: /describe pod image-name-/ }],
   ['image-never', { reason: 'ErrImageNeverPull', message: /not present/, likely: /imagePullPolicy: Never/, next: /describe pod/ }],
   ['secret-key', { reason: 'CreateContainerConfigError', message: /couldn't find key/, likely: /^the Secret half-secrets has no key DB_PASSWORD/, next: /^kubectl describe secret half-secrets$/, before: 4_000 }],
@@ -52,16 +54,16 @@ const table: [string, { reason: string; exitCode?: number; message: RegExp; like
   ['probe', { reason: 'ProbeFails', message: /readiness probe GET \/health\/ready on port 8080: .*503 \(not ready within 40 s\)/, likely: /does not answer its probe/, next: /logs probe-/ }],
 ]
 
-for (const [name, { before, message, likely, next, ...wanted }] of table)
+for (const [name, { before, after = 0, message, likely, next, ...wanted }] of table)
   test(`${name}: named when it is certain, and not before`, () => {
     const { since, moments } = load(name)
-    const { state: last, cause } = verdict(name)
+    const { state: last, cause } = verdict(name, moment => (moment.now += after))
     assert.is(last, 'failed')
     assert.equal({ reason: cause!.reason, ...('exitCode' in cause! ? { exitCode: cause.exitCode } : {}) }, wanted)
     for (const [key, pattern] of Object.entries({ message, likely, next })) assert.match(cause![key as 'message'], pattern)
     assert.is(cause!.name, name)
     for (const moment of moments.slice(0, -1)) for (const one of own(name, moment)) assert.is.not(judge(one, moment, moment.now, since).state, 'failed')
-    if (before) assert.is(state(name, moment => (moment.now -= before)), 'waiting')
+    if (before) assert.is(state(name, moment => (moment.now += after - before)), 'waiting')
   })
 
 test('what is well is ready in the end, and never called failed', () => {
@@ -182,6 +184,27 @@ test('what is unready for a moment is waited for', () => {
 test('restarts from before the change do not count', () => {
   assert.is(state('crash', moment => (moment.since = moment.now + 1000)), 'waiting')
   assert.is(state('crash', moment => (moment.restarts = { [`${moment.pod.metadata.uid} main`]: 1 })), 'waiting')
+})
+
+test('Shopify/krane#819, docker/build-push-action#463: a registry that denies for a moment ends nothing', () => {
+  const denied = 'failed to pull and unpack image "ghcr.io/kgc/api:1": unexpected status from HEAD request: 403 Forbidden'
+  for (const message of [denied, denied.replace('403 Forbidden', '404 Not Found'), denied.replace('403 Forbidden', '503 Service Unavailable')]) {
+    const says = (change: (moment: Json) => void) => state('image-missing', moment => {
+      Object.assign(moment.container.state.waiting, { reason: 'ErrImagePull', message })
+      moment.events = []
+      moment.now = Date.parse(moment.pod.status.startTime)
+      change(moment)
+    })
+    assert.equal([1, 59, 61].map(seconds => says(moment => (moment.now += seconds * 1000))), ['waiting', 'waiting', 'failed'], message)
+    // what runs before it has taken its time
+    const later = says(moment => {
+      const ended = { exitCode: 0, finishedAt: new Date(moment.now + 300_000).toISOString() }
+      moment.pod.status.initContainerStatuses = [{ name: 'first', state: { terminated: ended } }]
+      moment.now += 301_000
+    })
+    assert.is(later, 'waiting', message)
+  }
+  assert.is(state('image-name'), 'failed', 'what cannot heal is named at once')
 })
 
 test('a registry that does not answer has a minute', () => {

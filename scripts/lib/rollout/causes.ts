@@ -1,7 +1,7 @@
 // The failure table: what a pod or its owner shows, and after which time it is a failure. Objects in, causes out. Pure.
 import type { Manifest as Json } from '../cluster/cluster.ts'
 import { crashed, isInfra } from './crash.ts'
-import { at, condition, containersOf, eventsOf, firstTime, lastMessage, lasts, type Container, type Context, type Finding } from './objects.ts'
+import { at, condition, containersOf, eventsOf, firstTime, lastMessage, lasts, list, type Container, type Context, type Finding } from './objects.ts'
 
 /** ms that a state may last before it is a failure. What cannot heal by itself fails at once. */
 const grace = {
@@ -12,7 +12,7 @@ const grace = {
   schedule: 30_000,
   mount: 30_000,
   create: 30_000,
-  // a registry that does not answer is asked again after 10, 20 and 40 s
+  // a registry is asked again after 10, 20 and 40 s: one that does not answer, or denies for a moment what it has (docker/build-push-action#463)
   registry: 60_000,
 }
 
@@ -48,7 +48,7 @@ function waits({ spec, status }: Container, pod: Json, context: Context): Findin
   switch (reason) {
     case 'ErrImagePull':
     case 'ImagePullBackOff':
-      return pull(found, `${spec.image}`, [message, lastMessage(eventsOf(pod, context), /^Failed$/, /^Failed to pull/)], waited)
+      return pull(found, `${spec.image}`, [message, lastMessage(eventsOf(pod, context), /^Failed$/, /^Failed to pull/)], lasts(due(pod, status), context))
     case 'InvalidImageName':
       return found({ likely: `\`${spec.image}\` is no name that an image can have: capitals, a missing variable, two colons?`, next })
     case 'ErrImageNeverPull':
@@ -64,18 +64,23 @@ function waits({ spec, status }: Container, pod: Json, context: Context): Findin
   }
 }
 
+/** ms when a container was due to start: its pod was there, and what runs before it had ended, or it had itself. */
+const due = (pod: Json, { lastState }: Record<string, any>): number =>
+  Math.max(...[pod.status.startTime, lastState?.terminated?.finishedAt, ...list<Json>(pod.status.initContainerStatuses).map(one => one.state?.terminated?.finishedAt)].map(at))
+
 /** What the registry said stands in the container's state or, of an attempt since, in the last event. */
 function pull(found: (words: Words) => Finding, image: string, texts: string[], waited: number): Finding | undefined {
   const next = `docker buildx imagetools inspect ${image}`
   const says = (sign: RegExp) => texts.find(text => sign.test(text))
   const platform = says(/no match for platform/)
   if (platform) return found({ message: platform, likely: `\`${image}\` is not built for this node's processor`, next })
+  if (waited < grace.registry) return undefined
   const denied = says(/denied|unauthorized|authorization failed|forbidden|authentication required|no basic auth|status(?: code)?:? 40[13]/i)
   const refused = `the registry does not let the cluster have \`${image}\`: its pull secret is missing, wrong or expired, or the image is not there`
   if (denied) return found({ message: denied, likely: refused, next: 'kubectl get serviceaccounts,secrets' })
   const missing = says(/not found|manifest unknown|name unknown|does not exist/i)
   if (missing) return found({ message: missing, likely: `\`${image}\` is not in its registry: not built, not pushed, or its tag is misspelt`, next })
-  return waited < grace.registry ? undefined : found({ message: texts[1] || texts[0]!, likely: 'the registry does not answer the node', next })
+  return found({ message: texts[1] || texts[0]!, likely: 'the registry does not answer the node', next })
 }
 
 function configWords(message: string, next: string): Pick<Finding, 'likely' | 'next'> {

@@ -1,7 +1,7 @@
 // What a pod that is not ready, or not yet to be believed, is at. Pure.
 import type { Manifest as Json } from '../cluster/cluster.ts'
 import { lastEnd, lifetime } from './crash.ts'
-import { at, condition, containersOf, eventsOf, probeWords, type Context } from './objects.ts'
+import { at, condition, containersOf, eventsOf, lastMessage, probeWords, type Context } from './objects.ts'
 
 /** ms that a container which has ended must at the most run to be believed. */
 const longestTrial = 60_000
@@ -29,12 +29,14 @@ export function trouble(pod: Json, context: Context): string {
     const ended = lastEnd(container, context)
     if (ended && (terminated || waiting)) return `${status.name} ended with exit ${ended.exitCode}`
     if (running && !status.ready) return probeWords(events, spec) || `${status.name} starts`
-    if (waiting && !['ContainerCreating', 'PodInitializing'].includes(waiting.reason)) return `${status.name}: ${waiting.reason}`
+    if (waiting && !['ContainerCreating', 'PodInitializing'].includes(waiting.reason)) return `${status.name}: ${waiting.reason}${pulling.test(waiting.reason) ? lastMessage(events, /^Failed$/, /^Failed to pull/).replace(/^/, ' ').trimEnd().slice(0, 200) : ''}`
     return ''
   })
   const volume = events.filter(one => /^Failed(Mount|AttachVolume)$/.test(one.reason)).at(-1)?.message
   return words.find(Boolean) || (volume && pod.status.phase === 'Pending' ? volume : '')
 }
+
+const pulling = /^(ErrImagePull|ImagePullBackOff)$/
 
 /** Since when a pod has been ready without a restart, ms of the cluster's clock. */
 export const stoodSince = (pod: Json): number =>

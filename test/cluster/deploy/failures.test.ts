@@ -42,7 +42,7 @@ const row = (name: string, rest: Omit<Row, 'shape'>, edit?: (text: string) => st
   const { more, there } = from(name, edit)
   return { shape: { more }, there, ...rest }
 }
-const pulls = (says: RegExp[]): Row => ({ shape: {}, code: 5, fails: 'Deployment alpha', reason: /ImagePull/, says, within: [12, 32] })
+const pulls = (says: RegExp[], within: [number, number] = [12, 32]): Row => ({ shape: {}, code: 5, fails: 'Deployment alpha', reason: /ImagePull/, says, within })
 const sealed = (name: string, key: string) => ({
   apiVersion: 'bitnami.com/v1alpha1',
   kind: 'SealedSecret',
@@ -90,8 +90,8 @@ const rows: Record<string, Row> = {
     within: [20, 40],
   }),
   'image for another processor': pulls([/not built for this node/]),
-  'image missing': pulls([/not in its registry/]),
-  'image denied': pulls([/the registry does not let the cluster have/]),
+  'image missing': pulls([/not in its registry/], [72, 92]),
+  'image denied': pulls([/the registry does not let the cluster have/], [72, 92]),
   'secret that cannot be opened': row('secret-key', {
     code: 5,
     says: [/SealedSecret half-secrets: no key could decrypt secret \(DB_PASSWORD\)/, /get sealedsecret half-secrets/],
