@@ -53,6 +53,8 @@ const blind = { apiVersion: 'v1', kind: 'Service', metadata: { name: 'blind' }, 
 
 // the longest first
 const rows: Record<string, Row> = {
+  'image denied': pulls([/the registry does not let the cluster have/], [72, 92]),
+  'image missing': pulls([/not in its registry/], [72, 92]),
   'crash after 20 s': row(
     'crash-late',
     { code: 5, fails: 'Deployment crash-late', reason: /CrashLoop/, says: [/exit 4/, /the queue is gone/], within: [50, 70] },
@@ -90,8 +92,6 @@ const rows: Record<string, Row> = {
     within: [20, 40],
   }),
   'image for another processor': pulls([/not built for this node/]),
-  'image missing': pulls([/not in its registry/], [72, 92]),
-  'image denied': pulls([/the registry does not let the cluster have/], [72, 92]),
   'secret that cannot be opened': row('secret-key', {
     code: 5,
     says: [/SealedSecret half-secrets: no key could decrypt secret \(DB_PASSWORD\)/, /get sealedsecret half-secrets/],
