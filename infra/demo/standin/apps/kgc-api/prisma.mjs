@@ -11,29 +11,34 @@ const say = text => console.log(text)
 /** The folders under prisma/migrations, in order; STANDIN_EXTRA_MIGRATION adds one. */
 const steps = env => stepsOf(readdirSync(folder).sort().map(id => ({ id, sql: read(`${folder}/${id}/migration.sql`) })), env)
 
-/** A migration's state by its name: true when it was applied, false when it failed half way. */
+/** A migration's state by its name. */
 async function states(pool) {
   const { rows: [{ there }] } = await pool.query("SELECT to_regclass('_prisma_migrations') IS NOT NULL AS there")
   if (!there) return new Map()
-  const { rows } = await pool.query('SELECT migration_name, finished_at IS NOT NULL AS done FROM _prisma_migrations')
-  return new Map(rows.map(({ migration_name: name, done }) => [name, done]))
+  await book(pool)
+  const { rows } = await pool.query(`SELECT migration_name, CASE WHEN rolled_back_at IS NOT NULL THEN 'rolled back'
+    WHEN finished_at IS NOT NULL THEN 'applied' ELSE 'failed' END AS state, started_at FROM _prisma_migrations`)
+  return new Map(rows.map(({ migration_name: name, state, started_at: started }) => [name, { state, started }]))
 }
 
 const book = pool =>
   pool.query(`CREATE TABLE IF NOT EXISTS _prisma_migrations (
-    migration_name text PRIMARY KEY, started_at timestamptz NOT NULL DEFAULT now(), finished_at timestamptz)`)
+    migration_name text PRIMARY KEY, started_at timestamptz NOT NULL DEFAULT now(), finished_at timestamptz);
+    ALTER TABLE _prisma_migrations ADD COLUMN IF NOT EXISTS rolled_back_at timestamptz`)
 
 const record = (pool, id, done) =>
   pool.query(
     `INSERT INTO _prisma_migrations (migration_name, finished_at) VALUES ($1, CASE WHEN $2 THEN now() END)
-     ON CONFLICT (migration_name) DO UPDATE SET finished_at = EXCLUDED.finished_at`, [id, done])
+     ON CONFLICT (migration_name) DO UPDATE SET finished_at = EXCLUDED.finished_at, rolled_back_at = NULL`, [id, done])
 
 /** `migrate deploy`: the new migrations, in order. On an empty database the first one fails, because there is no baseline. */
 export async function deploy({ env, contract, faults }, pool) {
   const known = await states(pool)
-  const failed = [...known].find(([, done]) => !done)?.[0]
-  if (failed) throw new Broken(`Error: P3009\n\nmigrate found failed migrations in the target database: the \`${failed}\` migration failed`)
-  const open = steps(env).filter(({ id }) => !known.has(id))
+  const [failed, { started } = {}] = [...known].find(([, { state }]) => state === 'failed') ?? []
+  if (failed)
+    throw new Broken(`Error: P3009\n\nmigrate found failed migrations in the target database, new migrations will not be applied.
+The \`${failed}\` migration started at ${started.toISOString()} failed`)
+  const open = steps(env).filter(({ id }) => known.get(id)?.state !== 'applied')
   if (!open.length) return say('No pending migrations to apply.')
   await book(pool)
   for (const { id, sql } of open) {
@@ -43,7 +48,10 @@ export async function deploy({ env, contract, faults }, pool) {
     try {
       await pool.query(sql)
     } catch (error) {
-      throw new Broken(`Error: P3018\n\nA migration failed to apply. Migration name: ${id}\n\nDatabase error: ${error.message}`)
+      const code = error.code ? `\n\nDatabase error code: ${error.code}` : ''
+      throw new Broken(`Error: P3018\n\nA migration failed to apply. New migrations cannot be applied before the error is recovered from.
+
+Migration name: ${id}${code}\n\nDatabase error:\nERROR: ${error.message}`)
     }
     await record(pool, id, true)
     say(`Applying migration \`${id}\``)
@@ -64,23 +72,29 @@ export async function push({ faults, rest }, pool) {
 /** `migrate resolve --applied NAME`: marks without running. */
 export async function resolve({ env, rest: [id] }, pool) {
   if (!steps(env).some(step => step.id === id)) throw new Broken(`Error: P3017\n\nThe migration ${id} could not be found.`)
-  if ((await states(pool)).get(id)) throw new Broken(`Error: P3008\n\nThe migration \`${id}\` is already recorded as applied in the database.`)
+  if ((await states(pool)).get(id)?.state === 'applied') throw new Broken(`Error: P3008\n\nThe migration \`${id}\` is already recorded as applied in the database.`)
   await book(pool)
   await record(pool, id, true)
   say(`Migration ${id} marked as applied.`)
 }
 
-/** `migrate resolve --rolled-back NAME`: a migration that failed is forgotten, so that the next `deploy` runs it again. */
+/** `migrate resolve --rolled-back NAME`: a migration that failed is marked, so that the next `deploy` runs it again. */
 export async function forget({ rest: [id] }, pool) {
-  const { rowCount } = await pool.query('DELETE FROM _prisma_migrations WHERE migration_name = $1 AND finished_at IS NULL', [id])
-  if (!rowCount) throw new Broken(`Error: P3012\n\nMigration \`${id}\` cannot be rolled back because it is not in a failed state.`)
+  if ((await states(pool)).get(id)?.state !== 'failed') throw new Broken(`Error: P3012\n\nMigration \`${id}\` cannot be rolled back because it is not in a failed state.`)
+  await pool.query('UPDATE _prisma_migrations SET rolled_back_at = now() WHERE migration_name = $1', [id])
   say(`Migration ${id} marked as rolled back.`)
 }
 
-/** `migrate status`: ends with 1 while something is missing. */
+/**
+ * `migrate status`, as strict and as lenient as Prisma (MigrateStatus.ts, diagnose_migration_history.rs): it ends with 1 while the database lacks a row of
+ * this image's, or any row at all is of a migration that failed; rows that this image does not know are fine, and one that was rolled back counts as had.
+ */
 export async function status({ env }, pool) {
   const known = await states(pool)
-  const open = steps(env).filter(({ id }) => !known.get(id))
+  const open = steps(env).filter(({ id }) => !known.has(id))
+  if (!known.size) throw new Broken('The current database is not managed by Prisma Migrate.')
   if (open.length) throw new Broken(`Following migrations have not yet been applied:\n${open.map(({ id }) => id).join('\n')}`)
+  const failed = [...known].filter(([, { state }]) => state === 'failed').map(([name]) => name)
+  if (failed.length) throw new Broken(`Following migration${failed.length > 1 ? 's' : ''} have failed:\n${failed.join('\n')}\n\nThe failed migration(s) can be marked as rolled back or applied`)
   say('Database schema is up to date!')
 }
