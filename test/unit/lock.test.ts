@@ -7,6 +7,8 @@ import { stopwatch } from '../../scripts/lib/stopwatch.ts'
 import type { Manifest } from '../../scripts/lib/cluster/cluster.ts'
 import { isAlive } from '../../scripts/lib/deploy/actor.ts'
 import { describe, judge } from '../../scripts/lib/deploy/lease.ts'
+import { outlast } from '../../scripts/lib/deploy/outlast.ts'
+import { place, played } from './kubectl.ts'
 
 const test = suite('lock')
 const now = Date.parse('2026-11-25T12:00:00Z')
@@ -59,6 +61,40 @@ test('the holder is named with what it does, and where to look', () => {
   const words = 'held by anna@desk since 2026-11-25T11:58:30Z (deploy, phase watch, renewed 11:59:50)'
   assert.is(describe(lease()), words)
   assert.is(describe(lease({}, { 'kgc.hu/run': 'https://ci/1' })), `${words}: https://ci/1`)
+})
+
+/** Waits for a lease of 3 s; from the third reading on the API server has this version of it. */
+function waiting(version: string, { terminal = false, byHand = false } = {}) {
+  const seen = (resourceVersion: string) => {
+    const { spec, metadata, ...rest } = lease({ renewTime: new Date().toISOString(), leaseDurationSeconds: byHand ? undefined : 3 })
+    return { ...rest, spec, metadata: { ...metadata, resourceVersion } }
+  }
+  const body = `case "$*" in
+    *configmap*) printf %s "$(date -u +%Y-%m-%dT%H:%M:%SZ)" ;;
+    *) if [ $n -lt 3 ]; then echo '${JSON.stringify(seen('1'))}'; else echo '${JSON.stringify(seen(version))}'; fi ;;
+  esac`
+  return played(body, () => outlast(place, seen('1') as Manifest, terminal))
+}
+
+test('a lock that nobody renews is waited for until its time is over', async () => {
+  const { error, said, ms } = await waiting('1')
+  assert.is(error, undefined)
+  assert.ok(ms > 3000 && ms < 8000, `${ms} ms`)
+  assert.match(said, /the lock is held by anna@desk .*; unless it is renewed it ends by itself at \d\d:\d\d:\d\d UTC: waiting for that\n {2}nobody has renewed it for 1 s/)
+})
+
+test('whoever holds a lock and is seen at work is named with exit 4 there and then', async () => {
+  const { error, said, ms } = await waiting('2')
+  assert.equal([error!.code, error!.why.slice(0, 17)], [4, 'held by anna@desk'])
+  assert.ok(ms < 3000, `${ms} ms`)
+  assert.match(said, 'waiting for that')
+})
+
+test('at a terminal, and for a lock that is held by hand, nobody waits', async () => {
+  for (const how of [{ terminal: true }, { byHand: true }]) {
+    const { error, calls } = await waiting('1', how)
+    assert.equal([error!.code, calls.length], [4, 0])
+  }
 })
 
 test('a process that has ended is not alive, though its parent has not asked for it', async () => {

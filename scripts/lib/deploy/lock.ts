@@ -33,7 +33,7 @@ export async function acquire(place: Place, what: string, seen?: string): Promis
   if (seen !== undefined && writingOf(before) !== seen)
     throw new Failure(exit.locked, `Lock ${place.name}`, 'another change has begun and ended since the pre-flight; nothing was touched', { next: 'the same command again' })
   if (before && state !== 'free')
-    say(`  the lock was ${describe(before)}; ${state === 'dead' ? 'its process has ended' : `it has not been renewed for ${seconds.ttl} s`}: taken over`)
+    say(`  the lock was ${describe(before)}; ${state === 'dead' ? 'its process has ended' : `it has not been renewed for ${before.spec.leaseDurationSeconds} s`}: taken over`)
   const annotations: Record<string, string | undefined> = {
     'kgc.hu/what': what,
     'kgc.hu/phase': 'lock',

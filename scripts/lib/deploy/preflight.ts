@@ -7,10 +7,11 @@ import { Failure, exit } from '../errors.ts'
 import { settings } from '../images/bake.ts'
 import { faults, missingKeys } from './faults.ts'
 import { forbidden, type Hop } from './hops.ts'
-import { current, isInTheWay, locked, writingOf } from './lease.ts'
+import { current, isInTheWay, writingOf } from './lease.ts'
 import { arranged, title } from './manifests.ts'
 import { refuseOlder, type Wanted } from './older.ts'
 import type { Place } from '../cluster/place.ts'
+import { outlast } from './outlast.ts'
 import { Refusals } from './refusals.ts'
 import { warn } from '../report.ts'
 import { releases, serving, type Stored } from './release.ts'
@@ -65,7 +66,7 @@ export async function preflight(place: Place, source: Source, choose: (history: 
   if (!reachable || !built) refusals.done(what)
   const [history, secrets, held, live, had] = await asked
   refusals.add(...more.list)
-  if (held) throw locked(place, (await lease)!)
+  if (held) await outlast(place, (await lease)!)
   if (!history || !secrets || !live) refusals.done(what)
   const last = serving(history!)
   const back = 'release' in source ? choose(history!) : undefined

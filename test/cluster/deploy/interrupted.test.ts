@@ -1,11 +1,12 @@
 // Deploys that are cut off: a rerun ends where an undisturbed one would have.
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import { kubectl } from '../cluster.ts'
 import { stand } from './stand.ts'
 import { until } from '../../until.ts'
 
 const test = suite('interrupted deploy')
-const { write, run, start, get, releases } = stand('kgc-t-cut')
+const { space, write, run, start, get, releases } = stand('kgc-t-cut')
 const endings = () => releases().map(({ ending }) => ending)
 const holder = () => get('lease', 'kgc-deploy').spec.holderIdentity
 const slow = ['sh', '-c', 'sleep 4; exec redis-server --save ""']
@@ -53,7 +54,7 @@ test('cut off while a migration runs: the rerun waits for it, and does not start
   assert.is(get('job', 'migrate').metadata.uid, job.metadata.uid)
 })
 
-test('a deploy that fails after one that was killed goes back to the last good release, not to the mixture', async () => {
+test('a deploy that fails after one whose runner was lost waits for its lock, and goes back to the last good release, not to the mixture', async () => {
   const good = releases().findLast(({ ending }) => ending === 'succeeded')!.number
   write({
     command: slow,
@@ -62,8 +63,13 @@ test('a deploy that fails after one that was killed goes back to the last good r
   })
   await cut(/▶ Watch/, 'SIGKILL')
   write({ env: { SMOKE: 'broken' } })
+  // as if a runner had been lost: nobody here can tell that its process has ended
+  kubectl(['annotate', 'lease', 'kgc-deploy', '--namespace', space, '--overwrite', 'kgc.hu/machine=another'])
+  const spec = { renewTime: new Date().toISOString().replace('Z', '000Z'), leaseDurationSeconds: 9 }
+  kubectl(['patch', 'lease', 'kgc-deploy', '--namespace', space, '--type', 'merge', '--patch', JSON.stringify({ spec })])
   const { code, stderr } = run(['deploy', 'test'])
   assert.is(code, 5, stderr)
+  assert.match(stderr, /the lock is held by .* it ends by itself at .*: waiting for that[^]*nobody has renewed it for 3 s[^]*not been renewed for 9 s: taken over/)
   assert.match(stderr, `release ${good} serves again`)
   assert.equal(get('statefulset', 'beta').spec.template.spec.containers[0].command, ['redis-server', '--save', ''])
   assert.not.ok(get('configmaps').items.some(({ metadata }: any) => metadata.name === 'left-over'))
