@@ -9,8 +9,8 @@ if (wantsHelp()) {
   console.log(`Usage: npx zx scripts/admin.ts [mode] [folder …]
        npx zx scripts/admin.ts <environment> [folder …] --target kubernetes
 
-Makes the first administrator of each application from ADMIN_EMAIL and ADMIN_PASSWORD of the root env file, and closes the pages on
-which any visitor could make one. A second run changes nothing.
+Makes the first administrator of each application from ADMIN_EMAIL and ADMIN_PASSWORD of the root env file, closes the pages on which any
+visitor could make one, and lets the edge serve the application (Compose), which it does to nobody before. A second run changes nothing.
   mode       dev (default), prod or demo
   --target T compose (default): this machine; kubernetes: an environment of infra/k8s/overlays
   folder     only these (folders of infra/docker that have an admin.ts)
@@ -46,8 +46,9 @@ await main(async () => {
   for (const { folder, createAdmin } of folders) {
     try {
       const words = await step(`Administrator of ${folder}`, () => createAdmin(target.context(folder), { email, password }))
-      say(`  ${words}`)
-      emit('admin', { folder, detail: words })
+      const detail = [words, await target.open(folder)].filter(Boolean).join('; ')
+      say(`  ${detail}`)
+      emit('admin', { folder, detail })
     } catch (error) {
       failed.push(`${folder}: ${(error as Error).message}`)
     }

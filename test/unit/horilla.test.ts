@@ -27,7 +27,7 @@ async function verdict(name: string, answer: (path: string, ask: Ask) => Reply, 
   return { words, asked }
 }
 
-test('a set-up page is open when it has a form, whatever else answers 200, and nobody at home is not a closed door', async () => {
+test('a set-up page is open when it has a form, whatever else answers 200', async () => {
   const closed = (path: string): Reply => (path.includes('company') ? { status: 200, body: '<h1>You Dont Have Permission</h1>' } : { status: 302 })
   const { words, asked } = await verdict('pages that initialise', closed)
   assert.is(words, 'green')
@@ -37,8 +37,6 @@ test('a set-up page is open when it has a form, whatever else answers 200, and n
   // Horilla before 2.1: anybody with the header
   const old = await verdict('pages that initialise', (path, { headers }) => (path.includes('-user') && headers?.['hx-request'] ? { status: 200, body: '<form hx-post="x">' } : closed(path)))
   assert.match(old.words, '/initialize-database-user/ lets a visitor make the first superuser')
-  for (const [status, body] of [[404, '404 page not found\n'], [503, 'no available server\n'], [502, 'Bad Gateway']] as const)
-    assert.match((await verdict('pages that initialise', () => ({ status, body }))).words, /^away: nobody is behind https:\/\/hr.kgc.hu\//)
 })
 
 test('the employees are asked for as KGC\'s service user, and a refusal names what mends it', async () => {

@@ -46,7 +46,14 @@ async function asked(work: (context: SmokeContext) => Promise<unknown>, status: 
   }
   const env = { ADMIN_EMAIL: 'a@kgc.hu', ADMIN_PASSWORD: 'Secret-123456' }
   const logs = async () => (person ? 'Twenty webhook received: undefined signature=valid' : '')
-  await work({ edge: { get, websocket: async () => '' }, address: () => 'https://crm.kgc.hu', env, exec: async () => 'S', logs, logCommand: () => '', disposable: true } as SmokeContext)
+  // the administrator is made from inside, by curl with its configuration
+  const exec = async (_: string, argv: string[], input = '') => {
+    if (argv[0] !== 'curl') return 'S'
+    const of = (key: string) => JSON.parse(new RegExp(`^${key} = (.*)$`, 'm').exec(input)![1]!) as string
+    const { body, status } = await get(of('url'), { body: of('data-raw') })
+    return `${body}\n${status}`
+  }
+  await work({ edge: { get, websocket: async () => '' }, address: () => 'https://crm.kgc.hu', env, exec, logs, logCommand: () => '', disposable: true } as SmokeContext)
   return questions
 }
 
@@ -56,6 +63,16 @@ const makes = (context: SmokeContext) => createAdmin(context, admin)
 test('the workspace gets its name when it is made: the server refuses one without (twenty-client-sdk: activateWorkspace ignores it)', async () => {
   const made = (await asked(makes, 'PENDING_CREATION', false)).find(({ query }) => query.includes('signUpInNewWorkspace'))
   assert.equal(made?.variables, { input: { displayName: 'KGC' } })
+})
+
+test('the administrator is made from inside: nothing of it stands in an argument, whatever the password is', async () => {
+  const admin = { email: 'a@kgc.hu', password: `a "quoted" \\ $word\nő'` }
+  const seen: string[] = []
+  const questions = await asked(
+    ({ exec, ...context }) => createAdmin({ ...context, edge: { get: () => Promise.reject(new Error('the edge is closed')), websocket: async () => '' }, exec: (...call) => (seen.push(call[1].join(' ')), exec(...call)) }, admin),
+    'PENDING_CREATION', false)
+  assert.equal([...new Set(seen)], ['curl --silent --show-error --max-time 50 --config -'])
+  assert.equal(questions.find(({ query }) => query.includes('signUp('))?.variables, admin)
 })
 
 test('every question of ours to /metadata fits the schema', async () => {

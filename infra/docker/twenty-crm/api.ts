@@ -26,6 +26,26 @@ export async function ask<T>({ edge, address }: SmokeContext, path: '/metadata' 
   return Object.values(answer.data)[0] as T
 }
 
+/**
+ * The server asked from inside its container, by the curl of its image: the edge serves nobody before the administrator is there. What
+ * is sent, tokens and passwords among it, goes by standard input alone.
+ */
+export const inside = ({ exec }: SmokeContext): SmokeContext['edge']['get'] => async (url, { method = 'GET', headers = {}, body } = {}) => {
+  const start = Date.now()
+  const { pathname, search } = new URL(url)
+  const quoted = (text: string) => `"${text.replace(/[\\"]/g, '\\$&').replaceAll('\n', '\\n')}"`
+  const lines = [
+    `url = ${quoted(`http://127.0.0.1:3000${pathname}${search}`)}`,
+    `request = ${method}`,
+    ...Object.entries(headers).map(([name, value]) => `header = ${quoted(`${name}: ${value}`)}`),
+    ...(body === undefined ? [] : [`data-raw = ${quoted(body)}`]),
+    'write-out = "\\n%{http_code}"',
+  ]
+  const said = await exec('twenty-server', ['curl', '--silent', '--show-error', '--max-time', '50', '--config', '-'], `${lines.join('\n')}\n`)
+  const end = said.trimEnd().lastIndexOf('\n')
+  return { status: Number(said.slice(end + 1)), headers: new Headers(), body: said.slice(0, end), ms: Date.now() - start }
+}
+
 interface Answer {
   data?: Record<string, unknown>
   errors?: { message: string }[]

@@ -33,6 +33,8 @@ export interface Target {
   requireRunning: () => Promise<void>
   health: () => Promise<Outcome[]>
   context: (folder: string) => SmokeContext
+  /** Lets the edge serve an application whose administrator is there; returns a few words, '' when nothing kept it from that. */
+  open: (folder: string) => Promise<string>
   /** The root env file, as people read it. */
   envFile: string
   /** The command that says what is wrong with it. */
@@ -68,12 +70,6 @@ export async function eventually<T>(probe: () => Promise<T | undefined>, seconds
     if (found !== undefined || Date.now() > end) return found
     await new Promise(done => setTimeout(done, 300))
   }
-}
-
-/** For checks that expect a closed door: throws when Traefik answers by itself, because then nobody is at home behind it. */
-export function demandHome({ status, body }: { status: number; body: string }, url: string): void {
-  const own = { 404: '404 page not found', 502: 'Bad Gateway', 503: 'no available server', 504: 'Gateway Timeout' }[status]
-  if (own && body.trim() === own) throw new Error(`away: nobody is behind ${url} (Traefik's own ${status})`)
 }
 
 /** The error for a command that failed in a service: the last it said. */

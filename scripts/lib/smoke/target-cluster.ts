@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { commandFailed, settings, type SmokeContext, type Target } from './checks.ts'
 import { isReady, judgeWorkload, podsOf } from './cluster-health.ts'
 import { kubectl, kubectlArgv, lastLine, list, rendered, stackConfig, workloads, type Manifest } from '../cluster/cluster.ts'
+import { homely } from './doors.ts'
 import { edgeAt } from './edge.ts'
 import { Failure, exit } from '../errors.ts'
 import type { Place } from '../cluster/place.ts'
@@ -30,6 +31,7 @@ export async function clusterTarget(place: Place, manifests?: Manifest[]): Promi
       })
     },
     context: folder => contextOf(place, all, folder, pods),
+    open: async () => '',
     envFile: `infra/docker/.env.${place.name}`,
     doctor: `npx zx scripts/bootstrap.ts --doctor --cluster --environment ${place.name}`,
   }
@@ -56,7 +58,7 @@ function contextOf(place: Place, all: Manifest[], folder: string, pods: () => Pr
   const stack = stackConfig(all)
   const here = existsSync(join(dockerFolder, `.env.${place.name}`))
   return {
-    edge: edgeAt(place.edge, !place.disposable),
+    edge: homely(edgeAt(place.edge, !place.disposable), folder),
     address: subdomain => `https://${subdomain}.${stack.DOMAIN}${stack.URL_PORT ?? ''}`,
     env: { ...(here ? settings(`.${place.name}`, folder) : {}), ...stack },
     exec: execIn(place, all, pods),

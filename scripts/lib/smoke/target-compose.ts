@@ -2,6 +2,7 @@
 import { commandFailed, settings, type SmokeContext, type Target } from './checks.ts'
 import { compose, config, isOneShot, stackOf, wasPruned, type Config, type Stack } from '../compose/compose.ts'
 import { containers, type Container } from '../compose/containers.ts'
+import { homely, openDoor } from './doors.ts'
 import { localEdge } from './edge.ts'
 import { Failure, exit } from '../errors.ts'
 import { outcome, type Outcome } from './outcome.ts'
@@ -24,6 +25,10 @@ export function composeTarget(mode: string): Target {
       return health(seen, all)
     },
     context: folder => contextOf(stack, folder),
+    open: folder => {
+      const { edge, address } = contextOf(stack, folder, false)
+      return openDoor(stack, folder, edge, address)
+    },
     envFile: `infra/docker/.env${stack.suffix}`,
     doctor: `npx zx scripts/bootstrap.ts --doctor --environment ${mode}`,
   }
@@ -62,10 +67,11 @@ async function ask({ Id, State: state, Config: { Healthcheck } }: Container): Pr
 }
 
 /** What the checks of a folder get to work with. */
-function contextOf(stack: Stack, folder: string): SmokeContext {
+function contextOf(stack: Stack, folder: string, guarded = true): SmokeContext {
   const env = settings(stack.suffix, folder)
+  const edge = localEdge(stack.mode === 'prod', env.HTTP_PORT || '80')
   return {
-    edge: localEdge(stack.mode === 'prod', env.HTTP_PORT || '80'),
+    edge: guarded ? homely(edge, folder) : edge,
     address: subdomain => `https://${subdomain}.${env.DOMAIN}${env.HTTPS_PORT === '443' ? '' : `:${env.HTTPS_PORT}`}`,
     env,
     exec: execIn(stack),
