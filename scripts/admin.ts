@@ -10,7 +10,7 @@ if (wantsHelp()) {
        npx zx scripts/admin.ts <environment> [folder …] --target kubernetes
 
 Makes the first administrator of each application from ADMIN_EMAIL and ADMIN_PASSWORD of the root env file, closes the pages on which any
-visitor could make one, and lets the edge serve the application (Compose), which it does to nobody before. A second run changes nothing.
+visitor could make one, and lets the edge serve the application, which it does to nobody before. A second run changes nothing.
   mode       dev (default), prod or demo
   --target T compose (default): this machine; kubernetes: an environment of infra/k8s/overlays
   folder     only these (folders of infra/docker that have an admin.ts)

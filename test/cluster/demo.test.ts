@@ -57,9 +57,12 @@ test('all pods are Ready within five minutes of one apply, and nothing crashes o
       assert.is(restartCount, 0, `${metadata.name}: ${name}`)
 })
 
-test('six hosts answer through Traefik, each with its own application', async () => {
+test('six hosts answer through Traefik, each with its own application, three of them once their administrator has opened the door', async () => {
   const edge = localEdge(false)
   await until('Traefik Ready', 60, () => get('deployment', 'traefik', '--namespace', 'traefik').status.readyReplicas === 1)
+  for (const host of ['crm', 'support', 'hr']) assert.is((await edge.get(`https://${host}.kgc.localhost:18443/`)).body, '404 page not found\n', host)
+  kubectl(['label', 'ingress', 'twenty', 'chatwoot', 'horilla', 'kgc.hu/door=open', ...inDemo])
+  await until('Traefik serves them', 20, () => tool('curl', ['-sk', '--resolve', 'hr.kgc.localhost:18443:127.0.0.1', 'https://hr.kgc.localhost:18443/login/']).stdout.includes('Horilla'))
   const pages = { app: '/', admin: '/', api: '/api/v1/health', crm: '/', support: '/api', hr: '/login/' }
   const own = { app: /<html lang="hu">/, admin: /<html lang="hu">/, api: /"status":"ok"/, crm: /Twenty/, support: /"queue_services":"ok"/, hr: /Horilla/ }
   for (const [host, path] of Object.entries(pages)) {

@@ -194,6 +194,16 @@ test('Sidekiq, the scheduler and the migrations: time, number, order', () => {
   })
 })
 
+test('the edge serves an application that has no administrator yet to nobody: it wants a label that only KGC\'s own Ingresses carry', () => {
+  everywhere(all => {
+    const open = of(all, 'Ingress').filter(({ metadata }) => metadata.labels['kgc.hu/door'] === 'open').map(({ metadata }) => metadata.labels['app.kubernetes.io/part-of'])
+    assert.equal([...new Set(open)], ['kgc'])
+    assert.is(of(all, 'Ingress').length - open.length, 3)
+  })
+  const [config] = of(edge, 'ConfigMap').filter(({ data }) => data.TRAEFIK_PROVIDERS_KUBERNETESINGRESS)
+  assert.is(config!.data.TRAEFIK_PROVIDERS_KUBERNETESINGRESS_LABELSELECTOR, 'kgc.hu/door=open')
+})
+
 test('priorities are those that the cluster knows', () => {
   const known = of(edge, 'PriorityClass').map(({ metadata }) => metadata.name)
   for (const workload of [...Object.values(builds), edge].flatMap(workloads)) assert.ok(known.includes(podOf(workload).priorityClassName), title(workload))

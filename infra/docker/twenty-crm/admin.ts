@@ -12,7 +12,7 @@ export const createAdmin: CreateAdmin = async (outside, { email, password }) => 
   } catch (error) {
     const { message } = error as Error
     if (!(error instanceof Complaint)) throw new Error(`${message}: is twenty-server healthy?`)
-    throw new Error(`Twenty says "${message}". Sign up by hand at ${context.address('crm')}: the first one in becomes the administrator`)
+    throw new Error(`Twenty says "${message}"; the first one who signs up becomes the administrator, so nobody is let in at ${context.address('crm')} yet`)
   }
 
   async function enter(): Promise<string> {

@@ -1,5 +1,6 @@
 // What keeps the edge from serving an application that has no administrator yet: its router asks for the middleware `open-<folder>@file`,
-// and Traefik leaves a router out whose middleware does not exist. `make admin` writes it where Traefik reads, into a volume of the stack.
+// and Traefik leaves a router out whose middleware does not exist. `make admin` writes it where Traefik reads,
+// into a volume of the stack. On Kubernetes the door is a label of the Ingress (target-cluster.ts).
 import { join } from 'node:path'
 import { existsSync } from 'node:fs'
 import { eventually } from './checks.ts'

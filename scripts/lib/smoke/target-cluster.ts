@@ -1,14 +1,17 @@
 // An environment on Kubernetes, for smoke and admin.
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
-import { commandFailed, settings, type SmokeContext, type Target } from './checks.ts'
+import { commandFailed, eventually, settings, type SmokeContext, type Target } from './checks.ts'
 import { isReady, judgeWorkload, podsOf } from './cluster-health.ts'
 import { kubectl, kubectlArgv, lastLine, list, rendered, stackConfig, workloads, type Manifest } from '../cluster/cluster.ts'
-import { homely } from './doors.ts'
+import { homely, isTraefiks } from './doors.ts'
 import { edgeAt } from './edge.ts'
 import { Failure, exit } from '../errors.ts'
 import type { Place } from '../cluster/place.ts'
 import { dockerFolder } from '../repository.ts'
+
+/** The label of an Ingress that the edge may serve (infra/k8s/cluster/traefik/config.env). */
+const door = 'kgc.hu/door'
 
 /** The environment in its cluster: its overlay, or other manifests that should be there. */
 export async function clusterTarget(place: Place, manifests?: Manifest[]): Promise<Target> {
@@ -31,7 +34,7 @@ export async function clusterTarget(place: Place, manifests?: Manifest[]): Promi
       })
     },
     context: folder => contextOf(place, all, folder, pods),
-    open: async () => '',
+    open: folder => openIngress(place, all, folder),
     envFile: `infra/docker/.env.${place.name}`,
     doctor: `npx zx scripts/bootstrap.ts --doctor --cluster --environment ${place.name}`,
   }
@@ -51,6 +54,18 @@ function remembered<T>(ask: () => Promise<T>): () => Promise<T> {
     if (!last || Date.now() - last.time > 2000) last = { answer: ask(), time: Date.now() }
     return last.answer
   }
+}
+
+/** Labels the Ingresses of a folder, without which Traefik leaves them out, and waits until it serves them; '' when they say so themselves. */
+async function openIngress(place: Place, all: Manifest[], folder: string): Promise<string> {
+  const closed = all.filter(({ kind, metadata }) => kind === 'Ingress' && metadata.labels?.['app.kubernetes.io/part-of'] === folder && !metadata.labels[door])
+  if (!closed.length) return ''
+  await kubectl(place, ['label', '--overwrite', 'ingress', ...closed.map(({ metadata }) => metadata.name), `${door}=open`], { what: `Open the door of ${folder}` })
+  const host: string = closed[0]!.spec.rules[0].host
+  const url = `https://${host}${stackConfig(all).URL_PORT ?? ''}/`
+  const edge = edgeAt(place.edge, !place.disposable)
+  const open = await eventually(async () => ((await edge.get(url).then(isTraefiks, () => true)) ? undefined : true), 20)
+  return open ? `${host} is open` : `${host} is labelled as open; from here its edge cannot be asked, or nobody is behind it`
 }
 
 /** What the checks of a folder get: the settings of the environment's env files where they are here, and the overlay's own. */
