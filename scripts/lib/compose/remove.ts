@@ -21,10 +21,10 @@ export async function removeProject(project: string, volumes: boolean): Promise<
   const paused = found.filter(({ State }) => State.Status === 'paused').map(({ Id }) => Id)
   if (paused.length) await run(['docker', 'unpause', ...paused], { nothrow: true })
   await stopInOrder(found)
-  await gone(`Remove the containers of ${project}`, () => list(['ps', '-aq', '--no-trunc'], project), ids => ['rm', '--force', ...(volumes ? ['--volumes'] : []), ...ids])
+  await gone(`Remove the containers of ${project}`, () => list(['ps', '-aq', '--no-trunc'], project), ids => ['rm', '--force', ...(volumes ? ['--volumes'] : []), ...ids], `docker ps -a --filter label=com.docker.compose.project=${project}`)
   for (const network of await list(['network', 'ls', '-q'], project)) await detachOthers(network)
-  await gone(`Remove the networks of ${project}`, () => list(['network', 'ls', '-q'], project), ids => ['network', 'rm', ...ids])
-  if (volumes) await gone(`Remove the volumes of ${project}`, () => volumesOf(project), names => ['volume', 'rm', ...names], 3)
+  await gone(`Remove the networks of ${project}`, () => list(['network', 'ls', '-q'], project), ids => ['network', 'rm', ...ids], `docker network inspect $(docker network ls -q ${labelOf(project).join(' ')})`)
+  if (volumes) await gone(`Remove the volumes of ${project}`, () => volumesOf(project), names => ['volume', 'rm', ...names], 'docker ps -a --filter volume=<volume>   (who has it; remove that, then the same command again)', 3)
 }
 
 const list = async (argv: string[], project: string): Promise<string[]> => lines((await run(['docker', ...argv, ...labelOf(project)])).stdout)
@@ -63,12 +63,12 @@ async function detachOthers(network: string): Promise<void> {
 }
 
 /** Removes what `listed` names until nothing is left: the engine may be at it already, as after an end that was cut off. */
-async function gone(what: string, listed: () => Promise<string[]>, remove: (ids: string[]) => string[], seconds = 15): Promise<void> {
+async function gone(what: string, listed: () => Promise<string[]>, remove: (ids: string[]) => string[], next: string, seconds = 15): Promise<void> {
   let words = ''
   for (const end = Date.now() + seconds * 1000; ; await new Promise(done => setTimeout(done, 500))) {
     const left = await listed()
     if (!left.length) return
-    if (Date.now() > end) throw new Failure(exit.broken, what, words || `${left.length} are left`, { next: 'end what holds it, then the same command again' })
+    if (Date.now() > end) throw new Failure(exit.broken, what, words || `${left.length} are left`, { evidence: left.join('\n'), next: next.replace('<volume>', left[0]!) })
     words = lines((await run(['docker', ...remove(left)], { nothrow: true })).stderr).at(-1) ?? words
   }
 }

@@ -51,14 +51,21 @@ export function refuseMisfits(stack: Stack, found: Found[], what: string): void 
   })
 }
 
-/** Records in the volumes what their data is written with now. The stack runs: what cannot be recorded is a warning. */
+/**
+ * Records in the volumes what their data is written with now, where the database takes the password: one of before records may have been started
+ * by itself with another. The stack runs: what cannot be recorded is a warning.
+ */
 export async function recordSecrets(stack: Stack, found: Found[]): Promise<void> {
   const open = found.filter(({ recorded }) => !recorded)
   if (!open.length) return
   const seen = await containers(stack.project)
   const written = open.map(async ({ store }) => {
-    const id = seen.get(store.service)?.Id
-    if (id) await writeRecord(store, id, await recordOf(store.secrets, root)).catch(error => warn(`${(error as Failure).what}: ${(error as Failure).evidence ?? error}`))
+    const container = seen.get(store.service)
+    if (!container) return
+    const answer = await accepts(store, container)
+    if (answer === undefined) return warn(`${store.service} gives no answer: what its volume was written with is not recorded`)
+    if (!answer) return warn(`${store.service} does not take the password in ${store.passwordKey}: its volume ${store.volume} was written with another`)
+    await writeRecord(store, container.Id, await recordOf(store.secrets, root)).catch(error => warn(`${(error as Failure).what}: ${(error as Failure).evidence ?? error}`))
   })
   await Promise.all(written)
 }

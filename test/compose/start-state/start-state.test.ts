@@ -72,6 +72,16 @@ test('stopped, the volume still refuses another password and another clone; env 
   writeFileSync(file(a), text)
 })
 
+test('a stopped volume of before records tells nothing: what its database refuses once it runs is not recorded, and the old password is taken', () => {
+  a.engine('run', '--rm', '-v', `${volume}:/data`, 'kgc-demo/base:trixie', 'rm', '/data/kgc-secrets.json')
+  writeFileSync(file(a), change(text, other))
+  const { code, stderr } = up(a)
+  assert.is(code, 0, stderr)
+  assert.match(stderr, /twenty-db does not take the password in TWENTY_DB_PASSWORD/)
+  assert.throws(record)
+  writeFileSync(file(a), text)
+})
+
 test('moved, with the passwords that fit, and with the containers that a restart left stopped, it starts and heals', () => {
   written()
   const before = a.container('twenty-db')
