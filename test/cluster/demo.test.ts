@@ -83,8 +83,18 @@ test('a second apply changes nothing', () => {
   assert.is(tool('kubectl', ['diff', '--kustomize', join(overlays, 'demo')], { nothrow: true }).stdout, '')
 })
 
+const psql = (sql: string) => kubectl(['exec', ...inDemo, 'kgc-db-0', '--', 'psql', '-U', 'kgc', '-d', 'kgc', '-tAc', sql], { timeout: 20_000 })
+
+test('prisma/orm#14860, #26306: a migration that failed under another version keeps no new pod from becoming Ready', async () => {
+  psql("INSERT INTO _prisma_migrations (migration_name) VALUES ('20990101000000_of_another')")
+  const old = names(pods()).filter(name => name.startsWith('kgc-api-'))
+  kubectl(['delete', 'pod', ...inDemo, old[0]!])
+  await allReady(90)
+  psql("DELETE FROM _prisma_migrations WHERE migration_name = '20990101000000_of_another'")
+  assert.not.ok(names(pods()).includes(old[0]!))
+})
+
 test('a database pod that is killed loses no row', async () => {
-  const psql = (sql: string) => kubectl(['exec', ...inDemo, 'kgc-db-0', '--', 'psql', '-U', 'kgc', '-d', 'kgc', '-tAc', sql], { timeout: 20_000 })
   psql('CREATE TABLE IF NOT EXISTS public.k8s_test (n int); INSERT INTO public.k8s_test SELECT generate_series(1, 1000)')
   kubectl(['delete', 'pod', ...inDemo, 'kgc-db-0', '--grace-period=0', '--force'])
   await allReady(120)

@@ -9,7 +9,7 @@ import { smallCase } from '../case.ts'
 
 const test = suite('failed migration')
 const { docker, project, engine } = smallCase(import.meta.dirname, 'failed-migration')
-cpSync(join(repository, 'infra/docker/kgc/migrate.sh'), join(docker, 'migrate.sh'))
+for (const file of ['migrate.sh', 'init.sql']) cpSync(join(repository, 'infra/docker/kgc', file), join(docker, file))
 const own = join(repository, 'infra/demo/standin/apps/kgc-api/app/prisma/migrations')
 const migrations = join(docker, 'migrations')
 
