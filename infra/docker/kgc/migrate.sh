@@ -25,7 +25,7 @@ ask() {
 missing() {
   applied=
   if [ "$(ask "select (to_regclass('_prisma_migrations') is not null)::text as answer")" = true ]; then
-    applied=$(ask 'select migration_name as answer from _prisma_migrations where finished_at is not null and rolled_back_at is null') || return 1
+    applied=$(ask "select migration_name as answer from _prisma_migrations m where finished_at is not null and to_jsonb(m) ->> 'rolled_back_at' is null") || return 1
   fi
   for folder in prisma/migrations/*/; do
     if [ -d "$folder" ] && ! printf '%s\n' "$applied" | grep -qxF "$(basename "$folder")"; then basename "$folder"; fi
