@@ -2,12 +2,16 @@
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { PassThrough } from 'node:stream'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import type { Change } from '../../scripts/lib/deploy/change.ts'
+import { confirm } from '../../scripts/lib/deploy/deploy.ts'
 import { doubts, order, refuseOlder } from '../../scripts/lib/deploy/older.ts'
 import { Refusals } from '../../scripts/lib/deploy/refusals.ts'
 import type { Release } from '../../scripts/lib/deploy/release.ts'
 import { commit, git, initialize } from '../git.ts'
+import { place, played } from './kubectl.ts'
 
 const test = suite('older')
 const folder = mkdtempSync(join(tmpdir(), 'kgc-older-'))
@@ -76,6 +80,27 @@ test('without a terminal all of it is refused, with both ways on; a reason passe
     assert.equal([questions.length, asked.list.length], of === first ? [0, 1] : [1, 0])
     assert.equal([await refuseOlder({ commit: of, names: [] }, history, passed, 'the audit wants it', false), passed.list], [[], []])
   }
+})
+
+test('what cannot be told is asked before it begins, and anything but yes is a no', async () => {
+  const asked = async (answer: string) => {
+    const { stdin } = process
+    const terminal = new PassThrough()
+    Object.defineProperty(process, 'stdin', { value: terminal, configurable: true })
+    try {
+      const change = { place, yes: true, verb: 'deploy', found: { questions: ['release 2 serves, whether it is older cannot be told here'] } } as unknown as Change
+      return await played('true', () => {
+        terminal.write(`${answer}\n`)
+        return confirm(change)
+      })
+    } finally {
+      Object.defineProperty(process, 'stdin', { value: stdin, configurable: true })
+    }
+  }
+  const no = await asked('y')
+  assert.equal([no.error!.code, no.error!.why], [3, 'release 2 serves, whether it is older cannot be told here; not confirmed; nothing was touched'])
+  assert.match(no.said, 'Type yes to go on all the same')
+  assert.is((await asked('yes')).error, undefined)
 })
 
 test.run()

@@ -21,8 +21,8 @@ export async function lookAhead(change: Change): Promise<void> {
   change.found = await preflight(change.place, change.source, change.choose)
 }
 
-/** Asks where the environment wants to be asked for. */
-async function confirm({ place, yes, verb, found }: Change): Promise<void> {
+/** Asks what the pre-flight could not tell, and where the environment wants to be asked for. Throws Failure (refused) when it is not confirmed. */
+export async function confirm({ place, yes, verb, found }: Change): Promise<void> {
   const what = `Begin the ${verb} to ${place.name}`
   for (const words of found!.questions)
     if ((await ask(`${words}. Type yes to go on all the same: `)) !== 'yes') throw new Failure(exit.refused, what, `${words}; not confirmed; nothing was touched`)

@@ -81,6 +81,7 @@ export async function refuseOlder(
   }
   const ask = terminal && !all.some(({ older }) => older)
   if (!ask) refusals.add(...all.map(({ words }) => `${words}; rollback.ts is the way back; if it is meant: --again --reason "…"`))
+  else for (const { words } of all) say(color.yellow(`  ${words}`))
   return ask ? all.map(({ words }) => words) : []
 }
 
