@@ -36,7 +36,7 @@ missing() {
 # one transaction unless it holds one of these words (https://www.postgresql.org/docs/17/protocol-flow.html#PROTOCOL-FLOW-MULTI-STATEMENT). Without a
 # code, or with that of a broken connection, nobody knows how it ended.
 changed_nothing() {
-  case $2 in '' | 08* | 57P* | 40003) return 1 ;; esac
+  case $2 in 08* | 57P* | 40003) return 1 ;; [0-9A-Z][0-9A-Z][0-9A-Z][0-9A-Z][0-9A-Z]) ;; *) return 1 ;; esac
   if [ ! -f "prisma/migrations/$1/migration.sql" ]; then return 1; fi
   words='begin|start|commit|end|rollback|abort|prepare|concurrently|vacuum|call|do|execute|program|dblink[a-z_]*|database|tablespace|system'
   if grep -qiwE "$words" "prisma/migrations/$1/migration.sql"; then return 1; fi
