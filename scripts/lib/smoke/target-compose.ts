@@ -26,8 +26,9 @@ export function composeTarget(mode: string): Target {
     },
     context: folder => contextOf(stack, folder),
     open: folder => {
-      const { edge, address } = contextOf(stack, folder, false)
-      return openDoor(stack, folder, edge, address)
+      const { address, env } = contextOf(stack, folder)
+      // a certificate may still be on its way
+      return openDoor(stack, folder, localEdge(false, env.HTTP_PORT || '80'), address)
     },
     envFile: `infra/docker/.env${stack.suffix}`,
     doctor: `npx zx scripts/bootstrap.ts --doctor --environment ${mode}`,
@@ -67,11 +68,10 @@ async function ask({ Id, State: state, Config: { Healthcheck } }: Container): Pr
 }
 
 /** What the checks of a folder get to work with. */
-function contextOf(stack: Stack, folder: string, guarded = true): SmokeContext {
+function contextOf(stack: Stack, folder: string): SmokeContext {
   const env = settings(stack.suffix, folder)
-  const edge = localEdge(stack.mode === 'prod', env.HTTP_PORT || '80')
   return {
-    edge: guarded ? homely(edge, folder) : edge,
+    edge: homely(localEdge(stack.mode === 'prod', env.HTTP_PORT || '80'), folder),
     address: subdomain => `https://${subdomain}.${env.DOMAIN}${env.HTTPS_PORT === '443' ? '' : `:${env.HTTPS_PORT}`}`,
     env,
     exec: execIn(stack),
