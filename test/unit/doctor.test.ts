@@ -118,7 +118,7 @@ const all = {
   volumes: { data: { name: 'p_data' } },
 } as unknown as Config
 const container = (state: Partial<Container['State']> = {}, restarts = 0): Container => ({
-  Id: 'a', Name: '/x', RestartCount: restarts, Config: { Labels: {}, Image: 'x' },
+  Id: 'a', Name: '/x', Created: at(-7200), Image: 'i', RestartCount: restarts, Config: { Labels: {}, Image: 'x' },
   State: { Status: 'running', ExitCode: 0, OOMKilled: false, Error: '', StartedAt: at(-7200), FinishedAt: at(-7201), ...state },
 })
 const good = { edge: container(), web: container({ Health: { Status: 'healthy', Log: null } }), migrate: container({ Status: 'exited' }) }

@@ -1,98 +1,176 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import type { Container } from '../../scripts/lib/compose/containers.ts'
-import { judge, type Expectation } from '../../scripts/lib/compose/health.ts'
+import { byService, type Container } from '../../scripts/lib/compose/containers.ts'
+import { hashLabel, judge, type Expectation, type Judgement, type Look } from '../../scripts/lib/compose/health.ts'
 import { keepSecret } from '../../scripts/lib/redact.ts'
+import { likelyCause } from '../../scripts/lib/compose/failure.ts'
+import { looks, recordings } from './recreate/recording.ts'
 
 const test = suite('health')
 const now = Date.parse('2026-11-24T12:00:00Z')
 const at = (seconds: number) => new Date(now + seconds * 1000).toISOString()
 
-const expected = (change: Partial<Expectation> = {}): Expectation => ({ service: 'x', oneShot: false, hasHealthcheck: false, ...change })
-const container = (state: Partial<Container['State']> = {}, restarts = 0): Container => ({
-  Id: 'a',
-  Name: '/x',
+const expected = (change: Partial<Expectation> = {}): Expectation => ({ service: 'x', oneShot: false, needs: [], hash: 'new', image: 'i', ...change })
+const container = (state: Partial<Container['State']> = {}, restarts = 0, { id = 'a', service = 'x', hash = 'new' } = {}): Container => ({
+  Id: id,
+  Name: `/${service}`,
+  Created: at(-60),
+  Image: 'i',
   RestartCount: restarts,
-  Config: { Labels: {}, Image: 'x' },
+  Config: { Labels: { [hashLabel]: hash, 'com.docker.compose.service': service }, Image: 'x', Healthcheck: { Interval: 1e9, Retries: 3 } },
   State: { Status: 'running', ExitCode: 0, OOMKilled: false, Error: '', StartedAt: at(-60), FinishedAt: at(-61), ...state },
 })
-const probe = (end: number, output = '') => ({ Start: at(end - 1), End: at(end), ExitCode: 1, Output: output })
-const state = (...args: Parameters<typeof judge>) => judge(...args).state
+const health = (Status: string, Output = '') => ({ Health: { Status, Log: Output ? [{ Start: at(-1), End: at(-1), ExitCode: 1, Output }] : [] } })
+const look = (seen: Container[], more: { before?: Container[]; code?: number; seconds?: number } = {}): Look => ({
+  at: now + (more.seconds ?? 0) * 1000,
+  seen: byService(seen),
+  before: new Map((more.before ?? []).map(one => [one.Id, one])),
+  code: more.code,
+})
+/** The verdict on one service, Compose being at work unless a code is given: `failed: ended: exit 1`. */
+function verdict(one: Container, more: Parameters<typeof look>[1] = {}, change: Partial<Expectation> = {}): string {
+  const { state, detail } = judge([expected(change)], look([one], more)).verdicts[0]!
+  return `${state}: ${detail}`
+}
 
 test('no container is absent', () => {
-  assert.is(state(expected(), undefined, now, now), 'absent')
+  assert.is(judge([expected()], look([])).verdicts[0]!.state, 'absent')
 })
 
 test('without a health check, running counts after 5 s and not before', () => {
-  assert.is(state(expected(), container({ StartedAt: at(-4) }), now, now), 'waiting')
-  assert.is(state(expected(), container({ StartedAt: at(-5) }), now, now), 'ready')
+  assert.is(verdict(container({ StartedAt: at(-4) })), 'waiting: settling')
+  assert.is(verdict(container({ StartedAt: at(-5) })), 'ready: running')
 })
 
-test('a crash loop without a health check is a failure, though it runs right now; its exit code is known when it does not', () => {
-  assert.equal(judge(expected(), container({ StartedAt: at(-1) }, 3), now, now - 10_000), { service: 'x', state: 'failed', detail: 'crash loop: 3 restarts' })
-  assert.is(judge(expected(), container({ Status: 'restarting', ExitCode: 7 }, 3), now, now - 10_000).detail, 'crash loop: exit 7, 3 restarts')
+test('a crash loop is named while Compose works, though it runs right now; two restarts are none; its exit code is known when it does not run', () => {
+  assert.is(verdict(container({ StartedAt: at(-1) }, 3)), 'failed: crash loop: 3 restarts')
+  assert.is(verdict(container({ Status: 'restarting', ExitCode: 7 }, 3)), 'failed: crash loop: exit 7, 3 restarts')
+  assert.match(verdict(container({ Status: 'restarting' }, 2)), 'waiting: restarting')
 })
 
-test('an old container that ends while Compose works is being replaced; once Compose is done it has failed', () => {
-  const old = expected({ before: { id: 'a', restarts: 0 } })
-  const ended = container({ Status: 'exited', ExitCode: 0, FinishedAt: at(-1) })
-  assert.is(judge(old, ended, now, now - 5_000, false).state, 'waiting')
-  assert.is(judge(old, ended, now, now - 5_000, true).state, 'failed')
-  assert.is(judge(expected(), ended, now, now - 5_000, false).state, 'failed', 'a new container has really ended')
+test('restarts from before do not count, those since do, and a start by hand begins anew', () => {
+  const before = [container({}, 9)]
+  const again = { StartedAt: at(-1) }
+  assert.is(verdict(container({}, 9), { before, code: 0 }), 'ready: running')
+  assert.match(verdict(container(again, 12), { before }), 'failed: crash loop')
+  assert.match(verdict(container(again, 3), { before }), 'failed: crash loop')
+  assert.match(verdict(container(again, 2), { before }), 'waiting')
 })
 
-test('two restarts are not yet a crash loop: a database may not be ready twice', () => {
-  assert.is(state(expected(), container({ Status: 'restarting' }, 2), now, now), 'waiting')
+test('an old container that Compose is about to replace cannot fail (docker/compose: `up` calls running, exited, removing and unhealthy what it replaces)', () => {
+  const old = (state: Partial<Container['State']> = {}, restarts = 0) => container(state, restarts, { hash: 'old' })
+  const before = [old()]
+  for (const state of [health('healthy'), health('unhealthy', 'gone'), { Status: 'exited', ExitCode: 143 }, { Status: 'restarting', StartedAt: at(-1) }, { Status: 'created', Error: 'no' }])
+    assert.is(verdict(old(state, 4), { before }), 'waiting: being replaced', JSON.stringify(state))
+  assert.is(verdict(old({ Status: 'removing', ...health('unhealthy') }), { before }), 'waiting: being removed')
+  assert.is(verdict(old(health('healthy')), { before, code: 1 }), 'waiting: of an older configuration', 'Compose gave up')
+  assert.is(verdict(container({ Status: 'removing', ...health('unhealthy') }), { before: [container()] }), 'waiting: being removed', 'its label is the wanted one')
 })
 
-test('restarts from before the watch do not count, those of a new container do', () => {
-  assert.is(state(expected({ before: { id: 'a', restarts: 9 } }), container({}, 9), now, now), 'ready')
-  assert.is(state(expected({ before: { id: 'old', restarts: 9 } }), container({}, 9), now, now), 'failed')
+test('an unchanged one that is stopped or ill while Compose works may be replaced too; once Compose is done it has failed', () => {
+  const before = [container(health('healthy'))]
+  assert.match(verdict(container({ Status: 'exited', ExitCode: 143 }), { before }), 'waiting')
+  assert.is(verdict(container({ Status: 'exited', ExitCode: 143 }), { before, code: 0 }), 'failed: ended: exit 143')
+  assert.match(verdict(container(health('unhealthy', 'curl: (7)')), { before }), 'waiting')
+  assert.match(verdict(container({ Status: 'exited', ExitCode: 1 }), {}), 'failed: ended: exit 1', 'a new container has really ended')
+})
+
+test('an error of before this run does not count, nor that of a start that was called off; a new one is named', () => {
+  const bad = container({ Status: 'created', Error: 'port is already allocated' })
+  assert.match(verdict(bad, { before: [bad] }), 'waiting')
+  assert.is(verdict(bad, { before: [bad], code: 1 }), 'failed: port is already allocated', 'Compose has not got further')
+  assert.is(verdict(bad), 'failed: port is already allocated')
+  assert.match(verdict(container({ Status: 'created', Error: 'context canceled' }), { code: 1 }), 'waiting')
 })
 
 test('healthy after a fresh restart is not yet believed', () => {
-  const healthy = { Health: { Status: 'healthy', Log: [] }, StartedAt: at(-2) }
-  assert.is(state(expected({ hasHealthcheck: true }), container(healthy, 1), now, now), 'waiting')
-  assert.is(state(expected({ hasHealthcheck: true }), container(healthy), now, now), 'ready')
+  const fresh = { ...health('healthy'), StartedAt: at(-2) }
+  assert.match(verdict(container(fresh, 1)), 'waiting')
+  assert.is(verdict(container(fresh)), 'ready: healthy')
 })
 
 test('starting is waited for, unhealthy fails with what the check said', () => {
-  const health = (Status: string, Log: ReturnType<typeof probe>[] = []) => container({ Health: { Status, Log } })
-  assert.is(state(expected({ hasHealthcheck: true }), health('starting'), now, now), 'waiting')
-  const verdict = judge(expected({ hasHealthcheck: true }), health('unhealthy', [probe(-1, 'curl: (7) refused\n')]), now, now - 5000)
-  assert.equal([verdict.state, verdict.detail], ['failed', 'unhealthy: curl: (7) refused'])
+  assert.match(verdict(container(health('starting'))), 'waiting')
+  assert.is(verdict(container(health('unhealthy', 'curl: (7) refused\n'))), 'failed: unhealthy: curl: (7) refused')
 })
 
 test('half a secret is one, too: it is taken out before the answer is cut', () => {
   keepSecret('canary-7f3a91c2')
-  const long = container({ Health: { Status: 'unhealthy', Log: [probe(-1, `${'x'.repeat(190)} canary-7f3a91c2`)] } })
-  const verdict = judge(expected({ hasHealthcheck: true }), long, now, now - 5000)
-  assert.not.match(verdict.detail, 'canary')
+  assert.not.match(verdict(container(health('unhealthy', `${'x'.repeat(190)} canary-7f3a91c2`))), 'canary')
 })
 
-test('unhealthy since before the watch is asked again', () => {
-  const old = container({ Health: { Status: 'unhealthy', Log: [probe(-30)] } })
-  assert.is(state(expected({ hasHealthcheck: true }), old, now, now - 5000), 'waiting')
+/** Looks in a row at `web` and its `worker`, as judged one after the other, `needs` of the worker; out: the worker's verdicts. */
+function row(needs: string[], ...steps: { web: Container; worker: Container; seconds: number; code?: number }[]): string[] {
+  const both = [expected({ service: 'web' }), expected({ service: 'worker', needs })]
+  const before = [steps[0]!.web, steps[0]!.worker]
+  let judged: Judgement | undefined
+  return steps.map(({ web, worker, ...more }) => {
+    judged = judge(both, look([web, worker], { before, ...more }), judged)
+    return judged.verdicts[1]!.state
+  })
+}
+
+test('a healthy service waits while what it needs is re-created, and fails when it stays ill for interval × retries after that is ready', () => {
+  const web = (id: string, state: string) => container(health(state), 0, { id, service: 'web', hash: id === 'old' ? 'old' : 'new' })
+  const worker = (state: string) => container(health(state, 'curl: (7) no web'), 0, { id: 'w', service: 'worker' })
+  const ill = [
+    { web: web('old', 'healthy'), worker: worker('healthy'), seconds: 0 },
+    { web: web('w2', 'starting'), worker: worker('unhealthy'), seconds: 5 },
+    { web: web('w2', 'starting'), worker: worker('unhealthy'), seconds: 10, code: 0 },
+    { web: web('w2', 'healthy'), worker: worker('unhealthy'), seconds: 15, code: 0 },
+  ]
+  const then = (state: string, seconds: number) => ({ web: web('w2', 'healthy'), worker: worker(state), seconds, code: 0 })
+  for (const needs of [['web'], []]) {
+    assert.equal(row(needs, ...ill, then('healthy', 16)), ['ready', 'waiting', 'waiting', 'waiting', 'ready'], needs.join())
+    assert.equal(row(needs, ...ill, then('unhealthy', 16), then('unhealthy', 19)).slice(3), ['waiting', 'waiting', 'failed'], needs.join())
+  }
+})
+
+test('crashes while what it needs is away do not count, those after do', () => {
+  const web = (state: string) => container(health(state), 0, { service: 'web', id: 'v' })
+  const worker = (restarts: number) => container({ Status: 'restarting', StartedAt: at(restarts) }, restarts, { service: 'worker', id: 'w' })
+  const steps = [
+    { web: web('starting'), worker: worker(0), seconds: 0 },
+    { web: web('starting'), worker: worker(5), seconds: 5 },
+    { web: web('healthy'), worker: worker(7), seconds: 9 },
+    { web: web('healthy'), worker: worker(8), seconds: 20 },
+  ]
+  assert.equal(row(['web'], ...steps), ['waiting', 'waiting', 'waiting', 'failed'])
 })
 
 test('a one-shot is ready when it has ended with 0 and failed otherwise', () => {
-  const ended = (ExitCode: number) => container({ Status: 'exited', ExitCode, FinishedAt: at(-1) })
-  assert.is(state(expected({ oneShot: true }), ended(0), now, now - 5000), 'ready')
-  assert.is(state(expected({ oneShot: true }), ended(3), now, now - 5000), 'failed')
-  assert.is(state(expected({ oneShot: true }), container(), now, now), 'waiting')
+  const done = (ExitCode: number) => container({ Status: 'exited', ExitCode, StartedAt: at(-1), FinishedAt: at(-1) })
+  const oneShot = { oneShot: true }
+  assert.is(verdict(done(0), {}, oneShot), 'ready: done')
+  assert.is(verdict(done(3), {}, oneShot), 'failed: ended: exit 3')
+  assert.match(verdict(container(), {}, oneShot), 'waiting')
+  const before = [container({ Status: 'exited', ExitCode: 1 })]
+  assert.match(verdict(before[0]!, { before, code: 1 }, oneShot), 'waiting', 'it failed in an earlier run')
+  assert.is(verdict(done(3), { before, code: 1 }, oneShot), 'failed: ended: exit 3', 'it was started again')
 })
 
-test('a long-running service that ended with 0 has failed all the same', () => {
-  assert.is(state(expected(), container({ Status: 'exited', FinishedAt: at(-1) }), now, now - 5000), 'failed')
+test('a long-running service that ended with 0 has failed all the same; out of memory is named', () => {
+  assert.is(verdict(container({ Status: 'exited' })), 'failed: ended: exit 0')
+  assert.match(verdict(container({ Status: 'exited', ExitCode: 137, OOMKilled: true })), /exit 137, out of memory/)
 })
 
-test('what ended before the watch may still be started', () => {
-  assert.is(state(expected(), container({ Status: 'exited', ExitCode: 1, FinishedAt: at(-60) }), now, now - 5000), 'waiting')
-})
+for (const name of recordings)
+  test(`a real re-creation, as recorded: nothing fails at any moment, and it ends ready (${name})`, () => {
+    const { expected, steps } = looks(name)
+    let judged: Judgement | undefined
+    for (const [i, step] of steps.entries()) {
+      judged = judge(expected, step, judged)
+      assert.equal(judged.verdicts.filter(({ state }) => state === 'failed'), [], `look ${i}`)
+      if (i === steps.length - 1) assert.equal(judged.verdicts.filter(({ state }) => state !== 'ready'), [])
+    }
+  })
 
-test('out of memory and the engine\'s own error are named', () => {
-  assert.match(judge(expected(), container({ Status: 'exited', ExitCode: 137, OOMKilled: true, FinishedAt: at(0) }), now, now - 5000).detail, /exit 137, out of memory/)
-  assert.match(judge(expected(), container({ Status: 'created', Error: 'port is already allocated' }), now, now).detail, /already allocated/)
+test('no network left is named in the words of every engine (moby: `non-overlapping` until 25, `fully subnetted` from 26 on), and its siblings', () => {
+  const none = /docker network prune/
+  assert.match(likelyCause('could not find an available, non-overlapping IPv4 address pool among the defaults to assign to the network')!, none)
+  assert.match(likelyCause('failed to create network x: all predefined address pools have been fully subnetted')!, none)
+  assert.match(likelyCause('write /var/lib/docker/x: no space left on device')!, /disk is full/)
+  for (const words of ['Bind for 127.0.0.1:80 failed: port is already allocated', 'failed to bind host port 127.0.0.1:80/tcp: address already in use']) assert.match(likelyCause(words)!, /the port/)
 })
 
 test.run()

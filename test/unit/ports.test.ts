@@ -15,7 +15,7 @@ Object.assign(process.env, programs.env)
 const wants = (...ports: number[]): Config => ({ name: 'p', services: { edge: { ports: ports.map(port => ({ target: 80, published: String(port) })) } } })
 const running = (...ports: number[]) => {
   const Ports = { '80/tcp': ports.map(port => ({ HostIp: '0.0.0.0', HostPort: String(port) })), '443/tcp': null }
-  return new Map([['edge', { State: { Status: 'running' }, NetworkSettings: { Ports } } as unknown as Container]])
+  return [{ Config: { Labels: { 'com.docker.compose.service': 'edge' } }, NetworkSettings: { Ports } } as unknown as Container]
 }
 
 /** Does it as a user who is not root. */
@@ -26,7 +26,7 @@ async function asUser<T>(work: () => Promise<T>): Promise<T> {
 }
 
 /** The ports that are taken for a user; `ss` says this of those that only root may listen on. */
-async function taken(all: Config, seen = new Map<string, Container>(), lines = ''): Promise<number[]> {
+async function taken(all: Config, seen: Container[] = [], lines = ''): Promise<number[]> {
   programs.answer([{ call: /^docker ps/ }, { call: /^ss -Hltnp/ }, { call: /^ss -Hltn /, stdout: lines }])
   process.env.PATH = `${programs.bin}:${path}`
   const found = await asUser(() => takenPorts(all, ['edge'], seen)).finally(() => (process.env.PATH = path))
@@ -53,7 +53,7 @@ const keptOff = await asUser(
 
 ;(keptOff ? test : test.skip)('a port that only root may take is looked up: taken when something listens there, free when nothing does', async () => {
   const line = 'LISTEN 0      511          0.0.0.0:1        0.0.0.0:*   \n'
-  assert.equal(await taken(wants(1), new Map(), line), [1])
+  assert.equal(await taken(wants(1), [], line), [1])
   assert.equal(await taken(wants(1)), [])
 })
 

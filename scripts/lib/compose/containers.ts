@@ -15,12 +15,15 @@ const noEngine = (stderr: string) =>
 export interface Container {
   Id: string
   Name: string
+  Created: string
+  /** The id of its image. */
+  Image: string
   RestartCount: number
   /** `Name`: the volume's. */
   Mounts?: { Name?: string }[]
   /** What it publishes at this moment. */
   NetworkSettings?: { Ports?: Record<string, { HostPort: string }[] | null> }
-  Config: { Labels: Record<string, string>; Image: string; Healthcheck?: { Test?: string[] } }
+  Config: { Labels: Record<string, string>; Image: string; /** Interval in ns. */ Healthcheck?: { Test?: string[]; Interval?: number; Retries?: number } }
   State: {
     Status: string
     ExitCode: number
@@ -32,18 +35,29 @@ export interface Container {
   }
 }
 
-/** The project's containers by service (one-off `run` containers left out). Throws Failure (refused) when the engine does not answer. */
-export async function containers(project: string): Promise<Map<string, Container>> {
+/** The service that a container is of. */
+export const serviceOf = ({ Config }: Container): string => Config.Labels['com.docker.compose.service'] ?? ''
+
+/** All containers of a project (one-off `run` containers left out); of a service that is being replaced two. Throws Failure (refused) when the engine does not answer. */
+export async function allContainers(project: string): Promise<Container[]> {
   const filters = ['--filter', `label=com.docker.compose.project=${project}`, '--filter', 'label=com.docker.compose.oneoff=False']
   const list = await run(['docker', 'ps', '-aq', '--no-trunc', ...filters], { nothrow: true })
   if (list.code !== 0) throw noEngine(list.stderr)
   const ids = list.stdout.split('\n').filter(Boolean)
-  if (!ids.length) return new Map()
+  if (!ids.length) return []
   // a container may go between the two calls: what is left is printed all the same
   const output = await run(['docker', 'inspect', ...ids], { nothrow: true })
-  const found = JSON.parse(output.stdout || '[]') as Container[]
-  return new Map(found.map(container => [container.Config.Labels['com.docker.compose.service'] ?? '', container]))
+  return JSON.parse(output.stdout || '[]') as Container[]
 }
+
+/** By service; of two of one service the newer. */
+export function byService(found: Container[]): Map<string, Container> {
+  const sorted = [...found].sort((a, b) => Date.parse(a.Created) - Date.parse(b.Created))
+  return new Map(sorted.map(container => [serviceOf(container), container]))
+}
+
+/** The project's containers by service. Throws as `allContainers`. */
+export const containers = async (project: string): Promise<Map<string, Container>> => byService(await allContainers(project))
 
 /** The services that a container was made to depend on, by its label (`db:service_healthy:false,…`): known without the Compose files. */
 export const dependenciesOf = ({ Config: { Labels } }: Pick<Container, 'Config'>): string[] =>

@@ -1,7 +1,7 @@
-// Judges a stack that is starting: observed containers in, verdict out. Pure.
+// Judges a stack that is changing: what was there, what the engine shows now and what is wanted in, verdicts out. Pure.
 // `docker compose up --wait` calls a crash loop without a health check healthy, and a one-shot that ended well a failure.
 import type { Container } from './containers.ts'
-import { redact } from '../redact.ts'
+import { settling, stateOf, type View } from './state.ts'
 import type { State } from '../live-table.ts'
 
 export interface Verdict {
@@ -11,57 +11,99 @@ export interface Verdict {
   detail: string
 }
 
-/** What the judge knows of a service besides its container. */
+/** What is wanted of a service. */
 export interface Expectation {
   service: string
   oneShot: boolean
-  hasHealthcheck: boolean
-  /** RestartCount of the container with this id when the watch began; another id counts from 0. */
-  before?: { id: string; restarts: number }
+  /** The services that it depends on. */
+  needs: string[]
+  /** Compose's hash of its configuration, and the id of its image; another one is of an older generation. Not known: undefined. */
+  hash: string | undefined
+  image: string | undefined
 }
 
-/** ms a container without a new restart must have been up. */
-export const settled = 5_000
-/** Restarts that make a crash loop: a service may find its database not ready twice. */
-export const crashes = 3
+/** The stack at one moment. */
+export interface Look {
+  /** ms of the clock. */
+  at: number
+  /** By service. */
+  seen: Map<string, Container>
+  /** What was there when Compose was called, by id. */
+  before: Map<string, Container>
+  /** Compose's exit code; undefined while it works. */
+  code?: number | undefined
+}
+
+/** From when on a container answers for itself: what it did while others were away, or Compose was at work on it, does not count. */
+export interface Ground {
+  id: string
+  restarts: number
+  /** ms of the clock. */
+  at: number
+  /** It does not answer for itself yet. */
+  held: boolean
+}
+
+/** Compose's label with the hash of the configuration that a container was made from. */
+export const hashLabel = 'com.docker.compose.config-hash'
+
+/** Whether a container is what is wanted now. It may be replaced all the same: Compose 2.26 does so when what it depends on is. */
+export const isWanted = ({ hash, image }: Expectation, { Config, Image }: Container): boolean =>
+  Config.Labels[hashLabel] === hash && (image === undefined || Image === image)
+
+export interface Judgement {
+  verdicts: Verdict[]
+  grounds: Map<string, Ground>
+  /** Something that Compose has made or started in this run is not ready. */
+  busy: boolean
+}
 
 /**
- * The verdict on one service at the time `now` (ms); `since` (ms) is when the watch began: older failures do not count.
- * `started`: Compose is done; before, a container of old that ends may be one that is being replaced.
+ * The verdicts on all services at this look; `last` is the look's before. While Compose works only a container that it has made or started in this
+ * run can fail, once all that it depends on is ready: any other may be about to be replaced. After that each answers for itself.
  */
-export function judge(expected: Expectation, container: Container | undefined, now: number, since: number, started = true): Verdict {
-  const verdict = (state: State, detail: string): Verdict => ({ service: expected.service, state, detail })
-  if (!container) return verdict('absent', 'not created')
-  const { State: state } = container
-  const restarts = container.RestartCount - (expected.before?.id === container.Id ? expected.before.restarts : 0)
-  const ended = `exit ${state.ExitCode}${state.OOMKilled ? ', out of memory' : ''}`
-  if (state.Error) return verdict('failed', state.Error)
-  if (state.Status === 'created') return verdict('waiting', 'waits for others')
-  if (state.Status === 'exited' || state.Status === 'dead') {
-    if (expected.oneShot && state.ExitCode === 0) return verdict('ready', 'done')
-    if (!started && expected.before?.id === container.Id) return verdict('waiting', 'being replaced')
-    if (Date.parse(state.FinishedAt) < since) return verdict('waiting', 'stopped before, not started yet')
-    return verdict('failed', `ended: ${ended}`)
+export function judge(expected: Expectation[], look: Look, last?: Judgement): Judgement {
+  const verdicts = new Map<string, Verdict>()
+  const grounds = new Map<string, Ground>()
+  const steady = new Set<string>()
+  let busy = false
+  for (const one of inOrder(expected)) {
+    const { service } = one
+    const container = look.seen.get(service)
+    const awaited = one.needs.find(need => !steady.has(need))
+    const view = container && viewOf(one, container, look, awaited, last)
+    if (view) grounds.set(service, view.ground)
+    const [state, detail] = view ? stateOf(view) : (['absent', 'not created'] as const)
+    verdicts.set(service, { service, state, detail })
+    if (!awaited && (state === 'ready' || detail === settling)) steady.add(service)
+    busy ||= Boolean(view?.fresh) && state === 'waiting'
   }
-  // while it runs the engine shows no exit code
-  if (restarts >= crashes) return verdict('failed', `crash loop: ${state.Status === 'running' ? '' : `${ended}, `}${restarts} restarts`)
-  if (state.Status === 'restarting') return verdict('waiting', `restarting after ${ended}`)
-  if (state.Status === 'paused') return verdict('failed', 'paused')
-  if (expected.oneShot) return verdict('waiting', 'running')
-  const up = now - Date.parse(state.StartedAt)
-  if (expected.hasHealthcheck) {
-    const health = state.Health?.Status ?? 'starting'
-    if (health === 'unhealthy') return unhealthy(verdict, state.Health?.Log ?? [], since)
-    if (health !== 'healthy') return verdict('waiting', 'starting')
-    // the last answer may be of before the restart that is being watched
-    if (up < settled && restarts > 0) return verdict('waiting', `healthy, restarted ${restarts}×`)
-    return verdict('ready', 'healthy')
-  }
-  return up >= settled ? verdict('ready', 'running') : verdict('waiting', 'settling')
+  return { verdicts: expected.map(({ service }) => verdicts.get(service)!), grounds, busy }
 }
 
-function unhealthy(verdict: (state: State, detail: string) => Verdict, log: { End: string; Output: string }[], since: number): Verdict {
-  const last = log.at(-1)
-  if (!last || Date.parse(last.End) < since) return verdict('waiting', 'was unhealthy, asked again')
-  return verdict('failed', `unhealthy: ${redact(last.Output).trim().split('\n').at(-1)?.slice(0, 200) || 'the check printed nothing'}`)
+/** What a service depends on comes before it. */
+function inOrder(expected: Expectation[]): Set<Expectation> {
+  const order = new Set<Expectation>()
+  const add = (one: Expectation | undefined) => {
+    if (!one || order.has(one)) return
+    for (const need of one.needs) add(expected.find(({ service }) => service === need))
+    order.add(one)
+  }
+  expected.forEach(add)
+  return order
+}
+
+function viewOf(one: Expectation, container: Container, look: Look, awaited: string | undefined, last: Judgement | undefined): View {
+  const old = look.before.get(container.Id)
+  const fresh = !old || (isWanted(one, container) && container.State.StartedAt !== old.State.StartedAt)
+  // what was well before may ask others than those that it names
+  const held = awaited !== undefined || (!fresh && (look.code === undefined || Boolean(last?.busy)))
+  const first = { id: container.Id, restarts: old?.RestartCount ?? 0, at: 0, held }
+  return { one, container, look, old, fresh, awaited, ground: nextGround(container, look, held, last?.grounds.get(one.service) ?? first) }
+}
+
+function nextGround({ Id: id, RestartCount: restarts }: Container, { at }: Look, held: boolean, last: Ground): Ground {
+  if (held) return { id, restarts, at, held }
+  if (last.id !== id) return { id, restarts: 0, at: 0, held }
+  return last.held ? { ...last, at, held } : last
 }

@@ -1,6 +1,6 @@
 // Who holds the ports that a stack wants to publish.
 import { createServer } from 'node:net'
-import type { Container } from './containers.ts'
+import { serviceOf, type Container } from './containers.ts'
 import { run } from '../run.ts'
 import type { Config } from './compose.ts'
 
@@ -49,9 +49,10 @@ export interface Taken {
   by: string
 }
 
-/** The ports of these services that another holds; what the service's own container (in `seen`) publishes is its own. */
-export async function takenPorts(all: Config, services: string[], seen: Map<string, Container>): Promise<Taken[]> {
-  const published = (service: string) => Object.values(seen.get(service)?.NetworkSettings?.Ports ?? {}).flatMap(list => list ?? [])
+/** The ports of these services that another holds; what the service's own containers (in `seen`) publish is its own. */
+export async function takenPorts(all: Config, services: string[], seen: Container[]): Promise<Taken[]> {
+  const published = (service: string) =>
+    seen.filter(one => serviceOf(one) === service).flatMap(one => Object.values(one.NetworkSettings?.Ports ?? {}).flatMap(list => list ?? []))
   const wanted = publishedPorts(all, services).filter(({ service, port }) => !published(service).some(({ HostPort }) => Number(HostPort) === port))
   const taken = wanted.map(async ({ service, host, port }) => ((await isFree(host, port)) ? [] : [{ service, port, by: await holder(port) }]))
   return (await Promise.all(taken)).flat()

@@ -31,7 +31,7 @@ export async function examine(mode: string): Promise<Finding[]> {
   const sources = [process.env.npm_config_registry ?? ''].flatMap(url => (URL.canParse(url) ? [new URL(url).host] : []))
   const [space, taken, time, rest] = await Promise.all([
     resources(engine),
-    all ? takenPorts(all, Object.keys(all.services), seen) : [],
+    all ? takenPorts(all, Object.keys(all.services), [...seen.values()]) : [],
     clock(all, sources),
     all && machine.engine ? examineStack(stack, all, seen, volumes, ownWay(engine)) : [],
   ])
