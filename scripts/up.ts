@@ -21,26 +21,22 @@ ${exitHelp(0, 2, 3, 6, 7, 130)}`)
 
 const { Failure } = await import('./lib/errors.ts')
 const { resolve } = await import('node:path')
-const { stripVTControlCharacters } = await import('node:util')
-const { allContainers, byService, requireEngine, serviceOf } = await import('./lib/compose/containers.ts')
-const { emit, jsonOutput, main, result, step, table, warn } = await import('./lib/report.ts')
+const { allContainers, byService, requireEngine } = await import('./lib/compose/containers.ts')
+const { emit, jsonOutput, main, result, step, table } = await import('./lib/report.ts')
 const { addresses } = await import('./lib/compose/addresses.ts')
-const { compose, config, modes, select, stackOf } = await import('./lib/compose/compose.ts')
+const { config, modes, select, stackOf } = await import('./lib/compose/compose.ts')
 const { withinCpus } = await import('./lib/compose/cpus.ts')
 const { check } = await import('./lib/env/check.ts')
 const { requireCompose } = await import('./lib/engine/versions.ts')
 const { loadEnvironment } = await import('./lib/env/env.ts')
 const { provideImages } = await import('./lib/images/provide.ts')
 const { root } = await import('./lib/repository.ts')
-const { run } = await import('./lib/run.ts')
 const { refuseOtherOwner } = await import('./lib/compose/ownership.ts')
 const { refuseClosedMounts } = await import('./lib/compose/mounts.ts')
 const { takenPorts } = await import('./lib/compose/ports.ts')
 const { findStores, recordSecrets, refuseMisfits } = await import('./lib/compose/volume-fit.ts')
-const { failureBlock, inWords, likelyCause } = await import('./lib/compose/failure.ts')
-const { isWanted } = await import('./lib/compose/health.ts')
 const { expectations } = await import('./lib/compose/wanted.ts')
-const { watch } = await import('./lib/compose/watch.ts')
+const { start, wake } = await import('./lib/compose/start.ts')
 
 await main(async () => {
   const options = { json: { type: 'boolean' }, file: { type: 'string', short: 'f', multiple: true }, timeout: { type: 'string' } } as const
@@ -61,7 +57,7 @@ await main(async () => {
   const all = await config(asked)
   const stack = await withinCpus(asked, all)
   const services = await select(stack, all, positionals)
-  let before = await allContainers(stack.project)
+  const before = await allContainers(stack.project)
   const what = `Start ${stack.project}`
   refuseOtherOwner(stack, byService(before), what, folder => (stack.suffix ? `make -C ${folder} ${mode}-down` : `make -C ${folder} down   (its data stays; its env files are needed here)`))
   await refuseTakenPorts()
@@ -69,30 +65,13 @@ await main(async () => {
   await refuseClosedMounts(all, services, what)
   const stores = await findStores(stack, all, services, byService(before))
   refuseMisfits(stack, stores, what)
-  const expected = await expectations(all, services)
+  const expected = await expectations(stack === asked ? all : await config(stack), services)
 
   // Impact.
   const since = Date.now()
-  await wake()
-  const verdicts = await step(`Start ${services.length} services of ${stack.project}`, async () => {
-    const first = await start(2_000)
-    if (first.outcome?.code && !first.failed) {
-      // what it stumbled over, a dependency that was ill for a moment or a container half removed, may be gone
-      warn(`Compose gave up: ${lastLine(first.outcome.stderr)}; once more`)
-      before = await allContainers(stack.project)
-    }
-    const { seen, failed, outcome } = first.outcome?.code && !first.failed ? await start(10_000) : first
-    if (seen.every(({ state }) => state === 'ready')) return seen
-    if (failed) {
-      const { why, evidence, service } = await failureBlock(stack, all, seen)
-      throw new Failure(exit.broken, what, why, { evidence, next: `docker compose -p ${stack.project} logs ${service}; then the same command again` })
-    }
-    const open = `not ready: ${inWords(seen.filter(({ state }) => state !== 'ready'))}`
-    const next = `npx zx scripts/bootstrap.ts --doctor --environment ${mode}`
-    if (!outcome?.code) throw new Failure(exit.timeout, what, open, { next })
-    const cause = likelyCause(outcome.stderr)
-    throw new Failure(exit.broken, what, lastLine(outcome.stderr), { evidence: [...(cause ? [`likely cause: ${cause}`] : []), open].join('\n'), next })
-  })
+  await wake(before, expected)
+  const argv = positionals.length ? services : ['--remove-orphans']
+  const verdicts = await step(`Start ${services.length} services of ${stack.project}`, () => start({ stack, all, expected, before, since, timeout }, argv, what))
 
   await recordSecrets(stack, stores)
 
@@ -117,24 +96,4 @@ await main(async () => {
     const words = taken.map(({ service, port, by }) => `${port} (${service}) is held by ${by || 'another process'}`)
     throw new Failure(exit.refused, 'Take the ports', words.join('; '), { next: 'stop it, or choose other ports in the env files' })
   }
-
-  /** Calls Compose and watches; `echo`: ms in which a container may show why Compose gave up. */
-  async function start(echo: number) {
-    let outcome: Awaited<ReturnType<typeof compose>> | undefined
-    void compose(stack, ['up', '-d', '--no-build', '--quiet-pull', ...(positionals.length ? services : ['--remove-orphans'])], { nothrow: true }).then(output => (outcome = output))
-    const seen = await watch({ stack, all, expected, before, since, timeout, echo, code: () => outcome?.code })
-    return { seen, failed: seen.some(({ state }) => state === 'failed'), outcome }
-  }
-
-  // Compose starts no paused container, and fails at once on a dependency that has been unhealthy since before: stopped, it is started when what
-  // it needs is ready. One of an older configuration is left to Compose, which replaces it.
-  async function wake() {
-    const ours = before.filter(one => services.includes(serviceOf(one)))
-    const paused = ours.filter(({ State }) => State.Status === 'paused')
-    const ill = ours.filter(one => one.State.Health?.Status === 'unhealthy' && expected.some(wanted => wanted.service === serviceOf(one) && isWanted(wanted, one)))
-    for (const [list, verb, words] of [[paused, 'unpause', 'Unpause'], [ill, 'stop', 'Stop what is unhealthy, to be started anew']] as const)
-      if (list.length) await step(`${words}: ${list.map(serviceOf).join(', ')}`, () => run(['docker', verb, ...list.map(({ Id }) => Id)], { what: words, nothrow: true }))
-  }
 })
-
-const lastLine = (text: string): string => stripVTControlCharacters(text).trim().split('\n').at(-1) ?? ''

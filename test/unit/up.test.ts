@@ -141,13 +141,13 @@ test("a secret in the answer of a health check is not shown on a terminal, in th
   const [, password] = /^SHOP_PASSWORD=(.+)$/m.exec(readFileSync(join(box.docker, 'shop/.env'), 'utf8'))!
   const Log = [{ Start: '2036-01-01T00:00:00Z', End: '2036-01-01T00:00:00Z', ExitCode: 1, Output: `refused: ${password}\n` }]
   const state = { Status: 'running', ExitCode: 0, OOMKilled: false, Error: '', StartedAt: '2036-01-01T00:00:00Z', Health: { Status: 'unhealthy', Log } }
-  const container = { Id: 'a', Name: '/shop', RestartCount: 0, Config: { Labels: { 'com.docker.compose.service': 'shop' }, Image: image }, State: state }
+  const container = { Id: 'a', Name: '/shop', RestartCount: 0, Config: { Labels: { 'com.docker.compose.service': 'shop' }, Image: image, Healthcheck: { Interval: 1e9, Retries: 1 } }, State: state }
   engine.answer([
     { call: /^docker image inspect/ },
     { call: /^docker compose .* config --format json$/, stdout: JSON.stringify({ ...config, services: { shop: { image, healthcheck: { test: ['CMD', 'check'] } } } }) },
     { call: /^docker ps/, stdout: 'a\n' },
     { call: /^docker inspect/, stdout: JSON.stringify([container]) },
-    { call: /^docker compose .* (up|restart|logs) / },
+    { call: /^docker compose .* (up|logs) / },
     ...answers,
   ])
   const env = { ...engine.env, PATH: `${engine.bin}:${process.env.PATH}` }

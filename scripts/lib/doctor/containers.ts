@@ -2,7 +2,7 @@
 import { readFile } from 'node:fs/promises'
 import { isOneShot, wasPruned, type Config, type Stack } from '../compose/compose.ts'
 import type { Container } from '../compose/containers.ts'
-import { likelyCause } from '../compose/watch.ts'
+import { likelyCause } from '../compose/failure.ts'
 import { finding, type Finding } from './finding.ts'
 import { duration } from '../report.ts'
 import { run } from '../run.ts'
