@@ -15,7 +15,7 @@ const groups = {
   lint: { lane: 'checks', minutes: 5 },
   unit: { lane: 'checks', minutes: 5 },
   policy: { lane: 'checks', minutes: 5 },
-  compose: { lane: 'compose', minutes: 15 },
+  compose: { lane: 'compose', minutes: 15 * Number(process.env.KGC_SOAK || 1) },
   cluster: { lane: 'cluster', minutes: 15 * Number(process.env.KGC_SOAK || 1) },
 } as const
 type Group = keyof typeof groups

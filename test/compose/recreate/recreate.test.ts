@@ -6,7 +6,8 @@ import { smallCase } from '../case.ts'
 const test = suite('re-creation')
 const stack = smallCase(import.meta.dirname, 'recreate')
 stack.run(['env'])
-const rounds = Number(process.env.KGC_SOAK || 2)
+// a soak of ten rounds makes a hundred changes
+const rounds = process.env.KGC_SOAK ? 10 * Number(process.env.KGC_SOAK) : 2
 
 test('a first up', () => {
   assert.is(stack.run(['up']).code, 0)
@@ -24,7 +25,7 @@ test(`${rounds} changes of what others need: each ends ready, nothing is called 
   assert.is(stack.container('worker'), worker)
 })
 
-test('a paused one goes on; one that has become unhealthy is started anew, and what waits for it is', () => {
+test('a paused one goes on', () => {
   stack.engine('pause', stack.container('web'))
   const { code, stderr } = stack.run(['up'], { env: { CHANGE: String(rounds) } })
   assert.is(code, 0, stderr)
