@@ -5,6 +5,7 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { contextFault, contexts } from '../../scripts/lib/cluster/context.ts'
 import { fakes } from '../fakes.ts'
+import { emptySeals } from '../kubeseal.ts'
 import { sandbox } from '../sandbox.ts'
 import { kubeconfigOf, place } from './kubectl.ts'
 
@@ -13,6 +14,8 @@ const box = sandbox()
 const cluster = fakes(['kubectl', 'kubeseal'])
 const overlay = 'infra/k8s/overlays/staging/environment.yaml'
 writeFileSync(join(box.root, overlay), 'context: kgc-wanted\n')
+writeFileSync(join(box.root, 'infra/k8s/overlays/demo/environment.yaml'), '')
+emptySeals(join(box.root, 'infra/k8s/overlays/staging/secrets'))
 const stack = JSON.stringify({ kind: 'ConfigMap', metadata: { name: 'stack' }, data: { DOMAIN: 'kgc.test', HTTPS_PORT: '443', TZ: 'UTC' } })
 assert.is(box.script(['env', 'staging']).code, 0)
 const settings = join(box.docker, '.env.staging')
