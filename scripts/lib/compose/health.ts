@@ -1,7 +1,7 @@
 // Judges a stack that is changing: what was there, what the engine shows now and what is wanted in, verdicts out. Pure.
 // `docker compose up --wait` calls a crash loop without a health check healthy, and a one-shot that ended well a failure.
 import type { Container } from './containers.ts'
-import { settling, stateOf, type View } from './state.ts'
+import { isWanted, settling, stateOf, type View } from './state.ts'
 import type { State } from '../live-table.ts'
 
 export interface Verdict {
@@ -43,13 +43,6 @@ export interface Ground {
   /** It does not answer for itself yet. */
   held: boolean
 }
-
-/** Compose's label with the hash of the configuration that a container was made from. */
-export const hashLabel = 'com.docker.compose.config-hash'
-
-/** Whether a container is what is wanted now. It may be replaced all the same: Compose 2.26 does so when what it depends on is. */
-export const isWanted = ({ hash, image }: Expectation, { Config, Image }: Container): boolean =>
-  Config.Labels[hashLabel] === hash && (image === undefined || Image === image)
 
 export interface Judgement {
   verdicts: Verdict[]

@@ -1,6 +1,6 @@
 // The state of one container, as far as it answers for itself, in words. Pure.
 import type { Container } from './containers.ts'
-import { isWanted, type Expectation, type Ground, type Look } from './health.ts'
+import type { Expectation, Ground, Look } from './health.ts'
 import type { State } from '../live-table.ts'
 import { redact } from '../redact.ts'
 
@@ -8,6 +8,13 @@ import { redact } from '../redact.ts'
 export const settled = 5_000
 /** Restarts that make a crash loop: a service may find its database not ready twice. */
 export const crashes = 3
+
+/** Compose's label with the hash of the configuration that a container was made from. */
+export const hashLabel = 'com.docker.compose.config-hash'
+
+/** Whether a container is what is wanted now. It may be replaced all the same: Compose 2.26 does so when what it depends on is. */
+export const isWanted = ({ hash, image }: Expectation, { Config, Image }: Container): boolean =>
+  Config.Labels[hashLabel] === hash && (image === undefined || Image === image)
 
 /** A container with all that the verdict on it depends on. */
 export interface View {

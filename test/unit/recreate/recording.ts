@@ -2,7 +2,8 @@
 import { readFileSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { byService, type Container } from '../../../scripts/lib/compose/containers.ts'
-import { hashLabel, type Expectation, type Look } from '../../../scripts/lib/compose/health.ts'
+import type { Expectation, Look } from '../../../scripts/lib/compose/health.ts'
+import { hashLabel } from '../../../scripts/lib/compose/state.ts'
 
 interface Flat {
   id: string
