@@ -18,6 +18,7 @@ const held: Record<string, string[]> = {
   'compose/images/stock.test.ts': ['registries'],
   // drains the node
   'cluster/demo.test.ts': ['everything'],
+  'cluster/apply.test.ts': staging,
   'cluster/rehearsal/rehearsal.test.ts': staging,
   'cluster/scripts.test.ts': staging,
   'cluster/deploy/traffic.test.ts': staging,
