@@ -11,6 +11,7 @@ import { edgeAt } from '../../../scripts/lib/smoke/edge.ts'
 import { describeExample } from '../../../scripts/lib/env/example.ts'
 import { table } from '../../../scripts/lib/report.ts'
 import { sandbox } from '../../sandbox.ts'
+import { until } from '../../until.ts'
 import { apply, clusterEnv, get, kubectl, tool, writeKubeconfig } from '../cluster.ts'
 
 type Json = Record<string, any>
@@ -145,6 +146,8 @@ test('deploy.ts brings the demo up from nothing, with the rights of a deployer',
   console.log(`from nothing: ${(ms / 1000).toFixed(1)} s`)
   // as `admin.ts` does; no later deploy takes it away
   kubectl(['label', 'ingress', 'twenty', 'chatwoot', 'horilla', 'kgc.hu/door=open', ...here])
+  const answers = async (url: string) => (await edge.get(url, { timeout: 5_000 })).status === 200
+  for (const [name, url] of Object.entries(addresses)) await until(`${name} through the edge`, 30, () => answers(url))
 })
 
 test('a good rollout of KGC, Chatwoot, Horilla and Twenty: no request is lost but of Twenty, of which there may be one only', async () => {
