@@ -7,7 +7,7 @@ export interface Job {
 }
 
 /** How many files of a lane run at once. */
-export const widths = { checks: 3, compose: 2, cluster: 3 }
+export const widths = { checks: 2, compose: 2, cluster: 2 }
 
 // these namespaces have fixed names: Traefik and the environments' files know them
 const staging = ['kgc-staging']
