@@ -4,7 +4,7 @@
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { holds, lane, widths, type Job } from './lanes.ts'
+import { isAlone, lane, widths, type Job } from './lanes.ts'
 import { linters } from './lint.ts'
 import { endAll, execute, words, type Done } from './process.ts'
 import { Progress, type Count } from './progress.ts'
@@ -42,7 +42,7 @@ function runs(group: Group): Run[] {
   return readdirSync(join(import.meta.dirname, group), { recursive: true, encoding: 'utf8' })
     .filter(name => name.endsWith('.test.ts'))
     .sort()
-    .map(file => ({ group, name: `${group}/${file}`, argv: [process.execPath, '--import=tsx', join('test', group, file)], counts: true, holds: holds(`${group}/${file}`) }))
+    .map(file => ({ group, name: `${group}/${file}`, argv: [process.execPath, '--import=tsx', join('test', group, file)], counts: true, alone: isAlone(`${group}/${file}`) }))
 }
 
 async function judge(run: Run) {

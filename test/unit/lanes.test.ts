@@ -27,14 +27,8 @@ test('no more than its width at once, in order', async () => {
   assert.equal(await together(['a', 'b', 'c'].map(name => ({ name })), 2), ['a+b', 'c'])
 })
 
-test('what holds the same thing follows one another, and others fill the place beside it', async () => {
-  const jobs = [{ name: 'a' }, { name: 'b' }, { name: 'one', holds: ['x'] }, { name: 'two', holds: ['x'] }]
-  assert.equal(await together(jobs, 2), ['one+a', 'two+b'])
-})
-
-test('what needs everything runs by itself', async () => {
-  const jobs = [{ name: 'a' }, { name: 'one', holds: ['x'] }, { name: 'drain', holds: ['everything'] }]
-  assert.equal(await together(jobs, 3), ['drain', 'one+a'])
+test('what runs alone goes first', async () => {
+  assert.equal(await together([{ name: 'a' }, { name: 'b' }, { name: 'drain', alone: true }], 2), ['drain', 'a+b'])
 })
 
 test('a program says how it ended: a code, a signal, too late, silent for too long', async () => {
