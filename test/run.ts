@@ -79,7 +79,6 @@ const wanted = (Object.keys(groups) as Group[]).filter(group => !positionals.len
 const all = wanted.flatMap(runs).filter(({ name }) => name.includes(values.grep ?? ''))
 const without = new Map<Group, string>()
 const progress = new Progress(all)
-process.env.KGC_TEST_KUBECONFIG ||= kubeconfig
 
 // one after the other: each of those that take long takes all processors
 let last: Promise<unknown> = Promise.resolve()
@@ -92,6 +91,8 @@ const provided = needs([...new Set(all.map(({ group }) => group))]).map(need => 
   last = made
   return { groups: need.groups, made }
 })
+// only now: a cluster that is named already is nobody's to make
+process.env.KGC_TEST_KUBECONFIG ||= kubeconfig
 
 await Promise.all(
   Object.entries(widths).map(async ([name, width]) => {

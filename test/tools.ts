@@ -104,7 +104,7 @@ export function needs(groups: string[]): Need[] {
     groups: ['cluster'],
     argv: ['test/cluster/engine/up.sh'],
     hint: 'make cluster-up shows why',
-    compiles: existsSync(compiled('kube-score', 'kube_score')) ? undefined : 'the test cluster: Kubernetes, where kind cannot be used, and its add-ons (10 min)',
+    compiles: existsSync(compiled('kube-score', 'kube_score')) ? undefined : 'the test cluster: Kubernetes, where kind cannot be used, and its add-ons (23 min on two busy cores)',
   }
   const push: Need = { name: 'Push the demo images to the test cluster', groups: ['cluster'], argv: ['test/cluster/engine/push.sh'], hint: 'its registry must answer on 127.0.0.1:5001' }
   const others = nodes.filter((_, i) => !existsSync(otherNodes[i]!)).map(version => ({
