@@ -105,7 +105,8 @@ const pod = (state: object, init: object = { terminated: { exitCode: 0 } }) => (
   spec: { initContainers: [{ name: 'wait' }], containers: [{ name: 'main', image: 'x:1' }] },
   status: { phase: 'Pending', initContainerStatuses: [{ name: 'wait', state: init }], containerStatuses: [{ name: 'main', restartCount: 0, ...state }] },
 })
-const hangs = { state: { waiting: { reason: 'ImagePullBackOff', message: 'x:1: not found' } } }
+// what cannot heal by itself
+const hangs = { state: { waiting: { reason: 'ErrImageNeverPull', message: 'x:1 is not present' } } }
 
 /** The next change's migration, with this one in the way until it is deleted (or `most` questions have been asked). */
 function migrate(items: object[], most = 1000, later: object[] = []) {
@@ -133,7 +134,7 @@ test('an earlier Job that hangs and has not begun is removed, and the next one r
   assert.is(ended.error?.stack, undefined)
   assert.ok(dropped(ended))
   assert.is(applied(ended), 1)
-  assert.match(ended.said, /removed: Job migrate of an earlier change, of which nothing has run: .*ImagePullBackOff/)
+  assert.match(ended.said, /removed: Job migrate of an earlier change, of which nothing has run: .*ErrImageNeverPull/)
 })
 
 test('the very Job that ended well since the plan was made is not run again; one that failed is', async () => {
