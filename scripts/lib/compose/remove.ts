@@ -8,9 +8,15 @@ import { run } from '../run.ts'
 const lines = (text: string): string[] => text.split('\n').filter(Boolean)
 const labelOf = (project: string) => ['--filter', `label=com.docker.compose.project=${project}`]
 
-/** The names of the project's volumes. */
-export const volumesOf = async (project: string): Promise<string[]> =>
-  lines((await run(['docker', 'volume', 'ls', '-q', ...labelOf(project)], { what: 'List the volumes' })).stdout)
+/**
+ * The names of the project's volumes: those with its label, and those of its name without any. A container that is started while its volume is being
+ * removed has the engine make such a one.
+ */
+export async function volumesOf(project: string): Promise<string[]> {
+  const argv = ['docker', 'volume', 'ls', '--format', '{{.Name}} {{.Label "com.docker.compose.project"}}']
+  const all = lines((await run(argv, { what: 'List the volumes' })).stdout).map(line => line.split(' '))
+  return all.flatMap(([name = '', label]) => (label === project || (!label && name.startsWith(`${project}_`)) ? [name] : []))
+}
 
 /**
  * Stops and removes all containers and networks that carry the project's label, and with `volumes` its volumes.
