@@ -20,7 +20,7 @@ export function wipe(project: string): void {
   const remove = (argv: string[], names: string[]) => names.length && spawnSync('docker', [...argv, ...names], { stdio: 'ignore' })
   remove(['rm', '-fv'], list('ps', '-a'))
   remove(['network', 'rm'], list('network', 'ls'))
-  // the engine makes one without a label for a container that is started while its volume goes
+  // by name: a killed run has left some without a label
   const volumes = execFileSync('docker', ['volume', 'ls', '-q'], { encoding: 'utf8' }).split('\n')
   remove(['volume', 'rm', '-f'], volumes.filter(name => name.startsWith(`${project}_`)))
 }

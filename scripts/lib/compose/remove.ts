@@ -9,8 +9,8 @@ const lines = (text: string): string[] => text.split('\n').filter(Boolean)
 const labelOf = (project: string) => ['--filter', `label=com.docker.compose.project=${project}`]
 
 /**
- * The names of the project's volumes: those with its label, and those of its name without any. A container that is started while its volume is being
- * removed has the engine make such a one.
+ * The names of the project's volumes: those with its label, and those of its name without any. A killed run has left such ones; the engine makes
+ * one for whatever mounts a name that is gone.
  */
 export async function volumesOf(project: string): Promise<string[]> {
   const argv = ['docker', 'volume', 'ls', '--format', '{{.Name}} {{.Label "com.docker.compose.project"}}']

@@ -10,7 +10,7 @@ import { warn } from '../report.ts'
 import { root } from '../repository.ts'
 
 /** A store as it is found. */
-export interface Found {
+export interface StoreFit {
   store: Store
   /** undefined: its volume is new, or of a time before records. */
   record?: SecretRecord | undefined
@@ -21,13 +21,13 @@ export interface Found {
 }
 
 /** How the databases among the services fit the env files of `stack`. A password of which there is doubt is put to a database that runs. */
-export async function findStores(stack: Stack, all: Config, services: string[], seen: Map<string, Container>): Promise<Found[]> {
+export async function findStores(stack: Stack, all: Config, services: string[], seen: Map<string, Container>): Promise<StoreFit[]> {
   const stores = storesOf(all, services, stack.suffix.slice(1))
   const records = await readRecords(stores, seen)
   return Promise.all(stores.map(store => (records.has(store) ? judge(store, records.get(store), seen.get(store.service)) : { store, misfits: [], recorded: false })))
 }
 
-async function judge(store: Store, record: SecretRecord | undefined, container: Container | undefined): Promise<Found> {
+async function judge(store: Store, record: SecretRecord | undefined, container: Container | undefined): Promise<StoreFit> {
   const changed = record ? await unfit(record, store.secrets) : []
   const doubt = !record || changed.includes(password)
   // where nobody can be asked, a record counts, and without one nothing can be told
@@ -39,7 +39,7 @@ async function judge(store: Store, record: SecretRecord | undefined, container: 
 }
 
 /** Throws Failure (refused) that names the keys whose values the volumes do not know, and where the ones are that they do. */
-export function refuseMisfits(stack: Stack, found: Found[], what: string): void {
+export function refuseMisfits(stack: Stack, found: StoreFit[], what: string): void {
   const bad = found.filter(({ misfits }) => misfits.length)
   if (!bad.length) return
   const folders = [...new Set(bad.flatMap(({ record }) => (record && record.folder !== root ? [record.folder] : [])))]
@@ -55,7 +55,7 @@ export function refuseMisfits(stack: Stack, found: Found[], what: string): void 
  * Records in the volumes what their data is written with now, where the database takes the password: one of before records may have been started
  * by itself with another. The stack runs: what cannot be recorded is a warning.
  */
-export async function recordSecrets(stack: Stack, found: Found[]): Promise<void> {
+export async function recordSecrets(stack: Stack, found: StoreFit[]): Promise<void> {
   const open = found.filter(({ recorded }) => !recorded)
   if (!open.length) return
   const seen = await containers(stack.project)

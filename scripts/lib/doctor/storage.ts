@@ -2,7 +2,7 @@
 import type { Config } from '../compose/compose.ts'
 import type { Container } from '../compose/containers.ts'
 import { openCommand, type Closed } from '../compose/mounts.ts'
-import type { Found } from '../compose/volume-fit.ts'
+import type { StoreFit } from '../compose/volume-fit.ts'
 import { up, type Pulse } from './containers.ts'
 import { finding, type Finding } from './finding.ts'
 import { run } from '../run.ts'
@@ -44,7 +44,7 @@ export const judgeMounts = (closed: Closed[]): Finding[] =>
   })
 
 /** Volumes that were written with other secrets than the env files hold. */
-export const judgeStores = (found: Found[]): Finding[] =>
+export const judgeStores = (found: StoreFit[]): Finding[] =>
   found.filter(({ misfits }) => misfits.length).map(({ store, misfits, record }) => {
     const words = `${store.volume} was written with another ${misfits.join(', ')} than the env files hold${record ? ` (last started from ${record.folder})` : ''}`
     return finding('volumes', 'error', words, 'put the old values back into the env files')
