@@ -31,24 +31,33 @@ test('what runs alone goes first', async () => {
   assert.equal(await together([{ name: 'a' }, { name: 'b' }, { name: 'drain', alone: true }], 2), ['drain', 'a+b'])
 })
 
+// what prints goes on for longer than it may be silent, and prints much more often: a busy machine that stands still for 4 s changes nothing
+const printing = 'i=0; while [ $i -lt 30 ]; do i=$((i + 1)); echo $i; sleep 0.2; done'
+
 test('a program says how it ended: a code, a signal, too late, silent for too long', async () => {
   const end = async (script: string, options: Parameters<typeof execute>[1] = {}) => words(await execute(['sh', '-c', script], options))
-  assert.is(await end('exit 3'), 'ended with exit code 3')
-  assert.is(await end('kill -TERM $$'), 'was ended by SIGTERM')
-  assert.is(await end('while :; do echo on; sleep 0.1; done', { limit: 500, silence: 400 }), 'took longer than 0.5 s and was ended')
-  assert.is(await end('sleep 9', { silence: 300 }), 'printed nothing for 0.3 s and was ended')
-  assert.is(await end('for i in 1 2 3 4 5 6; do echo $i; sleep 0.1; done; exit 4', { silence: 400 }), 'ended with exit code 4')
-  assert.match(await end('', { cwd: '/nowhere' }), /could not be started: .*ENOENT/)
+  const [code, signal, late, silent, prints, nowhere] = await Promise.all([
+    end('exit 3'),
+    end('kill -TERM $$'),
+    end('while :; do echo on; sleep 0.1; done', { limit: 500, silence: 60_000 }),
+    end('sleep 60', { silence: 300 }),
+    end(`${printing}; exit 4`, { silence: 5000 }),
+    end('', { cwd: '/nowhere' }),
+  ])
+  assert.is(code, 'ended with exit code 3')
+  assert.is(signal, 'was ended by SIGTERM')
+  assert.is(late, 'took longer than 0.5 s and was ended')
+  assert.is(silent, 'printed nothing for 0.3 s and was ended')
+  assert.is(prints, 'ended with exit code 4')
+  assert.match(nowhere, /could not be started: .*ENOENT/)
 })
 
 test('a build may take as long as it wants while its log grows, and is ended with the reason when it does not', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'kgc-quietly-'))
-  const quietly = async (command: string) => {
-    const { code, text } = await execute(['bash', '-euc', `. infra/demo/gobuild/quietly.sh; KGC_SILENCE=2 quietly ${join(folder, 'log')} sh -c '${command}'`], {})
-    return { code, text }
-  }
-  assert.is((await quietly('for i in 1 2 3 4; do echo $i; sleep 1; done')).code, 0)
-  const silent = await quietly('exec sleep 20')
+  const quietly = (limit: number, command: string) =>
+    execute(['bash', '-euc', `. infra/demo/gobuild/quietly.sh; KGC_SILENCE=${limit} quietly ${join(folder, String(limit))} sh -c '${command}'`], {})
+  const [growing, silent] = await Promise.all([quietly(5, printing), quietly(2, 'exec sleep 60')])
+  assert.is(growing.code, 0, growing.text)
   assert.is(silent.code, 6)
   assert.match(silent.text, /this failed: sh -c .*: it wrote nothing for 2 s and was ended; the whole log: /)
   rmSync(folder, { recursive: true })
