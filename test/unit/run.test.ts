@@ -29,7 +29,7 @@ test('with a signal that is aborted already nothing is started', async () => {
   const options = { signal: AbortSignal.abort(), timeout: 20_000 }
   const { code, stdout, ms } = await run(['sh', '-c', 'echo begun; sleep 10'], { ...options, nothrow: true })
   assert.equal({ code, stdout }, { code: 137, stdout: '' })
-  assert.ok(ms < 1_000, `${ms} ms`)
+  assert.ok(ms < 8_000, `${ms} ms`)
   try {
     await run(['sleep', '10'], options)
     assert.unreachable()
