@@ -89,7 +89,7 @@ test('a secret in the answer to a probe is not shown while a deploy waits', () =
   writeFileSync(join(box, 'kubectl'), `#!/bin/sh\ncase "$*" in *--watch-only*) ;; *" get "*) cat ${box}/items.json ;; esac\n`, { mode: 0o755 })
   const place = { name: 'test', folder: '', namespace: 'played', edge: {}, disposable: true, protected: false, stable: 0, sealedSecrets: { namespace: '', name: '' } }
   const body = `import { watch } from '${lib}/rollout/rollout.ts'
-await watch({ place: ${JSON.stringify(place)}, names: [{ kind: 'Deployment', name: 'probe' }], since: ${since + shift}, timeout: ${Date.now() - since - shift + 1_500}, stable: 0 })
+await watch({ place: ${JSON.stringify(place)}, names: [{ kind: 'Deployment', name: 'probe' }], since: ${since + shift}, timeout: Date.now() - ${since + shift} + 1_500, stable: 0 })
 process.exit(0)`
   const { lines, text } = shown(body, 160, 10, { PATH: `${box}:${process.env.PATH}`, KUBECONFIG: kubeconfigOf('test') })
   assert.match(text, /Deployment probe.*\[secret\]/, text)
