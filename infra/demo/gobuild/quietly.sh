@@ -10,6 +10,8 @@ quietly() {
   local log=$1 start=$SECONDS moved=$SECONDS size=0 now why='' limit=${KGC_SILENCE:-1200} pid
   shift
   mkdir -p "$(dirname "$log")"
+  # a busy machine may take longer than a second to start the command, which would make it
+  : > "$log"
   "$@" > "$log" 2>&1 & pid=$!
   # a background command of a script does not hear the terminal's Ctrl-C
   # shellcheck disable=SC2064
