@@ -223,6 +223,22 @@ test('Chatwoot: the community image, its own names for the database, the same se
   assert.equal(sidekiq.stop_grace_period, '2m10s', 'longer than Sidekiq\'s own 120 s')
 })
 
+test('Chatwoot on S3 is told where the bucket stands in an address, without which the stand-in does not start', async () => {
+  const standin = join(repository, 'infra/demo/standin')
+  const { demandVariables } = await import(join(standin, 'lib/demands.mjs'))
+  const contract = JSON.parse(readFileSync(join(standin, 'contracts/chatwoot.json'), 'utf8'))
+  const refusal = (more: object) => {
+    try {
+      demandVariables(contract, 'web', { ...prod.services['chatwoot-web'].environment, ACTIVE_STORAGE_SERVICE: 's3_compatible', ...more })
+    } catch (error) {
+      return (error as Error).message
+    }
+    return ''
+  }
+  assert.is(refusal({}), '')
+  assert.match(refusal({ STORAGE_FORCE_PATH_STYLE: '' }), 'STORAGE_FORCE_PATH_STYLE')
+})
+
 test('Horilla: production by its real variables, 2.1.8 or newer, the scheduler once and after the web', () => {
   const { 'horilla-web': web, 'horilla-scheduler': scheduler } = prod.services
   for (const service of [web, scheduler]) {

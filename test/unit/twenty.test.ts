@@ -116,4 +116,13 @@ test('the stand-in refuses what the schema refuses: unknown fields and arguments
   assert.is(await own({ query: 'mutation A { activateWorkspace(data: {}) { id activationStatus __typename } }' }), '')
 })
 
+test('the stand-in makes no workspace without a name, as the server does not, whatever the schema lets through', async () => {
+  const { accounts } = await import(join(folder, 'accounts.mjs'))
+  const rows = (sql: string) => (/FROM core.token/.test(sql) ? [{ user_id: 'U' }] : /^INSERT INTO core.workspace/.test(sql) ? [{ id: 'W' }] : [])
+  const { operations } = accounts({ pool: { query: async (sql: string) => ({ rows: rows(sql) }) } })
+  const make = (input?: object) => operations.signUpInNewWorkspace({ input }, { headers: { authorization: 'Bearer T' } }).then(() => 'made', (error: Error) => error.message)
+  for (const input of [undefined, {}, { displayName: ' ' }]) assert.is(await make(input), 'Workspace name is required')
+  assert.is(await make({ displayName: 'KGC' }), 'made')
+})
+
 test.run()
