@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import { parse } from 'yaml'
 import { build, copy, describedKeys, environments, find, labelsOf, mainOf, of, podOf, selects, title, workloads, type Json } from './manifests.ts'
 
 const test = suite('manifests')
@@ -202,6 +203,19 @@ test('the edge serves an application that has no administrator yet to nobody: it
   })
   const [config] = of(edge, 'ConfigMap').filter(({ data }) => data.TRAEFIK_PROVIDERS_KUBERNETESINGRESS)
   assert.is(config!.data.TRAEFIK_PROVIDERS_KUBERNETESINGRESS_LABELSELECTOR, 'kgc.hu/door=open')
+})
+
+test('certificates are had behind a closed door: Traefik and cert-manager answer the authority by routes that no door is in front of', () => {
+  const [config] = of(edge, 'ConfigMap').filter(({ data }) => data.TRAEFIK_PROVIDERS_KUBERNETESINGRESS)
+  // Traefik's own answer is a route of its own on the plain entry point (acme-http@internal), whatever Ingresses it reads
+  assert.is(config!.data.TRAEFIK_CERTIFICATESRESOLVERS_LETSENCRYPT_ACME_HTTPCHALLENGE_ENTRYPOINT, 'web')
+  // cert-manager's is an Ingress that it makes from this template, and Traefik reads those with the label alone
+  const issuer: Json = parse(readFileSync(join(copy.root, 'infra/k8s/cluster/cert-manager/issuer.yaml'), 'utf8'))
+  const wanted = config!.data.TRAEFIK_PROVIDERS_KUBERNETESINGRESS_LABELSELECTOR
+  for (const { http01 } of issuer.spec.acme.solvers) {
+    const labels = Object.entries(http01.ingress.ingressTemplate.metadata.labels).map(pair => pair.join('='))
+    assert.equal([http01.ingress.ingressClassName, labels], [config!.data.TRAEFIK_PROVIDERS_KUBERNETESINGRESS_INGRESSCLASS, [wanted]])
+  }
 })
 
 test('priorities are those that the cluster knows', () => {
