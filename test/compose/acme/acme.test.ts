@@ -1,4 +1,4 @@
-// A real ACME authority gives the production stack its certificate, by HTTP-01 through Traefik.
+// A real ACME authority gives the production stack its certificates, by HTTP-01 through Traefik; also that of a host whose door is closed.
 import { execFileSync } from 'node:child_process'
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { get as getPlain } from 'node:http'
@@ -15,6 +15,7 @@ import { wipe } from '../case.ts'
 const test = suite('acme')
 const pebble = compiled('pebble')
 const host = 'app.kgc.test'
+const closed = 'crm.kgc.test'
 const [http, https, management] = (await Promise.all([freePort(), freePort(), freePort()])) as [number, number, number]
 
 const project = 'kgc-test-acme'
@@ -24,7 +25,7 @@ process.once('exit', () => wipe(project))
 const box = sandbox()
 const keys = join(box.root, 'pebble')
 const env = { KGC_PROJECT: project, PEBBLE: pebble, PEBBLE_KEYS: keys, PEBBLE_PORT: String(management), ACME_CASE: import.meta.dirname }
-const up = ['up', 'prod', '--timeout', '180', '--file', join(import.meta.dirname, 'docker-compose.acme.yml'), 'traefik', 'kgc-web']
+const up = ['up', 'prod', '--timeout', '180', '--file', join(import.meta.dirname, 'docker-compose.acme.yml'), 'traefik', 'kgc-web', 'twenty-server']
 
 provide()
 assert.is(box.script(['env']).code, 0)
@@ -33,12 +34,15 @@ set({ DOMAIN: 'kgc.test', HTTP_PORT: `${http}`, HTTPS_PORT: `${https}`, URL_PORT
 assert.is(box.script(['env']).code, 0)
 start()
 
-test('the certificate of the host comes from the authority', async () => {
+test('the certificates of the hosts come from the authority, that of a closed one, too, which nobody is served', async () => {
   const root = (await answer(management, { host: 'localhost', path: '/roots/0', ca: readFileSync(join(keys, 'cert.pem')) })).body
-  const { certificate, status } = await issued(root)
-  assert.is(certificate.subjectaltname, `DNS:${host}`)
-  assert.match(String(certificate.issuer.CN), /^Pebble Intermediate/)
-  assert.is(status, 200)
+  for (const [name, wanted] of [[host, 200], [closed, 404]] as const) {
+    const { certificate, status, body } = await issued(name, root)
+    assert.is(certificate.subjectaltname, `DNS:${name}`)
+    assert.match(String(certificate.issuer.CN), /^Pebble Intermediate/)
+    assert.is(status, wanted, name)
+    if (name === closed) assert.is(body, '404 page not found\n')
+  }
 })
 
 test('HTTP leads to HTTPS, path and query kept', async () => {
@@ -58,10 +62,10 @@ test('a new Traefik serves the same certificate from its volume and orders none'
   const { serialNumber } = (await answer(https, { host, rejectUnauthorized: false })).certificate
   docker('rm', '--force', container('traefik'))
   start()
-  await issued()
+  for (const name of [host, closed]) await issued(name)
   assert.is((await answer(https, { host, rejectUnauthorized: false })).certificate.serialNumber, serialNumber)
   assert.is(store(), before)
-  assert.is(orders(), 1)
+  assert.is(orders(), 2)
 })
 
 function start() {
@@ -69,8 +73,8 @@ function start() {
   assert.is(code, 0, stderr)
 }
 
-/** The answer once the host's own certificate is served; `ca` must vouch for it when given. */
-async function issued(ca?: string): Promise<Answer> {
+/** The answer once a host's own certificate is served; `ca` must vouch for it when given. */
+async function issued(host: string, ca?: string): Promise<Answer> {
   for (const end = Date.now() + 60_000; ; await new Promise(done => setTimeout(done, 300))) {
     const seen = await answer(https, { host, path: '/', rejectUnauthorized: false })
     if (seen.certificate.subjectaltname?.includes(host)) return ca ? answer(https, { host, path: '/', ca }) : seen
