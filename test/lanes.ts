@@ -4,6 +4,8 @@ export interface Job {
   name: string
   /** Nothing else of its lane runs beside it. */
   alone?: boolean
+  /** It goes before the others. */
+  long?: boolean
 }
 
 /** How many files of a lane run at once. */
@@ -12,15 +14,25 @@ export const widths = { checks: 2, compose: 1, cluster: 2 }
 // a whole environment, or many deploys at once: two cores have no room for more beside it
 const whole = ['cluster/demo', 'cluster/rehearsal/rehearsal', 'cluster/scripts', 'cluster/deploy/traffic', 'cluster/deploy/race', 'cluster/deploy/outage']
 
-/** Whether a test file runs alone in its lane. */
-export const isAlone = (name: string): boolean => whole.some(file => name === `${file}.test.ts`)
+// they go first: at the end of a run nothing would be beside them
+const long = ['failures', 'putback', 'deploy', 'secrets', 'interrupted'].map(name => `cluster/deploy/${name}`)
 
-/** Runs the jobs of a lane in order, those that run alone first, the others `width` at a time. Comes when all have come to their end; `run` must not throw. */
-export async function lane<J extends Job>(jobs: J[], width: number, run: (job: J) => Promise<void>): Promise<void> {
+const among = (files: string[], name: string) => files.some(file => name === `${file}.test.ts`)
+/** Whether a test file runs alone in its lane. */
+export const isAlone = (name: string): boolean => among(whole, name)
+/** Whether a test file takes longer than most. */
+export const isLong = (name: string): boolean => among(long, name)
+
+/**
+ * Runs the jobs of a lane in order, those that run alone first, then the long ones, then the others, `width` at a time, and one more once
+ * `room` has come. Comes when all have come to their end; `run` must not throw.
+ */
+export async function lane<J extends Job>(jobs: J[], width: number, run: (job: J) => Promise<void>, room?: Promise<unknown>): Promise<void> {
   for (const job of jobs.filter(({ alone }) => alone)) await run(job)
-  const waiting = jobs.filter(({ alone }) => !alone)
+  const beside = jobs.filter(({ alone }) => !alone)
+  const waiting = [...beside.filter(({ long }) => long), ...beside.filter(({ long }) => !long)]
   const track = async () => {
     for (let next = waiting.shift(); next; next = waiting.shift()) await run(next)
   }
-  await Promise.all(Array.from({ length: width }, track))
+  await Promise.all([...Array.from({ length: width }, track), room?.then(track)])
 }

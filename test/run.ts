@@ -4,7 +4,7 @@
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { isAlone, lane, widths, type Job } from './lanes.ts'
+import { isAlone, isLong, lane, widths, type Job } from './lanes.ts'
 import { linters } from './lint.ts'
 import { endAll, execute, words, type Done } from './process.ts'
 import { Progress, type Count } from './progress.ts'
@@ -42,7 +42,8 @@ function runs(group: Group): Run[] {
   return readdirSync(join(import.meta.dirname, group), { recursive: true, encoding: 'utf8' })
     .filter(name => name.endsWith('.test.ts'))
     .sort()
-    .map(file => ({ group, name: `${group}/${file}`, argv: [process.execPath, '--import=tsx', join('test', group, file)], counts: true, alone: isAlone(`${group}/${file}`) }))
+    .map(file => [file, `${group}/${file}`] as const)
+    .map(([file, name]) => ({ group, name, argv: [process.execPath, '--import=tsx', join('test', group, file)], counts: true, alone: isAlone(name), long: isLong(name) }))
 }
 
 async function judge(run: Run) {
@@ -94,18 +95,20 @@ const provided = needs([...new Set(all.map(({ group }) => group))]).map(need => 
 // only now: a cluster that is named already is nobody's to make
 process.env.KGC_TEST_KUBECONFIG ||= kubeconfig
 
-await Promise.all(
-  Object.entries(widths).map(async ([name, width]) => {
-    const ready = (group: Group) => Promise.all(provided.filter(({ groups }) => groups.includes(group)).map(({ made }) => made))
-    const mine = wanted.filter(group => groups[group].lane === name && all.some(run => run.group === group))
-    // a lane's groups one after the other, the one that needs least first
-    const order = name === 'checks' ? (['unit', 'policy', 'lint'] as const).filter(group => mine.includes(group)) : mine
-    for (const group of order) {
-      await ready(group)
-      const list = all.filter(run => run.group === group)
-      if (without.has(group)) progress.skips(list, `it needs "${without.get(group)}"`)
-      else await lane(list, width, judge)
-    }
-  }),
-)
+const ready = (group: Group) => Promise.all(provided.filter(({ groups }) => groups.includes(group)).map(({ made }) => made))
+
+/** Runs a lane's groups one after the other, the one that needs least first. */
+async function work(name: keyof typeof widths, room?: Promise<unknown>) {
+  const mine = wanted.filter(group => groups[group].lane === name && all.some(run => run.group === group))
+  for (const group of name === 'checks' ? (['unit', 'policy', 'lint'] as const).filter(group => mine.includes(group)) : mine) {
+    await ready(group)
+    const list = all.filter(run => run.group === group)
+    if (without.has(group)) progress.skips(list, `it needs "${without.get(group)}"`)
+    else await lane(list, widths[name], judge, room)
+  }
+}
+
+// the longest lane gets the room of the others once they have ended
+const others = Promise.all([work('checks'), work('compose')])
+await Promise.all([others, work('cluster', others)])
 process.exit(progress.end())

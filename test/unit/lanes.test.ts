@@ -10,7 +10,7 @@ import { execute, words } from '../process.ts'
 const test = suite('lanes')
 
 /** Runs jobs of one tick each; the sets that ran at the same time. */
-async function together(jobs: Job[], width: number): Promise<string[]> {
+async function together(jobs: Job[], width: number, room?: Promise<unknown>): Promise<string[]> {
   const running = new Set<string>()
   const seen: string[] = []
   await lane(jobs, width, async ({ name }) => {
@@ -19,7 +19,7 @@ async function together(jobs: Job[], width: number): Promise<string[]> {
     seen.push([...running].join('+'))
     await new Promise(done => setImmediate(done))
     running.delete(name)
-  })
+  }, room)
   return [...new Set(seen)]
 }
 
@@ -27,8 +27,12 @@ test('no more than its width at once, in order', async () => {
   assert.equal(await together(['a', 'b', 'c'].map(name => ({ name })), 2), ['a+b', 'c'])
 })
 
-test('what runs alone goes first', async () => {
-  assert.equal(await together([{ name: 'a' }, { name: 'b' }, { name: 'drain', alone: true }], 2), ['drain', 'a+b'])
+test('what runs alone goes first, then what is long', async () => {
+  assert.equal(await together([{ name: 'a' }, { name: 'b' }, { name: 'long', long: true }, { name: 'drain', alone: true }], 2), ['drain', 'long+a', 'b'])
+})
+
+test('one more at once when there is room, but not beside what runs alone', async () => {
+  assert.equal(await together([{ name: 'drain', alone: true }, ...['a', 'b', 'c'].map(name => ({ name }))], 2, Promise.resolve()), ['drain', 'a+b+c'])
 })
 
 // what prints goes on for longer than it may be silent, and prints much more often: a busy machine that stands still for 4 s changes nothing
