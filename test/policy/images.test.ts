@@ -1,10 +1,10 @@
-// Sources that must not be built.
+// Sources that must not be built, or say of which version they are.
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { commit, initialize } from '../git.ts'
-import { sandbox } from '../sandbox.ts'
+import { repository, sandbox } from '../sandbox.ts'
 
 const test = suite('images')
 
@@ -28,6 +28,13 @@ test('a fork with a known hole is refused by name and left out otherwise, with t
   assert.match(all.stderr, 'horilla-fork: left out')
   assert.match(all.stdout, 'horilla ')
   assert.not.match(all.stdout, 'horilla-hr-fork')
+})
+
+test('a fork is built as the version that its submodule is at and that Compose runs', () => {
+  const read = (file: string) => readFileSync(join(repository, file), 'utf8')
+  const [, tag] = /^# twenty: tag twenty\/v(\S+)$/m.exec(read('.gitmodules'))!
+  assert.match(read('infra/docker/docker-compose.build.yml'), `args: { APP_VERSION: ${tag} }`)
+  assert.match(read('infra/docker/twenty-crm/docker-compose.yml'), `image: twentycrm/twenty:v${tag}`)
 })
 
 test.run()

@@ -1,14 +1,15 @@
 // What images are called, which pins are right and how they are written, and what may go from a registry.
-import { mkdtempSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
-import { basename, join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { Failure } from '../../scripts/lib/errors.ts'
 import { recipeOf, setTimesApart } from '../../scripts/lib/images/bake.ts'
 import { pinsOf, whereChosen } from '../../scripts/lib/images/chosen-commit.ts'
+import { copyOf } from '../../scripts/lib/images/copy.ts'
 import { gitHubVersions, removeFromGitHub } from '../../scripts/lib/images/packages.ts'
 import { brief, patiently } from '../../scripts/lib/images/patience.ts'
 import { judge, pinsIn, repinned } from '../../scripts/lib/images/pins.ts'
@@ -21,6 +22,7 @@ import { refOf, webAddress, type Ref, type Source } from '../../scripts/lib/imag
 import { versionsOf } from '../../scripts/lib/images/stock-ask.ts'
 import { removable, type Version } from '../../scripts/lib/images/stock.ts'
 import { asPushed, isOwn, ofRun, planOf, recipeLabel, refTag, requireDistinct, runLabel } from '../../scripts/lib/images/tags.ts'
+import { commit as gitCommit, git, initialize } from '../git.ts'
 import { addressOf } from '../compose/images/bridge.ts'
 
 const test = suite('images')
@@ -29,6 +31,30 @@ const digest = (letter: string) => `sha256:${letter.repeat(64)}`
 const source: Source = { commit, created: '2026-11-01T11:00:00Z', url: 'https://github.com/o/r', changed: [], shallow: false }
 const target = (image: string, name = 'api') => ({ name, image, context: '/x', dockerfile: '/x/Dockerfile', here: true, recipe: 'as-now' })
 const main: Ref = { type: 'branch', name: 'main' }
+
+test("a submodule's copy has a .git that knows the commit, what is not committed yet, and nothing that is left out or ignored", async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'kgc-test-'))
+  const [upstream, fork, copy] = ['upstream', 'own/fork', 'copy'].map(name => join(folder, name)) as [string, string, string]
+  for (const path of ['a', 'gone', 'ee/b', 'spec/ee/c', 'spec/d']) {
+    mkdirSync(dirname(join(upstream, path)), { recursive: true })
+    writeFileSync(join(upstream, path), '')
+  }
+  writeFileSync(join(upstream, '.gitignore'), 'built\n')
+  initialize(upstream)
+  const at = gitCommit(upstream)
+  mkdirSync(join(folder, 'own'))
+  initialize(join(folder, 'own'))
+  git(join(folder, 'own'), '-c', 'protocol.file.allow=always', 'submodule', '--quiet', 'add', upstream, 'fork')
+  for (const path of ['built', 'new']) writeFileSync(join(fork, path), '')
+  rmSync(join(fork, 'gone'))
+  await copyOf(fork, { without: ['ee', 'spec/ee'] }, copy)
+  const files = readdirSync(copy, { recursive: true, encoding: 'utf8' }).filter(path => !/^\.git($|\/)/.test(path))
+  assert.equal(files.sort(), ['.gitignore', 'a', 'new', 'spec', 'spec/d'])
+  // git itself, where it sees the copy and nothing else
+  rmSync(join(folder, 'own'), { recursive: true })
+  assert.is(git(copy, 'rev-parse', 'HEAD'), at)
+  rmSync(folder, { recursive: true })
+})
 
 test('a branch and a version give a tag, other tags of git give none', () => {
   const cases: [Ref, string | undefined][] = [

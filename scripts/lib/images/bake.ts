@@ -7,6 +7,7 @@ import { parse } from 'yaml'
 import { environment, loadEnvironment } from '../env/env.ts'
 import { Failure, exit } from '../errors.ts'
 import { defaultValue } from '../env/example.ts'
+import { copyOf, type Copy } from './copy.ts'
 import { dockerFolder, root } from '../repository.ts'
 import { run } from '../run.ts'
 
@@ -40,7 +41,8 @@ export async function targets(env = settings()): Promise<Target[]> {
   const { services } = JSON.parse(output.stdout) as { services: Record<string, { image: string; build: { context: string; dockerfile?: string } }> }
   return Object.entries(services).map(([name, { image, build }]) => {
     const dockerfile = join(build.context, build.dockerfile ?? 'Dockerfile')
-    return { name, image, context: build.context, dockerfile, here: existsSync(dockerfile), recipe: recipeOf(build) }
+    const copy = asWritten(name)['x-copy']
+    return { name, image, context: build.context, dockerfile, here: existsSync(dockerfile), recipe: recipeOf({ ...build, ...(copy ? { copy } : {}) }) }
   })
 }
 
@@ -88,17 +90,23 @@ export interface Refused {
   next: string
 }
 
-/** What the file says of a target's source. */
-export function refusedOf(name: string): Refused | undefined {
-  const { services } = parse(readFileSync(join(dockerFolder, file), 'utf8')) as { services: Record<string, { 'x-refused'?: Refused }> }
-  return services[name]?.['x-refused']
+interface Written {
+  build: { context: string }
+  'x-refused'?: Refused
+  'x-copy'?: Copy
 }
 
-/** The variable that a target's context is made of, if any. */
-export function variableOf(name: string): string | undefined {
-  const { services } = parse(readFileSync(join(dockerFolder, file), 'utf8')) as { services: Record<string, { build: { context: string } }> }
-  return /\$\{(\w+)/.exec(services[name]!.build.context)?.[1]
+/** A target as it stands in the file: Compose leaves out what is ours. */
+function asWritten(name: string): Written {
+  const { services } = parse(readFileSync(join(dockerFolder, file), 'utf8')) as { services: Record<string, Written> }
+  return services[name]!
 }
+
+/** What the file says of a target's source. */
+export const refusedOf = (name: string): Refused | undefined => asWritten(name)['x-refused']
+
+/** The variable that a target's context is made of, if any. */
+export const variableOf = (name: string): string | undefined => /\$\{(\w+)/.exec(asWritten(name).build.context)?.[1]
 
 export interface Builder {
   /** Images come into the engine's own store and are pushed from there; otherwise the builder pushes them. */
@@ -124,14 +132,15 @@ export type Overrides = Record<string, string | string[]>
 
 /** Builds targets. Out: what the builder says of each, by its name. */
 export async function bake(names: Record<string, Overrides>, env: Record<string, string>, options: string[] = [], onOutput?: (text: string) => void) {
-  const sets = Object.entries(names).flatMap(([name, overrides]) =>
-    Object.entries(overrides).flatMap(([key, value]) => [value].flat().flatMap(one => ['--set', `${name}.${key}=${one}`])),
-  )
   const folder = mkdtempSync(join(tmpdir(), 'kgc-bake-'))
   const metadata = join(folder, 'metadata.json')
   const sources = (await targets(env)).filter(({ here }) => here)
   setTimesApart([...new Set(sources.map(({ dockerfile }) => dockerfile))])
   try {
+    const contexts = await copies(sources.filter(({ name }) => names[name]), folder)
+    const sets = Object.entries(names).flatMap(([name, overrides]) =>
+      Object.entries({ ...overrides, ...contexts[name] }).flatMap(([key, value]) => [value].flat().flatMap(one => ['--set', `${name}.${key}=${one}`])),
+    )
     const argv = ['docker', 'buildx', 'bake', '--file', file, '--progress', 'plain', '--metadata-file', metadata, ...options, ...sets, ...Object.keys(names)]
     // sources lie outside of this folder, which newer builders ask about
     const output = await run(argv, { cwd: dockerFolder, env: { ...env, BUILDX_BAKE_ENTITLEMENTS_FS: '0' }, nothrow: true, ...(onOutput ? { onOutput } : {}) })
@@ -140,4 +149,11 @@ export async function bake(names: Record<string, Overrides>, env: Record<string,
   } finally {
     rmSync(folder, { recursive: true, force: true })
   }
+}
+
+/** Copies the sources that are not built where they are. Out: the context of each, by its target. */
+async function copies(sources: Target[], folder: string): Promise<Record<string, Overrides>> {
+  const wanted = sources.flatMap(({ name, context }) => (({ 'x-copy': copy }) => (copy ? [{ name, context, copy }] : []))(asWritten(name)))
+  const made = wanted.map(async ({ name, context, copy }) => [name, { context: await copyOf(context, copy, join(folder, name)) }] as const)
+  return Object.fromEntries(await Promise.all(made))
 }
