@@ -14,7 +14,6 @@ import { gitHubVersions, removeFromGitHub } from '../../scripts/lib/images/packa
 import { brief, patiently } from '../../scripts/lib/images/patience.ts'
 import { judge, pinsIn, repinned } from '../../scripts/lib/images/pins.ts'
 import { pinFiles } from '../../scripts/lib/images/pins-check.ts'
-import { buildFailure } from '../../scripts/lib/images/build.ts'
 import { complaint, thereAlready, uploadOf } from '../../scripts/lib/images/push.ts'
 import { RegistryError } from '../../scripts/lib/images/registry-answer.ts'
 import { ask } from '../../scripts/lib/images/registry.ts'
@@ -406,15 +405,6 @@ test("GitHub's packages are listed page by page, of an organisation or a user, a
   } finally {
     server.close()
   }
-})
-
-test("where the image that makes the SBOM cannot be had, the next step leaves the SBOM out", () => {
-  const text = 'ERROR: failed to solve: failed to resolve source metadata for docker.io/docker/buildkit-syft-scanner:stable-1: dial tcp: lookup registry-1.docker.io'
-  const { why, next } = buildFailure(['shop', 'web'], text)
-  assert.match(why, /SBOM.*failed to resolve source metadata/)
-  assert.is(next, 'KGC_SBOM=false npx zx scripts/images.ts push shop web')
-  assert.is(buildFailure(['shop'], 'ERROR: exit code: 1').next, 'npx zx scripts/images.ts build shop')
-  assert.is(buildFailure(['shop'], 'write: no space left on device').code, 3)
 })
 
 test("an attestation's blobs are no layers of the image", () => {

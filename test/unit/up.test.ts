@@ -50,8 +50,8 @@ const answers: Reply[] = [
 /** Runs it; the first of the answers that fits counts. Out: what it said, and what it asked of the engine. */
 function up(argv: string[] = [], replies: Reply[] = [], env: Record<string, string> = {}) {
   engine.answer([...replies, ...answers])
-  const proxies = { HTTP_PROXY: '', HTTPS_PROXY: '', http_proxy: '', https_proxy: '' }
-  const { code, stderr } = box.script(['up', ...argv], { env: { ...engine.env, ...proxies, PATH: `${engine.bin}:${process.env.PATH}`, ...env } })
+  const mine = { XDG_CACHE_HOME: source, HTTP_PROXY: '', HTTPS_PROXY: '', http_proxy: '', https_proxy: '' }
+  const { code, stderr } = box.script(['up', ...argv], { env: { ...engine.env, ...mine, PATH: `${engine.bin}:${process.env.PATH}`, ...env } })
   return { code, stderr, calls: engine.calls().map(({ words }) => words.join(' ')) }
 }
 const asked = (calls: string[], what: RegExp) => calls.some(call => what.test(call))
@@ -69,7 +69,7 @@ test("a test's script says the same in a workflow", () => {
 test('a checkout that is the pinned commit is built', () => {
   const { code, stderr } = up()
   assert.is(code, 3, stderr)
-  assert.match(stderr, /WHAT {2}Build the images[^]*the builder has been asked/)
+  assert.match(stderr, /WHAT {2}Build shop[^]*the builder has been asked/)
 })
 
 test('one that has changes, or is at another commit, is not: the image would bear a wrong name; it is pulled, or refused with that reason', () => {

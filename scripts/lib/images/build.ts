@@ -1,5 +1,6 @@
 // Builds images by `docker buildx bake`, with their tags and labels.
 import { bake, builderOf, chosen, refusedOf, settings, targets, type Builder, type Overrides, type Target } from './bake.ts'
+import { explained } from './build-failure.ts'
 import { pinsOf } from './chosen-commit.ts'
 import { Failure, exit } from '../errors.ts'
 import { say } from '../report.ts'
@@ -67,28 +68,12 @@ export function overrides(image: Planned, { builder, env }: Plan): Overrides {
   }
 }
 
-/** Builds all of them, or throws Failure with the builder's last lines. What the engine builds is then among its images. */
+/** Builds all of them, or throws Failure with the builder's first error. What the engine builds is then among its images. */
 export async function build(plan: Plan): Promise<void> {
   const keep = plan.builder.engine ? { output: 'type=docker' } : { output: 'type=cacheonly' }
   const names = Object.fromEntries(plan.images.map(image => [image.target, { ...overrides(image, plan), ...keep }]))
   if (!plan.images.length) return
   const { code, stderr, stdout } = await bake(names, plan.env)
   if (code === 0) return
-  throw buildFailure(Object.keys(names), `${stdout}\n${stderr}`.trim())
+  throw await explained(plan.images, `${stdout}\n${stderr}`.trim())
 }
-
-/** Why the builder ended, as an error that says what helps. */
-export function buildFailure(names: string[], text: string): Failure {
-  const full = /no space left on device/.test(text)
-  // BuildKit lists an image's contents by an image of Docker Hub's, which not every machine can have
-  const scanner = /buildkit-syft-scanner/.test(text)
-  const why = full ? 'the builder has no space left' : `${scanner ? 'the image that lists the contents (SBOM) cannot be had: ' : ''}${lastError(text)}`
-  const next = scanner ? `KGC_SBOM=false npx zx scripts/images.ts push ${names.join(' ')}` : `npx zx scripts/images.ts build ${names.join(' ')}`
-  return new Failure(full ? exit.refused : exit.rolledBack, `Build ${names.join(', ')}`, why, {
-    evidence: text.split('\n').slice(-20).join('\n'),
-    next: full ? 'docker system df; docker buildx prune' : next,
-    serving: 'nothing was pushed',
-  })
-}
-
-const lastError = (text: string): string => text.split('\n').findLast(line => /^ERROR:|error:/i.test(line)) ?? 'it failed'

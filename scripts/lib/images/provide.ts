@@ -1,11 +1,12 @@
 // Whether the images of a stack are here, and how they are had.
 import { bake, settings, targets, variableOf, type Target } from './bake.ts'
 import { planImage } from './build.ts'
+import { explained } from './build-failure.ts'
 import { whereChosen } from './chosen-commit.ts'
 import { compose, servicesOf, type Config, type Stack } from '../compose/compose.ts'
 import { info, type Info } from '../engine/engine.ts'
 import { Failure, exit } from '../errors.ts'
-import { registryOf, silentRegistries } from './registry.ts'
+import { parseImage, registryOf, silentRegistries } from './registry.ts'
 import { color, say, step } from '../report.ts'
 import { applications } from '../repository.ts'
 import { run } from '../run.ts'
@@ -61,8 +62,8 @@ async function judgeSources(made: Target[]): Promise<{ sources: Target[]; unfit:
 async function built(sources: Target[], env: Record<string, string>): Promise<void> {
   const { code, stdout, stderr } = await bake(Object.fromEntries(sources.map(({ name }) => [name, { output: 'type=docker' }])), env)
   if (code === 0) return
-  const evidence = `${stdout}\n${stderr}`.trim().split('\n').slice(-20).join('\n')
-  throw new Failure(exit.refused, 'Build the images', `the build ended with ${code}`, { evidence, next: 'npx zx scripts/images.ts build' })
+  const tried = sources.map(({ name, image }) => ({ target: name, name: parseImage(image).name, commit: parseImage(image).tag ?? '' }))
+  throw await explained(tried, `${stdout}\n${stderr}`.trim(), exit.refused)
 }
 
 async function refuseUnset(stack: Stack, all: Config, missing: string[], made: Target[]): Promise<void> {
