@@ -100,13 +100,24 @@ test('a bad commit goes back by itself, and production does not take it', async 
   assert.match(production.stderr, 'to staging is recorded as failure')
 })
 
-test('a good commit goes back by hand, and the list of releases tells it all', async () => {
-  const before = serving('staging')
+test('a rollback over a migration of Twenty is refused', async () => {
   const sha = bump('two')
   await push('two')
   await ok('staging', step(sha, 'deploy', 'staging'))
+  const psql = (sql: string) => kubectl(['exec', '--namespace', 'kgc-staging', 'twenty-db-0', '--', 'psql', '-qU', 'twenty', 'twenty', '-c', sql])
+  psql(`INSERT INTO core."upgradeMigration" (name, status, "executedByVersion") VALUES ('1760000000000-next', 'completed', '2.46.0')`)
+  const before = serving('staging')
+  const { code, stderr } = await step(sha, 'rollback', 'staging', '--yes')
+  assert.is(code, 3, stderr)
+  assert.match(stderr, /twenty-crm: \d+ migrations, \w+ then, \d+ migrations, \w+ now/)
+  assert.equal(serving('staging'), before)
+  psql(`DELETE FROM core."upgradeMigration" WHERE name LIKE '%-next'`)
+})
+
+test('a good commit goes back by hand, and the list of releases tells it all', async () => {
+  const before = serving('production')
   assert.not.equal(serving('staging'), before)
-  await ok('rollback', step(sha, 'rollback', 'staging', '--yes'))
+  await ok('rollback', step(here.two!, 'rollback', 'staging', '--yes'))
   assert.equal(serving('staging'), before)
   const { stdout } = await ok('list', run(['rollback', 'staging', '--list']))
   const lines = stdout.split('\n').map(line => line.replace(/ {2,}/g, ' '))

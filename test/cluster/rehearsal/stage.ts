@@ -36,7 +36,7 @@ export function monorepo() {
   }
 }
 
-/** This repository with staging and production as they are, but for where images come from, how much the pods ask for, and where Traefik listens. */
+/** This repository with staging and production as they are, but for where images come from, how much the pods ask for, how long all must stay ready, and where Traefik listens. */
 export function stage() {
   const box = sandbox()
   const overlay = (name: string) => join(box.root, 'infra/k8s/overlays', name)
@@ -46,7 +46,7 @@ export function stage() {
   for (const name of environments) {
     emptySeals(join(overlay(name), 'secrets'))
     const { after, protected: asks } = parse(readFileSync(join(overlay(name), 'environment.yaml'), 'utf8')) as Json
-    writeFileSync(join(overlay(name), 'environment.yaml'), stringify({ after, protected: asks, context: `kgc-${name}`, edge, images, disposable: true }))
+    writeFileSync(join(overlay(name), 'environment.yaml'), stringify({ after, protected: asks, context: `kgc-${name}`, edge, images, disposable: true, stable: 2 }))
     edit(join(overlay(name), 'kustomization.yaml'), said => {
       const stack = said.configMapGenerator.find((one: Json) => one.name === 'stack')
       stack.literals = stack.literals.map((one: string) => (one === 'URL_PORT=' ? 'URL_PORT=:18443' : one))
