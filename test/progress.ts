@@ -1,4 +1,5 @@
 // What a test run says: each file as it ends, every 30 seconds how far it is, and at its end what took long and what failed.
+import type { Judged } from './mismatches.ts'
 import { duration } from './process.ts'
 
 export interface Count {
@@ -57,9 +58,10 @@ export class Progress {
     this.#files = this.#files.filter(file => !files.includes(file))
   }
 
-  /** The last words. Out: the exit code. */
-  end(): number {
+  /** The last words, with the rows of the mismatches that were judged. Out: the exit code. */
+  end(rows: Judged[]): number {
     clearInterval(this.#timer)
+    if (rows.length) this.#table(rows)
     const { passed, failed, skipped } = this.#sum
     if (this.#ended.length) this.#times()
     for (const name of this.#failed) console.log(`✘ ${name}`)
@@ -72,6 +74,19 @@ export class Progress {
     this.#sum.failed++
     this.#failed.push(words.split(':')[0]!)
     console.log(`✘ ${words}`)
+  }
+
+  /** What stand-ins let pass once; each row that does not hold counts as a failure. */
+  #table(rows: Judged[]) {
+    console.log('What the stand-ins let pass once, the test in which they refuse it, and the one in which the product passes:')
+    for (const { numbers, fault, why, ...tests } of rows) {
+      const holds = !why.refuses && !why.passes
+      console.log(`${holds ? '✔' : '✘'} ${numbers}: ${fault}`)
+      for (const side of ['refuses', 'passes'] as const) console.log(`    ${side}: ${tests[side][0]}, ${tests[side][1]}${why[side] && `: ${why[side]}`}`)
+      if (holds) continue
+      this.#sum.failed++
+      this.#failed.push(`mismatch ${numbers}`)
+    }
   }
 
   #say() {

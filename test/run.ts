@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { isAlone, isLong, lane, widths, type Job } from './lanes.ts'
 import { linters } from './lint.ts'
+import { judge as judgeRows, type Ran } from './mismatches.ts'
 import { endAll, execute, words, type Done } from './process.ts'
 import { Progress, type Count } from './progress.ts'
 import { kubeconfig, needs, type Need } from './tools.ts'
@@ -46,11 +47,15 @@ function runs(group: Group): Run[] {
     .map(([file, name]) => ({ group, name, argv: [process.execPath, '--import=tsx', join('test', group, file)], counts: true, alone: isAlone(name), long: isLong(name) }))
 }
 
+const ran = new Map<string, Ran>()
+
 async function judge(run: Run) {
   progress.starts(run.name)
   const done = await execute(run.argv, { limit: groups[run.group].minutes * 60_000 })
   const output = done.ended ? `${done.text}\n${words(done)}` : done.text
-  progress.ended(run, run.counts ? read(done) : { passed: Number(done.code === 0), failed: Number(done.code !== 0), skipped: 0 }, done.ms, output)
+  const count = run.counts ? read(done) : { passed: Number(done.code === 0), failed: Number(done.code !== 0), skipped: 0 }
+  ran.set(run.name, { ...count, text: done.text })
+  progress.ended(run, count, done.ms, output)
 }
 
 /** uvu's closing lines; a file that ended otherwise than they say has failed. */
@@ -111,4 +116,4 @@ async function work(name: keyof typeof widths, room?: Promise<unknown>) {
 // the longest lane gets the room of the others once they have ended
 const others = Promise.all([work('checks'), work('compose')])
 await Promise.all([others, work('cluster', others)])
-process.exit(progress.end())
+process.exit(progress.end(values.grep ? [] : judgeRows(wanted, ran)))
