@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { call, clean, docker, folder, logIn, prepare, proxy, registry, trust } from './registry.ts'
-import { begin, box, images, newSource, ownRepository, source } from './stage.ts'
+import { begin, box, images, newSource, ownRepository, pin, source } from './stage.ts'
 import { commit } from '../../git.ts'
 import { until } from '../../until.ts'
 
@@ -140,6 +140,18 @@ test('a registry that has had too many requests is asked again when it says', ()
   const { code, stderr } = images(proxied, writer, ['push', 'kgc-api'])
   assert.is(code, 0, stderr)
   assert.is(stderr.match(/too many requests \(429\); again in 2 s/g)?.length, 2, stderr)
+})
+
+test('a commit that does not build says what is missing, and which one was the last that built', async () => {
+  const built = (await tagsOf('kgc-api')).filter(tag => tag.length === 40)
+  writeFileSync(join(source, 'apps/kgc-api/Dockerfile'), 'FROM scratch\nCOPY apps/kgc-api/none /\n')
+  pin(commit(source))
+  const { code, stderr } = images(real.host, writer, ['build', 'kgc-api'])
+  assert.is(code, 5, stderr)
+  assert.match(stderr, /WHY\s+.*COPY apps\/kgc-api\/none.*: .*not found/)
+  const [, last = ''] = /The last commit that built: (\w+) \(\S+ has it, of 20/.exec(stderr) ?? []
+  assert.ok(built.includes(last), stderr)
+  assert.match(stderr, new RegExp(`NEXT\\s+KGC_REF=${last}`))
 })
 
 test('a registry that has no space for a manifest leaves no tag behind', async () => {

@@ -26,7 +26,11 @@ export function newSource(size = 1000): string {
     for (const name of ['content', 'more']) writeFileSync(join(source, `apps/kgc-${app}`, name), randomBytes(size))
   }
   if (!existsSync(join(source, '.git'))) repository(source, 'git@github.com:kisgepcentrum/kgc-erp.git')
-  const ref = commit(source)
+  return pin(commit(source))
+}
+
+/** Pins a commit of KGC in the copy. Out: the commit. */
+export function pin(ref: string): string {
   const example = join(box.docker, 'kgc/.env.example')
   writeFileSync(example, readFileSync(example, 'utf8').replace(/^KGC_REF=.*/m, `KGC_REF=${ref}`))
   return ref
@@ -48,6 +52,7 @@ const environment = (registry: string, config: string, env: Record<string, strin
   // where the engine keeps its images in containerd's store it asks Docker Hub for what makes it
   KGC_SBOM: 'false',
   GITHUB_TOKEN: '',
+  XDG_CACHE_HOME: folder,
   GITHUB_REF_NAME: '',
   GITHUB_OUTPUT: '',
   ...env,
