@@ -9,6 +9,8 @@ const test = suite('flows')
 const meant = `
   traefik > kgc-api:3000 kgc-web:80 kgc-admin:80 twenty-server:3000 chatwoot-web:3000 horilla-web:8000
   kgc-api > kgc-db:5432 kgc-redis:6379 twenty-server:3000 chatwoot-web:3000 horilla-web:8000
+  kgc-web > kgc-api:3000
+  kgc-admin > kgc-api:3000
   kgc-migrate > kgc-db:5432
   twenty-server > twenty-db:5432 twenty-redis:6379
   twenty-worker > twenty-db:5432 twenty-redis:6379 twenty-server:3000 kgc-api:3000

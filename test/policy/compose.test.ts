@@ -298,7 +298,8 @@ test('six hosts, each routed with TLS and a load-balancer health check', () => {
   for (const name of ['admin', 'api', 'app', 'crm', 'hr', 'support']) assert.ok(hosts.includes(`${name}.${domain}`), name)
   for (const name of labels.filter(([key]) => key.endsWith('.rule')).map(([key]) => key.split('.')[3]!)) {
     assert.ok(labels.some(([key, value]) => key === `traefik.http.routers.${name}.entrypoints` && value === 'websecure'), name)
-    assert.ok(labels.some(([key]) => key === `traefik.http.services.${name}.loadbalancer.healthcheck.path`), name)
+    const [, service] = labels.find(([key]) => key === `traefik.http.routers.${name}.service`) ?? [, name]
+    assert.ok(labels.some(([key]) => key === `traefik.http.services.${service}.loadbalancer.healthcheck.path`), name)
   }
 })
 

@@ -1,6 +1,7 @@
 // What KGC's own applications are for: an API that reaches its database, and two pages that load with what they need.
 import { randomUUID } from 'node:crypto'
 import type { Check, SmokeContext } from '../../../scripts/lib/smoke/checks.ts'
+import type { Answer, Ask } from '../../../scripts/lib/smoke/edge.ts'
 
 export const checks: Check[] = [
   {
@@ -13,16 +14,12 @@ export const checks: Check[] = [
     },
   },
   {
-    name: 'the web page and its asset load',
-    async run(context) {
-      const path = /(?:src|href)="(\/assets\/[^"]+\.(?:js|css))"/.exec(await page(context, 'app'))?.[1]
-      if (!path) throw new Error('the page names no asset under /assets/')
-      const { status, headers } = await context.edge.get(context.address('app') + path)
-      const type = headers.get('content-type') ?? 'no content type'
-      // a missing asset that is answered with the page is a blank screen
-      if (status !== 200 || !/javascript|css/.test(type)) throw new Error(`${path} answers ${status} ${type}`)
-      return path
-    },
+    name: 'the web page and its script load',
+    run: async context => loads(context, 'app'),
+  },
+  {
+    name: 'the web page gives away no source, and no other site may frame it',
+    run: async context => closed(context, 'app'),
   },
   {
     name: 'the web page reaches the API on its own host',
@@ -31,7 +28,41 @@ export const checks: Check[] = [
       if (status !== 200 || !headers.get('content-type')?.includes('json')) throw new Error(`/api/v1/health answers ${status} ${headers.get('content-type')}`)
     },
   },
-  { name: 'the admin page loads', run: async context => void (await page(context, 'admin')) },
+  {
+    name: 'the project dashboard asks everybody for its password',
+    async run({ edge, address }) {
+      const strangers: Ask[] = [{}, { headers: basic('kgc', '') }, { headers: basic('kgc', randomUUID()) }, { headers: { authorization: `Bearer ${randomUUID()}` } }]
+      for (const path of ['/', '/index.html', '/some/route', '/sprint-status.yaml', '/api/v1/health', '/api/docs'])
+        for (const stranger of path === '/' ? strangers : [{}]) {
+          const { status } = await edge.get(address('admin') + path, stranger)
+          if (status !== 401) throw new Error(`${path} answers a stranger ${status}`)
+        }
+    },
+  },
+  {
+    name: 'the project dashboard loads with its password, and reaches the API',
+    needs: ['KGC_ADMIN_PASSWORD'],
+    async run(context) {
+      const ask = { headers: basic('kgc', context.env.KGC_ADMIN_PASSWORD!) }
+      const asset = await loads(context, 'admin', ask)
+      await closed(context, 'admin', ask)
+      const { status, body } = await context.edge.get(`${context.address('admin')}/api/v1/health`, ask)
+      if (status !== 200 || field(body, 'status') !== 'ok') throw new Error(`/api/v1/health answers ${status} ${body.slice(0, 120)}`)
+      return asset
+    },
+  },
+  {
+    name: 'the documentation of the API and its old front end are closed, unless KGC_API_DOCS=on',
+    async run({ edge, address, env }) {
+      const open = env.KGC_API_DOCS === 'on'
+      for (const url of [...['/', '/login', '/api/docs', '/api/docs-json'].map(path => address('api') + path), `${address('app')}/api/docs`]) {
+        const { status } = await edge.get(url)
+        if (status !== 404 && !(open && url.startsWith(address('api')))) throw new Error(`${url} answers ${status}`)
+      }
+      const { status } = await edge.get(`${address('api')}/api/docs`)
+      if (open && status >= 400) throw new Error(`KGC_API_DOCS=on, and /api/docs answers ${status}`)
+    },
+  },
   {
     name: 'X-Tenant-ID passes through the edge',
     // KGC's API echoes the header nowhere; the demo's stand-in does
@@ -46,11 +77,38 @@ export const checks: Check[] = [
   },
 ]
 
-/** The page of a subdomain, which must be HTML. */
-async function page({ edge, address }: SmokeContext, subdomain: string): Promise<string> {
-  const { status, headers, body } = await edge.get(`${address(subdomain)}/`)
+/** The header of HTTP's basic authentication. */
+const basic = (user: string, password: string) => ({ authorization: `Basic ${Buffer.from(`${user}:${password}`).toString('base64')}` })
+
+/** The page of a subdomain, which must be HTML, and the path of its script. */
+async function page({ edge, address }: SmokeContext, subdomain: string, ask?: Ask): Promise<{ headers: Answer['headers']; asset: string }> {
+  const { status, headers, body } = await edge.get(`${address(subdomain)}/`, ask)
   if (status !== 200 || !headers.get('content-type')?.startsWith('text/html')) throw new Error(`/ answers ${status} ${headers.get('content-type')}`)
-  return body
+  const asset = /src="(\/assets\/[^"]+\.js)"/.exec(body)?.[1]
+  if (!asset) throw new Error('the page names no script under /assets/')
+  return { headers, asset }
+}
+
+/** Throws unless a page and its script load; a missing one that is answered with the page is a blank screen. */
+async function loads(context: SmokeContext, subdomain: string, ask?: Ask): Promise<string> {
+  const { asset } = await page(context, subdomain, ask)
+  const { status, headers } = await context.edge.get(context.address(subdomain) + asset, ask)
+  const type = headers.get('content-type') ?? 'no content type'
+  if (status !== 200 || !type.includes('javascript')) throw new Error(`${asset} answers ${status} ${type}`)
+  return asset
+}
+
+/** Throws unless what must not be there is 404, and every answer forbids other sites to frame it: the configuration is ours (nginx/nginx.conf). */
+async function closed(context: SmokeContext, subdomain: string, ask?: Ask): Promise<void> {
+  const { headers, asset } = await page(context, subdomain, ask)
+  const answers = [{ path: '/', headers }]
+  for (const path of [`${asset}.map`, `/assets/${randomUUID()}.js`, '/sprint-status.yaml']) {
+    const answer = await context.edge.get(context.address(subdomain) + path, ask)
+    if (answer.status !== 404) throw new Error(`${path} answers ${answer.status}`)
+    answers.push({ path, headers: answer.headers })
+  }
+  const bare = answers.find(({ headers }) => headers.get('x-frame-options') !== 'SAMEORIGIN' || !headers.get('content-security-policy')?.includes('frame-ancestors'))
+  if (bare) throw new Error(`${bare.path} may be framed by anybody`)
 }
 
 /** A text of a JSON object; undefined when it is something else. */

@@ -13,7 +13,7 @@ const file = join(rules, 'middlewares.yml')
 const text = readFileSync(file, 'utf8')
 const up = () => stack.run(['up', 'demo', 'traefik', 'kgc-web'])
 const doctor = () => stack.run(['bootstrap', '--doctor', '--environment', 'demo']).stdout
-const page = () => spawnSync('curl', ['-sko', '/dev/null', '-w', '%{http_code}', 'https://app.kgc.localhost:18151/'], { encoding: 'utf8' }).stdout
+const page = (path = '/') => spawnSync('curl', ['-sko', '/dev/null', '-w', '%{http_code}', `https://app.kgc.localhost:18151${path}`], { encoding: 'utf8' }).stdout
 
 test('a folder that root without capabilities cannot read is refused before the start; doctor names it, too', () => {
   chownSync(rules, 1000, 1000)
@@ -38,6 +38,7 @@ test('rules that cannot be read as such: not ready; mended, the same command hea
   const healed = up()
   assert.is(healed.code, 0, healed.stderr)
   assert.is(page(), '200')
+  assert.is(page('/api/v1/health'), '502', 'its nginx starts without the API, and asks for it each time')
 })
 
 test('without an inotify instance left the health check fails, and the log says why', () => {

@@ -7,7 +7,9 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { createAdmin as twentyAdmin } from '../../../infra/docker/twenty-crm/admin.ts'
 import { head as twentyHead } from '../../../infra/docker/twenty-crm/heads.ts'
+import { checks as kgcChecks } from '../../../infra/docker/kgc/smoke.ts'
 import type { SmokeContext } from '../../../scripts/lib/smoke/checks.ts'
+import { edgeAt } from '../../../scripts/lib/smoke/edge.ts'
 import { otherNodes } from '../../tools.ts'
 import { fullCase } from '../case.ts'
 import { until } from '../../until.ts'
@@ -123,10 +125,35 @@ test('KGC takes what Twenty sends and understands nothing of it, and smoke says 
 })
 
 test('each host leads to its own application, HTTP to HTTPS, another host to none', () => {
-  const titles = { app: /KGC/i, api: /not found/i, admin: /KGC/i, crm: /Twenty/, support: /Chatwoot/, hr: /Horilla|HR/ }
+  const titles = { app: /KGC/i, api: /not found/i, admin: /401 Authorization Required/, crm: /Twenty/, support: /Chatwoot/, hr: /Horilla|HR/ }
   for (const [host, title] of Object.entries(titles)) assert.match(curl(`https://${host}.kgc.localhost:18061/`, '-L'), title, host)
   assert.is(curl('http://crm.kgc.localhost:18060/x', '-o', '/dev/null', '-w', '%{http_code} %{redirect_url}'), '301 https://crm.kgc.localhost:18061/x')
   assert.is(curl('https://other.kgc.localhost:18061/', '-o', '/dev/null', '-w', '%{http_code}'), '404')
+})
+
+test('with what its image brings each page is open, and smoke says so', async () => {
+  for (const [page, name, said] of [
+    ['web', 'the web page gives away no source, and no other site may frame it', /\.js\.map answers 200/],
+    ['admin', 'the project dashboard asks everybody for its password', /^\/ answers a stranger 200/],
+  ] as const) {
+    const id = stack.engine('run', '--detach', '--rm', '--user', '101:101', `kgc-demo/kgc-${page}:demo`)
+    const address = `http://${stack.engine('inspect', '--format', '{{.NetworkSettings.IPAddress}}', id)}`
+    const edge = edgeAt({}, false)
+    await until(`${page} serves`, 30, () => edge.get(`${address}/health`).then(() => true, () => false))
+    const { run } = kgcChecks.find(check => check.name === name)!
+    const words = await run({ edge, env: {}, address: () => address } as unknown as SmokeContext).then(String, (error: Error) => error.message)
+    assert.match(words, said)
+    stack.engine('rm', '--force', id)
+  }
+})
+
+test('the documentation of the API is closed on each host, however its path is written', () => {
+  const { KGC_ADMIN_PASSWORD: password } = parse(readFileSync(join(stack.docker, 'kgc/.env.demo')))
+  for (const path of ['/api/docs', '/api/v1/../docs', '/api/v1/%2e%2e/docs', '//api/docs'])
+    for (const host of ['api', 'app', 'admin']) {
+      const code = curl(`https://${host}.kgc.localhost:18061${path}`, '--path-as-is', '-u', `kgc:${password}`, '-o', '/dev/null', '-w', '%{http_code}')
+      assert.is(code, '404', `${host}. ${path}`)
+    }
 })
 
 test('a second up changes nothing', () => {

@@ -42,10 +42,17 @@ export async function api({ contract, env, log, faults }, pool) {
     return json(200, { tenantId: tenantId ?? null, count })
   }
 
-  await serve({ port, contract, faults, log, routes: {
+  /** Whatever is not the API's is its old front end (the last handler of apps/kgc-api/src/main.ts). The password of another page is not for it. */
+  function before({ method, path, headers }) {
+    if (headers.authorization?.startsWith('Basic ')) return json(400, { message: 'a password that is not for the API' })
+    if (method === 'GET' && !path.startsWith('/api/')) return html(200, page('KGC ERP', '<h1>The old front end, played by the stand-in</h1>'))
+  }
+
+  await serve({ port, contract, faults, log, before, routes: {
     'GET /api/v1/ready': ready,
     'GET /api/v1/tenants': tenants,
     'GET /api/docs': () => html(200, page('KGC API', '<h1>KGC API, played by the stand-in</h1>')),
+    'GET /api/docs-json': () => json(200, { openapi: '3.0.0' }),
     'POST /api/v1/webhooks/twenty': twenty,
     'POST /api/v1/webhooks/chatwoot': hook('chatwoot', request =>
       verdict(env.CHATWOOT_WEBHOOK_SECRET, `${request.headers['x-chatwoot-timestamp']}.${request.body}`,

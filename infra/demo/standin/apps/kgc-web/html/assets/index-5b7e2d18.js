@@ -1,4 +1,4 @@
-// VITE_API_URL is baked in as a relative address: one image for every environment.
+// the address of the API is written down here, as in the real one
 fetch('/api/v1/ready')
   .then(response => response.json())
   .then(({ status }) => (document.getElementById('api').textContent = `API: ${status}`))
