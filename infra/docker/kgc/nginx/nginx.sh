@@ -1,6 +1,7 @@
 #!/bin/sh
 # Starts nginx on KGC's pages, and writes before that what it cannot read by itself: `nginx.sh web`, or `nginx.sh admin`, which asks for
 # KGC_ADMIN_PASSWORD. The images have BusyBox, and neither openssl nor htpasswd.
+# shellcheck disable=SC2016 # the variables are nginx's
 set -eu
 umask 077
 
