@@ -5,6 +5,7 @@ import { title } from './manifests.ts'
 import type { Place } from '../cluster/place.ts'
 import { stillFailing } from './proof.ts'
 import { serving, store, trim, type Stored } from './release.ts'
+import { goesForward } from './standing.ts'
 import { duration, warn } from '../report.ts'
 import { tell, tellSame } from './tell.ts'
 
@@ -12,7 +13,10 @@ import { tell, tellSame } from './tell.ts'
 export async function record(change: Change): Promise<void> {
   const { place, plan, found, release, started, removed } = change
   const nothing = isNothing(change)
-  await remove(place, [...plan!.removed, ...plan!.generated], change.lock!.lost, (one, how) => void (how === 'done' && removed.add(title(one))))
+  await remove(place, [...plan!.removed, ...plan!.generated], change.lock!.lost, (one, how) => {
+    goesForward(change)(one, how)
+    if (how === 'done') removed.add(title(one))
+  })
   const { failing = [], checks = [] } = release!
   if (nothing) await noteFewer(place, serving(found!.history)!, checks, failing)
   const number = nothing ? serving(found!.history)!.number : release!.number
