@@ -18,6 +18,8 @@ export interface Row {
 const twenty = 'unit/twenty'
 const stack = 'compose/stack/stack'
 const goesOn: Test = [stack, 'admin makes the administrators, whatever was left half-way; a second time it changes nothing, and smoke passes']
+const open: Test = [stack, 'with what its image brings each page is open, and smoke says so']
+const documentation: Test = [stack, 'the documentation of the API is closed on each host, however its path is written']
 const company: Test = [stack, 'the service user of Horilla sees the people of its company and of none, and without a company nobody']
 const webhook: Test = [stack, 'KGC takes what Twenty sends and understands nothing of it, and smoke says no more than that']
 const processes: Test = [stack, 'a check that looks for a process does not find it in the arguments of process 1']
@@ -54,6 +56,7 @@ export const rows: Row[] = [
   { numbers: 'M3, real 9', fault: "KGC reads other names than those that Twenty's webhook carries", refuses: webhook, passes: webhook },
   { numbers: 'M4, Twenty', fault: 'the last stage of its Dockerfile is no server', refuses: server, passes: server },
   { numbers: 'M4, Chatwoot', fault: 'its Dockerfile wants a .git, and a plain checkout holds what is not MIT', refuses: community, passes: community },
+  { numbers: 'M6, real 10.3', fault: "the page named Admin is the developers' dashboard, open to everybody", refuses: open, passes: goesOn },
   { numbers: 'minor 1', fault: 'Chatwoot puts an S3 bucket into the host name unless told otherwise', refuses: paths, passes: paths },
   { numbers: 'minor 2', fault: "a runner of Rails speaks English whatever DEFAULT_LOCALE says", refuses: other, passes: goesOn },
   { numbers: 'minor 3, real 7', fault: 'Horilla says ok for ever once its scheduler has been there', refuses: hangs, passes: hangs },
@@ -74,6 +77,9 @@ export const rows: Row[] = [
   },
   { numbers: 'real 10.1', fault: "Traefik's 404 was taken for a closed page", refuses: away, passes: away },
   { numbers: 'real 10.2', fault: 'the foreign host was refused by Traefik, Horilla was never asked', refuses: foreign, passes: foreign },
+  { numbers: 'real 10.4', fault: "source maps give away the pages' source", refuses: open, passes: goesOn },
+  { numbers: 'real 10.5', fault: "any site may frame the pages", refuses: open, passes: goesOn },
+  { numbers: 'real 10.6', fault: "the API's documentation is public", refuses: documentation, passes: documentation },
   { numbers: 'real 10.9', fault: 'people of another company stay unseen', refuses: company, passes: company },
 ]
 
