@@ -81,7 +81,7 @@ function play(file: string, event: Event, first: Reply[] = [], broken = ''): Pla
     assert.equal(unknown, [], name)
     if (name === broken) throw new Error('it fails')
     if (name === 'actions/upload-artifact')
-      for (const found of readdirSync(box.root).filter(one => one === given.path || (given.path === '*.ndjson' && one.endsWith('.ndjson'))))
+      for (const found of readdirSync(box.root).filter(one => given.path?.split('\n').includes(one) || (given.path === '*.ndjson' && one.endsWith('.ndjson'))))
         artifacts += readFileSync(join(box.root, found), 'utf8') + `(${found})`
   }
   const env = { ...tools.env, PATH: `${tools.bin}:/usr/local/bin:/usr/bin:/bin` }
