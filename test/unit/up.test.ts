@@ -50,7 +50,7 @@ const answers: Reply[] = [
 /** Runs it; the first of the answers that fits counts. Out: what it said, and what it asked of the engine. */
 function up(argv: string[] = [], replies: Reply[] = [], env: Record<string, string> = {}) {
   engine.answer([...replies, ...answers])
-  const mine = { XDG_CACHE_HOME: source, HTTP_PROXY: '', HTTPS_PROXY: '', http_proxy: '', https_proxy: '' }
+  const mine = { XDG_CACHE_HOME: box.root, HTTP_PROXY: '', HTTPS_PROXY: '', http_proxy: '', https_proxy: '' }
   const { code, stderr } = box.script(['up', ...argv], { env: { ...engine.env, ...mine, PATH: `${engine.bin}:${process.env.PATH}`, ...env } })
   return { code, stderr, calls: engine.calls().map(({ words }) => words.join(' ')) }
 }
