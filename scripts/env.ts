@@ -1,5 +1,5 @@
 // Writes the env files of an environment from the examples, or checks them.
-// Usage: npx zx scripts/env.ts [environment] [--check] | --github <environment>
+// Usage: npx zx scripts/env.ts [environment] [--check] | --github <environment> | --owner NAME
 // Exit codes: 0 2 3 4 5
 import { parseArgs } from 'node:util'
 import { given, wantsHelp } from './lib/arguments.ts'
@@ -8,6 +8,7 @@ import { exit, exitHelp } from './lib/errors.ts'
 if (wantsHelp()) {
   console.log(`Usage: npx zx scripts/env.ts [environment] [--check]
        npx zx scripts/env.ts --github <environment>
+       npx zx scripts/env.ts --owner NAME
 
 Writes infra/docker/.env and a .env in each folder that has a .env.example, and makes up the secrets. A value that is there is never
 changed, but for those that follow the root file (shared) or the example (pinned). A second run has nothing to do.
@@ -15,6 +16,8 @@ changed, but for those that follow the root file (shared) or the example (pinned
   --check       writes nothing; names all that is wrong by file and key, never by value; exit 2 when anything is
   --github      names the secrets and variables that GitHub's environment has, lacks or has too many, by what the workflows ask for, and the
                 commands that set them from the env files; exit 2 when one is missing. Token: GITHUB_TOKEN, GH_TOKEN or gh's own
+  --owner       sets whose the images that are built here and their source are, in the example that has the key and wherever else Compose,
+                Kubernetes and Renovate must name him; to be committed
   --json        NDJSON events on stdout
 
 ${exitHelp(0, 2, 3, 4, 5)}`)
@@ -30,13 +33,21 @@ const { color, emit, jsonOutput, main, result, say } = await import('./lib/repor
 
 await main(async () => {
   const flag = { type: 'boolean' } as const
-  const options = { check: flag, github: flag, json: flag } as const
+  const options = { check: flag, github: flag, json: flag, owner: { type: 'string' } } as const
   const { values, positionals } = parseArgs({ args: given(), allowPositionals: true, options })
   jsonOutput(Boolean(values.json))
   if (positionals.length > 1) throw new Failure(exit.usage, 'Read the arguments', 'one environment at a time', { next: 'npx zx scripts/env.ts --help' })
   const root = join(import.meta.dirname, '..')
-  if (values.github && values.check) throw new Failure(exit.usage, 'Read the arguments', '--check or --github', { next: 'npx zx scripts/env.ts --help' })
+  if ([values.github, values.check, values.owner !== undefined].filter(Boolean).length > 1)
+    throw new Failure(exit.usage, 'Read the arguments', 'one of --check, --github, --owner', { next: 'npx zx scripts/env.ts --help' })
   if (values.github) return (await import('./lib/github/report.ts')).reportGitHub(root, positionals[0] ?? '')
+  if (values.owner !== undefined) {
+    const { ownerOf, writeOwner } = await import('./lib/images/owner.ts')
+    const files = writeOwner(values.owner)
+    for (const file of files) say(`${file}: changed`)
+    emit('result', { ...ownerOf(), written: files.length })
+    return result(files.length ? `${files.length} files name ${values.owner}: commit them, then make env.` : `All files name ${values.owner}: nothing to do.`)
+  }
   const it = environment(root, positionals[0])
   const problems = () =>
     check(root, it.name).map(one => {

@@ -42,7 +42,7 @@ export interface Outcome {
   summary: string
 }
 
-export const repository = 'kisgepcentrum/kgc-stack'
+export const repository = 'acme/kgc-stack'
 export const sha = 'a'.repeat(40)
 /** A file of workflows, as YAML says. */
 export const workflow = (root: string, file: string): Json => parse(readFileSync(join(root, '.github/workflows', file), 'utf8')) as Json

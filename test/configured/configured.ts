@@ -9,6 +9,7 @@ import { sandbox, start } from '../sandbox.ts'
 export async function configured(): Promise<string> {
   const { root } = sandbox(['.'])
   cpSync(join(import.meta.dirname, 'files'), root, { recursive: true })
+  await script(root, ['env', '--owner', 'acme'])
   for (const [path, from, to] of settings) replace(root, path, from, to)
   for (const [file, text] of Object.entries(additions)) writeFileSync(join(root, file), readFileSync(join(root, file), 'utf8') + text)
   // this machine's own stack and the demo, and two environments on Kubernetes
@@ -41,8 +42,7 @@ function replace(root: string, path: string, from: RegExp, to: string): void {
 const overlays = 'infra/k8s/overlays'
 const merged = '  - { name: chatwoot-config, behavior: merge, literals: [SMTP_ADDRESS=mail.acme.example, SMTP_USERNAME=kgc] }\n'
 const settings: [path: string, from: RegExp, to: string][] = [
-  // the images' owner, the commit of KGC, the domain, and digests as `images.ts pins --write` writes them
-  ['infra/', /ghcr\.io\/kisgepcentrum/g, 'ghcr.io/acme'],
+  // the commit of KGC, the domain, and digests as `images.ts pins --write` writes them
   ['infra/docker/kgc/.env.example', /^KGC_REF=.*$/m, `KGC_REF=${'e'.repeat(40)}`],
   ['infra/docker/', /^DOMAIN=kgc\.hu$/m, 'DOMAIN=acme.example'],
   ['.env.example', /^DOMAIN=kgc\.hu$/m, 'DOMAIN=acme.example'],

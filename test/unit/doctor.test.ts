@@ -193,6 +193,7 @@ test('images: what is missing, by what can be done about it', () => {
   one(judgeImages(dev, 3, ['a:1'], [], true), 'warning', /a:1/)
   one(judgeImages(dev, 3, ['a:1'], ['r.example'], false), 'error', /no answer from r\.example/, /make demo/)
   one(judgeImages(dev, 3, ['k:unset'], [], false, 'REF in k/.env.example'), 'warning', /no commit is chosen for k:unset/, /^set REF in k/)
+  one(judgeImages(dev, 3, ['unset.invalid/k:1'], [], false), 'warning', /whose they are is not set: unset\.invalid\/k:1/, /env\.ts --owner NAME/)
   one(judgeImages(demo, 3, ['a:1'], [], false), 'info', /a:1/, /make demo/)
   one(judgeImages(demo, 3, ['a:1'], [], true), 'error', /a:1/, /make demo/)
 })

@@ -16,7 +16,7 @@ const test = suite('notify')
 
 const event = (change: Partial<DeployEvent> = {}): DeployEvent => ({
   kind: 'started', environment: 'production', release: '42', commit: '0123456789abcdef0123456789abcdef01234567', actor: 'eva',
-  link: 'https://github.com/kisgepcentrum/stack/actions/runs/7', ...change,
+  link: 'https://github.com/acme/stack/actions/runs/7', ...change,
 })
 const failure = {
   application: 'api', pod: 'api-7d9f-x2x4q', container: 'api', reason: 'CrashLoopBackOff', exitCode: 137,

@@ -31,7 +31,7 @@ const files = { '': {}, '.dev': {}, '.demo': {}, '.build': built }
 for (const [name, content] of Object.entries(files)) writeFileSync(join(box.docker, `docker-compose${name}.yml`), JSON.stringify(content))
 writeFileSync(join(box.docker, 'shop/docker-compose.yml'), '{}')
 writeFileSync(join(box.root, '.env.example'), '# nothing\n')
-writeFileSync(example, `#@ pinned format=hex\nSHOP_REF=${ref}\nSHOP_SOURCE=${source}\n#@ secret generate=hex:24\nSHOP_PASSWORD=\n`)
+writeFileSync(example, `#@ pinned format=hex\nSHOP_REF=${ref}\n#@ pinned format=owner\nSHOP_OWNER=\nSHOP_SOURCE=${source}\n#@ secret generate=hex:24\nSHOP_PASSWORD=\n`)
 for (const environment of ['', 'demo']) assert.is(box.script(['env', environment].filter(Boolean)).code, 0)
 
 const config = { name: 'kgc', services: { shop: { image } } }
@@ -85,6 +85,17 @@ test('one that has changes, or is at another commit, is not: the image would bea
   const reason = `Not built: .*its tag is ${ref.slice(0, 12)}, its source is at `
   assert.match(other.stderr, new RegExp(`could not be pulled[^]*${reason}[^]*NEXT {2}git -C ${source} checkout ${ref}`))
   assert.not.ok(asked(other.calls, /bake/))
+})
+
+test('where nobody says whose an image is, no registry is asked for it, and the key is named', () => {
+  const nobodys = (said: object) => JSON.stringify(said).replace('127.0.0.1:9/o', 'unset.invalid').replace(source, '/nowhere')
+  const { code, stderr, calls } = up([], [
+    { call: /^docker compose --file docker-compose\.build\.yml config/, stdout: nobodys(targets) },
+    { call: /^docker compose .* config --format json$/, stdout: nobodys(config) },
+  ])
+  assert.is(code, 3, stderr)
+  assert.match(stderr, /whose they are is not set[^]*unset\.invalid\/shop:[^]*NEXT {2}npx zx scripts\/env\.ts --owner NAME   \(sets SHOP_OWNER in infra\/docker\/shop\/\.env\.example\)/)
+  assert.not.ok(asked(calls, /pull|bake/))
 })
 
 test('behind a proxy, or with mirrors, the engine is asked to pull, whatever answers here', () => {

@@ -15,7 +15,7 @@ const test = suite('workflows')
 const box = sandbox()
 cpSync(join(repository, '.github'), join(box.root, '.github'), { recursive: true })
 // where its images are is the repository's own
-writeFileSync(join(box.root, 'infra/k8s/overlays/production/environment.yaml'), 'images: ghcr.io/kisgepcentrum\n')
+writeFileSync(join(box.root, 'infra/k8s/overlays/production/environment.yaml'), 'images: ghcr.io/acme\n')
 initialize(box.root)
 commit(box.root, 'before')
 const config = join(box.root, 'infra/k8s/overlays/staging/config.yaml')
@@ -26,7 +26,7 @@ const tools = fakes(['node', 'npm', 'docker', 'kubectl', 'gh', 'sudo'])
 const all: Call[] = []
 const kgc = 'c'.repeat(40)
 const digest = (letter: string) => `sha256:${letter.repeat(64)}`
-const image = (target: string, letter: string) => ({ target, name: `ghcr.io/kisgepcentrum/${target}`, tag: kgc, digest: digest(letter), built: true })
+const image = (target: string, letter: string) => ({ target, name: `ghcr.io/acme/${target}`, tag: kgc, digest: digest(letter), built: true })
 const pushed = [image('kgc-api', '1'), image('horilla-hr', '2')]
 const planned = [...pushed.map(({ name, digest }) => `${name}@${digest}`), `postgres@${digest('3')}`]
 const plan = `{"event":"step"}\n${JSON.stringify({ event: 'plan', created: [], images: planned, coming: planned })}\n`
@@ -96,9 +96,9 @@ function play(file: string, event: Event, first: Reply[] = [], broken = ''): Pla
 }
 
 const failed = ({ steps }: Outcome) => steps.filter(({ code }) => code).map(({ job, step }) => `${job}: ${step}`)
-const pin = (ref: string) => {
+const pin = (ref: string, owner = 'acme') => {
   const file = join(box.docker, 'kgc/.env.example')
-  writeFileSync(file, readFileSync(file, 'utf8').replace(/^KGC_REF=.*$/m, `KGC_REF=${ref}`))
+  writeFileSync(file, readFileSync(file, 'utf8').replace(/^KGC_REF=.*$/m, `KGC_REF=${ref}`).replace(/^KGC_OWNER=.*$/m, `KGC_OWNER=${owner}`))
 }
 const push: Event = { name: 'push', secrets, vars: { KGC_REPOSITORY: 'acme/erp' } }
 
@@ -129,6 +129,18 @@ test('no commit of KGC pinned: its images are left out, and the summary says so'
   assert.is(result, 'success')
   assert.not(actions.some(({ given }) => given.path === 'kgc'))
   assert.match(summary, 'KGC_REF is empty')
+})
+
+test("KGC's monorepo is its owner's unless the repository says otherwise; without an owner nothing is built, and the key is named", () => {
+  pin(kgc)
+  const { actions } = play('deploy-staging.yml', { ...push, vars: {} })
+  assert.is(actions.find(({ given }) => given.path === 'kgc')!.given.repository, 'acme/kgc-erp')
+  pin(kgc, '')
+  const { result, calls, steps } = play('deploy-staging.yml', push)
+  pin('')
+  assert.is(result, 'failure')
+  assert.match(steps.map(({ text }) => text).join(''), /::error::KGC_OWNER in infra\/docker\/kgc\/\.env\.example is empty/)
+  assert.not.ok(calls.some(({ words }) => words.includes('push')))
 })
 
 test('what is attested already is not signed again; attestations can be switched off', () => {
@@ -205,8 +217,8 @@ test('production looks ahead, verifies who built its images, and builds nothing'
   for (const name of ['release', 'workflow_dispatch']) {
     const { result, lines, calls, summary } = play('deploy-production.yml', { name, secrets })
     assert.is(result, 'success')
-    const signer = 'kisgepcentrum/kgc-stack/.github/workflows/deploy-staging.yml'
-    const options = `--repo kisgepcentrum/kgc-stack --signer-workflow ${signer} --source-ref refs/heads/main`
+    const signer = 'acme/kgc-stack/.github/workflows/deploy-staging.yml'
+    const options = `--repo acme/kgc-stack --signer-workflow ${signer} --source-ref refs/heads/main`
     const verified = pushed.map(({ name, digest }) => `gh attestation verify oci://${name}@${digest} ${options}`).sort()
     assert.equal(lines, ['scripts/deploy.ts production --dry-run --json', ...verified, 'scripts/deploy.ts production --yes --json'])
     assert.match(summary, pushed[0]!.digest)
@@ -219,7 +231,7 @@ test('production deploys nothing that is not attested, and no plan without image
   const forged = play('deploy-production.yml', event, [{ call: /^gh attestation.*kgc-api/, code: 1 }])
   assert.equal(failed(forged), ['deploy: Verify who built the images'])
   const said = forged.steps.find(({ code }) => code)!.text
-  assert.match(said, /^::error::ghcr\.io\/kisgepcentrum\/kgc-api@sha256:1{64} has no signature .* Run workflow, replace/m)
+  assert.match(said, /^::error::ghcr\.io\/acme\/kgc-api@sha256:1{64} has no signature .* Run workflow, replace/m)
   assert.not.match(said, /::error::\S+horilla/)
   assert.is(forged.lines.filter(line => line.startsWith('gh ')).length, 2, 'all that is wrong is said at once')
   const none = play('deploy-production.yml', event, [script('deploy\\.ts production --dry-run', { stdout: '{"event":"plan","images":[]}\n' })])
@@ -260,7 +272,7 @@ test('a rollback is of the environment and the release that were chosen, with th
 test('a pull request sees no secret, and its difference is one comment that is updated', () => {
   const payload = (from: string) => ({ pull_request: { number: 5, head: { repo: { full_name: from } } } })
   const event = (from: string): Event => ({ name: 'pull_request', ref: 'refs/pull/5/merge', secrets, payload: payload(from) })
-  const own = event('kisgepcentrum/kgc-stack')
+  const own = event('acme/kgc-stack')
   const ci = play('ci.yml', own)
   assert.is(ci.result, 'success')
   assert.match(ci.summary, 'KGC API, Web and Admin are built on main')
@@ -268,9 +280,9 @@ test('a pull request sees no secret, and its difference is one comment that is u
     { call: /^kubectl kustomize infra\/k8s\/(cluster|overlays\/\w+\/)$/, cat: true },
     { call: /^docker compose --env-file \.env\S* -f \S+ -f \S+ config$/ },
   ]
-  const list = /^gh api --paginate repos\/kisgepcentrum\/kgc-stack\/issues\/5\/comments /
-  const make = /^gh api --method POST repos\/kisgepcentrum\/kgc-stack\/issues\/5\/comments --field body=@/
-  const update = /^gh api --method PATCH repos\/kisgepcentrum\/kgc-stack\/issues\/comments\/77 --field body=@/
+  const list = /^gh api --paginate repos\/acme\/kgc-stack\/issues\/5\/comments /
+  const make = /^gh api --method POST repos\/acme\/kgc-stack\/issues\/5\/comments --field body=@/
+  const update = /^gh api --method PATCH repos\/acme\/kgc-stack\/issues\/comments\/77 --field body=@/
   const first = play('rendered.yml', own, [...rendering, { call: list }, { call: make }])
   assert.is(first.result, 'success', first.steps.at(-1)!.text)
   assert.match(first.summary, /kubernetes-staging\.yaml \| 2 \+\+/)

@@ -7,6 +7,7 @@ import { describeExample } from '../env/example.ts'
 import type { Place } from '../cluster/place.ts'
 import type { Refusals } from './refusals.ts'
 import { brief, patiently } from '../images/patience.ts'
+import { howToSet, nobodys } from '../images/owner.ts'
 import { digestOf, parseImage } from '../images/registry.ts'
 import type { Stored } from './release.ts'
 import { applications, dockerFolder } from '../repository.ts'
@@ -77,7 +78,9 @@ export function tagged(place: Place, all: Manifest[], own: Built[], tag: string 
 /** The digest of every image of `all`; `missing` hears of those of the `last` release that are not there any more. */
 export async function resolve(all: Manifest[], last: Stored | undefined, refusals: Refusals, missing: (words: string) => void): Promise<Map<string, string>> {
   const digests = new Map<string, string>()
-  const now = imagesOf(all)
+  const ownerless = nobodys(imagesOf(all))
+  if (ownerless.length) refusals.add(`whose the images are is not set, as of ${ownerless[0]}: ${howToSet()}`)
+  const now = imagesOf(all).filter(image => !ownerless.includes(image))
   const ask = (image: string, words: string, add: (words: string) => void) =>
     patiently(image, () => digestOf(image), brief, 5).catch((error: Error) => add(`${words} ${image}: ${error.message}`))
   const old = imagesOf(last?.manifests.filter(({ kind }) => kind !== 'Job') ?? []).filter(image => !now.includes(image))

@@ -18,6 +18,7 @@ import { closedMounts } from '../compose/mounts.ts'
 import { takenPorts } from '../compose/ports.ts'
 import { volumesOf } from '../compose/remove.ts'
 import { whereChosen } from '../images/chosen-commit.ts'
+import { nobodys } from '../images/owner.ts'
 import { missingImages, ownWay } from '../images/provide.ts'
 import { silentRegistries } from '../images/registry.ts'
 
@@ -87,7 +88,7 @@ async function examineStack(stack: Stack, all: Config, seen: Map<string, Contain
     closedMounts(all, services),
     findStores(stack, all, services, seen),
   ])
-  const silent = stack.suffix || !missing.length || ownWay ? [] : await silentRegistries(missing.filter(image => !image.endsWith(':unset')), 5_000)
+  const silent = stack.suffix || !missing.length || ownWay ? [] : await silentRegistries(missing.filter(image => !image.endsWith(':unset') && !nobodys([image]).length), 5_000)
   const where = whereChosen(missing)
   const pulse: Pulse = { stack, all, seen, volumes, logs, causes, kills, now: Date.now() }
   return [

@@ -5,13 +5,16 @@ import { openCommand, type Closed } from '../compose/mounts.ts'
 import type { StoreFit } from '../compose/volume-fit.ts'
 import { up, type Pulse } from './containers.ts'
 import { finding, type Finding } from './finding.ts'
+import { howToSet, nobodys } from '../images/owner.ts'
 import { run } from '../run.ts'
 
 /** `silent`: registries that do not answer; `where` the commit of images that have none is chosen. A demo's images are built here and never pulled. */
 export function judgeImages(stack: Pulse['stack'], total: number, missing: string[], silent: string[], started: boolean, where = ''): Finding[] {
   const unset = missing.filter(image => image.endsWith(':unset'))
-  const rest = missing.filter(image => !unset.includes(image))
-  const found = unset.length ? [finding('images', 'warning', `no commit is chosen for ${unset.join(', ')}`, `set ${where}, then make env`)] : []
+  const ownerless = nobodys(missing)
+  const rest = missing.filter(image => !unset.includes(image) && !ownerless.includes(image))
+  const whose = ownerless.length ? [finding('images', 'warning', `whose they are is not set: ${ownerless.join(', ')}`, howToSet())] : []
+  const found = unset.length ? [finding('images', 'warning', `no commit is chosen for ${unset.join(', ')}`, `set ${where}, then make env`), ...whose] : whose
   if (!rest.length) return found
   const words = `${rest.length} of ${total} are not on this machine: ${rest.join(', ')}`
   if (stack.suffix) return [...found, finding('images', started ? 'error' : 'info', words, `make ${stack.mode}`)]

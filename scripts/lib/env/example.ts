@@ -6,7 +6,7 @@ import { Failure, exit } from '../errors.ts'
 export const alphabet = /^[A-Za-z0-9_+/=.:@,-]*$/
 
 export const formats = [
-  'url', 'origin', 'host', 'email', 'port', 'int', 'bool', 'uuid', 'hex', 'base64', 'alnum', 'hosts', 'origins', 'duration',
+  'url', 'origin', 'host', 'email', 'port', 'int', 'bool', 'uuid', 'hex', 'base64', 'alnum', 'hosts', 'origins', 'duration', 'owner',
 ] as const
 export type Format = (typeof formats)[number]
 

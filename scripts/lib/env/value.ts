@@ -15,6 +15,8 @@ function isUrl(text: string): boolean {
   const url = URL.canParse(text) ? new URL(text) : undefined
   return Boolean(url && /^https?:$/.test(url.protocol) && /^https?:\/\/[^/]/.test(text) && host.test(url.hostname))
 }
+/** Whether GitHub and GHCR could have such an owner. */
+export const isOwner = (text: string): boolean => /^(?=.{1,39}$)[a-z\d]+(-[a-z\d]+)*$/.test(text)
 const isOrigin = (text: string) => isUrl(text) && new URL(text).origin === text.replace(/^(http:.*):80$|^(https:.*):443$/, '$1$2')
 
 const formats: Record<Format, { test: (text: string) => boolean; wants: string }> = {
@@ -31,6 +33,7 @@ const formats: Record<Format, { test: (text: string) => boolean; wants: string }
   hex: { test: text => /^[\da-f]+$/i.test(text), wants: 'hexadecimal digits' },
   base64: { test: text => /^[A-Za-z0-9+/]+={0,2}$/.test(text) && text.length % 4 === 0, wants: 'whole base64' },
   alnum: { test: text => /^[A-Za-z0-9]+$/.test(text), wants: 'letters and digits only' },
+  owner: { test: isOwner, wants: "an owner's name on GitHub in lower case, for GHCR takes no other" },
   duration: { test: text => /^\d+(ms|s|m|h|d)$/.test(text), wants: 'a number with ms, s, m, h or d' },
 }
 

@@ -3,6 +3,7 @@ import { bake, builderOf, chosen, refusedOf, settings, targets, type Builder, ty
 import { explained } from './build-failure.ts'
 import { pinsOf } from './chosen-commit.ts'
 import { Failure, exit } from '../errors.ts'
+import { requireOwner } from './owner.ts'
 import { say } from '../report.ts'
 import { root } from '../repository.ts'
 import { refOf, sourceOf, type Ref } from './source.ts'
@@ -34,6 +35,7 @@ export async function planBuild(names: string[], command: 'build' | 'push'): Pro
   const env = settings()
   const [all, ref, builder] = await Promise.all([targets(env), refOf(root), builderOf()])
   const built = await allowed(chosen(all, names, command), names.length > 0)
+  if (command === 'push') requireOwner('Push the images', built.map(({ image }) => image))
   const planned = await Promise.all(built.map(target => planImage(target, ref, command === 'build')))
   const images = command === 'push' ? planned.map(asPushed).map(image => ofRun(image)) : planned
   for (const { target, fileTag, tags } of images)

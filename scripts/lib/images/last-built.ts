@@ -1,6 +1,7 @@
 // The last commit that built, as far as anybody knows.
 import { placeOf, places } from '../cluster/place.ts'
 import { releases } from '../deploy/release.ts'
+import { nobodys } from './owner.ts'
 import { parseImage, registryOf, silentRegistries } from './registry.ts'
 import { versionsOf } from './stock-ask.ts'
 import type { Planned } from './tags.ts'
@@ -28,6 +29,7 @@ export const newestOfAll = (lists: Seen[], but: string): Seen[number] | undefine
 export async function lastBuilt(images: Pick<Planned, 'name' | 'commit'>[]): Promise<LastBuilt | undefined> {
   const but = images[0]?.commit ?? ''
   const names = images.map(({ name }) => name)
+  if (nobodys(names).length) return undefined
   const ask = async (seen: (name: string) => Promise<Seen>) => newestOfAll(await within(30_000, Promise.all(names.map(seen))).then(lists => lists ?? []), but)
   const asked = [
     async () => {

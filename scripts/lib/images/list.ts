@@ -2,6 +2,7 @@
 import { targets } from './bake.ts'
 import { Failure, exit } from '../errors.ts'
 import { namedByReleases, type Named } from './named.ts'
+import { requireOwner } from './owner.ts'
 import { short } from './pins.ts'
 import { refused } from './push.ts'
 import { parseImage, registryOf } from './registry.ts'
@@ -20,6 +21,7 @@ export interface Options {
 /** Lists all versions; with `prune` removes those that nobody needs. */
 export async function lists({ prune, commits, keep, dry }: Options): Promise<void> {
   const images = [...new Set((await targets()).map(({ image }) => parseImage(image).name.toLowerCase()))]
+  requireOwner('List the images', images)
   const what = `Ask ${[...new Set(images.map(registryOf))].join(', ')}`
   const versions = await step(what, async () => (await Promise.all(images.map(image => refused(what, () => versionsOf(image))))).flat())
   const named = await step('Read the releases', () => namedByReleases(images))

@@ -6,6 +6,7 @@ import { whereChosen } from './chosen-commit.ts'
 import { compose, servicesOf, type Config, type Stack } from '../compose/compose.ts'
 import { info, type Info } from '../engine/engine.ts'
 import { Failure, exit } from '../errors.ts'
+import { howToSet, nobodys } from './owner.ts'
 import { parseImage, registryOf, silentRegistries } from './registry.ts'
 import { color, say, step } from '../report.ts'
 import { applications } from '../repository.ts'
@@ -32,6 +33,7 @@ export async function provideImages(stack: Stack, all: Config, services: string[
   const { sources, unfit } = await judgeSources(made.filter(({ here }) => here))
   const missing = absent.filter(image => !sources.some(source => source.image === image))
   await refuseUnset(stack, all, missing, made)
+  refuseOwnerless(nobodys(missing), unfit)
   await refuseSilentRegistries(missing, unfit)
   for (const { what, why } of reasons(missing, unfit)) say(color.yellow(`  ${what}: ${why}; not built but pulled`))
   if (sources.length) await step(`Build ${sources.map(({ image }) => image).join(', ')}`, () => built(sources, env))
@@ -72,7 +74,7 @@ async function refuseUnset(stack: Stack, all: Config, missing: string[], made: T
   const sources = new Set(made.filter(({ image }) => unset.includes(image)).flatMap(({ name }) => variableOf(name) ?? []))
   throw new Failure(exit.refused, what, `no commit is chosen for ${unset.join(', ')}`, {
     evidence: `Set ${whereChosen(unset)}${sources.size ? ` (and ${[...sources].join(', ')} in the .env beside it to build from a checkout)` : ''},
-or start the other applications alone.`,
+${nobodys(unset).length ? `and whose they are: ${howToSet()},\n` : ''}or start the other applications alone.`,
     next: `make up APPS="${await others(stack, all, unset)}"`,
   })
 }
@@ -84,6 +86,12 @@ export function ownWay({ HttpProxy, HttpsProxy, RegistryConfig }: Info, env: Nod
   return [...proxies, ...mirrors].some(Boolean)
 }
 
+function refuseOwnerless(images: string[], unfit: Unfit): void {
+  if (!images.length) return
+  const evidence = ['Not on this machine:', ...images, ...notBuilt(reasons(images, unfit))].join('\n')
+  throw new Failure(exit.refused, what, 'whose they are is not set', { evidence, next: howToSet() })
+}
+
 async function refuseSilentRegistries(missing: string[], unfit: Unfit): Promise<void> {
   const silent = await silentRegistries(missing)
   if (!silent.length || ownWay((await info()).info)) return
@@ -91,10 +99,11 @@ async function refuseSilentRegistries(missing: string[], unfit: Unfit): Promise<
   throw cannotBeHad(`no answer from the registry ${silent.join(', ')}`, `Not on this machine:\n${images.join('\n')}`, reasons(images, unfit))
 }
 
+const notBuilt = (no: Failure[]) => no.map(one => `Not built: ${one.what}: ${one.why}`)
+
 /** `no`: why those are not built whose source is here. */
 function cannotBeHad(why: string, evidence: string, no: Failure[], next = 'make demo   (needs no image registry)'): Failure {
-  const lines = [evidence, ...no.map(one => `Not built: ${one.what}: ${one.why}`)]
-  return new Failure(exit.refused, what, why, { evidence: lines.join('\n'), next: no.find(one => one.next)?.next ?? next })
+  return new Failure(exit.refused, what, why, { evidence: [evidence, ...notBuilt(no)].join('\n'), next: no.find(one => one.next)?.next ?? next })
 }
 
 async function pull(stack: Stack, all: Config, services: string[], missing: string[], unfit: Unfit): Promise<void> {

@@ -60,7 +60,7 @@ test('an image that is pulled by its digest says what it was made of', async () 
   const { 'hu.kgc.recipe': recipe, ...others } = labels
   assert.match(recipe!, /^[0-9a-f]{16}$/)
   assert.equal(others, {
-    'org.opencontainers.image.source': 'https://github.com/kisgepcentrum/kgc-erp',
+    'org.opencontainers.image.source': 'https://github.com/acme/kgc-erp',
     'org.opencontainers.image.revision': ref,
     'org.opencontainers.image.version': '1.2.3',
     'org.opencontainers.image.created': '2026-11-01T11:00:00Z',

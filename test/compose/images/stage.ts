@@ -25,7 +25,7 @@ export function newSource(size = 1000): string {
     utimesSync(join(source, `apps/kgc-${app}/Dockerfile`), now, now)
     for (const name of ['content', 'more']) writeFileSync(join(source, `apps/kgc-${app}`, name), randomBytes(size))
   }
-  if (!existsSync(join(source, '.git'))) repository(source, 'git@github.com:kisgepcentrum/kgc-erp.git')
+  if (!existsSync(join(source, '.git'))) repository(source, 'git@github.com:acme/kgc-erp.git')
   return pin(commit(source))
 }
 
@@ -40,7 +40,7 @@ export function pin(ref: string): string {
 export function ownRepository(): string {
   writeFileSync(join(box.docker, 'horilla-hr/Dockerfile'), 'FROM scratch\nCOPY requirements.txt /\nCMD ["/requirements.txt"]\n')
   writeFileSync(join(box.root, '.gitignore'), 'node_modules\n')
-  repository(box.root, 'https://x:token@github.com/kisgepcentrum/kgc-stack.git')
+  repository(box.root, 'https://x:token@github.com/acme/kgc-stack.git')
   return commit(box.root)
 }
 
