@@ -90,7 +90,8 @@ test('component s3-storage: no shared volume but Horilla\'s, nothing tied to a n
   assert.equal(of(all, 'PersistentVolumeClaim').map(title), ['PersistentVolumeClaim horilla-media'])
   for (const name of ['twenty-server', 'twenty-worker', 'chatwoot-web', 'chatwoot-sidekiq']) {
     const workload = workloads(all).find(({ metadata }) => metadata.name === name)!
-    assert.not.ok(podOf(workload).affinity || podOf(workload).volumes?.length || mainOf(workload).volumeMounts?.length, name)
+    assert.not.ok(podOf(workload).affinity || podOf(workload).volumes?.some(({ persistentVolumeClaim }: Json) => persistentVolumeClaim), name)
+    assert.not.ok(mainOf(workload).volumeMounts?.some((mount: Json) => mount.name === 'storage'), name)
   }
   assert.is(find(all, 'ConfigMap', 'twenty-crm-config').data.STORAGE_TYPE, 's3')
   assert.is(find(all, 'ConfigMap', 'chatwoot-config').data.ACTIVE_STORAGE_SERVICE, 's3_compatible')

@@ -65,7 +65,8 @@ test('every long-running service has a health check with a start period', () => 
 test('every service has limits, log rotation and no privileges', () => {
   everywhere((service, _, where) => {
     assert.ok(Number(service.mem_limit) > 0 && Number(service.cpus) > 0, `${where}: limits`)
-    assert.equal(service.logging, { driver: 'json-file', options: { 'max-file': '3', 'max-size': '10m' } }, where)
+    const labels = 'com.docker.compose.project,com.docker.compose.service'
+    assert.equal(service.logging, { driver: 'json-file', options: { 'max-file': '3', 'max-size': '10m', labels } }, where)
     assert.equal(service.cap_drop, ['ALL'], where)
     assert.not.ok(service.cap_add || service.privileged || service.pid || service.network_mode || service.container_name, where)
     assert.equal(service.security_opt, ['no-new-privileges:true'], where)
@@ -213,7 +214,7 @@ test('Chatwoot: the community image, its own names for the database, the same se
     assert.is(service.environment.SAFE_FETCH_ALLOW_PRIVATE_NETWORK, 'true')
     assert.is(service.environment.ENABLE_ACCOUNT_SIGNUP, 'false')
     assert.not.match(service.environment.FRONTEND_URL, /\/$/)
-    assert.equal(service.volumes.map((volume: Json) => volume.target), ['/app/storage'])
+    assert.equal(service.volumes.filter(({ type }: Json) => type === 'volume').map(({ target }: Json) => target), ['/app/storage'])
   }
   assert.equal(sidekiq.environment, web.environment)
   assert.match(prod.services['chatwoot-db'].image, /pgvector/)

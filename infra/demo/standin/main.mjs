@@ -4,7 +4,7 @@
 import { readFileSync } from 'node:fs'
 import { demandVariables, demandVolumes } from './lib/demands.mjs'
 import { readFaults } from './lib/fault.mjs'
-import { Broken, Refusal, logger } from './lib/log.mjs'
+import { Broken, Refusal, holdBack, logger } from './lib/log.mjs'
 
 /** @param {string[]} argv */
 export async function run(argv) {
@@ -27,7 +27,10 @@ async function play(argv, env) {
 
   // an entrypoint is asked for on behalf of what it will run
   const role = command.role ?? (command.run === 'entrypoint' ? find(contract, argv.slice(1))?.role : undefined)
+  holdBack(contract.buffered, env)
   const log = logger(contract.log, role ? `${app}/${role}` : app)
+  const faults = readFaults(env.STANDIN_FAULT)
+  if (faults.has('cut-off') && !command.bare) cutOff(log)
   if (!command.bare) {
     demandVariables(contract, role, env)
     demandVolumes(contract, role, env)
@@ -35,7 +38,14 @@ async function play(argv, env) {
   if (process.getuid?.() !== contract.uid) log.warn('not the user of the real image', { uid: process.getuid?.(), image: contract.uid })
   const { commands } = await import(`./apps/${app}/commands.mjs`)
   // true: it serves or works until it is stopped
-  return commands[command.run]({ contract, role, env, log, faults: readFaults(env.STANDIN_FAULT), rest: argv.slice(command.argv.replace(/ \*$/, '').split(' ').length) })
+  return commands[command.run]({ contract, role, env, log, faults, rest: argv.slice(command.argv.replace(/ \*$/, '').split(' ').length) })
+}
+
+/** As a process that the kernel kills for want of memory. */
+function cutOff(log) {
+  log.error('the last whole line')
+  process.stdout.write('and the one that was being wri')
+  process.kill(process.pid, 'SIGKILL')
 }
 
 function find({ commands }, argv) {

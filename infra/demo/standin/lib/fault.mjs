@@ -1,7 +1,7 @@
 // Misbehaviour on request: STANDIN_FAULT is a comma list of
-// crash · crash-after=SECONDS · hang · http500 · slow=SECONDS · migrate-fail
+// crash · cut-off (killed in the middle of a line) · crash-after=SECONDS · hang · http500 · slow=SECONDS · migrate-fail
 
-const known = { crash: false, 'crash-after': true, hang: false, http500: false, slow: true, 'migrate-fail': false }
+const known = { crash: false, 'cut-off': false, 'crash-after': true, hang: false, http500: false, slow: true, 'migrate-fail': false }
 
 /**
  * @param {string | undefined} text

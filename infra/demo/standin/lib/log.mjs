@@ -18,6 +18,23 @@ export function logger(style, name) {
   return { info: line('info'), warn: line('warn'), error: line('error') }
 }
 
+/**
+ * Keeps what is printed back until there are 8 KB of it or the process ends by itself, as Python and Ruby do with a pipe: unless a variable of
+ * `buffered` has what switches it off, a process that is killed takes its last lines along.
+ * @param {Record<string, string> | undefined} buffered patterns by the names of variables; undefined: an application that writes at once
+ */
+export function holdBack(buffered, env) {
+  if (!buffered || Object.entries(buffered).some(([name, pattern]) => new RegExp(pattern).test(env[name] ?? ''))) return
+  const write = process.stdout.write.bind(process.stdout)
+  let kept = ''
+  const release = () => {
+    write(kept)
+    kept = ''
+  }
+  process.stdout.write = text => ((kept += text).length >= 8192 && release(), true)
+  process.on('exit', release)
+}
+
 /** What the application would not start with. */
 export class Refusal extends Error {
   /**
