@@ -182,6 +182,17 @@ test('no secret stands in a command line', () => {
   })
 })
 
+test('every database is made with ICU\'s Hungarian and checksums, by the one script that all share', () => {
+  for (const all of Object.values(modes))
+    for (const name of stores(all).filter(store => store.endsWith('-db'))) {
+      const { environment, volumes } = all.services[name]
+      const words = ['--locale=C.UTF-8', '--locale-provider=icu', '--icu-locale=hu-HU', '--encoding=UTF8', '--data-checksums']
+      assert.equal(environment.POSTGRES_INITDB_ARGS.split(' '), words, name)
+      const scripts = volumes.filter(({ target }: Json) => target.startsWith('/docker-entrypoint-initdb.d/')).map(({ source }: Json) => source)
+      assert.ok(scripts.includes(join(box.docker, 'postgres/init.sh')), `${name}: ${scripts}`)
+    }
+})
+
 test('queue Redis never evicts, keeps its data on disk and asks for a password', () => {
   for (const name of stores(prod).filter(store => store.endsWith('-redis'))) {
     const words = JSON.stringify(prod.services[name].command)

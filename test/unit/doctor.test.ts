@@ -2,6 +2,7 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { Config } from '../../scripts/lib/compose/compose.ts'
 import type { Container } from '../../scripts/lib/compose/containers.ts'
+import { judgeCollations, parseMoved } from '../../scripts/lib/doctor/collations.ts'
 import { judgeContainers, judgeIdle, type Pulse } from '../../scripts/lib/doctor/containers.ts'
 import { judgeEnv } from '../../scripts/lib/doctor/doctor.ts'
 import { edgeOf, hostsOf, judgeCertificates, type Served } from '../../scripts/lib/doctor/certificates.ts'
@@ -212,6 +213,13 @@ test('volumes: a full disk is one error, however many volumes lie on it', () => 
   silent(judgeDisks(parseDf('web', busybox)))
   silent(judgeDisks(parseDf('web', 'sh: df: not found')))
   one(judgeDisks([...parseDf('web', df), ...parseDf('db', df)]), 'error', /\/dev\/vda under the volumes of web, db is 96 % full/)
+})
+
+test('volumes: a collation version that has moved is one error for each server, with the commands in their order', () => {
+  silent(judgeCollations('p', parseMoved('db', '')))
+  silent(judgeCollations('p', parseMoved('db', 'psql: error: connection refused\n')))
+  const moved = parseMoved('db', 'app postgres|153.120|153.128\n')
+  one(judgeCollations('p', moved), 'error', /db: the indexes of app, postgres .* 153\.120, its image brings 153\.128/, /-p p exec db .*for db in app postgres;.*REINDEX.*REFRESH COLLATION VERSION/)
 })
 
 const certificate = (change: Partial<Served> = {}): Served => ({ host: 'a.hu', standIn: false, until: now + 60 * 86_400_000, ...change })

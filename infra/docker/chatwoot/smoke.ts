@@ -1,12 +1,14 @@
 // What Chatwoot is for: its page, its live connection, and a Sidekiq that takes jobs and sends webhooks to KGC.
 import { randomBytes } from 'node:crypto'
 import { eventually, type Check, type SendMail, type SmokeContext } from '../../../scripts/lib/smoke/checks.ts'
+import { databaseChecks } from '../../../scripts/lib/smoke/database.ts'
 import { rails } from './admin.ts'
 
 const kgcWebhook = 'http://kgc-api:3000/api/v1/webhooks/chatwoot'
 const open = 'the onboarding is open, and the first visitor can make himself the administrator: make admin APP=chatwoot'
 
 export const checks: Check[] = [
+  ...databaseChecks('chatwoot-db'),
   {
     name: 'the login page loads',
     async run({ edge, address }) {

@@ -1,5 +1,6 @@
 // What Horilla is for, asked through the edge.
 import { eventually, type Check, type SmokeContext } from '../../../scripts/lib/smoke/checks.ts'
+import { databaseChecks } from '../../../scripts/lib/smoke/database.ts'
 
 /** A page's answer in a few words. */
 const brief = (status: number, body: string) => `${status} ${body.replace(/<[^>]*>|\s+/g, ' ').trim().slice(0, 120)}`
@@ -26,6 +27,7 @@ const setUp = [
 ] as const
 
 export const checks: Check[] = [
+  ...databaseChecks('horilla-db'),
   {
     name: 'the log-in page carries a CSRF token',
     async run({ edge, address }) {

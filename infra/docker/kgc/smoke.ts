@@ -2,8 +2,10 @@
 import { randomUUID } from 'node:crypto'
 import type { Check, SmokeContext } from '../../../scripts/lib/smoke/checks.ts'
 import type { Answer, Ask } from '../../../scripts/lib/smoke/edge.ts'
+import { databaseChecks } from '../../../scripts/lib/smoke/database.ts'
 
 export const checks: Check[] = [
+  ...databaseChecks('kgc-db'),
   {
     name: 'the API is ready',
     // 200 with "not_ready" means that the database is away: the body counts

@@ -1,12 +1,14 @@
 // What Twenty is for: the page, GraphQL, and a worker that takes jobs and sends webhooks to KGC.
 import { randomBytes } from 'node:crypto'
 import { eventually, type Check, type SendMail, type SmokeContext } from '../../../scripts/lib/smoke/checks.ts'
+import { databaseChecks } from '../../../scripts/lib/smoke/database.ts'
 import type { Answer } from '../../../scripts/lib/smoke/edge.ts'
 import { ask, signIn, workspaceExists } from './api.ts'
 
 const kgcWebhook = 'http://kgc-api:3000/api/v1/webhooks/twenty'
 
 export const checks: Check[] = [
+  ...databaseChecks('twenty-db'),
   {
     name: 'the page loads',
     async run({ edge, address }) {

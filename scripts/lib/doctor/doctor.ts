@@ -2,6 +2,7 @@
 import { config, missingEnvFiles, stackOf, type Config, type Stack } from '../compose/compose.ts'
 import { edgeOf, hostsOf, judgeCertificates, served } from './certificates.ts'
 import { clock, judgeClock } from './clock.ts'
+import { judgeCollations, movedCollations } from './collations.ts'
 import { containers, type Container } from '../compose/containers.ts'
 import { judgeContainers, judgeIdle, lastWords, likelyCauses, oomKills, type Pulse } from './containers.ts'
 import { findStores } from '../compose/volume-fit.ts'
@@ -17,6 +18,7 @@ import { otherOwners } from '../compose/ownership.ts'
 import { closedMounts } from '../compose/mounts.ts'
 import { takenPorts } from '../compose/ports.ts'
 import { volumesOf } from '../compose/remove.ts'
+import { storesOf } from '../compose/volume-secrets.ts'
 import { whereChosen } from '../images/chosen-commit.ts'
 import { nobodys } from '../images/owner.ts'
 import { missingImages, ownWay } from '../images/provide.ts'
@@ -78,7 +80,7 @@ async function examineStack(stack: Stack, all: Config, seen: Map<string, Contain
   const images = new Set(services.map(name => all.services[name]?.image)).size
   const edge = edgeOf(all)
   const serving = edge && seen.get(edge.service)?.State.Status === 'running'
-  const [missing, logs, causes, kills, disks, certificates, closed, stores] = await Promise.all([
+  const [missing, logs, causes, kills, disks, certificates, closed, stores, moved] = await Promise.all([
     missingImages(all, services),
     lastWords(seen),
     likelyCauses(seen),
@@ -87,6 +89,7 @@ async function examineStack(stack: Stack, all: Config, seen: Map<string, Contain
     serving ? Promise.all(hostsOf(all).map(host => served(host, edge.port))) : [],
     closedMounts(all, services),
     findStores(stack, all, services, seen),
+    movedCollations(storesOf(all, services, stack.suffix.slice(1)), seen),
   ])
   const silent = stack.suffix || !missing.length || ownWay ? [] : await silentRegistries(missing.filter(image => !image.endsWith(':unset') && !nobodys([image]).length), 5_000)
   const where = whereChosen(missing)
@@ -98,6 +101,7 @@ async function examineStack(stack: Stack, all: Config, seen: Map<string, Contain
     ...judgeMounts(closed),
     ...judgeVolumes(pulse),
     ...judgeStores(stores),
+    ...judgeCollations(stack.project, moved),
     ...judgeDisks(disks),
     ...judgeCertificates(certificates, stack.mode === 'prod', stack.project, edge?.service ?? '', Date.now()),
   ]

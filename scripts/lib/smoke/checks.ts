@@ -72,6 +72,9 @@ export async function eventually<T>(probe: () => Promise<T | undefined>, seconds
   }
 }
 
+/** A service that is outside the cluster (infra/k8s/components): no command can be run in it. */
+export class OutsideService extends Error {}
+
 /** The error for a command that failed in a service: the last it said. */
 export function commandFailed(command: string, service: string, { code, stdout, stderr }: Output): Error {
   const said = `${stdout}\n${stderr}`.trim().split('\n').slice(-3).join(' / ')

@@ -1,7 +1,7 @@
 // An environment on Kubernetes, for smoke and admin.
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
-import { commandFailed, eventually, settings, type SmokeContext, type Target } from './checks.ts'
+import { OutsideService, commandFailed, eventually, settings, type SmokeContext, type Target } from './checks.ts'
 import { isReady, judgeWorkload, podsOf } from './cluster-health.ts'
 import { kubectl, kubectlArgv, lastLine, list, rendered, stackConfig, workloads, type Manifest } from '../cluster/cluster.ts'
 import { homely, isTraefiks } from './doors.ts'
@@ -86,8 +86,9 @@ function contextOf(place: Place, all: Manifest[], folder: string, pods: () => Pr
 
 function workload(all: Manifest[], service: string): Manifest {
   const found = workloads(all).find(({ kind, metadata }) => kind !== 'Job' && metadata.name === service)
-  if (!found) throw new Error(`the overlay has no workload ${service}`)
-  return found
+  if (found) return found
+  const outside = all.some(({ kind, metadata, spec }) => kind === 'Service' && metadata.name === service && spec.type === 'ExternalName')
+  throw outside ? new OutsideService(`${service} is outside the cluster`) : new Error(`the overlay has no workload ${service}`)
 }
 const selector = ({ spec }: Manifest) => Object.entries(spec.selector.matchLabels as Record<string, string>).map(pair => pair.join('=')).join(',')
 const mainContainer = ({ spec }: Manifest): string => spec.template.spec.containers[0].name

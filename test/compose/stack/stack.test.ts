@@ -270,6 +270,18 @@ test('a database stopped: smoke --quick says so, doctor says what mends it; star
   for (const name of names().filter(name => name !== 'kgc-db')) assert.is(after[name], before[name], `${name} was not touched`)
 })
 
+test('a collation version that has moved under the indexes: doctor and smoke name it, and the command of doctor mends it', () => {
+  sql('horilla', "UPDATE pg_database SET datcollversion = '1.2' WHERE datname = current_database()")
+  const doctor = () => stack.run(['bootstrap', '--doctor', '--environment', 'demo', '--json']).stdout
+  const said = doctor().split('\n').find(line => line.includes('collation version 1.2')) ?? ''
+  assert.match(said, 'horilla-db: the indexes of horilla')
+  assert.match(smoke('--only', 'horilla-hr').stderr, 'collation version 1.2')
+  const { next } = JSON.parse(said) as { next: string }
+  const mended = spawnSync('sh', ['-c', next], { encoding: 'utf8' })
+  assert.is(mended.status, 0, mended.stderr)
+  assert.not.match(doctor(), 'collation version')
+})
+
 test('down keeps the data, and up finds it', () => {
   sql('twenty', "INSERT INTO core.person (first_name, last_name) VALUES ('kept', '')")
   assert.is(stack.run(['down', 'demo']).code, 0)
