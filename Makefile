@@ -67,7 +67,7 @@ ps: ## List the containers (MODE=)
 
 psql: ## Open an application's database (APP=kgc|twenty|chatwoot|horilla, MODE=)
 	@test -n "$(APP)" || { echo 'make psql APP=<application>: which database?' >&2; exit 2; }
-	@docker compose -p $(PROJECT) exec $(APP)-db sh -c 'exec psql -U "$$POSTGRES_USER" "$$POSTGRES_DB"'
+	@docker compose -p $(PROJECT) exec $(APP)-db sh -c 'exec psql -U "$${DATABASE_LOGIN:-$$POSTGRES_USER}" "$$POSTGRES_DB"'
 
 ##@ This repository
 .PHONY: test lint soak bench cluster-up cluster-down

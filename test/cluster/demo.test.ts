@@ -83,7 +83,7 @@ test('a second apply changes nothing', () => {
   assert.is(tool('kubectl', ['diff', '--kustomize', join(overlays, 'demo')], { nothrow: true }).stdout, '')
 })
 
-const psql = (sql: string) => kubectl(['exec', ...inDemo, 'kgc-db-0', '--', 'psql', '-U', 'kgc', '-d', 'kgc', '-tAc', sql], { timeout: 20_000 })
+const psql = (sql: string) => kubectl(['exec', ...inDemo, 'kgc-db-0', '--', 'psql', '-U', 'postgres', '-d', 'kgc', '-tAc', sql], { timeout: 20_000 })
 
 test('prisma/orm#14860, #26306: a migration that failed under another version keeps no new pod from becoming Ready', async () => {
   psql("INSERT INTO _prisma_migrations (migration_name) VALUES ('20990101000000_of_another')")

@@ -211,7 +211,7 @@ test('Twenty: the worker neither migrates nor registers cron jobs, and shares ke
   for (const { volumes } of [server, worker]) assert.equal(volumes.map((volume: Json) => volume.target), ['/app/packages/twenty-server/.local-storage'])
   for (const gone of ['ACCESS_TOKEN_SECRET', 'LOGIN_TOKEN_SECRET', 'REFRESH_TOKEN_SECRET', 'FILE_TOKEN_SECRET', 'FRONT_BASE_URL', 'REDIS_HOST']) assert.not.ok(gone in server.environment, gone)
   assert.is(server.environment.IS_CONFIG_VARIABLES_IN_DB_ENABLED, 'false')
-  assert.match(server.environment.PG_DATABASE_URL, /^postgres:\/\/twenty:[A-Za-z0-9]+@twenty-db:5432\/twenty$/)
+  assert.match(server.environment.PG_DATABASE_URL, /^postgres:\/\/twenty_a:[A-Za-z0-9]+@twenty-db:5432\/twenty$/)
   assert.ok(Number(server.mem_limit) >= 2 * 1024 ** 3, 'the set-up alone takes a heap of 1500 MB')
 })
 

@@ -2,4 +2,4 @@
 import type { SmokeContext } from '../../../scripts/lib/smoke/checks.ts'
 import { migrationsIn } from '../../../scripts/lib/deploy/product.ts'
 
-export const head = (context: SmokeContext) => migrationsIn(context, 'horilla-db', 'horilla', 'django_migrations')
+export const head = (context: SmokeContext) => migrationsIn(context, 'horilla-db', 'django_migrations')

@@ -5,4 +5,4 @@ import { migrationsIn } from '../../../scripts/lib/deploy/product.ts'
 // the upgrade commands that ran; `isInitial` is written for each workspace that is made, and core._typeorm_migrations is frozen since 2.x
 const commands = '(SELECT DISTINCT name, status FROM core."upgradeMigration" WHERE NOT "isInitial")'
 
-export const head = (context: SmokeContext) => migrationsIn(context, 'twenty-db', 'twenty', commands)
+export const head = (context: SmokeContext) => migrationsIn(context, 'twenty-db', commands)

@@ -82,7 +82,7 @@ async function readLoose(stores: Store[]): Promise<(SecretRecord | undefined)[]>
 export async function accepts({ secrets }: Store, container: Container | undefined): Promise<boolean | undefined> {
   if (container?.State.Status !== 'running') return undefined
   // its own name leads to its address in the network: on the socket and on 127.0.0.1 anybody may come in
-  const script = 'read -r PGPASSWORD; export PGPASSWORD PGCONNECT_TIMEOUT=5; exec psql -qtAXw -h "$HOSTNAME" -U "${POSTGRES_USER:-postgres}" -d "${POSTGRES_DB:-${POSTGRES_USER:-postgres}}" -c "SELECT 1"'
+  const script = 'read -r PGPASSWORD; export PGPASSWORD PGCONNECT_TIMEOUT=5; exec psql -qtAXw -h "$HOSTNAME" -U "${DATABASE_LOGIN:-${POSTGRES_USER:-postgres}}" -d "${POSTGRES_DB:-${POSTGRES_USER:-postgres}}" -c "SELECT 1"'
   const { code, stderr } = await run(['docker', 'exec', '-i', container.Id, 'sh', '-c', script], { nothrow: true, timeout: 20_000, input: `${secrets[password]}\n` })
   return code === 0 ? true : /authentication failed/.test(stderr) ? false : undefined
 }

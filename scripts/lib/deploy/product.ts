@@ -3,6 +3,7 @@ import { fromFolders, productChecks, type SmokeContext } from '../smoke/checks.t
 import { workloads, type Manifest } from '../cluster/cluster.ts'
 import type { Place } from '../cluster/place.ts'
 import { warn } from '../report.ts'
+import { psql } from '../smoke/database.ts'
 import { failed, unasked, type Outcome } from '../smoke/outcome.ts'
 import { clusterTarget } from '../smoke/target-cluster.ts'
 
@@ -32,9 +33,9 @@ export const theCluster = 'the cluster'
 const unknown = (error: Error): Outcome[] => [{ name: theCluster, ok: false, detail: error.message, ms: 0 }]
 
 /** A line that changes with every migration that a database has seen, whatever the columns of its table are. */
-export const migrationsIn = async (context: SmokeContext, service: string, owner: string, table: string): Promise<string> => {
+export const migrationsIn = async (context: SmokeContext, service: string, table: string): Promise<string> => {
   const sql = `SELECT count(*) || ' migrations, ' || left(md5(string_agg(t::text, ',' ORDER BY t::text)), 8) FROM ${table} t`
-  return (await context.exec(service, ['psql', '--username', owner, '--dbname', owner, '--tuples-only', '--no-align', '--command', sql])).trim()
+  return (await context.exec(service, psql(sql))).trim()
 }
 
 /** By application, how far its database is migrated. */

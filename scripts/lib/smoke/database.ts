@@ -5,7 +5,10 @@ import { OutsideService, type Check, type SmokeContext } from './checks.ts'
 const sorted = 'Ádám, Anna, Cukor, Csilla, Éva, Zsolt'
 
 /** The checks of the database in `service`, whichever its name is. */
-export const databaseChecks = (service: string): Check[] => [{ name: 'its database sorts as Hungarian', run: context => sortsAsHungarian(context, service) }]
+export const databaseChecks = (service: string): Check[] => [
+  { name: 'its database sorts as Hungarian', run: context => sortsAsHungarian(context, service) },
+  { name: 'it is no superuser of its database', run: context => hasFewRights(context, service) },
+]
 
 async function sortsAsHungarian(context: SmokeContext, service: string): Promise<string> {
   const names = sorted.split(', ').toReversed().map(name => `('${name}')`).join()
@@ -19,11 +22,28 @@ async function sortsAsHungarian(context: SmokeContext, service: string): Promise
   throw new Error(`it sorts ${found}: its volume was made with ${provider === 'i' ? `icu ${locale}` : `libc ${collate}`}. Dump and restore into a new one (infra/docker/postgres/README.md)`)
 }
 
+/** The roles that applications log in with: those of init.sh, and whoever is connected over the network now. */
+const logins = `SELECT rolname, rolsuper OR rolbypassrls OR rolcreaterole OR rolcreatedb OR rolreplication FROM pg_roles WHERE rolcanlogin AND (
+  rolname IN (SELECT current_database() || ending FROM (VALUES ('_a'), ('_b'), ('_app')) AS endings (ending))
+  OR oid IN (SELECT usesysid FROM pg_stat_activity WHERE backend_type = 'client backend' AND NOT client_addr <<= '127.0.0.0/8')) ORDER BY rolname`
+
+async function hasFewRights(context: SmokeContext, service: string): Promise<string> {
+  const rows = await askDatabase(context, service, logins)
+  if (!rows) return 'a server from outside: not asked'
+  const names = (list: string[][]) => list.map(([name]) => name).join(', ')
+  if (!rows.length) throw new Error('it has none of the roles that applications log in with: its volume is older than they are (infra/docker/postgres/README.md)')
+  const strong = rows.filter(([, may]) => may === 't')
+  if (strong.length) throw new Error(`${names(strong)} logs in and may pass over the rules of the database (superuser, BYPASSRLS, CREATEROLE, CREATEDB or REPLICATION)`)
+  return names(rows)
+}
+
+/** The command that asks a database as its superuser, over the socket in its own container. */
+export const psql = (query: string): string[] => ['sh', '-c', 'exec psql --no-psqlrc -qtAX -F "|" -U "$POSTGRES_USER" -d "$POSTGRES_DB" -c "$0"', query]
+
 /** The rows of a query, asked as superuser over the socket; undefined when the stack has no such database (a server from outside). */
 export async function askDatabase({ exec }: SmokeContext, service: string, query: string): Promise<string[][] | undefined> {
-  const psql = 'exec psql --no-psqlrc -qtAX -F "|" -U "$POSTGRES_USER" -d "$POSTGRES_DB" -c "$0"'
   try {
-    return (await exec(service, ['sh', '-c', psql, query])).trim().split('\n').filter(Boolean).map(line => line.split('|'))
+    return (await exec(service, psql(query))).trim().split('\n').filter(Boolean).map(line => line.split('|'))
   } catch (error) {
     if (error instanceof OutsideService) return undefined
     throw error

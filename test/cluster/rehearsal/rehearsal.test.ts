@@ -104,7 +104,7 @@ test('a rollback over a migration of Twenty is refused', async () => {
   const sha = bump('two')
   await push('two')
   await ok('staging', step(sha, 'deploy', 'staging'))
-  const psql = (sql: string) => kubectl(['exec', '--namespace', 'kgc-staging', 'twenty-db-0', '--', 'psql', '-qU', 'twenty', 'twenty', '-c', sql])
+  const psql = (sql: string) => kubectl(['exec', '--namespace', 'kgc-staging', 'twenty-db-0', '--', 'psql', '-qU', 'postgres', 'twenty', '-c', sql])
   psql(`INSERT INTO core."upgradeMigration" (name, status, "executedByVersion") VALUES ('1760000000000-next', 'completed', '2.46.0')`)
   const before = serving('staging')
   const { code, stderr } = await step(sha, 'rollback', 'staging', '--yes')

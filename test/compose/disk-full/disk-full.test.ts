@@ -28,7 +28,7 @@ test('a database whose disk fills while it runs: doctor names the volume; with r
   const { code, stderr } = stack.run(['up', 'demo', 'horilla-db', '-f', small])
   assert.is(code, 0, stderr)
   const database = stack.container('horilla-db')
-  const sql = (query: string) => stack.engine('exec', database, 'psql', '-qtAU', 'horilla', 'horilla', '-c', query)
+  const sql = (query: string) => stack.engine('exec', database, 'psql', '-qtAU', 'postgres', 'horilla', '-c', query)
   sql("CREATE TABLE kept AS SELECT 'row' AS word")
   stack.engine('exec', database, 'sh', '-c', 'dd if=/dev/zero of=/var/lib/postgresql/data/filler bs=1M 2>/dev/null || true')
   assert.throws(() => sql('CREATE TABLE more AS SELECT generate_series(1, 1000000)'), /No space left on device|could not|Command failed/)

@@ -1,6 +1,6 @@
 // The whole demo, once: from nothing to nothing.
 import { spawnSync } from 'node:child_process'
-import { readFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parse } from 'dotenv'
 import { suite } from 'uvu'
@@ -22,7 +22,7 @@ const started = () => Object.fromEntries(names().filter(name => !/migrate|prepar
 const smoke = (...argv: string[]) => stack.run(['smoke', 'demo', ...argv])
 const curl = (url: string, ...argv: string[]) => spawnSync('curl', ['-sk', '--max-time', '10', ...argv, url], { encoding: 'utf8' }).stdout
 const answer = (argv: string[], input?: string) => spawnSync('docker', argv, { input, encoding: 'utf8' })
-const sql = (app: string, query: string) => stack.engine('exec', stack.container(`${app}-db`), 'psql', '-qtAU', app, app, '-c', query)
+const sql = (app: string, query: string) => stack.engine('exec', stack.container(`${app}-db`), 'psql', '-qtAU', 'postgres', app, '-c', query)
 
 test('up brings all of it up', () => {
   const { code, stderr, stdout } = stack.run(['up', 'demo'])
@@ -280,6 +280,36 @@ test('a collation version that has moved under the indexes: doctor and smoke nam
   const mended = spawnSync('sh', ['-c', next], { encoding: 'utf8' })
   assert.is(mended.status, 0, mended.stderr)
   assert.not.match(doctor(), 'collation version')
+})
+
+test('row security: off, the API sees the rows of all tenants; on, a role without a tenant sees none, and with one its own', () => {
+  sql('kgc', `INSERT INTO tenants (name) VALUES ('A'), ('B'); ALTER TABLE tenants ENABLE ROW LEVEL SECURITY;
+    CREATE POLICY own ON tenants USING (id::text = current_setting('app.current_tenant_id', true))`)
+  const seen = () => JSON.parse(curl('https://api.kgc.localhost:18061/api/v1/tenants')).count
+  const turn = (to: string) => {
+    const file = join(stack.docker, 'kgc/.env.demo')
+    writeFileSync(file, readFileSync(file, 'utf8').replace(/^KGC_DB_ROW_SECURITY=.*/m, `KGC_DB_ROW_SECURITY=${to}`))
+    const { code, stderr } = stack.run(['up', 'demo', 'kgc'])
+    assert.is(code, 0, stderr)
+  }
+  const asTenant = (query: string) => {
+    const psql = 'PGPASSWORD=$DATABASE_APP_PASSWORD exec psql -qtAX -h "$HOSTNAME" -U kgc_app -d kgc -c "$0"'
+    return stack.engine('exec', stack.container('kgc-db'), 'sh', '-c', psql, `SET app.current_tenant_id = '${sql('kgc', "SELECT id FROM tenants WHERE name = 'A'")}'; ${query}`)
+  }
+  const all = Number(sql('kgc', 'SELECT count(*) FROM tenants'))
+  assert.is(seen(), all)
+  turn('on')
+  assert.is(seen(), 0, 'KGC sets no tenant yet')
+  assert.is(asTenant('SELECT name FROM tenants'), 'A')
+  assert.is(asTenant("UPDATE tenants SET name = 'C'; SELECT name FROM tenants"), 'C')
+  assert.throws(() => asTenant("INSERT INTO tenants (name) VALUES ('D')"), 'violates row-level security')
+  assert.throws(() => asTenant('DROP TABLE tenants'), 'must be owner')
+  assert.is(sql('kgc', "SELECT count(*) FROM tenants WHERE name = 'B'"), '1')
+  const { code, stderr } = smoke('--only', 'kgc')
+  assert.is(code, 0, stderr)
+  turn('off')
+  assert.is(seen(), all)
+  sql('kgc', "DROP POLICY own ON tenants; ALTER TABLE tenants DISABLE ROW LEVEL SECURITY; DELETE FROM tenants WHERE name IN ('B', 'C')")
 })
 
 test('down keeps the data, and up finds it', () => {

@@ -51,12 +51,12 @@ test('what the volume knows is in it as a salted hash; a volume of a time before
 })
 
 test('a password that was changed in the database, too, is taken, and the record follows', () => {
-  a.engine('exec', a.container('twenty-db'), 'psql', '-qU', 'twenty', '-c', `ALTER ROLE twenty PASSWORD '${other}'`)
+  a.engine('exec', a.container('twenty-db'), 'psql', '-qU', 'postgres', '-c', `ALTER ROLE twenty_a PASSWORD '${other}'`)
   writeFileSync(file(a), change(text, other))
   written()
   writeFileSync(file(a), text)
   refuses(a, /TWENTY_DB_PASSWORD/)
-  a.engine('exec', a.container('twenty-db'), 'psql', '-qU', 'twenty', '-c', `ALTER ROLE twenty PASSWORD '${password(text)}'`)
+  a.engine('exec', a.container('twenty-db'), 'psql', '-qU', 'postgres', '-c', `ALTER ROLE twenty_a PASSWORD '${password(text)}'`)
   written()
 })
 
