@@ -10,6 +10,7 @@ import { environment, readText } from '../env/env.ts'
 import { dockerFolder, root } from '../repository.ts'
 import { run } from '../run.ts'
 import { parseRecord, type SecretRecord } from './secret-record.ts'
+import { readFromVolumes } from './volume-files.ts'
 
 /** A database with its volume, and the secrets that its data depends on. */
 export interface Store {
@@ -24,6 +25,9 @@ export interface Store {
   values: string[]
   /** What people call the password: its key in the env file. */
   passwordKey: string
+  /** The database, and the role that its application logs in with; undefined for one that infra/docker/postgres/init.sh does not make. */
+  database: string | undefined
+  login: string | undefined
 }
 
 /** The name under which a database's password is recorded. */
@@ -42,7 +46,7 @@ export function storesOf(all: Config, services: string[], env: string): Store[] 
     const kept = (file?.entries ?? []).filter(({ keep, key }) => keep && file?.values[key]).map(({ key }) => [key, file!.values[key]!])
     const passwordKey = Object.entries(file?.values ?? {}).find(([, value]) => value === secret)?.[0] ?? password
     const volume = all.volumes?.[mount.source!]?.name ?? mount.source!
-    return [{ service, image, volume, target: mount.target, secrets: { [password]: secret, ...Object.fromEntries(kept) }, values: Object.values(file?.values ?? {}), passwordKey }]
+    return [{ service, image, volume, target: mount.target, secrets: { [password]: secret, ...Object.fromEntries(kept) }, values: Object.values(file?.values ?? {}), passwordKey, database: given.POSTGRES_DB ?? undefined, login: given.DATABASE_LOGIN ?? undefined }]
   })
 }
 
@@ -50,32 +54,9 @@ export function storesOf(all: Config, services: string[], env: string): Store[] 
 const brings = (folder: string, service: string): boolean =>
   service in ((parseYaml(readFileSync(join(dockerFolder, folder, 'docker-compose.yml'), 'utf8')) as { services?: object }).services ?? {})
 
-/** The stores whose volume is there, each with its record, if it has one. Nothing is started but, for volumes without a container, one `sh`. */
+/** The stores whose volume is there, each with its record, if it has one. */
 export async function readRecords(stores: Store[], seen: Map<string, Container>): Promise<Map<Store, SecretRecord | undefined>> {
-  const holder = ({ service, volume }: Store) => seen.get(service)?.Mounts?.some(({ Name }) => Name === volume)
-  const [held, others] = [stores.filter(holder), stores.filter(store => !holder(store))]
-  const volumes = others.length ? (await run(['docker', 'volume', 'ls', '-q'], { what: 'List the volumes' })).stdout.split('\n') : []
-  const loose = others.filter(({ volume }) => volumes.includes(volume))
-  const [copied, read] = await Promise.all([Promise.all(held.map(store => copy(store, seen.get(store.service)!.Id))), readLoose(loose)])
-  return new Map([...held.map((store, i) => [store, copied[i]] as const), ...loose.map((store, i) => [store, read[i]] as const)])
-}
-
-/** From a container, whatever its state: `docker cp` gives a tar archive, whose one file follows a header of 512 bytes. */
-async function copy({ target }: Store, id: string): Promise<SecretRecord | undefined> {
-  const { stdout, code } = await run(['docker', 'cp', `${id}:${join(target, recordName)}`, '-'], { nothrow: true })
-  return code === 0 ? parseRecord(stdout.slice(512).replaceAll('\0', '')) : undefined
-}
-
-/** From volumes that no container has, all at once, by an image of theirs: without a network, and with no right but to read. */
-async function readLoose(stores: Store[]): Promise<(SecretRecord | undefined)[]> {
-  const [first] = stores
-  if (!first) return []
-  const mounts = stores.flatMap(({ volume }, i) => ['--volume', `${volume}:/kgc/${i}:ro`])
-  const rights = ['--network', 'none', '--user', '0:0', '--read-only', '--cap-drop', 'ALL', '--cap-add', 'DAC_READ_SEARCH']
-  const script = `for i in ${stores.map((_, i) => i).join(' ')}; do tr -d '\\n' < /kgc/$i/${recordName}; echo; done 2>/dev/null`
-  const argv = ['docker', 'run', '--rm', '--pull', 'never', '--log-driver', 'none', ...rights, ...mounts, '--entrypoint', 'sh', first.image, '-c', script]
-  const lines = (await run(argv, { nothrow: true, timeout: 60_000 })).stdout.split('\n')
-  return stores.map((_, i) => parseRecord(lines[i] ?? ''))
+  return new Map([...(await readFromVolumes(stores, seen, recordName))].map(([store, text]) => [store, parseRecord(text)]))
 }
 
 /** What a running database says to a password, over the network as its application asks; undefined when it does not answer. */
