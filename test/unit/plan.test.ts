@@ -6,7 +6,7 @@ import { hops as chatwoot } from '../../infra/docker/chatwoot/hops.ts'
 import { hops as kgc } from '../../infra/docker/kgc/hops.ts'
 import { hops as twenty } from '../../infra/docker/twenty-crm/hops.ts'
 import { forbidden, type Hop } from '../../scripts/lib/deploy/hops.ts'
-import { explain, faults, missingKeys } from '../../scripts/lib/deploy/faults.ts'
+import { explain, faults, missingKeys, otherVolumes } from '../../scripts/lib/deploy/faults.ts'
 import { arranged, readDiff, removals, title } from '../../scripts/lib/deploy/manifests.ts'
 import { configStamp, digestsOf, imagesOf, jobStamp, stamped, withTag } from '../../scripts/lib/deploy/stamp.ts'
 import { digestOf, parseImage } from '../../scripts/lib/images/registry.ts'
@@ -89,6 +89,13 @@ test('a Service must select a pod; what belongs to the cluster is refused', () =
   assert.equal(faults([workload('api'), service('apl')]), ['Service apl selects no pod of this environment: {"app":"apl"}'])
   assert.match(faults([object('Namespace', 'x')])[0]!, "Namespace x is not an environment's own")
   assert.match(faults([ordered('ConfigMap', 'c', 'first')])[0]!, 'kgc.hu/order is none of')
+})
+
+test('a database whose user changes is refused: its volume knows the old one alone', () => {
+  const db = (user: string) => workload('db', { env: [{ name: 'POSTGRES_USER', value: user }] }, 'StatefulSet')
+  assert.equal(otherVolumes([db('postgres')], [db('postgres')]), [])
+  assert.equal(otherVolumes([db('postgres')], [workload('db')]), [])
+  assert.match(otherVolumes([db('postgres')], [db('app')]).join(), 'StatefulSet db: its volume was made with POSTGRES_USER app: dump and restore')
 })
 
 test('a key that a pod needs must be sealed and not empty; optional ones and those in the cluster are fine', () => {

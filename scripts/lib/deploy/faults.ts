@@ -19,6 +19,16 @@ export function faults(all: Manifest[]): string[] {
   return [...blind, ...wide, ...said]
 }
 
+/** Databases whose user or name would change: PostgreSQL's image reads both when its volume is made and never again. `live` is what stands there. */
+export function otherVolumes(all: Manifest[], live: Manifest[]): string[] {
+  const valueOf = (one: Manifest, name: string) => containersOf(one).flatMap(({ env = [] }) => env as { name: string; value?: string }[]).find(entry => entry.name === name)?.value
+  return workloads(all).flatMap(one => {
+    const now = live.find(other => title(other) === title(one))
+    const moved = ['POSTGRES_USER', 'POSTGRES_DB'].filter(name => now && valueOf(now, name) && valueOf(now, name) !== valueOf(one, name))
+    return moved.map(name => `${title(one)}: its volume was made with ${name} ${valueOf(now!, name)}: dump and restore (infra/k8s/README.md, "Databases of before")`)
+  })
+}
+
 /** Keys that pods need and that nothing gives them. `live` are the Secrets that are in the cluster: their names, with the keys that are not empty. */
 export function missingKeys(all: Manifest[], live: Map<string, string[]>): string[] {
   const given = new Map(live)

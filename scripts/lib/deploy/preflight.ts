@@ -5,7 +5,7 @@ import { kubectl, lastLine, list, rendered, workloads, type Manifest } from '../
 import { knownCommit } from './commit.ts'
 import { Failure, exit } from '../errors.ts'
 import { settings } from '../images/bake.ts'
-import { faults, missingKeys } from './faults.ts'
+import { faults, missingKeys, otherVolumes } from './faults.ts'
 import { forbidden, type Hop } from './hops.ts'
 import { current, isInTheWay, writingOf } from './lease.ts'
 import { arranged, title } from './manifests.ts'
@@ -74,7 +74,7 @@ export async function preflight(place: Place, source: Source, choose: (history: 
   const plain = 'release' in source ? withClaims(back!.manifests, live!) : tagged(place, built!, own, source.tag, last, refusals)
   const questions = 'release' in source ? [] : await refuseOlder(wantedOf(place, own, source.tag, commit), history!, refusals, source.again)
   hideRead([...plain, ...(last?.manifests ?? [])])
-  refusals.add(...faults(plain), ...missingKeys(plain, secrets!))
+  refusals.add(...faults(plain), ...missingKeys(plain, secrets!), ...otherVolumes(plain, live!))
   const tried = async () => {
     // who leaves a release needs its images no more
     const digests = await resolve(plain, last, refusals, back ? warn : words => refusals.add(words))
