@@ -9,7 +9,7 @@ import { findStores } from '../compose/volume-fit.ts'
 import { finding, type Finding, type Severity } from './finding.ts'
 import { judgeEngine, judgePorts, judgeResources, resources } from './machine.ts'
 import { root } from '../repository.ts'
-import { filesystems, judgeDisks, judgeImages, judgeMounts, judgeOwner, judgeStores, judgeVolumes } from './storage.ts'
+import { filesystems, judgeDisks, judgeImages, judgeLayouts, judgeMounts, judgeOwner, judgeStores, judgeVolumes } from './storage.ts'
 import { info, look } from '../engine/engine.ts'
 import { loadEnvironment } from '../env/env.ts'
 import { check, type Problem } from '../env/check.ts'
@@ -18,6 +18,7 @@ import { otherOwners } from '../compose/ownership.ts'
 import { closedMounts } from '../compose/mounts.ts'
 import { takenPorts } from '../compose/ports.ts'
 import { volumesOf } from '../compose/remove.ts'
+import { oldVolumes } from '../compose/volume-layout.ts'
 import { storesOf } from '../compose/volume-secrets.ts'
 import { whereChosen } from '../images/chosen-commit.ts'
 import { nobodys } from '../images/owner.ts'
@@ -80,7 +81,8 @@ async function examineStack(stack: Stack, all: Config, seen: Map<string, Contain
   const images = new Set(services.map(name => all.services[name]?.image)).size
   const edge = edgeOf(all)
   const serving = edge && seen.get(edge.service)?.State.Status === 'running'
-  const [missing, logs, causes, kills, disks, certificates, closed, stores, moved] = await Promise.all([
+  const databases = storesOf(all, services, stack.suffix.slice(1))
+  const [missing, logs, causes, kills, disks, certificates, closed, stores, moved, old] = await Promise.all([
     missingImages(all, services),
     lastWords(seen),
     likelyCauses(seen),
@@ -89,7 +91,8 @@ async function examineStack(stack: Stack, all: Config, seen: Map<string, Contain
     serving ? Promise.all(hostsOf(all).map(host => served(host, edge.port))) : [],
     closedMounts(all, services),
     findStores(stack, all, services, seen),
-    movedCollations(storesOf(all, services, stack.suffix.slice(1)), seen),
+    movedCollations(databases, seen),
+    oldVolumes(databases, seen),
   ])
   const silent = stack.suffix || !missing.length || ownWay ? [] : await silentRegistries(missing.filter(image => !image.endsWith(':unset') && !nobodys([image]).length), 5_000)
   const where = whereChosen(missing)
@@ -102,6 +105,7 @@ async function examineStack(stack: Stack, all: Config, seen: Map<string, Contain
     ...judgeVolumes(pulse),
     ...judgeStores(stores),
     ...judgeCollations(stack.project, moved),
+    ...judgeLayouts(stack, old),
     ...judgeDisks(disks),
     ...judgeCertificates(certificates, stack.mode === 'prod', stack.project, edge?.service ?? '', Date.now()),
   ]

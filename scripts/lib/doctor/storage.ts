@@ -3,6 +3,8 @@ import type { Config } from '../compose/compose.ts'
 import type { Container } from '../compose/containers.ts'
 import { openCommand, type Closed } from '../compose/mounts.ts'
 import type { StoreFit } from '../compose/volume-fit.ts'
+import { takeOver } from '../compose/volume-layout.ts'
+import type { Store } from '../compose/volume-secrets.ts'
 import { up, type Pulse } from './containers.ts'
 import { finding, type Finding } from './finding.ts'
 import { howToSet, nobodys } from '../images/owner.ts'
@@ -52,6 +54,10 @@ export const judgeStores = (found: StoreFit[]): Finding[] =>
     const words = `${store.volume} was written with another ${misfits.join(', ')} than the env files hold${record ? ` (last started from ${record.folder})` : ''}`
     return finding('volumes', 'error', words, 'put the old values back into the env files')
   })
+
+/** Volumes of before the applications had roles of their own. */
+export const judgeLayouts = (stack: Pulse['stack'], old: Store[]): Finding[] =>
+  old.map(one => finding('volumes', 'error', `${one.volume} is from before applications had roles of their own: it has no role ${one.login}`, takeOver(stack, [one])))
 
 /** A line of `df -P` in a container. */
 export interface Filesystem {

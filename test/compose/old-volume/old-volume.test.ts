@@ -37,6 +37,8 @@ test('up refuses it and touches nothing; its command takes the rows over, and ke
   assert.is(code, 3, stderr)
   assert.match(stderr, `${volume}: has no role twenty_a`)
   assert.is(stack.container('twenty-db'), '')
+  const doctor = stack.run(['bootstrap', '--doctor', '--environment', 'demo']).stdout
+  assert.match(doctor, `${volume} is from before applications had roles of their own`)
   const [, command] = /(infra\/docker\/postgres\/take-over\.sh .*?)   \(/.exec(stderr) ?? []
   const done = spawnSync('sh', ['-c', command!], { cwd: stack.root, encoding: 'utf8', env: { ...process.env, KGC_PROJECT: stack.project } })
   assert.is(done.status, 0, done.stderr + done.stdout)
