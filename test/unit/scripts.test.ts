@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import type { Said } from '../one-process.ts'
 
 const test = suite('scripts')
 const repository = join(import.meta.dirname, '../..')
@@ -16,32 +17,38 @@ const ways: Record<string, (name: string) => string[]> = {
   node: name => [process.execPath, '--import=tsx', `scripts/${name}`],
 }
 
-function run(way: string, name: string, ...words: string[]) {
-  const [command, ...argv] = [...ways[way]!(name), ...words]
-  const options = way === 'node zx' ? { NODE_OPTIONS: '--import=tsx' } : {}
-  // whatever a script takes for allowed, no engine and no cluster hears of it
-  const env = { ...process.env, NO_COLOR: '1', DOCKER_HOST: 'unix:///nowhere.sock', KUBECONFIG: '/nowhere', ...options }
-  return spawnSync(command!, argv, { cwd: repository, encoding: 'utf8', env })
+// whatever a script takes for allowed, no engine and no cluster hears of it
+const away = { ...process.env, NO_COLOR: '1', DOCKER_HOST: 'unix:///nowhere.sock', KUBECONFIG: '/nowhere' }
+
+/** What these calls say, all in one process: starting one takes longer than all that a wrong word does. */
+function together(calls: string[][]): Said[] {
+  const argv = ['--import=tsx', join(repository, 'test/one-process.ts'), JSON.stringify(calls)]
+  return JSON.parse(execFileSync(process.execPath, argv, { cwd: repository, encoding: 'utf8', env: away })) as Said[]
 }
+
+const tooMany = [['down.ts', 'dev', 'chatwoot', '--purge', '--yes'], ['smoke.ts', 'demo', 'chatwoot'], ['images.ts', 'build', '--keep', '3'], ['images.ts', 'list', '--keep', '3']]
+const dryLocks = ['--lock', '--unlock'].map(flag => ['deploy.ts', 'staging', flag, '--reason', 'test', '--dry-run'])
+const calls = [...names.flatMap(name => [[name, '--help'], [name, '--nonsense']]), ...tooMany, ...dryLocks]
+const all = together(calls)
+const said = (call: string[]) => all[calls.findIndex(one => one.join() === call.join())]!
 
 for (const name of names)
   test(`${name} prints its usage and exit codes, and says which word it does not know without a stack trace`, () => {
-    const help = run('node', name, '--help')
+    const help = said([name, '--help'])
     assert.is(help.status, 0, help.stderr)
     assert.match(help.stdout, new RegExp(`^Usage: npx zx scripts/${name}`))
     assert.match(help.stdout, 'Exit codes:')
-    const { status, stderr } = run('node', name, '--nonsense')
+    const { status, stderr } = said([name, '--nonsense'])
     assert.is(status, 2, stderr)
     assert.match(stderr, /WHY\s+Unknown option '--nonsense'/)
     assert.not.match(stderr, /\n\s+at /)
   })
 
 test('a word too many is refused: nobody who names an application means the whole stack', () => {
-  const calls = [['down.ts', 'dev', 'chatwoot', '--purge', '--yes'], ['smoke.ts', 'demo', 'chatwoot'], ['images.ts', 'build', '--keep', '3'], ['images.ts', 'list', '--keep', '3']]
-  for (const [name, ...words] of calls) {
-    const { status, stderr } = run('node', name!, ...words)
-    assert.is(status, 2, `${name}: ${stderr}`)
-    assert.match(stderr, new RegExp(`WHY\\s+one [^]*NEXT\\s+npx zx scripts/${name} --help`))
+  for (const call of tooMany) {
+    const { status, stderr } = said(call)
+    assert.is(status, 2, `${call[0]}: ${stderr}`)
+    assert.match(stderr, new RegExp(`WHY\\s+one [^]*NEXT\\s+npx zx scripts/${call[0]} --help`))
   }
 })
 
@@ -59,16 +66,18 @@ test('make says in a sentence what a machine without Node or npm lacks, and how 
 })
 
 test('the lock is not taken by a dry run', () => {
-  for (const flag of ['--lock', '--unlock']) {
-    const { status, stderr } = run('node', 'deploy.ts', 'staging', flag, '--reason', 'test', '--dry-run')
+  for (const call of dryLocks) {
+    const { status, stderr } = said(call)
     assert.is(status, 2, stderr)
     assert.match(stderr, 'a lock knows no --dry-run')
   }
 })
 
 test('every way of starting a script reads the same words', () => {
-  for (const way of Object.keys(ways)) {
-    const { status, stderr } = run(way, 'smoke.ts', 'moon')
+  for (const [way, start] of Object.entries(ways)) {
+    const [command, ...argv] = [...start('smoke.ts'), 'moon']
+    const options = way === 'node zx' ? { NODE_OPTIONS: '--import=tsx' } : {}
+    const { status, stderr } = spawnSync(command!, argv, { cwd: repository, encoding: 'utf8', env: { ...away, ...options } })
     assert.is(status, 2, `${way}: ${stderr}`)
     assert.match(stderr, 'docker-compose.moon.yml', way)
   }
