@@ -32,7 +32,7 @@ export interface Fakes {
 
 // in bash: a step makes many calls, and Node takes ten times as long to start
 const player = `#!/bin/bash
-words="$(basename "$0")"
+words="\${0##*/}"
 mode=
 if [ -e "\${KUBECONFIG:-}" ]; then mode=$(stat -c %a "$KUBECONFIG"); fi
 { printf '%s\\0' "$mode" "$words" "$@" $'\\1'; env -0; } > "$FAKE_LOG/$EPOCHREALTIME"

@@ -35,19 +35,19 @@ const said = (call: string[]) => all[calls.findIndex(one => one.join() === call.
 for (const name of names)
   test(`${name} prints its usage and exit codes, and says which word it does not know without a stack trace`, () => {
     const help = said([name, '--help'])
-    assert.is(help.status, 0, help.stderr)
+    assert.is(help.code, 0, help.stderr)
     assert.match(help.stdout, new RegExp(`^Usage: npx zx scripts/${name}`))
     assert.match(help.stdout, 'Exit codes:')
-    const { status, stderr } = said([name, '--nonsense'])
-    assert.is(status, 2, stderr)
+    const { code, stderr } = said([name, '--nonsense'])
+    assert.is(code, 2, stderr)
     assert.match(stderr, /WHY\s+Unknown option '--nonsense'/)
     assert.not.match(stderr, /\n\s+at /)
   })
 
 test('a word too many is refused: nobody who names an application means the whole stack', () => {
   for (const call of tooMany) {
-    const { status, stderr } = said(call)
-    assert.is(status, 2, `${call[0]}: ${stderr}`)
+    const { code, stderr } = said(call)
+    assert.is(code, 2, `${call[0]}: ${stderr}`)
     assert.match(stderr, new RegExp(`WHY\\s+one [^]*NEXT\\s+npx zx scripts/${call[0]} --help`))
   }
 })
@@ -67,8 +67,8 @@ test('make says in a sentence what a machine without Node or npm lacks, and how 
 
 test('the lock is not taken by a dry run', () => {
   for (const call of dryLocks) {
-    const { status, stderr } = said(call)
-    assert.is(status, 2, stderr)
+    const { code, stderr } = said(call)
+    assert.is(code, 2, stderr)
     assert.match(stderr, 'a lock knows no --dry-run')
   }
 })

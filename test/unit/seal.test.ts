@@ -48,7 +48,8 @@ z8z/9vwoc3dELBaiNv84mCfhUd+DVZO6JA==
 -----END CERTIFICATE-----
 `
 const kubeconfig = kubeconfigOf('kgc-staging')
-const seal = (...argv: string[]) => box.script(['seal', 'staging', ...argv], { env: { PATH: `${bin}:${process.env.PATH}`, HOME: bin, KUBECONFIG: kubeconfig } })
+const env = { PATH: `${bin}:${process.env.PATH}`, HOME: bin, KUBECONFIG: kubeconfig }
+const seal = (...argv: string[]) => box.inProcess(['seal', 'staging', ...argv], env)
 const read = (folder: string) => readFileSync(join(secrets, `${folder}.yaml`), 'utf8')
 const folders = emptySeals(secrets)
 const all = () => folders.map(read).join('')
@@ -56,56 +57,57 @@ writeFileSync(join(overlay, 'environment.yaml'), 'context: kgc-staging\n')
 const before = all()
 const keys = before.match(/: ""$/gm)!.length
 
-test('without env files it writes nothing and says which command makes them', () => {
-  const { code, stderr } = seal()
+test('without env files it writes nothing and says which command makes them', async () => {
+  const { code, stderr } = await seal()
   assert.is(code, 2)
   assert.match(stderr, 'infra/docker/kgc/.env.staging: is missing; run `npx zx scripts/env.ts staging`')
   assert.is(all(), before)
 })
 
-test('without kubeseal it says which one and how to have it', () => {
-  assert.is(box.script(['env', 'staging']).code, 0)
+test('without kubeseal it says which one and how to have it', async () => {
+  assert.is((await box.inProcess(['env', 'staging'])).code, 0)
   const empty = join(bin, 'empty')
   mkdirSync(empty)
-  const { code, stderr } = box.script(['seal', 'staging'], { env: { PATH: `${empty}:/usr/bin:/bin`, KUBECONFIG: kubeconfig } })
+  const { code, stderr } = await box.inProcess(['seal', 'staging'], { PATH: `${empty}:/usr/bin:/bin`, KUBECONFIG: kubeconfig })
   assert.is(code, 3)
   assert.match(stderr, `must fit the controller (${release})`)
   assert.match(stderr, `kubeseal-${release}-linux-amd64.tar.gz`)
   assert.is(all(), before)
 })
 
-test('a certificate that cannot be had, is none or has expired: nothing is written', () => {
+test('a certificate that cannot be had, is none or has expired: nothing is written', async () => {
   const cert = join(bin, 'other.pem')
-  assert.is(seal('--cert', cert).code, 2)
+  assert.is((await seal('--cert', cert)).code, 2)
   writeFileSync(cert, 'no certificate')
-  const { code, stderr } = seal('--cert', cert)
+  const { code, stderr } = await seal('--cert', cert)
   assert.is(code, 3)
   assert.match(stderr, 'it is not a certificate')
   writeFileSync(cert, expired)
-  const late = seal('--cert', cert)
+  const late = await seal('--cert', cert)
   assert.is(late.code, 3)
   assert.match(late.stderr, 'it has expired (Jan  1 00:00:00 2002 GMT)')
   process.env.NO_CLUSTER = '1'
-  const unreachable = seal()
+  const unreachable = await seal()
   delete process.env.NO_CLUSTER
   assert.is(unreachable.code, 3)
   assert.match(unreachable.stderr, /cannot fetch certificate: no answer[^]*--cert FILE/)
   assert.is(all(), before)
 })
 
-test('a wrong value in the env files: nothing is written', () => {
+test('a wrong value in the env files: nothing is written', async () => {
   const file = join(box.docker, 'kgc/.env.staging')
   const text = readFileSync(file, 'utf8')
   writeFileSync(file, text.replace(/^KGC_JWT_SECRET=.*/m, 'KGC_JWT_SECRET='))
-  const { code, stderr } = seal()
+  const { code, stderr } = await seal()
   writeFileSync(file, text)
   assert.is(code, 2)
   assert.match(stderr, 'KGC_JWT_SECRET is required and empty')
   assert.is(all(), before)
 })
 
-test('it fills every key, keeps the rest of the files, and no value is in an argument or in what it prints', () => {
-  const { code, stdout, stderr } = seal('--json')
+test('it fills every key, keeps the rest of the files, and no value is in an argument or in what it prints', async () => {
+  // a program of its own: in this process the secrets are known from before
+  const { code, stdout, stderr } = box.script(['seal', 'staging', '--json'], { env })
   assert.is(code, 0, stderr)
   assert.is(all().replace(/sealed-\d+/g, ''), before)
   assert.not.match(all(), '""')
@@ -119,45 +121,45 @@ test('it fills every key, keeps the rest of the files, and no value is in an arg
   assert.ok(readFileSync(log, 'utf8').split('\n').includes(asked))
 })
 
-test('what is sealed stays; a named key is sealed anew, everywhere it stands', () => {
+test('what is sealed stays; a named key is sealed anew, everywhere it stands', async () => {
   const sealed = all()
-  assert.match(seal().stdout, 'Every key is sealed already')
+  assert.match((await seal()).stdout, 'Every key is sealed already')
   assert.is(all(), sealed)
   const mailing = folders.filter(folder => read(folder).includes(' SMTP_PASSWORD:')).length
   assert.ok(mailing > 1)
-  assert.match(seal('--only', 'SMTP_PASSWORD').stdout, `${mailing} keys sealed in ${mailing} files`)
-  const { code, stderr } = seal('--only', 'NO_SUCH_KEY')
+  assert.match((await seal('--only', 'SMTP_PASSWORD')).stdout, `${mailing} keys sealed in ${mailing} files`)
+  const { code, stderr } = await seal('--only', 'NO_SUCH_KEY')
   assert.is(code, 2)
   assert.match(stderr, 'in none of the SealedSecrets: NO_SUCH_KEY')
-  assert.match(seal('--all').stdout, `${keys} keys sealed in ${folders.length} files`)
-  assert.is(seal('--all', '--check').code, 2)
+  assert.match((await seal('--all')).stdout, `${keys} keys sealed in ${folders.length} files`)
+  assert.is((await seal('--all', '--check')).code, 2)
 })
 
-test('--check names what is missing, empty, unknown or would not unseal, and changes nothing', () => {
-  assert.is(seal('--check').code, 0)
+test('--check names what is missing, empty, unknown or would not unseal, and changes nothing', async () => {
+  assert.is((await seal('--check')).code, 0)
   const file = join(secrets, 'horilla-hr.yaml')
   const text = read('horilla-hr')
   const broken = text.replace(/^ {4}HORILLA_DB_PASSWORD:.*\n/m, '').replace(/HORILLA_SECRET_KEY: .*/, 'HORILLA_SECRET_KEY: ""')
   writeFileSync(file, broken.replace(/HORILLA_DB_INIT_PASSWORD: .*/, 'HORILLA_DB_INIT_PASSWORD: other') + '    HORILLA_OTHER: sealed-1\n')
   const changed = all()
-  const { code, stderr } = seal('--check')
+  const { code, stderr } = await seal('--check')
   assert.is(code, 2)
   const problems = ['DB_PASSWORD is missing', 'SECRET_KEY is empty', 'OTHER is no secret of', 'DB_INIT_PASSWORD would not unseal']
   for (const words of problems) assert.match(stderr, `HORILLA_${words}`)
   assert.match(stderr, '4 problems')
   assert.is(all(), changed)
   // a file that lacks a key is not sealed half
-  assert.is(seal('--all').code, 2)
+  assert.is((await seal('--all')).code, 2)
   assert.is(all(), changed)
   writeFileSync(file, text)
 })
 
-test('an environment without SealedSecrets, and a file of another namespace', () => {
-  assert.match(box.script(['seal', 'demo']).stderr, 'nothing to seal')
-  assert.match(box.script(['seal', 'moon']).stderr, /one of: .*production.*staging/)
+test('an environment without SealedSecrets, and a file of another namespace', async () => {
+  assert.match((await box.inProcess(['seal', 'demo'])).stderr, 'nothing to seal')
+  assert.match((await box.inProcess(['seal', 'moon'])).stderr, /one of: .*production.*staging/)
   const text = read('kgc')
   writeFileSync(join(secrets, 'kgc.yaml'), text.replace(/namespace: \S+/, 'namespace: elsewhere'))
-  const { code, stderr } = seal('--check')
+  const { code, stderr } = await seal('--check')
   writeFileSync(join(secrets, 'kgc.yaml'), text)
   assert.is(code, 2)
   assert.match(stderr, "its namespace is elsewhere, the overlay's ")

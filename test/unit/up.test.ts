@@ -8,6 +8,7 @@ import { lowered } from '../../scripts/lib/compose/cpus.ts'
 import { ownWay } from '../../scripts/lib/images/provide.ts'
 import { fakes, type Reply } from '../fakes.ts'
 import { commit, initialize } from '../git.ts'
+import type { Said } from '../one-process.ts'
 import { sandbox } from '../sandbox.ts'
 import { onTerminal } from '../terminal.ts'
 
@@ -47,49 +48,54 @@ const answers: Reply[] = [
   { call: /^docker compose .* pull/, code: 1 },
 ]
 
-/** Runs it; the first of the answers that fits counts. Out: what it said, and what it asked of the engine. */
-function up(argv: string[] = [], replies: Reply[] = [], env: Record<string, string> = {}) {
+/** As which it runs; the first of the answers that fits counts. */
+function prepare(replies: Reply[], env: Record<string, string> = {}): Record<string, string> {
   engine.answer([...replies, ...answers])
-  const mine = { XDG_CACHE_HOME: box.root, HTTP_PROXY: '', HTTPS_PROXY: '', http_proxy: '', https_proxy: '' }
-  const { code, stderr } = box.script(['up', ...argv], { env: { ...engine.env, ...mine, PATH: `${engine.bin}:${process.env.PATH}`, ...env } })
-  return { code, stderr, calls: engine.calls().map(({ words }) => words.join(' ')) }
+  const proxies = { HTTP_PROXY: '', HTTPS_PROXY: '', http_proxy: '', https_proxy: '' }
+  return { XDG_CACHE_HOME: box.root, ...proxies, ...engine.env, PATH: `${engine.bin}:${process.env.PATH}`, ...env }
 }
+const heard = <T extends Said>(said: T) => ({ ...said, calls: engine.calls().map(({ words }) => words.join(' ')) })
+
+/** Runs it. Out: what it said, and what it asked of the engine. */
+const up = async (argv: string[] = [], replies: Reply[] = [], env: Record<string, string> = {}) => heard(await box.inProcess(['up', ...argv], prepare(replies, env)))
+/** The same as a program. */
+const upAlone = (replies: Reply[] = []) => heard(box.script(['up'], { env: prepare(replies) }))
 const asked = (calls: string[], what: RegExp) => calls.some(call => what.test(call))
 
-test("a test's script says the same in a workflow", () => {
+test("a test's script says the same in a workflow", async () => {
   const before = process.env.GITHUB_ACTIONS
   process.env.GITHUB_ACTIONS = 'true'
-  const { stderr } = up()
+  const { stderr } = upAlone()
   if (before === undefined) delete process.env.GITHUB_ACTIONS
   else process.env.GITHUB_ACTIONS = before
   assert.match(stderr, '▶ Build')
   assert.not.match(stderr, '::group::')
 })
 
-test('a checkout that is the pinned commit is built', () => {
-  const { code, stderr } = up()
+test('a checkout that is the pinned commit is built', async () => {
+  const { code, stderr } = await up()
   assert.is(code, 3, stderr)
   assert.match(stderr, /WHAT {2}Build shop[^]*the builder has been asked/)
 })
 
-test('one that has changes, or is at another commit, is not: the image would bear a wrong name; it is pulled, or refused with that reason', () => {
+test('one that has changes, or is at another commit, is not: the image would bear a wrong name; it is pulled, or refused with that reason', async () => {
   const proxy = { HTTPS_PROXY: 'http://127.0.0.1:9' }
   writeFileSync(join(source, 'new'), '')
-  const changed = up()
+  const changed = await up()
   assert.is(changed.code, 3, changed.stderr)
   assert.match(changed.stderr, /no answer from the registry 127\.0\.0\.1:9[^]*Not built: Look at the source of shop: it has changes that are in no commit: new/)
   assert.not.ok(asked(changed.calls, /bake/))
   commit(source)
-  const other = up([], [], proxy)
+  const other = await up([], [], proxy)
   assert.is(other.code, 3, other.stderr)
   const reason = `Not built: .*its tag is ${ref.slice(0, 12)}, its source is at `
   assert.match(other.stderr, new RegExp(`could not be pulled[^]*${reason}[^]*NEXT {2}git -C ${source} checkout ${ref}`))
   assert.not.ok(asked(other.calls, /bake/))
 })
 
-test('where nobody says whose an image is, no registry is asked for it, and the key is named', () => {
+test('where nobody says whose an image is, no registry is asked for it, and the key is named', async () => {
   const nobodys = (said: object) => JSON.stringify(said).replace('127.0.0.1:9/o', 'unset.invalid').replace(source, '/nowhere')
-  const { code, stderr, calls } = up([], [
+  const { code, stderr, calls } = await up([], [
     { call: /^docker compose --file docker-compose\.build\.yml config/, stdout: nobodys(targets) },
     { call: /^docker compose .* config --format json$/, stdout: nobodys(config) },
   ])
@@ -98,11 +104,11 @@ test('where nobody says whose an image is, no registry is asked for it, and the 
   assert.not.ok(asked(calls, /pull|bake/))
 })
 
-test('behind a proxy, or with mirrors, the engine is asked to pull, whatever answers here', () => {
-  assert.not.ok(asked(up().calls, /pull/))
+test('behind a proxy, or with mirrors, the engine is asked to pull, whatever answers here', async () => {
+  assert.not.ok(asked((await up()).calls, /pull/))
   const info = JSON.stringify({ RegistryConfig: { Mirrors: ['https://mirror.kgc.test/'] } })
-  assert.ok(asked(up([], [{ call: /^docker info/, stdout: info }]).calls, /pull/))
-  assert.ok(asked(up([], [], { https_proxy: 'http://127.0.0.1:9' }).calls, /pull/))
+  assert.ok(asked((await up([], [{ call: /^docker info/, stdout: info }])).calls, /pull/))
+  assert.ok(asked((await up([], [], { https_proxy: 'http://127.0.0.1:9' })).calls, /pull/))
   assert.ok(ownWay({ HttpsProxy: 'http://proxy' }, {}))
   assert.ok(ownWay({ RegistryConfig: { IndexConfigs: { 'docker.io': { Mirrors: ['https://m/'] } } } }, {}))
   assert.not.ok(ownWay({ HttpProxy: '', RegistryConfig: { Mirrors: [], IndexConfigs: { 'docker.io': { Mirrors: null } } } }, { HTTP_PROXY: '' }))
@@ -112,7 +118,7 @@ test('a secret that a failing container prints is not printed, though every imag
   const [, password] = /^SHOP_PASSWORD=(.+)$/m.exec(readFileSync(join(box.docker, 'shop/.env'), 'utf8'))!
   const state = { Status: 'exited', ExitCode: 7, OOMKilled: false, Error: '', StartedAt: '2026-01-01T00:00:00Z', FinishedAt: '2036-01-01T00:00:00Z' }
   const container = { Id: 'a', Name: '/shop', RestartCount: 0, Config: { Labels: { 'com.docker.compose.service': 'shop' }, Image: image }, State: state }
-  const { code, stderr } = up([], [
+  const { code, stderr } = upAlone([
     { call: /^docker image inspect/ },
     { call: /^docker ps/, stdout: 'a\n' },
     { call: /^docker inspect/, stdout: JSON.stringify([container]) },
@@ -124,18 +130,18 @@ test('a secret that a failing container prints is not printed, though every imag
   assert.not.match(stderr, password!)
 })
 
-test('docker/compose#11990: a release of Compose with a known fault is refused before it reads a file, with what mends it', () => {
-  const { code, stderr, calls } = up([], [{ call: /^docker compose version/, stdout: '2.29.0\n' }])
+test('docker/compose#11990: a release of Compose with a known fault is refused before it reads a file, with what mends it', async () => {
+  const { code, stderr, calls } = await up([], [{ call: /^docker compose version/, stdout: '2.29.0\n' }])
   assert.is(code, 3, stderr)
   assert.match(stderr, /WHY {3}2\.29\.0 empties \$\$NAME in included files[^]*NEXT {2}make bootstrap/)
   assert.not.ok(asked(calls, /config|up/))
 })
 
-test('samugit83/redamon#163: where the machine has fewer CPUs than a limit, the limit is lowered, and only then', () => {
+test('samugit83/redamon#163: where the machine has fewer CPUs than a limit, the limit is lowered, and only then', async () => {
   const greedy = { ...config, services: { shop: { image, cpus: 2 }, small: { image, cpus: 0.5 } } }
   assert.equal(lowered(greedy, 1), { shop: { cpus: 1 } })
   assert.equal(lowered(greedy, 2), {})
-  const { stderr, calls } = up([], [
+  const { stderr, calls } = await up([], [
     { call: /^docker info/, stdout: JSON.stringify({ ServerVersion: '1', NCPU: 1 }) },
     { call: /^docker image inspect/ },
     { call: /^docker compose .* config --format json$/, stdout: JSON.stringify(greedy) },
@@ -165,24 +171,24 @@ test("a secret in the answer of a health check is not shown on a terminal, in th
   assert.not.match(text, password!)
 })
 
-test('env files that are older than their examples are refused before the engine is asked, with what brings them up to date', () => {
+test('env files that are older than their examples are refused before the engine is asked, with what brings them up to date', async () => {
   const before = readFileSync(example, 'utf8')
   writeFileSync(example, before.replace(ref, 'c'.repeat(40)))
-  const { code, stderr, calls } = up()
+  const { code, stderr, calls } = await up()
   assert.is(code, 2, stderr)
   assert.match(stderr, /infra\/docker\/shop\/\.env: SHOP_REF differs from what infra\/docker\/shop\/\.env\.example pins[^]*NEXT {2}make env/)
   assert.equal(calls, [])
-  assert.match(up(['demo']).stderr, /shop\/\.env\.demo: SHOP_REF differs[^]*NEXT {2}npx zx scripts\/env\.ts demo/)
+  assert.match((await up(['demo'])).stderr, /shop\/\.env\.demo: SHOP_REF differs[^]*NEXT {2}npx zx scripts\/env\.ts demo/)
   writeFileSync(example, before)
   appendFileSync(example, '\nSHOP_NEW=\n')
-  assert.match(up().stderr, /shop\/\.env: SHOP_NEW is missing[^]*NEXT {2}make env/)
+  assert.match((await up()).stderr, /shop\/\.env: SHOP_NEW is missing[^]*NEXT {2}make env/)
   writeFileSync(example, before)
 })
 
-test('what else is wrong with them stays with env --check', () => {
+test('what else is wrong with them stays with env --check', async () => {
   appendFileSync(join(box.docker, 'shop/.env'), 'SHOP_OLD=x\n')
   assert.is(box.script(['env', '--check']).code, 2)
-  assert.is(up().code, 3)
+  assert.is((await up()).code, 3)
 })
 
 test.run()
