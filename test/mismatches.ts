@@ -62,6 +62,12 @@ export const rows: Row[] = [
   { numbers: 'minor 3, real 7', fault: 'Horilla says ok for ever once its scheduler has been there', refuses: hangs, passes: hangs },
   { numbers: 'minor 4', fault: "process 1 carries the words of what it starts, and `pgrep -f` finds them", refuses: processes, passes: processes },
   {
+    numbers: 'minor 10',
+    fault: 'an owner of the images and of the monorepo was invented, and the real one has capitals, which no image may have',
+    refuses: ['unit/owner', 'an upper-case owner is refused with the lower-case one, as is what can be no owner; nothing is written'],
+    passes: ['unit/owner', 'the command writes an owner wherever he must be named, changes him, and does nothing the second time'],
+  },
+  {
     numbers: 'real 1',
     fault: "KGC's newest commits do not build",
     refuses: ['unit/build-failure', 'the first error of the step that failed is named, with its file, whichever tool says it'],
