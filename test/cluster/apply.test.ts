@@ -96,6 +96,20 @@ test('component external-postgres: no database in the cluster, and the old names
   assert.is(conforms(all).code, 0)
 })
 
+test('component row-security: the API alone comes as kgc_app, as on Compose', () => {
+  const all = made({ resources: ['../staging'], components: ['../../components/row-security'] })
+  const users = workloads(all).flatMap(one => [...podOf(one).containers, ...(podOf(one).initContainers ?? [])].flatMap(({ name, env = [] }: Json) => {
+    const [, user] = /^postgresql:\/\/(\w+):/.exec(env.find((entry: Json) => entry.name === 'DATABASE_URL')?.value ?? '') ?? []
+    const key = env.find((entry: Json) => entry.name === 'KGC_DB_PASSWORD')?.valueFrom.secretKeyRef.key
+    return user ? [`${one.metadata.name} ${name}: ${user} by ${key}`] : []
+  }))
+  assert.equal(users.filter(words => words.includes('kgc_app')), ['kgc-api kgc-api: kgc_app by KGC_DB_APP_PASSWORD'])
+  assert.ok(users.length > 1 && users.every(words => /kgc_app by KGC_DB_APP|kgc_a by KGC_DB_PASSWORD/.test(words)), users.join())
+  const argv = ['KGC_DB_ROW_SECURITY=on', 'docker', 'compose', '-f', join(copy.docker, 'kgc/docker-compose.yml'), '--env-file', join(copy.docker, 'kgc/.env'), 'config', '--format', 'json']
+  const { stdout } = tool('env', argv)
+  assert.match(JSON.parse(stdout).services['kgc-api'].environment.DATABASE_URL, /^postgresql:\/\/kgc_app:/)
+})
+
 test('component s3-storage: no shared volume but Horilla\'s, nothing tied to a node', () => {
   const all = made({ resources: ['../staging'], components: ['../../components/s3-storage'] })
   assert.equal(of(all, 'PersistentVolumeClaim').map(title), ['PersistentVolumeClaim horilla-media'])
