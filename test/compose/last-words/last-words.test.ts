@@ -1,7 +1,9 @@
 // A process that is killed in the middle of a line: what it said last is in the log, and each line says where it comes from.
+import { spawnSync } from 'node:child_process'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import { repository } from '../../sandbox.ts'
 import { fullCase } from '../case.ts'
 
 const test = suite('last words')
@@ -22,6 +24,16 @@ test('the last lines of each application are in its log, with their project and 
     assert.match(whole ?? '', 'the last whole line', `${services[i]}: ${lines.join('\n')}`)
     assert.is(cut, `${from}and the one that was being wri`, services[i])
   }
+})
+
+test('with the buffers of Python and Ruby they would be lost', () => {
+  const main = join(repository, 'infra/demo/standin/main.mjs')
+  const said = (app: string, command: string, variable: Record<string, string>) =>
+    spawnSync(process.execPath, [main, ...command.split(' ')], { encoding: 'utf8', env: { STANDIN_APP: app, STANDIN_FAULT: 'cut-off', ...variable } }).stdout
+  assert.is(said('horilla', 'python manage.py run_scheduler', {}), '')
+  assert.match(said('horilla', 'python manage.py run_scheduler', { PYTHONUNBUFFERED: '1' }), /being wri$/)
+  assert.is(said('chatwoot', 'bundle exec rails db:chatwoot_prepare', {}), '')
+  assert.match(said('chatwoot', 'bundle exec rails db:chatwoot_prepare', { RUBYOPT: '-r/kgc/sync.rb' }), /being wri$/)
 })
 
 test.run()
