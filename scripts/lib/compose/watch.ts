@@ -4,6 +4,8 @@ import { containers, type Container } from './containers.ts'
 import { dependsOn, inWords } from './failure.ts'
 import { judge, type Expectation, type Judgement, type Look, type Verdict } from './health.ts'
 import { askedAgain, stopped, waits } from './state.ts'
+import { ask } from './words.ts'
+import { listener, saying } from '../listen.ts'
 import { liveTable } from '../live-table.ts'
 import { isRich } from '../output.ts'
 import { color, duration, emit, say } from '../report.ts'
@@ -37,6 +39,7 @@ const calm = 3_000
 export async function watch(options: Watch): Promise<Verdict[]> {
   const before = new Map(options.before.map(one => [one.Id, one]))
   const table = liveTable(options.since)
+  const listen = listener(options.since, 5_000)
   let judged: Judgement | undefined
   let heartbeat = Date.now()
   let over = 0
@@ -47,7 +50,10 @@ export async function watch(options: Watch): Promise<Verdict[]> {
     const look: Look = { at, before, code, seen: await containers(options.stack.project) }
     judged = judge(options.expected, look, judged)
     const verdicts = await Promise.all(judged.verdicts.map(verdict => withExitCode(verdict, look.seen.get(verdict.service), options.since)))
-    for (const { name, ...row } of table.show(verdicts.map(({ service, ...rest }) => ({ name: service, ...rest })))) emit('service', { service: name, ...row })
+    const heard = await listen(verdicts.filter(({ state }) => state === 'waiting').map(({ service }) => service), names => Promise.all(names.map(service => ask(look.seen.get(service)))))
+    // a log says something new at each look: only what is redrawn in place may follow it
+    const shown = isRich() ? told(verdicts, heard) : verdicts
+    for (const { name, ...row } of table.show(shown.map(({ service, ...rest }) => ({ name: service, ...rest })))) emit('service', { service: name, ...row })
     const failed = verdicts.filter(({ state }) => state === 'failed')
     const open = verdicts.filter(({ state }) => state === 'absent' || state === 'waiting')
     if (code !== undefined) over ||= at
@@ -60,11 +66,14 @@ export async function watch(options: Watch): Promise<Verdict[]> {
     if (!isRich() && at - heartbeat > 15_000) {
       heartbeat = at
       const why = red ? `${inWords(failed)}; Compose ends what it has begun` : 'waiting for'
-      say(color.dim(`  ${duration(at - options.since)}: ${why} ${inWords(open)}`))
+      say(color.dim(`  ${duration(at - options.since)}: ${why} ${inWords(told(open, heard))}`))
     }
     await new Promise(done => setTimeout(done, 400))
   }
 }
+
+/** The verdicts with what the services themselves say. */
+const told = (verdicts: Verdict[], heard: Map<string, string>): Verdict[] => verdicts.map(one => (one.state === 'waiting' ? { ...one, detail: saying(one.detail, heard.get(one.service)) } : one))
 
 /** Ill, and not yet given up. */
 const isAsked = ({ detail }: Verdict): boolean => detail === askedAgain

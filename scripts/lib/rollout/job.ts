@@ -5,7 +5,7 @@ import { creationCause, podCause } from './causes.ts'
 import type { Observed } from './judge.ts'
 import { at, condition, containersOf, type Context, type Finding } from './objects.ts'
 import { owns } from './owners.ts'
-import { trouble } from './pod.ts'
+import { trouble, waiting } from './pod.ts'
 import { failed, type Rollout } from './verdict.ts'
 
 /** The verdict on one Job. */
@@ -16,7 +16,7 @@ export function judgeJob(job: Json, { pods }: Observed, context: Context): Rollo
   const end = is('Failed') ?? is('FailureTarget')
   const found = end ? jobCause(job, mine, end) : (mine.map(pod => podCause(pod, context)).find(Boolean) ?? creationCause(job, context))
   if (found) return failed(job, found)
-  return { state: 'waiting', detail: mine.map(pod => (isReady(pod) ? '' : trouble(pod, context))).find(Boolean) || (mine.length ? 'runs' : 'has no pod yet') }
+  return waiting(mine.map(pod => (isReady(pod) ? '' : trouble(pod, context))).find(Boolean) || (mine.length ? 'runs' : 'has no pod yet'), mine)
 }
 
 function jobCause(job: Json, pods: Json[], { reason, message }: Record<string, any>): Finding {

@@ -5,7 +5,7 @@ import { creationCause, podCause } from './causes.ts'
 import { judgeJob } from './job.ts'
 import { at, condition, containersOf, eventsOf, probeWords, type Context, type Finding } from './objects.ts'
 import { currentOwner, founded, isOf, isUniform, lacks } from './owners.ts'
-import { onTrial, stoodSince, trouble } from './pod.ts'
+import { onTrial, stoodSince, trouble, waiting } from './pod.ts'
 import { failed, type Rollout } from './verdict.ts'
 
 export type { Cause, Rollout } from './verdict.ts'
@@ -46,7 +46,7 @@ export function judge(workload: Json, observed: Observed, now: number, since: nu
   const detail = `${status.readyReplicas ?? status.numberReady ?? 0} ready${more}`
   if (!missing && !trial) return { state: 'ready', detail, since: Math.max(0, ...ready.map(stoodSince)) }
   const troubles = [...new Set(pods.filter(pod => !isReady(pod)).map(pod => trouble(pod, context)).filter(Boolean))]
-  return { state: 'waiting', detail: [missing, trial ?? troubles[0]].filter(Boolean).join('; ') }
+  return waiting([missing, trial ?? troubles[0]].filter(Boolean).join('; '), pods)
 }
 
 /** Not ready within its time: the failing probe, when there is one. */

@@ -1,7 +1,9 @@
 // What a pod that is not ready, or not yet to be believed, is at. Pure.
 import type { Manifest as Json } from '../cluster/cluster.ts'
+import { isReady } from '../smoke/cluster-health.ts'
 import { lastEnd, lifetime } from './crash.ts'
 import { at, condition, containersOf, eventsOf, lastMessage, probeWords, type Context } from './objects.ts'
+import type { Rollout } from './verdict.ts'
 
 /** ms that a container which has ended must at the most run to be believed. */
 const longestTrial = 60_000
@@ -34,6 +36,19 @@ export function trouble(pod: Json, context: Context): string {
   })
   const volume = events.filter(one => /^Failed(Mount|AttachVolume)$/.test(one.reason)).at(-1)?.message
   return words.find(Boolean) || (volume && pod.status.phase === 'Pending' ? volume : '')
+}
+
+/** Whose log says what pods that are not ready are at: the first container that runs and is not ready. */
+function speaker(pods: Json[]): { pod: string; container: string } | undefined {
+  const all = pods.filter(pod => !isReady(pod)).flatMap(pod => containersOf(pod).map(container => ({ pod, ...container })))
+  const found = all.find(({ init, status }) => status.state?.running && (init || !status.ready)) ?? all.find(({ status }) => status.state?.running)
+  return found && { pod: found.pod.metadata.name, container: found.status.name }
+}
+
+/** The verdict that these pods are waited for. */
+export function waiting(detail: string, pods: Json[]): Rollout {
+  const speaks = speaker(pods)
+  return { state: 'waiting', detail, ...(speaks ? { speaks } : {}) }
 }
 
 const pulling = /^(ErrImagePull|ImagePullBackOff)$/

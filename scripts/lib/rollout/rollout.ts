@@ -3,11 +3,13 @@ import { kubectl, kubectlArgv, lastLine, type Manifest } from '../cluster/cluste
 import { Failure, exit } from '../errors.ts'
 import type { Place } from '../cluster/place.ts'
 import { duration } from '../report.ts'
+import { listener } from '../listen.ts'
 import { bell, type Bell } from './bell.ts'
 import { at, containersOf, uid } from './objects.ts'
 import { judge, type Observed, type Rollout } from './judge.ts'
 import { stability } from './stability.ts'
 import { narrator, type Narrator } from './tell.ts'
+import { ask } from './words.ts'
 import { hideNew } from '../deploy/secrets.ts'
 
 export { evidence } from './evidence.ts'
@@ -53,6 +55,8 @@ async function look(options: Watch, changes: { bell?: Bell }): Promise<Map<strin
   tell.begin()
   let verdicts = new Map<string, Rollout>(names.map(({ kind, name }) => [`${kind} ${name}`, { state: 'waiting', detail: 'not asked yet' }]))
   let start: Start | undefined
+  const [listen, nobody] = [listener(since, 15_000), new Map<string, string>()]
+  let heard = nobody
   const stood = stability(stable, Boolean(settled), tell, options.seen)
   for (;;) {
     const failure = lost?.()
@@ -71,13 +75,14 @@ async function look(options: Watch, changes: { bell?: Bell }): Promise<Map<strin
       const failed = [...verdicts.values()].some(({ state }) => state === 'failed')
       // a container's last words may hold a secret
       if (failed) await hideNew(place)
-      tell.table(verdicts)
+      heard = failed ? nobody : await listen([...verdicts].filter(([, { speaks }]) => speaks).map(([name]) => name), names => ask(place, names.map(name => verdicts.get(name)!.speaks!)))
+      tell.table(verdicts, heard)
       left = stood.left([...verdicts.values()], ahead)
       if (failed || left === 0) return verdicts
     }
     // who is ready in time may take the time to prove it
     if (left === undefined && Date.now() - since > timeout) return verdicts
-    if (left === undefined) tell.beat(verdicts)
+    if (left === undefined) tell.beat(verdicts, heard)
     changes.bell ??= bell(place, ['pods', ...new Set(names.map(({ kind }) => `${kind.toLowerCase()}s`))])
     await changes.bell.rings(left)
   }

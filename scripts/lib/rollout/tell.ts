@@ -1,4 +1,5 @@
 // What the wait for a rollout says: a live table on a terminal, elsewhere a line for each change; every 15 s what is waited for.
+import { saying } from '../listen.ts'
 import { liveTable } from '../live-table.ts'
 import { isRich } from '../output.ts'
 import { color, duration, emit, say } from '../report.ts'
@@ -10,15 +11,15 @@ const heartbeat = 15_000
 export interface Narrator {
   /** Another watch begins; what has been said is not said again. */
   begin: () => void
-  /** What has changed. */
-  table: (verdicts: Map<string, Rollout>) => void
+  /** What has changed; on a terminal with what those say that are waited for. */
+  table: (verdicts: Map<string, Rollout>, heard: Map<string, string>) => void
   /** A line of its own. */
   note: (text: string) => void
   /** The API server was asked at `asked` and has not answered. */
   silent: (why: string, asked: number) => void
   answers: () => void
   /** What is waited for, when nothing has been said of it for a while. */
-  beat: (verdicts: Map<string, Rollout>) => void
+  beat: (verdicts: Map<string, Rollout>, heard: Map<string, string>) => void
 }
 
 export function narrator(since: number): Narrator {
@@ -28,8 +29,9 @@ export function narrator(since: number): Narrator {
   let quiet: { since: number; why: string } | undefined
 
   const note = say
-  const table = (verdicts: Map<string, Rollout>) => {
-    for (const { name } of show([...verdicts].map(([name, { state, detail }]) => ({ name, state, detail })))) emit('workload', { name, ...verdicts.get(name) })
+  const table = (verdicts: Map<string, Rollout>, heard: Map<string, string>) => {
+    const rows = [...verdicts].map(([name, { state, detail }]) => ({ name, state, detail: isRich() && state === 'waiting' ? saying(detail, heard.get(name)) : detail }))
+    for (const { name } of show(rows)) emit('workload', { name, ...verdicts.get(name) })
   }
   const silent = (why: string, asked: number) => {
     if (!quiet) note(color.yellow(`  the API server does not answer (${why}); asked again until it does`))
@@ -39,12 +41,12 @@ export function narrator(since: number): Narrator {
     if (quiet) note(`  the API server answers again, after ${past(quiet.since)}`)
     quiet = undefined
   }
-  const beat = (verdicts: Map<string, Rollout>) => {
+  const beat = (verdicts: Map<string, Rollout>, heard: Map<string, string>) => {
     // the table on a terminal says so all the time
     if (isRich() && !quiet) return
     if (Date.now() - beaten < heartbeat) return
     beaten = Date.now()
-    const open = [...verdicts].filter(([, { state }]) => state !== 'ready').map(([name, { detail }]) => `${name} (${detail})`)
+    const open = [...verdicts].filter(([, { state }]) => state !== 'ready').map(([name, { detail }]) => `${name} (${saying(detail, heard.get(name))})`)
     note(color.dim(`  ${past(since)}: ${quiet ? `no answer for ${past(quiet.since)}: ${quiet.why}` : `waiting for ${open.join(', ')}`}`))
   }
   return { begin: leave, table, note, silent, answers, beat }

@@ -21,6 +21,8 @@ export interface Rollout {
   state: 'waiting' | 'ready' | 'failed'
   detail: string
   cause?: Cause
+  /** Whose log says what is waited for, when one of its containers runs. */
+  speaks?: { pod: string; container: string }
   /** ms of the cluster's clock since when all its pods have been ready, when they are. */
   since?: number
 }
