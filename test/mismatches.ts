@@ -19,10 +19,10 @@ const twenty = 'unit/twenty'
 const stack = 'compose/stack/stack'
 const goesOn: Test = [stack, 'admin makes the administrators, whatever was left half-way; a second time it changes nothing, and smoke passes']
 const open: Test = [stack, 'with what its image brings each page is open, and smoke says so']
-const documentation: Test = [stack, 'the documentation of the API is closed on each host, however its path is written']
+const documentation: Test = [stack, 'what the API serves beside /api/v1 is closed on each host, however its path is written']
 const company: Test = [stack, 'the service user of Horilla sees the people of its company and of none, and without a company nobody']
 const webhook: Test = [stack, 'KGC takes what Twenty sends and understands nothing of it, and smoke says no more than that']
-const processes: Test = [stack, 'a check that looks for a process does not find it in the arguments of process 1']
+const processes: Test = [stack, 'a check that looks for a process finds it, on Compose and Kubernetes, and not in the arguments of process 1']
 const hangs: Test = [stack, 'a scheduler that hangs is red, though /ready/ says ok; going on, it is green']
 const other: Test = [stack, 'the first account of Chatwoot speaks English where nobody says another language, and a scheduler that would migrate does not start']
 const paths: Test = ['policy/compose', 'Chatwoot on S3 is told where the bucket stands in an address, without which the stand-in does not start']
@@ -30,6 +30,7 @@ const locked: Test = [stack, 'five wrong passwords lock a name from wherever it 
 const away: Test = ['unit/doors', "nobody at home is not a closed door: Traefik's own answer is an error to the checks of an application"]
 const foreign: Test = ['unit/horilla', 'a foreign Host is asked of Horilla itself: Traefik would answer for it']
 
+const bucket: Test = ['policy/compose', 'KGC is told no bucket of an empty name, with which the stand-in does not start']
 const server: Test = ['compose/images/forks', "Twenty's image is the server, with its version; without its target it is the all-in-one for development"]
 const community: Test = ['compose/images/forks', "Chatwoot's image is the community edition and knows its commit; as the submodule is it cannot be built"]
 
@@ -61,6 +62,7 @@ export const rows: Row[] = [
   { numbers: 'minor 2', fault: "a runner of Rails speaks English whatever DEFAULT_LOCALE says", refuses: other, passes: goesOn },
   { numbers: 'minor 3, real 7', fault: 'Horilla says ok for ever once its scheduler has been there', refuses: hangs, passes: hangs },
   { numbers: 'minor 4', fault: "process 1 carries the words of what it starts, and `pgrep -f` finds them", refuses: processes, passes: processes },
+  { numbers: 'minor 7', fault: "an empty bucket's name replaces KGC's default", refuses: bucket, passes: bucket },
   {
     numbers: 'minor 10',
     fault: 'an owner of the images and of the monorepo was invented, and the real one has capitals, which no image may have',
@@ -85,7 +87,7 @@ export const rows: Row[] = [
   { numbers: 'real 10.2', fault: 'the foreign host was refused by Traefik, Horilla was never asked', refuses: foreign, passes: foreign },
   { numbers: 'real 10.4', fault: "source maps give away the pages' source", refuses: open, passes: goesOn },
   { numbers: 'real 10.5', fault: "any site may frame the pages", refuses: open, passes: goesOn },
-  { numbers: 'real 10.6', fault: "the API's documentation is public", refuses: documentation, passes: documentation },
+  { numbers: 'real 10.6', fault: "the API's documentation and an old front end are public", refuses: documentation, passes: documentation },
   { numbers: 'real 10.9', fault: 'people of another company stay unseen', refuses: company, passes: company },
 ]
 

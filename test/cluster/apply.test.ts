@@ -127,9 +127,17 @@ test('component cert-manager: a certificate for every host, and none by Traefik'
   const bases = ['namespace', 'kgc', 'twenty-crm', 'chatwoot', 'horilla-hr'].map(name => `../../base/${name}`)
   const stack = { name: 'stack', literals: ['DOMAIN=kgc.hu', 'URL_PORT=', 'TZ=Europe/Budapest'] }
   const all = made({ resources: bases, components: ['../../components/domain', '../../components/cert-manager'], configMapGenerator: [stack] })
-  const hosts = of(all, 'Ingress').flatMap(({ spec }) => spec.tls.flatMap(({ hosts }: Json) => hosts))
+  const hosts = of(all, 'Ingress').flatMap(({ spec }) => (spec.tls ?? []).flatMap(({ hosts }: Json) => hosts))
   assert.equal(hosts.sort(), ['admin', 'api', 'app', 'crm', 'hr', 'support'].map(name => `${name}.kgc.hu`))
   for (const { metadata } of of(all, 'Ingress')) assert.not.ok(metadata.annotations['traefik.ingress.kubernetes.io/router.tls.certresolver'])
+  assert.is(conforms(all).code, 0)
+})
+
+test('component api-docs: what KGC\'s API serves beside /api/v1 is closed without it, and smoke knows', () => {
+  const middlewares = (all: Json[]) => find(all, 'Ingress', 'kgc-api-docs').metadata.annotations['traefik.ingress.kubernetes.io/router.middlewares']
+  const all = made({ resources: ['../staging'], components: ['../../components/api-docs'] })
+  assert.equal([middlewares(build('overlays/staging')), middlewares(all)], ['headers@file,docs-off@file', 'headers@file,docs-on@file'])
+  assert.is(find(all, 'ConfigMap', 'stack').data.KGC_API_DOCS, 'on')
   assert.is(conforms(all).code, 0)
 })
 

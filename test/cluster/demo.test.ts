@@ -1,8 +1,11 @@
 // The demo overlay on the test cluster, from nothing: what is promised of it, and what becomes of it when things happen to it.
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { parse } from 'dotenv'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import { checks } from '../../infra/docker/kgc/smoke.ts'
+import type { SmokeContext } from '../../scripts/lib/smoke/checks.ts'
 import { localEdge } from '../../scripts/lib/smoke/edge.ts'
 import { get, kubectl, registry, tool } from './cluster.ts'
 import { copy, type Json } from './manifests.ts'
@@ -72,6 +75,9 @@ test('six hosts answer through Traefik, each with its own application, three of 
     assert.is(headers.get('strict-transport-security'), 'max-age=31536000', host)
   }
   assert.match((await edge.get('https://app.kgc.localhost:18443/api/v1/ready')).body, /"ready"/, 'KGC Web calls the API at its own address')
+  assert.match(kubectl(['exec', ...inDemo, 'deployment/kgc-web', '--', 'wget', '-qO-', 'http://127.0.0.1/api/v1/health']), /"ok"/, 'its nginx alone does so, too')
+  const context = { edge, env: parse(readFileSync(join(copy.docker, 'kgc/.env.demo'))), address: (name: string) => `https://${name}.kgc.localhost:18443` }
+  for (const check of checks.filter(({ name }) => /source|password|documentation/.test(name))) await check.run(context as unknown as SmokeContext)
 })
 
 test('a second apply changes nothing', () => {

@@ -202,6 +202,27 @@ test('queue Redis never evicts, keeps its data on disk and asks for a password',
   }
 })
 
+test('KGC: its pages are served by our configuration, the dashboard behind a password', () => {
+  const { 'kgc-web': web, 'kgc-admin': admin, 'kgc-api': api } = prod.services
+  for (const [page, service] of [['web', web], ['admin', admin]] as const) {
+    assert.equal(service.command, ['sh', '/kgc/nginx.sh', page])
+    assert.equal(service.volumes.map(({ target, read_only }: Json) => [target, read_only]), [['/kgc', true]])
+  }
+  assert.match(admin.environment.KGC_ADMIN_PASSWORD, /^[0-9a-f]{32}$/)
+  const text = readFileSync(join(box.docker, 'kgc/nginx/nginx.conf'), 'utf8')
+  for (const [location] of text.matchAll(/location [^{]*\{[^}]*\}/g)) assert.not.match(location, 'add_header', 'it takes away the headers of all')
+  assert.is(api.labels['traefik.http.routers.kgc-api-docs.middlewares'], 'headers@file,docs-off@file')
+})
+
+test('KGC is told no bucket of an empty name, with which the stand-in does not start', async () => {
+  const standin = join(repository, 'infra/demo/standin')
+  const { demandVariables } = await import(join(standin, 'lib/demands.mjs'))
+  const contract = JSON.parse(readFileSync(join(standin, 'contracts/kgc-api.json'), 'utf8'))
+  const { environment } = prod.services['kgc-api']
+  demandVariables(contract, 'api', environment)
+  assert.throws(() => demandVariables(contract, 'api', { ...environment, CONTRACT_ARCHIVE_BUCKET: '' }), /CONTRACT_ARCHIVE_BUCKET/)
+})
+
 test('Twenty: the worker neither migrates nor registers cron jobs, and shares key, address and storage with the server', () => {
   const { 'twenty-server': server, 'twenty-worker': worker } = prod.services
   assert.is(worker.environment.DISABLE_DB_MIGRATIONS, 'true')

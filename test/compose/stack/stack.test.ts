@@ -1,10 +1,11 @@
 // The whole demo, once: from nothing to nothing.
 import { spawnSync } from 'node:child_process'
-import { readFileSync, writeFileSync } from 'node:fs'
+import { readFileSync, readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parse } from 'dotenv'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import { parseAllDocuments } from 'yaml'
 import { createAdmin as twentyAdmin } from '../../../infra/docker/twenty-crm/admin.ts'
 import { head as twentyHead } from '../../../infra/docker/twenty-crm/heads.ts'
 import { checks as kgcChecks } from '../../../infra/docker/kgc/smoke.ts'
@@ -136,7 +137,7 @@ test('with what its image brings each page is open, and smoke says so', async ()
     ['web', 'the web page gives away no source, and no other site may frame it', /\.js\.map answers 200/],
     ['admin', 'the project dashboard asks everybody for its password', /^\/ answers a stranger 200/],
   ] as const) {
-    const id = stack.engine('run', '--detach', '--rm', '--user', '101:101', `kgc-demo/kgc-${page}:demo`)
+    const id = stack.engine('run', '--detach', '--rm', `kgc-demo/kgc-${page}:demo`)
     const address = `http://${stack.engine('inspect', '--format', '{{.NetworkSettings.IPAddress}}', id)}`
     const edge = edgeAt({}, false)
     await until(`${page} serves`, 30, () => edge.get(`${address}/health`).then(() => true, () => false))
@@ -147,9 +148,10 @@ test('with what its image brings each page is open, and smoke says so', async ()
   }
 })
 
-test('the documentation of the API is closed on each host, however its path is written', () => {
+test('what the API serves beside /api/v1 is closed on each host, however its path is written', () => {
+  for (const path of ['/', '/api/docs']) assert.match(stack.engine('exec', stack.container('kgc-api'), 'wget', '-qO-', `http://127.0.0.1:3000${path}`), 'played by the stand-in')
   const { KGC_ADMIN_PASSWORD: password } = parse(readFileSync(join(stack.docker, 'kgc/.env.demo')))
-  for (const path of ['/api/docs', '/api/v1/../docs', '/api/v1/%2e%2e/docs', '//api/docs'])
+  for (const path of ['/api/docs', '/api/docs-json', '/api/v1/../docs', '/api/v1/%2e%2e/docs', '//api/docs'])
     for (const host of ['api', 'app', 'admin']) {
       const code = curl(`https://${host}.kgc.localhost:18061${path}`, '--path-as-is', '-u', `kgc:${password}`, '-o', '/dev/null', '-w', '%{http_code}')
       assert.is(code, '404', `${host}. ${path}`)
@@ -193,17 +195,32 @@ test('the workers dead: smoke fails and says which; started, all is green again'
   for (const name of names().filter(name => !workers.includes(name))) assert.is(after[name], before[name], `${name} was not touched`)
 })
 
-test('a check that looks for a process does not find it in the arguments of process 1', () => {
-  const found = names().map(name => JSON.parse(stack.engine('inspect', '--format', '{{json .Config}}', stack.container(name)))).filter(({ Healthcheck }) => Healthcheck?.Test.includes('pgrep'))
-  assert.is(found.length, 2)
-  for (const { Image, Cmd, Healthcheck } of found) {
+/** The probes of a workload in infra/k8s that look for a process. */
+function processProbes(name: string): string[][] {
+  const base = join(stack.root, 'infra/k8s/base')
+  const files = readdirSync(base, { recursive: true, encoding: 'utf8' }).filter(file => file.endsWith('.yaml'))
+  const all = files.flatMap(file => parseAllDocuments(readFileSync(join(base, file), 'utf8'), { merge: true }).map(document => document.toJS()))
+  const containers = all.filter(one => one?.metadata?.name === name).flatMap(({ spec }) => spec.template?.spec.containers ?? [])
+  const probes = containers.flatMap(({ startupProbe, readinessProbe, livenessProbe }) => [startupProbe, readinessProbe, livenessProbe])
+  return probes.flatMap(probe => (probe?.exec?.command[0] === 'pgrep' ? [probe.exec.command] : []))
+}
+
+test('a check that looks for a process finds it, on Compose and Kubernetes, and not in the arguments of process 1', () => {
+  const tried = names().flatMap(name => {
+    const { Image, Cmd, Healthcheck } = JSON.parse(stack.engine('inspect', '--format', '{{json .Config}}', stack.container(name)))
+    const checks = [...(Healthcheck?.Test.includes('pgrep') ? [Healthcheck.Test.slice(1)] : []), ...processProbes(name)]
+    if (!checks.length) return []
     // the same words, and nobody who does what they say
     const id = stack.engine('run', '--detach', '--rm', '--init', '--entrypoint', 'sh', Image, '-c', 'sleep 60; true', ...Cmd)
-    const [, ...words] = Healthcheck.Test
     assert.ok(stack.engine('exec', id, 'pgrep', '-f', Cmd.at(-1)), 'a word of the command itself is always found')
-    assert.throws(() => stack.engine('exec', id, ...words), /Command failed/, `${words.join(' ')} is green without a process`)
+    for (const words of checks) {
+      stack.engine('exec', stack.container(name), ...words)
+      assert.throws(() => stack.engine('exec', id, ...words), /Command failed/, `${words.join(' ')} is green without a process`)
+    }
     stack.engine('rm', '--force', id)
-  }
+    return [...new Set(checks.map(words => `${name} ${words.at(-1)}`))]
+  })
+  assert.equal(tried.sort(), ['chatwoot-sidekiq ^sidekiq ', 'chatwoot-sidekiq ^sidekiq [0-9].*busy', 'twenty-worker dist/queue-worker/', 'twenty-worker queue-worker/queue-worker'])
 })
 
 test('a scheduler that hangs is red, though /ready/ says ok; going on, it is green', async () => {

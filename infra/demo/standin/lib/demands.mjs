@@ -21,6 +21,7 @@ export function demandVariables(contract, role, env) {
   const asked = ({ when = {} }) => Object.entries(when).every(([name, values]) => new RegExp(`^(${values})$`).test(env[name] ?? ''))
   for (const rule of contract.variables.filter(rule => concerns(rule, role) && asked(rule))) {
     const { name, section } = rule
+    if (rule.notEmpty && env[name] === '') throw new Refusal(name, `set to nothing; ${rule.why}`, section)
     if (!isSet(env, name)) {
       if (rule.required) throw new Refusal(name, `not set; ${rule.why}`, section)
       continue
