@@ -141,6 +141,7 @@ test('with what its image brings each page is open, and smoke says so', async ()
     const address = `http://${stack.engine('inspect', '--format', '{{.NetworkSettings.IPAddress}}', id)}`
     const edge = edgeAt({}, false)
     await until(`${page} serves`, 30, () => edge.get(`${address}/health`).then(() => true, () => false))
+    assert.is((await edge.get(address)).headers.get('x-frame-options'), null, 'anybody may frame it')
     const { run } = kgcChecks.find(check => check.name === name)!
     const words = await run({ edge, env: {}, address: () => address } as unknown as SmokeContext).then(String, (error: Error) => error.message)
     assert.match(words, said)
