@@ -78,8 +78,8 @@ test('smoke fails and names the workload that is scaled to 0', async () => {
   kubectl(['scale', 'deployment/kgc-admin', '--replicas', '1', ...inPlace])
   assert.is(code, 6)
   assert.match(stderr, 'kgc-admin: scaled to 0, 1 at the least in the overlay')
-  assert.match(stderr, 'kgc: the admin page loads: ')
-  assert.match(stderr, '2 of ')
+  assert.match(stderr, 'kgc: the project dashboard loads with its password')
+  assert.match(stderr, '3 of ')
   await until('healthy again', 120, () => smoke('--quick').code === 0)
 })
 
