@@ -78,11 +78,13 @@ export class Progress {
 
   /** What stand-ins let pass once; each row that does not hold counts as a failure. */
   #table(rows: Judged[]) {
-    console.log('What the stand-ins let pass once, the test in which they refuse it, and the one in which the product passes:')
+    console.log('What the stand-ins let pass once: the test in which they refuse it, the one in which the product passes, or both in one:')
     for (const { numbers, fault, why, ...tests } of rows) {
       const holds = !why.refuses && !why.passes
       console.log(`${holds ? '✔' : '✘'} ${numbers}: ${fault}`)
-      for (const side of ['refuses', 'passes'] as const) console.log(`    ${side}: ${tests[side][0]}, ${tests[side][1]}${why[side] && `: ${why[side]}`}`)
+      const both = tests.refuses === tests.passes
+      for (const side of both ? (['passes'] as const) : (['refuses', 'passes'] as const))
+        console.log(`    ${both ? 'both' : side}: ${tests[side].join(', ')}${why[side] && `: ${why[side]}`}`)
       if (holds) continue
       this.#sum.failed++
       this.#failed.push(`mismatch ${numbers}`)
