@@ -28,7 +28,8 @@ async function allReady(seconds: number) {
     // 17 stay; the pods of Jobs end, and a drain removes them
     return list.filter(({ status }) => status.phase !== 'Succeeded').length >= 17 && !waiting.length
   }
-  await until('all pods Ready', seconds, ready).catch(error => { throw new Error(`${error.message}: ${waiting.join(', ')}`) })
+  // each look is a process: five a second would take from the pods what they need to become Ready
+  await until('all pods Ready', seconds, ready, 1000).catch(error => { throw new Error(`${error.message}: ${waiting.join(', ')}`) })
 }
 /** What changes when an object is changed in earnest; HPA and Services count no generations. */
 function generations() {
