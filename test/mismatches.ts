@@ -70,12 +70,6 @@ export const rows: Row[] = [
     passes: ['unit/owner', 'the command writes an owner wherever he must be named, changes him, and does nothing the second time'],
   },
   {
-    numbers: 'minor 10',
-    fault: "images and monorepo named an owner that nobody has seen, KGC's own has upper-case letters",
-    refuses: ['unit/owner', 'an upper-case owner is refused with the lower-case one, as is what can be no owner; nothing is written'],
-    passes: ['unit/owner', 'all that names an owner names the one of the key, in Compose, Kubernetes, and what Renovate reads'],
-  },
-  {
     numbers: 'real 1',
     fault: "KGC's newest commits do not build",
     refuses: ['unit/build-failure', 'the first error of the step that failed is named, with its file, whichever tool says it'],
