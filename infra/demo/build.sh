@@ -29,5 +29,7 @@ echo '▶ Build the demo images' >&2
 start=$SECONDS
 ./base/build.sh
 provide_traefik
+# PostgreSQL's grammar, of this repository's own packages: the migration reads SQL by it
+printf 'FROM scratch\nCOPY libpg-query /libpg-query\nCOPY @pgsql /@pgsql\n' | docker buildx build --quiet --file - --tag kgc-demo/pg-grammar:17 ../../node_modules >/dev/null
 quietly "$KGC_CACHE/demo-images.log" docker buildx bake --progress plain --file docker-compose.build.yml "$@"
 echo "✔ Build the demo images ($((SECONDS - start)) s)" >&2

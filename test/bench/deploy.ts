@@ -6,7 +6,7 @@ import { bare, begin, clear, deploy, found, load, script, write, type Deploy } f
 /** ms for which all must stay ready: scripts/lib/deploy/change.ts. */
 const window = 10_000
 const api = { apiVersion: 'apps/v1', kind: 'Deployment', metadata: { name: 'kgc-api' } }
-const container = (more: object) => ({ ...api, spec: { template: { spec: { containers: [{ name: 'kgc-api', ...more }] } } } })
+const container = (more: object, name = 'kgc-api') => ({ ...api, spec: { template: { spec: { containers: [{ name, ...more }] } } } })
 const fails = ['sh', '-c', 'echo the reason why; exit 1']
 
 /** What can be wrong with a version: by name, what changes the demo so. */
@@ -16,7 +16,7 @@ const failures: [string, () => Promise<object>][] = [
   ['missing key', async () => container({ env: [{ name: 'MISSING', valueFrom: { configMapKeyRef: { name: 'kgc-config', key: 'MISSING' } } }] })],
   [
     'failed migration',
-    async () => ({ ...container({ command: fails }), apiVersion: 'batch/v1', kind: 'Job', metadata: { name: 'kgc-migrate' } }),
+    async () => ({ ...container({ command: fails }, 'kgc-migrate'), apiVersion: 'batch/v1', kind: 'Job', metadata: { name: 'kgc-migrate' } }),
   ],
 ]
 

@@ -302,7 +302,9 @@ test('KGC: the API waits for its migration, which never accepts data loss, and i
   assert.is(api.depends_on['kgc-migrate'].condition, 'service_completed_successfully')
   assert.match(api.healthcheck.test[1], 'not_ready')
   assert.ok(api.environment.SIGNATURE_HMAC_KEY, 'KGC\'s own default is public')
-  assert.not.match(readFileSync(join(repository, 'infra/docker/kgc/migrate.sh'), 'utf8').replace(/^#.*$/gm, ''), 'accept-data-loss')
+  const program = join(repository, 'infra/docker/kgc/migrate')
+  for (const file of readdirSync(program)) assert.not.match(readFileSync(join(program, file), 'utf8'), 'accept-data-loss', file)
+  for (const name of ['kgc-api', 'kgc-migrate']) assert.not.match(JSON.stringify([prod.services[name].command, prod.services[name].healthcheck]), /np[mx]/, 'no registry at run time')
 })
 
 test('Traefik: its own network and project, redirects, no dashboard, nothing internal published', () => {

@@ -6,6 +6,7 @@ import { readDiff, removals, seatBelt, title } from './manifests.ts'
 import type { Place } from '../cluster/place.ts'
 import { leftBy, serving, type Stored } from './release.ts'
 import { emit, say } from '../report.ts'
+import { schemaChanges } from './schema-change.ts'
 import { digestsOf, hasRun, isSame } from './stamp.ts'
 
 /** Says what will be created, changed and removed. */
@@ -33,8 +34,10 @@ export async function plan(change: Change): Promise<void> {
   const lines = { created: change.plan.created, changed: change.plan.changed, runs: change.plan.jobs.map(title), removed: change.plan.removed.map(title) }
   for (const [word, titles] of Object.entries(lines)) if (titles.length) say(`  ${word}: ${titles.join(', ')}`)
   if (!Object.values(lines).some(titles => titles.length)) say('  nothing changes')
+  const schemas = await schemaChanges(change.plan.jobs, good?.heads)
+  for (const words of schemas) say(`  ${words}`)
   const [images, served] = [manifests, good?.manifests ?? []].map(digestsOf)
-  emit('plan', { ...lines, images, coming: images!.filter(image => !served!.includes(image)) })
+  emit('plan', { ...lines, schemas, images, coming: images!.filter(image => !served!.includes(image)) })
   if (change.plan.removed.length > seatBelt && !prune)
     throw new Failure(
       exit.refused,

@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto'
 import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, utimesSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join, relative } from 'node:path'
+import { isAbsolute, join, relative, resolve } from 'node:path'
 import { parse } from 'yaml'
 import { environment, loadEnvironment } from '../env/env.ts'
 import { Failure, exit } from '../errors.ts'
@@ -10,6 +10,7 @@ import { defaultValue } from '../env/example.ts'
 import { copyOf, type Copy } from './copy.ts'
 import { dockerFolder, root } from '../repository.ts'
 import { run } from '../run.ts'
+import { schemaVersion } from './schema-version.ts'
 
 const file = 'docker-compose.build.yml'
 
@@ -23,6 +24,8 @@ export interface Target {
   here: boolean
   /** A hash of how the file builds it. */
   recipe: string
+  /** The checksum of the database's schema that it holds (`x-schema` of the file). */
+  schema?: string
 }
 
 /** The values that the file's variables have: the examples', over them the env files' that are there, over all the process's own. */
@@ -30,7 +33,8 @@ export function settings(name = ''): Record<string, string> {
   const entries = environment(root, name).files.toReversed().flatMap(({ entries }) => entries)
   const values = (list: typeof entries) => Object.fromEntries(list.map(entry => [entry.key, defaultValue(entry, name)]))
   const pinned = entries.filter(entry => entry.pinned && defaultValue(entry, name))
-  return { ...values(entries), ...loadEnvironment(root, name, true), ...values(pinned), ...(process.env as Record<string, string>) }
+  // a Dockerfile of ours for a context that is not is named by its whole path
+  return { ...values(entries), ...loadEnvironment(root, name, true), ...values(pinned), ...(process.env as Record<string, string>), PWD: dockerFolder }
 }
 
 /** What the file can build, by its own words. */
@@ -38,16 +42,27 @@ export async function targets(env = settings()): Promise<Target[]> {
   if (!existsSync(join(dockerFolder, file))) return []
   const output = await run(['docker', 'compose', '--file', file, 'config', '--format', 'json'], { cwd: dockerFolder, env, nothrow: true })
   if (output.code !== 0) throw new Failure(exit.usage, `Read infra/docker/${file}`, output.stderr.trim().split('\n').at(-1) ?? '')
-  const { services } = JSON.parse(output.stdout) as { services: Record<string, { image: string; build: { context: string; dockerfile?: string } }> }
+  const { services } = JSON.parse(output.stdout) as { services: Record<string, { image: string; build: Build }> }
   return Object.entries(services).map(([name, { image, build }]) => {
-    const dockerfile = join(build.context, build.dockerfile ?? 'Dockerfile')
-    const copy = asWritten(name)['x-copy']
-    return { name, image, context: build.context, dockerfile, here: existsSync(dockerfile), recipe: recipeOf({ ...build, ...(copy ? { copy } : {}) }) }
+    const { 'x-copy': copy, 'x-schema': paths } = asWritten(name)
+    const dockerfile = resolve(build.context, build.dockerfile ?? 'Dockerfile')
+    const here = existsSync(build.context) && existsSync(dockerfile)
+    const recipe = recipeOf({ ...build, ...(copy ? { copy } : {}) })
+    return { name, image, context: build.context, dockerfile, here, recipe, ...(here && paths ? { schema: schemaVersion(build.context, paths) } : {}) }
   })
 }
 
-/** A hash of how a target is built; the source's folder does not count, which differs by machine. */
-export const recipeOf = ({ context: _, ...how }: { context: string }): string => createHash('sha256').update(JSON.stringify(how)).digest('hex').slice(0, 16)
+interface Build {
+  context: string
+  dockerfile?: string
+}
+
+/** A hash of how a target is built; the source's folder does not count, which differs by machine, nor does that of a Dockerfile of ours, but what it says. */
+export function recipeOf({ context: _, ...how }: Build): string {
+  const own = isAbsolute(how.dockerfile ?? '') ? ['', '.dockerignore'].map(end => `${how.dockerfile}${end}`).filter(existsSync) : []
+  const said = own.length ? { ...how, dockerfile: own.map(file => readFileSync(file, 'utf8')) } : how
+  return createHash('sha256').update(JSON.stringify(said)).digest('hex').slice(0, 16)
+}
 
 /**
  * Sets the files' times apart where two have the same size and time, which a checkout makes: BuildKit takes the one for the other,
@@ -94,6 +109,8 @@ interface Written {
   build: { context: string }
   'x-refused'?: Refused
   'x-copy'?: Copy
+  /** The files of its context that say what a database's schema is. */
+  'x-schema'?: string[]
 }
 
 /** A target as it stands in the file: Compose leaves out what is ours. */

@@ -2,6 +2,7 @@
 import type { Target } from './bake.ts'
 import { Failure, exit } from '../errors.ts'
 import { parseImage } from './registry.ts'
+import { schemaLabel } from './schema-version.ts'
 import type { Ref, Source } from './source.ts'
 
 /** An image to build. */
@@ -66,7 +67,7 @@ export function planOf(target: Target, source: Source, ref: Ref, pin?: { key: st
     name: parseImage(target.image).name.toLowerCase(),
     commit,
     tags: [...new Set([own ?? '', tag, commit].filter(Boolean))],
-    labels: { ...Object.fromEntries(titled), [recipeLabel]: target.recipe },
+    labels: { ...Object.fromEntries(titled), [recipeLabel]: target.recipe, ...(target.schema ? { [schemaLabel]: target.schema } : {}) },
     fileTag: tag,
     leads: ref.type === 'branch' ? ref.name === 'main' : own !== undefined,
   }

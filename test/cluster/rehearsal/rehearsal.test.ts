@@ -30,11 +30,11 @@ async function ok(words: string, work: ReturnType<typeof run>) {
 }
 
 /** Commits a version of KGC's code and pins it here. */
-function bump(version: string, fault?: string) {
-  here[version] = pin(kgc.commit(version, fault))
+function bump(version: string, fault?: string, migrations?: Record<string, string>) {
+  here[version] = pin(kgc.commit(version, fault, migrations))
   return here[version]!
 }
-const push = (version: string) => ok(`images of ${version}`, step(here[version]!, 'images', 'push', 'kgc-api', 'kgc-web', 'kgc-admin'))
+const push = (version: string) => ok(`images of ${version}`, step(here[version]!, 'images', 'push', 'kgc-api', 'kgc-web', 'kgc-admin', 'kgc-migrate'))
 const states = (environment: string, version: string) =>
   github.deployments.filter(one => one.environment === environment && one.sha === here[version]).map(one => github.states(one.id).filter(state => state !== 'inactive').at(-1))
 
@@ -100,16 +100,22 @@ test('a bad commit goes back by itself, and production does not take it', async 
   assert.match(production.stderr, 'to staging is recorded as failure')
 })
 
-test('a rollback over a migration of Twenty is refused', async () => {
-  const sha = bump('two')
+const policies = () => kubectl(['exec', '--namespace', 'kgc-staging', 'kgc-db-0', '--', 'psql', '-qU', 'postgres', 'kgc', '-tAc', 'SELECT policyname FROM pg_policies']).trim()
+
+test("a first migration of KGC's is really applied, and a rollback over it or over one of Twenty is refused", async () => {
+  const sha = bump('two', '', { '1_policy': 'ALTER TABLE contracts ENABLE ROW LEVEL SECURITY;\nCREATE POLICY tenant ON contracts USING (true);\n' })
   await push('two')
-  await ok('staging', step(sha, 'deploy', 'staging'))
+  assert.is(policies(), '')
+  const deployed = await ok('staging', step(sha, 'deploy', 'staging'))
+  assert.match(deployed.stderr, /Job kgc-migrate: the schema changes to [0-9a-f]{12}, from schema [0-9a-f]{12}/)
+  assert.is(policies(), 'tenant')
   const psql = (sql: string) => kubectl(['exec', '--namespace', 'kgc-staging', 'twenty-db-0', '--', 'psql', '-qU', 'postgres', 'twenty', '-c', sql])
   psql(`INSERT INTO core."upgradeMigration" (name, status, "executedByVersion") VALUES ('1760000000000-next', 'completed', '2.46.0')`)
   const before = serving('staging')
   const { code, stderr } = await step(sha, 'rollback', 'staging', '--yes')
   assert.is(code, 3, stderr)
   assert.match(stderr, /twenty-crm: \d+ migrations, \w+ then, \d+ migrations, \w+ now/)
+  assert.match(stderr, /kgc: schema [0-9a-f]{12} then, schema [0-9a-f]{12}, 1 migrations, \w+ now/)
   assert.equal(serving('staging'), before)
   psql(`DELETE FROM core."upgradeMigration" WHERE name LIKE '%-next'`)
 })
@@ -117,7 +123,7 @@ test('a rollback over a migration of Twenty is refused', async () => {
 test('a good commit goes back by hand, and the list of releases tells it all', async () => {
   const before = serving('production')
   assert.not.equal(serving('staging'), before)
-  await ok('rollback', step(here.two!, 'rollback', 'staging', '--yes'))
+  await ok('rollback', step(here.two!, 'rollback', 'staging', '--yes', '--accept-schema'))
   assert.equal(serving('staging'), before)
   const { stdout } = await ok('list', run(['rollback', 'staging', '--list']))
   const lines = stdout.split('\n').map(line => line.replace(/ {2,}/g, ' '))

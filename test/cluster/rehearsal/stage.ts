@@ -14,6 +14,9 @@ type Json = Record<string, any>
 export const images = `${registry}/kgc-rehearsal`
 /** What KGC's own code is built into, by the folder of each Dockerfile. */
 const targets = { 'kgc-api': 'kgc-api', 'kgc-web': 'kgc-web', 'kgc-admin': 'kgc-dashboard' }
+/** Where the datamodel and its migrations are. */
+const prisma = 'apps/kgc-api/prisma'
+const datamodel = readFileSync(join(import.meta.dirname, '../../../infra/demo/standin/apps/kgc-api/prisma/schema.prisma'), 'utf8')
 export const environments = ['staging', 'production']
 
 /** KGC's monorepo, as far as its images are concerned: the demo's stand-ins, with a line of each commit in them. */
@@ -23,8 +26,15 @@ export function monorepo() {
   initialize(root)
   return {
     root,
-    /** Commits; `fault` makes the API of this commit misbehave as the stand-in can. Returns the commit. */
-    commit(version: string, fault = '') {
+    /** Commits; `fault` makes the API of this commit misbehave as the stand-in can, `migrations` are added to those that are there. Returns the commit. */
+    commit(version: string, fault = '', migrations: Record<string, string> = {}) {
+      for (const [name, sql] of Object.entries(migrations)) {
+        mkdirSync(join(root, prisma, 'migrations', name), { recursive: true })
+        writeFileSync(join(root, prisma, 'migrations', name, 'migration.sql'), sql)
+      }
+      mkdirSync(join(root, prisma), { recursive: true })
+      writeFileSync(join(root, prisma, 'schema.prisma'), datamodel)
+      writeFileSync(join(root, 'pnpm-lock.yaml'), 'importers:\n')
       for (const [name, folder] of Object.entries(targets)) {
         mkdirSync(join(root, 'apps', folder), { recursive: true })
         const lines = [`FROM kgc-demo/${name}:demo`, `ENV KGC_VERSION=${version}`]
@@ -39,6 +49,8 @@ export function monorepo() {
 /** This repository with staging and production as they are, but for where images come from, how much the pods ask for, how long all must stay ready, and where Traefik listens. */
 export function stage() {
   const box = sandbox()
+  // the real one's base image and packages are not to be had here; the stand-in's are
+  writeFileSync(join(box.docker, 'kgc/migrate.Dockerfile'), 'FROM kgc-demo/kgc-migrate:demo\nCOPY apps/kgc-api/prisma /kgc/prisma\n')
   const overlay = (name: string) => join(box.root, 'infra/k8s/overlays', name)
   const edit = (file: string, change: (said: Json) => Json) => writeFileSync(file, stringify(change(parse(readFileSync(file, 'utf8')))))
   const demo = parse(readFileSync(join(overlay('demo'), 'kustomization.yaml'), 'utf8')) as Json
@@ -50,7 +62,7 @@ export function stage() {
     edit(join(overlay(name), 'kustomization.yaml'), said => {
       const stack = said.configMapGenerator.find((one: Json) => one.name === 'stack')
       stack.literals = stack.literals.map((one: string) => (one === 'URL_PORT=' ? 'URL_PORT=:18443' : one))
-      const own = Object.keys(targets)
+      const own = [...Object.keys(targets), 'kgc-migrate']
       return {
         ...said,
         images: demo.images.map(({ name, ...to }: Json) => (own.includes(name.split('/').at(-1)) ? { name, newName: `${images}/${name.split('/').at(-1)}` } : { name, ...to })),

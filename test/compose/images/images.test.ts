@@ -1,10 +1,11 @@
 // Images go to a real registry with TLS and a log-in, and what can go wrong on the way does.
-import { readFileSync, writeFileSync } from 'node:fs'
+import { readFileSync, readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { call, clean, docker, folder, logIn, prepare, proxy, registry, trust } from './registry.ts'
 import { begin, box, images, newSource, ownRepository, pin, source } from './stage.ts'
+import { schemaLabel, schemaVersion } from '../../../scripts/lib/images/schema-version.ts'
 import { commit } from '../../git.ts'
 import { until } from '../../until.ts'
 
@@ -16,7 +17,7 @@ const { host: proxied, rules, end } = await proxy(18201, real)
 for (const host of [real.host, proxied, full.host]) trust(host)
 const writer = logIn('writer', real.host, proxied, full.host)
 const reader = logIn('reader', proxied)
-const kgc = ['kgc-api', 'kgc-web', 'kgc-admin']
+const kgc = ['kgc-api', 'kgc-web', 'kgc-admin', 'kgc-migrate']
 let ref = newSource(1_000_000)
 let attests = false
 const own = ownRepository()
@@ -39,9 +40,9 @@ test('everything that can be built is pushed under its commit, its branch and it
   attests = /with provenance/.test(stderr)
   const told = toldIn(output)
   assert.ok(told.every(({ built }) => built), 'an image that this run has not built is signed by nobody')
-  assert.equal(told.map(({ target }) => target).sort(), ['horilla', 'kgc-admin', 'kgc-api', 'kgc-web'])
+  assert.equal(told.map(({ target }) => target).sort(), ['horilla', 'kgc-admin', 'kgc-api', 'kgc-migrate', 'kgc-web'])
   // api's and web's Dockerfiles are of one size and time: a builder would take the one for the other
-  assert.is(new Set(told.map(({ digest }) => digest)).size, 4, stdout)
+  assert.is(new Set(told.map(({ digest }) => digest)).size, 5, stdout)
   for (const { target, name, tag, digest } of told) {
     const short = name.split('/').at(-1)!
     assert.is(tag, target === 'horilla' ? own : ref)
@@ -67,12 +68,25 @@ test('an image that is pulled by its digest says what it was made of', async () 
   })
 })
 
+test('the image that migrates holds the migrations, which KGC\'s .dockerignore leaves out, and their version as a label', async () => {
+  const image = `${real.host}/kgc/kgc-migrate@${await digestOf('kgc-migrate', ref)}`
+  docker('--config', writer, 'pull', '--quiet', image)
+  const label = docker('image', 'inspect', '--format', `{{index .Config.Labels "${schemaLabel}"}}`, image)
+  assert.is(label, schemaVersion(source, ['apps/kgc-api/prisma/schema.prisma', 'apps/kgc-api/prisma/migrations']))
+  const container = docker('create', image)
+  docker('cp', `${container}:/prisma`, join(folder, 'held'))
+  docker('rm', container)
+  docker('image', 'rm', image)
+  const held = readdirSync(join(folder, 'held'), { recursive: true }).sort()
+  assert.equal(held, ['migrations', 'migrations/1_first', 'migrations/1_first/migration.sql', 'schema.prisma'])
+})
+
 test('a second push sends nothing; one that builds again sends no layer', () => {
   real.requests()
   const output = join(folder, 'output-again')
   const again = images(real.host, writer, ['push'], { env: { GITHUB_OUTPUT: output } })
   assert.is(again.code, 0, again.stderr)
-  assert.equal(toldIn(output).map(({ built }) => built), Array(4).fill(false))
+  assert.equal(toldIn(output).map(({ built }) => built), Array(5).fill(false))
   assert.match(again.stderr, /is there: it is not built again/)
   assert.not.match(again.stderr, /▶ Build/)
   const requests = real.requests()

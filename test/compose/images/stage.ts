@@ -25,6 +25,11 @@ export function newSource(size = 1000): string {
     utimesSync(join(source, `apps/kgc-${app}/Dockerfile`), now, now)
     for (const name of ['content', 'more']) writeFileSync(join(source, `apps/kgc-${app}`, name), randomBytes(size))
   }
+  // what KGC's own .dockerignore leaves out, and what migrates needs
+  mkdirSync(join(source, 'apps/kgc-api/prisma/migrations/1_first'), { recursive: true })
+  writeFileSync(join(source, '.dockerignore'), '**/prisma/migrations\n')
+  writeFileSync(join(source, 'pnpm-lock.yaml'), 'importers:\n')
+  for (const file of ['schema.prisma', 'seed.ts', 'migrations/1_first/migration.sql']) writeFileSync(join(source, 'apps/kgc-api/prisma', file), randomBytes(size))
   if (!existsSync(join(source, '.git'))) repository(source, 'git@github.com:acme/kgc-erp.git')
   return pin(commit(source))
 }
@@ -40,6 +45,8 @@ export function pin(ref: string): string {
 export function ownRepository(): string {
   writeFileSync(join(box.docker, 'horilla-hr/Dockerfile'), 'FROM scratch\nCOPY requirements.txt /\nCMD ["/requirements.txt"]\n')
   writeFileSync(join(box.root, '.gitignore'), 'node_modules\n')
+  // the real one's base image and packages are not to be had here
+  writeFileSync(join(box.docker, 'kgc/migrate.Dockerfile'), 'FROM scratch\nCOPY pnpm-lock.yaml /\nCOPY apps/kgc-api/prisma /prisma\nCMD ["/prisma"]\n')
   repository(box.root, 'https://x:token@github.com/acme/kgc-stack.git')
   return commit(box.root)
 }

@@ -1,0 +1,2 @@
+// In the real image, and used by nobody here.
+export {}
