@@ -34,7 +34,28 @@ const bucket: Test = ['policy/compose', 'KGC is told no bucket of an empty name,
 const server: Test = ['compose/images/forks', "Twenty's image is the server, with its version; without its target it is the all-in-one for development"]
 const community: Test = ['compose/images/forks', "Chatwoot's image is the community edition and knows its commit; as the submodule is it cannot be built"]
 
+const migration = 'compose/migration/migration'
+const pushed: Test = [migration, 'without migrations the datamodel is pushed, at the first start and at the second; who waits goes on then']
+
 export const rows: Row[] = [
+  {
+    numbers: 'B1',
+    fault: "KGC's API image has no migrations, and nothing of Prisma at its root",
+    refuses: [migration, "the API's image has nothing of it at its root: no Prisma, no migration, no npx that works"],
+    passes: pushed,
+  },
+  {
+    numbers: 'real 2',
+    fault: 'a database with tables and no record of migrations is migrated by nobody (P3005)',
+    refuses: [migration, 'P3005: a database with tables of which nothing is recorded is not guessed at'],
+    passes: [migration, 'the first migration of a database that was pushed is really applied, and the second, with its table and its policy'],
+  },
+  {
+    numbers: 'real 3',
+    fault: 'row security is not made by a push and marks',
+    refuses: [migration, 'drift is named and mended: a policy that is gone, a column that is gone'],
+    passes: [migration, 'on an empty database the datamodel is pushed, and all that the migrations make beyond it'],
+  },
   {
     numbers: 'B2',
     fault: 'Twenty makes no workspace that has no name',
@@ -51,7 +72,7 @@ export const rows: Row[] = [
     numbers: 'M1',
     fault: 'Twenty writes its migrations to another table, the old one never moves',
     refuses: [stack, 'a newer release of Twenty moves the head that a rollback is judged by, and nothing in the table that is frozen'],
-    passes: ['cluster/rehearsal/rehearsal', 'a rollback over a migration of Twenty is refused'],
+    passes: ['cluster/rehearsal/rehearsal', "a first migration of KGC's is really applied, and a rollback over it or over one of Twenty is refused"],
   },
   { numbers: 'M2, real 4', fault: "Horilla refuses a service user without a company", refuses: company, passes: company },
   { numbers: 'M3, real 9', fault: "KGC reads other names than those that Twenty's webhook carries", refuses: webhook, passes: webhook },
