@@ -214,6 +214,19 @@ test('KGC: its pages are served by our configuration, the dashboard behind a pas
   assert.is(api.labels['traefik.http.routers.kgc-api-docs.middlewares'], 'headers@file,docs-off@file')
 })
 
+test("KGC_API_DOCS=on opens what its API serves beside /api/v1; what the edge does not know, as any other word, opens nothing", () => {
+  const { middlewares } = parse(readFileSync(join(box.docker, 'traefik/dynamic/middlewares.yml'), 'utf8')).http
+  const argv = ['compose', '-f', 'kgc/docker-compose.yml', '--env-file', 'kgc/.env', 'config', '--format', 'json']
+  const chain = (word: string) => {
+    const { services } = JSON.parse(execFileSync('docker', argv, { cwd: box.docker, encoding: 'utf8', env: { ...environment, KGC_API_DOCS: word } }))
+    const names: string[] = services['kgc-api'].labels['traefik.http.routers.kgc-api-docs.middlewares'].split(',')
+    return middlewares[names.at(-1)!.replace('@file', '')]
+  }
+  assert.is(chain('on'), middlewares['docs-on'])
+  for (const word of ['', 'off']) assert.is(chain(word).ipAllowList.rejectStatusCode, 404)
+  for (const word of ['yes', 'ON', 'true']) assert.is(chain(word), undefined, word)
+})
+
 test('KGC is told no bucket of an empty name, with which the stand-in does not start', async () => {
   const standin = join(repository, 'infra/demo/standin')
   const { demandVariables } = await import(join(standin, 'lib/demands.mjs'))
