@@ -12,6 +12,7 @@ import { environment, loadEnvironment, readEnv } from '../../scripts/lib/env/env
 import { Failure } from '../../scripts/lib/errors.ts'
 import { alphabet, describeExample, generate } from '../../scripts/lib/env/example.ts'
 import { redact } from '../../scripts/lib/redact.ts'
+import { inProcess } from '../one-process.ts'
 
 const test = suite('env')
 const repository = join(import.meta.dirname, '../..')
@@ -503,26 +504,27 @@ test("the repository's own examples: complete, no secret in them, no name in two
   }
 })
 
-test('the script: help, usage errors, check; stdout is NDJSON alone', () => {
+test('the script: help, usage errors, check; stdout is NDJSON alone', async () => {
   const root = tree()
   // a copy: a broken script must not reach the repository's own files
   cpSync(join(repository, 'scripts'), join(root, 'scripts'), { recursive: true })
   cpSync(join(repository, 'package.json'), join(root, 'package.json'))
   symlinkSync(join(repository, 'node_modules'), join(root, 'node_modules'))
-  const script = (...argv: string[]) => spawnSync(process.execPath, ['--import=tsx', 'scripts/env.ts', ...argv], { cwd: root, encoding: 'utf8', env: { ...process.env, NO_COLOR: '1' } })
-  assert.match(script('--help').stdout, 'Exit codes:')
-  assert.equal([['--nonsense'], ['Upper'], ['example'], ['a', 'b']].map(argv => script(...argv).status), [2, 2, 2, 2])
-  const missing = script('nowhere-at-all', '--check', '--json')
-  assert.is(missing.status, 2)
+  const script = (...argv: string[]) => inProcess(root, ['env.ts', ...argv], { NO_COLOR: '1' })
+  assert.match((await script('--help')).stdout, 'Exit codes:')
+  for (const argv of [['--nonsense'], ['Upper'], ['example'], ['a', 'b']]) assert.is((await script(...argv)).code, 2, argv.join(' '))
+  const missing = await script('nowhere-at-all', '--check', '--json')
+  assert.is(missing.code, 2)
   const events = missing.stdout.trim().split('\n').map(line => JSON.parse(line) as { event: string; file?: string })
   assert.ok(events.some(({ event, file }) => event === 'problem' && file === 'infra/docker/.env.nowhere-at-all'))
   assert.match(missing.stderr, 'npx zx scripts/env.ts nowhere-at-all')
-  const first = script('demo')
+  // a program of its own: it has heard of no secret before
+  const first = spawnSync(process.execPath, ['--import=tsx', 'scripts/env.ts', 'demo'], { cwd: root, encoding: 'utf8', env: { ...process.env, NO_COLOR: '1' } })
   assert.equal([first.status, first.stdout], [0, '3 of 3 env files written.\n'])
   assert.match(first.stderr, 'infra/docker/blue/.env.demo: created')
   for (const secret of Object.values(readEnv(join(root, `${blue}.demo`))).filter(value => value.length > 30)) assert.not.match(first.stderr, secret)
-  assert.match(script('demo').stdout, 'nothing to do')
-  assert.equal([script('demo', '--check').status, script('--check').status], [0, 2])
+  assert.match((await script('demo')).stdout, 'nothing to do')
+  assert.equal([(await script('demo', '--check')).code, (await script('--check')).code], [0, 2])
 })
 
 test.run()
