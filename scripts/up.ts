@@ -65,8 +65,9 @@ await main(async () => {
   await refuseTakenPorts()
   await provideImages(stack, all, services)
   await refuseClosedMounts(all, services, what)
-  refuseOldVolumes(stack, await oldVolumes(storesOf(all, services, environment), byService(before)), what)
-  const stores = await findStores(stack, all, services, byService(before))
+  const seen = byService(before)
+  const [old, stores] = await Promise.all([oldVolumes(storesOf(all, services, environment), seen), findStores(stack, all, services, seen)])
+  refuseOldVolumes(stack, old, what)
   refuseMisfits(stack, stores, what)
   const expected = await expectations(stack === asked ? all : await config(stack), services)
 
