@@ -12,7 +12,8 @@ import { location, writeSchemas } from './schemas.ts'
 const test = suite('apply')
 const overlays = environments.map(name => `overlays/${name}`)
 const clusterWide = ['cluster', 'overlays/demo/cluster']
-const text = (objects: Json[]) => objects.map(object => stringify(object)).join('---\n')
+// as Go's tools read it: `on` is true there unless it stands in quotes
+const text = (objects: Json[]) => objects.map(object => stringify(object, { version: '1.1' })).join('---\n')
 
 const schemas = mkdtempSync(join(tmpdir(), 'kgc-schemas-'))
 process.once('exit', () => rmSync(schemas, { recursive: true, force: true }))

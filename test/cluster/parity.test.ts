@@ -32,7 +32,7 @@ const onlyCompose: Record<string, string> = { 'socket-proxy': 'on Kubernetes Tra
 /** Readiness by HTTP where Compose's check, of the same address or not, runs in the container. */
 const httpReadiness: Record<string, { path: string; why: string }> = {
   'kgc-web': { path: '/', why: 'the page itself; /health is alive' },
-  'kgc-admin': { path: '/health', why: 'the page asks for its password; /health is 503 without it' },
+  'kgc-admin': { path: '/health/page', why: 'the page asks for its password; this is 503 without a page' },
   'horilla-web': { path: '/ready/', why: '503 without the database; /health/ is alive' },
   traefik: { path: '/ping', why: 'what `traefik healthcheck` asks' },
 }
