@@ -2,7 +2,7 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { Manifest } from '../../scripts/lib/cluster/cluster.ts'
-import { retried } from '../../scripts/lib/cluster/retried.ts'
+import { patience, retried } from '../../scripts/lib/cluster/retried.ts'
 import { inOrder, put, remove } from '../../scripts/lib/deploy/apply.ts'
 import type { Wait } from '../../scripts/lib/deploy/readiness.ts'
 import { Refusals } from '../../scripts/lib/deploy/refusals.ts'
@@ -14,6 +14,7 @@ import { Failure } from '../../scripts/lib/errors.ts'
 import { place, played } from './kubectl.ts'
 
 const test = suite('apply')
+patience.pause = 100
 const refused = 'echo "The connection to the server 127.0.0.1:6443 was refused - did you specify the right host or port?" >&2; exit 1'
 const map: Manifest = { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'a' } }
 const lost = new Failure(4, 'Hold the lock', 'it was unlocked')
