@@ -9,6 +9,13 @@ test('every row of the mismatches names tests that are there', () => {
   assert.equal(rows.flatMap(({ refuses, passes }) => [refuses, passes]).filter(test => !holds(test)).map(test => test.join(': ')), [])
 })
 
+test('every mismatch of the notes has its row', () => {
+  const listed = rows.flatMap(({ numbers }) => numbers.split(', ').map(number => number.replace(/(real \d+)\..*/, '$1')))
+  const real = Array.from({ length: 10 }, (_, i) => `real ${i + 1}`)
+  const all = ['B1', 'B2', 'M1', 'M2', 'M3', 'M4', 'M6', ...[1, 2, 3, 4, 7, 10].map(number => `minor ${number}`), ...real]
+  assert.equal(all.filter(number => !listed.includes(number)), [])
+})
+
 test('a row passes with its tests: not in a part of them, not when one failed, and not when its file came to no end', () => {
   const judged = (text: string, failed: number) => {
     const files = rows.flatMap(({ refuses, passes }) => [refuses[0], passes[0]])
