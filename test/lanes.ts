@@ -12,7 +12,7 @@ export interface Job {
 export const widths = { checks: 2, compose: 1, cluster: 2 }
 
 // a whole environment, or many deploys at once: two cores have no room for more beside it
-const whole = ['cluster/demo', 'cluster/rehearsal/rehearsal', 'cluster/scripts', 'cluster/deploy/traffic', 'cluster/deploy/race', 'cluster/deploy/outage']
+const whole = ['cluster/demo', 'cluster/rehearsal/rehearsal', 'cluster/whole/whole', 'cluster/deploy/race', 'cluster/deploy/outage']
 
 // they go first: at the end of a run nothing would be beside them
 const long = ['failures', 'putback', 'deploy', 'secrets', 'interrupted'].map(name => `cluster/deploy/${name}`)

@@ -1,54 +1,21 @@
-// The scripts against an environment on Kubernetes: the demo's overlay, in the namespace of staging (Traefik reads no others) and under a
-// domain of its own, so that it stands beside whatever is in the demo's. It needs no other test to have run.
+// The scripts against an environment on Kubernetes: the one that stands after traffic.ts.
 import { readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { emptySeals } from '../kubeseal.ts'
-import { sandbox } from '../sandbox.ts'
-import { clusterEnv, get, kubectl, registry, tool, writeKubeconfig } from './cluster.ts'
-import { until } from '../until.ts'
+import { emptySeals } from '../../kubeseal.ts'
+import { until } from '../../until.ts'
+import { clusterEnv, get, kubectl, registry, writeKubeconfig } from '../cluster.ts'
+import { box, clear, here, overlays } from './place.ts'
 
 const test = suite('scripts')
-const place = 'kgc-staging'
-const domain = 'scripts.localhost'
-let mine = false
-const box = sandbox()
-const overlays = join(box.root, 'infra/k8s/overlays')
 const script = (...argv: string[]) => box.script(argv, { env: clusterEnv, timeout: 240_000 })
 const smoke = (...argv: string[]) => script('smoke', 'demo', '--target', 'kubernetes', ...argv)
 const doctor = (...argv: string[]) => script('bootstrap', '--doctor', '--cluster', ...argv)
-const inPlace = ['--namespace', place]
 const change = (file: string, edit: (text: string) => string) => writeFileSync(join(overlays, file), edit(readFileSync(join(overlays, file), 'utf8')))
 
-/** Everything that an overlay makes. */
-function remove() {
-  const kinds = 'deployments,statefulsets,jobs,services,ingresses,configmaps,secrets,hpa,pdb,networkpolicies,pvc'
-  kubectl(['delete', kinds, '--all', '--timeout', '120s', ...inPlace], { nothrow: true, timeout: 130_000 })
-  kubectl(['wait', 'pod', '--all', '--for', 'delete', '--timeout', '60s', ...inPlace], { nothrow: true, timeout: 70_000 })
-}
-
-test.before(async () => {
-  assert.is(box.script(['env', 'demo']).code, 0)
-  emptySeals(join(overlays, 'production/secrets'))
-  if (tool('kubectl', ['get', 'namespace', place], { nothrow: true }).code !== 0) kubectl(['apply', '--kustomize', join(overlays, 'demo/cluster')])
-  const edits = { 'namespace: kgc-demo': `namespace: ${place}`, 'DOMAIN=kgc.localhost': `DOMAIN=${domain}` }
-  for (const [from, to] of Object.entries(edits)) change('demo/kustomization.yaml', text => text.replace(from, to))
-  const hosts = get('ingresses', ...inPlace).items.map(({ spec }: { spec: { rules: { host: string }[] } }) => spec.rules[0]?.host)
-  if (hosts.some((host: string) => !host.endsWith(`.${domain}`))) throw new Error(`${place} is in use: ${hosts.join(', ')}`)
-  // what an interrupted run has left
-  if (hosts.length) remove()
-  mine = true
-  kubectl(['apply', '--kustomize', join(overlays, 'demo')], { timeout: 120_000 })
-  let last = ''
-  await until('the demo healthy', 360, () => {
-    const { code, stderr } = smoke('--quick')
-    last = stderr
-    return code === 0
-  }).catch(error => { throw new Error(`${error.message}\n${last}`) })
-})
-
-test.after(() => { if (mine) remove() })
+test.before(() => void emptySeals(join(overlays, 'production/secrets')))
+test.after(clear)
 
 test('admin makes the administrators, and a second time says that they are there', () => {
   const first = script('admin', 'demo', '--target', 'kubernetes')
@@ -72,10 +39,10 @@ test('smoke passes, with the checks of every application', () => {
 })
 
 test('smoke fails and names the workload that is scaled to 0', async () => {
-  kubectl(['scale', 'deployment/kgc-admin', '--replicas', '0', ...inPlace])
-  await until('no pod of it', 60, () => get('deployment', 'kgc-admin', ...inPlace).status.replicas === undefined)
+  kubectl(['scale', 'deployment/kgc-admin', '--replicas', '0', ...here])
+  await until('no pod of it', 60, () => get('deployment', 'kgc-admin', ...here).status.replicas === undefined)
   const { code, stderr } = smoke()
-  kubectl(['scale', 'deployment/kgc-admin', '--replicas', '1', ...inPlace])
+  kubectl(['scale', 'deployment/kgc-admin', '--replicas', '1', ...here])
   assert.is(code, 6)
   assert.match(stderr, 'kgc-admin: scaled to 0, 1 at the least in the overlay')
   assert.match(stderr, 'kgc: the project dashboard loads with its password')
@@ -84,13 +51,13 @@ test('smoke fails and names the workload that is scaled to 0', async () => {
 })
 
 test('smoke says why a pod does not start', async () => {
-  const container = get('deployment', 'kgc-web', ...inPlace).spec.template.spec.containers[0].name
-  kubectl(['set', 'image', 'deployment/kgc-web', `${container}=${registry}/kgc-demo/none:1`, ...inPlace])
+  const container = get('deployment', 'kgc-web', ...here).spec.template.spec.containers[0].name
+  kubectl(['set', 'image', 'deployment/kgc-web', `${container}=${registry}/kgc-demo/none:1`, ...here])
   try {
     const found = await until('the failure', 60, () => /kgc-web: .*(ErrImagePull|ImagePullBackOff).*/.exec(smoke('--quick').stderr)?.[0])
     assert.match(found, '1 of 2 pods still of the version before')
   } finally {
-    kubectl(['rollout', 'undo', 'deployment/kgc-web', ...inPlace])
+    kubectl(['rollout', 'undo', 'deployment/kgc-web', ...here])
   }
   await until('healthy again', 120, () => smoke('--quick').code === 0)
 })

@@ -1,6 +1,5 @@
 // The demo overlay by deploy.ts, with clients that keep asking through Traefik while it is rolled, and while a bad version fails and goes back.
-// Its generated secrets must be seen nowhere. It is in the namespace of staging (Traefik reads no others) under a domain of its own, beside
-// whatever is in the demo's.
+// Its generated secrets must be seen nowhere.
 import { existsSync, readFileSync, readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { gunzipSync } from 'node:zlib'
@@ -10,27 +9,13 @@ import { parse } from 'dotenv'
 import { edgeAt } from '../../../scripts/lib/smoke/edge.ts'
 import { describeExample } from '../../../scripts/lib/env/example.ts'
 import { table } from '../../../scripts/lib/report.ts'
-import { sandbox } from '../../sandbox.ts'
 import { until } from '../../until.ts'
-import { apply, clusterEnv, get, kubectl, tool, writeKubeconfig } from '../cluster.ts'
+import { clusterEnv, get, kubectl } from '../cluster.ts'
+import { box, domain, here, prepare } from './place.ts'
 
 type Json = Record<string, any>
 const test = suite('traffic')
-const box = sandbox()
-const space = 'kgc-staging'
-const domain = 'traffic.localhost'
-const here = ['--namespace', space]
-let mine = false
 const said: string[] = []
-
-/** Everything that the overlay, and a deploy of it, makes. */
-function clear() {
-  const kinds = 'deployments,statefulsets,jobs,services,ingresses,configmaps,secrets,hpa,pdb,networkpolicies,pvc,leases'
-  kubectl(['delete', 'deployments,statefulsets,jobs', '--all', ...here], { nothrow: true, timeout: 120_000 })
-  kubectl(['delete', 'pods', '--all', '--grace-period=1', ...here], { nothrow: true, timeout: 120_000 })
-  kubectl(['delete', kinds, '--all', '--timeout', '120s', ...here], { nothrow: true, timeout: 130_000 })
-  kubectl(['delete', 'role,rolebinding', 'deployer-secrets', ...here], { nothrow: true })
-}
 
 /** Deploys as an account with the deployer's rights; the clients go on meanwhile. */
 async function deploy(): Promise<{ code: number | null; text: string; ms: number }> {
@@ -41,29 +26,13 @@ async function deploy(): Promise<{ code: number | null; text: string; ms: number
   return { code, text, ms: Date.now() - start }
 }
 
-/** An account with a deployer's rights in the demo: there Secrets are not sealed. */
-function deployer() {
-  const group = 'rbac.authorization.k8s.io'
-  const metadata = { name: 'deployer-secrets', namespace: space }
-  apply(
-    { apiVersion: `${group}/v1`, kind: 'Role', metadata, rules: [{ apiGroups: [''], resources: ['secrets'], verbs: ['create', 'update', 'patch', 'delete'] }] },
-    {
-      apiVersion: `${group}/v1`,
-      kind: 'RoleBinding',
-      metadata,
-      roleRef: { apiGroup: group, kind: 'Role', name: 'deployer-secrets' },
-      subjects: [{ kind: 'ServiceAccount', name: 'deployer', namespace: space }],
-    },
-  )
-  writeKubeconfig(join(box.root, 'kubeconfig'), [{ context: 'demo', account: 'deployer', namespace: space }])
-}
-
-/** Changes a file of the copy. */
+/** Changes a file of the copy; the function that is returned puts it back. */
 function change(file: string, edit: (text: string) => string) {
   const path = join(box.root, 'infra/k8s', file)
   const old = readFileSync(path, 'utf8')
   if (edit(old) === old) throw new Error(`${file} is not what it was`)
   writeFileSync(path, edit(old))
+  return () => writeFileSync(path, old)
 }
 
 const edge = edgeAt({ https: '127.0.0.1:18443', http: '127.0.0.1:18080' }, false)
@@ -122,23 +91,8 @@ function nothingLost(clients: Record<string, Client>, ...except: string[]) {
   }
 }
 
-test.before(() => {
-  const { code, stderr } = box.script(['env', 'demo'])
-  assert.is(code, 0, stderr)
-  if (tool('kubectl', ['get', 'deployment', 'traefik', '--namespace', 'traefik'], { nothrow: true }).code)
-    kubectl(['apply', '--kustomize', join(box.root, 'infra/k8s/overlays/demo/cluster')], { timeout: 120_000 })
-  const edits = { 'namespace: kgc-demo': `namespace: ${space}`, 'DOMAIN=kgc.localhost': `DOMAIN=${domain}` }
-  for (const [from, to] of Object.entries(edits)) change('overlays/demo/kustomization.yaml', text => text.replace(from, to))
-  const hosts = get('ingresses', ...here).items.map(({ spec }: Json) => spec.rules[0]?.host)
-  if (hosts.some((host: string) => !host.endsWith(`.${domain}`))) throw new Error(`${space} is in use: ${hosts.join(', ')}`)
-  mine = true
-  clear()
-  deployer()
-})
-test.after(() => {
-  console.log(table(measured))
-  if (mine) clear()
-})
+test.before(prepare)
+test.after(() => console.log(table(measured)))
 
 test('deploy.ts brings the demo up from nothing, with the rights of a deployer', async () => {
   const { code, text, ms } = await deploy()
@@ -164,10 +118,11 @@ test('a good rollout of KGC, Chatwoot, Horilla and Twenty: no request is lost bu
 })
 
 test('a bad version of KGC, Chatwoot and Horilla fails and goes back: no request is lost', async () => {
-  for (const one of ['kgc', 'chatwoot', 'horilla-hr']) change(`base/${one}/config.env`, text => `${text}STANDIN_FAULT=crash\n`)
-  change('base/kgc/web.yaml', text => text.replace('httpGet: { path: /, port: http }', 'httpGet: { path: /nothing-is-here, port: http }'))
+  const good = ['kgc', 'chatwoot', 'horilla-hr'].map(one => change(`base/${one}/config.env`, text => `${text}STANDIN_FAULT=crash\n`))
+  good.push(change('base/kgc/web.yaml', text => text.replace('httpGet: { path: /, port: http }', 'httpGet: { path: /nothing-is-here, port: http }')))
   let done = { code: null as number | null, text: '', ms: 0 }
   const clients = await whileAsking(async () => (done = await deploy()))
+  for (const back of good) back()
   assert.is(done.code, 5, done.text)
   assert.match(done.text, 'release 2 serves again, proven by smoke')
   console.log(`failed and put back: ${(done.ms / 1000).toFixed(1)} s`)
