@@ -338,7 +338,8 @@ test('down keeps the data, and up finds it', () => {
   const { code, stderr } = stack.run(['up', 'demo'])
   assert.is(code, 0, stderr)
   assert.is(sql('twenty', "SELECT count(*) FROM core.person WHERE first_name = 'kept'"), '1')
-  assert.is(smoke().code, 0, 'with the administrators of before')
+  const checked = smoke()
+  assert.is(checked.code, 0, `with the administrators of before\n${checked.stderr}`)
 })
 
 test('purge asks at a terminal and refuses without one; confirmed, it leaves nothing', () => {
