@@ -459,7 +459,7 @@ test('nothing right is called wrong', () => {
   const fine: [string, string, string][] = [
     [top, 'SMTP_HOST', 'mailpit'], [top, 'MAIL_FROM', 'kgc.support+crm@mail.shop.hu'], [top, 'SMTP_PASSWORD', 'BGk7+x/Qm2Lw9Zt='], [top, 'SMTP_PORT', '443'], [top, 'ACME_EMAIL', 'it@shop.hu'],
     [red, 'RED_TOKEN', 'eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiI3In0.dBjftJeZ4CVP-mB92K27uhbUJU1p1r'], [red, 'RED_USER', 'admin'], [red, 'RED_MAIL', 'smtp'], [red, 'RED_URL', 'http://minio:9000'], [red, 'RED_ORIGIN', 'https://a.shop.hu:443'],
-    [red, 'RED_HOSTS', '*.shop.hu'.slice(2)], [red, 'RED_MINUTES', '60'], [blue, 'BLUE_OLD_KEY', 'SGVsbG8td29ybGQtOTg3'], [red, 'RED_DB_PASSWORD', 'Kx_9-bQ2mWz7Lp4Rt8Vn'],
+    [red, 'RED_HOSTS', '*.shop.hu'.slice(2)], [red, 'RED_MINUTES', '60'], [blue, 'BLUE_OLD_KEY', 'SGVsbG8td29ybGQtOTg3'], [blue, 'BLUE_KEY', 'ZRC1wIcXEFeLCd5DOg0M6kdQzqlkTedyivJ2j+tBd+k='], [red, 'RED_DB_PASSWORD', 'Kx_9-bQ2mWz7Lp4Rt8Vn'],
   ]
   for (const [file, key, value] of fine) set(root, file, key, value)
   generated(root)

@@ -37,8 +37,9 @@ const formats: Record<Format, { test: (text: string) => boolean; wants: string }
   duration: { test: text => /^\d+(ms|s|m|h|d)$/.test(text), wants: 'a number with ms, s, m, h or d' },
 }
 
-// Short words count only when they stand alone between separators: chance puts them into a random value.
-const wholeWords = /(^|[^A-Za-z0-9])(x{3,}|to-?do|tbd|fixme|your|yours|dummy|sample)(?=$|[^A-Za-z0-9])/i
+// Short words count only when they stand alone between separators, which + and / are not: chance puts them into a random value, and base64 puts
+// those around them.
+const wholeWords = /(^|[^A-Za-z0-9+/=])(x{3,}|to-?do|tbd|fixme|your|yours|dummy|sample)(?=$|[^A-Za-z0-9+/=])/i
 const anywhere = /change[-_.]?(me|this|it)|passw(or)?[dt]|placeholder|example|replace[-_.]?(me|this|with)|insecure/i
 const plainPlaceholder =
   /^(change[-_.]?me|x{3,}|to-?do|tbd|fixme|placeholder|example)$|^your[-_.]|(^|[./@-])(example\.(com|org|net|hu)|your-?(domain|company|host|server|mail))(?=$|[./:-])/i
