@@ -120,6 +120,17 @@ test("a first migration of KGC's is really applied, and a rollback over it or ov
   psql(`DELETE FROM core."upgradeMigration" WHERE name LIKE '%-next'`)
 })
 
+test("a migration of KGC's that fails is named, and what served before serves on", async () => {
+  const before = serving('staging')
+  const sha = bump('three', '', { '2_bad': 'ALTER TABLE nowhere ADD COLUMN x text;\n' })
+  await push('three')
+  const { code, stderr } = await step(sha, 'deploy', 'staging')
+  assert.is(code, 5, stderr)
+  assert.match(stderr, '2_bad')
+  assert.equal(serving('staging'), before)
+  assert.is(policies(), 'tenant')
+})
+
 test('a good commit goes back by hand, and the list of releases tells it all', async () => {
   const before = serving('production')
   assert.not.equal(serving('staging'), before)
@@ -127,7 +138,7 @@ test('a good commit goes back by hand, and the list of releases tells it all', a
   assert.equal(serving('staging'), before)
   const { stdout } = await ok('list', run(['rollback', 'staging', '--list']))
   const lines = stdout.split('\n').map(line => line.replace(/ {2,}/g, ' '))
-  for (const line of ['1 deploy succeeded', '2 deploy rolled back', '3 deploy succeeded', '4 rollback to 1 succeeded'])
+  for (const line of ['1 deploy succeeded', '2 deploy rolled back', '3 deploy succeeded', '4 deploy rolled back', '5 rollback to 1 succeeded'])
     assert.ok(lines.some(one => one.includes(line)), `${line}:\n${stdout}`)
 })
 

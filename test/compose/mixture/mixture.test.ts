@@ -46,6 +46,12 @@ const happenings: Record<string, (service: string, id: string) => unknown> = {
   },
 }
 
+/** What interrupts the first start of a database leaves a volume that nobody can start: no mixture of containers. */
+async function firstStart(): Promise<void> {
+  const [id] = stack.container('db').split('\n')
+  if (id && status(id).startsWith('running')) await until('the first start is over', 120, () => status(id) === 'running healthy')
+}
+
 /** Compose at work on a change of all, killed after so many ms. */
 async function halfReplaced(ms: number): Promise<void> {
   const child = spawn('docker', [...argv, 'up', '-d', '--no-build'], { env: { ...process.env, DB: 'half', WEB: 'half', WORKER: 'half' }, stdio: 'ignore' })
@@ -66,14 +72,17 @@ for (const seed of seeds)
     const pick = random(seed)
     const names = Object.keys(happenings)
     const done = services.map(service => [service, names[pick(names.length)]!] as const)
-    if (pick(6) === 0) {
+    const fresh = pick(6) === 0 || seed === seeds[0]
+    if (fresh) {
       wipe(stack.project)
       rows = 0
     }
     const half = pick(3) === 0 ? 200 + pick(4000) : 0
     const fault = pick(3) === 0 ? faults[pick(faults.length)] : undefined
     for (const [service, happening] of done) await happenings[happening]!(service, stack.container(service).split('\n')[0]!)
+    if (fresh) await firstStart()
     if (half) await halfReplaced(half)
+    if (fresh) await firstStart()
 
     const { code, stderr } = stack.run(['up'], { env: fault?.[0] ?? {} })
     const words = `${done.join(' ')}${half ? `, Compose killed after ${half} ms` : ''}\n${stderr}`
