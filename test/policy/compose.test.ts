@@ -185,7 +185,8 @@ test('no secret stands in a command line', () => {
 test('every database is made with ICU\'s Hungarian and checksums, by the one script that all share', () => {
   for (const all of Object.values(modes))
     for (const name of stores(all).filter(store => store.endsWith('-db'))) {
-      const { environment, volumes } = all.services[name]
+      const { environment, volumes, entrypoint, command } = all.services[name]
+      assert.equal([...entrypoint, ...command], ['sh', '/kgc/start.sh', 'postgres'], name)
       const words = ['--locale=C.UTF-8', '--locale-provider=icu', '--icu-locale=hu-HU', '--encoding=UTF8', '--data-checksums']
       assert.equal(environment.POSTGRES_INITDB_ARGS.split(' '), words, name)
       const scripts = volumes.filter(({ target }: Json) => target.startsWith('/docker-entrypoint-initdb.d/')).map(({ source }: Json) => source)

@@ -3,6 +3,9 @@
 # Makes the roles of README.md for the database POSTGRES_DB, and DATABASE_EXTENSIONS in it.
 set -e
 
+# start.sh finds it when this is interrupted
+echo 'init.sh is at work' >"$PGDATA/kgc-first-start"
+
 kgc_sql() { psql --no-psqlrc --quiet --tuples-only --no-align --set ON_ERROR_STOP=1 --username "$POSTGRES_USER" --dbname "$POSTGRES_DB" "$@"; }
 
 for extension in ${DATABASE_EXTENSIONS:-}; do kgc_sql --command "CREATE EXTENSION IF NOT EXISTS \"$extension\""; done
@@ -41,3 +44,4 @@ SQL
 kgc_sql --command "SELECT json_build_object('roles', current_database() || '_a', 'encoding', pg_encoding_to_char(encoding), 'provider', CASE datlocprovider
   WHEN 'i' THEN 'icu' WHEN 'c' THEN 'libc' ELSE 'builtin' END, 'locale', datlocale, 'version', datcollversion)
   FROM pg_database WHERE datname = current_database()" >"$PGDATA/kgc-database.json"
+rm "$PGDATA/kgc-first-start"

@@ -11,9 +11,9 @@ const marker = 'kgc-database.json'
 /** The stores whose volume holds a database that init.sh has not made. */
 export async function oldVolumes(stores: Store[], seen: Map<string, Container>): Promise<Store[]> {
   const unmarked = [...(await readFromVolumes(stores.filter(({ login }) => login), seen, marker))].filter(([, text]) => !text).map(([store]) => store)
-  // one that is empty is made at this start
-  const versions = await readFromVolumes(unmarked, seen, 'PG_VERSION')
-  return unmarked.filter(store => versions.get(store))
+  // one that is empty is made at this start; so is one whose first start was interrupted: by initdb no server has run, and init.sh leaves a mark (start.sh)
+  const [options, begun] = await Promise.all(['postmaster.opts', 'kgc-first-start'].map(name => readFromVolumes(unmarked, seen, name)))
+  return unmarked.filter(store => options!.get(store) && !begun!.get(store))
 }
 
 /** The command that takes them over, and keeps them. */

@@ -9,7 +9,8 @@ import { smallCase } from '../case.ts'
 
 const test = suite('migration')
 const { docker, project, engine } = smallCase(import.meta.dirname, 'migration')
-for (const file of ['migrate', 'init.sql']) cpSync(join(repository, 'infra/docker/kgc', file), join(docker, file), { recursive: true })
+cpSync(join(repository, 'infra/docker/kgc/migrate'), join(docker, 'migrate'), { recursive: true })
+writeFileSync(join(docker, 'init.sql'), 'CREATE EXTENSION "uuid-ossp"; CREATE EXTENSION pgcrypto;\n')
 const datamodel = readFileSync(join(repository, 'infra/demo/standin/apps/kgc-api/prisma/schema.prisma'), 'utf8')
 const prisma = join(docker, 'prisma')
 mkdirSync(prisma)

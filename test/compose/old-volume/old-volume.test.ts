@@ -1,6 +1,6 @@
 // A volume of before the applications had roles of their own: refused, dumped, restored, rows equal.
 import { spawnSync } from 'node:child_process'
-import { readFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parse } from 'dotenv'
 import { suite } from 'uvu'
@@ -47,6 +47,26 @@ test('up refuses it and touches nothing; its command takes the rows over, and ke
   assert.is(ask(id, 'postgres', "SELECT DISTINCT tableowner FROM pg_tables WHERE schemaname = 'core'"), 'twenty_owner')
   assert.match(stack.engine('volume', 'ls', '-q'), `${volume}-old`)
   assert.is(up().code, 0)
+})
+
+test('sclorg/postgresql-container#309: a first start that was interrupted, in initdb or after it, is begun again', () => {
+  const cut = join(stack.root, 'cut.sh')
+  const text = readFileSync(join(stack.docker, 'postgres/init.sh'), 'utf8')
+  writeFileSync(cut, text.replace('# What the volume was made with', words => `kill -9 $$\n${words}`))
+  const mounted = ['--volume', `${volume}:/var/lib/postgresql/data`]
+  for (const argv of [
+    ['--user', 'postgres', ...mounted, 'kgc-demo/postgres:17', 'sh', '-c', 'initdb -D "$PGDATA"'],
+    ['--env', 'POSTGRES_PASSWORD=x', '--env', 'POSTGRES_DB=twenty', ...mounted, '--volume', `${cut}:/docker-entrypoint-initdb.d/cut.sh:ro`, 'kgc-demo/postgres:17'],
+  ]) {
+    stack.engine('rm', '--force', stack.container('twenty-db'))
+    stack.engine('volume', 'rm', volume)
+    spawnSync('docker', ['run', '--rm', '--init', ...argv], { stdio: 'ignore', timeout: 120_000 })
+    const { code, stderr } = up()
+    assert.is(code, 0, stderr)
+    const id = stack.container('twenty-db')
+    assert.match(spawnSync('docker', ['logs', id], { encoding: 'utf8' }).stderr, 'it is begun again')
+    assert.is(ask(id, 'twenty_a', 'SELECT current_user'), 'twenty_owner')
+  }
 })
 
 test.run()
