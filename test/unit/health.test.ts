@@ -4,7 +4,7 @@ import { byService, type Container } from '../../scripts/lib/compose/containers.
 import { judge, type Expectation, type Judgement, type Look } from '../../scripts/lib/compose/health.ts'
 import { hashLabel } from '../../scripts/lib/compose/state.ts'
 import { keepSecret } from '../../scripts/lib/redact.ts'
-import { likelyCause } from '../../scripts/lib/compose/failure.ts'
+import { likelyCause, saidBefore } from '../../scripts/lib/compose/failure.ts'
 import { looks, recordings } from './recreate/recording.ts'
 
 const test = suite('health')
@@ -172,6 +172,12 @@ test('no network left is named in the words of every engine (moby: `non-overlapp
   assert.match(likelyCause('failed to create network x: all predefined address pools have been fully subnetted')!, none)
   assert.match(likelyCause('write /var/lib/docker/x: no space left on device')!, /disk is full/)
   for (const words of ['Bind for 127.0.0.1:80 failed: port is already allocated', 'failed to bind host port 127.0.0.1:80/tcp: address already in use']) assert.match(likelyCause(words)!, /the port/)
+})
+
+test('of a crash loop what was said before the last end is shown, not the beginning of the next try', () => {
+  const log = '2026-11-28T23:37:15.100000001Z selecting\n2026-11-28T23:37:15.782Z FATAL:  no space\n2026-11-28T23:37:16.9Z selecting\n'
+  assert.equal(saidBefore(log, Date.parse('2026-11-28T23:37:15.79Z')), ['selecting', 'FATAL:  no space'])
+  assert.equal(saidBefore(log, Infinity).length, 3)
 })
 
 test.run()

@@ -1,6 +1,7 @@
 // What is said of a stack that could not be started.
 import { stripVTControlCharacters } from 'node:util'
 import { compose, type Config, type Stack } from './compose.ts'
+import { containers } from './containers.ts'
 import type { Verdict } from './health.ts'
 
 /** What a line in a log most likely means; sources: what self-hosters stumble over (supabase #22605, sentry #3133). */
@@ -23,17 +24,31 @@ export async function failureBlock(stack: Stack, all: Config, verdicts: Verdict[
   const names = new Set(failed.map(({ service }) => service))
   // the one that waits for no other failed one is the cause
   const first = failed.find(({ service }) => !Object.keys(all.services[service]?.depends_on ?? {}).some(other => names.has(other))) ?? failed[0]!
-  // Compose clears a line before each of the log's, terminal or not
-  const log = stripVTControlCharacters((await compose(stack, ['logs', '--no-color', '--no-log-prefix', '--tail', '25', first.service], { nothrow: true })).stdout)
+  const log = await lastWords(stack, first)
   const waiting = verdicts.filter(({ service, state }) => state !== 'ready' && dependsOn(all, service, first.service)).map(({ service }) => service)
-  const lines = [`log of ${first.service}, last 25 lines:`, ...log.trimEnd().split('\n').map(line => `  ${line}`)]
+  const lines = [`log of ${first.service}, last 25 lines:`, ...log.map(line => `  ${line}`)]
   const others = failed.filter(({ service }) => service !== first.service).map(({ service, detail }) => `also failed: ${service}: ${detail}`)
-  const cause = likelyCause(`${first.detail}\n${log}`)
+  const cause = likelyCause([first.detail, ...log].join('\n'))
   if (cause) lines.push(`likely cause: ${cause}`)
   if (waiting.length) lines.push(`wait for it: ${waiting.join(', ')}`)
   const undone = verdicts.filter(({ service, state }) => (state === 'waiting' || state === 'absent') && !waiting.includes(service))
   if (undone.length) lines.push(`left undone: ${inWords(undone)}`)
   return { service: first.service, why: `${first.service}: ${first.detail}`, evidence: [...lines, ...others].join('\n') }
+}
+
+/** The last 25 lines of its log; of one in a crash loop, of what it said before its last end: by now it may be at another try, and say nothing of it. */
+async function lastWords(stack: Stack, { service, detail }: Verdict): Promise<string[]> {
+  const end = detail.startsWith('crash loop') ? (await containers(stack.project)).get(service)?.State.FinishedAt : undefined
+  const { stdout } = await compose(stack, ['logs', '--no-color', '--no-log-prefix', '--timestamps', '--tail', '200', service], { nothrow: true })
+  // Compose clears a line before each of the log's, terminal or not
+  return saidBefore(stripVTControlCharacters(stdout), Date.parse(end ?? '') || Infinity).slice(-25)
+}
+
+/** The lines of a log with timestamps that came until `end` (ms), without them. Pure. */
+export function saidBefore(log: string, end: number): string[] {
+  const lines = log.trimEnd().split('\n').map(line => /^(\S+) ?(.*)$/.exec(line))
+  // the engine notes the last line when it comes out of the pipe, which may be after the end
+  return lines.flatMap(match => (match && !(Date.parse(match[1]!) > end + 50) ? [match[2]!] : []))
 }
 
 /** `web (starting), worker (waits for others)` */
