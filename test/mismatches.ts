@@ -34,6 +34,7 @@ const bucket: Test = ['policy/compose', 'KGC is told no bucket of an empty name,
 const server: Test = ['compose/images/forks', "Twenty's image is the server, with its version; without its target it is the all-in-one for development"]
 const community: Test = ['compose/images/forks', "Chatwoot's image is the community edition and knows its commit; as the submodule is it cannot be built"]
 
+const readOnly: Test = ['policy/compose', 'the root file system is read-only but where an image writes to it']
 const migration = 'compose/migration/migration'
 const pushed: Test = [migration, 'without migrations the datamodel is pushed, at the first start and at the second; who waits goes on then']
 
@@ -109,7 +110,14 @@ export const rows: Row[] = [
   { numbers: 'real 10.4', fault: "source maps give away the pages' source", refuses: open, passes: goesOn },
   { numbers: 'real 10.5', fault: "any site may frame the pages", refuses: open, passes: goesOn },
   { numbers: 'real 10.6', fault: "the API's documentation and an old front end are public", refuses: documentation, passes: documentation },
+  {
+    numbers: 'real 10.7',
+    fault: 'the API calls itself ready on a database without a table',
+    refuses: pushed,
+    passes: ['policy/compose', 'KGC: the API waits for its migration, which never accepts data loss, and its health check reads the body'],
+  },
   { numbers: 'real 10.9', fault: 'people of another company stay unseen', refuses: company, passes: company },
+  { numbers: 'real 10.10', fault: "the rest of Horilla's root file system was left writable", refuses: readOnly, passes: readOnly },
 ]
 
 /** What a file's run came to. */
