@@ -44,11 +44,11 @@ async function lastWords(stack: Stack, { service, detail }: Verdict): Promise<st
   return saidBefore(stripVTControlCharacters(stdout), Date.parse(end ?? '') || Infinity).slice(-25)
 }
 
-/** The lines of a log with timestamps that came until `end` (ms), without them. Pure. */
+/** The lines of a log that came until `end` (ms), without the timestamps by which that is known. Pure. */
 export function saidBefore(log: string, end: number): string[] {
-  const lines = log.trimEnd().split('\n').map(line => /^(\S+) ?(.*)$/.exec(line))
+  const lines = log.trimEnd().split('\n').map(line => /^(?:(\d{4}-\S+Z) ?)?(.*)$/.exec(line)!)
   // the engine notes the last line when it comes out of the pipe, which may be after the end
-  return lines.flatMap(match => (match && !(Date.parse(match[1]!) > end + 50) ? [match[2]!] : []))
+  return lines.flatMap(([, at, text]) => (Date.parse(at ?? '') > end + 50 ? [] : [text!]))
 }
 
 /** `web (starting), worker (waits for others)` */
