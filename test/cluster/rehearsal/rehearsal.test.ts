@@ -134,7 +134,7 @@ test("a migration of KGC's that fails is named, and what served before serves on
 test('a good commit goes back by hand, and the list of releases tells it all', async () => {
   const before = serving('production')
   assert.not.equal(serving('staging'), before)
-  await ok('rollback', step(here.two!, 'rollback', 'staging', '--yes', '--accept-schema'))
+  await ok('rollback', step(here.three!, 'rollback', 'staging', '--yes', '--accept-schema'))
   assert.equal(serving('staging'), before)
   const { stdout } = await ok('list', run(['rollback', 'staging', '--list']))
   const lines = stdout.split('\n').map(line => line.replace(/ {2,}/g, ' '))
