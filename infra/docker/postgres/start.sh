@@ -7,7 +7,10 @@ data=${PGDATA:-/var/lib/postgresql/data}
 
 interrupted() {
   if [ ! -d "$data/base" ] || [ -s "$data/kgc-database.json" ]; then return 1; fi
-  [ -e "$data/kgc-first-start" ] || ! find "$data/base" -mindepth 1 -maxdepth 1 | grep -qvE '/(1|4|5)$'
+  if [ -e "$data/kgc-first-start" ]; then return 0; fi
+  # what cannot be read is not taken for empty
+  databases=$(cd "$data" && ls base && ls pg_tblspc) || return 1
+  ! printf '%s\n' "$databases" | grep -qvE '^(1|4|5)?$'
 }
 
 if interrupted; then
