@@ -27,25 +27,39 @@ const { modes } = await import('./lib/compose/compose.ts')
 const { targetOf } = await import('./lib/smoke/target.ts')
 
 await main(async () => {
-  const { values, positionals } = parseArgs({ args: given(), allowPositionals: true, options: { json: { type: 'boolean' }, target: { type: 'string' } } })
+  const { values, positionals } = parseArgs({
+    args: given(),
+    allowPositionals: true,
+    options: { json: { type: 'boolean' }, target: { type: 'string' } },
+  })
   jsonOutput(Boolean(values.json))
   const named = values.target === 'kubernetes' || modes().includes(positionals[0] ?? '')
   const target = await targetOf(values.target, named ? positionals.shift() : undefined)
 
   // Pre-flight: nothing is touched.
-  const folders = await fromFolders<{ createAdmin: import('./lib/smoke/checks.ts').CreateAdmin }>('admin.ts', positionals)
+  const folders = await fromFolders<{ createAdmin: import('./lib/smoke/checks.ts').CreateAdmin }>(
+    'admin.ts',
+    positionals,
+  )
   const { ADMIN_EMAIL: email, ADMIN_PASSWORD: password } = target.context('').env
   if (!email || !password)
-    throw new Failure(exit.usage, 'Read the administrator', `${email ? 'ADMIN_PASSWORD' : 'ADMIN_EMAIL'} is empty in ${target.envFile}`, {
-      next: 'set it there, then the same command again',
-    })
+    throw new Failure(
+      exit.usage,
+      'Read the administrator',
+      `${email ? 'ADMIN_PASSWORD' : 'ADMIN_EMAIL'} is empty in ${target.envFile}`,
+      {
+        next: 'set it there, then the same command again',
+      },
+    )
   await target.requireRunning()
 
   // Impact.
   const failed: string[] = []
   for (const { folder, createAdmin } of folders) {
     try {
-      const words = await step(`Administrator of ${folder}`, () => createAdmin(target.context(folder), { email, password }))
+      const words = await step(`Administrator of ${folder}`, () =>
+        createAdmin(target.context(folder), { email, password }),
+      )
       const detail = [words, await target.open(folder)].filter(Boolean).join('; ')
       say(`  ${detail}`)
       emit('admin', { folder, detail })
@@ -53,6 +67,14 @@ await main(async () => {
       failed.push(`${folder}: ${(error as Error).message}`)
     }
   }
-  if (failed.length) throw new Failure(exit.broken, 'Make the administrators', `${failed.length} of ${folders.length} failed`, { evidence: failed.join('\n'), next: 'the same command again; what is made stays' })
-  result(`${email} can log in; the first password is ADMIN_PASSWORD in ${target.envFile}: change it in the applications.`)
+  if (failed.length)
+    throw new Failure(
+      exit.broken,
+      'Make the administrators',
+      `${failed.length} of ${folders.length} failed`,
+      { evidence: failed.join('\n'), next: 'the same command again; what is made stays' },
+    )
+  result(
+    `${email} can log in; the first password is ADMIN_PASSWORD in ${target.envFile}: change it in the applications.`,
+  )
 })

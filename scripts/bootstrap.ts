@@ -35,15 +35,30 @@ const { color, emit, jsonOutput, main, result, say, step, table } = await import
 process.env.PATH = `${process.env.PATH ?? ''}:/usr/local/sbin:/usr/sbin:/sbin`
 
 const flag = { type: 'boolean' } as const
-const options = { json: flag, yes: { ...flag, short: 'y' }, plan: flag, demo: flag, doctor: flag, cluster: flag, environment: { type: 'string', short: 'e' } } as const
+const options = {
+  json: flag,
+  yes: { ...flag, short: 'y' },
+  plan: flag,
+  demo: flag,
+  doctor: flag,
+  cluster: flag,
+  environment: { type: 'string', short: 'e' },
+} as const
 type Values = ReturnType<typeof parseArgs<{ options: typeof options }>>['values']
 
 await main(async () => {
   const { values } = parseArgs({ args: given(), options })
   jsonOutput(Boolean(values.json))
-  if ((values.environment || values.cluster) && !values.doctor) throw new Failure(exit.usage, 'Read the arguments', '--environment and --cluster go with --doctor')
+  if ((values.environment || values.cluster) && !values.doctor)
+    throw new Failure(
+      exit.usage,
+      'Read the arguments',
+      '--environment and --cluster go with --doctor',
+    )
   if (values.cluster) {
-    const { findings, name } = await (await import('./lib/doctor/cluster-facts.ts')).examineCluster(values.environment)
+    const { findings, name } = await (
+      await import('./lib/doctor/cluster-facts.ts')
+    ).examineCluster(values.environment)
     return doctor(findings, name)
   }
   if (!values.doctor) return bootstrap(values)
@@ -60,31 +75,51 @@ async function bootstrap(values: Values) {
   const todo = plan(before, Boolean(values.demo) && !before.mmdebstrap && (await baseIsMadeHere()))
   const words = inWords(todo)
   emit('plan', { ...todo })
-  if (values.plan || !words.length) return finish(before, values.plan && words.length ? `Would ${words.join(', ')}.` : '')
+  if (values.plan || !words.length)
+    return finish(before, values.plan && words.length ? `Would ${words.join(', ')}.` : '')
   await confirm(words.join(', '), Boolean(values.yes))
 
   // Impact.
   const { installPackages, installPlugins } = await import('./lib/engine/apt.ts')
-  if (todo.packages.length) await step(`Install ${todo.packages.join(', ')}`, () => installPackages(todo.packages))
-  if (todo.plugins.length) await step(`Install the plug-ins ${todo.plugins.join(' and ')}`, () => installPlugins(todo.plugins))
+  if (todo.packages.length)
+    await step(`Install ${todo.packages.join(', ')}`, () => installPackages(todo.packages))
+  if (todo.plugins.length)
+    await step(`Install the plug-ins ${todo.plugins.join(' and ')}`, () =>
+      installPlugins(todo.plugins),
+    )
   const installed = await look()
-  if (!installed.engine) await step('Start the Docker engine', async () => (await import('./lib/engine/start.ts')).startEngine(installed.init))
+  if (!installed.engine)
+    await step('Start the Docker engine', async () =>
+      (await import('./lib/engine/start.ts')).startEngine(installed.init),
+    )
 
   // Result: looked at afresh, for a package may bring less than was hoped for.
   const after = await look()
   try {
     const left = inWords(plan(after))
-    if (left.length) throw new Failure(exit.broken, 'Prepare the machine', `after all that it would still ${left.join(', ')}`, { next: 'docker info' })
+    if (left.length)
+      throw new Failure(
+        exit.broken,
+        'Prepare the machine',
+        `after all that it would still ${left.join(', ')}`,
+        { next: 'docker info' },
+      )
   } catch (error) {
     throw error instanceof Failure ? new Failure(exit.broken, error.what, error.why, error) : error
   }
-  if (process.env.SUDO_USER) say(`To use Docker without sudo, which equals root on this machine: usermod -aG docker ${process.env.SUDO_USER}`)
+  if (process.env.SUDO_USER)
+    say(
+      `To use Docker without sudo, which equals root on this machine: usermod -aG docker ${process.env.SUDO_USER}`,
+    )
   finish(after, '')
 
   function finish({ engine, compose, buildx }: typeof before, text: string) {
     const versions = { engine, compose: compose?.version, buildx: buildx?.version }
     emit('result', { changed: !values.plan && words.length > 0, ...versions })
-    result(text || `Docker Engine ${engine}, Compose ${versions.compose}, buildx ${versions.buildx}${words.length ? ': ready.' : ': nothing to do.'}`)
+    result(
+      text ||
+        `Docker Engine ${engine}, Compose ${versions.compose}, buildx ${versions.buildx}${words.length ? ': ready.' : ': nothing to do.'}`,
+    )
   }
 }
 
@@ -92,24 +127,40 @@ async function bootstrap(values: Values) {
 async function baseIsMadeHere(): Promise<boolean> {
   const { run } = await import('./lib/run.ts')
   const { registryAnswers, registryOf } = await import('./lib/images/registry.ts')
-  const here = await run(['docker', 'image', 'inspect', 'kgc-demo/base:trixie'], { nothrow: true, timeout: 10_000 })
+  const here = await run(['docker', 'image', 'inspect', 'kgc-demo/base:trixie'], {
+    nothrow: true,
+    timeout: 10_000,
+  })
   return here.code !== 0 && !(await registryAnswers(registryOf('debian')))
 }
 
 async function confirm(words: string, yes: boolean) {
   if (!process.stdin.isTTY || yes) return say(`This will ${words}.`)
   const answer = await ask(`This will ${words}. Go on? [Y/n] `)
-  if (!/^(y|yes|)$/i.test(answer ?? 'no')) throw new Failure(exit.refused, 'Prepare the machine', 'not confirmed')
+  if (!/^(y|yes|)$/i.test(answer ?? 'no'))
+    throw new Failure(exit.refused, 'Prepare the machine', 'not confirmed')
 }
 
 function doctor(findings: import('./lib/doctor/finding.ts').Finding[], environment: string) {
   const count = (severity: string) => findings.filter(one => one.severity === severity).length
   for (const one of findings) emit('finding', one)
-  emit('result', { environment, errors: count('error'), warnings: count('warning'), information: count('info') })
+  emit('result', {
+    environment,
+    errors: count('error'),
+    warnings: count('warning'),
+    information: count('info'),
+  })
   const symbols = { error: '✘', warning: '!', info: '·' }
-  const rows = findings.flatMap(({ area, severity, what, next }) => [[symbols[severity], area, what], ...(next ? [['', '', `→ ${next}`]] : [])])
+  const rows = findings.flatMap(({ area, severity, what, next }) => [
+    [symbols[severity], area, what],
+    ...(next ? [['', '', `→ ${next}`]] : []),
+  ])
   result(table([['', 'area', environment], ...rows]))
   const wrong = count('error') + count('warning')
-  say(wrong ? color.red(`errors: ${count('error')}, warnings: ${count('warning')}`) : color.green('Nothing is wrong.'))
+  say(
+    wrong
+      ? color.red(`errors: ${count('error')}, warnings: ${count('warning')}`)
+      : color.green('Nothing is wrong.'),
+  )
   return wrong ? exit.refused : exit.done
 }

@@ -40,7 +40,17 @@ const { transact } = await import('./lib/deploy/transaction.ts')
 await main(async () => {
   const flag = { type: 'boolean' } as const
   const text = { type: 'string' } as const
-  const options = { json: flag, 'dry-run': flag, yes: flag, prune: flag, lock: flag, unlock: flag, again: flag, tag: text, reason: text } as const
+  const options = {
+    json: flag,
+    'dry-run': flag,
+    yes: flag,
+    prune: flag,
+    lock: flag,
+    unlock: flag,
+    again: flag,
+    tag: text,
+    reason: text,
+  } as const
   const { values, positionals } = parseArgs({ args: given(), allowPositionals: true, options })
   jsonOutput(Boolean(values.json))
   const place = placeOf(positionals[0])
@@ -53,9 +63,14 @@ await main(async () => {
     Boolean(by || values.again) !== Boolean(values.reason?.trim()) ||
     (values.tag !== undefined && !/^[\w][\w.-]{0,127}$/.test(values.tag))
   )
-    throw new Failure(exit.usage, 'Read the arguments', 'one environment; --tag wants a tag; --lock, --unlock and --again want --reason, nothing else does; a lock knows no --dry-run', {
-      next: 'npx zx scripts/deploy.ts --help',
-    })
+    throw new Failure(
+      exit.usage,
+      'Read the arguments',
+      'one environment; --tag wants a tag; --lock, --unlock and --again want --reason, nothing else does; a lock knows no --dry-run',
+      {
+        next: 'npx zx scripts/deploy.ts --help',
+      },
+    )
   if (by) {
     const words = await (values.lock ? hold : unlock)(place, values.reason!)
     emit('result', { environment: place.name, lock: words })
@@ -64,5 +79,9 @@ await main(async () => {
 
   const { tag, prune = false, yes = false } = values
   const source = { tag, again: values.again ? values.reason : undefined }
-  await transact({ place, verb: 'deploy', source, choose: () => undefined, prune, yes }, phases(), values['dry-run'] ? 'Plan' : undefined)
+  await transact(
+    { place, verb: 'deploy', source, choose: () => undefined, prune, yes },
+    phases(),
+    values['dry-run'] ? 'Plan' : undefined,
+  )
 })

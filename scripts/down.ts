@@ -30,27 +30,56 @@ const { stackOf } = await import('./lib/compose/compose.ts')
 const { applications, dockerFolder } = await import('./lib/repository.ts')
 
 await main(async () => {
-  const options = { json: { type: 'boolean' }, purge: { type: 'boolean' }, yes: { type: 'boolean', short: 'y' } } as const
+  const options = {
+    json: { type: 'boolean' },
+    purge: { type: 'boolean' },
+    yes: { type: 'boolean', short: 'y' },
+  } as const
   const { values, positionals } = parseArgs({ args: given(), allowPositionals: true, options })
   jsonOutput(Boolean(values.json))
   // nobody who names an application means the whole stack
-  if (positionals.length > 1) throw new Failure(exit.usage, 'Read the arguments', 'one mode: a stack is stopped whole', { next: 'npx zx scripts/down.ts --help' })
+  if (positionals.length > 1)
+    throw new Failure(exit.usage, 'Read the arguments', 'one mode: a stack is stopped whole', {
+      next: 'npx zx scripts/down.ts --help',
+    })
   const stack = stackOf(positionals[0] ?? 'dev')
   await requireEngine()
   const volumes = await volumesOf(stack.project)
-  if (values.purge) refuseOtherOwner(stack, await containers(stack.project), `Purge ${stack.project}`, folder => `make -C ${folder} ${stack.suffix ? `${stack.mode}-down` : 'purge'}`)
+  if (values.purge)
+    refuseOtherOwner(
+      stack,
+      await containers(stack.project),
+      `Purge ${stack.project}`,
+      folder => `make -C ${folder} ${stack.suffix ? `${stack.mode}-down` : 'purge'}`,
+    )
   if (values.purge && !values.yes) await confirm(volumes)
 
-  await step(values.purge ? `Remove ${stack.project}` : `Stop ${stack.project}`, () => removeProject(stack.project, Boolean(values.purge)))
+  await step(values.purge ? `Remove ${stack.project}` : `Stop ${stack.project}`, () =>
+    removeProject(stack.project, Boolean(values.purge)),
+  )
   // the machine's own settings are a person's work; those of a demo were generated
-  if (values.purge && stack.suffix) await Promise.all(['.', ...applications()].map(folder => rm(join(dockerFolder, folder, `.env${stack.suffix}`), { force: true })))
+  if (values.purge && stack.suffix)
+    await Promise.all(
+      ['.', ...applications()].map(folder =>
+        rm(join(dockerFolder, folder, `.env${stack.suffix}`), { force: true }),
+      ),
+    )
   emit('result', { project: stack.project, purged: Boolean(values.purge) })
-  result(values.purge ? `${stack.project} is gone, data and all.` : `${stack.project} is stopped; its ${volumes.length} volumes stay.`)
+  result(
+    values.purge
+      ? `${stack.project} is gone, data and all.`
+      : `${stack.project} is stopped; its ${volumes.length} volumes stay.`,
+  )
 
   async function confirm(doomed: string[]) {
     const what = `Purge ${stack.project}`
-    if (!process.stdin.isTTY) throw new Failure(exit.refused, what, 'it removes all data and nobody is at the terminal', { next: 'the same command with --yes' })
-    const answer = await ask(`This removes ${doomed.length} volumes with all their data (${doomed.join(', ')}).\nType ${stack.project} to go on: `)
+    if (!process.stdin.isTTY)
+      throw new Failure(exit.refused, what, 'it removes all data and nobody is at the terminal', {
+        next: 'the same command with --yes',
+      })
+    const answer = await ask(
+      `This removes ${doomed.length} volumes with all their data (${doomed.join(', ')}).\nType ${stack.project} to go on: `,
+    )
     if (answer !== stack.project) throw new Failure(exit.refused, what, 'not confirmed')
   }
 })

@@ -36,17 +36,27 @@ await main(async () => {
   const options = { check: flag, github: flag, json: flag, owner: { type: 'string' } } as const
   const { values, positionals } = parseArgs({ args: given(), allowPositionals: true, options })
   jsonOutput(Boolean(values.json))
-  if (positionals.length > 1) throw new Failure(exit.usage, 'Read the arguments', 'one environment at a time', { next: 'npx zx scripts/env.ts --help' })
+  if (positionals.length > 1)
+    throw new Failure(exit.usage, 'Read the arguments', 'one environment at a time', {
+      next: 'npx zx scripts/env.ts --help',
+    })
   const root = join(import.meta.dirname, '..')
   if ([values.github, values.check, values.owner !== undefined].filter(Boolean).length > 1)
-    throw new Failure(exit.usage, 'Read the arguments', 'one of --check, --github, --owner', { next: 'npx zx scripts/env.ts --help' })
-  if (values.github) return (await import('./lib/github/report.ts')).reportGitHub(root, positionals[0] ?? '')
+    throw new Failure(exit.usage, 'Read the arguments', 'one of --check, --github, --owner', {
+      next: 'npx zx scripts/env.ts --help',
+    })
+  if (values.github)
+    return (await import('./lib/github/report.ts')).reportGitHub(root, positionals[0] ?? '')
   if (values.owner !== undefined) {
     const { ownerOf, writeOwner } = await import('./lib/images/owner.ts')
     const files = writeOwner(values.owner)
     for (const file of files) say(`${file}: changed`)
     emit('result', { ...ownerOf(), written: files.length })
-    return result(files.length ? `${files.length} files name ${values.owner}: commit them, then make env.` : `All files name ${values.owner}: nothing to do.`)
+    return result(
+      files.length
+        ? `${files.length} files name ${values.owner}: commit them, then make env.`
+        : `All files name ${values.owner}: nothing to do.`,
+    )
   }
   const it = environment(root, positionals[0])
   const problems = () =>
@@ -59,10 +69,15 @@ await main(async () => {
     const found = problems()
     emit('result', { environment: it.name, problems: found.length })
     if (found.length)
-      throw new Failure(exit.usage, 'Check the env files', `${found.length} ${found.length > 1 ? 'problems' : 'problem'}`, {
-        evidence: found.join('\n'),
-        next: `mend them, then ${it.command} --check`,
-      })
+      throw new Failure(
+        exit.usage,
+        'Check the env files',
+        `${found.length} ${found.length > 1 ? 'problems' : 'problem'}`,
+        {
+          evidence: found.join('\n'),
+          next: `mend them, then ${it.command} --check`,
+        },
+      )
     return result(`${it.files.length} env files are in order.`)
   }
 
@@ -74,17 +89,31 @@ await main(async () => {
   write(list)
   for (const change of list) {
     const { file, before, added, followed, unknown } = change
-    const state = before === undefined ? 'created' : changed.includes(change) ? 'changed' : 'unchanged'
+    const state =
+      before === undefined ? 'created' : changed.includes(change) ? 'changed' : 'unchanged'
     const words = [
-      before !== undefined && added.length ? `${added.length} ${added.length > 1 ? 'keys' : 'key'} added (${added.join(', ')})` : '',
-      followed.length ? `${followed.join(', ')} now ${followed.length > 1 ? 'follow' : 'follows'} ${file.folder ? `${it.files[0].name} or ` : ''}${file.example}` : '',
+      before !== undefined && added.length
+        ? `${added.length} ${added.length > 1 ? 'keys' : 'key'} added (${added.join(', ')})`
+        : '',
+      followed.length
+        ? `${followed.join(', ')} now ${followed.length > 1 ? 'follow' : 'follows'} ${file.folder ? `${it.files[0].name} or ` : ''}${file.example}`
+        : '',
     ].filter(Boolean)
     say(`${file.name}: ${words.join('; ') || (state === 'changed' ? 'put in order' : state)}`)
-    if (unknown.length) say(color.yellow(`  ${file.example} no longer has ${unknown.join(', ')}; kept at the end of the file`))
+    if (unknown.length)
+      say(
+        color.yellow(
+          `  ${file.example} no longer has ${unknown.join(', ')}; kept at the end of the file`,
+        ),
+      )
     emit('file', { file: file.name, state, added, followed, unknown })
   }
   const open = problems()
   if (open.length) say(color.yellow(['Still to do:', ...open].join('\n  ')))
   emit('result', { environment: it.name, written: changed.length, problems: open.length })
-  result(changed.length ? `${changed.length} of ${list.length} env files written.` : `${list.length} env files are there: nothing to do.`)
+  result(
+    changed.length
+      ? `${changed.length} of ${list.length} env files written.`
+      : `${list.length} env files are there: nothing to do.`,
+  )
 })

@@ -40,19 +40,48 @@ const { jsonOutput, main } = await import('./lib/report.ts')
 
 await main(async () => {
   const flag = { type: 'boolean' } as const
-  const options = { json: flag, 'dry-run': flag, write: flag, prune: flag, commits: flag, replace: flag, keep: { type: 'string' } } as const
+  const options = {
+    json: flag,
+    'dry-run': flag,
+    write: flag,
+    prune: flag,
+    commits: flag,
+    replace: flag,
+    keep: { type: 'string' },
+  } as const
   const { values, positionals } = parseArgs({ args: given(), allowPositionals: true, options })
   const { json, 'dry-run': dry = false, ...rest } = values
   const { keep = '10' } = rest
   const [verb = '', ...names] = positionals
-  const allowed: Record<string, string[]> = { build: [], push: ['replace'], pins: ['write'], list: ['prune', 'commits', 'keep'] }
+  const allowed: Record<string, string[]> = {
+    build: [],
+    push: ['replace'],
+    pins: ['write'],
+    list: ['prune', 'commits', 'keep'],
+  }
   const wrong = Object.keys(rest).filter(option => !allowed[verb]?.includes(option))
   const tooMany = ['pins', 'list'].includes(verb) && names.length > 0
-  if (!allowed[verb] || wrong.length || tooMany || !/^\d+$/.test(keep) || ((rest.commits || rest.keep) && !rest.prune))
-    throw new Failure(exit.usage, 'Read the arguments', 'one of build, push, pins, list, with its own options', { next: 'npx zx scripts/images.ts --help' })
+  if (
+    !allowed[verb] ||
+    wrong.length ||
+    tooMany ||
+    !/^\d+$/.test(keep) ||
+    ((rest.commits || rest.keep) && !rest.prune)
+  )
+    throw new Failure(
+      exit.usage,
+      'Read the arguments',
+      'one of build, push, pins, list, with its own options',
+      { next: 'npx zx scripts/images.ts --help' },
+    )
   jsonOutput(Boolean(json))
   if (verb === 'build') return builds(names, dry)
   if (verb === 'push') return pushes(names, dry, Boolean(rest.replace))
   if (verb === 'pins') return pins(Boolean(rest.write) && !dry)
-  return lists({ prune: Boolean(rest.prune), commits: Boolean(rest.commits), keep: Number(keep), dry })
+  return lists({
+    prune: Boolean(rest.prune),
+    commits: Boolean(rest.commits),
+    keep: Number(keep),
+    dry,
+  })
 })

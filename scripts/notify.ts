@@ -34,39 +34,69 @@ const { kinds } = await import('./lib/notify/message.ts')
 await main(async () => {
   const text = { type: 'string' } as const
   const flag = { type: 'boolean' } as const
-  const texts = { environment: text, release: text, commit: text, actor: text, duration: text, link: text, cause: text, next: text, serving: text }
-  const { values, positionals } = parseArgs({ args: given(), allowPositionals: true, options: { ...texts, 'dry-run': flag, json: flag } })
+  const texts = {
+    environment: text,
+    release: text,
+    commit: text,
+    actor: text,
+    duration: text,
+    link: text,
+    cause: text,
+    next: text,
+    serving: text,
+  }
+  const { values, positionals } = parseArgs({
+    args: given(),
+    allowPositionals: true,
+    options: { ...texts, 'dry-run': flag, json: flag },
+  })
   jsonOutput(Boolean(values.json))
 
   // Pre-flight: nothing is sent.
-  const usage = (why: string) => new Failure(exit.usage, 'Read the arguments', why, { next: 'npx zx scripts/notify.ts --help' })
+  const usage = (why: string) =>
+    new Failure(exit.usage, 'Read the arguments', why, { next: 'npx zx scripts/notify.ts --help' })
   const kind = kinds.find(kind => kind === positionals[0])
-  if (!kind || positionals.length > 1) throw usage(`"${positionals.join(' ')}" is not one of ${kinds.join(', ')}`)
+  if (!kind || positionals.length > 1)
+    throw usage(`"${positionals.join(' ')}" is not one of ${kinds.join(', ')}`)
   if (!values.environment) throw usage('--environment is missing')
   const { environment, cause, next, duration, 'dry-run': dry, json: _, ...own } = values
   const seconds = duration ? Number(duration) : undefined
-  if (seconds !== undefined && !(seconds >= 0 && seconds < Infinity)) throw usage(`--duration ${duration} is not a number of seconds`)
+  if (seconds !== undefined && !(seconds >= 0 && seconds < Infinity))
+    throw usage(`--duration ${duration} is not a number of seconds`)
   const here = fromWorkflow()
   const event = {
-    kind, environment, ...own, commit: own.commit || here.commit, actor: own.actor || here.actor, link: own.link || here.link,
-    ...(seconds === undefined ? {} : { ms: seconds * 1000 }), ...(cause || next ? { failure: { cause, next } } : {}),
+    kind,
+    environment,
+    ...own,
+    commit: own.commit || here.commit,
+    actor: own.actor || here.actor,
+    link: own.link || here.link,
+    ...(seconds === undefined ? {} : { ms: seconds * 1000 }),
+    ...(cause || next ? { failure: { cause, next } } : {}),
   }
   const hooks = webhooks(environment)
 
   if (dry) {
     for (const { service, variable, message } of services) {
       const set = hooks.some(hook => hook.service === service)
-      say(`would ${set ? '' : 'not '}be sent to ${service}: ${variable} is ${set ? 'set' : 'not set'}`)
+      say(
+        `would ${set ? '' : 'not '}be sent to ${service}: ${variable} is ${set ? 'set' : 'not set'}`,
+      )
       emit('message', { service, set, message: message(event) })
       if (!values.json) result(JSON.stringify(message(event), null, 2))
     }
     return
   }
-  if (!hooks.length) return result(`Nobody is notified: ${services.map(({ variable }) => variable).join(' and ')} are not set.`)
+  if (!hooks.length)
+    return result(
+      `Nobody is notified: ${services.map(({ variable }) => variable).join(' and ')} are not set.`,
+    )
 
   // Impact.
   const warnings = await notify(event, { hooks })
   for (const warning of warnings) warn(warning)
   emit('notified', { kind, environment, services: hooks.map(({ service }) => service), warnings })
-  result(`Notified ${hooks.length - warnings.length} of ${hooks.length}: ${hooks.map(({ service }) => service).join(', ')}.`)
+  result(
+    `Notified ${hooks.length - warnings.length} of ${hooks.length}: ${hooks.map(({ service }) => service).join(', ')}.`,
+  )
 })

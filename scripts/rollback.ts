@@ -34,33 +34,66 @@ type Stored = import('./lib/deploy/release.ts').Stored
 
 await main(async () => {
   const flag = { type: 'boolean' } as const
-  const options = { json: flag, list: flag, diff: flag, 'accept-schema': flag, 'dry-run': flag, prune: flag, yes: flag } as const
+  const options = {
+    json: flag,
+    list: flag,
+    diff: flag,
+    'accept-schema': flag,
+    'dry-run': flag,
+    prune: flag,
+    yes: flag,
+  } as const
   const { values, positionals } = parseArgs({ args: given(), allowPositionals: true, options })
   jsonOutput(Boolean(values.json))
   const place = placeOf(positionals[0])
   const numbers = positionals.slice(1)
-  if (numbers.length > (values.diff ? 2 : values.list ? 0 : 1) || (values.diff && (values.list || numbers.length < 2)))
-    throw new Failure(exit.usage, 'Read the arguments', 'one environment and at most one release; --diff wants two', {
-      next: 'npx zx scripts/rollback.ts --help',
-    })
+  if (
+    numbers.length > (values.diff ? 2 : values.list ? 0 : 1) ||
+    (values.diff && (values.list || numbers.length < 2))
+  )
+    throw new Failure(
+      exit.usage,
+      'Read the arguments',
+      'one environment and at most one release; --diff wants two',
+      {
+        next: 'npx zx scripts/rollback.ts --help',
+      },
+    )
   if (values.list) return show(await releases(place))
   if (values.diff) {
     const all = await releases(place)
-    const text = await difference(...(numbers.map(number => find(all, number).manifests) as [Stored['manifests'], Stored['manifests']]))
+    const text = await difference(
+      ...(numbers.map(number => find(all, number).manifests) as [
+        Stored['manifests'],
+        Stored['manifests'],
+      ]),
+    )
     return result(text || 'They are the same.')
   }
 
   const choose = (all: Stored[]) => {
     const now = serving(all)
-    const target = numbers[0] ? find(all, numbers[0]) : all.find(one => one.ending === 'succeeded' && !(now && isAlike(one, now)))
+    const target = numbers[0]
+      ? find(all, numbers[0])
+      : all.find(one => one.ending === 'succeeded' && !(now && isAlike(one, now)))
     if (!target)
-      throw new Failure(exit.refused, `Roll back ${place.name}`, 'no other release has served before this one', {
-        next: `npx zx scripts/rollback.ts ${place.name} --list`,
-      })
+      throw new Failure(
+        exit.refused,
+        `Roll back ${place.name}`,
+        'no other release has served before this one',
+        {
+          next: `npx zx scripts/rollback.ts ${place.name} --list`,
+        },
+      )
     if (target.ending !== 'succeeded')
-      throw new Failure(exit.refused, `Roll back ${place.name}`, `release ${target.number} never served: ${target.ending}`, {
-        next: `npx zx scripts/rollback.ts ${place.name} --list`,
-      })
+      throw new Failure(
+        exit.refused,
+        `Roll back ${place.name}`,
+        `release ${target.number} never served: ${target.ending}`,
+        {
+          next: `npx zx scripts/rollback.ts ${place.name} --list`,
+        },
+      )
     return target
   }
   const { prune = false, yes = false, 'accept-schema': accept = false } = values
@@ -71,7 +104,12 @@ await main(async () => {
   )
 
   function show(all: Stored[]) {
-    for (const { manifests, ...one } of all) emit('release', { ...one, objects: manifests.length, serving: one.number === serving(all)?.number })
+    for (const { manifests, ...one } of all)
+      emit('release', {
+        ...one,
+        objects: manifests.length,
+        serving: one.number === serving(all)?.number,
+      })
     return result(all.length ? listed(all) : `No release of ${place.name} is recorded yet.`)
   }
 })

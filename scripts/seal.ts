@@ -36,41 +36,76 @@ type Problem = import('./lib/env/check.ts').Problem
 
 await main(async () => {
   const flag = { type: 'boolean' } as const
-  const options = { json: flag, check: flag, all: flag, only: { type: 'string', multiple: true }, cert: { type: 'string' } } as const
+  const options = {
+    json: flag,
+    check: flag,
+    all: flag,
+    only: { type: 'string', multiple: true },
+    cert: { type: 'string' },
+  } as const
   const { values, positionals } = parseArgs({ args: given(), allowPositionals: true, options })
   jsonOutput(Boolean(values.json))
   if (positionals.length > 1 || [values.only, values.all, values.check].filter(Boolean).length > 1)
-    throw new Failure(exit.usage, 'Read the arguments', 'one environment, and one of --only, --all and --check', { next: 'npx zx scripts/seal.ts --help' })
+    throw new Failure(
+      exit.usage,
+      'Read the arguments',
+      'one environment, and one of --only, --all and --check',
+      { next: 'npx zx scripts/seal.ts --help' },
+    )
   const place = placeOf(positionals[0])
   const secrets = sealedSecrets(place)
   const what = `${values.check ? 'Check' : 'Seal'} the secrets of ${place.name}`
 
   if (values.check) {
-    const found = await Promise.all(secrets.map(async one => [...judgeKeys(one, place.name, true), ...(await judgeSeals(place, one))]))
+    const found = await Promise.all(
+      secrets.map(async one => [
+        ...judgeKeys(one, place.name, true),
+        ...(await judgeSeals(place, one)),
+      ]),
+    )
     refuse(found.flat())
     emit('result', { environment: place.name, problems: 0 })
-    return result(`${secrets.length} SealedSecrets of ${place.name} are whole, and the cluster could unseal them.`)
+    return result(
+      `${secrets.length} SealedSecrets of ${place.name} are whole, and the cluster could unseal them.`,
+    )
   }
 
   // Pre-flight: everything is read, checked and sealed before a file is written.
   refuse([...check(root, place.name), ...secrets.flatMap(one => judgeKeys(one, place.name, false))])
   const strange = (values.only ?? []).filter(key => !secrets.some(({ keys }) => key in keys))
   if (strange.length)
-    throw new Failure(exit.usage, what, `in none of the SealedSecrets: ${strange.join(', ')}`, { next: `grep -r ': "' ${place.folder}/secrets | cut -c1-120` })
+    throw new Failure(exit.usage, what, `in none of the SealedSecrets: ${strange.join(', ')}`, {
+      next: `grep -r ': "' ${place.folder}/secrets | cut -c1-120`,
+    })
   loadEnvironment(root, place.name)
-  const todo = secrets.map(one => ({ one, keys: chosen(one.keys, values) })).filter(({ keys }) => keys.length)
+  const todo = secrets
+    .map(one => ({ one, keys: chosen(one.keys, values) }))
+    .filter(({ keys }) => keys.length)
   if (!todo.length) {
     emit('result', { environment: place.name, sealed: 0 })
-    return result('Every key is sealed already. Whether they hold the values of the env files cannot be told: after a change, --only KEY, or --all.')
+    return result(
+      'Every key is sealed already. Whether they hold the values of the env files cannot be told: after a change, --only KEY, or --all.',
+    )
   }
   const pem = await certificate(place, values.cert)
-  const sealed = await step(`Seal ${todo.flatMap(({ keys }) => keys).length} keys for ${place.namespace}`, () =>
-    Promise.all(
-      todo.map(async ({ one, keys }) => {
-        const env = readEnv(join(root, 'infra/docker', one.folder, `.env.${place.name}`))
-        return { one, keys, ciphertexts: await encrypt(place, one, Object.fromEntries(keys.map(key => [key, env[key] ?? ''])), pem) }
-      }),
-    ),
+  const sealed = await step(
+    `Seal ${todo.flatMap(({ keys }) => keys).length} keys for ${place.namespace}`,
+    () =>
+      Promise.all(
+        todo.map(async ({ one, keys }) => {
+          const env = readEnv(join(root, 'infra/docker', one.folder, `.env.${place.name}`))
+          return {
+            one,
+            keys,
+            ciphertexts: await encrypt(
+              place,
+              one,
+              Object.fromEntries(keys.map(key => [key, env[key] ?? ''])),
+              pem,
+            ),
+          }
+        }),
+      ),
   )
 
   // Impact.
@@ -81,13 +116,23 @@ await main(async () => {
   }
   const count = sealed.flatMap(({ keys }) => keys).length
   emit('result', { environment: place.name, sealed: count })
-  result(`${count} keys sealed in ${sealed.length} files. They can be committed; a pod reads a new value when it starts anew.`)
+  result(
+    `${count} keys sealed in ${sealed.length} files. They can be committed; a pod reads a new value when it starts anew.`,
+  )
 
   function refuse(problems: Problem[]) {
     for (const one of problems) emit('problem', one)
     if (!problems.length) return
-    const evidence = problems.map(({ file, key, problem, remedy }) => `${file}: ${[key, problem].filter(Boolean).join(' ')}; ${remedy}`).join('\n')
+    const evidence = problems
+      .map(
+        ({ file, key, problem, remedy }) =>
+          `${file}: ${[key, problem].filter(Boolean).join(' ')}; ${remedy}`,
+      )
+      .join('\n')
     const why = `${problems.length} ${problems.length > 1 ? 'problems' : 'problem'}`
-    throw new Failure(exit.usage, what, why, { evidence, next: 'mend them, then the same command again' })
+    throw new Failure(exit.usage, what, why, {
+      evidence,
+      next: 'mend them, then the same command again',
+    })
   }
 })

@@ -25,7 +25,8 @@ ${exitHelp(0, 2, 3, 6, 130)}`)
 }
 
 const { Failure } = await import('./lib/errors.ts')
-const { color, duration, emit, jsonOutput, main, result, say, table, warn } = await import('./lib/report.ts')
+const { color, duration, emit, jsonOutput, main, result, say, table, warn } =
+  await import('./lib/report.ts')
 const { fromFolders, productChecks } = await import('./lib/smoke/checks.ts')
 const { counted, failed, outcome, unasked } = await import('./lib/smoke/outcome.ts')
 const { summarize } = await import('./lib/summary.ts')
@@ -33,28 +34,63 @@ const { targetOf } = await import('./lib/smoke/target.ts')
 
 await main(async () => {
   const text = { type: 'string' } as const
-  const options = { json: { type: 'boolean' }, quick: { type: 'boolean' }, only: { ...text, multiple: true }, mail: text, target: text } as const
+  const options = {
+    json: { type: 'boolean' },
+    quick: { type: 'boolean' },
+    only: { ...text, multiple: true },
+    mail: text,
+    target: text,
+  } as const
   const { values, positionals } = parseArgs({ args: given(), allowPositionals: true, options })
   jsonOutput(Boolean(values.json))
-  if (values.mail !== undefined && !/^[^@\s]+@[^@\s]+$/.test(values.mail)) throw new Failure(exit.usage, 'Read the arguments', '--mail wants an address')
-  if (positionals.length > 1) throw new Failure(exit.usage, 'Read the arguments', 'one mode or environment; --only names applications', { next: 'npx zx scripts/smoke.ts --help' })
+  if (values.mail !== undefined && !/^[^@\s]+@[^@\s]+$/.test(values.mail))
+    throw new Failure(exit.usage, 'Read the arguments', '--mail wants an address')
+  if (positionals.length > 1)
+    throw new Failure(
+      exit.usage,
+      'Read the arguments',
+      'one mode or environment; --only names applications',
+      { next: 'npx zx scripts/smoke.ts --help' },
+    )
   const start = Date.now()
   const target = await targetOf(values.target, positionals[0])
   summarize({}, `Smoke ${target.title}`)
 
-  const outcomes = values.mail ? await mail(values.mail) : [...(await target.health()), ...(values.quick ? [] : await product())]
+  const outcomes = values.mail
+    ? await mail(values.mail)
+    : [...(await target.health()), ...(values.quick ? [] : await product())]
   for (const one of outcomes) emit('check', one)
-  result(table([['', 'check', 'ms', ''], ...outcomes.map(({ name, ok, detail, ms }) => [ok ? '✔' : ok === null ? '–' : '✘', name, String(ms), detail.split('\n')[0]!.slice(0, 140)])]))
+  result(
+    table([
+      ['', 'check', 'ms', ''],
+      ...outcomes.map(({ name, ok, detail, ms }) => [
+        ok ? '✔' : ok === null ? '–' : '✘',
+        name,
+        String(ms),
+        detail.split('\n')[0]!.slice(0, 140),
+      ]),
+    ]),
+  )
   const [bad, open] = [failed(outcomes), unasked(outcomes)]
   summarize({ Checks: counted(outcomes), Took: duration(Date.now() - start) })
   const [names, openNames] = [bad, open].map(list => list.map(({ name }) => name))
-  emit('result', { checks: outcomes.length, failed: names, notAsked: openNames, ms: Date.now() - start })
+  emit('result', {
+    checks: outcomes.length,
+    failed: names,
+    notAsked: openNames,
+    ms: Date.now() - start,
+  })
   for (const { name, detail } of open) warn(`${name}: ${detail}`)
   if (!bad.length) return say(color.green(`${counted(outcomes)} (${duration(Date.now() - start)})`))
-  throw new Failure(exit.broken, `Smoke ${target.title}`, `${bad.length} of ${outcomes.length - open.length} checks failed`, {
-    evidence: bad.map(({ name, detail }) => `${name}: ${detail}`).join('\n'),
-    next: target.doctor,
-  })
+  throw new Failure(
+    exit.broken,
+    `Smoke ${target.title}`,
+    `${bad.length} of ${outcomes.length - open.length} checks failed`,
+    {
+      evidence: bad.map(({ name, detail }) => `${name}: ${detail}`).join('\n'),
+      next: target.doctor,
+    },
+  )
 
   async function product() {
     return Promise.all((await productChecks(target, values.only)).map(({ ask }) => ask(60_000)))
@@ -62,7 +98,16 @@ await main(async () => {
 
   async function mail(to: string) {
     await target.requireRunning()
-    const folders = (await fromFolders<{ sendMail?: import('./lib/smoke/checks.ts').SendMail }>('smoke.ts', values.only)).filter(({ sendMail }) => sendMail)
-    return Promise.all(folders.map(({ folder, sendMail }) => outcome(`${folder}: mail`, () => sendMail!(target.context(folder), to), 60_000)))
+    const folders = (
+      await fromFolders<{ sendMail?: import('./lib/smoke/checks.ts').SendMail }>(
+        'smoke.ts',
+        values.only,
+      )
+    ).filter(({ sendMail }) => sendMail)
+    return Promise.all(
+      folders.map(({ folder, sendMail }) =>
+        outcome(`${folder}: mail`, () => sendMail!(target.context(folder), to), 60_000),
+      ),
+    )
   }
 })

@@ -41,13 +41,20 @@ const { expectations } = await import('./lib/compose/wanted.ts')
 const { start, wake } = await import('./lib/compose/start.ts')
 
 await main(async () => {
-  const options = { json: { type: 'boolean' }, file: { type: 'string', short: 'f', multiple: true }, timeout: { type: 'string' } } as const
+  const options = {
+    json: { type: 'boolean' },
+    file: { type: 'string', short: 'f', multiple: true },
+    timeout: { type: 'string' },
+  } as const
   const { values, positionals } = parseArgs({ args: given(), allowPositionals: true, options })
   jsonOutput(Boolean(values.json))
   const timeout = Number(values.timeout ?? 2400) * 1000
   if (!(timeout > 0)) throw new Failure(exit.usage, 'Read the arguments', '--timeout wants seconds')
   const mode = positionals[0] && modes().includes(positionals[0]) ? positionals.shift()! : 'dev'
-  const asked = stackOf(mode, (values.file ?? []).map(file => resolve(file)))
+  const asked = stackOf(
+    mode,
+    (values.file ?? []).map(file => resolve(file)),
+  )
   const environment = asked.suffix.slice(1)
   // what it knows as secret is never printed, not even from a log
   loadEnvironment(root, environment, true)
@@ -61,12 +68,19 @@ await main(async () => {
   const services = await select(stack, all, positionals)
   const before = await allContainers(stack.project)
   const what = `Start ${stack.project}`
-  refuseOtherOwner(stack, byService(before), what, folder => (stack.suffix ? `make -C ${folder} ${mode}-down` : `make -C ${folder} down   (its data stays; its env files are needed here)`))
+  refuseOtherOwner(stack, byService(before), what, folder =>
+    stack.suffix
+      ? `make -C ${folder} ${mode}-down`
+      : `make -C ${folder} down   (its data stays; its env files are needed here)`,
+  )
   await refuseTakenPorts()
   await provideImages(stack, all, services)
   await refuseClosedMounts(all, services, what)
   const seen = byService(before)
-  const [old, stores] = await Promise.all([oldVolumes(storesOf(all, services, environment), seen), findStores(stack, all, services, seen)])
+  const [old, stores] = await Promise.all([
+    oldVolumes(storesOf(all, services, environment), seen),
+    findStores(stack, all, services, seen),
+  ])
   refuseOldVolumes(stack, old, what)
   refuseMisfits(stack, stores, what)
   const expected = await expectations(stack === asked ? all : await config(stack), services)
@@ -75,14 +89,23 @@ await main(async () => {
   const since = Date.now()
   await wake(before, expected)
   const argv = positionals.length ? services : ['--remove-orphans']
-  const verdicts = await step(`Start ${services.length} services of ${stack.project}`, () => start({ stack, all, expected, before, since, timeout }, argv, what))
+  const verdicts = await step(`Start ${services.length} services of ${stack.project}`, () =>
+    start({ stack, all, expected, before, since, timeout }, argv, what),
+  )
 
   await recordSecrets(stack, stores)
 
   // Result.
-  const port = Object.values(all.services).flatMap(({ ports }) => ports ?? []).find(({ target }) => target === 8443)?.published ?? '443'
+  const port =
+    Object.values(all.services)
+      .flatMap(({ ports }) => ports ?? [])
+      .find(({ target }) => target === 8443)?.published ?? '443'
   const urls = addresses(all, port).filter(({ service }) => services.includes(service))
-  emit('result', { project: stack.project, ready: verdicts.map(({ service }) => service), addresses: urls })
+  emit('result', {
+    project: stack.project,
+    ready: verdicts.map(({ service }) => service),
+    addresses: urls,
+  })
   result(table([['service', 'address'], ...urls.map(({ service, url }) => [service, url])]))
 
   // a pin that has moved is not what would run; whole files that are missing are said below
@@ -91,13 +114,20 @@ await main(async () => {
     if (!old.length) return
     const evidence = old.map(({ file, key, problem }) => `${file}: ${key} ${problem}`).join('\n')
     const next = environment ? `npx zx scripts/env.ts ${environment}` : 'make env'
-    throw new Failure(exit.usage, 'Read the env files', 'they are older than their examples', { evidence, next })
+    throw new Failure(exit.usage, 'Read the env files', 'they are older than their examples', {
+      evidence,
+      next,
+    })
   }
 
   async function refuseTakenPorts() {
     const taken = await takenPorts(all, services, before)
     if (!taken.length) return
-    const words = taken.map(({ service, port, by }) => `${port} (${service}) is held by ${by || 'another process'}`)
-    throw new Failure(exit.refused, 'Take the ports', words.join('; '), { next: 'stop it, or choose other ports in the env files' })
+    const words = taken.map(
+      ({ service, port, by }) => `${port} (${service}) is held by ${by || 'another process'}`,
+    )
+    throw new Failure(exit.refused, 'Take the ports', words.join('; '), {
+      next: 'stop it, or choose other ports in the env files',
+    })
   }
 })

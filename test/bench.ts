@@ -13,7 +13,10 @@ import { main, result, say, table } from '../scripts/lib/report.ts'
 import { root } from '../scripts/lib/repository.ts'
 import { kubeconfig } from './tools.ts'
 
-const { values, positionals } = parseArgs({ allowPositionals: true, options: { runs: { type: 'string', default: '7' }, json: { type: 'boolean' } } })
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { runs: { type: 'string', default: '7' }, json: { type: 'boolean' } },
+})
 const parts = { help, up, smoke, deploy }
 const runs = Number(values.runs)
 
@@ -31,15 +34,31 @@ export interface Row {
 async function demoRuns() {
   const stack = stackOf('demo')
   const seen = await containers(stack.project)
-  const missing = seen.size ? Object.keys((await config(stack)).services).filter(name => !seen.has(name)) : ['nothing of it runs']
-  if (missing.length) throw new Failure(exit.refused, 'Find the demo', `not there: ${missing.join(', ')}`, { next: 'make demo' })
+  const missing = seen.size
+    ? Object.keys((await config(stack)).services).filter(name => !seen.has(name))
+    : ['nothing of it runs']
+  if (missing.length)
+    throw new Failure(exit.refused, 'Find the demo', `not there: ${missing.join(', ')}`, {
+      next: 'make demo',
+    })
 }
 
 /** A warm `up` against Compose's own: both have nothing to do but to see that. */
 function up(): Row[] {
-  const bare = median(() => timed([...stackOf('demo').argv, 'up', '--detach', '--wait', '--no-build']))
+  const bare = median(() =>
+    timed([...stackOf('demo').argv, 'up', '--detach', '--wait', '--no-build']),
+  )
   const ours = median(() => timed(node('scripts/up.ts', 'demo')))
-  return [{ name: 'up.ts demo / docker compose up --wait', ours, bare, limit: bare + 2000, target: 'bare + 2 s' }, changed()]
+  return [
+    {
+      name: 'up.ts demo / docker compose up --wait',
+      ours,
+      bare,
+      limit: bare + 2000,
+      target: 'bare + 2 s',
+    },
+    changed(),
+  ]
 }
 
 /** Both change the same: a setting of the databases, by which all that needs them is made anew. The last up takes the change back. */
@@ -48,14 +67,25 @@ function changed(): Row {
   const file = join(folder, 'change.yml')
   let round = 0
   const change = (argv: (file: string) => string[]) => {
-    const services = ['kgc-db', 'twenty-db', 'horilla-db', 'kgc-web'].map(name => [name, { environment: { KGC_BENCH: String(++round) } }])
+    const services = ['kgc-db', 'twenty-db', 'horilla-db', 'kgc-web'].map(name => [
+      name,
+      { environment: { KGC_BENCH: String(++round) } },
+    ])
     writeFileSync(file, JSON.stringify({ services: Object.fromEntries(services) }))
     return timed(argv(file))
   }
   try {
-    const bare = median(() => change(file => [...stackOf('demo', [file]).argv, 'up', '--detach', '--wait', '--no-build']))
+    const bare = median(() =>
+      change(file => [...stackOf('demo', [file]).argv, 'up', '--detach', '--wait', '--no-build']),
+    )
     const ours = median(() => change(file => node('scripts/up.ts', 'demo', '-f', file)))
-    return { name: 'changed: up.ts demo / docker compose up --wait', ours, bare, limit: bare + 3000, target: 'bare + 3 s' }
+    return {
+      name: 'changed: up.ts demo / docker compose up --wait',
+      ours,
+      bare,
+      limit: bare + 3000,
+      target: 'bare + 3 s',
+    }
   } finally {
     timed(node('scripts/up.ts', 'demo'))
     rmSync(folder, { recursive: true })
@@ -67,12 +97,23 @@ function smoke(): Row[] {
   const slowest: number[] = []
   const ours = median(() =>
     timed(node('scripts/smoke.ts', 'demo', '--quick', '--json'), stdout => {
-      const events = stdout.trim().split('\n').map(line => JSON.parse(line) as { event: string; ms: number })
+      const events = stdout
+        .trim()
+        .split('\n')
+        .map(line => JSON.parse(line) as { event: string; ms: number })
       slowest.push(Math.max(...events.filter(({ event }) => event === 'check').map(({ ms }) => ms)))
     }),
   )
   const bare = middle(slowest.slice(1))
-  return [{ name: 'smoke.ts --quick / its slowest check', ours, bare, limit: bare + 300, target: 'bare + 0.3 s' }]
+  return [
+    {
+      name: 'smoke.ts --quick / its slowest check',
+      ours,
+      bare,
+      limit: bare + 300,
+      target: 'bare + 0.3 s',
+    },
+  ]
 }
 
 /** `--help` of every script against a script that imports zx and does nothing. */
@@ -84,7 +125,13 @@ function help(): Row[] {
     const bare = median(() => timed(node(empty)))
     const scripts = readdirSync(join(root, 'scripts')).filter(name => name.endsWith('.ts'))
     const ours = (name: string) => median(() => timed(node(`scripts/${name}`, '--help')))
-    return scripts.map(name => ({ name: `${name} --help / an empty zx script`, ours: ours(name), bare, limit: bare * 1.3, target: '1.3 × bare' }))
+    return scripts.map(name => ({
+      name: `${name} --help / an empty zx script`,
+      ours: ours(name),
+      bare,
+      limit: bare * 1.3,
+      target: '1.3 × bare',
+    }))
   } finally {
     rmSync(folder, { recursive: true })
   }
@@ -92,7 +139,10 @@ function help(): Row[] {
 
 function clusterRuns() {
   process.env.KGC_TEST_KUBECONFIG ||= kubeconfig
-  if (!existsSync(process.env.KGC_TEST_KUBECONFIG)) throw new Failure(exit.refused, 'Find the test cluster', 'it is not there', { next: 'make cluster-up' })
+  if (!existsSync(process.env.KGC_TEST_KUBECONFIG))
+    throw new Failure(exit.refused, 'Find the test cluster', 'it is not there', {
+      next: 'make cluster-up',
+    })
 }
 
 /** Deploys take minutes: three of each are measured. */
@@ -105,7 +155,11 @@ const node = (...argv: string[]): string[] => [process.execPath, '--import=tsx',
 /** ms that a command took; its exit code does not matter: Compose's --wait fails on a one-shot that ended well. */
 function timed(argv: string[], read: (stdout: string) => void = () => {}): number {
   const start = performance.now()
-  const done = spawnSync(argv[0]!, argv.slice(1), { cwd: root, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] })
+  const done = spawnSync(argv[0]!, argv.slice(1), {
+    cwd: root,
+    encoding: 'utf8',
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
   const ms = performance.now() - start
   if (done.error) throw done.error
   read(done.stdout)
@@ -121,14 +175,32 @@ const middle = (list: number[]): number => list.sort((a, b) => a - b)[Math.floor
 
 function line({ name, ours, bare, limit, target, unit }: Row): string[] {
   const words = (value?: number) =>
-    value === undefined ? '' : unit ? `${value} ${unit}` : value < 10_000 ? `${Math.round(value)} ms` : `${(value / 1000).toFixed(1)} s`
-  return [name, words(ours), words(bare), target ? `${target}: ${words(limit)}` : '', limit === undefined ? '' : ours <= limit ? '✔' : '✘']
+    value === undefined
+      ? ''
+      : unit
+        ? `${value} ${unit}`
+        : value < 10_000
+          ? `${Math.round(value)} ms`
+          : `${(value / 1000).toFixed(1)} s`
+  return [
+    name,
+    words(ours),
+    words(bare),
+    target ? `${target}: ${words(limit)}` : '',
+    limit === undefined ? '' : ours <= limit ? '✔' : '✘',
+  ]
 }
 
 await main(async () => {
-  const wanted = (Object.keys(parts) as (keyof typeof parts)[]).filter(name => !positionals.length || positionals.includes(name))
+  const wanted = (Object.keys(parts) as (keyof typeof parts)[]).filter(
+    name => !positionals.length || positionals.includes(name),
+  )
   if (!(runs >= 1) || positionals.some(name => !(name in parts)))
-    throw new Failure(exit.usage, 'Read the arguments', `parts are ${Object.keys(parts).join(', ')}; --runs is a number`)
+    throw new Failure(
+      exit.usage,
+      'Read the arguments',
+      `parts are ${Object.keys(parts).join(', ')}; --runs is a number`,
+    )
   if (wanted.includes('up') || wanted.includes('smoke')) await demoRuns()
   if (wanted.includes('deploy')) clusterRuns()
   say(`Medians of ${runs} runs; a run more before them, not counted`)

@@ -7,7 +7,9 @@ export const truthy = (value: unknown): boolean => Boolean(value)
 
 /** A text with each ${{ … }} replaced by its value. */
 export const fill = (text: unknown, context: Json): string =>
-  String(text).replace(/\$\{\{(.*?)\}\}/g, (_, inner: string) => String(evaluate(inner, context) ?? ''))
+  String(text).replace(/\$\{\{(.*?)\}\}/g, (_, inner: string) =>
+    String(evaluate(inner, context) ?? ''),
+  )
 
 /** The value of an expression, with or without its ${{ }}; a list of YAML stays what it is. */
 export function evaluate(text: unknown, context: Json): unknown {
@@ -38,7 +40,8 @@ export function evaluate(text: unknown, context: Json): unknown {
   function equal(): unknown {
     const left = primary()
     // texts are compared without regard to case
-    const same = (right: unknown) => String(left ?? '').toLowerCase() === String(right ?? '').toLowerCase()
+    const same = (right: unknown) =>
+      String(left ?? '').toLowerCase() === String(right ?? '').toLowerCase()
     return takes('==') ? same(primary()) : takes('!=') ? !same(primary()) : left
   }
   function primary(): unknown {
@@ -49,16 +52,20 @@ export function evaluate(text: unknown, context: Json): unknown {
       const inner = or()
       return takes(')') ? JSON.parse(String(inner)) : refuse()
     }
-    return /^[A-Za-z]/.test(token) && tokens[at] !== '(' ? look(token.split('.'), context) : (at--, refuse())
+    return /^[A-Za-z]/.test(token) && tokens[at] !== '('
+      ? look(token.split('.'), context)
+      : (at--, refuse())
   }
 }
 
 /** Follows a path; what a person may leave unset, or an event may lack, is empty, anything else must be there. */
 function look([first, ...rest]: string[], context: Json): unknown {
   if (!(first! in context)) throw new Error(`There is no ${first} here`)
-  const loose = ['vars', 'secrets', 'inputs'].includes(first!) || (first === 'github' && rest[0] === 'event')
+  const loose =
+    ['vars', 'secrets', 'inputs'].includes(first!) || (first === 'github' && rest[0] === 'event')
   return rest.reduce((value: any, key) => {
-    if (!loose && (Object(value) !== value || !(key in value))) throw new Error(`There is no ${[first, ...rest].join('.')}`)
+    if (!loose && (Object(value) !== value || !(key in value)))
+      throw new Error(`There is no ${[first, ...rest].join('.')}`)
     return value?.[key]
   }, context[first!])
 }

@@ -58,7 +58,11 @@ const inBash = ({ call, stdout = '', code = 0, output, cat }: Reply): string =>
 export function fakes(names: string[]): Fakes {
   const folder = mkdtempSync(join(tmpdir(), 'kgc-fakes-'))
   process.once('exit', () => rmSync(folder, { recursive: true, force: true }))
-  const [bin, log, table] = ['bin', 'calls', 'table.sh'].map(name => join(folder, name)) as [string, string, string]
+  const [bin, log, table] = ['bin', 'calls', 'table.sh'].map(name => join(folder, name)) as [
+    string,
+    string,
+    string,
+  ]
   mkdirSync(bin)
   for (const name of names) writeFileSync(join(bin, name), player, { mode: 0o755 })
   const answer = (replies: Reply[]) => {
@@ -67,13 +71,20 @@ export function fakes(names: string[]): Fakes {
     mkdirSync(log)
   }
   answer([])
-  const calls = () => readdirSync(log).sort().map(name => read(readFileSync(join(log, name), 'utf8')))
+  const calls = () =>
+    readdirSync(log)
+      .sort()
+      .map(name => read(readFileSync(join(log, name), 'utf8')))
   return { bin, env: { FAKE_LOG: log, FAKE_TABLE: table }, calls, answer }
 }
 
 function read(text: string): Call {
   const [mode, ...rest] = text.split('\0')
   const end = rest.indexOf('\u0001')
-  const env = Object.fromEntries(rest.slice(end + 1, -1).map(line => [line.slice(0, line.indexOf('=')), line.slice(line.indexOf('=') + 1)]))
+  const env = Object.fromEntries(
+    rest
+      .slice(end + 1, -1)
+      .map(line => [line.slice(0, line.indexOf('=')), line.slice(line.indexOf('=') + 1)]),
+  )
   return { words: rest.slice(0, end), env, ...(mode ? { mode } : {}) }
 }

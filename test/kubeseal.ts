@@ -49,6 +49,10 @@ export function kubeseal(): { bin: string; log: string; certificate: string } {
 /** Empties the SealedSecrets in a folder, whatever a company has sealed there by now. Out: the applications that they are of. */
 export function emptySeals(folder: string): string[] {
   const names = readdirSync(folder).filter(name => name !== 'kustomization.yaml')
-  for (const name of names) writeFileSync(join(folder, name), readFileSync(join(folder, name), 'utf8').replace(/^( {4}\w+): .*$/gm, '$1: ""'))
+  for (const name of names)
+    writeFileSync(
+      join(folder, name),
+      readFileSync(join(folder, name), 'utf8').replace(/^( {4}\w+): .*$/gm, '$1: ""'),
+    )
   return names.map(name => name.replace('.yaml', ''))
 }

@@ -12,10 +12,18 @@ export interface Job {
 export const widths = { checks: 2, compose: 1, cluster: 2 }
 
 // a whole environment, or many deploys at once: two cores have no room for more beside it
-const whole = ['cluster/demo', 'cluster/rehearsal/rehearsal', 'cluster/whole/whole', 'cluster/deploy/race', 'cluster/deploy/outage']
+const whole = [
+  'cluster/demo',
+  'cluster/rehearsal/rehearsal',
+  'cluster/whole/whole',
+  'cluster/deploy/race',
+  'cluster/deploy/outage',
+]
 
 // they go first: at the end of a run nothing would be beside them
-const long = ['failures', 'putback', 'deploy', 'secrets', 'interrupted'].map(name => `cluster/deploy/${name}`)
+const long = ['failures', 'putback', 'deploy', 'secrets', 'interrupted'].map(
+  name => `cluster/deploy/${name}`,
+)
 
 const among = (files: string[], name: string) => files.some(file => name === `${file}.test.ts`)
 /** Whether a test file runs alone in its lane. */
@@ -27,7 +35,12 @@ export const isLong = (name: string): boolean => among(long, name)
  * Runs the jobs of a lane in order, those that run alone first, then the long ones, then the others, `width` at a time, and one more once
  * `room` has come. Comes when all have come to their end; `run` must not throw.
  */
-export async function lane<J extends Job>(jobs: J[], width: number, run: (job: J) => Promise<void>, room?: Promise<unknown>): Promise<void> {
+export async function lane<J extends Job>(
+  jobs: J[],
+  width: number,
+  run: (job: J) => Promise<void>,
+  room?: Promise<unknown>,
+): Promise<void> {
   for (const job of jobs.filter(({ alone }) => alone)) await run(job)
   const beside = jobs.filter(({ alone }) => !alone)
   const waiting = [...beside.filter(({ long }) => long), ...beside.filter(({ long }) => !long)]

@@ -5,22 +5,39 @@ import { actionlint, linter } from './tools.ts'
 
 /** The files that git tracks or would track, by pattern. */
 const files = (...patterns: string[]): string[] =>
-  execFileSync('git', ['ls-files', '--cached', '--others', '--exclude-standard', ...patterns], { encoding: 'utf8' }).split('\n').filter(file => file && existsSync(file))
+  execFileSync('git', ['ls-files', '--cached', '--others', '--exclude-standard', ...patterns], {
+    encoding: 'utf8',
+  })
+    .split('\n')
+    .filter(file => file && existsSync(file))
 
-const isShell = (file: string): boolean => file.endsWith('.sh') || (!/\.\w+$/.test(file) && /^#!.*\b(ba)?sh$/m.test(readFileSync(file, 'utf8').slice(0, 80)))
+const isShell = (file: string): boolean =>
+  file.endsWith('.sh') ||
+  (!/\.\w+$/.test(file) && /^#!.*\b(ba)?sh$/m.test(readFileSync(file, 'utf8').slice(0, 80)))
 
 export function linters(): { name: string; argv: string[] }[] {
   const shell = files('*.sh', '.ci/*', '.github/*', 'infra/*', 'test/*').filter(isShell)
   // a file of builds is no stack: its services have neither order nor limits to judge
-  const compose = files('*docker-compose*.yml', 'infra/docker/common.yml').filter(file => !file.endsWith('.build.yml'))
+  const compose = files('*docker-compose*.yml', 'infra/docker/common.yml').filter(
+    file => !file.endsWith('.build.yml'),
+  )
   return [
     { name: 'tsc', argv: ['node_modules/.bin/tsc', '--noEmit'] },
-    { name: 'yamllint', argv: [linter('yamllint'), '--strict', ...files('*.yml', '*.yaml', '.yamllint')] },
+    {
+      name: 'yamllint',
+      argv: [linter('yamllint'), '--strict', ...files('*.yml', '*.yaml', '.yamllint')],
+    },
     { name: 'dclint', argv: ['node_modules/.bin/dclint', '--max-warnings', '0', ...compose] },
     { name: 'hadolint', argv: [linter('hadolint'), ...files('*Dockerfile')] },
     { name: 'shellcheck', argv: [linter('shellcheck'), ...shell] },
-    { name: 'actionlint', argv: [actionlint, '-shellcheck', linter('shellcheck'), '-pyflakes', ''] },
+    {
+      name: 'actionlint',
+      argv: [actionlint, '-shellcheck', linter('shellcheck'), '-pyflakes', ''],
+    },
     // it says "No findings" in any case: the exit code is what counts
-    { name: 'zizmor', argv: [linter('zizmor'), '--offline', '--pedantic', '--no-progress', '.github'] },
+    {
+      name: 'zizmor',
+      argv: [linter('zizmor'), '--offline', '--pedantic', '--no-progress', '.github'],
+    },
   ]
 }

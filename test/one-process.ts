@@ -14,9 +14,20 @@ class Exit extends Error {}
 let runs = 0
 
 /** Runs a script of the repository or the copy in `root`, with these variables besides; it must end before another begins. */
-export async function inProcess(root: string, [name, ...words]: string[], env: Record<string, string | undefined> = {}): Promise<Said> {
+export async function inProcess(
+  root: string,
+  [name, ...words]: string[],
+  env: Record<string, string | undefined> = {},
+): Promise<Said> {
   const said: Said = { code: 0, stdout: '', stderr: '' }
-  const before = { exit: process.exit, argv: process.argv, env: { ...process.env }, cwd: process.cwd(), stdout: process.stdout.write, stderr: process.stderr.write }
+  const before = {
+    exit: process.exit,
+    argv: process.argv,
+    env: { ...process.env },
+    cwd: process.cwd(),
+    stdout: process.stdout.write,
+    stderr: process.stderr.write,
+  }
   for (const stream of ['stdout', 'stderr'] as const)
     process[stream].write = ((text: string, done?: () => void) => {
       said[stream] += text
@@ -29,7 +40,8 @@ export async function inProcess(root: string, [name, ...words]: string[], env: R
   }
   const script = join(root, 'scripts', name!)
   process.argv = [process.execPath, script, ...words]
-  for (const [key, value] of Object.entries(env)) value === undefined ? delete process.env[key] : (process.env[key] = value)
+  for (const [key, value] of Object.entries(env))
+    value === undefined ? delete process.env[key] : (process.env[key] = value)
   process.chdir(root)
   try {
     // a module is run anew under another address
@@ -49,6 +61,7 @@ export async function inProcess(root: string, [name, ...words]: string[], env: R
 
 if (process.argv[1] === import.meta.filename) {
   const said: Said[] = []
-  for (const call of JSON.parse(process.argv.at(-1)!) as string[][]) said.push(await inProcess(join(import.meta.dirname, '..'), call))
+  for (const call of JSON.parse(process.argv.at(-1)!) as string[][])
+    said.push(await inProcess(join(import.meta.dirname, '..'), call))
   console.log(JSON.stringify(said))
 }

@@ -29,22 +29,40 @@ let over = false
 
 /** How a program ended, in words. */
 export const words = ({ code, signal, ended, text }: Done): string =>
-  ended ?? (code !== null ? `ended with exit code ${code}` : signal ? `was ended by ${signal}` : `could not be started: ${text.trim()}`)
+  ended ??
+  (code !== null
+    ? `ended with exit code ${code}`
+    : signal
+      ? `was ended by ${signal}`
+      : `could not be started: ${text.trim()}`)
 
 /** ms as people say it. */
 export function duration(ms: number): string {
   if (ms < 10_000) return `${Math.round(ms / 100) / 10} s`
-  return ms < 120_000 ? `${Math.round(ms / 1000)} s` : `${Math.floor(ms / 60_000)} min ${Math.floor((ms % 60_000) / 1000)} s`
+  return ms < 120_000
+    ? `${Math.round(ms / 1000)} s`
+    : `${Math.floor(ms / 60_000)} min ${Math.floor((ms % 60_000) / 1000)} s`
 }
 
 /** Runs a program of the repository with no standard input; never throws. After `endAll` nothing is started and nothing comes any more. */
-export function execute(argv: string[], { limit, silence, line, cwd = join(import.meta.dirname, '..') }: Limits): Promise<Done> {
+export function execute(
+  argv: string[],
+  { limit, silence, line, cwd = join(import.meta.dirname, '..') }: Limits,
+): Promise<Done> {
   const start = Date.now()
   return new Promise(resolve => {
     if (over) return
-    const child = spawn(argv[0]!, argv.slice(1), { cwd, stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, NO_COLOR: '1' } })
+    const child = spawn(argv[0]!, argv.slice(1), {
+      cwd,
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: { ...process.env, NO_COLOR: '1' },
+    })
     running.add(child)
-    let [text, ended, ending] = ['', undefined as string | undefined, undefined as Promise<void> | undefined]
+    let [text, ended, ending] = [
+      '',
+      undefined as string | undefined,
+      undefined as Promise<void> | undefined,
+    ]
     const stop = (why: string) => {
       ended ??= `${why} and was ended`
       ending ??= end(child)
@@ -59,7 +77,8 @@ export function execute(argv: string[], { limit, silence, line, cwd = join(impor
       for (const timer of [late, still]) clearTimeout(timer || undefined)
       await ending
       running.delete(child)
-      if (!over) resolve({ code, signal, text, ...(ended ? { ended } : {}), ms: Date.now() - start })
+      if (!over)
+        resolve({ code, signal, text, ...(ended ? { ended } : {}), ms: Date.now() - start })
     }
     child.on('error', error => ((text += error.message), void done(null, null)))
     child.on('close', done)
@@ -88,9 +107,13 @@ async function end(child: ChildProcess): Promise<void> {
 
 function family(pid: number): number[] {
   const pairs = spawnSync('ps', ['-Ao', 'pid=,ppid='], { encoding: 'utf8' }).stdout ?? ''
-  const list = pairs.trim().split('\n').map(line => line.trim().split(/\s+/).map(Number))
+  const list = pairs
+    .trim()
+    .split('\n')
+    .map(line => line.trim().split(/\s+/).map(Number))
   const found = [pid]
-  for (const parent of found) found.push(...list.filter(([, ppid]) => ppid === parent).map(([child]) => child!))
+  for (const parent of found)
+    found.push(...list.filter(([, ppid]) => ppid === parent).map(([child]) => child!))
   return found
 }
 

@@ -78,13 +78,17 @@ export class Progress {
 
   /** What stand-ins let pass once; each row that does not hold counts as a failure. */
   #table(rows: Judged[]) {
-    console.log('What the stand-ins let pass once: the test in which they refuse it, the one in which the product passes, or both in one:')
+    console.log(
+      'What the stand-ins let pass once: the test in which they refuse it, the one in which the product passes, or both in one:',
+    )
     for (const { numbers, fault, why, ...tests } of rows) {
       const holds = !why.refuses && !why.passes
       console.log(`${holds ? '✔' : '✘'} ${numbers}: ${fault}`)
       const both = tests.refuses === tests.passes
       for (const side of both ? (['passes'] as const) : (['refuses', 'passes'] as const))
-        console.log(`    ${both ? 'both' : side}: ${tests[side].join(', ')}${why[side] && `: ${why[side]}`}`)
+        console.log(
+          `    ${both ? 'both' : side}: ${tests[side].join(', ')}${why[side] && `: ${why[side]}`}`,
+        )
       if (holds) continue
       this.#sum.failed++
       this.#failed.push(`mismatch ${numbers}`)
@@ -92,17 +96,24 @@ export class Progress {
   }
 
   #say() {
-    const running = [...this.#running].map(([name, since]) => `${name} (${duration(Date.now() - since)})`)
+    const running = [...this.#running].map(
+      ([name, since]) => `${name} (${duration(Date.now() - since)})`,
+    )
     const failed = this.#failed.length ? `, ${this.#failed.length} failed` : ''
-    console.log(`… ${duration(Date.now() - this.#start)}: ${this.#ended.length} of ${this.#files.length} files${failed}; at work: ${running.join(', ')}`)
+    console.log(
+      `… ${duration(Date.now() - this.#start)}: ${this.#ended.length} of ${this.#files.length} files${failed}; at work: ${running.join(', ')}`,
+    )
   }
 
   /** How long each group took, from the start of its first file to the end of its last, and its files in sum; and what took longest. */
   #times() {
     for (const group of new Set(this.#ended.map(({ group }) => group))) {
       const mine = this.#ended.filter(file => file.group === group)
-      const took = Math.max(...mine.map(({ at }) => at)) - Math.min(...mine.map(({ at, ms }) => at - ms))
-      console.log(`${group}: ${mine.length} files in ${duration(took)}, ${duration(mine.reduce((sum, { ms }) => sum + ms, 0))} in sum`)
+      const took =
+        Math.max(...mine.map(({ at }) => at)) - Math.min(...mine.map(({ at, ms }) => at - ms))
+      console.log(
+        `${group}: ${mine.length} files in ${duration(took)}, ${duration(mine.reduce((sum, { ms }) => sum + ms, 0))} in sum`,
+      )
     }
     const longest = this.#ended.toSorted((a, b) => b.ms - a.ms).slice(0, 8)
     console.log(`Longest: ${longest.map(({ name, ms }) => `${name} ${duration(ms)}`).join(', ')}`)

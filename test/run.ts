@@ -24,10 +24,15 @@ type Group = keyof typeof groups
 /** ms for which a preparation may print nothing: a build writes a line every 30 s while it makes progress. */
 const silence = 20 * 60_000
 
-const { values, positionals } = parseArgs({ allowPositionals: true, options: { grep: { type: 'string' } } })
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { grep: { type: 'string' } },
+})
 const unknown = positionals.filter(name => !(name in groups))
 if (unknown.length) {
-  console.error(`There is no group ${unknown.join(', ')}; groups: ${Object.keys(groups).join(', ')}`)
+  console.error(
+    `There is no group ${unknown.join(', ')}; groups: ${Object.keys(groups).join(', ')}`,
+  )
   process.exit(2)
 }
 
@@ -39,12 +44,25 @@ interface Run extends Job {
 }
 
 function runs(group: Group): Run[] {
-  if (group === 'lint') return linters().map(({ name, argv }) => ({ group, name: `lint: ${name}`, argv, counts: false }))
+  if (group === 'lint')
+    return linters().map(({ name, argv }) => ({
+      group,
+      name: `lint: ${name}`,
+      argv,
+      counts: false,
+    }))
   return readdirSync(join(import.meta.dirname, group), { recursive: true, encoding: 'utf8' })
     .filter(name => name.endsWith('.test.ts'))
     .sort()
     .map(file => [file, `${group}/${file}`] as const)
-    .map(([file, name]) => ({ group, name, argv: [process.execPath, '--import=tsx', join('test', group, file)], counts: true, alone: isAlone(name), long: isLong(name) }))
+    .map(([file, name]) => ({
+      group,
+      name,
+      argv: [process.execPath, '--import=tsx', join('test', group, file)],
+      counts: true,
+      alone: isAlone(name),
+      long: isLong(name),
+    }))
 }
 
 const ran = new Map<string, Ran>()
@@ -53,14 +71,17 @@ async function judge(run: Run) {
   progress.starts(run.name)
   const done = await execute(run.argv, { limit: groups[run.group].minutes * 60_000 })
   const output = done.ended ? `${done.text}\n${words(done)}` : done.text
-  const count = run.counts ? read(done) : { passed: Number(done.code === 0), failed: Number(done.code !== 0), skipped: 0 }
+  const count = run.counts
+    ? read(done)
+    : { passed: Number(done.code === 0), failed: Number(done.code !== 0), skipped: 0 }
   ran.set(run.name, { ...count, text: done.text })
   progress.ended(run, count, done.ms, output)
 }
 
 /** uvu's closing lines; a file that ended otherwise than they say has failed. */
 function read({ text, code }: Done): Count {
-  const number = (label: string) => Number([...text.matchAll(new RegExp(`^\\s*${label}:\\s+(\\d+)`, 'gm'))].at(-1)?.[1] ?? 0)
+  const number = (label: string) =>
+    Number([...text.matchAll(new RegExp(`^\\s*${label}:\\s+(\\d+)`, 'gm'))].at(-1)?.[1] ?? 0)
   const [total, passed, skipped] = [number('Total'), number('Passed'), number('Skipped')]
   const failed = total - passed
   return { passed, skipped, failed: code !== 0 || total === 0 ? Math.max(failed, 1) : failed }
@@ -70,18 +91,29 @@ function read({ text, code }: Done): Count {
 async function provide({ name, argv, hint }: Need): Promise<boolean> {
   progress.starts(name)
   const done = await execute(argv, { silence, line: text => console.log(`  ${text}`) })
-  progress.provided(name, done.ms, done.code === 0 ? undefined : `\`${argv.slice(0, 3).join(' ').split('\n')[0]}\` ${words(done)}. ${hint}`)
+  progress.provided(
+    name,
+    done.ms,
+    done.code === 0
+      ? undefined
+      : `\`${argv.slice(0, 3).join(' ').split('\n')[0]}\` ${words(done)}. ${hint}`,
+  )
   return done.code === 0
 }
 
-for (const [signal, code] of [['SIGINT', 130], ['SIGTERM', 143]] as const)
+for (const [signal, code] of [
+  ['SIGINT', 130],
+  ['SIGTERM', 143],
+] as const)
   process.once(signal, async () => {
     await endAll()
     console.log(`Interrupted by ${signal}; what was started has been ended.`)
     process.exit(code)
   })
 
-const wanted = (Object.keys(groups) as Group[]).filter(group => !positionals.length || positionals.includes(group))
+const wanted = (Object.keys(groups) as Group[]).filter(
+  group => !positionals.length || positionals.includes(group),
+)
 const all = wanted.flatMap(runs).filter(({ name }) => name.includes(values.grep ?? ''))
 const without = new Map<Group, string>()
 const progress = new Progress(all)
@@ -89,7 +121,8 @@ const progress = new Progress(all)
 // one after the other: each of those that take long takes all processors
 let last: Promise<unknown> = Promise.resolve()
 const provided = needs([...new Set(all.map(({ group }) => group))]).map(need => {
-  if (need.compiles) console.log(`Compiles once, beside the tests that do without: ${need.compiles}`)
+  if (need.compiles)
+    console.log(`Compiles once, beside the tests that do without: ${need.compiles}`)
   const made = last.then(async () => {
     if (need.groups.every(group => without.has(group as Group)) || (await provide(need))) return
     for (const group of need.groups) without.set(group as Group, need.name)
@@ -100,12 +133,17 @@ const provided = needs([...new Set(all.map(({ group }) => group))]).map(need => 
 // only now: a cluster that is named already is nobody's to make
 process.env.KGC_TEST_KUBECONFIG ||= kubeconfig
 
-const ready = (group: Group) => Promise.all(provided.filter(({ groups }) => groups.includes(group)).map(({ made }) => made))
+const ready = (group: Group) =>
+  Promise.all(provided.filter(({ groups }) => groups.includes(group)).map(({ made }) => made))
 
 /** Runs a lane's groups one after the other, the one that needs least first. */
 async function work(name: keyof typeof widths, room?: Promise<unknown>) {
-  const mine = wanted.filter(group => groups[group].lane === name && all.some(run => run.group === group))
-  for (const group of name === 'checks' ? (['unit', 'policy', 'lint'] as const).filter(group => mine.includes(group)) : mine) {
+  const mine = wanted.filter(
+    group => groups[group].lane === name && all.some(run => run.group === group),
+  )
+  for (const group of name === 'checks'
+    ? (['unit', 'policy', 'lint'] as const).filter(group => mine.includes(group))
+    : mine) {
     await ready(group)
     const list = all.filter(run => run.group === group)
     if (without.has(group)) progress.skips(list, `it needs "${without.get(group)}"`)

@@ -61,49 +61,95 @@ export interface Sandbox {
 }
 
 /** What most tests need of it. */
-const usual = ['infra', 'scripts', '.env.example', 'package.json', 'tsconfig.json', '.npmrc', 'Makefile']
+const usual = [
+  'infra',
+  'scripts',
+  '.env.example',
+  'package.json',
+  'tsconfig.json',
+  '.npmrc',
+  'Makefile',
+]
 
 /** Copies the files in `paths` that git tracks or would track; removed by `remove`, or with the process. */
 export function sandbox(paths = usual): Sandbox {
   const root = mkdtempSync(join(tmpdir(), 'kgc-stack-'))
-  const list = execFileSync('git', ['ls-files', '-z', '--cached', '--others', '--exclude-standard', ...paths], { cwd: repository, encoding: 'utf8' })
+  const list = execFileSync(
+    'git',
+    ['ls-files', '-z', '--cached', '--others', '--exclude-standard', ...paths],
+    { cwd: repository, encoding: 'utf8' },
+  )
   // git still lists what was deleted a moment ago
-  for (const file of list.split('\0').filter(file => file && !file.startsWith('forks/') && existsSync(join(repository, file)))) {
+  for (const file of list
+    .split('\0')
+    .filter(file => file && !file.startsWith('forks/') && existsSync(join(repository, file)))) {
     mkdirSync(dirname(join(root, file)), { recursive: true })
     cpSync(join(repository, file), join(root, file))
   }
   symlinkSync(join(repository, 'node_modules'), join(root, 'node_modules'))
   const remove = () => rmSync(root, { recursive: true, force: true })
   process.once('exit', remove)
-  return { root, docker: join(root, 'infra/docker'), remove, script: (argv, options = {}) => script(root, argv, options), inProcess: ([name, ...rest], env) => inProcess(root, [`${name}.ts`, ...rest], { ...plain(), ...env }), start: (argv, env) => start(root, argv, env) }
+  return {
+    root,
+    docker: join(root, 'infra/docker'),
+    remove,
+    script: (argv, options = {}) => script(root, argv, options),
+    inProcess: ([name, ...rest], env) =>
+      inProcess(root, [`${name}.ts`, ...rest], { ...plain(), ...env }),
+    start: (argv, env) => start(root, argv, env),
+  }
 }
 
 function script(root: string, [name, ...rest]: string[], options: Options): Result {
   const start = Date.now()
-  const done = spawnSync(options.node ?? process.execPath, ['--import=tsx', join('scripts', `${name}.ts`), ...rest], {
-    cwd: root,
-    encoding: 'utf8',
-    env: { ...process.env, ...plain(), ...options.env },
-    input: options.input ?? '',
-    timeout: options.timeout ?? 600_000,
-    maxBuffer: 64 * 1024 * 1024,
-  })
-  return { code: done.status ?? -1, stdout: done.stdout, stderr: done.stderr, ms: Date.now() - start }
+  const done = spawnSync(
+    options.node ?? process.execPath,
+    ['--import=tsx', join('scripts', `${name}.ts`), ...rest],
+    {
+      cwd: root,
+      encoding: 'utf8',
+      env: { ...process.env, ...plain(), ...options.env },
+      input: options.input ?? '',
+      timeout: options.timeout ?? 600_000,
+      maxBuffer: 64 * 1024 * 1024,
+    },
+  )
+  return {
+    code: done.status ?? -1,
+    stdout: done.stdout,
+    stderr: done.stderr,
+    ms: Date.now() - start,
+  }
 }
 
 /** Starts a script of the repository or the copy in `root`. */
-export function start(root: string, [name, ...rest]: string[], env: Record<string, string> = {}): Started {
-  const child = spawn(process.execPath, ['--import=tsx', join('scripts', `${name}.ts`), ...rest], { cwd: root, env: { ...process.env, ...plain(), ...env } })
+export function start(
+  root: string,
+  [name, ...rest]: string[],
+  env: Record<string, string> = {},
+): Started {
+  const child = spawn(process.execPath, ['--import=tsx', join('scripts', `${name}.ts`), ...rest], {
+    cwd: root,
+    env: { ...process.env, ...plain(), ...env },
+  })
   const output = { stdout: '', stderr: '', all: '' }
-  for (const stream of ['stdout', 'stderr'] as const) child[stream].on('data', data => ((output[stream] += data), (output.all += data)))
+  for (const stream of ['stdout', 'stderr'] as const)
+    child[stream].on('data', data => ((output[stream] += data), (output.all += data)))
   const end = () => child.kill('SIGKILL')
   process.once('exit', end)
-  const code = new Promise<number | null>(done => child.on('close', code => (process.off('exit', end), done(code))))
+  const code = new Promise<number | null>(done =>
+    child.on('close', code => (process.off('exit', end), done(code))),
+  )
   return {
     pid: child.pid!,
     output,
     said: () => output.all,
-    events: () => output.stdout.split('\n').slice(0, -1).filter(line => line.startsWith('{')).map(line => JSON.parse(line)),
+    events: () =>
+      output.stdout
+        .split('\n')
+        .slice(0, -1)
+        .filter(line => line.startsWith('{'))
+        .map(line => JSON.parse(line)),
     line: pattern =>
       new Promise((done, fail) => {
         const look = () => pattern.test(output.all) && done()

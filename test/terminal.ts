@@ -23,8 +23,20 @@ const quote = (word: string) => `'${word.replaceAll("'", "'\\''")}'`
 /** Throws where there is no such program. */
 export function onTerminal(argv: string[], { columns, rows, cwd, env }: Terminal): Seen {
   const command = `stty cols ${columns} rows ${rows} && exec ${argv.map(quote).join(' ')}`
-  const plain = { TERM: 'xterm', SHELL: '/bin/sh', NO_COLOR: undefined, CI: undefined, GITHUB_ACTIONS: undefined }
-  const done = spawnSync('script', ['-qec', command, '/dev/null'], { cwd, encoding: 'utf8', env: { ...process.env, ...plain, ...env }, input: '', timeout: 60_000 })
+  const plain = {
+    TERM: 'xterm',
+    SHELL: '/bin/sh',
+    NO_COLOR: undefined,
+    CI: undefined,
+    GITHUB_ACTIONS: undefined,
+  }
+  const done = spawnSync('script', ['-qec', command, '/dev/null'], {
+    cwd,
+    encoding: 'utf8',
+    env: { ...process.env, ...plain, ...env },
+    input: '',
+    timeout: 60_000,
+  })
   if (done.error) throw done.error
   return { code: done.status ?? -1, text: done.stdout, lines: screen(done.stdout, columns, rows) }
 }
@@ -40,7 +52,8 @@ export function screen(text: string, columns: number, rows: number): string[] {
     if (letter === 'A') row = Math.max(0, lines.length - rows, row - Number(count || 1))
     else if (letter === 'K') lines[row] = fit(lines[row]!, column)
     else if (letter === 'J') lines.splice(row, lines.length, fit(lines[row]!, column))
-    else if (letter && letter !== 'm') throw new Error(`the test's terminal does not know ${JSON.stringify(part)}`)
+    else if (letter && letter !== 'm')
+      throw new Error(`the test's terminal does not know ${JSON.stringify(part)}`)
     else if (part === '\r') column = 0
     else if (part === '\n') down()
     else if (!letter && stripVTControlCharacters(part)) {

@@ -9,10 +9,16 @@ import { join } from 'node:path'
 export const cache = join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'kgc-stack')
 
 /** Of the cluster that cluster-up makes, when no other is named. */
-export const kubeconfig = join(process.env.XDG_STATE_HOME || join(homedir(), '.local/state'), 'kgc-test-cluster/kubeconfig')
+export const kubeconfig = join(
+  process.env.XDG_STATE_HOME || join(homedir(), '.local/state'),
+  'kgc-test-cluster/kubeconfig',
+)
 
 const pins = join(import.meta.dirname, 'linters.txt')
-const venv = join(cache, `lint-${createHash('sha256').update(readFileSync(pins)).digest('hex').slice(0, 12)}`)
+const venv = join(
+  cache,
+  `lint-${createHash('sha256').update(readFileSync(pins)).digest('hex').slice(0, 12)}`,
+)
 
 /** The program of a linter, at the version of linters.txt. */
 export const linter = (name: string): string => join(venv, 'bin', name)
@@ -26,7 +32,9 @@ export const actionlint = join(cache, `actionlint-${actionlintVersion}`, 'action
 const nodes = ['22.23.3', '24.9.0']
 const nodeFolder = (version: string) => join(cache, `node-${version}`)
 /** Their programs. */
-export const otherNodes = nodes.map(version => join(nodeFolder(version), `node_modules/node-linux-${process.arch}/bin/node`))
+export const otherNodes = nodes.map(version =>
+  join(nodeFolder(version), `node_modules/node-linux-${process.arch}/bin/node`),
+)
 
 export interface Need {
   name: string
@@ -54,7 +62,9 @@ touch "$1/whole"
 
 /** A version of settings.sh, by its name there. */
 function version(name: string): string {
-  return new RegExp(`\\b${name}=(\\S+)`).exec(readFileSync(join(import.meta.dirname, 'cluster/engine/settings.sh'), 'utf8'))![1]!
+  return new RegExp(`\\b${name}=(\\S+)`).exec(
+    readFileSync(join(import.meta.dirname, 'cluster/engine/settings.sh'), 'utf8'),
+  )![1]!
 }
 
 /** The folder of a tool that test/cluster/engine/build.sh compiles; `key` is its version's name in settings.sh. */
@@ -73,13 +83,23 @@ export function needs(groups: string[]): Need[] {
   const docker: Need = {
     name: 'Have Docker',
     groups: [...(compile ? ['lint'] : []), 'policy', 'compose', 'cluster'],
-    argv: [process.execPath, '--import=tsx', 'scripts/bootstrap.ts', ...(compose ? ['--demo'] : [])],
+    argv: [
+      process.execPath,
+      '--import=tsx',
+      'scripts/bootstrap.ts',
+      ...(compose ? ['--demo'] : []),
+    ],
     hint: 'make bootstrap, or https://docs.docker.com/engine/install',
   }
   const workflows: Need = {
     name: 'Compile actionlint',
     groups: ['lint'],
-    argv: ['infra/demo/gobuild/gobuild.sh', 'actionlint', `${actionlintModule}@v${actionlintVersion}`, `${actionlintModule}/cmd/actionlint`],
+    argv: [
+      'infra/demo/gobuild/gobuild.sh',
+      'actionlint',
+      `${actionlintModule}@v${actionlintVersion}`,
+      `${actionlintModule}/cmd/actionlint`,
+    ],
     hint: 'it is compiled once, in a container, from the Go module proxy',
     compiles: 'actionlint (1 min)',
   }
@@ -91,7 +111,9 @@ export function needs(groups: string[]): Need[] {
     compiles: 'a registry and a certificate authority (2 min)',
   }
   const serve = existsSync(compiled('registry', 'distribution')) && existsSync(compiled('pebble'))
-  const traefik = spawnSync('docker', ['image', 'inspect', 'kgc-demo/traefik:demo'], { stdio: 'ignore' }).status === 0
+  const traefik =
+    spawnSync('docker', ['image', 'inspect', 'kgc-demo/traefik:demo'], { stdio: 'ignore' })
+      .status === 0
   const images: Need = {
     name: 'Have the demo images',
     groups: ['compose', 'cluster'],
@@ -104,15 +126,41 @@ export function needs(groups: string[]): Need[] {
     groups: ['cluster'],
     argv: ['test/cluster/engine/up.sh'],
     hint: 'make cluster-up shows why',
-    compiles: existsSync(compiled('kube-score', 'kube_score')) ? undefined : 'the test cluster: Kubernetes, where kind cannot be used, and its add-ons (23 min on two busy cores)',
+    compiles: existsSync(compiled('kube-score', 'kube_score'))
+      ? undefined
+      : 'the test cluster: Kubernetes, where kind cannot be used, and its add-ons (23 min on two busy cores)',
   }
-  const push: Need = { name: 'Push the demo images to the test cluster', groups: ['cluster'], argv: ['test/cluster/engine/push.sh'], hint: 'its registry must answer on 127.0.0.1:5001' }
-  const others = nodes.filter((_, i) => !existsSync(otherNodes[i]!)).map(version => ({
-    name: `Have Node ${version}`,
-    groups: ['compose'],
-    argv: ['npm', 'install', '--silent', '--no-save', '--prefix', nodeFolder(version), `node-linux-${process.arch}@${version}`],
-    hint: 'npm must reach its registry',
-  }))
-  const all = [...(existsSync(join(venv, 'whole')) ? [] : [linters]), docker, ...(compile ? [workflows] : []), images, ...(serve ? [] : [servers]), ...others, ...(process.env.KGC_TEST_KUBECONFIG ? [] : [cluster]), push]
+  const push: Need = {
+    name: 'Push the demo images to the test cluster',
+    groups: ['cluster'],
+    argv: ['test/cluster/engine/push.sh'],
+    hint: 'its registry must answer on 127.0.0.1:5001',
+  }
+  const others = nodes
+    .filter((_, i) => !existsSync(otherNodes[i]!))
+    .map(version => ({
+      name: `Have Node ${version}`,
+      groups: ['compose'],
+      argv: [
+        'npm',
+        'install',
+        '--silent',
+        '--no-save',
+        '--prefix',
+        nodeFolder(version),
+        `node-linux-${process.arch}@${version}`,
+      ],
+      hint: 'npm must reach its registry',
+    }))
+  const all = [
+    ...(existsSync(join(venv, 'whole')) ? [] : [linters]),
+    docker,
+    ...(compile ? [workflows] : []),
+    images,
+    ...(serve ? [] : [servers]),
+    ...others,
+    ...(process.env.KGC_TEST_KUBECONFIG ? [] : [cluster]),
+    push,
+  ]
   return all.filter(need => need.groups.some(group => groups.includes(group)))
 }

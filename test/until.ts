@@ -1,7 +1,16 @@
 /** Waits until `check` returns something true, and returns it; an error in it counts as not yet. Asks every `pause` ms, throws after `seconds`. */
-export async function until<T>(what: string, seconds: number, check: () => T | Promise<T>, pause = 200): Promise<NonNullable<T>> {
+export async function until<T>(
+  what: string,
+  seconds: number,
+  check: () => T | Promise<T>,
+  pause = 200,
+): Promise<NonNullable<T>> {
   let last: unknown
-  for (const end = Date.now() + seconds * 1000; Date.now() < end; await new Promise(done => setTimeout(done, pause))) {
+  for (
+    const end = Date.now() + seconds * 1000;
+    Date.now() < end;
+    await new Promise(done => setTimeout(done, pause))
+  ) {
     try {
       const found = await check()
       if (found) return found
@@ -9,5 +18,7 @@ export async function until<T>(what: string, seconds: number, check: () => T | P
       last = error
     }
   }
-  throw new Error(`${what}: not after ${seconds} s${last instanceof Error ? `; ${last.message}` : ''}`)
+  throw new Error(
+    `${what}: not after ${seconds} s${last instanceof Error ? `; ${last.message}` : ''}`,
+  )
 }

@@ -1,7 +1,8 @@
 // What a person wrote behind a script's name.
 
 /** The words behind the script, whether node runs it or zx, which leaves the script's own name among them. */
-export const given = (): string[] => process.argv.slice(process.argv.findIndex(word => word.endsWith('.ts')) + 1)
+export const given = (): string[] =>
+  process.argv.slice(process.argv.findIndex(word => word.endsWith('.ts')) + 1)
 
 /** Whether help is asked for. */
 export const wantsHelp = (): boolean => given().some(word => word === '--help' || word === '-h')

@@ -5,12 +5,17 @@ import { setTimeout as sleep } from 'node:timers/promises'
 export type Attempt<T> = { done: T } | { why: string; wait?: number }
 
 /** Attempts until it is done, refused, or `until` (ms of the clock) is near; the `pause` between (ms) doubles. Out: what was done, or why not. */
-export async function attempts<T>(until: number, pause: number, attempt: () => Promise<Attempt<T>>): Promise<{ done: T } | { why: string }> {
+export async function attempts<T>(
+  until: number,
+  pause: number,
+  attempt: () => Promise<Attempt<T>>,
+): Promise<{ done: T } | { why: string }> {
   for (; ; pause *= 2) {
     const outcome = await attempt()
     if ('done' in outcome || outcome.wait === undefined) return outcome
     const rest = Math.max(outcome.wait, pause)
-    if (Date.now() + rest >= until) return { why: `${outcome.why}, and there is no time for another try` }
+    if (Date.now() + rest >= until)
+      return { why: `${outcome.why}, and there is no time for another try` }
     await sleep(rest)
   }
 }

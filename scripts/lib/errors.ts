@@ -27,7 +27,9 @@ export function exitHelp(...codes: number[]): string {
     7: 'timed out, the state is not known',
     130: 'interrupted (143 when terminated, 129 when its terminal was closed)',
   }
-  return ['Exit codes:', ...codes.map(code => `  ${String(code).padEnd(4)}${meaning[code]}`)].join('\n')
+  return ['Exit codes:', ...codes.map(code => `  ${String(code).padEnd(4)}${meaning[code]}`)].join(
+    '\n',
+  )
 }
 
 interface FailureDetails {

@@ -6,7 +6,10 @@ const patience = 10_000
 /** Columns of what one says, and how many are asked at a time. */
 const [broad, most] = [120, 5]
 
-export type Listen = (open: string[], ask: (names: string[]) => Promise<string[]>) => Promise<Map<string, string>>
+export type Listen = (
+  open: string[],
+  ask: (names: string[]) => Promise<string[]>,
+) => Promise<Map<string, string>>
 
 /**
  * A listener for a wait since `since` (ms of the clock), who asks every `pause` ms at the most. Called at each look, with the names that are
@@ -27,9 +30,12 @@ export function listener(since: number, pause: number): Listen {
 /** The last line of a text that says something, without secrets and cut; '' when none does. Lines may begin with the engine's time, by which they are ordered. */
 export function lastSaid(text: string, timed = false): string {
   const lines = text.split('\n').filter(Boolean)
-  const said = (timed ? lines.sort().map(line => line.replace(/^\S+ ?/, '')) : lines).map(oneLine).filter(Boolean)
+  const said = (timed ? lines.sort().map(line => line.replace(/^\S+ ?/, '')) : lines)
+    .map(oneLine)
+    .filter(Boolean)
   return cut(said.at(-1) ?? '', broad)
 }
 
 /** A detail with what was heard of it. */
-export const saying = (detail: string, words: string | undefined): string => (words ? `${detail}; ${words}` : detail)
+export const saying = (detail: string, words: string | undefined): string =>
+  words ? `${detail}; ${words}` : detail

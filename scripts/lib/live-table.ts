@@ -52,7 +52,9 @@ export function liveTable(since: number): LiveTable {
   const show = (rows: Row[]) => {
     const changed = rows.filter(row => shown.get(row.name) !== words(row))
     if (isRich()) draw(rows, changed.length > 0)
-    else for (const row of changed) if (row.state !== 'absent') say(`${line(row, widest(rows), broad)} (${past()})`)
+    else
+      for (const row of changed)
+        if (row.state !== 'absent') say(`${line(row, widest(rows), broad)} (${past()})`)
     for (const row of changed) shown.set(row.name, words(row))
     return changed
   }
@@ -66,7 +68,10 @@ const widest = (rows: Row[]): number => Math.max(...rows.map(({ name }) => strin
 /** The lines of a table on a terminal: where it is too low for all, the most urgent, and how many more there are; then what is open. */
 export function picture(rows: Row[], past: string, columns: number, height: number): string[] {
   const open = rows.filter(({ state }) => state !== 'ready').length
-  const foot = open && rows.every(({ state }) => state !== 'failed') ? [`  ${past}: ${open} of ${rows.length} not ready`] : []
+  const foot =
+    open && rows.every(({ state }) => state !== 'failed')
+      ? [`  ${past}: ${open} of ${rows.length} not ready`]
+      : []
   // the cursor stands in a line of its own
   const room = Math.max(1, height - 1 - foot.length)
   const urgent = [...rows].sort((a, b) => urgency.indexOf(a.state) - urgency.indexOf(b.state))
@@ -79,12 +84,22 @@ export function picture(rows: Row[], past: string, columns: number, height: numb
 }
 
 function line({ name, state, detail }: Row, width: number, columns: number): string {
-  return paint[state](cut(`  ${symbols[state]} ${name}${' '.repeat(width - stringWidth(name))}${oneLine(detail)}`, columns))
+  return paint[state](
+    cut(
+      `  ${symbols[state]} ${name}${' '.repeat(width - stringWidth(name))}${oneLine(detail)}`,
+      columns,
+    ),
+  )
 }
 
 /** One line without anything that a terminal takes for a command. A secret is looked for last, and before the text is cut: half of one is one, too. */
 export const oneLine = (text: string): string =>
-  redact(stripVTControlCharacters(text).trim().replace(/[\r\n\t]+/g, ' ').replace(/[\p{Cc}\p{Cf}\p{Cs}]/gu, ''))
+  redact(
+    stripVTControlCharacters(text)
+      .trim()
+      .replace(/[\r\n\t]+/g, ' ')
+      .replace(/[\p{Cc}\p{Cf}\p{Cs}]/gu, ''),
+  )
 
 const characters = new Intl.Segmenter()
 

@@ -21,13 +21,18 @@ export const toMachines = (text: string): void => write(process.stdout, text)
 export const written = (): number => pieces
 
 /** Comes when all that machines are to read has left. */
-export const flushed = (): Promise<void> => new Promise(done => process.stdout.write('', () => done()))
+export const flushed = (): Promise<void> =>
+  new Promise(done => process.stdout.write('', () => done()))
 
 /** The stream that a question and its answer are shown on. */
 export const terminal: NodeJS.WritableStream = process.stderr
 
 /** Whether people read on a terminal, and want more than plain text (https://no-color.org). */
-export const isRich = (): boolean => Boolean(process.stderr.isTTY) && !process.env.NO_COLOR && process.env.TERM !== 'dumb'
+export const isRich = (): boolean =>
+  Boolean(process.stderr.isTTY) && !process.env.NO_COLOR && process.env.TERM !== 'dumb'
 
 /** Columns and rows of the terminal; one that does not say has 80 and 24. */
-export const size = (): { columns: number; rows: number } => ({ columns: process.stderr.columns || 80, rows: process.stderr.rows || 24 })
+export const size = (): { columns: number; rows: number } => ({
+  columns: process.stderr.columns || 80,
+  rows: process.stderr.rows || 24,
+})

@@ -10,7 +10,13 @@ const grouped = process.env.GITHUB_ACTIONS === 'true'
 let json = false
 
 const paint = (code: number) => (text: string) => (plain ? text : `\u001b[${code}m${text}\u001b[0m`)
-export const color = { red: paint(31), green: paint(32), yellow: paint(33), dim: paint(2), bold: paint(1) }
+export const color = {
+  red: paint(31),
+  green: paint(32),
+  yellow: paint(33),
+  dim: paint(2),
+  bold: paint(1),
+}
 
 /** Switches stdout to NDJSON events. */
 export const jsonOutput = (on: boolean): void => void (json = on)
@@ -25,7 +31,8 @@ export function warn(text: string): void {
 }
 
 /** A text as it may stand in a workflow command. */
-const command = (text: string): string => text.replaceAll('%', '%25').replaceAll('\r', '%0D').replaceAll('\n', '%0A')
+const command = (text: string): string =>
+  text.replaceAll('%', '%25').replaceAll('\r', '%0D').replaceAll('\n', '%0A')
 
 /** An event for machines, one JSON line on stdout; nothing without --json. */
 export function emit(event: string, data: object = {}): void {
@@ -41,10 +48,13 @@ function quote(text: string): void {
 /** The last result, and the step that is being done. */
 let last = ''
 let now = ''
-onInterrupt(() => writeSummary(new Failure(130, now || 'Begin', 'interrupted', { next: 'the same command again' })))
+onInterrupt(() =>
+  writeSummary(new Failure(130, now || 'Begin', 'interrupted', { next: 'the same command again' })),
+)
 
 /** A result for people on stdout, unless stdout carries NDJSON. */
-export const result = (text: string): void => void ((last = text), json ? say(text) : toMachines(`${text}\n`))
+export const result = (text: string): void =>
+  void ((last = text), json ? say(text) : toMachines(`${text}\n`))
 
 /** Seconds, readable: `0.4 s`, `1 min 05 s`. */
 export function duration(ms: number): string {
@@ -80,8 +90,17 @@ export async function step<T>(name: string, work: () => Promise<T> | T): Promise
 
 /** Aligned columns; the first row is the head. */
 export function table(rows: string[][]): string {
-  const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map(row => (row[column] ?? '').length)))
-  return rows.map(row => row.map((cell, i) => cell.padEnd(widths[i] ?? 0)).join('  ').trimEnd()).join('\n')
+  const widths = (rows[0] ?? []).map((_, column) =>
+    Math.max(...rows.map(row => (row[column] ?? '').length)),
+  )
+  return rows
+    .map(row =>
+      row
+        .map((cell, i) => cell.padEnd(widths[i] ?? 0))
+        .join('  ')
+        .trimEnd(),
+    )
+    .join('\n')
 }
 
 /** What an error says. */
@@ -105,13 +124,27 @@ export async function main(body: () => Promise<number | void>): Promise<never> {
     const failure =
       error instanceof Failure
         ? error
-        : new Failure(exit.bug, isUsage(error) ? 'Read the arguments' : 'Run the script', String((error as Error).message ?? error), {
-            next: isUsage(error) ? 'the same command with --help' : 'the same command with DEBUG=1 shows where',
-          })
+        : new Failure(
+            exit.bug,
+            isUsage(error) ? 'Read the arguments' : 'Run the script',
+            String((error as Error).message ?? error),
+            {
+              next: isUsage(error)
+                ? 'the same command with --help'
+                : 'the same command with DEBUG=1 shows where',
+            },
+          )
     quote(failureText(failure))
     writeSummary(failure)
     if (grouped) say(`::error::${command(`${failure.what}: ${failure.why}`)}`)
-    emit('error', { code, what: failure.what, why: failure.why, evidence: failure.evidence, next: failure.next, serving: failure.serving })
+    emit('error', {
+      code,
+      what: failure.what,
+      why: failure.why,
+      evidence: failure.evidence,
+      next: failure.next,
+      serving: failure.serving,
+    })
     if (process.env.DEBUG && error instanceof Error) say(error.stack ?? '')
   }
   process.exitCode = code
@@ -120,4 +153,5 @@ export async function main(body: () => Promise<number | void>): Promise<never> {
 }
 
 const isUsage = (error: unknown): boolean =>
-  error instanceof TypeError && String((error as NodeJS.ErrnoException).code).startsWith('ERR_PARSE_ARGS')
+  error instanceof TypeError &&
+  String((error as NodeJS.ErrnoException).code).startsWith('ERR_PARSE_ARGS')

@@ -8,9 +8,13 @@ export const dockerFolder = join(root, 'infra/docker')
 /** The folders of the applications: those with a Compose file of their own. */
 export function applications(): string[] {
   return readdirSync(dockerFolder, { withFileTypes: true })
-    .filter(entry => entry.isDirectory() && existsSync(join(dockerFolder, entry.name, 'docker-compose.yml')))
+    .filter(
+      entry =>
+        entry.isDirectory() && existsSync(join(dockerFolder, entry.name, 'docker-compose.yml')),
+    )
     .map(entry => entry.name)
 }
 
 /** The folder that a person means by its name or its first word (`shop` for shop-web); undefined for neither. */
-export const folderOf = (name: string): string | undefined => applications().find(folder => folder === name || folder.startsWith(`${name}-`))
+export const folderOf = (name: string): string | undefined =>
+  applications().find(folder => folder === name || folder.startsWith(`${name}-`))

@@ -56,20 +56,25 @@ export function onInterrupt(work: () => Promise<unknown> | unknown): () => void 
 let ending = false
 const cleaning = new AsyncLocalStorage<boolean>()
 /** Once the script ends nothing goes on but the work for an interrupt: whoever else starts a process or waits for one waits for ever. */
-const stopHere = async (): Promise<void> => (ending && !cleaning.getStore() ? new Promise(() => {}) : undefined)
+const stopHere = async (): Promise<void> =>
+  ending && !cleaning.getStore() ? new Promise(() => {}) : undefined
 
 const signals = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const
 
 async function interrupted(signal: keyof typeof signals) {
   ending = true
   endChildren(signal)
-  await Promise.race([Promise.allSettled([...cleanups].map(work => cleaning.run(true, work))), new Promise(done => setTimeout(done, 2000).unref())])
+  await Promise.race([
+    Promise.allSettled([...cleanups].map(work => cleaning.run(true, work))),
+    new Promise(done => setTimeout(done, 2000).unref()),
+  ])
   endChildren('SIGKILL')
   toPeople(`\nInterrupted by ${signal}; what was started has been ended.\n`)
   process.exit(signals[signal])
 }
 // a cancelled workflow sends SIGINT, and SIGTERM 7.5 s later; a terminal that is closed, as when ssh loses its connection, SIGHUP
-for (const signal of Object.keys(signals) as (keyof typeof signals)[]) process.once(signal, () => void interrupted(signal))
+for (const signal of Object.keys(signals) as (keyof typeof signals)[])
+  process.once(signal, () => void interrupted(signal))
 
 /**
  * zx runs commands by bash. One that is nobody's child and has a socket for its input, as node gives it, takes itself for a remote login and reads
@@ -84,7 +89,8 @@ const plainBash = { SHLVL: '1', BASH_ENV: '' }
 export async function run(argv: string[], options: RunOptions = {}): Promise<Output> {
   await stopHere()
   const start = Date.now()
-  if (options.signal?.aborted) return over(argv, options, { stdout: '', stderr: '', code: 137, ms: 0 })
+  if (options.signal?.aborted)
+    return over(argv, options, { stdout: '', stderr: '', code: 137, ms: 0 })
   if (process.env.DEBUG) toPeople(`$ ${argv.join(' ')}\n`)
   const child = $({
     quiet: true,
@@ -116,7 +122,17 @@ export async function run(argv: string[], options: RunOptions = {}): Promise<Out
   timers.forEach(clearTimeout)
   children.delete(child)
   await stopHere()
-  return over(argv, options, { stdout: done.stdout, stderr: done.stderr, code: done.exitCode ?? (late ? 124 : 137), ms: Date.now() - start }, late)
+  return over(
+    argv,
+    options,
+    {
+      stdout: done.stdout,
+      stderr: done.stderr,
+      code: done.exitCode ?? (late ? 124 : 137),
+      ms: Date.now() - start,
+    },
+    late,
+  )
 }
 
 function over(argv: string[], options: RunOptions, output: Output, late = false): Output {
@@ -125,15 +141,23 @@ function over(argv: string[], options: RunOptions, output: Output, late = false)
 }
 
 function failed(argv: string[], options: RunOptions, output: Output, late: boolean): Failure {
-  const why = late ? `it took longer than ${options.timeout} ms` : `\`${argv.slice(0, 6).join(' ')}\` ended with ${output.code}`
+  const why = late
+    ? `it took longer than ${options.timeout} ms`
+    : `\`${argv.slice(0, 6).join(' ')}\` ended with ${output.code}`
   const tail = `${output.stdout}\n${output.stderr}`.trim().split('\n').slice(-20).join('\n')
-  return new Failure(late ? exit.timeout : exit.bug, options.what ?? `Run ${argv[0]}`, why, { evidence: tail })
+  return new Failure(late ? exit.timeout : exit.bug, options.what ?? `Run ${argv[0]}`, why, {
+    evidence: tail,
+  })
 }
 
 /** Starts a daemon that outlives the script; what it prints is added to the file `log`. Out: its process id, 0 when it cannot be started. */
 export function background(argv: string[], log: string): number {
   const file = openSync(log, 'a', 0o640)
-  const child = spawn(argv[0]!, argv.slice(1), { cwd: '/', detached: true, stdio: ['ignore', file, file] })
+  const child = spawn(argv[0]!, argv.slice(1), {
+    cwd: '/',
+    detached: true,
+    stdio: ['ignore', file, file],
+  })
   child.on('error', error => toPeople(`${argv[0]}: ${error.message}\n`))
   child.unref()
   closeSync(file)

@@ -21,7 +21,8 @@ export function summarize(facts: Summary['facts'], title = summary.title): void 
   summary.title = title
 }
 
-export const noteStep = (name: string, took: string, ok: boolean): void => void summary.steps.push({ name, took, ok })
+export const noteStep = (name: string, took: string, ok: boolean): void =>
+  void summary.steps.push({ name, took, ok })
 
 /** Writes it, once, with how the script ended; never throws: what it says stands in the log, too. */
 export function writeSummary(end: string | Failure): void {
@@ -45,11 +46,22 @@ export function markdown({ title, facts, steps }: Summary, end: string | Failure
   const rows = [
     ...Object.entries(facts).flatMap(([name, value]) => (value ? [[name, inline(value)]] : [])),
     ...steps.map(({ name, took, ok }) => [name, `${took}${ok ? '' : ' ✘'}`]),
-    ['Result', inline(failure ? `${failure.code === 130 ? 'interrupted' : 'failed'} (exit code ${failure.code})` : block ? 'done' : (end as string))],
+    [
+      'Result',
+      inline(
+        failure
+          ? `${failure.code === 130 ? 'interrupted' : 'failed'} (exit code ${failure.code})`
+          : block
+            ? 'done'
+            : (end as string),
+      ),
+    ],
   ]
   const parts = [
     `### ${failure ? '✘' : '✔'} ${inline(title)}`,
-    ['| | |', '|---|---|', ...rows.map(([name, value]) => `| ${inline(name!)} | ${value} |`)].join('\n'),
+    ['| | |', '|---|---|', ...rows.map(([name, value]) => `| ${inline(name!)} | ${value} |`)].join(
+      '\n',
+    ),
   ]
   if (block) parts.push(fenced(end as string))
   if (failure) {
@@ -63,7 +75,11 @@ export function markdown({ title, facts, steps }: Summary, end: string | Failure
 }
 
 const clean = (text: string): string =>
-  redact(stripVTControlCharacters(text).replace(/\r\n?/g, '\n').replace(/[\p{Cf}\p{Cs}]|(?![\n\t])\p{Cc}/gu, ''))
+  redact(
+    stripVTControlCharacters(text)
+      .replace(/\r\n?/g, '\n')
+      .replace(/[\p{Cf}\p{Cs}]|(?![\n\t])\p{Cc}/gu, ''),
+  )
 
 /** One line, in which nothing is markup, a link or a mention; a commit stays a link, for GitHub makes one of it. */
 const inline = (text: string): string =>

@@ -6,17 +6,36 @@ import { bare, begin, clear, deploy, found, load, script, write, type Deploy } f
 /** ms for which all must stay ready: scripts/lib/deploy/change.ts. */
 const window = 10_000
 const api = { apiVersion: 'apps/v1', kind: 'Deployment', metadata: { name: 'kgc-api' } }
-const container = (more: object, name = 'kgc-api') => ({ ...api, spec: { template: { spec: { containers: [{ name, ...more }] } } } })
+const container = (more: object, name = 'kgc-api') => ({
+  ...api,
+  spec: { template: { spec: { containers: [{ name, ...more }] } } },
+})
 const fails = ['sh', '-c', 'echo the reason why; exit 1']
 
 /** What can be wrong with a version: by name, what changes the demo so. */
 const failures: [string, () => Promise<object>][] = [
   ['bad image', async () => container({ image: await unrunnable() })],
   ['crash loop', async () => container({ command: fails })],
-  ['missing key', async () => container({ env: [{ name: 'MISSING', valueFrom: { configMapKeyRef: { name: 'kgc-config', key: 'MISSING' } } }] })],
+  [
+    'missing key',
+    async () =>
+      container({
+        env: [
+          {
+            name: 'MISSING',
+            valueFrom: { configMapKeyRef: { name: 'kgc-config', key: 'MISSING' } },
+          },
+        ],
+      }),
+  ],
   [
     'failed migration',
-    async () => ({ ...container({ command: fails }, 'kgc-migrate'), apiVersion: 'batch/v1', kind: 'Job', metadata: { name: 'kgc-migrate' } }),
+    async () => ({
+      ...container({ command: fails }, 'kgc-migrate'),
+      apiVersion: 'batch/v1',
+      kind: 'Job',
+      metadata: { name: 'kgc-migrate' },
+    }),
   ],
 ]
 
@@ -37,7 +56,13 @@ export async function measured(runs: number): Promise<Row[]> {
   clear()
   const { peak, ...ours } = await byScript(runs)
   return [
-    beside('a changed setting', ours.changed, bare.changed, bare => bare * 1.1 + window, '1.1 × bare + 10 s'),
+    beside(
+      'a changed setting',
+      ours.changed,
+      bare.changed,
+      bare => bare * 1.1 + window,
+      '1.1 × bare + 10 s',
+    ),
     beside('nothing changed', ours.same, bare.same, () => 10_000 + window, '10 s + 10 s'),
     ...(await broken()),
     { name: 'deploy.ts, peak memory', ours: Math.round(peak / 1024), unit: 'MiB' },
@@ -62,7 +87,9 @@ async function byScript(runs: number): Promise<Times & { peak: number }> {
   const timed = async (name: string) => {
     const { ms, peak, events } = await good(deploy())
     times.peak = Math.max(times.peak, peak)
-    const phases = events.filter(({ event, state }) => event === 'step' && state === 'done').map(({ name, ms }) => `${name} ${seconds(ms)}`)
+    const phases = events
+      .filter(({ event, state }) => event === 'step' && state === 'done')
+      .map(({ name, ms }) => `${name} ${seconds(ms)}`)
     return told(`${name}, deploy.ts (${phases.join(', ')})`, ms)
   }
   found()
@@ -87,8 +114,20 @@ async function broken(): Promise<Row[]> {
 }
 
 const median = (list: number[]) => list.sort((a, b) => a - b)[Math.floor(list.length / 2)]!
-function beside(name: string, ours: number[], bare: number[], limit: (bare: number) => number, target: string): Row {
-  return { name: `deploy.ts, ${name} / kubectl apply and rollout status`, ours: median(ours), bare: median(bare), limit: limit(median(bare)), target }
+function beside(
+  name: string,
+  ours: number[],
+  bare: number[],
+  limit: (bare: number) => number,
+  target: string,
+): Row {
+  return {
+    name: `deploy.ts, ${name} / kubectl apply and rollout status`,
+    ours: median(ours),
+    bare: median(bare),
+    limit: limit(median(bare)),
+    target,
+  }
 }
 const seconds = (ms: number) => `${(ms / 1000).toFixed(1)} s`
 function told(name: string, ms: number): number {
@@ -98,22 +137,42 @@ function told(name: string, ms: number): number {
 
 async function good(running: Promise<Deploy>): Promise<Deploy> {
   const done = await running
-  if (done.code !== 0) throw new Error(`a deploy that should be good ended with ${done.code}: ${done.text.slice(-3000)}`)
+  if (done.code !== 0)
+    throw new Error(
+      `a deploy that should be good ended with ${done.code}: ${done.text.slice(-3000)}`,
+    )
   return done
 }
 
 /** From the apply to the named cause, and to the old version's proof. */
 function put(name: string, { code, events, shown, text }: Deploy): Row[] {
   if (code !== 5) throw new Error(`${name} ended with ${code}: ${text.slice(-3000)}`)
-  const at = (find: (event: Record<string, any>) => boolean) => events.find(find)?.time as number | undefined
-  const applied = at(({ event, name, state }) => event === 'step' && name === 'Apply' && state === 'started')!
+  const at = (find: (event: Record<string, any>) => boolean) =>
+    events.find(find)?.time as number | undefined
+  const applied = at(
+    ({ event, name, state }) => event === 'step' && name === 'Apply' && state === 'started',
+  )!
   const named = at(({ event, state }) => event === 'workload' && state === 'failed')!
-  const proven = at(({ event, name, state }) => event === 'step' && name === 'Smoke it' && state === 'done') ?? events.at(-1)!.time
+  const proven =
+    at(({ event, name, state }) => event === 'step' && name === 'Smoke it' && state === 'done') ??
+    events.at(-1)!.time
   const after = (time?: number) => (time ? seconds(time - applied) : '?')
-  say(`  ${name}, after the apply: shown ${after(shown)}, named ${after(named)}, the old release proven ${after(proven)} (load ${load()})`)
+  say(
+    `  ${name}, after the apply: shown ${after(shown)}, named ${after(named)}, the old release proven ${after(proven)} (load ${load()})`,
+  )
   return [
-    { name: `${name}: cause named, after Kubernetes shows it`, ours: Math.max(0, named - (shown ?? applied)), limit: 10_000, target: '10 s' },
-    { name: `${name}: the old release proven, after the apply`, ours: proven - applied, limit: 30_000, target: '30 s' },
+    {
+      name: `${name}: cause named, after Kubernetes shows it`,
+      ours: Math.max(0, named - (shown ?? applied)),
+      limit: 10_000,
+      target: '10 s',
+    },
+    {
+      name: `${name}: the old release proven, after the apply`,
+      ours: proven - applied,
+      limit: 30_000,
+      target: '30 s',
+    },
   ]
 }
 

@@ -19,18 +19,34 @@ const space = ['--namespace', 'kgc-demo']
 /** The overlay as it is, with one setting of an application changed and these patches. */
 export function write(setting: string, patches: Json[] = []): void {
   const said = parse(original) as Json
-  said.configMapGenerator.push({ name: 'kgc-config', behavior: 'merge', literals: [`HORILLA_SYNC_INTERVAL_MINUTES=${setting}`] })
-  said.patches.push(...patches.map(one => ({ target: { kind: one.kind, name: one.metadata.name }, patch: stringify(one) })))
+  said.configMapGenerator.push({
+    name: 'kgc-config',
+    behavior: 'merge',
+    literals: [`HORILLA_SYNC_INTERVAL_MINUTES=${setting}`],
+  })
+  said.patches.push(
+    ...patches.map(one => ({
+      target: { kind: one.kind, name: one.metadata.name },
+      patch: stringify(one),
+    })),
+  )
   writeFileSync(file, stringify(said))
 }
 
 /** Refuses where a demo is, or its data; pushes the images that the demo needs and makes the env files. What is made goes with the process. */
 export function begin(): void {
-  const there = kubectl(['get', 'pods,persistentvolumeclaims', ...space, '--output', 'name'], { nothrow: true }).trim()
-  if (there) throw new Failure(exit.refused, 'Find a free place', 'a demo is on the test cluster', { next: 'kubectl delete namespace kgc-demo' })
+  const there = kubectl(['get', 'pods,persistentvolumeclaims', ...space, '--output', 'name'], {
+    nothrow: true,
+  }).trim()
+  if (there)
+    throw new Failure(exit.refused, 'Find a free place', 'a demo is on the test cluster', {
+      next: 'kubectl delete namespace kgc-demo',
+    })
   process.once('exit', clear)
   say('  pushing the demo images to the test cluster')
-  execFileSync(join(import.meta.dirname, '../cluster/engine/push.sh'), { stdio: ['ignore', 'ignore', 'inherit'] })
+  execFileSync(join(import.meta.dirname, '../cluster/engine/push.sh'), {
+    stdio: ['ignore', 'ignore', 'inherit'],
+  })
   script(['env', 'demo'])
 }
 
@@ -39,15 +55,22 @@ export const found = (): string => kubectl(['apply', '--kustomize', join(overlay
 
 /** Removes the demo, its volumes and its releases. */
 export function clear(): void {
-  kubectl(['delete', 'deployments,statefulsets,jobs', '--all', ...space], { nothrow: true, timeout: 120_000 })
-  kubectl(['delete', 'pods', '--all', '--grace-period=1', ...space], { nothrow: true, timeout: 120_000 })
+  kubectl(['delete', 'deployments,statefulsets,jobs', '--all', ...space], {
+    nothrow: true,
+    timeout: 120_000,
+  })
+  kubectl(['delete', 'pods', '--all', '--grace-period=1', ...space], {
+    nothrow: true,
+    timeout: 120_000,
+  })
   kubectl(['delete', 'namespace', 'kgc-demo', '--ignore-not-found'], { timeout: 180_000 })
 }
 
 /** Runs a script of the copy to its end. */
 export function script(argv: string[]): void {
   const done = box.script(argv, { env: clusterEnv })
-  if (done.code !== 0) throw new Error(`${argv.join(' ')} ended with ${done.code}: ${done.stderr.slice(-2000)}`)
+  if (done.code !== 0)
+    throw new Error(`${argv.join(' ')} ended with ${done.code}: ${done.stderr.slice(-2000)}`)
 }
 
 /** What a person would do without the scripts; ms. */
@@ -55,7 +78,9 @@ export function bare(): number {
   const start = performance.now()
   say('  kubectl applies the demo and waits until its rollout is complete, 600 s at the most')
   kubectl(['apply', '--kustomize', overlay], { timeout: 120_000 })
-  kubectl(['rollout', 'status', 'deployments,statefulsets', '--timeout', '600s', ...space], { timeout: 620_000 })
+  kubectl(['rollout', 'status', 'deployments,statefulsets', '--timeout', '600s', ...space], {
+    timeout: 620_000,
+  })
   return performance.now() - start
 }
 
@@ -79,9 +104,14 @@ export async function deploy(): Promise<Deploy> {
   const start = Date.now()
   const deploy = box.start(['deploy', 'demo', '--json'], clusterEnv)
   // what pods show as it changes, without asking again and again
-  const reasons = ['waiting', 'terminated'].map(state => `{.status.containerStatuses[*].state.${state}.reason}`).join(' ')
+  const reasons = ['waiting', 'terminated']
+    .map(state => `{.status.containerStatuses[*].state.${state}.reason}`)
+    .join(' ')
   const argv = ['get', 'pods', '--watch-only', ...space, '--output', `jsonpath=${reasons}{"\\n"}`]
-  const pods = spawn('kubectl', argv, { env: { ...process.env, ...clusterEnv }, stdio: ['ignore', 'pipe', 'ignore'] })
+  const pods = spawn('kubectl', argv, {
+    env: { ...process.env, ...clusterEnv },
+    stdio: ['ignore', 'pipe', 'ignore'],
+  })
   let [shown, peak] = [undefined as number | undefined, 0]
   pods.stdout.on('data', data => wrong.test(String(data)) && (shown ??= Date.now()))
   const look = setInterval(() => (peak = Math.max(peak, memoryOf(deploy.pid))), 100)
@@ -89,7 +119,14 @@ export async function deploy(): Promise<Deploy> {
   clearInterval(look)
   pods.kill()
   const events = deploy.events().map(one => ({ ...one, time: Date.parse(one.time) }))
-  return { code: code ?? -1, ms: Date.now() - start, events, peak, text: deploy.output.stderr, ...(shown ? { shown } : {}) }
+  return {
+    code: code ?? -1,
+    ms: Date.now() - start,
+    events,
+    peak,
+    text: deploy.output.stderr,
+    ...(shown ? { shown } : {}),
+  }
 }
 
 function memoryOf(pid: number): number {
@@ -101,4 +138,5 @@ function memoryOf(pid: number): number {
 }
 
 /** How busy the machine is: figures of a busy one say little. */
-export const load = (): string => spawnSync('uptime', { encoding: 'utf8' }).stdout.replace(/.*load average: ([\d.]+).*\n/, '$1')
+export const load = (): string =>
+  spawnSync('uptime', { encoding: 'utf8' }).stdout.replace(/.*load average: ([\d.]+).*\n/, '$1')

@@ -6,26 +6,48 @@ import { stringify } from 'yaml'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { get, kubectl, tool } from './cluster.ts'
-import { build, copy, environments, find, mainOf, of, podOf, title, workloads, type Json } from './manifests.ts'
+import {
+  build,
+  copy,
+  environments,
+  find,
+  mainOf,
+  of,
+  podOf,
+  title,
+  workloads,
+  type Json,
+} from './manifests.ts'
 import { location, writeSchemas } from './schemas.ts'
 
 const test = suite('apply')
 const overlays = environments.map(name => `overlays/${name}`)
 const clusterWide = ['cluster', 'overlays/demo/cluster']
 // as Go's tools read it: `on` is true there unless it stands in quotes
-const text = (objects: Json[]) => objects.map(object => stringify(object, { version: '1.1' })).join('---\n')
+const text = (objects: Json[]) =>
+  objects.map(object => stringify(object, { version: '1.1' })).join('---\n')
 
 const schemas = mkdtempSync(join(tmpdir(), 'kgc-schemas-'))
 process.once('exit', () => rmSync(schemas, { recursive: true, force: true }))
 writeSchemas(JSON.parse(kubectl(['get', '--raw', '/openapi/v2'])), schemas)
 const conforms = (objects: Json[]) =>
-  tool('kubeconform', ['-strict', '-summary', '-schema-location', location(schemas), '-'], { input: text(objects), nothrow: true })
+  tool('kubeconform', ['-strict', '-summary', '-schema-location', location(schemas), '-'], {
+    input: text(objects),
+    nothrow: true,
+  })
 
 /** Builds an overlay that is made up here, in the copy. */
 function made(kustomization: Json): Json[] {
   const folder = join(copy.root, 'infra/k8s/overlays/made')
   mkdirSync(folder, { recursive: true })
-  writeFileSync(join(folder, 'kustomization.yaml'), stringify({ apiVersion: 'kustomize.config.k8s.io/v1beta1', kind: 'Kustomization', ...kustomization }))
+  writeFileSync(
+    join(folder, 'kustomization.yaml'),
+    stringify({
+      apiVersion: 'kustomize.config.k8s.io/v1beta1',
+      kind: 'Kustomization',
+      ...kustomization,
+    }),
+  )
   return build('overlays/made')
 }
 
@@ -43,7 +65,11 @@ test('kubeconform would find a key that does not exist', () => {
 
 // upstream's images: their users are below 10000 and their root file systems partly writable (parity.test.ts compares that with Compose);
 // an exact tag needs no pull at each start; nobody has measured their ephemeral storage
-const unfit = ['container-security-context-user-group-id', 'container-image-pull-policy', 'container-ephemeral-storage-request-and-limit']
+const unfit = [
+  'container-security-context-user-group-id',
+  'container-image-pull-policy',
+  'container-ephemeral-storage-request-and-limit',
+]
 const writable = /^(twenty-(server|worker)|chatwoot-(web|sidekiq|prepare))$/
 
 for (const folder of [...overlays, 'cluster'])
@@ -52,9 +78,19 @@ for (const folder of [...overlays, 'cluster'])
     const { stdout } = tool('kube-score', argv, { input: text(build(folder)), nothrow: true })
     const found = (JSON.parse(stdout) as Json[]).flatMap(({ object_name: name, checks }) => {
       const object = name.split('/').at(-1)
-      return checks.filter(({ grade, skipped }: Json) => grade === 1 && !skipped)
-        .filter(({ check }: Json) => !(check.id === 'container-security-context-readonlyrootfilesystem' && writable.test(object)))
-        .map(({ check, comments }: Json) => `${object}: ${check.id}: ${comments?.map(({ summary }: Json) => summary).join('; ')}`)
+      return checks
+        .filter(({ grade, skipped }: Json) => grade === 1 && !skipped)
+        .filter(
+          ({ check }: Json) =>
+            !(
+              check.id === 'container-security-context-readonlyrootfilesystem' &&
+              writable.test(object)
+            ),
+        )
+        .map(
+          ({ check, comments }: Json) =>
+            `${object}: ${check.id}: ${comments?.map(({ summary }: Json) => summary).join('; ')}`,
+        )
     })
     assert.equal(found, [])
   })
@@ -64,30 +100,60 @@ for (const folder of overlays)
     const { namespace } = build(folder)[0]!.metadata
     // without its namespace a dry run fails, and it does not create it
     const known = get('namespaces').items.map(({ metadata }: Json) => metadata.name)
-    if (!known.includes(namespace)) kubectl(['apply', '--kustomize', join(copy.root, 'infra/k8s/overlays/demo/cluster')])
-    const argv = ['apply', '--dry-run=server', '--server-side', '--force-conflicts', '--field-manager=kubectl', '--validate=strict', '-f', '-']
+    if (!known.includes(namespace))
+      kubectl(['apply', '--kustomize', join(copy.root, 'infra/k8s/overlays/demo/cluster')])
+    const argv = [
+      'apply',
+      '--dry-run=server',
+      '--server-side',
+      '--force-conflicts',
+      '--field-manager=kubectl',
+      '--validate=strict',
+      '-f',
+      '-',
+    ]
     // a Job that is there cannot be changed, not even to be asked
-    const { code, stderr } = tool('kubectl', argv, { input: text(build(folder).filter(({ kind }) => kind !== 'Job')), nothrow: true })
+    const { code, stderr } = tool('kubectl', argv, {
+      input: text(build(folder).filter(({ kind }) => kind !== 'Job')),
+      nothrow: true,
+    })
     assert.is(code, 0, stderr)
   })
 
 for (const folder of clusterWide)
   test(`${folder}: the API server would take it`, () => {
-    const { code, stderr } = tool('kubectl', ['apply', '--dry-run=server', '--validate=strict', '-f', '-'], { input: text(build(folder)), nothrow: true })
+    const { code, stderr } = tool(
+      'kubectl',
+      ['apply', '--dry-run=server', '--validate=strict', '-f', '-'],
+      { input: text(build(folder)), nothrow: true },
+    )
     assert.is(code, 0, stderr)
   })
 
 test('component external-postgres: no database in the cluster, and the old names lead outside', () => {
   const host = { name: 'external-postgres', literals: ['HOST=db.example.net'] }
-  const all = made({ resources: ['../staging'], components: ['../../components/external-postgres'], configMapGenerator: [host] })
-  assert.equal(of(all, 'StatefulSet').map(({ metadata }) => metadata.name).sort(), ['chatwoot-redis', 'kgc-redis', 'twenty-redis', 'twenty-server'])
+  const all = made({
+    resources: ['../staging'],
+    components: ['../../components/external-postgres'],
+    configMapGenerator: [host],
+  })
+  assert.equal(
+    of(all, 'StatefulSet')
+      .map(({ metadata }) => metadata.name)
+      .sort(),
+    ['chatwoot-redis', 'kgc-redis', 'twenty-redis', 'twenty-server'],
+  )
   for (const name of ['kgc-db', 'twenty-db', 'chatwoot-db', 'horilla-db'])
-    assert.equal(find(all, 'Service', name).spec, { type: 'ExternalName', externalName: 'db.example.net' })
+    assert.equal(find(all, 'Service', name).spec, {
+      type: 'ExternalName',
+      externalName: 'db.example.net',
+    })
   // asks as whom the applications log in, for the extensions that a database of the stack's own is made with
   const job = workloads(all).find(({ metadata }) => metadata.name === 'external-postgres-check')!
   const own = build('overlays/staging')
   for (const { name, command } of podOf(job).containers) {
-    const env = mainOf(workloads(own).find(({ metadata }) => metadata.name === `${name}-db`)!).env as Json[]
+    const env = mainOf(workloads(own).find(({ metadata }) => metadata.name === `${name}-db`)!)
+      .env as Json[]
     const value = (key: string) => env.find(one => one.name === key)?.value
     assert.is(command[command.indexOf('-U') + 1], value('DATABASE_LOGIN'))
     assert.ok(command.includes(`extensions=${value('DATABASE_EXTENSIONS') ?? ''}`), name)
@@ -98,25 +164,61 @@ test('component external-postgres: no database in the cluster, and the old names
 
 test('component row-security: the API alone comes as kgc_app, as on Compose', () => {
   const all = made({ resources: ['../staging'], components: ['../../components/row-security'] })
-  const users = workloads(all).flatMap(one => [...podOf(one).containers, ...(podOf(one).initContainers ?? [])].flatMap(({ name, env = [] }: Json) => {
-    const [, user] = /^postgresql:\/\/(\w+):/.exec(env.find((entry: Json) => entry.name === 'DATABASE_URL')?.value ?? '') ?? []
-    const key = env.find((entry: Json) => entry.name === 'KGC_DB_PASSWORD')?.valueFrom.secretKeyRef.key
-    return user ? [`${one.metadata.name} ${name}: ${user} by ${key}`] : []
-  }))
-  assert.equal(users.filter(words => words.includes('kgc_app')), ['kgc-api kgc-api: kgc_app by KGC_DB_APP_PASSWORD'])
-  assert.ok(users.length > 1 && users.every(words => /kgc_app by KGC_DB_APP|kgc_a by KGC_DB_PASSWORD/.test(words)), users.join())
-  const argv = ['KGC_DB_ROW_SECURITY=on', 'docker', 'compose', '-f', join(copy.docker, 'kgc/docker-compose.yml'), '--env-file', join(copy.docker, 'kgc/.env'), 'config', '--format', 'json']
+  const users = workloads(all).flatMap(one =>
+    [...podOf(one).containers, ...(podOf(one).initContainers ?? [])].flatMap(
+      ({ name, env = [] }: Json) => {
+        const [, user] =
+          /^postgresql:\/\/(\w+):/.exec(
+            env.find((entry: Json) => entry.name === 'DATABASE_URL')?.value ?? '',
+          ) ?? []
+        const key = env.find((entry: Json) => entry.name === 'KGC_DB_PASSWORD')?.valueFrom
+          .secretKeyRef.key
+        return user ? [`${one.metadata.name} ${name}: ${user} by ${key}`] : []
+      },
+    ),
+  )
+  assert.equal(
+    users.filter(words => words.includes('kgc_app')),
+    ['kgc-api kgc-api: kgc_app by KGC_DB_APP_PASSWORD'],
+  )
+  assert.ok(
+    users.length > 1 &&
+      users.every(words => /kgc_app by KGC_DB_APP|kgc_a by KGC_DB_PASSWORD/.test(words)),
+    users.join(),
+  )
+  const argv = [
+    'KGC_DB_ROW_SECURITY=on',
+    'docker',
+    'compose',
+    '-f',
+    join(copy.docker, 'kgc/docker-compose.yml'),
+    '--env-file',
+    join(copy.docker, 'kgc/.env'),
+    'config',
+    '--format',
+    'json',
+  ]
   const { stdout } = tool('env', argv)
-  assert.match(JSON.parse(stdout).services['kgc-api'].environment.DATABASE_URL, /^postgresql:\/\/kgc_app:/)
+  assert.match(
+    JSON.parse(stdout).services['kgc-api'].environment.DATABASE_URL,
+    /^postgresql:\/\/kgc_app:/,
+  )
 })
 
-test('component s3-storage: no shared volume but Horilla\'s, nothing tied to a node', () => {
+test("component s3-storage: no shared volume but Horilla's, nothing tied to a node", () => {
   const all = made({ resources: ['../staging'], components: ['../../components/s3-storage'] })
   assert.equal(of(all, 'PersistentVolumeClaim').map(title), ['PersistentVolumeClaim horilla-media'])
   for (const name of ['twenty-server', 'twenty-worker', 'chatwoot-web', 'chatwoot-sidekiq']) {
     const workload = workloads(all).find(({ metadata }) => metadata.name === name)!
-    assert.not.ok(podOf(workload).affinity || podOf(workload).volumes?.some(({ persistentVolumeClaim }: Json) => persistentVolumeClaim), name)
-    assert.not.ok(mainOf(workload).volumeMounts?.some((mount: Json) => mount.name === 'storage'), name)
+    assert.not.ok(
+      podOf(workload).affinity ||
+        podOf(workload).volumes?.some(({ persistentVolumeClaim }: Json) => persistentVolumeClaim),
+      name,
+    )
+    assert.not.ok(
+      mainOf(workload).volumeMounts?.some((mount: Json) => mount.name === 'storage'),
+      name,
+    )
   }
   assert.is(find(all, 'ConfigMap', 'twenty-crm-config').data.STORAGE_TYPE, 's3')
   assert.is(find(all, 'ConfigMap', 'chatwoot-config').data.ACTIVE_STORAGE_SERVICE, 's3_compatible')
@@ -124,28 +226,55 @@ test('component s3-storage: no shared volume but Horilla\'s, nothing tied to a n
 })
 
 test('component cert-manager: a certificate for every host, and none by Traefik', () => {
-  const bases = ['namespace', 'kgc', 'twenty-crm', 'chatwoot', 'horilla-hr'].map(name => `../../base/${name}`)
+  const bases = ['namespace', 'kgc', 'twenty-crm', 'chatwoot', 'horilla-hr'].map(
+    name => `../../base/${name}`,
+  )
   const stack = { name: 'stack', literals: ['DOMAIN=kgc.hu', 'URL_PORT=', 'TZ=Europe/Budapest'] }
-  const all = made({ resources: bases, components: ['../../components/domain', '../../components/cert-manager'], configMapGenerator: [stack] })
-  const hosts = of(all, 'Ingress').flatMap(({ spec }) => (spec.tls ?? []).flatMap(({ hosts }: Json) => hosts))
-  assert.equal(hosts.sort(), ['admin', 'api', 'app', 'crm', 'hr', 'support'].map(name => `${name}.kgc.hu`))
-  for (const { metadata } of of(all, 'Ingress')) assert.not.ok(metadata.annotations['traefik.ingress.kubernetes.io/router.tls.certresolver'])
+  const all = made({
+    resources: bases,
+    components: ['../../components/domain', '../../components/cert-manager'],
+    configMapGenerator: [stack],
+  })
+  const hosts = of(all, 'Ingress').flatMap(({ spec }) =>
+    (spec.tls ?? []).flatMap(({ hosts }: Json) => hosts),
+  )
+  assert.equal(
+    hosts.sort(),
+    ['admin', 'api', 'app', 'crm', 'hr', 'support'].map(name => `${name}.kgc.hu`),
+  )
+  for (const { metadata } of of(all, 'Ingress'))
+    assert.not.ok(metadata.annotations['traefik.ingress.kubernetes.io/router.tls.certresolver'])
   assert.is(conforms(all).code, 0)
 })
 
-test('component api-docs: what KGC\'s API serves beside /api/v1 is closed without it, and smoke knows', () => {
-  const middlewares = (all: Json[]) => find(all, 'Ingress', 'kgc-api-docs').metadata.annotations['traefik.ingress.kubernetes.io/router.middlewares']
+test("component api-docs: what KGC's API serves beside /api/v1 is closed without it, and smoke knows", () => {
+  const middlewares = (all: Json[]) =>
+    find(all, 'Ingress', 'kgc-api-docs').metadata.annotations[
+      'traefik.ingress.kubernetes.io/router.middlewares'
+    ]
   const all = made({ resources: ['../staging'], components: ['../../components/api-docs'] })
-  assert.equal([middlewares(build('overlays/staging')), middlewares(all)], ['headers@file,docs-off@file', 'headers@file,docs-on@file'])
+  assert.equal(
+    [middlewares(build('overlays/staging')), middlewares(all)],
+    ['headers@file,docs-off@file', 'headers@file,docs-on@file'],
+  )
   assert.is(find(all, 'ConfigMap', 'stack').data.KGC_API_DOCS, 'on')
   assert.is(conforms(all).code, 0)
 })
 
 test('component smtp-login: all three of Chatwoot know the password', () => {
   const user = { name: 'chatwoot-config', behavior: 'merge', literals: ['SMTP_USERNAME=kgc'] }
-  const all = made({ resources: ['../staging'], components: ['../../components/smtp-login'], configMapGenerator: [user] })
+  const all = made({
+    resources: ['../staging'],
+    components: ['../../components/smtp-login'],
+    configMapGenerator: [user],
+  })
   for (const name of ['chatwoot-web', 'chatwoot-sidekiq', 'chatwoot-prepare'])
-    assert.ok(mainOf(workloads(all).find(({ metadata }) => metadata.name === name)!).env.some((one: Json) => one.name === 'SMTP_PASSWORD'), name)
+    assert.ok(
+      mainOf(workloads(all).find(({ metadata }) => metadata.name === name)!).env.some(
+        (one: Json) => one.name === 'SMTP_PASSWORD',
+      ),
+      name,
+    )
 })
 
 test.run()

@@ -5,7 +5,9 @@ import { delimiter, dirname, join } from 'node:path'
 
 const kubeconfig = process.env.KGC_TEST_KUBECONFIG ?? ''
 if (!existsSync(kubeconfig)) {
-  console.error('KGC_TEST_KUBECONFIG names no file: start the test cluster with `make cluster-up` and export what it prints')
+  console.error(
+    'KGC_TEST_KUBECONFIG names no file: start the test cluster with `make cluster-up` and export what it prints',
+  )
   process.exit(2)
 }
 
@@ -41,40 +43,63 @@ export function tool(name: string, argv: string[], options: Options = {}): Outpu
     timeout: options.timeout ?? 60_000,
     maxBuffer: 64 * 1024 * 1024,
   })
-  const output = { code: done.status ?? 137, stdout: done.stdout ?? '', stderr: done.stderr || (done.error?.message ?? '') }
-  if (output.code !== 0 && !options.nothrow) throw new Error(`${name} ${argv.join(' ')} ended with ${output.code}: ${output.stderr.trim()}`)
+  const output = {
+    code: done.status ?? 137,
+    stdout: done.stdout ?? '',
+    stderr: done.stderr || (done.error?.message ?? ''),
+  }
+  if (output.code !== 0 && !options.nothrow)
+    throw new Error(`${name} ${argv.join(' ')} ended with ${output.code}: ${output.stderr.trim()}`)
   return output
 }
 
 /** kubectl's standard output. */
-export const kubectl = (argv: string[], options: Options = {}): string => tool('kubectl', argv, options).stdout
+export const kubectl = (argv: string[], options: Options = {}): string =>
+  tool('kubectl', argv, options).stdout
 
 /** An object or a list as kubectl reads it. */
-export const get = (...argv: string[]): any => JSON.parse(kubectl(['get', ...argv, '--output', 'json']))
+export const get = (...argv: string[]): any =>
+  JSON.parse(kubectl(['get', ...argv, '--output', 'json']))
 
 /** Applies objects, which kubectl takes as JSON too. */
 export const apply = (...objects: object[]): string =>
-  kubectl(['apply', '--filename', '-'], { input: objects.map(object => JSON.stringify(object)).join('\n---\n') })
+  kubectl(['apply', '--filename', '-'], {
+    input: objects.map(object => JSON.stringify(object)).join('\n---\n'),
+  })
 
 /** A namespace for one test file, removed with the process. */
 export function namespace(name: string, labels: Record<string, string> = {}): string {
   const unique = `${name}-${process.pid}`
   apply({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: unique, labels } })
-  process.once('exit', () => kubectl(['delete', 'namespace', unique, '--wait=false', '--ignore-not-found'], { nothrow: true }))
+  process.once('exit', () =>
+    kubectl(['delete', 'namespace', unique, '--wait=false', '--ignore-not-found'], {
+      nothrow: true,
+    }),
+  )
   return unique
 }
 
 /** Writes a kubeconfig for ServiceAccounts of the test cluster, a context each, for an hour; the first is the current one. */
-export function writeKubeconfig(file: string, accounts: { context: string; account: string; namespace: string }[]): void {
+export function writeKubeconfig(
+  file: string,
+  accounts: { context: string; account: string; namespace: string }[],
+): void {
   const { clusters } = JSON.parse(kubectl(['config', 'view', '--raw', '--output', 'json']))
-  const token = (account: string, namespace: string) => kubectl(['create', 'token', account, '--namespace', namespace, '--duration', '1h']).trim()
+  const token = (account: string, namespace: string) =>
+    kubectl(['create', 'token', account, '--namespace', namespace, '--duration', '1h']).trim()
   const config = {
     apiVersion: 'v1',
     kind: 'Config',
     clusters,
-    contexts: accounts.map(({ context }) => ({ name: context, context: { cluster: clusters[0].name, user: context } })),
+    contexts: accounts.map(({ context }) => ({
+      name: context,
+      context: { cluster: clusters[0].name, user: context },
+    })),
     'current-context': accounts[0]!.context,
-    users: accounts.map(({ context, account, namespace }) => ({ name: context, user: { token: token(account, namespace) } })),
+    users: accounts.map(({ context, account, namespace }) => ({
+      name: context,
+      user: { token: token(account, namespace) },
+    })),
   }
   writeFileSync(file, JSON.stringify(config), { mode: 0o600 })
 }

@@ -9,7 +9,8 @@ const place = namespace('kgc-test-engine')
 // pulled from the registry: cluster-up pushed it there
 const image = `${registry}/kgc-test/pause:1`
 const inPlace = (...argv: string[]) => ['--namespace', place, ...argv]
-const run = (...command: string[]) => kubectl(inPlace('exec', 'deploy/probe', '--', 'sh', '-c', ...command)).trim()
+const run = (...command: string[]) =>
+  kubectl(inPlace('exec', 'deploy/probe', '--', 'sh', '-c', ...command)).trim()
 
 test.before(async () => {
   const labels = { app: 'probe' }
@@ -21,7 +22,12 @@ test.before(async () => {
       metadata: { name: 'data', namespace: place },
       spec: { accessModes: ['ReadWriteOnce'], resources: { requests: { storage: '10Mi' } } },
     },
-    { apiVersion: 'v1', kind: 'Service', metadata: { name: 'probe', namespace: place }, spec: { selector: labels, ports: [{ port: 80 }] } },
+    {
+      apiVersion: 'v1',
+      kind: 'Service',
+      metadata: { name: 'probe', namespace: place },
+      spec: { selector: labels, ports: [{ port: 80 }] },
+    },
     {
       apiVersion: 'apps/v1',
       kind: 'Deployment',
@@ -32,7 +38,14 @@ test.before(async () => {
         template: {
           metadata: { labels },
           spec: {
-            containers: [{ name: 'probe', image, resources: { requests }, volumeMounts: [{ name: 'data', mountPath: '/data' }] }],
+            containers: [
+              {
+                name: 'probe',
+                image,
+                resources: { requests },
+                volumeMounts: [{ name: 'data', mountPath: '/data' }],
+              },
+            ],
             volumes: [{ name: 'data', persistentVolumeClaim: { claimName: 'data' } }],
           },
         },
@@ -45,24 +58,37 @@ test.before(async () => {
       spec: {
         scaleTargetRef: { apiVersion: 'apps/v1', kind: 'Deployment', name: 'probe' },
         maxReplicas: 2,
-        metrics: [{ type: 'Resource', resource: { name: 'cpu', target: { type: 'Utilization', averageUtilization: 90 } } }],
+        metrics: [
+          {
+            type: 'Resource',
+            resource: { name: 'cpu', target: { type: 'Utilization', averageUtilization: 90 } },
+          },
+        ],
       },
     },
   )
-  kubectl(inPlace('rollout', 'status', 'deployment/probe', '--timeout', '90s'), { timeout: 100_000 })
+  kubectl(inPlace('rollout', 'status', 'deployment/probe', '--timeout', '90s'), {
+    timeout: 100_000,
+  })
 })
 
 test('one node of Kubernetes 1.36 is Ready', () => {
   const { items } = get('nodes')
   assert.is(items.length, 1)
   assert.match(items[0].status.nodeInfo.kubeletVersion, /^v1\.36\./)
-  assert.is(items[0].status.conditions.find(({ type }: { type: string }) => type === 'Ready').status, 'True')
+  assert.is(
+    items[0].status.conditions.find(({ type }: { type: string }) => type === 'Ready').status,
+    'True',
+  )
 })
 
 test('the pod runs the image that the registry on loopback gave', () => {
   const [pod] = get('pods', ...inPlace()).items
   assert.is(pod.spec.containers[0].image, image)
-  assert.match(pod.status.containerStatuses[0].imageID, /^127\.0\.0\.1:5001\/kgc-test\/pause@sha256:/)
+  assert.match(
+    pod.status.containerStatuses[0].imageID,
+    /^127\.0\.0\.1:5001\/kgc-test\/pause@sha256:/,
+  )
 })
 
 test('names are resolved: of the cluster, of a Service, none that is not there', () => {
@@ -86,15 +112,28 @@ test('logs are there', () => {
 
 test('kubectl top knows the node and the pod, and the autoscaler sees its CPU', async () => {
   await until('kubectl top node', 60, () => /\d+m/.test(kubectl(['top', 'nodes', '--no-headers'])))
-  await until('kubectl top pod', 60, () => /^probe-\S+\s+\d+m\s+\d+Mi/.test(kubectl(inPlace('top', 'pods', '--no-headers'))))
-  const current = await until('the HPA to have metrics', 60, () => get('hpa', 'probe', ...inPlace()).status.currentMetrics?.[0]?.resource?.current)
+  await until('kubectl top pod', 60, () =>
+    /^probe-\S+\s+\d+m\s+\d+Mi/.test(kubectl(inPlace('top', 'pods', '--no-headers'))),
+  )
+  const current = await until(
+    'the HPA to have metrics',
+    60,
+    () => get('hpa', 'probe', ...inPlace()).status.currentMetrics?.[0]?.resource?.current,
+  )
   assert.type(current.averageUtilization, 'number')
 })
 
 test('a value sealed by kubeseal becomes a Secret; sealed for another namespace it does not validate', async () => {
-  const secret = { apiVersion: 'v1', kind: 'Secret', metadata: { name: 'sealed', namespace: place }, stringData: { word: 'opened' } }
+  const secret = {
+    apiVersion: 'v1',
+    kind: 'Secret',
+    metadata: { name: 'sealed', namespace: place },
+    stringData: { word: 'opened' },
+  }
   const seal = (namespace: string) =>
-    tool('kubeseal', ['--format', 'json'], { input: JSON.stringify({ ...secret, metadata: { name: 'sealed', namespace } }) }).stdout
+    tool('kubeseal', ['--format', 'json'], {
+      input: JSON.stringify({ ...secret, metadata: { name: 'sealed', namespace } }),
+    }).stdout
   const sealed = JSON.parse(seal(place))
   assert.not.match(JSON.stringify(sealed), /opened|b3BlbmVk/)
   tool('kubeseal', ['--validate'], { input: JSON.stringify(sealed) })
@@ -103,7 +142,10 @@ test('a value sealed by kubeseal becomes a Secret; sealed for another namespace 
   assert.is(Buffer.from(found, 'base64').toString(), 'opened')
   const moved = JSON.parse(seal('elsewhere'))
   moved.metadata.namespace = moved.spec.template.metadata.namespace = place
-  assert.is.not(tool('kubeseal', ['--validate'], { input: JSON.stringify(moved), nothrow: true }).code, 0)
+  assert.is.not(
+    tool('kubeseal', ['--validate'], { input: JSON.stringify(moved), nothrow: true }).code,
+    0,
+  )
 })
 
 test('a NetworkPolicy is enforced: only the pod that it lets in comes through', async () => {
@@ -112,29 +154,59 @@ test('a NetworkPolicy is enforced: only the pod that it lets in comes through', 
     apiVersion: 'v1',
     kind: 'Pod',
     metadata: { name, namespace: place, labels: { name } },
-    spec: { terminationGracePeriodSeconds: 1, containers: [{ name, image, ...(command ? { command } : {}) }] },
+    spec: {
+      terminationGracePeriodSeconds: 1,
+      containers: [{ name, image, ...(command ? { command } : {}) }],
+    },
   })
   apply(pod('server', ['perl', '-MIO::Socket::INET', '-e', listen]), pod('friend'), pod('stranger'))
-  kubectl(inPlace('wait', '--for', 'condition=Ready', 'pod/server', 'pod/friend', 'pod/stranger', '--timeout', '60s'), { timeout: 70_000 })
+  kubectl(
+    inPlace(
+      'wait',
+      '--for',
+      'condition=Ready',
+      'pod/server',
+      'pod/friend',
+      'pod/stranger',
+      '--timeout',
+      '60s',
+    ),
+    { timeout: 70_000 },
+  )
   const { podIP } = get('pod', 'server', ...inPlace()).status
   const call = `exit !IO::Socket::INET->new(PeerAddr => "${podIP}:8080", Timeout => 2)`
-  const reaches = (name: string) => tool('kubectl', inPlace('exec', name, '--', 'perl', '-MIO::Socket::INET', '-e', call), { nothrow: true }).code === 0
+  const reaches = (name: string) =>
+    tool('kubectl', inPlace('exec', name, '--', 'perl', '-MIO::Socket::INET', '-e', call), {
+      nothrow: true,
+    }).code === 0
   await until('both to reach the server', 20, () => reaches('friend') && reaches('stranger'))
   apply({
     apiVersion: 'networking.k8s.io/v1',
     kind: 'NetworkPolicy',
     metadata: { name: 'friends', namespace: place },
-    spec: { podSelector: { matchLabels: { name: 'server' } }, ingress: [{ from: [{ podSelector: { matchLabels: { name: 'friend' } } }] }] },
+    spec: {
+      podSelector: { matchLabels: { name: 'server' } },
+      ingress: [{ from: [{ podSelector: { matchLabels: { name: 'friend' } } }] }],
+    },
   })
   await until('the stranger to be kept out', 20, () => !reaches('stranger'))
   assert.ok(reaches('friend'))
 })
 
 test('Pod Security refuses a privileged pod where it is told to', () => {
-  kubectl(['label', 'namespace', place, 'pod-security.kubernetes.io/enforce=restricted', '--overwrite'])
+  kubectl([
+    'label',
+    'namespace',
+    place,
+    'pod-security.kubernetes.io/enforce=restricted',
+    '--overwrite',
+  ])
   const spec = { containers: [{ name: 'bad', image, securityContext: { privileged: true } }] }
   const pod = { apiVersion: 'v1', kind: 'Pod', metadata: { name: 'bad', namespace: place }, spec }
-  const { code, stderr } = tool('kubectl', ['apply', '--filename', '-'], { input: JSON.stringify(pod), nothrow: true })
+  const { code, stderr } = tool('kubectl', ['apply', '--filename', '-'], {
+    input: JSON.stringify(pod),
+    nothrow: true,
+  })
   assert.is(code, 1)
   assert.match(stderr, /violates PodSecurity "restricted/)
 })

@@ -28,11 +28,17 @@ export function build(folder: string): Json[] {
 /** `Kind name` */
 export const title = (object: Json): string => `${object.kind} ${object.metadata.name}`
 
-export const of = (all: Json[], ...kinds: string[]): Json[] => all.filter(({ kind }) => kinds.includes(kind))
+export const of = (all: Json[], ...kinds: string[]): Json[] =>
+  all.filter(({ kind }) => kinds.includes(kind))
 
 /** The object of a name; kustomize's hash at its end is overlooked. */
 export function find(all: Json[], kind: string, name: string): Json {
-  const found = all.find(object => object.kind === kind && (object.metadata.name === name || object.metadata.name.replace(/-[0-9a-z]{10}$/, '') === name))
+  const found = all.find(
+    object =>
+      object.kind === kind &&
+      (object.metadata.name === name ||
+        object.metadata.name.replace(/-[0-9a-z]{10}$/, '') === name),
+  )
   if (!found) throw new Error(`there is no ${kind} ${name}`)
   return found
 }
@@ -41,10 +47,14 @@ export function find(all: Json[], kind: string, name: string): Json {
 export const workloads = (all: Json[]): Json[] => of(all, 'Deployment', 'StatefulSet', 'Job')
 export const podOf = (workload: Json): Json => workload.spec.template.spec
 export const mainOf = (workload: Json): Json => podOf(workload).containers[0]
-export const labelsOf = (workload: Json): Record<string, string> => workload.spec.template.metadata.labels
+export const labelsOf = (workload: Json): Record<string, string> =>
+  workload.spec.template.metadata.labels
 
 /** Whether a label selector means a pod of these labels. */
-export function selects({ matchLabels = {}, matchExpressions = [] }: Json, labels: Record<string, string>): boolean {
+export function selects(
+  { matchLabels = {}, matchExpressions = [] }: Json,
+  labels: Record<string, string>,
+): boolean {
   return (
     Object.entries(matchLabels).every(([key, value]) => labels[key] === value) &&
     matchExpressions.every(({ key, operator, values }: Json) => {
@@ -57,19 +67,28 @@ export function selects({ matchLabels = {}, matchExpressions = [] }: Json, label
 /** The application's folder that a Secret belongs to, and what its example says of the keys. */
 export function describedKeys(secret: string): Entry[] {
   const folder = secret.replace(/-secrets$/, '')
-  return describeExample(readFileSync(join(box.docker, folder, '.env.example'), 'utf8')).filter(({ secret }) => secret)
+  return describeExample(readFileSync(join(box.docker, folder, '.env.example'), 'utf8')).filter(
+    ({ secret }) => secret,
+  )
 }
 
 /**
  * The variables of a container with their values, as the kubelet makes them: envFrom first, then `env`, with $(NAME) put in.
  * `secret` gives the value of a Secret's key.
  */
-export function variables(all: Json[], container: Json, secret: (name: string, key: string) => string): Record<string, string> {
+export function variables(
+  all: Json[],
+  container: Json,
+  secret: (name: string, key: string) => string,
+): Record<string, string> {
   const values: Record<string, string> = {}
-  for (const { configMapRef } of container.envFrom ?? []) Object.assign(values, find(all, 'ConfigMap', configMapRef.name).data)
+  for (const { configMapRef } of container.envFrom ?? [])
+    Object.assign(values, find(all, 'ConfigMap', configMapRef.name).data)
   for (const { name, value, valueFrom } of container.env ?? []) {
     const ref = valueFrom?.secretKeyRef
-    values[name] = ref ? secret(ref.name, ref.key) : String(value ?? '').replace(/\$\((\w+)\)/g, (text, other: string) => values[other] ?? text)
+    values[name] = ref
+      ? secret(ref.name, ref.key)
+      : String(value ?? '').replace(/\$\((\w+)\)/g, (text, other: string) => values[other] ?? text)
   }
   return values
 }

@@ -6,11 +6,36 @@ import { join } from 'node:path'
 import { parse } from 'dotenv'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { build, copy, find, mainOf, of, podOf, variables, workloads, type Json } from './manifests.ts'
+import {
+  build,
+  copy,
+  find,
+  mainOf,
+  of,
+  podOf,
+  variables,
+  workloads,
+  type Json,
+} from './manifests.ts'
 
 const test = suite('parity')
-const argv = ['compose', '-f', 'docker-compose.yml', '-f', 'docker-compose.prod.yml', 'config', '--format', 'json']
-const compose: Json = JSON.parse(execFileSync('docker', argv, { cwd: copy.docker, encoding: 'utf8', env: { ...process.env, ACME_EMAIL: 'ops@kgc.hu' } }))
+const argv = [
+  'compose',
+  '-f',
+  'docker-compose.yml',
+  '-f',
+  'docker-compose.prod.yml',
+  'config',
+  '--format',
+  'json',
+]
+const compose: Json = JSON.parse(
+  execFileSync('docker', argv, {
+    cwd: copy.docker,
+    encoding: 'utf8',
+    env: { ...process.env, ACME_EMAIL: 'ops@kgc.hu' },
+  }),
+)
 const edge = build('cluster')
 // production's own under the domain that Compose has, whichever an environment has by now
 const overlay = join(copy.root, 'infra/k8s/overlays/production/kustomization.yaml')
@@ -20,28 +45,59 @@ const production = [...build('overlays/production'), ...edge]
 
 /** Variables that one side alone has, or whose values differ. */
 const differences: { of: RegExp; variable: RegExp; why: string }[] = [
-  { of: /^(kgc-api|twenty|chatwoot|horilla)/, variable: /^(DOMAIN|URL_PORT|TZ)$/, why: 'put into other values in the pod; Compose does so before' },
-  { of: /^(kgc-(api|migrate)|twenty|horilla)/, variable: /^(KGC|TWENTY|HORILLA)_(DB|REDIS)_PASSWORD$/, why: 'part of an address, put together in the pod' },
+  {
+    of: /^(kgc-api|twenty|chatwoot|horilla)/,
+    variable: /^(DOMAIN|URL_PORT|TZ)$/,
+    why: 'put into other values in the pod; Compose does so before',
+  },
+  {
+    of: /^(kgc-(api|migrate)|twenty|horilla)/,
+    variable: /^(KGC|TWENTY|HORILLA)_(DB|REDIS)_PASSWORD$/,
+    why: 'part of an address, put together in the pod',
+  },
   { of: /-db$/, variable: /^PGDATA$/, why: 'a block volume has a lost+found at its root' },
-  { of: /^chatwoot/, variable: /^SMTP_NO_/, why: 'stands on Compose for a variable that must be absent; on Kubernetes it is (components/smtp-login)' },
-  { of: /^traefik$/, variable: /^TRAEFIK_PROVIDERS_(DOCKER|KUBERNETESINGRESS)/, why: 'where the routes come from' },
-  { of: /^traefik$/, variable: /^TRAEFIK_ENTRYPOINTS_WEBSECURE_HTTP_TLS_CERTRESOLVER$/, why: 'on Kubernetes each environment chooses (components/acme)' },
-  { of: /^traefik$/, variable: /^TRAEFIK_ENTRYPOINTS_WEBSECURE_TRANSPORT_LIFECYCLE/, why: 'a balancer in front of the pod notices its end late' },
+  {
+    of: /^chatwoot/,
+    variable: /^SMTP_NO_/,
+    why: 'stands on Compose for a variable that must be absent; on Kubernetes it is (components/smtp-login)',
+  },
+  {
+    of: /^traefik$/,
+    variable: /^TRAEFIK_PROVIDERS_(DOCKER|KUBERNETESINGRESS)/,
+    why: 'where the routes come from',
+  },
+  {
+    of: /^traefik$/,
+    variable: /^TRAEFIK_ENTRYPOINTS_WEBSECURE_HTTP_TLS_CERTRESOLVER$/,
+    why: 'on Kubernetes each environment chooses (components/acme)',
+  },
+  {
+    of: /^traefik$/,
+    variable: /^TRAEFIK_ENTRYPOINTS_WEBSECURE_TRANSPORT_LIFECYCLE/,
+    why: 'a balancer in front of the pod notices its end late',
+  },
 ]
-const onlyCompose: Record<string, string> = { 'socket-proxy': 'on Kubernetes Traefik asks the API server, which knows rights' }
+const onlyCompose: Record<string, string> = {
+  'socket-proxy': 'on Kubernetes Traefik asks the API server, which knows rights',
+}
 /** Readiness by HTTP where Compose's check, of the same address or not, runs in the container. */
 const httpReadiness: Record<string, { path: string; why: string }> = {
   'kgc-web': { path: '/', why: 'the page itself; /health is alive' },
-  'kgc-admin': { path: '/health/page', why: 'the page asks for its password; this is 503 without a page' },
+  'kgc-admin': {
+    path: '/health/page',
+    why: 'the page asks for its password; this is 503 without a page',
+  },
   'horilla-web': { path: '/ready/', why: '503 without the database; /health/ is alive' },
   traefik: { path: '/ping', why: 'what `traefik healthcheck` asks' },
 }
 const otherCommands: Record<string, string> = {
-  'horilla-scheduler': "past the image's entrypoint, which on Compose HORILLA_SKIP_RELEASE_TASKS keeps from migrating beside the web's",
+  'horilla-scheduler':
+    "past the image's entrypoint, which on Compose HORILLA_SKIP_RELEASE_TASKS keeps from migrating beside the web's",
 }
 
 const services = Object.entries<Json>(compose.services).filter(([name]) => !onlyCompose[name])
-const workload = (name: string) => workloads(production).find(({ metadata }) => metadata.name === name)!
+const workload = (name: string) =>
+  workloads(production).find(({ metadata }) => metadata.name === name)!
 
 /** Calls `check` for every service that both sides have. */
 function both(check: (service: Json, workload: Json, name: string) => void) {
@@ -49,27 +105,42 @@ function both(check: (service: Json, workload: Json, name: string) => void) {
 }
 
 /** A value that differs is shown by its place, never as it is: it may be a secret. */
-const secret = (name: string, key: string): string => parse(readFileSync(join(copy.docker, name.replace(/-secrets$/, ''), '.env')))[key] ?? ''
+const secret = (name: string, key: string): string =>
+  parse(readFileSync(join(copy.docker, name.replace(/-secrets$/, ''), '.env')))[key] ?? ''
 
 test('every service has its workload, and the other way round', () => {
-  assert.equal(workloads(production).map(({ metadata }) => metadata.name).sort(), services.map(([name]) => name).sort())
+  assert.equal(
+    workloads(production)
+      .map(({ metadata }) => metadata.name)
+      .sort(),
+    services.map(([name]) => name).sort(),
+  )
 })
 
 /** deploy.ts sets the commit that is pinned where a manifest names none. */
-const [, pinned] = /^KGC_REF=(.+)$/m.exec(readFileSync(join(copy.docker, 'kgc/.env.example'), 'utf8')) ?? []
+const [, pinned] =
+  /^KGC_REF=(.+)$/m.exec(readFileSync(join(copy.docker, 'kgc/.env.example'), 'utf8')) ?? []
 const deployed = (image: string) => image.replace(/:unset$/, `:${pinned ?? 'unset'}`)
 
 test('images', () =>
-  both((service, workload, name) => assert.is(deployed(mainOf(workload).image), service.image, `${name}: image in infra/docker and in infra/k8s`)))
+  both((service, workload, name) =>
+    assert.is(
+      deployed(mainOf(workload).image),
+      service.image,
+      `${name}: image in infra/docker and in infra/k8s`,
+    ),
+  ))
 
 test('the images of init containers are those of the stack', () => {
   const images = new Set(services.map(([, { image }]) => image))
   for (const workload of workloads(production))
-    for (const { name, image } of podOf(workload).initContainers ?? []) assert.ok(images.has(deployed(image)), `${workload.metadata.name}, ${name}: ${image}`)
+    for (const { name, image } of podOf(workload).initContainers ?? [])
+      assert.ok(images.has(deployed(image)), `${workload.metadata.name}, ${name}: ${image}`)
 })
 
 test("KGC's commit stands in one place: no manifest names it", () => {
-  for (const name of ['kgc-api', 'kgc-web', 'kgc-admin', 'kgc-migrate']) assert.match(mainOf(workload(name)).image, /:unset$/, name)
+  for (const name of ['kgc-api', 'kgc-web', 'kgc-admin', 'kgc-migrate'])
+    assert.match(mainOf(workload(name)).image, /:unset$/, name)
 })
 
 test('commands', () => {
@@ -77,8 +148,17 @@ test('commands', () => {
   both((service, workload, name) => {
     const { command, args } = mainOf(workload)
     const here = otherCommands[name] ? command : args
-    assert.equal(here ?? [], words(service.command), `${name}: command in infra/docker, args in infra/k8s`)
-    if (!otherCommands[name]) assert.equal(command ?? [], words(service.entrypoint), `${name}: entrypoint in infra/docker, command in infra/k8s`)
+    assert.equal(
+      here ?? [],
+      words(service.command),
+      `${name}: command in infra/docker, args in infra/k8s`,
+    )
+    if (!otherCommands[name])
+      assert.equal(
+        command ?? [],
+        words(service.entrypoint),
+        `${name}: entrypoint in infra/docker, command in infra/k8s`,
+      )
   })
 })
 
@@ -88,8 +168,16 @@ test('variables and their values', () => {
     const there = service.environment ?? {}
     const here = variables(production, mainOf(workload), secret)
     for (const key of new Set([...Object.keys(there), ...Object.keys(here)])) {
-      if ((there[key] ?? undefined) === here[key] || differences.some(({ of, variable }) => of.test(name) && variable.test(key))) continue
-      const what = !(key in there) ? 'is in infra/k8s only' : !(key in here) ? 'is in infra/docker only' : 'has another value in infra/docker than in infra/k8s'
+      if (
+        (there[key] ?? undefined) === here[key] ||
+        differences.some(({ of, variable }) => of.test(name) && variable.test(key))
+      )
+        continue
+      const what = !(key in there)
+        ? 'is in infra/k8s only'
+        : !(key in here)
+          ? 'is in infra/docker only'
+          : 'has another value in infra/docker than in infra/k8s'
       wrong.push(`${name}: ${key} ${what}`)
     }
   })
@@ -101,59 +189,109 @@ test('no difference is listed that is none', () => {
     assert.ok(
       services.some(([name, { environment = {} }]) => {
         const here = variables(production, mainOf(workload(name)), secret)
-        return of.test(name) && Object.keys({ ...environment, ...here }).some(key => variable.test(key) && environment[key] !== here[key])
+        return (
+          of.test(name) &&
+          Object.keys({ ...environment, ...here }).some(
+            key => variable.test(key) && environment[key] !== here[key],
+          )
+        )
       }),
       why,
     )
 })
 
-test('health: readiness is Compose\'s own check, word by word; a path of it is probed', () => {
+test("health: readiness is Compose's own check, word by word; a path of it is probed", () => {
   both((service, workload, name) => {
     if (workload.kind === 'Job') return
     const { readinessProbe, livenessProbe, startupProbe } = mainOf(workload)
-    const [kind, ...test] = service.healthcheck.test.map((word: string) => word.replaceAll('$$', '$'))
+    const [kind, ...test] = service.healthcheck.test.map((word: string) =>
+      word.replaceAll('$$', '$'),
+    )
     const http = httpReadiness[name]
     const words = kind === 'CMD-SHELL' ? ['sh', '-c', test[0]] : test
-    if (!http) return assert.equal(readinessProbe.exec?.command, words, `${name}: healthcheck in infra/docker, readinessProbe in infra/k8s`)
+    if (!http)
+      return assert.equal(
+        readinessProbe.exec?.command,
+        words,
+        `${name}: healthcheck in infra/docker, readinessProbe in infra/k8s`,
+      )
     assert.is(readinessProbe.httpGet?.path, http.path, name)
     const path = /http:\/\/[^/]+(\/\S*)$/.exec(test.at(-1))?.[1]
-    if (path) for (const probe of [livenessProbe, startupProbe]) assert.is(probe.httpGet?.path, path, `${name}: ${path} in infra/docker`)
+    if (path)
+      for (const probe of [livenessProbe, startupProbe])
+        assert.is(probe.httpGet?.path, path, `${name}: ${path} in infra/docker`)
   })
 })
 
-test('the edge\'s health path is that of a probe, and its port the Service\'s', () => {
+test("the edge's health path is that of a probe, and its port the Service's", () => {
   both((service, workload, name) => {
-    const label = (end: string) => Object.entries<string>(service.labels ?? {}).find(([key]) => key.endsWith(end))?.[1]
+    const label = (end: string) =>
+      Object.entries<string>(service.labels ?? {}).find(([key]) => key.endsWith(end))?.[1]
     const port = label('loadbalancer.server.port')
     if (!port) return
-    assert.equal(find(production, 'Service', name).spec.ports.map((one: Json) => String(one.port)), [port], name)
-    assert.ok(mainOf(workload).ports.some((one: Json) => String(one.containerPort) === port), `${name}: containerPort ${port}`)
-    assert.is(mainOf(workload).livenessProbe.httpGet?.path, label('loadbalancer.healthcheck.path'), name)
+    assert.equal(
+      find(production, 'Service', name).spec.ports.map((one: Json) => String(one.port)),
+      [port],
+      name,
+    )
+    assert.ok(
+      mainOf(workload).ports.some((one: Json) => String(one.containerPort) === port),
+      `${name}: containerPort ${port}`,
+    )
+    assert.is(
+      mainOf(workload).livenessProbe.httpGet?.path,
+      label('loadbalancer.healthcheck.path'),
+      name,
+    )
   })
 })
 
 test('limits, and time enough to end', () => {
-  const bytes = (text: string) => Number.parseInt(text) * { Mi: 2 ** 20, Gi: 2 ** 30 }[text.slice(-2) as 'Mi' | 'Gi']
-  const seconds = (text = '10s') => [...text.matchAll(/(\d+)([ms])/g)].reduce((sum, [, number, unit]) => sum + Number(number) * (unit === 'm' ? 60 : 1), 0)
+  const bytes = (text: string) =>
+    Number.parseInt(text) * { Mi: 2 ** 20, Gi: 2 ** 30 }[text.slice(-2) as 'Mi' | 'Gi']
+  const seconds = (text = '10s') =>
+    [...text.matchAll(/(\d+)([ms])/g)].reduce(
+      (sum, [, number, unit]) => sum + Number(number) * (unit === 'm' ? 60 : 1),
+      0,
+    )
   both((service, workload, name) => {
     const { limits } = mainOf(workload).resources
-    assert.is(bytes(limits.memory), Number(service.mem_limit), `${name}: mem_limit in infra/docker, limits.memory in infra/k8s`)
-    assert.is(Number(limits.cpu), Number(service.cpus), `${name}: cpus in infra/docker, limits.cpu in infra/k8s`)
+    assert.is(
+      bytes(limits.memory),
+      Number(service.mem_limit),
+      `${name}: mem_limit in infra/docker, limits.memory in infra/k8s`,
+    )
+    assert.is(
+      Number(limits.cpu),
+      Number(service.cpus),
+      `${name}: cpus in infra/docker, limits.cpu in infra/k8s`,
+    )
     if (workload.kind === 'Job') return
-    assert.ok((podOf(workload).terminationGracePeriodSeconds ?? 30) >= seconds(service.stop_grace_period), `${name}: stop_grace_period`)
+    assert.ok(
+      (podOf(workload).terminationGracePeriodSeconds ?? 30) >= seconds(service.stop_grace_period),
+      `${name}: stop_grace_period`,
+    )
   })
 })
 
 test('a root file system is read-only on both or on neither, and volumes of data are where they are', () => {
   both((service, workload, name) => {
-    assert.is(mainOf(workload).securityContext.readOnlyRootFilesystem ?? false, service.read_only ?? false, name)
+    assert.is(
+      mainOf(workload).securityContext.readOnlyRootFilesystem ?? false,
+      service.read_only ?? false,
+      name,
+    )
     // the doors that `make admin` opens are Compose's alone
-    const named = (service.volumes ?? []).filter(({ type, source }: Json) => type === 'volume' && source !== 'traefik-doors').map(({ target }: Json) => target)
+    const named = (service.volumes ?? [])
+      .filter(({ type, source }: Json) => type === 'volume' && source !== 'traefik-doors')
+      .map(({ target }: Json) => target)
     const claimed = [
       ...(podOf(workload).volumes ?? []).filter((volume: Json) => volume.persistentVolumeClaim),
       ...(workload.spec.volumeClaimTemplates ?? []).map(({ metadata }: Json) => metadata),
     ].map(({ name }) => name)
-    const mounts = (mainOf(workload).volumeMounts ?? []).filter(({ name }: Json) => claimed.includes(name)).map(({ mountPath }: Json) => mountPath)
+    const mounts = (mainOf(workload).volumeMounts ?? [])
+      .filter(({ name }: Json) => claimed.includes(name))
+      .map(({ mountPath }: Json) => mountPath)
     // the preparation of Chatwoot writes no uploads; a Job on that volume would be tied to its node
     assert.equal(mounts, name === 'chatwoot-prepare' ? [] : named, `${name}: volumes`)
   })
@@ -166,13 +304,22 @@ test('routes: host, path, service, middlewares', () => {
       .filter(([key]) => key.endsWith('.rule'))
       .flatMap(([key, rule]) => {
         // a door that `make admin` opens is Compose's alone
-        const middlewares = labels[key.replace('.rule', '.middlewares')]?.replace(/^open-[\w-]+@file,/, '')
-        return [...rule.matchAll(rules)].map(([, host, path = '/']) => `${host}${path} ${name} ${middlewares}`)
+        const middlewares = labels[key.replace('.rule', '.middlewares')]?.replace(
+          /^open-[\w-]+@file,/,
+          '',
+        )
+        return [...rule.matchAll(rules)].map(
+          ([, host, path = '/']) => `${host}${path} ${name} ${middlewares}`,
+        )
       }),
   )
   const here = of(production, 'Ingress').flatMap(({ metadata, spec }) => {
     const middlewares = metadata.annotations['traefik.ingress.kubernetes.io/router.middlewares']
-    return spec.rules.flatMap(({ host, http }: Json) => http.paths.map(({ path, backend }: Json) => `${host}${path} ${backend.service.name} ${middlewares}`))
+    return spec.rules.flatMap(({ host, http }: Json) =>
+      http.paths.map(
+        ({ path, backend }: Json) => `${host}${path} ${backend.service.name} ${middlewares}`,
+      ),
+    )
   })
   assert.equal(here.sort(), there.sort())
 })

@@ -16,13 +16,24 @@ export interface Case extends Sandbox {
 
 /** Removes all that a project has: containers, networks, volumes. */
 export function wipe(project: string): void {
-  const list = (...argv: string[]) => execFileSync('docker', [...argv, '-q', '--filter', `label=com.docker.compose.project=${project}`], { encoding: 'utf8' }).split('\n').filter(Boolean)
-  const remove = (argv: string[], names: string[]) => names.length && spawnSync('docker', [...argv, ...names], { stdio: 'ignore' })
+  const list = (...argv: string[]) =>
+    execFileSync(
+      'docker',
+      [...argv, '-q', '--filter', `label=com.docker.compose.project=${project}`],
+      { encoding: 'utf8' },
+    )
+      .split('\n')
+      .filter(Boolean)
+  const remove = (argv: string[], names: string[]) =>
+    names.length && spawnSync('docker', [...argv, ...names], { stdio: 'ignore' })
   remove(['rm', '-fv'], list('ps', '-a'))
   remove(['network', 'rm'], list('network', 'ls'))
   // by name: a killed run has left some without a label
   const volumes = execFileSync('docker', ['volume', 'ls', '-q'], { encoding: 'utf8' }).split('\n')
-  remove(['volume', 'rm', '-f'], volumes.filter(name => name.startsWith(`${project}_`)))
+  remove(
+    ['volume', 'rm', '-f'],
+    volumes.filter(name => name.startsWith(`${project}_`)),
+  )
 }
 
 /**
@@ -44,7 +55,13 @@ export function fullCase(name: string, port: number): Case {
   if (box.run(['env', 'demo']).code !== 0) throw new Error('the env files could not be made')
   const file = join(box.docker, '.env.demo')
   const text = readFileSync(file, 'utf8')
-  writeFileSync(file, text.replace(/^HTTP_PORT=.*/m, `HTTP_PORT=${port}`).replace(/^HTTPS_PORT=.*/m, `HTTPS_PORT=${port + 1}`).replace(/^URL_PORT=.*/m, `URL_PORT=:${port + 1}`))
+  writeFileSync(
+    file,
+    text
+      .replace(/^HTTP_PORT=.*/m, `HTTP_PORT=${port}`)
+      .replace(/^HTTPS_PORT=.*/m, `HTTPS_PORT=${port + 1}`)
+      .replace(/^URL_PORT=.*/m, `URL_PORT=:${port + 1}`),
+  )
   if (box.run(['env', 'demo']).code !== 0) throw new Error('the ports could not be set')
   return box
 }
@@ -52,19 +69,35 @@ export function fullCase(name: string, port: number): Case {
 /** Another copy of the repository for the same project: what a second clone is. */
 export const neighbour = ({ project, run: _, ...rest }: Case): Case => {
   const box = sandbox()
-  return { ...rest, ...box, project, run: (argv, options = {}) => box.script(argv, { ...options, env: { KGC_PROJECT: project, ...options.env } }) }
+  return {
+    ...rest,
+    ...box,
+    project,
+    run: (argv, options = {}) =>
+      box.script(argv, { ...options, env: { KGC_PROJECT: project, ...options.env } }),
+  }
 }
 
 function asCase(box: Sandbox, name: string): Case {
   const project = `kgc-test-${name}`
   wipe(project)
   process.once('exit', () => wipe(project))
-  const docker = (...argv: string[]) => execFileSync('docker', argv, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] }).trim()
+  const docker = (...argv: string[]) =>
+    execFileSync('docker', argv, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] }).trim()
   return {
     ...box,
     project,
     engine: docker,
-    run: (argv, options = {}) => box.script(argv, { ...options, env: { KGC_PROJECT: project, ...options.env } }),
-    container: service => docker('ps', '-aq', '--filter', `label=com.docker.compose.project=${project}`, '--filter', `label=com.docker.compose.service=${service}`),
+    run: (argv, options = {}) =>
+      box.script(argv, { ...options, env: { KGC_PROJECT: project, ...options.env } }),
+    container: service =>
+      docker(
+        'ps',
+        '-aq',
+        '--filter',
+        `label=com.docker.compose.project=${project}`,
+        '--filter',
+        `label=com.docker.compose.service=${service}`,
+      ),
   }
 }

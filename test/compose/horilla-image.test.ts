@@ -7,14 +7,16 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { repository } from '../sandbox.ts'
 
-const test = suite('Horilla\'s image')
+const test = suite("Horilla's image")
 const folder = join(repository, 'infra/docker/horilla-hr')
 const base = `kgc-test/horilla-base:${process.pid}`
 const image = `kgc-test/horilla-hr:${process.pid}`
 const context = mkdtempSync(join(tmpdir(), 'kgc-horilla-'))
 
 /** Packages and their exact versions, as requirements.txt has them. */
-const wanted = readFileSync(join(folder, 'requirements.txt'), 'utf8').split('\n').filter(line => line && !line.startsWith('#'))
+const wanted = readFileSync(join(folder, 'requirements.txt'), 'utf8')
+  .split('\n')
+  .filter(line => line && !line.startsWith('#'))
 
 const baseFile = `
 FROM kgc-demo/base:trixie
@@ -28,18 +30,32 @@ USER appuser
 
 /** What the build may need on this machine, and an ordinary one does not. */
 function secrets(): string[] {
-  const files = { ca: process.env.PIP_CERT ?? '/etc/ssl/certs/ca-certificates.crt', pip: process.env.PIP_CONFIG_FILE ?? '' }
-  return Object.entries(files).flatMap(([id, src]) => (existsSync(src) ? ['--secret', `id=${id},src=${src}`] : []))
+  const files = {
+    ca: process.env.PIP_CERT ?? '/etc/ssl/certs/ca-certificates.crt',
+    pip: process.env.PIP_CONFIG_FILE ?? '',
+  }
+  return Object.entries(files).flatMap(([id, src]) =>
+    existsSync(src) ? ['--secret', `id=${id},src=${src}`] : [],
+  )
 }
 
 /** Throws with the build's last lines. */
 function build(tag: string, ...argv: string[]) {
-  const done = spawnSync('docker', ['buildx', 'build', '--progress', 'plain', '--tag', tag, ...argv], { encoding: 'utf8', timeout: 600_000 })
-  if (done.status !== 0) throw new Error(`${tag}: ${done.stderr.trim().split('\n').slice(-15).join('\n')}`)
+  const done = spawnSync(
+    'docker',
+    ['buildx', 'build', '--progress', 'plain', '--tag', tag, ...argv],
+    { encoding: 'utf8', timeout: 600_000 },
+  )
+  if (done.status !== 0)
+    throw new Error(`${tag}: ${done.stderr.trim().split('\n').slice(-15).join('\n')}`)
 }
 
 /** Python in the image, as its own user. */
-const python = (...argv: string[]) => execFileSync('docker', ['run', '--rm', '--network', 'none', image, 'python', ...argv], { encoding: 'utf8', timeout: 120_000 }).trim()
+const python = (...argv: string[]) =>
+  execFileSync('docker', ['run', '--rm', '--network', 'none', image, 'python', ...argv], {
+    encoding: 'utf8',
+    timeout: 120_000,
+  }).trim()
 
 test.before(() => {
   execFileSync(join(repository, 'infra/demo/base/build.sh'), { stdio: 'ignore', timeout: 300_000 })
@@ -58,7 +74,7 @@ test('every package is pinned to one version', () => {
   for (const line of wanted) assert.match(line, /^[\w.-]+==\d[\w.]*$/)
 })
 
-test('the image\'s own user imports each package, in the version asked for', () => {
+test("the image's own user imports each package, in the version asked for", () => {
   const script = `
 import importlib, os, sys
 from importlib.metadata import packages_distributions, version
@@ -78,11 +94,18 @@ test('they fit together with what was there', () => {
 })
 
 test('Hungarian holidays are known', () => {
-  assert.is(python('-c', 'import datetime, holidays; print(datetime.date(2026, 8, 20) in holidays.country_holidays("HU"))'), 'True')
+  assert.is(
+    python(
+      '-c',
+      'import datetime, holidays; print(datetime.date(2026, 8, 20) in holidays.country_holidays("HU"))',
+    ),
+    'True',
+  )
 })
 
 test('nothing of the build is left behind', () => {
-  const script = 'import glob, os; print(glob.glob("/tmp/*"), [key for key in os.environ if key.startswith("PIP")], os.access("/opt/venv/bin", os.W_OK))'
+  const script =
+    'import glob, os; print(glob.glob("/tmp/*"), [key for key in os.environ if key.startswith("PIP")], os.access("/opt/venv/bin", os.W_OK))'
   assert.is(python('-c', script), '[] [] False')
 })
 

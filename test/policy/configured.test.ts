@@ -10,19 +10,34 @@ import { repository } from '../sandbox.ts'
 const test = suite('configured')
 
 /** These read the scripts alone, or empty their copy of the repository before they begin. */
-const elsewhere = ['unit/github', 'unit/notify', 'unit/scripts', 'unit/summary', 'unit/up', 'policy/configured'].map(name => `${name}.test.ts`)
+const elsewhere = [
+  'unit/github',
+  'unit/notify',
+  'unit/scripts',
+  'unit/summary',
+  'unit/up',
+  'policy/configured',
+].map(name => `${name}.test.ts`)
 const reads = /\b(repository|sandbox|placeOf|commitImages|pinFiles|fromFolders)\b/
 
 /** The test files that read what a company changes: a second run of all would take twice as long, and say no more. */
 const files = ['unit', 'policy']
   .flatMap(group => readdirSync(join(repository, 'test', group)).map(name => `${group}/${name}`))
-  .filter(name => name.endsWith('.test.ts') && !elsewhere.includes(name) && reads.test(readFileSync(join(repository, 'test', name), 'utf8')))
+  .filter(
+    name =>
+      name.endsWith('.test.ts') &&
+      !elsewhere.includes(name) &&
+      reads.test(readFileSync(join(repository, 'test', name), 'utf8')),
+  )
 
 /** What a test file says when it fails; '' when it passes. */
 const failureOf = (root: string, name: string): Promise<string> =>
   new Promise(done =>
-    execFile(process.execPath, ['--import=tsx', join('test', name)], { cwd: root, env: { ...process.env, NO_COLOR: '1' } }, (error, stdout, stderr) =>
-      done(error ? `${name}\n${stdout}${stderr}` : ''),
+    execFile(
+      process.execPath,
+      ['--import=tsx', join('test', name)],
+      { cwd: root, env: { ...process.env, NO_COLOR: '1' } },
+      (error, stdout, stderr) => done(error ? `${name}\n${stdout}${stderr}` : ''),
     ),
   )
 
@@ -32,7 +47,8 @@ test('a repository that is set up as README tells passes its tests', async () =>
   const left = [...files]
   const failures: string[] = []
   const lane = async () => {
-    for (let next = left.shift(); next; next = left.shift()) failures.push(await failureOf(root, next))
+    for (let next = left.shift(); next; next = left.shift())
+      failures.push(await failureOf(root, next))
   }
   await Promise.all([lane(), lane()])
   assert.is(failures.filter(Boolean).join('\n'), '')

@@ -22,7 +22,10 @@ test('a fork with a known hole is refused by name and left out otherwise, with t
   commitAll(copy.root)
   const named = copy.script(['images', 'build', 'horilla-fork', '--dry-run'])
   assert.is(named.code, 3, named.stderr)
-  assert.match(named.stderr, /remote code execution[\s\S]*git -C forks\/horilla fetch .* tag 2\.1\.8/)
+  assert.match(
+    named.stderr,
+    /remote code execution[\s\S]*git -C forks\/horilla fetch .* tag 2\.1\.8/,
+  )
   const all = copy.script(['images', 'build', '--dry-run'])
   assert.is(all.code, 0, all.stderr)
   assert.match(all.stderr, 'horilla-fork: left out')
@@ -34,7 +37,10 @@ test('a fork is built as the version that its submodule is at and that Compose r
   const read = (file: string) => readFileSync(join(repository, file), 'utf8')
   const [, tag] = /^# twenty: tag twenty\/v(\S+)$/m.exec(read('.gitmodules'))!
   assert.match(read('infra/docker/docker-compose.build.yml'), `args: { APP_VERSION: ${tag} }`)
-  assert.match(read('infra/docker/twenty-crm/docker-compose.yml'), `image: twentycrm/twenty:v${tag}`)
+  assert.match(
+    read('infra/docker/twenty-crm/docker-compose.yml'),
+    `image: twentycrm/twenty:v${tag}`,
+  )
 })
 
 test.run()

@@ -15,12 +15,14 @@ import { place, played } from './kubectl.ts'
 
 const test = suite('apply')
 patience.pause = 100
-const refused = 'echo "The connection to the server 127.0.0.1:6443 was refused - did you specify the right host or port?" >&2; exit 1'
+const refused =
+  'echo "The connection to the server 127.0.0.1:6443 was refused - did you specify the right host or port?" >&2; exit 1'
 const map: Manifest = { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'a' } }
 const lost = new Failure(4, 'Hold the lock', 'it was unlocked')
 
 test('while the API server is away all that may be done twice is tried again', async () => {
-  const once = (work: () => Promise<unknown>, answer = 'exit 0') => played(`[ $n -gt 0 ] || { ${refused}; }; ${answer}`, work)
+  const once = (work: () => Promise<unknown>, answer = 'exit 0') =>
+    played(`[ $n -gt 0 ] || { ${refused}; }; ${answer}`, work)
   const set: Manifest = { kind: 'StatefulSet', metadata: { name: 'db' } }
   const release = { number: 7, manifests: [] as Manifest[] } as Stored
   const all = await Promise.all([
@@ -51,16 +53,28 @@ test('who has lost the lock applies nothing more, and what is under way ends', a
   assert.is(before.error, lost)
   assert.equal(before.calls, [])
   const end = Date.now() + 700
-  const meanwhile = await played('exec sleep 20', () => put(place, [map], () => (Date.now() > end ? lost : undefined)))
+  const meanwhile = await played('exec sleep 20', () =>
+    put(place, [map], () => (Date.now() > end ? lost : undefined)),
+  )
   assert.is(meanwhile.error, lost)
   assert.ok(meanwhile.ms < 5_000, `${meanwhile.ms} ms`)
-  const between = await played(refused, () => put(place, [map], () => (Date.now() > end + 1000 ? lost : undefined)))
+  const between = await played(refused, () =>
+    put(place, [map], () => (Date.now() > end + 1000 ? lost : undefined)),
+  )
   assert.is(between.error, lost)
 })
 
 test('a record that was made though the answer was lost is the one that was meant; another is not', async () => {
-  const release = { number: 7, who: 'anna', started: 'now', manifests: [] as Manifest[] } as unknown as Stored
-  const there = (who: string) => JSON.stringify({ items: [{ data: { release: JSON.stringify({ number: 7, who, started: 'now' }) } }] })
+  const release = {
+    number: 7,
+    who: 'anna',
+    started: 'now',
+    manifests: [] as Manifest[],
+  } as unknown as Stored
+  const there = (who: string) =>
+    JSON.stringify({
+      items: [{ data: { release: JSON.stringify({ number: 7, who, started: 'now' }) } }],
+    })
   const made = (who: string) =>
     played(
       `case "$*" in *create*) [ $n = 0 ] && { echo "unexpected EOF" >&2; exit 1; }; echo 'Error from server (AlreadyExists): x' >&2; exit 1 ;;
@@ -72,10 +86,18 @@ test('a record that was made though the answer was lost is the one that was mean
 })
 
 test('what a finalizer holds is told and waited for no longer; what may not be removed is a failure', async () => {
-  const held = await played("echo 'error: timed out waiting for the condition on configmaps/a' >&2; exit 1", () => remove(place, [map]))
+  const held = await played(
+    "echo 'error: timed out waiting for the condition on configmaps/a' >&2; exit 1",
+    () => remove(place, [map]),
+  )
   assert.is(held.error, undefined)
-  assert.match(held.said, 'Not gone after a minute: error: timed out waiting for the condition on configmaps/a')
-  const denied = await played("echo 'Error from server (Forbidden): no' >&2; exit 1", () => remove(place, [map]))
+  assert.match(
+    held.said,
+    'Not gone after a minute: error: timed out waiting for the condition on configmaps/a',
+  )
+  const denied = await played("echo 'Error from server (Forbidden): no' >&2; exit 1", () =>
+    remove(place, [map]),
+  )
   assert.match(denied.error!.message, 'Forbidden')
 })
 
@@ -86,32 +108,71 @@ test('a trial that ends without a word is a refusal, not a change of nothing', a
     return refusals.list
   }
   const job: Manifest = { kind: 'Job', metadata: { name: 'j' } }
-  const different = 'diff -u -N /tmp/LIVE-1/v1.ConfigMap..a /tmp/MERGED-2/v1.ConfigMap..a\\n+++ /tmp/MERGED-2/v1.ConfigMap..a\\n@@ -1,2 +1,2 @@\\n'
+  const different =
+    'diff -u -N /tmp/LIVE-1/v1.ConfigMap..a /tmp/MERGED-2/v1.ConfigMap..a\\n+++ /tmp/MERGED-2/v1.ConfigMap..a\\n@@ -1,2 +1,2 @@\\n'
   process.env.KUBECTL_EXTERNAL_DIFF = 'dyff between'
-  assert.equal(await said('case "$*" in *diff*) exit 124 ;; esac', [map]), ['kubectl diff ended with 124 after 180 s: what would change is not known'])
-  assert.match((await said('case "$*" in *create*) exit 137 ;; esac', [job]))[0]!, /^kubectl create --dry-run ended with 137/)
-  assert.equal(await said(`case "$*" in *create*) echo 'Error from server (AlreadyExists): x' >&2; exit 1 ;; *diff*) printf '${different}'; exit 1 ;; esac`, [map, job]), [])
-  const otherwise = await said(`case "$*" in *diff*) [ -z "$KUBECTL_EXTERNAL_DIFF" ] || exit 0; echo 'a: 1 -> 2'; exit 1 ;; esac`, [map])
-  assert.equal(otherwise, ['what kubectl diff says is not understood; what would change is not known'])
-  assert.equal(await said(`case "$*" in *diff*) exit 2 ;; *apply*) echo 'error: it is invalid' >&2; exit 1 ;; esac`, [map]), ['it is invalid'])
+  assert.equal(await said('case "$*" in *diff*) exit 124 ;; esac', [map]), [
+    'kubectl diff ended with 124 after 180 s: what would change is not known',
+  ])
+  assert.match(
+    (await said('case "$*" in *create*) exit 137 ;; esac', [job]))[0]!,
+    /^kubectl create --dry-run ended with 137/,
+  )
+  assert.equal(
+    await said(
+      `case "$*" in *create*) echo 'Error from server (AlreadyExists): x' >&2; exit 1 ;; *diff*) printf '${different}'; exit 1 ;; esac`,
+      [map, job],
+    ),
+    [],
+  )
+  const otherwise = await said(
+    `case "$*" in *diff*) [ -z "$KUBECTL_EXTERNAL_DIFF" ] || exit 0; echo 'a: 1 -> 2'; exit 1 ;; esac`,
+    [map],
+  )
+  assert.equal(otherwise, [
+    'what kubectl diff says is not understood; what would change is not known',
+  ])
+  assert.equal(
+    await said(
+      `case "$*" in *diff*) exit 2 ;; *apply*) echo 'error: it is invalid' >&2; exit 1 ;; esac`,
+      [map],
+    ),
+    ['it is invalid'],
+  )
 })
 
 // an earlier migration in the way of the next one
-const stamp = (name: string) => ({ name: 'migrate', annotations: { 'kgc.hu/order': 'migrate', [jobStamp]: name } })
+const stamp = (name: string) => ({
+  name: 'migrate',
+  annotations: { 'kgc.hu/order': 'migrate', [jobStamp]: name },
+})
 const next: Manifest = { apiVersion: 'batch/v1', kind: 'Job', metadata: stamp('new'), spec: {} }
-const old = (status: object) => ({ kind: 'Job', metadata: { ...stamp('old'), uid: 'u' }, spec: {}, status })
+const old = (status: object) => ({
+  kind: 'Job',
+  metadata: { ...stamp('old'), uid: 'u' },
+  spec: {},
+  status,
+})
 const pod = (state: object, init: object = { terminated: { exitCode: 0 } }) => ({
   kind: 'Pod',
   metadata: { name: 'migrate-x', uid: 'p', ownerReferences: [{ uid: 'u' }] },
   spec: { initContainers: [{ name: 'wait' }], containers: [{ name: 'main', image: 'x:1' }] },
-  status: { phase: 'Pending', initContainerStatuses: [{ name: 'wait', state: init }], containerStatuses: [{ name: 'main', restartCount: 0, ...state }] },
+  status: {
+    phase: 'Pending',
+    initContainerStatuses: [{ name: 'wait', state: init }],
+    containerStatuses: [{ name: 'main', restartCount: 0, ...state }],
+  },
 })
 // what cannot heal by itself
 const hangs = { state: { waiting: { reason: 'ErrImageNeverPull', message: 'x:1 is not present' } } }
 
 /** The next change's migration, with this one in the way until it is deleted (or `most` questions have been asked). */
 function migrate(items: object[], most = 1000, later: object[] = []) {
-  const done = { ...next, metadata: { ...next.metadata, uid: 'n' }, status: { conditions: [{ type: 'Complete', status: 'True' }] } }
+  const done = {
+    ...next,
+    metadata: { ...next.metadata, uid: 'n' },
+    status: { conditions: [{ type: 'Complete', status: 'True' }] },
+  }
   const body = `case "$*" in
     *--watch-only*|*logs*) ;;
     *"get events"*) echo '{"items":[]}' ;;
@@ -127,19 +188,28 @@ function migrate(items: object[], most = 1000, later: object[] = []) {
   const wait: Wait = { place, what: 'Deploy', since: Date.now() - 3_600_000, stable: 0, lock }
   return played(body, () => inOrder(wait, [], [next], () => {}).then(() => wait))
 }
-const dropped = ({ calls }: { calls: string[] }) => calls.some(one => one.includes('delete job migrate'))
-const applied = ({ calls }: { calls: string[] }) => calls.filter(one => one.includes(' apply ')).length
+const dropped = ({ calls }: { calls: string[] }) =>
+  calls.some(one => one.includes('delete job migrate'))
+const applied = ({ calls }: { calls: string[] }) =>
+  calls.filter(one => one.includes(' apply ')).length
 
 test('an earlier Job that hangs and has not begun is removed, and the next one runs', async () => {
   const ended = await migrate([old({ active: 1 }), pod(hangs)])
   assert.is(ended.error?.stack, undefined)
   assert.ok(dropped(ended))
   assert.is(applied(ended), 1)
-  assert.match(ended.said, /removed: Job migrate of an earlier change, of which nothing has run: .*ErrImageNeverPull/)
+  assert.match(
+    ended.said,
+    /removed: Job migrate of an earlier change, of which nothing has run: .*ErrImageNeverPull/,
+  )
 })
 
 test('the very Job that ended well since the plan was made is not run again; one that failed is', async () => {
-  const same = (type: string) => ({ ...next, metadata: { ...next.metadata, uid: 'u' }, status: { conditions: [{ type, status: 'True' }] } })
+  const same = (type: string) => ({
+    ...next,
+    metadata: { ...next.metadata, uid: 'u' },
+    status: { conditions: [{ type, status: 'True' }] },
+  })
   const ran = await migrate([same('Complete')])
   assert.is(ran.error, undefined)
   assert.equal([dropped(ran), applied(ran)], [false, 0])
@@ -150,9 +220,22 @@ test('the very Job that ended well since the plan was made is not run again; one
 })
 
 test('one that has begun is waited for with a pause, though it looks broken now', async () => {
-  const began = { ...hangs, lastState: { terminated: { exitCode: 1, finishedAt: new Date().toISOString(), startedAt: new Date().toISOString() } } }
+  const began = {
+    ...hangs,
+    lastState: {
+      terminated: {
+        exitCode: 1,
+        finishedAt: new Date().toISOString(),
+        startedAt: new Date().toISOString(),
+      },
+    },
+  }
   const complete = [old({ conditions: [{ type: 'Complete', status: 'True' }] })]
-  for (const begun of [pod(began), pod(hangs, { running: {} }), pod(hangs, { terminated: { exitCode: 1 } })]) {
+  for (const begun of [
+    pod(began),
+    pod(hangs, { running: {} }),
+    pod(hangs, { terminated: { exitCode: 1 } }),
+  ]) {
     const ended = await migrate([old({ active: 1 }), begun], 6, complete)
     assert.is(ended.error?.stack, undefined)
     assert.not.match(ended.said, 'nothing has run')

@@ -5,10 +5,20 @@ import type { Container } from '../../scripts/lib/compose/containers.ts'
 import { judgeCollations, parseMoved } from '../../scripts/lib/doctor/collations.ts'
 import { judgeContainers, judgeIdle, type Pulse } from '../../scripts/lib/doctor/containers.ts'
 import { judgeEnv } from '../../scripts/lib/doctor/doctor.ts'
-import { edgeOf, hostsOf, judgeCertificates, type Served } from '../../scripts/lib/doctor/certificates.ts'
+import {
+  edgeOf,
+  hostsOf,
+  judgeCertificates,
+  type Served,
+} from '../../scripts/lib/doctor/certificates.ts'
 import type { Finding } from '../../scripts/lib/doctor/finding.ts'
 import { judgeClock } from '../../scripts/lib/doctor/clock.ts'
-import { judgeEngine, judgePorts, judgeResources, storesOf } from '../../scripts/lib/doctor/machine.ts'
+import {
+  judgeEngine,
+  judgePorts,
+  judgeResources,
+  storesOf,
+} from '../../scripts/lib/doctor/machine.ts'
 import { judgeDisks, judgeImages, judgeVolumes, parseDf } from '../../scripts/lib/doctor/storage.ts'
 import type { Machine } from '../../scripts/lib/engine/engine.ts'
 
@@ -27,9 +37,22 @@ const one = (findings: Finding[], severity: Finding['severity'], what: RegExp, n
 
 const plugin = (version: string) => ({ version, path: '/usr/libexec/docker/cli-plugins/x' })
 const machine = (change: Partial<Machine> = {}): Machine => ({
-  platform: 'linux', root: true, os: { ID: 'debian', VERSION_ID: '12', VERSION_CODENAME: 'bookworm' },
-  apt: true, client: true, podman: false, host: '', dockerd: true,
-  vendor: false, iptables: true, mmdebstrap: false, init: 'none', engine: '20.10.24', compose: plugin('2.26.1'), buildx: plugin('0.13.1'), ...change,
+  platform: 'linux',
+  root: true,
+  os: { ID: 'debian', VERSION_ID: '12', VERSION_CODENAME: 'bookworm' },
+  apt: true,
+  client: true,
+  podman: false,
+  host: '',
+  dockerd: true,
+  vendor: false,
+  iptables: true,
+  mmdebstrap: false,
+  init: 'none',
+  engine: '20.10.24',
+  compose: plugin('2.26.1'),
+  buildx: plugin('0.13.1'),
+  ...change,
 })
 const without = (key: 'engine' | 'compose' | 'buildx', change: Partial<Machine> = {}) => {
   const it = machine(change)
@@ -39,30 +62,76 @@ const without = (key: 'engine' | 'compose' | 'buildx', change: Partial<Machine> 
 const engine = { Driver: 'overlay2', CgroupVersion: '1' }
 
 test('engine: a good one is one line of information, with cgroup v1 as with v2', () => {
-  one(judgeEngine(machine(), engine), 'info', /20\.10\.24, Compose 2\.26\.1, buildx 0\.13\.1, cgroup v1, overlay2/)
+  one(
+    judgeEngine(machine(), engine),
+    'info',
+    /20\.10\.24, Compose 2\.26\.1, buildx 0\.13\.1, cgroup v1, overlay2/,
+  )
   one(judgeEngine(machine(), { ...engine, CgroupVersion: '2' }), 'info', /cgroup v2/)
 })
 
 test('engine: what is not there, silent, old or unfit is named', () => {
-  one(judgeEngine(without('engine', { client: false }), {}), 'error', /docker command/, /make bootstrap/)
-  one(judgeEngine(without('engine', { silence: 'Cannot connect' }), {}), 'error', /does not answer: Cannot connect/, /make bootstrap/)
-  one(judgeEngine(without('engine', { silence: 'permission denied', root: false }), {}), 'error', /permission denied/, /usermod/)
+  one(
+    judgeEngine(without('engine', { client: false }), {}),
+    'error',
+    /docker command/,
+    /make bootstrap/,
+  )
+  one(
+    judgeEngine(without('engine', { silence: 'Cannot connect' }), {}),
+    'error',
+    /does not answer: Cannot connect/,
+    /make bootstrap/,
+  )
+  one(
+    judgeEngine(without('engine', { silence: 'permission denied', root: false }), {}),
+    'error',
+    /permission denied/,
+    /usermod/,
+  )
   one(judgeEngine(without('compose'), engine), 'error', /Compose v2/)
   one(judgeEngine(without('buildx'), engine), 'error', /buildx/)
-  one(judgeEngine(machine({ engine: '19.03.1' }), engine), 'error', /engine 19\.03\.1 is older than 20\.10/, /only-upgrade/)
-  one(judgeEngine(machine({ compose: plugin('2.9.0') }), engine), 'error', /compose 2\.9\.0 is older than 2\.26/)
-  one(judgeEngine(machine({ compose: plugin('2.29.0') }), engine), 'error', /compose 2\.29\.0 empties/, /only-upgrade/)
-  const silence = 'Error response from daemon: client version 1.41 is too old. Minimum supported API version is 1.44, please upgrade your client'
-  one(judgeEngine(without('engine', { silence, clientVersion: '20.10.24' }), {}), 'error', /docker client \(20\.10\.24\) is too old/, /engine\/install/)
+  one(
+    judgeEngine(machine({ engine: '19.03.1' }), engine),
+    'error',
+    /engine 19\.03\.1 is older than 20\.10/,
+    /only-upgrade/,
+  )
+  one(
+    judgeEngine(machine({ compose: plugin('2.9.0') }), engine),
+    'error',
+    /compose 2\.9\.0 is older than 2\.26/,
+  )
+  one(
+    judgeEngine(machine({ compose: plugin('2.29.0') }), engine),
+    'error',
+    /compose 2\.29\.0 empties/,
+    /only-upgrade/,
+  )
+  const silence =
+    'Error response from daemon: client version 1.41 is too old. Minimum supported API version is 1.44, please upgrade your client'
+  one(
+    judgeEngine(without('engine', { silence, clientVersion: '20.10.24' }), {}),
+    'error',
+    /docker client \(20\.10\.24\) is too old/,
+    /engine\/install/,
+  )
   one(judgeEngine(machine({ buildx: plugin('0.10.0') }), engine), 'error', /buildx 0\.10\.0/)
   one(judgeEngine(machine({ podman: true }), engine), 'error', /Podman/)
   assert.is(judgeEngine(machine(), { ...engine, Driver: 'vfs' })[0]!.severity, 'warning')
 })
 
 test('machine: disk and memory', () => {
-  const resources = (free: number, memory = 8) => ({ disks: [{ folder: '/var/lib/docker', free: free * 1e9 }], memory: memory * 1e9 })
+  const resources = (free: number, memory = 8) => ({
+    disks: [{ folder: '/var/lib/docker', free: free * 1e9 }],
+    memory: memory * 1e9,
+  })
   silent(judgeResources(resources(20), true))
-  one(judgeResources(resources(19.9), true), 'warning', /19\.9 GB free on the disk of \/var\/lib\/docker/)
+  one(
+    judgeResources(resources(19.9), true),
+    'warning',
+    /19\.9 GB free on the disk of \/var\/lib\/docker/,
+  )
   one(judgeResources(resources(4.9), true), 'error', /4\.9 GB free/)
   one(judgeResources(resources(50, 3.9), true), 'warning', /3\.9 GB of memory/)
   silent(judgeResources(resources(50, 3.9), false))
@@ -72,23 +141,63 @@ test('machine: disk and memory', () => {
 test("machine: with containerd's store the images lie on containerd's disk, which is looked at, too", () => {
   const DriverStatus: [string, string][] = [['driver-type', 'io.containerd.snapshotter.v1']]
   const root = { DockerRootDir: '/data' }
-  assert.equal(storesOf({ ...root, DriverStatus: [['Backing Filesystem', 'extfs']] }, ''), ['/data'])
-  assert.equal(storesOf({ ...root, DriverStatus, Containerd: { Address: '/run/containerd/containerd.sock' } }, ''), ['/data', '/var/lib/containerd'])
-  assert.equal(storesOf({ ...root, DriverStatus }, 'version = 3\nroot = "/big/containerd"\n'), ['/data', '/big/containerd'])
-  assert.equal(storesOf({ ...root, DriverStatus, Containerd: { Address: '/var/run/docker/containerd/containerd.sock' } }, ''), ['/data'])
-  one(judgeResources({ disks: [{ folder: '/data', free: 50e9 }, { folder: '/var/lib/containerd', free: 4e9 }], memory: 8e9 }, true), 'error', /\/var\/lib\/containerd/)
+  assert.equal(storesOf({ ...root, DriverStatus: [['Backing Filesystem', 'extfs']] }, ''), [
+    '/data',
+  ])
+  assert.equal(
+    storesOf(
+      { ...root, DriverStatus, Containerd: { Address: '/run/containerd/containerd.sock' } },
+      '',
+    ),
+    ['/data', '/var/lib/containerd'],
+  )
+  assert.equal(storesOf({ ...root, DriverStatus }, 'version = 3\nroot = "/big/containerd"\n'), [
+    '/data',
+    '/big/containerd',
+  ])
+  assert.equal(
+    storesOf(
+      {
+        ...root,
+        DriverStatus,
+        Containerd: { Address: '/var/run/docker/containerd/containerd.sock' },
+      },
+      '',
+    ),
+    ['/data'],
+  )
+  one(
+    judgeResources(
+      {
+        disks: [
+          { folder: '/data', free: 50e9 },
+          { folder: '/var/lib/containerd', free: 4e9 },
+        ],
+        memory: 8e9,
+      },
+      true,
+    ),
+    'error',
+    /\/var\/lib\/containerd/,
+  )
 })
 
 test('machine: a port that another holds, with the command that shows it', () => {
   silent(judgePorts([]))
   const taken = (by: string) => judgePorts([{ service: 'edge', port: 443, by }])
-  one(taken('nginx (pid 77)'), 'error', /port 443, which edge wants, is held by nginx/, /^ps -fp 77 /)
+  one(
+    taken('nginx (pid 77)'),
+    'error',
+    /port 443, which edge wants, is held by nginx/,
+    /^ps -fp 77 /,
+  )
   one(taken('container a, b'), 'error', /container a, b/, /^docker ps --filter publish=443 /)
   one(taken(''), 'error', /another process/, /ss -ltnp/)
 })
 
 test('machine: the clock', () => {
-  const told = (ahead: number) => judgeClock({ ahead, host: 'h', date: 'Wed, 25 Nov 2026 12:00:00 GMT' }, false)
+  const told = (ahead: number) =>
+    judgeClock({ ahead, host: 'h', date: 'Wed, 25 Nov 2026 12:00:00 GMT' }, false)
   for (const seconds of [0, 30, -30]) silent(told(seconds))
   one(told(31), 'warning', /31 s ahead of h/, /date -u -s/)
   one(told(-301), 'error', /301 s behind h/)
@@ -99,40 +208,91 @@ test('machine: the clock', () => {
 })
 
 test('env files: missing before the first start is information, after it an error; every other problem is an error', () => {
-  const problem = (file: string, key: string, problem: string) => ({ file, key, problem, remedy: 'mend it' })
+  const problem = (file: string, key: string, problem: string) => ({
+    file,
+    key,
+    problem,
+    remedy: 'mend it',
+  })
   const missing = [problem('a/.env', '', 'is missing'), problem('b/.env', '', 'is missing')]
   silent(judgeEnv([], true, 'make env'))
-  one(judgeEnv(missing, false, 'make env'), 'info', /2 are not there: a\/\.env, b\/\.env/, /make env/)
+  one(
+    judgeEnv(missing, false, 'make env'),
+    'info',
+    /2 are not there: a\/\.env, b\/\.env/,
+    /make env/,
+  )
   one(judgeEnv(missing, true, 'make env'), 'error', /2 are not there/, /make env/)
-  one(judgeEnv([problem('a/.env', 'KEY', 'is missing')], false, 'make env'), 'error', /^a\/\.env: KEY is missing/, /mend it/)
-  one(judgeEnv([problem('a/.env', '', 'can be read by others')], false, 'make env'), 'error', /^a\/\.env: can be read/)
+  one(
+    judgeEnv([problem('a/.env', 'KEY', 'is missing')], false, 'make env'),
+    'error',
+    /^a\/\.env: KEY is missing/,
+    /mend it/,
+  )
+  one(
+    judgeEnv([problem('a/.env', '', 'can be read by others')], false, 'make env'),
+    'error',
+    /^a\/\.env: can be read/,
+  )
 })
 
 const all = {
   name: 'p',
   services: {
     edge: { ports: [{ target: 8443, published: '8443' }], networks: { outer: null } },
-    web: { depends_on: { migrate: { condition: 'service_completed_successfully' } }, networks: { outer: null, 'web-internal': null } },
+    web: {
+      depends_on: { migrate: { condition: 'service_completed_successfully' } },
+      networks: { outer: null, 'web-internal': null },
+    },
     migrate: { networks: { 'web-internal': null } },
   },
   networks: { outer: { name: 'p_outer' }, 'web-internal': { name: 'p_web', internal: true } },
   volumes: { data: { name: 'p_data' } },
 } as unknown as Config
 const container = (state: Partial<Container['State']> = {}, restarts = 0): Container => ({
-  Id: 'a', Name: '/x', Created: at(-7200), Image: 'i', RestartCount: restarts, Config: { Labels: {}, Image: 'x' },
-  State: { Status: 'running', ExitCode: 0, OOMKilled: false, Error: '', StartedAt: at(-7200), FinishedAt: at(-7201), ...state },
+  Id: 'a',
+  Name: '/x',
+  Created: at(-7200),
+  Image: 'i',
+  RestartCount: restarts,
+  Config: { Labels: {}, Image: 'x' },
+  State: {
+    Status: 'running',
+    ExitCode: 0,
+    OOMKilled: false,
+    Error: '',
+    StartedAt: at(-7200),
+    FinishedAt: at(-7201),
+    ...state,
+  },
 })
-const good = { edge: container(), web: container({ Health: { Status: 'healthy', Log: null } }), migrate: container({ Status: 'exited' }) }
-const pulse = (change: Partial<Record<keyof typeof good, Container>> = {}, rest: Partial<Pulse> = {}): Pulse => ({
-  stack: { mode: 'dev', project: 'p', suffix: '' }, all, seen: new Map(Object.entries({ ...good, ...change })), volumes: ['p_data'],
-  logs: new Map(), causes: new Map(), kills: new Map(), now, ...rest,
+const good = {
+  edge: container(),
+  web: container({ Health: { Status: 'healthy', Log: null } }),
+  migrate: container({ Status: 'exited' }),
+}
+const pulse = (
+  change: Partial<Record<keyof typeof good, Container>> = {},
+  rest: Partial<Pulse> = {},
+): Pulse => ({
+  stack: { mode: 'dev', project: 'p', suffix: '' },
+  all,
+  seen: new Map(Object.entries({ ...good, ...change })),
+  volumes: ['p_data'],
+  logs: new Map(),
+  causes: new Map(),
+  kills: new Map(),
+  now,
+  ...rest,
 })
-const web = (state: Partial<Container['State']>, restarts = 0) => judgeContainers(pulse({ web: container(state, restarts) }))
+const web = (state: Partial<Container['State']>, restarts = 0) =>
+  judgeContainers(pulse({ web: container(state, restarts) }))
 
 test('containers: a stack that runs well says nothing', () => silent(judgeContainers(pulse())))
 
 test('containers: of a stack that is not there, one line', () => {
-  const idle = (mode: string, suffix: string, volumes: string[]) => judgeIdle({ mode, suffix, project: 'p' }, volumes)
+  const idle = (mode: string, suffix: string, volumes: string[]) =>
+    judgeIdle({ mode, suffix, project: 'p' }, volumes)
   one(idle('dev', '', []), 'info', /never been started/, /^make up$/)
   one(idle('prod', '', []), 'info', /never been started/, /^make up MODE=prod$/)
   one(idle('demo', '.demo', []), 'info', /never been started/, /^make demo$/)
@@ -141,10 +301,21 @@ test('containers: of a stack that is not there, one line', () => {
 })
 
 test('containers: unhealthy says why, with the last line of the last check', () => {
-  const log = [{ Start: at(-9), End: at(-8), ExitCode: 1, Output: 'old' }, { Start: at(-2), End: at(-1), ExitCode: 1, Output: 'first\ncurl: (7) refused\n' }]
-  one(web({ Health: { Status: 'unhealthy', Log: log } }), 'error', /^web is unhealthy: curl: \(7\) refused$/, /make up/)
+  const log = [
+    { Start: at(-9), End: at(-8), ExitCode: 1, Output: 'old' },
+    { Start: at(-2), End: at(-1), ExitCode: 1, Output: 'first\ncurl: (7) refused\n' },
+  ]
+  one(
+    web({ Health: { Status: 'unhealthy', Log: log } }),
+    'error',
+    /^web is unhealthy: curl: \(7\) refused$/,
+    /make up/,
+  )
   one(web({ Health: { Status: 'unhealthy', Log: null } }), 'error', /printed nothing/)
-  const known = pulse({ web: container({ Health: { Status: 'unhealthy', Log: null } }) }, { causes: new Map([['web', 'inotify']]) })
+  const known = pulse(
+    { web: container({ Health: { Status: 'unhealthy', Log: null } }) },
+    { causes: new Map([['web', 'inotify']]) },
+  )
   one(judgeContainers(known), 'error', /printed nothing; likely cause: inotify$/)
   one(web({ Health: { Status: 'starting', Log: [] } }), 'info', /still starting/)
 })
@@ -152,10 +323,22 @@ test('containers: unhealthy says why, with the last line of the last check', () 
 test('containers: ended, looping, paused, never started', () => {
   one(web({ Status: 'exited', ExitCode: 0 }), 'error', /^web has ended: exit 0/)
   one(web({ Status: 'exited', ExitCode: 137, OOMKilled: true }), 'error', /exit 137, out of memory/)
-  one(web({ Status: 'restarting', ExitCode: 1 }, 7), 'error', /again and again \(7 restarts\): exit 1/, /logs/)
+  one(
+    web({ Status: 'restarting', ExitCode: 1 }, 7),
+    'error',
+    /again and again \(7 restarts\): exit 1/,
+    /logs/,
+  )
   one(web({ Status: 'paused' }), 'error', /paused/, /docker compose -p p unpause web/)
-  one(web({ Status: 'created', Error: 'port is already allocated' }), 'error', /never started: port is already allocated/)
-  const failed = pulse({ web: container({ Status: 'exited', ExitCode: 1 }) }, { logs: new Map([['web', 'no such table']]) })
+  one(
+    web({ Status: 'created', Error: 'port is already allocated' }),
+    'error',
+    /never started: port is already allocated/,
+  )
+  const failed = pulse(
+    { web: container({ Status: 'exited', ExitCode: 1 }) },
+    { logs: new Map([['web', 'no such table']]) },
+  )
   one(judgeContainers(failed), 'error', /its log ends: no such table/)
 })
 
@@ -163,12 +346,17 @@ test('containers: restarts count when they are fresh, and memory when a process 
   one(web({ StartedAt: at(-599) }, 1), 'warning', /restarted 1×, last 9 min 59 s ago/)
   one(web({ StartedAt: at(-600) }, 2), 'info', /restarted 2×/)
   one(web({ OOMKilled: true }), 'warning', /want of memory/)
-  one(judgeContainers(pulse({}, { kills: new Map([['web', 1]]) })), 'warning', /^web had a process killed for want of memory/)
+  one(
+    judgeContainers(pulse({}, { kills: new Map([['web', 1]]) })),
+    'warning',
+    /^web had a process killed for want of memory/,
+  )
   silent(judgeContainers(pulse({}, { kills: new Map([['web', 0]]) })))
 })
 
 test('containers: a one-shot may end with 0 or still run, and nothing else', () => {
-  const migrate = (state: Partial<Container['State']>) => judgeContainers(pulse({ migrate: container(state) }))
+  const migrate = (state: Partial<Container['State']>) =>
+    judgeContainers(pulse({ migrate: container(state) }))
   silent(migrate({}))
   one(migrate({ Status: 'exited', ExitCode: 3 }), 'error', /^migrate has failed: exit 3/)
 })
@@ -177,24 +365,56 @@ test('containers: missing services and left-over ones are one line each', () => 
   const { migrate: _, web: __, ...edge } = good
   const { migrate: ___, ...noMigrate } = good
   const of = (seen: Record<string, Container>, mode = 'dev') =>
-    judgeContainers(pulse({}, { seen: new Map(Object.entries(seen)), stack: { mode, project: 'p', suffix: '' } }))
+    judgeContainers(
+      pulse({}, { seen: new Map(Object.entries(seen)), stack: { mode, project: 'p', suffix: '' } }),
+    )
   // docker/compose#11686: `docker system prune` takes the containers of one-shots that are done
   silent(of(noMigrate))
-  one(of({ ...noMigrate, web: container({ Status: 'exited' }) }).filter(({ severity }) => severity === 'warning'), 'warning', /not started: migrate$/, /make up/)
+  one(
+    of({ ...noMigrate, web: container({ Status: 'exited' }) }).filter(
+      ({ severity }) => severity === 'warning',
+    ),
+    'warning',
+    /not started: migrate$/,
+    /make up/,
+  )
   one(of(edge), 'info', /not started here: web, migrate$/)
   one(of(edge, 'prod'), 'warning', /not started: web, migrate$/)
-  one(of({ ...good, old: container({ Status: 'exited', ExitCode: 9 }) }), 'info', /no longer in the files: old/)
+  one(
+    of({ ...good, old: container({ Status: 'exited', ExitCode: 9 }) }),
+    'info',
+    /no longer in the files: old/,
+  )
 })
 
 test('images: what is missing, by what can be done about it', () => {
   const dev = { mode: 'dev', project: 'p', suffix: '' }
   const demo = { mode: 'demo', project: 'p', suffix: '.demo' }
   silent(judgeImages(dev, 3, [], [], true))
-  one(judgeImages(dev, 3, ['a:1'], [], false), 'info', /1 of 3 are not on this machine: a:1; they will be pulled/)
+  one(
+    judgeImages(dev, 3, ['a:1'], [], false),
+    'info',
+    /1 of 3 are not on this machine: a:1; they will be pulled/,
+  )
   one(judgeImages(dev, 3, ['a:1'], [], true), 'warning', /a:1/)
-  one(judgeImages(dev, 3, ['a:1'], ['r.example'], false), 'error', /no answer from r\.example/, /make demo/)
-  one(judgeImages(dev, 3, ['k:unset'], [], false, 'REF in k/.env.example'), 'warning', /no commit is chosen for k:unset/, /^set REF in k/)
-  one(judgeImages(dev, 3, ['unset.invalid/k:1'], [], false), 'warning', /whose they are is not set: unset\.invalid\/k:1/, /env\.ts --owner NAME/)
+  one(
+    judgeImages(dev, 3, ['a:1'], ['r.example'], false),
+    'error',
+    /no answer from r\.example/,
+    /make demo/,
+  )
+  one(
+    judgeImages(dev, 3, ['k:unset'], [], false, 'REF in k/.env.example'),
+    'warning',
+    /no commit is chosen for k:unset/,
+    /^set REF in k/,
+  )
+  one(
+    judgeImages(dev, 3, ['unset.invalid/k:1'], [], false),
+    'warning',
+    /whose they are is not set: unset\.invalid\/k:1/,
+    /env\.ts --owner NAME/,
+  )
   one(judgeImages(demo, 3, ['a:1'], [], false), 'info', /a:1/, /make demo/)
   one(judgeImages(demo, 3, ['a:1'], [], true), 'error', /a:1/, /make demo/)
 })
@@ -203,51 +423,101 @@ test('volumes: missing and unused ones are information; a stack that never was h
   silent(judgeVolumes(pulse()))
   silent(judgeVolumes(pulse({}, { seen: new Map(), volumes: [] })))
   one(judgeVolumes(pulse({}, { volumes: [] })), 'info', /not there yet: p_data/)
-  one(judgeVolumes(pulse({}, { volumes: ['p_data', 'p_old'] })), 'info', /no longer in the files: p_old/, /docker volume rm p_old/)
+  one(
+    judgeVolumes(pulse({}, { volumes: ['p_data', 'p_old'] })),
+    'info',
+    /no longer in the files: p_old/,
+    /docker volume rm p_old/,
+  )
 })
 
 test('volumes: a full disk is one error, however many volumes lie on it', () => {
-  const df = 'Filesystem     1024-blocks      Used Available Capacity Mounted on\n/dev/vda         263112772 257000000   1000000      96% /data\n'
-  const busybox = 'Filesystem           1024-blocks    Used Available Capacity Mounted on\n/dev/vda             263112772 180000000 75537136  95% /data\n'
+  const df =
+    'Filesystem     1024-blocks      Used Available Capacity Mounted on\n/dev/vda         263112772 257000000   1000000      96% /data\n'
+  const busybox =
+    'Filesystem           1024-blocks    Used Available Capacity Mounted on\n/dev/vda             263112772 180000000 75537136  95% /data\n'
   assert.equal(parseDf('web', df), [{ service: 'web', device: '/dev/vda', used: 96 }])
   silent(judgeDisks(parseDf('web', busybox)))
   silent(judgeDisks(parseDf('web', 'sh: df: not found')))
-  one(judgeDisks([...parseDf('web', df), ...parseDf('db', df)]), 'error', /\/dev\/vda under the volumes of web, db is 96 % full/)
+  one(
+    judgeDisks([...parseDf('web', df), ...parseDf('db', df)]),
+    'error',
+    /\/dev\/vda under the volumes of web, db is 96 % full/,
+  )
 })
 
 test('volumes: a collation version that has moved is one error for each server, with the commands in their order', () => {
   silent(judgeCollations('p', parseMoved('db', '')))
   silent(judgeCollations('p', parseMoved('db', 'psql: error: connection refused\n')))
   const moved = parseMoved('db', 'app postgres|153.120|153.128\n')
-  one(judgeCollations('p', moved), 'error', /db: the indexes of app, postgres .* 153\.120, its image brings 153\.128/, /-p p exec db .*for db in app postgres;.*REINDEX.*REFRESH COLLATION VERSION/)
+  one(
+    judgeCollations('p', moved),
+    'error',
+    /db: the indexes of app, postgres .* 153\.120, its image brings 153\.128/,
+    /-p p exec db .*for db in app postgres;.*REINDEX.*REFRESH COLLATION VERSION/,
+  )
 })
 
-const certificate = (change: Partial<Served> = {}): Served => ({ host: 'a.hu', standIn: false, until: now + 60 * 86_400_000, ...change })
-const certificates = (list: Served[], real = true) => judgeCertificates(list, real, 'p', 'edge', now)
+const certificate = (change: Partial<Served> = {}): Served => ({
+  host: 'a.hu',
+  standIn: false,
+  until: now + 60 * 86_400_000,
+  ...change,
+})
+const certificates = (list: Served[], real = true) =>
+  judgeCertificates(list, real, 'p', 'edge', now)
 
 test('certificates: days left, by what is served', () => {
   silent(certificates([certificate()]))
   silent(certificates([certificate({ until: now + 14 * 86_400_000 })]))
-  one(certificates([certificate({ until: now + 14 * 86_400_000 - 1 })]), 'error', /^a\.hu: .* has 13 days left/, /docker compose -p p logs .* edge/)
+  one(
+    certificates([certificate({ until: now + 14 * 86_400_000 - 1 })]),
+    'error',
+    /^a\.hu: .* has 13 days left/,
+    /docker compose -p p logs .* edge/,
+  )
   one(certificates([certificate({ until: now - 1 })], false), 'error', /expired/)
 })
 
 test("certificates: Traefik's own is an error in production alone, and one line for all hosts", () => {
-  const own = ['a.hu', 'b.hu'].map(host => certificate({ host, standIn: true, otherHost: 'x', untrusted: 'SELF_SIGNED', until: now + 300 * 86_400_000 }))
+  const own = ['a.hu', 'b.hu'].map(host =>
+    certificate({
+      host,
+      standIn: true,
+      otherHost: 'x',
+      untrusted: 'SELF_SIGNED',
+      until: now + 300 * 86_400_000,
+    }),
+  )
   silent(certificates(own, false))
   one(certificates(own), 'error', /^a\.hu, b\.hu: Traefik's own certificate/)
 })
 
 test('certificates: of another host, of an unknown issuer, or none at all', () => {
-  one(certificates([certificate({ otherHost: 'DNS:other.hu' })]), 'error', /another host \(DNS:other\.hu\)/)
-  one(certificates([certificate({ untrusted: 'UNABLE_TO_GET_ISSUER_CERT' })]), 'warning', /does not trust/)
+  one(
+    certificates([certificate({ otherHost: 'DNS:other.hu' })]),
+    'error',
+    /another host \(DNS:other\.hu\)/,
+  )
+  one(
+    certificates([certificate({ untrusted: 'UNABLE_TO_GET_ISSUER_CERT' })]),
+    'warning',
+    /does not trust/,
+  )
   silent(certificates([certificate({ otherHost: 'x', untrusted: 'y' })], false))
-  one(certificates([{ host: 'a.hu', silence: 'ECONNREFUSED' }], false), 'error', /nobody answers over TLS: ECONNREFUSED/)
+  one(
+    certificates([{ host: 'a.hu', silence: 'ECONNREFUSED' }], false),
+    'error',
+    /nobody answers over TLS: ECONNREFUSED/,
+  )
 })
 
 test('certificates: where the edge listens and for which hosts, read from the files', () => {
   assert.equal(edgeOf(all), { service: 'edge', port: 8443 })
-  const labels = { 'traefik.http.routers.x.rule': 'Host(`b.hu`) || (Host(`a.hu`) && PathPrefix(`/api`))', 'traefik.http.routers.x.middlewares': 'y' }
+  const labels = {
+    'traefik.http.routers.x.rule': 'Host(`b.hu`) || (Host(`a.hu`) && PathPrefix(`/api`))',
+    'traefik.http.routers.x.middlewares': 'y',
+  }
   const rules = { services: { x: { labels } } } as unknown as Config
   assert.equal(hostsOf(rules), ['a.hu', 'b.hu'])
 })

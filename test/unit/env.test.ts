@@ -1,5 +1,16 @@
 import { spawnSync } from 'node:child_process'
-import { chmodSync, cpSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { parse } from 'dotenv'
@@ -113,9 +124,18 @@ const generated = (root: string, name = '') => {
   write(list)
   return list
 }
-const [top, blue, red] = ['infra/docker/.env', 'infra/docker/blue/.env', 'infra/docker/red-shop/.env'] as const
+const [top, blue, red] = [
+  'infra/docker/.env',
+  'infra/docker/blue/.env',
+  'infra/docker/red-shop/.env',
+] as const
 const read = (root: string, path: string) => readFileSync(join(root, path), 'utf8')
-const set = (root: string, path: string, key: string, value: string) => put(root, path, read(root, path).replace(new RegExp(`^${key}=.*$`, 'm'), () => `${key}=${value}`))
+const set = (root: string, path: string, key: string, value: string) =>
+  put(
+    root,
+    path,
+    read(root, path).replace(new RegExp(`^${key}=.*$`, 'm'), () => `${key}=${value}`),
+  )
 const failure = (work: () => unknown): Failure => {
   try {
     work()
@@ -128,19 +148,50 @@ const failure = (work: () => unknown): Failure => {
 const everything = (root: string) => [top, blue, red].map(path => read(root, path)).join()
 
 test('an example is described by its attributes', () => {
-  const [one, two] = describeExample('# Free.\n\n# What.\n#@ required secret generate=hex:3 min=2 oneof=a|b with=B|a:C demo=x\nA=\n#@ pinned\nB=1\n')
-  assert.equal(one, { key: 'A', value: '', comment: ['# What.'], gap: true, required: true, secret: true, shared: false, pinned: false, keep: false, generate: 'hex:3', min: 2, oneof: ['a', 'b'], with: [{ key: 'B' }, { value: 'a', key: 'C' }], environments: { demo: 'x' } })
+  const [one, two] = describeExample(
+    '# Free.\n\n# What.\n#@ required secret generate=hex:3 min=2 oneof=a|b with=B|a:C demo=x\nA=\n#@ pinned\nB=1\n',
+  )
+  assert.equal(one, {
+    key: 'A',
+    value: '',
+    comment: ['# What.'],
+    gap: true,
+    required: true,
+    secret: true,
+    shared: false,
+    pinned: false,
+    keep: false,
+    generate: 'hex:3',
+    min: 2,
+    oneof: ['a', 'b'],
+    with: [{ key: 'B' }, { value: 'a', key: 'C' }],
+    environments: { demo: 'x' },
+  })
   assert.equal([two?.key, two?.value, two?.pinned, two?.gap], ['B', '1', true, false])
 })
 
 for (const [why, text] of [
-  ['neither a comment', 'a=1'], ['twice', 'A=\nA='], ['unknown attribute', '#@ requird\nA='], ['unknown attribute', '#@ secret=1\nA='], ['unknown format', '#@ format=ip\nA='],
-  ['unknown generate', '#@ generate=hex\nA='], ['not directly above', '#@ secret\n# words\nA='], ['not directly above', '#@ secret\n\nA='], ['character outside', 'A=b c'], ['wants a number', '#@ min=x\nA='],
+  ['neither a comment', 'a=1'],
+  ['twice', 'A=\nA='],
+  ['unknown attribute', '#@ requird\nA='],
+  ['unknown attribute', '#@ secret=1\nA='],
+  ['unknown format', '#@ format=ip\nA='],
+  ['unknown generate', '#@ generate=hex\nA='],
+  ['not directly above', '#@ secret\n# words\nA='],
+  ['not directly above', '#@ secret\n\nA='],
+  ['character outside', 'A=b c'],
+  ['wants a number', '#@ min=x\nA='],
 ] as const)
-  test(`an example is refused: ${JSON.stringify(text)}`, () => assert.match(failure(() => describeExample(text)).why, why))
+  test(`an example is refused: ${JSON.stringify(text)}`, () =>
+    assert.match(failure(() => describeExample(text)).why, why))
 
 test('generated values have their form and never repeat', () => {
-  for (const [how, form] of [['hex:24', /^[\da-f]{48}$/], ['base64:32', /^[A-Za-z0-9+/]{43}=$/], ['alnum:32', /^[A-Za-z0-9]{32}$/], ['uuid', /^[\da-f-]{36}$/]] as const) {
+  for (const [how, form] of [
+    ['hex:24', /^[\da-f]{48}$/],
+    ['base64:32', /^[A-Za-z0-9+/]{43}=$/],
+    ['alnum:32', /^[A-Za-z0-9]{32}$/],
+    ['uuid', /^[\da-f-]{36}$/],
+  ] as const) {
     assert.match(generate(how), form)
     assert.is(new Set(Array.from({ length: 100 }, () => generate(how))).size, 100)
   }
@@ -149,7 +200,14 @@ test('generated values have their form and never repeat', () => {
 test('writes every file, 0600, with its comments; a second run has nothing to do', () => {
   const root = tree()
   const list = generated(root)
-  assert.equal(list.map(({ file, before }) => [file.name, before]), [[top, undefined], [blue, undefined], [red, undefined]])
+  assert.equal(
+    list.map(({ file, before }) => [file.name, before]),
+    [
+      [top, undefined],
+      [blue, undefined],
+      [red, undefined],
+    ],
+  )
   for (const path of [top, blue, red]) assert.is(statSync(join(root, path)).mode & 0o777, 0o600)
   assert.match(read(root, top), '# The domain.\nDOMAIN=shop.hu\nHTTPS_PORT=443\n')
   assert.not.match(read(root, top), 'free comment')
@@ -168,22 +226,32 @@ test('another environment has files, defaults and secrets of its own', () => {
   generated(root)
   generated(root, 'demo')
   const demo = readEnv(join(root, `${top}.demo`))
-  assert.equal([demo.DOMAIN, demo.HTTPS_PORT, demo.KGC_ENV_SUFFIX], ['shop.localhost', '8443', '.demo'])
+  assert.equal(
+    [demo.DOMAIN, demo.HTTPS_PORT, demo.KGC_ENV_SUFFIX],
+    ['shop.localhost', '8443', '.demo'],
+  )
   assert.is(readEnv(join(root, `${blue}.demo`)).DOMAIN, 'shop.localhost')
   assert.is(readEnv(join(root, top)).KGC_ENV_SUFFIX, undefined)
   assert.is.not(readEnv(join(root, `${blue}.demo`)).BLUE_KEY, readEnv(join(root, blue)).BLUE_KEY)
   assert.equal([check(root), check(root, 'demo')], [[], []])
   assert.equal(plan(environment(root, 'demo')).filter(changes), [])
   set(root, `${top}.demo`, 'KGC_ENV_SUFFIX', '')
-  assert.equal(check(root, 'demo').map(({ key }) => key), ['KGC_ENV_SUFFIX'])
+  assert.equal(
+    check(root, 'demo').map(({ key }) => key),
+    ['KGC_ENV_SUFFIX'],
+  )
   generated(root, 'demo')
   assert.is(readEnv(join(root, `${top}.demo`)).KGC_ENV_SUFFIX, '.demo')
 })
 
 test('dev and prod mean the own stack; names that would hit an example are refused', () => {
   const root = tree()
-  assert.equal(['dev', 'prod', ''].map(name => environment(root, name).suffix), ['', '', ''])
-  for (const name of ['example', 'Demo', '../x', 'a.b', '-x']) assert.is(failure(() => environment(root, name)).code, 2)
+  assert.equal(
+    ['dev', 'prod', ''].map(name => environment(root, name).suffix),
+    ['', '', ''],
+  )
+  for (const name of ['example', 'Demo', '../x', 'a.b', '-x'])
+    assert.is(failure(() => environment(root, name)).code, 2)
 })
 
 test('keeps what is there: values, own comments, order, emptied defaults', () => {
@@ -196,7 +264,10 @@ test('keeps what is there: values, own comments, order, emptied defaults', () =>
   const before = read(root, blue)
   generated(root)
   assert.is(read(root, blue), before)
-  assert.equal([readEnv(join(root, blue)).BLUE_KEY, readEnv(join(root, blue)).BLUE_PORT], [secret, '4001'])
+  assert.equal(
+    [readEnv(join(root, blue)).BLUE_KEY, readEnv(join(root, blue)).BLUE_PORT],
+    [secret, '4001'],
+  )
 })
 
 test('adds the keys of a newer example after their neighbours, an emptied secret is made anew', () => {
@@ -205,7 +276,11 @@ test('adds the keys of a newer example after their neighbours, an emptied secret
   const { BLUE_KEY } = readEnv(join(root, blue))
   put(root, blue, read(root, blue).replace(/^BLUE_PORT.*\n/m, ''))
   set(root, blue, 'BLUE_DB_PASSWORD', '')
-  put(root, 'infra/docker/blue/.env.example', `${examples['infra/docker/blue/.env.example']}# New.\n#@ secret generate=hex:8\nBLUE_NEW=\n`)
+  put(
+    root,
+    'infra/docker/blue/.env.example',
+    `${examples['infra/docker/blue/.env.example']}# New.\n#@ secret generate=hex:8\nBLUE_NEW=\n`,
+  )
   const change = generated(root).find(({ file }) => file.folder === 'blue')
   assert.equal(change?.added, ['BLUE_PORT', 'BLUE_NEW'])
   assert.match(read(root, blue), /COMMON_SECRET=.*\nBLUE_PORT=3001\n/)
@@ -234,12 +309,19 @@ test('what the example no longer has is kept in a last section, once', () => {
   put(root, blue, `BLUE_GONE=precious\n${read(root, blue)}`)
   const change = generated(root).find(({ file }) => file.folder === 'blue')
   assert.equal(change?.unknown, ['BLUE_GONE'])
-  assert.match(read(root, blue), /BLUE_REF=abc123\n\n# No longer in the example.*\nBLUE_GONE=precious\n$/)
+  assert.match(
+    read(root, blue),
+    /BLUE_REF=abc123\n\n# No longer in the example.*\nBLUE_GONE=precious\n$/,
+  )
   const before = read(root, blue)
   generated(root)
   assert.is(read(root, blue), before)
   put(root, blue, `${before}BLUE_TOO=2\n`)
-  put(root, 'infra/docker/blue/.env.example', `${examples['infra/docker/blue/.env.example']}BLUE_NEW=1\n`)
+  put(
+    root,
+    'infra/docker/blue/.env.example',
+    `${examples['infra/docker/blue/.env.example']}BLUE_NEW=1\n`,
+  )
   generated(root)
   assert.match(read(root, blue), /BLUE_NEW=1\n\n# No longer.*\nBLUE_GONE=precious\nBLUE_TOO=2\n$/)
 })
@@ -250,8 +332,18 @@ test('shared values follow the root file, pinned ones the example', () => {
   set(root, top, 'DOMAIN', 'other.hu')
   set(root, blue, 'BLUE_REF', 'fff')
   const list = generated(root)
-  assert.equal(list.map(({ followed }) => followed), [[], ['DOMAIN', 'BLUE_REF'], ['DOMAIN']])
-  assert.equal([readEnv(join(root, blue)).DOMAIN, readEnv(join(root, red)).DOMAIN, readEnv(join(root, blue)).BLUE_REF], ['other.hu', 'other.hu', 'abc123'])
+  assert.equal(
+    list.map(({ followed }) => followed),
+    [[], ['DOMAIN', 'BLUE_REF'], ['DOMAIN']],
+  )
+  assert.equal(
+    [
+      readEnv(join(root, blue)).DOMAIN,
+      readEnv(join(root, red)).DOMAIN,
+      readEnv(join(root, blue)).BLUE_REF,
+    ],
+    ['other.hu', 'other.hu', 'abc123'],
+  )
 })
 
 test('a lost root file takes its shared values back from the folders, unless they disagree', () => {
@@ -273,8 +365,15 @@ test('a shared key that the root example lacks is an error of the example', () =
 })
 
 for (const [what, text] of [
-  ['quotes', 'BLUE_DB_PASSWORD="hunter22hunter"'], ['CRLF', 'BLUE_PORT=3001\r'], ['NUL', 'BLUE_PORT=30\u000001'], ['a duplicate', 'BLUE_PORT=1\nBLUE_PORT=2'], ['a dollar', 'BLUE_DB_PASSWORD=a$hunter22'],
-  ['export', 'export BLUE_PORT=3001'], ['a value over two lines', "BLUE_KEY='hunter22\nMIIEhunter22=='"], ['a space before =', 'BLUE_PORT =3001'], ['words', 'hunter22'],
+  ['quotes', 'BLUE_DB_PASSWORD="hunter22hunter"'],
+  ['CRLF', 'BLUE_PORT=3001\r'],
+  ['NUL', 'BLUE_PORT=30\u000001'],
+  ['a duplicate', 'BLUE_PORT=1\nBLUE_PORT=2'],
+  ['a dollar', 'BLUE_DB_PASSWORD=a$hunter22'],
+  ['export', 'export BLUE_PORT=3001'],
+  ['a value over two lines', "BLUE_KEY='hunter22\nMIIEhunter22=='"],
+  ['a space before =', 'BLUE_PORT =3001'],
+  ['words', 'hunter22'],
 ] as const)
   test(`unclear input changes nothing: ${what}`, () => {
     const root = tree({ [blue]: `${text}\n` })
@@ -287,7 +386,10 @@ for (const [what, text] of [
   })
 
 test('a symbolic link and an unreadable file are refused by name, and nothing is written', () => {
-  for (const spoil of [(path: string) => symlinkSync('/dev/null', path), (path: string) => mkdirSync(path)]) {
+  for (const spoil of [
+    (path: string) => symlinkSync('/dev/null', path),
+    (path: string) => mkdirSync(path),
+  ]) {
     const root = tree()
     spoil(join(root, red))
     const error = failure(() => generated(root))
@@ -334,17 +436,57 @@ const bad: [string, string, string | ((root: string) => void), RegExp][] = [
   [red, '', root => rmSync(join(root, red)), /is missing/],
   [blue, '', root => chmodSync(join(root, blue), 0o640), /read by others/],
   [blue, '', root => chmodSync(join(root, blue), 0o604), /read by others/],
-  [blue, '', root => (rmSync(join(root, blue)), symlinkSync('../.env', join(root, blue))), /symbolic link/],
+  [
+    blue,
+    '',
+    root => (rmSync(join(root, blue)), symlinkSync('../.env', join(root, blue))),
+    /symbolic link/,
+  ],
   [blue, '', root => (rmSync(join(root, blue)), mkdirSync(join(root, blue))), /cannot be read/],
   [blue, '', root => put(root, blue, read(root, blue).replaceAll('\n', '\r\n')), /CRLF/],
   [blue, '', root => put(root, blue, read(root, blue).replace('info', 'in\0fo')), /NUL/],
-  [blue, '', root => put(root, blue, `${read(root, blue)}hunter22 hunter22\n`), /neither a comment/],
-  [blue, 'BLUE_PORT', root => put(root, blue, read(root, blue).replace('BLUE_PORT=', 'export BLUE_PORT=')), /neither a comment/],
-  [blue, 'BLUE_PORT', root => put(root, blue, read(root, blue).replace('BLUE_PORT=', 'BLUE_PORT =')), /neither a comment/],
-  [blue, 'BLUE_PORT', root => put(root, blue, `${read(root, blue)}BLUE_PORT=3009\n`), /lines \d+ and \d+/],
-  [blue, 'BLUE_KEY', root => put(root, blue, read(root, blue).replace(/^BLUE_KEY=.*\n/m, '')), /is missing/],
-  [blue, 'BLUE_EXTRA', root => put(root, blue, `${read(root, blue)}BLUE_EXTRA=hunter22\n`), /unknown/],
-  [top, 'KGC_ENV_SUFFIX', root => put(root, top, `${read(root, top)}KGC_ENV_SUFFIX=.demo\n`), /unknown/],
+  [
+    blue,
+    '',
+    root => put(root, blue, `${read(root, blue)}hunter22 hunter22\n`),
+    /neither a comment/,
+  ],
+  [
+    blue,
+    'BLUE_PORT',
+    root => put(root, blue, read(root, blue).replace('BLUE_PORT=', 'export BLUE_PORT=')),
+    /neither a comment/,
+  ],
+  [
+    blue,
+    'BLUE_PORT',
+    root => put(root, blue, read(root, blue).replace('BLUE_PORT=', 'BLUE_PORT =')),
+    /neither a comment/,
+  ],
+  [
+    blue,
+    'BLUE_PORT',
+    root => put(root, blue, `${read(root, blue)}BLUE_PORT=3009\n`),
+    /lines \d+ and \d+/,
+  ],
+  [
+    blue,
+    'BLUE_KEY',
+    root => put(root, blue, read(root, blue).replace(/^BLUE_KEY=.*\n/m, '')),
+    /is missing/,
+  ],
+  [
+    blue,
+    'BLUE_EXTRA',
+    root => put(root, blue, `${read(root, blue)}BLUE_EXTRA=hunter22\n`),
+    /unknown/,
+  ],
+  [
+    top,
+    'KGC_ENV_SUFFIX',
+    root => put(root, top, `${read(root, top)}KGC_ENV_SUFFIX=.demo\n`),
+    /unknown/,
+  ],
   [top, 'DOMAIN', '', /required and empty/],
   [red, 'RED_SECRET', '', /required and empty/],
   [top, 'DOMAIN', 'https://shop.hu', /format/],
@@ -366,7 +508,8 @@ const bad: [string, string, string | ((root: string) => void), RegExp][] = [
   [top, 'ACME_EMAIL', 'anna@', /format/],
   [top, 'ACME_EMAIL', 'me@example.org', /placeholder/],
   [top, 'SMTP_HOST', 'mail.shop.hu', /MAIL_FROM is not/],
-  [red, 'RED_USER', 'anna', /RED_TOKEN is not/], [red, 'RED_MAIL', 'smtp', /is smtp, but RED_TOKEN is empty/],
+  [red, 'RED_USER', 'anna', /RED_TOKEN is not/],
+  [red, 'RED_MAIL', 'smtp', /is smtp, but RED_TOKEN is empty/],
   [top, 'SMTP_PASSWORD', 'changeme', /placeholder/],
   [top, 'SMTP_PASSWORD', 'change_me_now', /placeholder/],
   [blue, 'BLUE_DB_PASSWORD', 'xxxx', /placeholder/],
@@ -422,8 +565,21 @@ const bad: [string, string, string | ((root: string) => void), RegExp][] = [
   [red, 'RED_DB_PASSWORD', 'k3n8v0q1z7k3n8v0q1z7', /guessed/],
   [red, 'RED_DB_PASSWORD', '01234567890123456789', /guessed/],
   [red, 'RED_DB_PASSWORD', 'abcdefghijklmnopqrstuv', /guessed/],
-  [red, 'RED_DB_PASSWORD', root => set(root, red, 'RED_DB_PASSWORD', readEnv(join(root, blue)).BLUE_DB_PASSWORD ?? ''), /same as BLUE_DB_PASSWORD in infra\/docker\/blue/],
-  [blue, 'BLUE_DB_PASSWORD', root => (set(root, top, 'SMTP_PASSWORD', readEnv(join(root, blue)).BLUE_DB_PASSWORD ?? ''), generated(root)), /same as SMTP_PASSWORD in infra\/docker\/\.env/],
+  [
+    red,
+    'RED_DB_PASSWORD',
+    root => set(root, red, 'RED_DB_PASSWORD', readEnv(join(root, blue)).BLUE_DB_PASSWORD ?? ''),
+    /same as BLUE_DB_PASSWORD in infra\/docker\/blue/,
+  ],
+  [
+    blue,
+    'BLUE_DB_PASSWORD',
+    root => (
+      set(root, top, 'SMTP_PASSWORD', readEnv(join(root, blue)).BLUE_DB_PASSWORD ?? ''),
+      generated(root)
+    ),
+    /same as SMTP_PASSWORD in infra\/docker\/\.env/,
+  ],
 ]
 
 test(`every one of ${bad.length} bad inputs is named by file, key and remedy, without a value, and nothing is written`, () => {
@@ -444,11 +600,19 @@ test(`every one of ${bad.length} bad inputs is named by file, key and remedy, wi
     const text = JSON.stringify(found)
     const hit = found.find(one => one.file === file && one.key === key && words.test(one.problem))
     assert.ok(hit?.remedy, `${name}: ${text}`)
-    if (typeof spoil === 'string' && spoil.length > 4) assert.not.ok(text.includes(JSON.stringify(spoil).slice(1, -1)), `${name}: the value is in ${text}`)
+    if (typeof spoil === 'string' && spoil.length > 4)
+      assert.not.ok(
+        text.includes(JSON.stringify(spoil).slice(1, -1)),
+        `${name}: the value is in ${text}`,
+      )
     assert.not.match(text, 'hunter22')
     for (const [, content] of good)
-      for (const secret of Object.entries(parse(content)).filter(([name, value]) => /PASSWORD|SECRET|_KEY|_ID/.test(name) && value).map(([, value]) => value)) assert.not.ok(text.includes(secret), name)
-    if (typeof spoil === 'string' && !/DOMAIN|SMTP/.test(key)) assert.is(found.length, 1, `${name}: one fault, one problem: ${text}`)
+      for (const secret of Object.entries(parse(content))
+        .filter(([name, value]) => /PASSWORD|SECRET|_KEY|_ID/.test(name) && value)
+        .map(([, value]) => value))
+        assert.not.ok(text.includes(secret), name)
+    if (typeof spoil === 'string' && !/DOMAIN|SMTP/.test(key))
+      assert.is(found.length, 1, `${name}: one fault, one problem: ${text}`)
     assert.is(statSync(join(root, 'infra/docker')).mtimeMs, before, name)
   }
 })
@@ -457,9 +621,21 @@ test('nothing right is called wrong', () => {
   const root = tree()
   generated(root)
   const fine: [string, string, string][] = [
-    [top, 'SMTP_HOST', 'mailpit'], [top, 'MAIL_FROM', 'kgc.support+crm@mail.shop.hu'], [top, 'SMTP_PASSWORD', 'BGk7+x/Qm2Lw9Zt='], [top, 'SMTP_PORT', '443'], [top, 'ACME_EMAIL', 'it@shop.hu'],
-    [red, 'RED_TOKEN', 'eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiI3In0.dBjftJeZ4CVP-mB92K27uhbUJU1p1r'], [red, 'RED_USER', 'admin'], [red, 'RED_MAIL', 'smtp'], [red, 'RED_URL', 'http://minio:9000'], [red, 'RED_ORIGIN', 'https://a.shop.hu:443'],
-    [red, 'RED_HOSTS', '*.shop.hu'.slice(2)], [red, 'RED_MINUTES', '60'], [blue, 'BLUE_OLD_KEY', 'SGVsbG8td29ybGQtOTg3'], [blue, 'BLUE_KEY', 'ZRC1wIcXEFeLCd5DOg0M6kdQzqlkTedyivJ2j+tBd+k='], [red, 'RED_DB_PASSWORD', 'Kx_9-bQ2mWz7Lp4Rt8Vn'],
+    [top, 'SMTP_HOST', 'mailpit'],
+    [top, 'MAIL_FROM', 'kgc.support+crm@mail.shop.hu'],
+    [top, 'SMTP_PASSWORD', 'BGk7+x/Qm2Lw9Zt='],
+    [top, 'SMTP_PORT', '443'],
+    [top, 'ACME_EMAIL', 'it@shop.hu'],
+    [red, 'RED_TOKEN', 'eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiI3In0.dBjftJeZ4CVP-mB92K27uhbUJU1p1r'],
+    [red, 'RED_USER', 'admin'],
+    [red, 'RED_MAIL', 'smtp'],
+    [red, 'RED_URL', 'http://minio:9000'],
+    [red, 'RED_ORIGIN', 'https://a.shop.hu:443'],
+    [red, 'RED_HOSTS', '*.shop.hu'.slice(2)],
+    [red, 'RED_MINUTES', '60'],
+    [blue, 'BLUE_OLD_KEY', 'SGVsbG8td29ybGQtOTg3'],
+    [blue, 'BLUE_KEY', 'ZRC1wIcXEFeLCd5DOg0M6kdQzqlkTedyivJ2j+tBd+k='],
+    [red, 'RED_DB_PASSWORD', 'Kx_9-bQ2mWz7Lp4Rt8Vn'],
   ]
   for (const [file, key, value] of fine) set(root, file, key, value)
   generated(root)
@@ -470,7 +646,9 @@ test('a thousand generated secrets are all accepted', () => {
   const root = tree()
   const [, second, third] = environment(root).files
   const names = new Set(['blue', 'red', 'shop'])
-  for (const entry of [...(second?.entries ?? []), ...(third?.entries ?? [])].filter(entry => entry.generate))
+  for (const entry of [...(second?.entries ?? []), ...(third?.entries ?? [])].filter(
+    entry => entry.generate,
+  ))
     for (let i = 0; i < 1000; i++) {
       const value = generate(entry.generate ?? '')
       assert.is(fault(entry, value, names, ''), undefined, `${entry.key}: ${value}`)
@@ -485,12 +663,25 @@ test("the repository's own examples: complete, no secret in them, no name in two
   for (const { folder, entries, example } of files) {
     put(root, example, read(repository, example))
     for (const { key, value, secret, shared, environments, ...entry } of entries) {
-      if (secret) assert.equal([value, environments], ['', {}], `${example}: ${key} has a secret in it`)
-      assert.equal(Object.keys(environments).filter(name => !['demo', 'dev', 'staging', 'production'].includes(name)), [], `${example}: ${key} has an attribute of unknown name`)
+      if (secret)
+        assert.equal([value, environments], ['', {}], `${example}: ${key} has a secret in it`)
+      assert.equal(
+        Object.keys(environments).filter(
+          name => !['demo', 'dev', 'staging', 'production'].includes(name),
+        ),
+        [],
+        `${example}: ${key} has an attribute of unknown name`,
+      )
       assert.match(value, alphabet)
       for (const other of entry.with ?? []) {
-        assert.ok(entries.some(one => one.key === other.key), `${example}: ${other.key}`)
-        assert.ok(other.value === undefined || entry.oneof?.includes(other.value), `${example}: ${key} is never ${other.value}`)
+        assert.ok(
+          entries.some(one => one.key === other.key),
+          `${example}: ${other.key}`,
+        )
+        assert.ok(
+          other.value === undefined || entry.oneof?.includes(other.value),
+          `${example}: ${key} is never ${other.value}`,
+        )
       }
       if (folder && shared) continue
       assert.is(home.get(key), undefined, `${key} stands in ${home.get(key)} and ${example}`)
@@ -512,17 +703,32 @@ test('the script: help, usage errors, check; stdout is NDJSON alone', async () =
   symlinkSync(join(repository, 'node_modules'), join(root, 'node_modules'))
   const script = (...argv: string[]) => inProcess(root, ['env.ts', ...argv], { NO_COLOR: '1' })
   assert.match((await script('--help')).stdout, 'Exit codes:')
-  for (const argv of [['--nonsense'], ['Upper'], ['example'], ['a', 'b']]) assert.is((await script(...argv)).code, 2, argv.join(' '))
+  for (const argv of [['--nonsense'], ['Upper'], ['example'], ['a', 'b']])
+    assert.is((await script(...argv)).code, 2, argv.join(' '))
   const missing = await script('nowhere-at-all', '--check', '--json')
   assert.is(missing.code, 2)
-  const events = missing.stdout.trim().split('\n').map(line => JSON.parse(line) as { event: string; file?: string })
-  assert.ok(events.some(({ event, file }) => event === 'problem' && file === 'infra/docker/.env.nowhere-at-all'))
+  const events = missing.stdout
+    .trim()
+    .split('\n')
+    .map(line => JSON.parse(line) as { event: string; file?: string })
+  assert.ok(
+    events.some(
+      ({ event, file }) => event === 'problem' && file === 'infra/docker/.env.nowhere-at-all',
+    ),
+  )
   assert.match(missing.stderr, 'npx zx scripts/env.ts nowhere-at-all')
   // a program of its own: it has heard of no secret before
-  const first = spawnSync(process.execPath, ['--import=tsx', 'scripts/env.ts', 'demo'], { cwd: root, encoding: 'utf8', env: { ...process.env, NO_COLOR: '1' } })
+  const first = spawnSync(process.execPath, ['--import=tsx', 'scripts/env.ts', 'demo'], {
+    cwd: root,
+    encoding: 'utf8',
+    env: { ...process.env, NO_COLOR: '1' },
+  })
   assert.equal([first.status, first.stdout], [0, '3 of 3 env files written.\n'])
   assert.match(first.stderr, 'infra/docker/blue/.env.demo: created')
-  for (const secret of Object.values(readEnv(join(root, `${blue}.demo`))).filter(value => value.length > 30)) assert.not.match(first.stderr, secret)
+  for (const secret of Object.values(readEnv(join(root, `${blue}.demo`))).filter(
+    value => value.length > 30,
+  ))
+    assert.not.match(first.stderr, secret)
   assert.match((await script('demo')).stdout, 'nothing to do')
   assert.equal([(await script('demo', '--check')).code, (await script('--check')).code], [0, 2])
 })

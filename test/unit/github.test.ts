@@ -6,7 +6,14 @@ import { proven, unproven } from '../../scripts/lib/deploy/after.ts'
 import { announce, announceSame, type News } from '../../scripts/lib/deploy/announce.ts'
 import { Failure } from '../../scripts/lib/errors.ts'
 import { ask, gitHub, inWords, type GitHub } from '../../scripts/lib/github/github.ts'
-import { endingOf, newestOf, otherDigests, payloadOf, recorded, short } from '../../scripts/lib/github/deployments.ts'
+import {
+  endingOf,
+  newestOf,
+  otherDigests,
+  payloadOf,
+  recorded,
+  short,
+} from '../../scripts/lib/github/deployments.ts'
 import type { Place } from '../../scripts/lib/cluster/place.ts'
 import { keepSecret, redact } from '../../scripts/lib/redact.ts'
 import { endOf } from '../../scripts/lib/deploy/tell.ts'
@@ -16,16 +23,24 @@ import { until } from '../until.ts'
 
 const test = suite('github')
 
-for (const name of Object.keys(process.env)) if (/^(GITHUB|GH)_/.test(name)) delete process.env[name]
+for (const name of Object.keys(process.env))
+  if (/^(GITHUB|GH)_/.test(name)) delete process.env[name]
 const commit = 'a'.repeat(40)
 const [first, second] = [`sha256:${'1'.repeat(64)}`, `sha256:${'2'.repeat(64)}`]
 const news = (change: Partial<News> = {}): News => ({
-  environment: 'staging', verb: 'deploy', release: 7, what: 'deploy', commit, images: { 'ghcr.io/kgc/api:a': first }, ...change,
+  environment: 'staging',
+  verb: 'deploy',
+  release: 7,
+  what: 'deploy',
+  commit,
+  images: { 'ghcr.io/kgc/api:a': first },
+  ...change,
 })
 const place = { name: 'production', after: 'staging' } as Place
 const soon = () => Date.now() + 5000
 /** What it throws; not an error is not what is expected. */
-const thrown = (work: Promise<unknown>) => work.then(assert.unreachable as () => never, (error: Error) => error)
+const thrown = (work: Promise<unknown>) =>
+  work.then(assert.unreachable as () => never, (error: Error) => error)
 
 const servers: { close: () => void }[] = []
 test.after(() => servers.forEach(server => server.close()))
@@ -38,18 +53,38 @@ async function start() {
 // Reading the environment
 
 test('a token and a repository make it known; the token is a secret at once', () => {
-  const env = { GITHUB_TOKEN: 'canaryEnvToken', GITHUB_REPOSITORY: 'kgc/stack', GITHUB_API_URL: 'https://api.x.hu' }
-  assert.equal(gitHub(env), { owner: 'kgc', repo: 'stack', token: 'canaryEnvToken', api: 'https://api.x.hu' })
+  const env = {
+    GITHUB_TOKEN: 'canaryEnvToken',
+    GITHUB_REPOSITORY: 'kgc/stack',
+    GITHUB_API_URL: 'https://api.x.hu',
+  }
+  assert.equal(gitHub(env), {
+    owner: 'kgc',
+    repo: 'stack',
+    token: 'canaryEnvToken',
+    api: 'https://api.x.hu',
+  })
   assert.is(redact('a canaryEnvToken b'), 'a [secret] b')
   assert.is(gitHub({ ...env, GITHUB_TOKEN: '', GH_TOKEN: 'canaryOther' })!.token, 'canaryOther')
-  const wrong = [{}, { ...env, GITHUB_TOKEN: '' }, { ...env, GITHUB_REPOSITORY: 'stack' }, { ...env, GITHUB_REPOSITORY: 'a/b/c' }]
-  assert.equal(wrong.map(one => gitHub(one)), wrong.map(() => undefined))
+  const wrong = [
+    {},
+    { ...env, GITHUB_TOKEN: '' },
+    { ...env, GITHUB_REPOSITORY: 'stack' },
+    { ...env, GITHUB_REPOSITORY: 'a/b/c' },
+  ]
+  assert.equal(
+    wrong.map(one => gitHub(one)),
+    wrong.map(() => undefined),
+  )
 })
 
 // What is pure
 
 test('a description keeps its end: of what is too long the cause is cut', () => {
-  assert.is(short('the image\n is not there', 'release 4 serves'), 'the image is not there; release 4 serves')
+  assert.is(
+    short('the image\n is not there', 'release 4 serves'),
+    'the image is not there; release 4 serves',
+  )
   const long = short('x'.repeat(500), 'rolled back, release 4 serves')
   assert.is(long.length, 140)
   assert.match(long, /^x+…; rolled back, release 4 serves$/)
@@ -64,49 +99,100 @@ test('a deploy ends in words that name what failed and what serves', () => {
   assert.is(endOf(change, 'succeeded', {}), 'release 7 serves')
   const failed = new Failure(5, 'Deploy to staging', 'Deployment api: ImagePullBackOff')
   const serving = 'release 6 serves again'
-  assert.is(endOf(change, 'rolled-back', { failed, serving }), 'Deployment api: ImagePullBackOff; rolled back, release 6 serves again')
-  const known = Object.assign(failed, { cause: { application: 'api', likely: 'its image is not in the registry' } })
-  assert.is(endOf(change, 'failed', { failed: known, serving: 'release 6 is half back' }), 'api: its image is not in the registry; release 6 is half back')
+  assert.is(
+    endOf(change, 'rolled-back', { failed, serving }),
+    'Deployment api: ImagePullBackOff; rolled back, release 6 serves again',
+  )
+  const known = Object.assign(failed, {
+    cause: { application: 'api', likely: 'its image is not in the registry' },
+  })
+  assert.is(
+    endOf(change, 'failed', { failed: known, serving: 'release 6 is half back' }),
+    'api: its image is not in the registry; release 6 is half back',
+  )
 })
 
 test('a script without a token does not load octokit', () => {
-  const files = readdirSync(join(repository, 'scripts'), { recursive: true, encoding: 'utf8' }).filter(name => name.endsWith('.ts'))
-  assert.equal(files.filter(name => /^import .*@octokit/m.test(readFileSync(join(repository, 'scripts', name), 'utf8'))), [])
+  const files = readdirSync(join(repository, 'scripts'), {
+    recursive: true,
+    encoding: 'utf8',
+  }).filter(name => name.endsWith('.ts'))
+  assert.equal(
+    files.filter(name =>
+      /^import .*@octokit/m.test(readFileSync(join(repository, 'scripts', name), 'utf8')),
+    ),
+    [],
+  )
 })
 
 test('a deployment is ours by its payload, as an object or as JSON', () => {
   const ours = { by: 'kgc-stack', verb: 'deploy', release: 1, images: {} }
-  assert.equal([ours, JSON.stringify(ours)].map(payload => payloadOf({ id: 1, payload })), [ours, ours])
-  for (const payload of ['', '{', '{}', null, undefined, {}, { by: 'other' }, [], '"kgc-stack"']) assert.is(payloadOf({ id: 1, payload }), undefined)
+  assert.equal(
+    [ours, JSON.stringify(ours)].map(payload => payloadOf({ id: 1, payload })),
+    [ours, ours],
+  )
+  for (const payload of ['', '{', '{}', null, undefined, {}, { by: 'other' }, [], '"kgc-stack"'])
+    assert.is(payloadOf({ id: 1, payload }), undefined)
   assert.equal(payloadOf({ id: 1, payload: { by: 'kgc-stack', images: null } })!.images, {})
-  assert.is(newestOf([{ id: 3, payload: ours }, { id: 9, payload: ours }, { id: 12, payload: '' }])!.id, 9)
+  assert.is(
+    newestOf([
+      { id: 3, payload: ours },
+      { id: 9, payload: ours },
+      { id: 12, payload: '' },
+    ])!.id,
+    9,
+  )
 })
 
 test('what counts is the newest status that is an ending: `inactive` hides no success', () => {
-  const ending = (...states: string[]) => endingOf(states.map((state, index) => ({ id: states.length - index, state })))
+  const ending = (...states: string[]) =>
+    endingOf(states.map((state, index) => ({ id: states.length - index, state })))
   assert.equal(
-    [ending(), ending('success', 'in_progress'), ending('inactive', 'success', 'in_progress'), ending('failure', 'success'), ending('inactive')],
+    [
+      ending(),
+      ending('success', 'in_progress'),
+      ending('inactive', 'success', 'in_progress'),
+      ending('failure', 'success'),
+      ending('inactive'),
+    ],
     ['pending', 'success', 'success', 'failure', 'pending'],
   )
 })
 
 test('images are compared by digest, where the name is the same', () => {
   const had = { 'ghcr.io/kgc/api:a': first, 'ghcr.io/kgc/web:a': second }
-  assert.equal(otherDigests(had, [['ghcr.io/kgc/api:b', first], [`ghcr.io/kgc/web@${second}`, second], ['postgres:17', second]]), [])
+  assert.equal(
+    otherDigests(had, [
+      ['ghcr.io/kgc/api:b', first],
+      [`ghcr.io/kgc/web@${second}`, second],
+      ['postgres:17', second],
+    ]),
+    [],
+  )
   assert.equal(otherDigests(had, [['ghcr.io/kgc/api:a', second]]), ['ghcr.io/kgc/api:a'])
-  assert.equal(otherDigests({ ...had, 'ghcr.io/kgc/api:b': second }, [['ghcr.io/kgc/api:a', second]]), [], 'one name, two versions')
+  assert.equal(
+    otherDigests({ ...had, 'ghcr.io/kgc/api:b': second }, [['ghcr.io/kgc/api:a', second]]),
+    [],
+    'one name, two versions',
+  )
 })
 
 test('answers are told in words, and tried again only where it may help', () => {
-  const answer = (status: number, headers = {}, data: unknown = { message: 'Why' }) => inWords({ status, response: { headers, data } })
+  const answer = (status: number, headers = {}, data: unknown = { message: 'Why' }) =>
+    inWords({ status, response: { headers, data } })
   assert.equal(answer(502), { why: 'answered 502 (Why)', wait: 0 })
   assert.equal(answer(429, { 'retry-after': '2' }), { why: 'answered 429 (Why)', wait: 2000 })
   assert.equal(answer(403, { 'x-ratelimit-remaining': '0' }).wait, 0)
-  assert.equal(answer(403), { why: 'answered 403 (Why): the token may need the right `deployments`' })
+  assert.equal(answer(403), {
+    why: 'answered 403 (Why): the token may need the right `deployments`',
+  })
   assert.equal(answer(401).why, 'answered 401 (Why): the token is not valid')
   assert.equal(answer(422, {}, '<html>'), { why: 'answered 422' })
   const cause = Object.assign(new Error(), { code: 'ECONNREFUSED' })
-  assert.equal(inWords({ status: 500, cause }), { why: 'cannot be reached (ECONNREFUSED)', wait: 0 })
+  assert.equal(inWords({ status: 500, cause }), {
+    why: 'cannot be reached (ECONNREFUSED)',
+    wait: 0,
+  })
 })
 
 // Asking
@@ -125,21 +211,35 @@ test('busy is tried again, no answer at all takes no longer than the limit', asy
   }
   answers.push(hang)
   assert.is(await refused(github, 300), 'GitHub did not answer in time')
-  answers.push(response => void response.writeHead(200, { 'Content-Type': 'application/json' }).write('[{"id":'))
+  answers.push(
+    response =>
+      void response.writeHead(200, { 'Content-Type': 'application/json' }).write('[{"id":'),
+  )
   assert.is(await refused(github, 200), 'GitHub did not answer in time')
   answers.push(status(429, '', { 'Retry-After': '60' }))
   assert.is(await refused(github, 300), 'GitHub answered 429, and there is no time for another try')
   answers.push(response => response.end('<html>'))
   assert.is(await refused(github, 300), 'GitHub answered what is no JSON')
-  assert.match(await refused({ ...github, api: 'http://127.0.0.1:1' }, 600), /^GitHub cannot be reached \(.+\), and there is no time/)
-  assert.match(await refused({ ...github, api: 'not an address' }, 600), /^GitHub cannot be reached/)
-  assert.match(await refused({ ...github, token: 'canaryWrongToken' }, 300), /^GitHub answered 401 \(Bad credentials\)/)
+  assert.match(
+    await refused({ ...github, api: 'http://127.0.0.1:1' }, 600),
+    /^GitHub cannot be reached \(.+\), and there is no time/,
+  )
+  assert.match(
+    await refused({ ...github, api: 'not an address' }, 600),
+    /^GitHub cannot be reached/,
+  )
+  assert.match(
+    await refused({ ...github, token: 'canaryWrongToken' }, 300),
+    /^GitHub answered 401 \(Bad credentials\)/,
+  )
 })
 
 test('a token that comes back in an answer is told to nobody', async () => {
   const { github, answers, token } = await start()
   answers.push(status(403, `no ${token} here`))
-  const { message } = await thrown(ask(github, soon(), ({ rest }) => rest.repos.listDeployments({ owner: 'kgc', repo: 'stack' })))
+  const { message } = await thrown(
+    ask(github, soon(), ({ rest }) => rest.repos.listDeployments({ owner: 'kgc', repo: 'stack' })),
+  )
   assert.match(message, 'no [secret] here')
 })
 
@@ -154,20 +254,37 @@ const tenSeconds = (async () => {
 })()
 
 test('a deploy is a deployment of its commit, in progress and then a success, with the address of its run', async () => {
-  Object.assign(process.env, { GITHUB_SERVER_URL: 'https://github.com', GITHUB_REPOSITORY: 'kgc/stack', GITHUB_RUN_ID: '5' })
+  Object.assign(process.env, {
+    GITHUB_SERVER_URL: 'https://github.com',
+    GITHUB_REPOSITORY: 'kgc/stack',
+    GITHUB_RUN_ID: '5',
+  })
   const { github, deployments, requests } = await start()
   assert.is(await announce(news(), github)!.ended('success', 'release 7 serves'), undefined)
-  for (const name of ['GITHUB_SERVER_URL', 'GITHUB_REPOSITORY', 'GITHUB_RUN_ID']) delete process.env[name]
+  for (const name of ['GITHUB_SERVER_URL', 'GITHUB_REPOSITORY', 'GITHUB_RUN_ID'])
+    delete process.env[name]
   const [{ request, statuses }] = deployments as [(typeof deployments)[0]]
   assert.equal(request, {
-    ref: commit, environment: 'staging', auto_merge: false, required_contexts: [], description: 'release 7: deploy',
-    payload: { by: 'kgc-stack', verb: 'deploy', release: 7, images: { 'ghcr.io/kgc/api:a': first } },
+    ref: commit,
+    environment: 'staging',
+    auto_merge: false,
+    required_contexts: [],
+    description: 'release 7: deploy',
+    payload: {
+      by: 'kgc-stack',
+      verb: 'deploy',
+      release: 7,
+      images: { 'ghcr.io/kgc/api:a': first },
+    },
   })
   const log_url = 'https://github.com/kgc/stack/actions/runs/5'
-  assert.equal(statuses.map(({ id: _, ...rest }) => rest), [
-    { state: 'in_progress', description: 'release 7: deploy', log_url },
-    { state: 'success', description: 'release 7 serves', log_url },
-  ])
+  assert.equal(
+    statuses.map(({ id: _, ...rest }) => rest),
+    [
+      { state: 'in_progress', description: 'release 7: deploy', log_url },
+      { state: 'success', description: 'release 7 serves', log_url },
+    ],
+  )
   assert.is(requests.length, 3)
 })
 
@@ -192,7 +309,8 @@ test('the change does not wait for the beginning; an end that comes early comes 
 test('nobody is told without a token, or of a commit that GitHub cannot have', async () => {
   const { github, requests } = await start()
   assert.is(announce(news(), gitHub({})), undefined)
-  for (const commit of [undefined, `${'a'.repeat(40)}-dirty`, 'main']) assert.is(announce(news({ commit }), github), undefined)
+  for (const commit of [undefined, `${'a'.repeat(40)}-dirty`, 'main'])
+    assert.is(announce(news({ commit }), github), undefined)
   assert.is(await announceSame(news({ commit: undefined }), github), undefined)
   assert.equal(requests, [])
 })
@@ -207,13 +325,19 @@ test('a refusal, a hanging GitHub and one that is not there are one warning each
     return text
   }
   answers.push(status(403, 'Resource not accessible by integration'))
-  assert.match(await warning(), /^GitHub answered 403 \(Resource not accessible by integration\): the token may need the right `deployments`; it does not know/)
+  assert.match(
+    await warning(),
+    /^GitHub answered 403 \(Resource not accessible by integration\): the token may need the right `deployments`; it does not know/,
+  )
   assert.is(requests.length, 1, 'without a deployment there is no status')
   answers.push(status(404, 'Not Found'))
   assert.match(await warning(), /answered 404/)
   answers.push(hang)
   assert.match(await warning(), /did not answer in time/)
-  assert.match(await warning(announce(news(), { ...github, api: 'http://127.0.0.1:1' }, 600)!), /cannot be reached/)
+  assert.match(
+    await warning(announce(news(), { ...github, api: 'http://127.0.0.1:1' }, 600)!),
+    /cannot be reached/,
+  )
 })
 
 test('once the deployment is made, a hanging beginning does not take its end', async () => {
@@ -231,8 +355,18 @@ test('deployments of releases whose process was killed are ended by the next', a
   await announce(news({ release: 4 }), github)!.ended('success', 'release 4 serves')
   announce(news({ release: 5 }), github)
   await until('the status', 5, () => states(deployments[1]?.id).length > 0, 5)
-  await announce(news({ release: 6, interrupted: [4, 5] }), github)!.ended('success', 'release 6 serves')
-  assert.equal(deployments.map(({ id }) => states(id)), [['in_progress', 'success', 'inactive'], ['in_progress', 'error'], ['in_progress', 'success']])
+  await announce(news({ release: 6, interrupted: [4, 5] }), github)!.ended(
+    'success',
+    'release 6 serves',
+  )
+  assert.equal(
+    deployments.map(({ id }) => states(id)),
+    [
+      ['in_progress', 'success', 'inactive'],
+      ['in_progress', 'error'],
+      ['in_progress', 'success'],
+    ],
+  )
 })
 
 test('where nothing was to do GitHub is told only what it does not know', async () => {
@@ -247,21 +381,34 @@ test('where nothing was to do GitHub is told only what it does not know', async 
   assert.is(deployments.length, 3, 'other images')
   await announce(news(), github)!.ended('error', 'interrupted')
   await announceSame(news(), github)
-  assert.equal([deployments.length, states()], [5, ['in_progress', 'success']], 'what it knows is no success')
-  assert.match((await announceSame(news(), { ...github, api: 'http://127.0.0.1:1' }, 600))!, /cannot be reached/)
+  assert.equal(
+    [deployments.length, states()],
+    [5, ['in_progress', 'success']],
+    'what it knows is no success',
+  )
+  assert.match(
+    (await announceSame(news(), { ...github, api: 'http://127.0.0.1:1' }, 600))!,
+    /cannot be reached/,
+  )
 })
 
 // One after the other
 
 async function refusal(github: GitHub | undefined, sha: string | undefined = commit) {
-  const error = await proven(place, sha, github, 300).then(() => undefined, (error: unknown) => error)
+  const error = await proven(place, sha, github, 300).then(
+    () => undefined,
+    (error: unknown) => error,
+  )
   assert.ok(error === undefined || (error instanceof Failure && error.code === 3), String(error))
   return error?.why ?? ''
 }
 
 test('a commit that succeeded there may go on, also when another has come after it', async () => {
   const { github } = await start()
-  assert.is(await proven({ ...place, after: undefined } as unknown as Place, commit, github), undefined)
+  assert.is(
+    await proven({ ...place, after: undefined } as unknown as Place, commit, github),
+    undefined,
+  )
   await announce(news(), github)!.ended('success', '')
   await announce(news({ commit: 'b'.repeat(40) }), github)!.ended('success', '')
   assert.is((await proven(place, commit, github))!.release, 7)
@@ -272,10 +419,26 @@ test('a commit that was never there, failed there, is being deployed there, or w
   await announce(news({ commit: 'b'.repeat(40) }), github)!.ended('success', '')
   await announce(news({ environment: 'demo' }), github)!.ended('success', '')
   assert.match(await refusal(github), 'GitHub records no deployment of aaaaaaaaaaaa to staging')
-  deployments.push({ id: 0, sha: commit, environment: 'staging', payload: '', request: {}, statuses: [{ id: 1, state: 'success', description: '' }] })
-  assert.match(await refusal(github), 'records no deployment', 'GitHub Actions makes one for its job, before anything is deployed')
+  deployments.push({
+    id: 0,
+    sha: commit,
+    environment: 'staging',
+    payload: '',
+    request: {},
+    statuses: [{ id: 1, state: 'success', description: '' }],
+  })
+  assert.match(
+    await refusal(github),
+    'records no deployment',
+    'GitHub Actions makes one for its job, before anything is deployed',
+  )
   const running = announce(news(), github)!
-  await until('the status', 5, () => deployments.length === 4 && deployments[3]!.statuses.length > 0, 5)
+  await until(
+    'the status',
+    5,
+    () => deployments.length === 4 && deployments[3]!.statuses.length > 0,
+    5,
+  )
   assert.match(await refusal(github), 'is recorded as in_progress')
   await running.ended('success', '')
   assert.is(await refusal(github), '')
@@ -285,7 +448,10 @@ test('a commit that was never there, failed there, is being deployed there, or w
 
 test('a commit that is none may not, GitHub that does not answer is no yes', async () => {
   const { github, answers } = await start()
-  assert.match(await refusal(github, `${commit}-dirty`), 'production takes what staging had, and files are changed')
+  assert.match(
+    await refusal(github, `${commit}-dirty`),
+    'production takes what staging had, and files are changed',
+  )
   assert.match((await thrown(proven(place, undefined, github))).message, 'no commit is known')
   answers.push(status(403, 'Resource not accessible by integration'))
   assert.match(await refusal(github), 'answered 403')
@@ -301,9 +467,27 @@ test('without a token a workflow is refused, a person is told', async () => {
 })
 
 test('a tag that has moved since staging is refused', () => {
-  const had = { by: 'kgc-stack', verb: 'deploy', release: 7, images: { 'ghcr.io/kgc/api:a': first } } as const
-  assert.equal(unproven(place, had, new Map([['ghcr.io/kgc/api:a', first], ['postgres:17', second]])), [])
-  assert.match(unproven(place, had, new Map([['ghcr.io/kgc/api:a', second]])).join(), /^ghcr.io\/kgc\/api:a is not what staging had/)
+  const had = {
+    by: 'kgc-stack',
+    verb: 'deploy',
+    release: 7,
+    images: { 'ghcr.io/kgc/api:a': first },
+  } as const
+  assert.equal(
+    unproven(
+      place,
+      had,
+      new Map([
+        ['ghcr.io/kgc/api:a', first],
+        ['postgres:17', second],
+      ]),
+    ),
+    [],
+  )
+  assert.match(
+    unproven(place, had, new Map([['ghcr.io/kgc/api:a', second]])).join(),
+    /^ghcr.io\/kgc\/api:a is not what staging had/,
+  )
   assert.equal(unproven(place, undefined, new Map([['ghcr.io/kgc/api:a', second]])), [])
 })
 

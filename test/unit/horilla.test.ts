@@ -13,60 +13,133 @@ const test = suite('horilla')
 type Reply = { status: number; body?: string }
 
 /** What a check says when `answer` answers; every request is in `asked`. */
-async function verdict(name: string, answer: (path: string, ask: Ask) => Reply, exec = async () => '') {
+async function verdict(
+  name: string,
+  answer: (path: string, ask: Ask) => Reply,
+  exec = async () => '',
+) {
   const asked: { path: string; ask: Ask }[] = []
   const get = async (url: string, ask: Ask = {}) => {
     const path = new URL(url).pathname
     asked.push({ path, ask })
     return { headers: new Headers(), body: '', ms: 0, ...answer(path, ask) }
   }
-  const env = { KGC_HORILLA_USERNAME: 'kgc-sync', KGC_HORILLA_PASSWORD: 'S', ADMIN_EMAIL: 'a@kgc.hu', ADMIN_PASSWORD: 'P' }
-  const context = { edge: { get }, env, exec, address: () => 'https://hr.kgc.hu' } as unknown as SmokeContext
+  const env = {
+    KGC_HORILLA_USERNAME: 'kgc-sync',
+    KGC_HORILLA_PASSWORD: 'S',
+    ADMIN_EMAIL: 'a@kgc.hu',
+    ADMIN_PASSWORD: 'P',
+  }
+  const context = {
+    edge: { get },
+    env,
+    exec,
+    address: () => 'https://hr.kgc.hu',
+  } as unknown as SmokeContext
   const check = checks.find(one => one.name.includes(name))!
-  const words = await check.run(context).then(() => 'green', (error: Error) => error.message)
+  const words = await check.run(context).then(
+    () => 'green',
+    (error: Error) => error.message,
+  )
   return { words, asked }
 }
 
 test('a set-up page is open when it has a form, whatever else answers 200', async () => {
-  const closed = (path: string): Reply => (path.includes('company') ? { status: 200, body: '<h1>You Dont Have Permission</h1>' } : { status: 302 })
+  const closed = (path: string): Reply =>
+    path.includes('company')
+      ? { status: 200, body: '<h1>You Dont Have Permission</h1>' }
+      : { status: 302 }
   const { words, asked } = await verdict('pages that initialise', closed)
   assert.is(words, 'green')
   assert.equal([...new Set(asked.map(({ ask }) => ask.method ?? 'GET'))], ['GET'])
   for (const step of ['user', 'company', 'department', 'job-position'])
-    assert.ok(asked.some(({ path, ask }) => path === `/initialize-database-${step}/` && ask.headers?.['hx-request']), step)
+    assert.ok(
+      asked.some(
+        ({ path, ask }) => path === `/initialize-database-${step}/` && ask.headers?.['hx-request'],
+      ),
+      step,
+    )
   // Horilla before 2.1: anybody with the header
-  const old = await verdict('pages that initialise', (path, { headers }) => (path.includes('-user') && headers?.['hx-request'] ? { status: 200, body: '<form hx-post="x">' } : closed(path)))
+  const old = await verdict('pages that initialise', (path, { headers }) =>
+    path.includes('-user') && headers?.['hx-request']
+      ? { status: 200, body: '<form hx-post="x">' }
+      : closed(path),
+  )
   assert.match(old.words, '/initialize-database-user/ lets a visitor make the first superuser')
 })
 
-test('the employees are asked for as KGC\'s service user, and a refusal names what mends it', async () => {
-  const list = (employees: Reply) => (path: string) => (path.includes('login') ? { status: 200, body: '{"access":"T"}' } : employees)
-  const { words, asked } = await verdict('service user', list({ status: 403, body: '{"detail":"This account is not assigned to a company."}' }))
+test("the employees are asked for as KGC's service user, and a refusal names what mends it", async () => {
+  const list = (employees: Reply) => (path: string) =>
+    path.includes('login') ? { status: 200, body: '{"access":"T"}' } : employees
+  const { words, asked } = await verdict(
+    'service user',
+    list({ status: 403, body: '{"detail":"This account is not assigned to a company."}' }),
+  )
   assert.match(words, /refused: 403 .*not assigned to a company.*make admin APP=horilla-hr/)
   assert.match(asked[0]!.ask.body ?? '', '"username":"kgc-sync"')
   const row = '{"id":1,"employee_first_name":"A","employee_last_name":"B","email":"a@kgc.hu"}'
-  assert.is((await verdict('service user', list({ status: 200, body: `{"count":1,"results":[${row}]}` }))).words, 'green')
+  assert.is(
+    (await verdict('service user', list({ status: 200, body: `{"count":1,"results":[${row}]}` })))
+      .words,
+    'green',
+  )
 })
 
 test('a foreign Host is asked of Horilla itself: Traefik would answer for it', async () => {
-  assert.is((await verdict('a host that is not', () => ({ status: 404 }), async () => '400')).words, 'green')
-  assert.match((await verdict('a host that is not', () => ({ status: 404 }), async () => '200')).words, 'answered with 200')
+  assert.is(
+    (
+      await verdict(
+        'a host that is not',
+        () => ({ status: 404 }),
+        async () => '400',
+      )
+    ).words,
+    'green',
+  )
+  assert.match(
+    (
+      await verdict(
+        'a host that is not',
+        () => ({ status: 404 }),
+        async () => '200',
+      )
+    ).words,
+    'answered with 200',
+  )
 })
 
 test('the script of make admin is Python, and holds what it is given as data alone', async () => {
   let script = ''
-  const exec = async (_: string, __: string[], input = '') => ((script = input), 'kgc: a@kgc.hu: created\n')
-  const env = { KGC_HORILLA_USERNAME: 'kgc-sync', KGC_HORILLA_PASSWORD: `"""\\x' ő`, DOMAIN: 'kgc.hu', HORILLA_COMPANY: 'Kisgép "Kft."' }
-  await createAdmin({ exec, env } as unknown as SmokeContext, { email: 'a@kgc.hu', password: 'Secret-1' })
+  const exec = async (_: string, __: string[], input = '') => (
+    (script = input),
+    'kgc: a@kgc.hu: created\n'
+  )
+  const env = {
+    KGC_HORILLA_USERNAME: 'kgc-sync',
+    KGC_HORILLA_PASSWORD: `"""\\x' ő`,
+    DOMAIN: 'kgc.hu',
+    HORILLA_COMPANY: 'Kisgép "Kft."',
+  }
+  await createAdmin({ exec, env } as unknown as SmokeContext, {
+    email: 'a@kgc.hu',
+    password: 'Secret-1',
+  })
   const read = `import ast, json, sys\ntree = ast.parse(sys.stdin.read())\nfor node in ast.walk(tree):\n    if isinstance(node, ast.Call) and getattr(node.func, 'attr', '') == 'loads':\n        print(node.args[0].value)`
   const { stdout, stderr } = spawnSync('python3', ['-c', read], { input: script, encoding: 'utf8' })
   assert.is(stderr, '')
   const given = JSON.parse(stdout)
   assert.is(given.company, 'Kisgép "Kft."')
-  assert.equal(given.people.map(({ username, password, admin }: Record<string, unknown>) => [username, password, admin]), [
-    ['a@kgc.hu', 'Secret-1', true],
-    ['kgc-sync', `"""\\x' ő`, false],
-  ])
+  assert.equal(
+    given.people.map(({ username, password, admin }: Record<string, unknown>) => [
+      username,
+      password,
+      admin,
+    ]),
+    [
+      ['a@kgc.hu', 'Secret-1', true],
+      ['kgc-sync', `"""\\x' ő`, false],
+    ],
+  )
 })
 
 test('heartbeat.py is green, red or forgiving by what the database says, with either driver', () => {
@@ -75,7 +148,10 @@ test('heartbeat.py is green, red or forgiving by what the database says, with ei
     return ['psycopg2', 'psycopg'].map(name => {
       const hide = name === 'psycopg' ? 'import sys\nsys.modules["psycopg2"] = None\n' : ''
       const head = `NAME, VERDICT, PATH = ${JSON.stringify(name)}, ${database}, ${JSON.stringify(join(repository, 'infra/docker/horilla-hr/heartbeat.py'))}\n`
-      const { status, stderr } = spawnSync('python3', ['-c', hide + head + driver, 'x', ...argv], { encoding: 'utf8', env: { ...process.env, DATABASE_URL: 'postgres://x' } })
+      const { status, stderr } = spawnSync('python3', ['-c', hide + head + driver, 'x', ...argv], {
+        encoding: 'utf8',
+        env: { ...process.env, DATABASE_URL: 'postgres://x' },
+      })
       return `${status} ${stderr.trim()}`
     })
   }

@@ -1,5 +1,13 @@
 // What images are called, which pins are right and how they are written, and what may go from a registry.
-import { mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs'
+import {
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -20,20 +28,44 @@ import { ask } from '../../scripts/lib/images/registry.ts'
 import { refOf, webAddress, type Ref, type Source } from '../../scripts/lib/images/source.ts'
 import { versionsOf } from '../../scripts/lib/images/stock-ask.ts'
 import { removable, type Version } from '../../scripts/lib/images/stock.ts'
-import { asPushed, isOwn, ofRun, planOf, recipeLabel, refTag, requireDistinct, runLabel } from '../../scripts/lib/images/tags.ts'
+import {
+  asPushed,
+  isOwn,
+  ofRun,
+  planOf,
+  recipeLabel,
+  refTag,
+  requireDistinct,
+  runLabel,
+} from '../../scripts/lib/images/tags.ts'
 import { commit as gitCommit, git, initialize } from '../git.ts'
 import { addressOf } from '../compose/images/bridge.ts'
 
 const test = suite('images')
 const commit = 'a'.repeat(40)
 const digest = (letter: string) => `sha256:${letter.repeat(64)}`
-const source: Source = { commit, created: '2026-11-01T11:00:00Z', url: 'https://github.com/o/r', changed: [], shallow: false }
-const target = (image: string, name = 'api') => ({ name, image, context: '/x', dockerfile: '/x/Dockerfile', here: true, recipe: 'as-now' })
+const source: Source = {
+  commit,
+  created: '2026-11-01T11:00:00Z',
+  url: 'https://github.com/o/r',
+  changed: [],
+  shallow: false,
+}
+const target = (image: string, name = 'api') => ({
+  name,
+  image,
+  context: '/x',
+  dockerfile: '/x/Dockerfile',
+  here: true,
+  recipe: 'as-now',
+})
 const main: Ref = { type: 'branch', name: 'main' }
 
 test("a submodule's copy has a .git that knows the commit, what is not committed yet, and nothing that is left out or ignored", async () => {
   const folder = mkdtempSync(join(tmpdir(), 'kgc-test-'))
-  const [upstream, fork, copy] = ['upstream', 'own/fork', 'copy'].map(name => join(folder, name)) as [string, string, string]
+  const [upstream, fork, copy] = ['upstream', 'own/fork', 'copy'].map(name =>
+    join(folder, name),
+  ) as [string, string, string]
   for (const path of ['a', 'gone', 'ee/b', 'spec/ee/c', 'spec/d']) {
     mkdirSync(dirname(join(upstream, path)), { recursive: true })
     writeFileSync(join(upstream, path), '')
@@ -43,11 +75,22 @@ test("a submodule's copy has a .git that knows the commit, what is not committed
   const at = gitCommit(upstream)
   mkdirSync(join(folder, 'own'))
   initialize(join(folder, 'own'))
-  git(join(folder, 'own'), '-c', 'protocol.file.allow=always', 'submodule', '--quiet', 'add', upstream, 'fork')
+  git(
+    join(folder, 'own'),
+    '-c',
+    'protocol.file.allow=always',
+    'submodule',
+    '--quiet',
+    'add',
+    upstream,
+    'fork',
+  )
   for (const path of ['built', 'new']) writeFileSync(join(fork, path), '')
   rmSync(join(fork, 'gone'))
   await copyOf(fork, { without: ['ee', 'spec/ee'] }, copy)
-  const files = readdirSync(copy, { recursive: true, encoding: 'utf8' }).filter(path => !/^\.git($|\/)/.test(path))
+  const files = readdirSync(copy, { recursive: true, encoding: 'utf8' }).filter(
+    path => !/^\.git($|\/)/.test(path),
+  )
   assert.equal(files.sort(), ['.gitignore', 'a', 'new', 'spec', 'spec/d'])
   // git itself, where it sees the copy and nothing else
   rmSync(join(folder, 'own'), { recursive: true })
@@ -87,7 +130,11 @@ test("an image has its branch's, its file's and its commit's tag, in this order,
     fileTag: commit,
     leads: true,
   })
-  const tagged = planOf(target('ghcr.io/org/hr:2.1.8-kgc'), { ...source, url: '' }, { type: 'tag', name: 'v3.0.0' })
+  const tagged = planOf(
+    target('ghcr.io/org/hr:2.1.8-kgc'),
+    { ...source, url: '' },
+    { type: 'tag', name: 'v3.0.0' },
+  )
   assert.equal(tagged.tags, ['3.0.0', '2.1.8-kgc', commit])
   assert.is(tagged.labels['org.opencontainers.image.version'], '3.0.0')
   assert.not.ok('org.opencontainers.image.source' in tagged.labels)
@@ -96,11 +143,16 @@ test("an image has its branch's, its file's and its commit's tag, in this order,
 test("a push sets the file's own tag from main and versions alone, whatever a branch is called; a build sets it always", () => {
   const tags = (ref: Ref, image = 'ghcr.io/org/hr:2.1.8-kgc') => {
     const plan = planOf(target(image), source, ref)
-    return [plan.tags, asPushed(plan).tags].map(list => list.map(tag => (tag === commit ? 'commit' : tag)).join(' '))
+    return [plan.tags, asPushed(plan).tags].map(list =>
+      list.map(tag => (tag === commit ? 'commit' : tag)).join(' '),
+    )
   }
   assert.equal(tags(main), Array(2).fill('main 2.1.8-kgc commit'))
   assert.equal(tags({ type: 'tag', name: 'v3.0.0' }), Array(2).fill('3.0.0 2.1.8-kgc commit'))
-  assert.equal(tags({ type: 'branch', name: 'feature/x' }), ['feature-x 2.1.8-kgc commit', 'feature-x commit'])
+  assert.equal(tags({ type: 'branch', name: 'feature/x' }), [
+    'feature-x 2.1.8-kgc commit',
+    'feature-x commit',
+  ])
   assert.equal(tags({ type: 'branch', name: '2.1.8-kgc' }), ['2.1.8-kgc commit', 'commit'])
   assert.equal(tags({ type: 'tag', name: 'nightly' }), ['2.1.8-kgc commit', 'commit'])
   assert.equal(tags({ type: '', name: '' }), ['2.1.8-kgc commit', 'commit'])
@@ -127,22 +179,41 @@ test('Dockerfiles of one size and time are set apart, others are left alone; a s
 test('no commit, another commit, or one name for two images: none is built', () => {
   assert.throws(
     () => planOf(target('x/api:unset'), source, main, pinsOf(['x/kgc-api:unset'])[0]),
-    (error: Failure) => /no commit is chosen/.test(error.why) && error.next === `KGC_REF=${commit}   (in infra/docker/kgc/.env.example)`,
+    (error: Failure) =>
+      /no commit is chosen/.test(error.why) &&
+      error.next === `KGC_REF=${commit}   (in infra/docker/kgc/.env.example)`,
   )
-  assert.is(whereChosen(['x/kgc-api:unset', 'x/kgc-web:unset', 'x/redis:8']), 'KGC_REF in infra/docker/kgc/.env.example')
-  assert.throws(() => planOf(target(`x/api:${'b'.repeat(40)}`), source, main), /its tag is bbbbbbbbbbbb, its source is at aaaaaaaaaaaa/)
-  const two = [target('x/hr:1', 'one'), target('x/hr:2', 'two')].map(one => planOf(one, source, main))
+  assert.is(
+    whereChosen(['x/kgc-api:unset', 'x/kgc-web:unset', 'x/redis:8']),
+    'KGC_REF in infra/docker/kgc/.env.example',
+  )
+  assert.throws(
+    () => planOf(target(`x/api:${'b'.repeat(40)}`), source, main),
+    /its tag is bbbbbbbbbbbb, its source is at aaaaaaaaaaaa/,
+  )
+  const two = [target('x/hr:1', 'one'), target('x/hr:2', 'two')].map(one =>
+    planOf(one, source, main),
+  )
   assert.throws(() => requireDistinct(two), /one and two would both be x\/hr:main/)
 })
 
 test("a remote is given as people open it, without anybody's login", () => {
-  const same = ['git@github.com:o/r.git', 'https://user:secret@github.com/o/r.git', 'ssh://git@github.com:22/o/r', 'https://github.com/o/r/']
+  const same = [
+    'git@github.com:o/r.git',
+    'https://user:secret@github.com/o/r.git',
+    'ssh://git@github.com:22/o/r',
+    'https://github.com/o/r/',
+  ]
   for (const remote of same) assert.is(webAddress(remote), 'https://github.com/o/r', remote)
-  for (const remote of ['', '/srv/r.git', '../r', 'file:///srv/r']) assert.is(webAddress(remote), '', remote)
+  for (const remote of ['', '/srv/r.git', '../r', 'file:///srv/r'])
+    assert.is(webAddress(remote), '', remote)
 })
 
 test("the workflow's ref is the ref", async () => {
-  assert.equal(await refOf('/', { GITHUB_REF_TYPE: 'tag', GITHUB_REF_NAME: 'v1.0.0' }), { type: 'tag', name: 'v1.0.0' })
+  assert.equal(await refOf('/', { GITHUB_REF_TYPE: 'tag', GITHUB_REF_NAME: 'v1.0.0' }), {
+    type: 'tag',
+    name: 'v1.0.0',
+  })
   assert.equal(await refOf('/', {}), { type: '', name: '' })
 })
 
@@ -176,25 +247,54 @@ test('pins are read off YAML, Dockerfiles and examples, and only there where an 
   ])
   const pins = pinsIn(files)
   const counts = pins.map(({ image, places }) => `${image} ${places.length}`)
-  assert.equal(counts.sort(), ['node:20 1', 'org/c:1.2 3', 'redis:7 2', 'registry.local:5000/e/f:v1 1', 'tool:9 1'])
-  assert.equal(pins[0], { image: 'redis:7', places: [{ file, line: 2 }, { file, line: 5, digest: digest('1') }] })
+  assert.equal(counts.sort(), [
+    'node:20 1',
+    'org/c:1.2 3',
+    'redis:7 2',
+    'registry.local:5000/e/f:v1 1',
+    'tool:9 1',
+  ])
+  assert.equal(pins[0], {
+    image: 'redis:7',
+    places: [
+      { file, line: 2 },
+      { file, line: 5, digest: digest('1') },
+    ],
+  })
 })
 
 test('a pin is judged by what its registry has', () => {
-  const pin = (...digests: (string | undefined)[]) => ({ image: 'a:1', places: digests.map((digest, i) => ({ file, line: i, ...(digest ? { digest } : {}) })) })
+  const pin = (...digests: (string | undefined)[]) => ({
+    image: 'a:1',
+    places: digests.map((digest, i) => ({ file, line: i, ...(digest ? { digest } : {}) })),
+  })
   const [old, now] = [digest('1'), digest('2')]
-  const state = (...[pin, seen]: Parameters<typeof judge>) => `${judge(pin, seen).state} ${judge(pin, seen).words}`.trim()
+  const state = (...[pin, seen]: Parameters<typeof judge>) =>
+    `${judge(pin, seen).state} ${judge(pin, seen).words}`.trim()
   assert.is(state(pin(now, now), { digest: now }), 'good')
-  assert.is(state(pin(undefined, undefined), { digest: now }), 'no digest 2 of 2 places; the tag is sha256:222222222222')
-  assert.is(state(pin(now, undefined), { digest: now }), 'no digest 1 of 2 places; the tag is sha256:222222222222')
-  assert.is(state(pin(old, now), { digest: now, oldIsThere: true }), 'moved sha256:111111111111 is pinned and still there, the tag is sha256:222222222222')
+  assert.is(
+    state(pin(undefined, undefined), { digest: now }),
+    'no digest 2 of 2 places; the tag is sha256:222222222222',
+  )
+  assert.is(
+    state(pin(now, undefined), { digest: now }),
+    'no digest 1 of 2 places; the tag is sha256:222222222222',
+  )
+  assert.is(
+    state(pin(old, now), { digest: now, oldIsThere: true }),
+    'moved sha256:111111111111 is pinned and still there, the tag is sha256:222222222222',
+  )
   assert.match(state(pin(old), { digest: now, oldIsThere: false }), /^moved .* and gone/)
   assert.match(state(pin(old), 'gone'), /^gone .*choose another/)
   assert.is(state(pin(old), { unknown: 'h is silent' }), 'unknown h is silent')
 })
 
 test('digests are written in every place, the rest of the text stays; a second time changes nothing', () => {
-  const digests = new Map([['redis:7', digest('2')], ['org/c:1.2', digest('3')], ['x:1', digest('4')]])
+  const digests = new Map([
+    ['redis:7', digest('2')],
+    ['org/c:1.2', digest('3')],
+    ['x:1', digest('4')],
+  ])
   const written = repinned(file, yaml, digests)
   const expected = yaml
     .replace('image: redis:7,', `image: redis:7@${digest('2')},`)
@@ -202,20 +302,37 @@ test('digests are written in every place, the rest of the text stays; a second t
     .replace('org/c:1.2', `org/c:1.2@${digest('3')}`)
   assert.is(written, expected)
   assert.is(repinned(file, written, digests), written)
-  assert.is(repinned('x/Dockerfile', 'FROM redis:7 AS x\n', digests), `FROM redis:7@${digest('2')} AS x\n`)
+  assert.is(
+    repinned('x/Dockerfile', 'FROM redis:7 AS x\n', digests),
+    `FROM redis:7@${digest('2')} AS x\n`,
+  )
   assert.is(repinned('README.md', 'image: redis:7', digests), 'image: redis:7')
 })
 
 test("the stack's own pins are found: each image of Compose, none of the demo's", () => {
   const images = pinsIn(pinFiles()).map(({ image }) => image)
-  for (const name of ['postgres:', 'redis:', 'traefik:']) assert.ok(images.some(image => image.startsWith(name)), name)
-  assert.not.ok(images.some(image => /demo|127\.0\.0\.1/.test(image)), images.join(' '))
+  for (const name of ['postgres:', 'redis:', 'traefik:'])
+    assert.ok(
+      images.some(image => image.startsWith(name)),
+      name,
+    )
+  assert.not.ok(
+    images.some(image => /demo|127\.0\.0\.1/.test(image)),
+    images.join(' '),
+  )
 })
 
 const plain = { image: 'x', tags: [], size: 1, children: [] }
-const version = (name: string, more: Partial<Version> = {}): Version => ({ ...plain, digest: name, created: `2026-01-${name}`, ...more })
+const version = (name: string, more: Partial<Version> = {}): Version => ({
+  ...plain,
+  digest: name,
+  created: `2026-01-${name}`,
+  ...more,
+})
 const going = (all: Version[], keep: Partial<Parameters<typeof removable>[1]> = {}) =>
-  removable(all, { newest: 0, named: new Set(), commits: false, ...keep }).map(({ digest }) => digest)
+  removable(all, { newest: 0, named: new Set(), commits: false, ...keep }).map(
+    ({ digest }) => digest,
+  )
 
 test('what goes: no tag, no release, not among the newest', () => {
   const all = ['01', '02', '03', '04'].map(name => version(name))
@@ -223,7 +340,12 @@ test('what goes: no tag, no release, not among the newest', () => {
   assert.equal(going(all, { newest: 2 }), ['01', '02'])
   assert.equal(going(all, { newest: 2, named: new Set(['01']) }), ['02'])
   assert.equal(going([version('01', { tags: ['main'] }), version('02', { tags: [commit] })]), [])
-  assert.equal(going([version('01', { tags: ['main', commit] }), version('02', { tags: [commit] })], { commits: true }), ['02'])
+  assert.equal(
+    going([version('01', { tags: ['main', commit] }), version('02', { tags: [commit] })], {
+      commits: true,
+    }),
+    ['02'],
+  )
 })
 
 test('the parts of a version stay with it and count for nothing among the newest', () => {
@@ -232,22 +354,43 @@ test('the parts of a version stay with it and count for nothing among the newest
   assert.equal(going(all), ['02', '01'])
   assert.equal(going(all, { newest: 2 }), ['01'])
   assert.equal(going([{ ...index, tags: [] }, version('08'), version('07')]), ['09', '08', '07'])
-  assert.equal(going([{ ...index, tags: [] }, version('08'), version('07')], { named: new Set(['08']) }), [], 'whoever pulls the whole needs all')
+  assert.equal(
+    going([{ ...index, tags: [] }, version('08'), version('07')], { named: new Set(['08']) }),
+    [],
+    'whoever pulls the whole needs all',
+  )
 })
 
 test('an attestation that is found by its tag stays or goes with its image, and takes no place among the newest', () => {
   const of = (letter: string) => ({ tags: [`sha256-${letter.repeat(64)}`] })
   const one = (letter: string, more: Partial<Version>) => version(digest(letter), more)
-  const [old, now] = [one('a', { created: '2026-01-01', children: ['part'] }), one('b', { created: '2026-01-02', tags: [commit] })]
-  const signed = [version('of-old', { ...of('a'), created: '2026-01-08', children: ['bundle'] }), version('of-now', { ...of('b'), created: '2026-01-09' })]
+  const [old, now] = [
+    one('a', { created: '2026-01-01', children: ['part'] }),
+    one('b', { created: '2026-01-02', tags: [commit] }),
+  ]
+  const signed = [
+    version('of-old', { ...of('a'), created: '2026-01-08', children: ['bundle'] }),
+    version('of-now', { ...of('b'), created: '2026-01-09' }),
+  ]
   const all = [old, now, ...signed, version('part'), version('bundle'), version('of-none', of('c'))]
   assert.equal(going(all, { newest: 1 }), [digest('a'), 'of-old', 'part', 'bundle', 'of-none'])
-  assert.equal(going(all, { newest: 1, commits: true }), [digest('a'), 'of-old', 'part', 'bundle', 'of-none'])
+  assert.equal(going(all, { newest: 1, commits: true }), [
+    digest('a'),
+    'of-old',
+    'part',
+    'bundle',
+    'of-none',
+  ])
   assert.equal(going(all, { newest: 2 }), ['of-none'])
   assert.equal(going(all, { named: new Set([digest('a')]) }), ['of-none'])
-  assert.equal(going([...all, version('of-part', of('d'))].map(one => (one === old ? { ...old, tags: ['main'], children: [digest('d')] } : one))), [
-    'part', 'of-none',
-  ])
+  assert.equal(
+    going(
+      [...all, version('of-part', of('d'))].map(one =>
+        one === old ? { ...old, tags: ['main'], children: [digest('d')] } : one,
+      ),
+    ),
+    ['part', 'of-none'],
+  )
 })
 
 test('nothing goes while it is not known what a version that is needed consists of', () => {
@@ -266,9 +409,15 @@ test('nothing goes while it is not known what a version that is needed consists 
 })
 
 /** A registry that has one image, under a commit and `main`; `lost`: lists it alone. Its name, and how to end it. */
-async function small(labels: Record<string, string>, lost = false): Promise<{ image: string; end: () => void }> {
+async function small(
+  labels: Record<string, string>,
+  lost = false,
+): Promise<{ image: string; end: () => void }> {
   const config = JSON.stringify({ created: '2026-01-01T00:00:00Z', config: { Labels: labels } })
-  const manifest = JSON.stringify({ config: { digest: digest('c'), size: 1 }, layers: [{ size: 2 }] })
+  const manifest = JSON.stringify({
+    config: { digest: digest('c'), size: 1 },
+    layers: [{ size: 2 }],
+  })
   const server = createServer(({ method, url = '' }, response) => {
     const has = { 'docker-content-digest': digest('a') }
     if (url.includes('/tags/list')) response.end(JSON.stringify({ tags: ['main'] }))
@@ -278,7 +427,10 @@ async function small(labels: Record<string, string>, lost = false): Promise<{ im
     else response.writeHead(404).end()
   })
   await new Promise<void>(done => server.listen(0, '127.0.0.1', done))
-  return { image: `127.0.0.1:${(server.address() as AddressInfo).port}/o/a`, end: () => void server.close() }
+  return {
+    image: `127.0.0.1:${(server.address() as AddressInfo).port}/o/a`,
+    end: () => void server.close(),
+  }
 }
 
 test('a version that its registry lists and does not have is lost, and no version without parts', async () => {
@@ -287,12 +439,20 @@ test('a version that its registry lists and does not have is lost, and no versio
     const found = await versionsOf(image)
     end()
     const known = { image, digest: digest('a'), tags: ['main'], children: [] }
-    assert.equal(found, [lost ? { ...known, size: 0, created: '', lost } : { ...known, size: 3, created: '2026-01-01T00:00:00Z' }])
+    assert.equal(found, [
+      lost
+        ? { ...known, size: 0, created: '', lost }
+        : { ...known, size: 3, created: '2026-01-01T00:00:00Z' },
+    ])
   }
 })
 
 test("a commit's image is built again from main when the build file builds it in another way, not when its folder is elsewhere", async () => {
-  const build = (context: string, VITE_API_URL: string) => ({ context, dockerfile: 'Dockerfile', args: { VITE_API_URL } })
+  const build = (context: string, VITE_API_URL: string) => ({
+    context,
+    dockerfile: 'Dockerfile',
+    args: { VITE_API_URL },
+  })
   assert.is(recipeOf(build('/a', '/api/v1')), recipeOf(build('/b', '/api/v1')))
   assert.is.not(recipeOf(build('/a', '/api/v1')), recipeOf(build('/a', '/api/v2')))
   const there = async (labels: Record<string, string>, ref: Ref) => {
@@ -306,7 +466,11 @@ test("a commit's image is built again from main when the build file builds it in
   assert.is(await there({ [recipeLabel]: 'as-now' }, main), digest('a'))
   assert.is(await there({ [recipeLabel]: 'as-before' }, main), undefined)
   assert.is(await there({}, main), undefined, 'from a time without the label')
-  assert.is(await there({ [recipeLabel]: 'as-before' }, feature), digest('a'), 'a branch replaces nothing that every environment names')
+  assert.is(
+    await there({ [recipeLabel]: 'as-before' }, feature),
+    digest('a'),
+    'a branch replaces nothing that every environment names',
+  )
 })
 
 test('a re-run knows what an earlier attempt of the same run has built, and takes nothing else for its own', async () => {
@@ -314,8 +478,18 @@ test('a re-run knows what an earlier attempt of the same run has built, and take
   assert.equal(ofRun(plan, {}), plan)
   const { labels } = ofRun(plan, { GITHUB_RUN_ID: '42' })
   assert.is(labels[runLabel], '42')
-  const own = (id: string, attempt: string, seen = labels) => isOwn(seen, { GITHUB_RUN_ID: id, GITHUB_RUN_ATTEMPT: attempt })
-  assert.equal([own('42', '2'), own('42', '1'), own('43', '2'), own('42', '2', plan.labels), isOwn(plan.labels, {})], [true, false, false, false, false])
+  const own = (id: string, attempt: string, seen = labels) =>
+    isOwn(seen, { GITHUB_RUN_ID: id, GITHUB_RUN_ATTEMPT: attempt })
+  assert.equal(
+    [
+      own('42', '2'),
+      own('42', '1'),
+      own('43', '2'),
+      own('42', '2', plan.labels),
+      isOwn(plan.labels, {}),
+    ],
+    [true, false, false, false, false],
+  )
   const { image, end } = await small({ ...labels, [recipeLabel]: 'as-now' })
   Object.assign(process.env, { GITHUB_RUN_ID: '42', GITHUB_RUN_ATTEMPT: '2' })
   const found = await thereAlready(planOf(target(`${image}:${commit}`), source, main)).finally(end)
@@ -328,10 +502,16 @@ test('what Docker says of a failed push is a refusal, or may pass', () => {
     const { status, passing, message } = complaint('ghcr.io/o/a', { stdout: '', stderr: text })
     return `${status} ${passing} ${message}`
   }
-  assert.match(says('denied: permission_denied: The token provided does not match expected scopes.'), /^403 false ghcr.io denies it: .*write:packages/)
+  assert.match(
+    says('denied: permission_denied: The token provided does not match expected scopes.'),
+    /^403 false ghcr.io denies it: .*write:packages/,
+  )
   assert.match(says('no basic auth credentials'), /^403 false/)
   assert.match(says('toomanyrequests: retry-after: 1s'), /^429 true/)
-  assert.match(says('received unexpected HTTP status: 507 Insufficient Storage'), /^507 false no space left/)
+  assert.match(
+    says('received unexpected HTTP status: 507 Insufficient Storage'),
+    /^507 false no space left/,
+  )
   assert.match(says('received unexpected HTTP status: 502 Bad Gateway'), /^0 true/)
   assert.match(says('dial tcp 1.2.3.4:443: connect: connection refused'), /^0 true/)
   assert.match(says('tag does not exist: a:1'), /^400 false/)
@@ -351,7 +531,8 @@ test('only what may pass is tried again, as long as the registry asks for', asyn
   assert.equal(await tries(new RegistryError('', 503), 1), [2, 0])
   assert.equal(await tries(new RegistryError('', 429, 2), 1), [2, 1])
   assert.equal(await tries(new RegistryError('', 429, 1000)), [1, 0])
-  for (const error of [new RegistryError('', 403), new RegistryError('', 507), new Error('bug')]) assert.equal(await tries(error), [1, 0])
+  for (const error of [new RegistryError('', 403), new RegistryError('', 507), new Error('bug')])
+    assert.equal(await tries(error), [1, 0])
   assert.is(brief.length, 2)
 })
 
@@ -360,24 +541,44 @@ test('who pushes asks for a token to push, even where the registry speaks of pul
   const server = createServer(({ method, url = '', headers }, response) => {
     asked.push(`${method} ${url}`)
     if (url.startsWith('/token')) response.end(JSON.stringify({ token: 'canary-token' }))
-    else if (headers.authorization) response.writeHead(403, {}).end(JSON.stringify({ errors: [{ code: 'DENIED', message: 'no scope' }] }))
-    else response.writeHead(401, { 'www-authenticate': `Bearer realm="http://${headers.host}/token",service="s",scope="repository:o/a:pull"` }).end()
+    else if (headers.authorization)
+      response
+        .writeHead(403, {})
+        .end(JSON.stringify({ errors: [{ code: 'DENIED', message: 'no scope' }] }))
+    else
+      response
+        .writeHead(401, {
+          'www-authenticate': `Bearer realm="http://${headers.host}/token",service="s",scope="repository:o/a:pull"`,
+        })
+        .end()
   })
   await new Promise<void>(done => server.listen(0, '127.0.0.1', done))
   const host = `127.0.0.1:${(server.address() as AddressInfo).port}`
-  const words = await ask(host, 'o/a/blobs/uploads/', { method: 'POST' }).then(() => '', error => (error as Error).message)
+  const words = await ask(host, 'o/a/blobs/uploads/', { method: 'POST' }).then(
+    () => '',
+    error => (error as Error).message,
+  )
   server.close()
-  assert.is(words, `${host} denies it (403, no scope): the login lacks write:packages; there is no login: docker login ${host}`)
+  assert.is(
+    words,
+    `${host} denies it (403, no scope): the login lacks write:packages; there is no login: docker login ${host}`,
+  )
   assert.is(asked[1], 'GET /token?service=s&scope=repository%3Ao%2Fa%3Apull%2Cpush')
 })
 
 test("GitHub's packages are listed page by page, of an organisation or a user, and the scope that is missing is named", async () => {
   const asked: string[] = []
   const tags = (id: number) => ({ container: { tags: id ? [] : ['main'] } })
-  const list = Array.from({ length: 101 }, (_, id) => ({ id, name: digest('1'), created_at: '2026-01-01', metadata: tags(id) }))
+  const list = Array.from({ length: 101 }, (_, id) => ({
+    id,
+    name: digest('1'),
+    created_at: '2026-01-01',
+    metadata: tags(id),
+  }))
   const server = createServer(({ method, url = '', headers }, response) => {
     asked.push(`${method} ${url}`)
-    const answer = (status: number, data: object = {}) => response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(data))
+    const answer = (status: number, data: object = {}) =>
+      response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(data))
     const page = Number(new URL(url, 'http://h').searchParams.get('page'))
     if (headers.authorization !== 'token canary-token') answer(401)
     else if (!url.startsWith('/users/') || url.includes('/none/')) answer(404)
@@ -387,18 +588,37 @@ test("GitHub's packages are listed page by page, of an organisation or a user, a
   await new Promise<void>(done => server.listen(0, '127.0.0.1', done))
   process.env.GITHUB_API_URL = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
   process.env.GITHUB_TOKEN = 'canary-token'
-  const fails = (work: Promise<unknown>) => work.then(() => '', error => (error as Error).message)
+  const fails = (work: Promise<unknown>) =>
+    work.then(
+      () => '',
+      error => (error as Error).message,
+    )
   const one = (id: number) => version('1', { image: 'ghcr.io/o/a/b', id })
   try {
     const found = await gitHubVersions('ghcr.io/o/a/b')
     assert.is(found.length, 101)
-    assert.equal(found[0], { image: 'ghcr.io/o/a/b', id: 0, digest: digest('1'), created: '2026-01-01', tags: ['main'] })
-    assert.ok(asked.includes('GET /users/o/packages/container/a%2Fb/versions?per_page=100&page=2'), asked.join('\n'))
+    assert.equal(found[0], {
+      image: 'ghcr.io/o/a/b',
+      id: 0,
+      digest: digest('1'),
+      created: '2026-01-01',
+      tags: ['main'],
+    })
+    assert.ok(
+      asked.includes('GET /users/o/packages/container/a%2Fb/versions?per_page=100&page=2'),
+      asked.join('\n'),
+    )
     assert.equal(await gitHubVersions('ghcr.io/o/none'), [])
     await removeFromGitHub(one(7))
-    assert.is(await fails(removeFromGitHub(one(8))), 'GitHub denies it (403): the token lacks delete:packages')
+    assert.is(
+      await fails(removeFromGitHub(one(8))),
+      'GitHub denies it (403): the token lacks delete:packages',
+    )
     process.env.GITHUB_TOKEN = 'other-canary'
-    assert.is(await fails(gitHubVersions('ghcr.io/o/a')), 'GitHub denies it (401): the token lacks read:packages')
+    assert.is(
+      await fails(gitHubVersions('ghcr.io/o/a')),
+      'GitHub denies it (401): the token lacks read:packages',
+    )
     delete process.env.GITHUB_TOKEN
     delete process.env.GH_TOKEN
     assert.match(await fails(gitHubVersions('ghcr.io/o/a')), /set GITHUB_TOKEN/)
@@ -408,8 +628,17 @@ test("GitHub's packages are listed page by page, of an organisation or a user, a
 })
 
 test("an attestation's blobs are no layers of the image", () => {
-  const said = ['The push refers to repository [r/shop]', 'aaaaaaaaaaaa: Layer already exists', 'bbbbbbbbbbbb: Pushed', 'cccccccccccc: Pushed', 'incoming: digest: sha256:1 size: 856'].join('\n')
-  assert.is(uploadOf(said, [`sha256:${'a'.repeat(64)}`, `sha256:${'b'.repeat(64)}`]), '1 of 2 layers')
+  const said = [
+    'The push refers to repository [r/shop]',
+    'aaaaaaaaaaaa: Layer already exists',
+    'bbbbbbbbbbbb: Pushed',
+    'cccccccccccc: Pushed',
+    'incoming: digest: sha256:1 size: 856',
+  ].join('\n')
+  assert.is(
+    uploadOf(said, [`sha256:${'a'.repeat(64)}`, `sha256:${'b'.repeat(64)}`]),
+    '1 of 2 layers',
+  )
   assert.is(uploadOf(said, [`sha256:${'a'.repeat(64)}`]), 'nothing')
   // the engine's own store names layers by what they are when they are unpacked
   assert.is(uploadOf(said, [`sha256:${'d'.repeat(64)}`]), '2 of 3 layers')
@@ -418,8 +647,16 @@ test("an attestation's blobs are no layers of the image", () => {
 
 test("a test's registry stands on the bridge of an engine that was never restarted, too: that one names no gateway", () => {
   assert.is(addressOf({ Config: [{ Subnet: '172.17.0.0/16' }] }), '172.17.0.1')
-  assert.is(addressOf({ Config: [{ Subnet: 'fd00::/64' }, { Subnet: '10.9.8.128/25', Gateway: '10.9.8.254' }] }), '10.9.8.254')
-  assert.throws(() => addressOf({ Config: [{ Subnet: 'fd00::/64', Gateway: 'fd00::1' }] }), 'no IPv4')
+  assert.is(
+    addressOf({
+      Config: [{ Subnet: 'fd00::/64' }, { Subnet: '10.9.8.128/25', Gateway: '10.9.8.254' }],
+    }),
+    '10.9.8.254',
+  )
+  assert.throws(
+    () => addressOf({ Config: [{ Subnet: 'fd00::/64', Gateway: 'fd00::1' }] }),
+    'no IPv4',
+  )
 })
 
 test.run()

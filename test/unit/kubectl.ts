@@ -31,15 +31,27 @@ export function kubeconfigOf(...names: string[]): string {
   const box = mkdtempSync(join(tmpdir(), 'kgc-kubeconfig-'))
   process.once('exit', () => rmSync(box, { recursive: true, force: true }))
   const file = join(box, 'config')
-  writeFileSync(file, JSON.stringify({ contexts: names.map(name => ({ name, context: {} })), 'current-context': names[0] }))
+  writeFileSync(
+    file,
+    JSON.stringify({
+      contexts: names.map(name => ({ name, context: {} })),
+      'current-context': names[0],
+    }),
+  )
   return file
 }
 
 /** Does `work` with a kubectl that runs this body: `$*` is its argument list, `$n` how often it was called before, `.` a folder of its own. */
 export async function played<T>(body: string, work: () => Promise<T>): Promise<Played<T>> {
   const box = mkdtempSync(join(tmpdir(), 'kgc-kubectl-'))
-  const calls = () => (existsSync(join(box, 'calls')) ? readFileSync(join(box, 'calls'), 'utf8').trim().split('\n') : [])
-  writeFileSync(join(box, 'kubectl'), `#!/bin/sh\ncd ${box}\nn=$(cat calls 2>/dev/null | wc -l); echo "$*" >>calls\n${body}\n`)
+  const calls = () =>
+    existsSync(join(box, 'calls'))
+      ? readFileSync(join(box, 'calls'), 'utf8').trim().split('\n')
+      : []
+  writeFileSync(
+    join(box, 'kubectl'),
+    `#!/bin/sh\ncd ${box}\nn=$(cat calls 2>/dev/null | wc -l); echo "$*" >>calls\n${body}\n`,
+  )
   chmodSync(join(box, 'kubectl'), 0o755)
   const [path, write, start] = [process.env.PATH, process.stderr.write, Date.now()]
   let said = ''
@@ -47,7 +59,10 @@ export async function played<T>(body: string, work: () => Promise<T>): Promise<P
   process.env.KUBECONFIG = kubeconfigOf('played')
   process.stderr.write = ((text: string) => Boolean((said += text))) as typeof write
   try {
-    const ended = await work().then(value => ({ value }), (error: Error) => ({ error }))
+    const ended = await work().then(
+      value => ({ value }),
+      (error: Error) => ({ error }),
+    )
     return { ...ended, calls: calls(), said, ms: Date.now() - start }
   } finally {
     process.env.PATH = path

@@ -13,33 +13,58 @@ const test = suite('lanes')
 async function together(jobs: Job[], width: number, room?: Promise<unknown>): Promise<string[]> {
   const running = new Set<string>()
   const seen: string[] = []
-  await lane(jobs, width, async ({ name }) => {
-    running.add(name)
-    await new Promise(done => setImmediate(done))
-    seen.push([...running].join('+'))
-    await new Promise(done => setImmediate(done))
-    running.delete(name)
-  }, room)
+  await lane(
+    jobs,
+    width,
+    async ({ name }) => {
+      running.add(name)
+      await new Promise(done => setImmediate(done))
+      seen.push([...running].join('+'))
+      await new Promise(done => setImmediate(done))
+      running.delete(name)
+    },
+    room,
+  )
   return [...new Set(seen)]
 }
 
 test('no more than its width at once, in order', async () => {
-  assert.equal(await together(['a', 'b', 'c'].map(name => ({ name })), 2), ['a+b', 'c'])
+  assert.equal(
+    await together(
+      ['a', 'b', 'c'].map(name => ({ name })),
+      2,
+    ),
+    ['a+b', 'c'],
+  )
 })
 
 test('what runs alone goes first, then what is long', async () => {
-  assert.equal(await together([{ name: 'a' }, { name: 'b' }, { name: 'long', long: true }, { name: 'drain', alone: true }], 2), ['drain', 'long+a', 'b'])
+  assert.equal(
+    await together(
+      [{ name: 'a' }, { name: 'b' }, { name: 'long', long: true }, { name: 'drain', alone: true }],
+      2,
+    ),
+    ['drain', 'long+a', 'b'],
+  )
 })
 
 test('one more at once when there is room, but not beside what runs alone', async () => {
-  assert.equal(await together([{ name: 'drain', alone: true }, ...['a', 'b', 'c'].map(name => ({ name }))], 2, Promise.resolve()), ['drain', 'a+b+c'])
+  assert.equal(
+    await together(
+      [{ name: 'drain', alone: true }, ...['a', 'b', 'c'].map(name => ({ name }))],
+      2,
+      Promise.resolve(),
+    ),
+    ['drain', 'a+b+c'],
+  )
 })
 
 // what prints goes on for longer than it may be silent, and prints much more often: a busy machine that stands still for 4 s changes nothing
 const printing = 'i=0; while [ $i -lt 30 ]; do i=$((i + 1)); echo $i; sleep 0.2; done'
 
 test('a program says how it ended: a code, a signal, too late, silent for too long', async () => {
-  const end = async (script: string, options: Parameters<typeof execute>[1] = {}) => words(await execute(['sh', '-c', script], options))
+  const end = async (script: string, options: Parameters<typeof execute>[1] = {}) =>
+    words(await execute(['sh', '-c', script], options))
   const [code, signal, late, silent, prints, nowhere] = await Promise.all([
     end('exit 3'),
     end('kill -TERM $$'),
@@ -59,11 +84,21 @@ test('a program says how it ended: a code, a signal, too late, silent for too lo
 test('a build may take as long as it wants while its log grows, and is ended with the reason when it does not', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'kgc-quietly-'))
   const quietly = (limit: number, command: string) =>
-    execute(['bash', '-euc', `. infra/demo/gobuild/quietly.sh; KGC_SILENCE=${limit} quietly ${join(folder, String(limit))} sh -c '${command}'`], {})
+    execute(
+      [
+        'bash',
+        '-euc',
+        `. infra/demo/gobuild/quietly.sh; KGC_SILENCE=${limit} quietly ${join(folder, String(limit))} sh -c '${command}'`,
+      ],
+      {},
+    )
   const [growing, silent] = await Promise.all([quietly(5, printing), quietly(2, 'exec sleep 60')])
   assert.is(growing.code, 0, growing.text)
   assert.is(silent.code, 6)
-  assert.match(silent.text, /this failed: sh -c .*: it wrote nothing for 2 s and was ended; the whole log: /)
+  assert.match(
+    silent.text,
+    /this failed: sh -c .*: it wrote nothing for 2 s and was ended; the whole log: /,
+  )
   rmSync(folder, { recursive: true })
 })
 

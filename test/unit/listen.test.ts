@@ -33,54 +33,113 @@ async function hurried(work: () => Promise<unknown>): Promise<string> {
 }
 
 const container = (Output = ''): Container =>
-  ({ State: { Status: 'running', Health: { Status: 'starting', Log: Output ? [{ Start: '', End: '', ExitCode: 1, Output }] : [] } } }) as unknown as Container
+  ({
+    State: {
+      Status: 'running',
+      Health: {
+        Status: 'starting',
+        Log: Output ? [{ Start: '', End: '', ExitCode: 1, Output }] : [],
+      },
+    },
+  }) as unknown as Container
 
-test('the last line that says something, ordered by the engine\'s time, without a secret and what a terminal obeys, cut after that', () => {
-  const log = '2026-11-28T20:00:02Z \u001b[32mApplying base.0012\u001b[0m\n\n2026-11-28T20:00:01Z Waiting for the database\n2026-11-28T20:00:03Z \n'
+test("the last line that says something, ordered by the engine's time, without a secret and what a terminal obeys, cut after that", () => {
+  const log =
+    '2026-11-28T20:00:02Z \u001b[32mApplying base.0012\u001b[0m\n\n2026-11-28T20:00:01Z Waiting for the database\n2026-11-28T20:00:03Z \n'
   assert.is(lastSaid(log, true), 'Applying base.0012')
   assert.is(lastSaid(`${'x'.repeat(115)}${secret}`), `${'x'.repeat(115)}[secr`)
   assert.is(lastSaid('\n'), '')
-  assert.is(wordsOf(container('curl: (7) Failed to connect\n'), log), 'its check says: curl: (7) Failed to connect; its log: Applying base.0012')
+  assert.is(
+    wordsOf(container('curl: (7) Failed to connect\n'), log),
+    'its check says: curl: (7) Failed to connect; its log: Applying base.0012',
+  )
   assert.is(wordsOf(container(), ''), '')
 })
 
 test('nobody is asked before ten seconds, nor sooner again than the pause; who cannot be asked has said nothing', async () => {
   let asked = 0
-  const ask = async (names: string[]) => (asked++, names.map(name => (name === 'mute' ? '' : `${name} ${asked}`)))
+  const ask = async (names: string[]) => (
+    asked++,
+    names.map(name => (name === 'mute' ? '' : `${name} ${asked}`))
+  )
   const young = listener(Date.now(), 1_000)
   assert.equal([...(await young(['a'], ask))], [])
   const old = listener(Date.now() - 10_000, 60_000)
   assert.equal([...(await old(['a', 'mute'], ask))], [['a', 'a 1']])
   assert.equal([...(await old(['a'], ask))], [['a', 'a 1']])
   assert.is(asked, 1)
-  assert.equal([...(await listener(0, 0)(['a'], async () => { throw new Error('no') }))], [])
+  assert.equal(
+    [
+      ...(await listener(0, 0)(['a'], async () => {
+        throw new Error('no')
+      })),
+    ],
+    [],
+  )
 })
 
 test('up: where nothing is redrawn, the heartbeat says what a service does that has not become healthy yet', async () => {
   const box = mkdtempSync(join(tmpdir(), 'kgc-docker-'))
-  const one = { ...container('no answer'), Id: 'a', Name: '/hr', Created: '2026-11-28T20:00:00Z', Image: 'i', RestartCount: 0, Config: { Labels: { 'com.docker.compose.service': 'hr' }, Image: 'i' } }
-  Object.assign(one.State, { StartedAt: new Date().toISOString(), FinishedAt: '', ExitCode: 0, Error: '' })
+  const one = {
+    ...container('no answer'),
+    Id: 'a',
+    Name: '/hr',
+    Created: '2026-11-28T20:00:00Z',
+    Image: 'i',
+    RestartCount: 0,
+    Config: { Labels: { 'com.docker.compose.service': 'hr' }, Image: 'i' },
+  }
+  Object.assign(one.State, {
+    StartedAt: new Date().toISOString(),
+    FinishedAt: '',
+    ExitCode: 0,
+    Error: '',
+  })
   writeFileSync(join(box, 'inspect'), JSON.stringify([one]))
-  writeFileSync(join(box, 'docker'), `#!/bin/sh\ncase $1 in ps) echo a ;; inspect) cat ${box}/inspect ;; logs) echo 'T1 Applying employee.0003 with ${secret}' >&2 ;; esac\n`)
+  writeFileSync(
+    join(box, 'docker'),
+    `#!/bin/sh\ncase $1 in ps) echo a ;; inspect) cat ${box}/inspect ;; logs) echo 'T1 Applying employee.0003 with ${secret}' >&2 ;; esac\n`,
+  )
   chmodSync(join(box, 'docker'), 0o755)
   const path = process.env.PATH
   process.env.PATH = `${box}${delimiter}${path}`
-  const options = { stack: { project: 'x' }, all: { services: {} }, expected: [{ service: 'hr', oneShot: false, needs: [], hash: undefined, image: undefined }], before: [], since: Date.now(), timeout: 120_000, echo: 0, code: () => undefined }
+  const options = {
+    stack: { project: 'x' },
+    all: { services: {} },
+    expected: [{ service: 'hr', oneShot: false, needs: [], hash: undefined, image: undefined }],
+    before: [],
+    since: Date.now(),
+    timeout: 120_000,
+    echo: 0,
+    code: () => undefined,
+  }
   const said = await hurried(() => watch(options as unknown as Watch))
   process.env.PATH = path
   rmSync(box, { recursive: true })
-  assert.match(said, /waiting for hr \(starting; its check says: no answer; its log: Applying employee\.0003 with \[secret\]\)/)
-  assert.is(said.match(/… hr/g)?.length, 1, `a line for each change, and none for each word: ${said}`)
+  assert.match(
+    said,
+    /waiting for hr \(starting; its check says: no answer; its log: Applying employee\.0003 with \[secret\]\)/,
+  )
+  assert.is(
+    said.match(/… hr/g)?.length,
+    1,
+    `a line for each change, and none for each word: ${said}`,
+  )
 })
 
 test('deploy: the heartbeat says what a pod does that is not ready', async () => {
-  const { value, calls } = await played('echo first; echo applying 12', () => ask(place, [{ pod: 'hr-1', container: 'web' }]))
+  const { value, calls } = await played('echo first; echo applying 12', () =>
+    ask(place, [{ pod: 'hr-1', container: 'web' }]),
+  )
   assert.equal(value, ['its log: applying 12'])
   assert.match(calls.join('\n'), 'logs hr-1 --container web --tail 5')
   const said = await hurried(async () => {
     const tell = narrator(Date.now())
     await new Promise(done => setTimeout(done, 400))
-    tell.beat(new Map([['Deployment hr', { state: 'waiting', detail: '0 of 1 ready' }]]), new Map([['Deployment hr', value![0]!]]))
+    tell.beat(
+      new Map([['Deployment hr', { state: 'waiting', detail: '0 of 1 ready' }]]),
+      new Map([['Deployment hr', value![0]!]]),
+    )
   })
   assert.match(said, 'waiting for Deployment hr (0 of 1 ready; its log: applying 12)')
 })

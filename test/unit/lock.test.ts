@@ -17,13 +17,35 @@ const nobodyGone = () => false
 
 const lease = (spec: object = {}, annotations: Record<string, string> = {}): Manifest => ({
   kind: 'Lease',
-  metadata: { name: 'kgc-deploy', annotations: { 'kgc.hu/what': 'deploy', 'kgc.hu/phase': 'watch', 'kgc.hu/machine': 'a', 'kgc.hu/pid': '7', ...annotations } },
-  spec: { holderIdentity: 'anna@desk 1f2e3d4c', acquireTime: at(-90), renewTime: at(-10), leaseDurationSeconds: 60, ...spec },
+  metadata: {
+    name: 'kgc-deploy',
+    annotations: {
+      'kgc.hu/what': 'deploy',
+      'kgc.hu/phase': 'watch',
+      'kgc.hu/machine': 'a',
+      'kgc.hu/pid': '7',
+      ...annotations,
+    },
+  },
+  spec: {
+    holderIdentity: 'anna@desk 1f2e3d4c',
+    acquireTime: at(-90),
+    renewTime: at(-10),
+    leaseDurationSeconds: 60,
+    ...spec,
+  },
 })
 
 test('no lease, and one that was released, bind nobody', () => {
   assert.is(judge(undefined, now, nobodyGone), 'free')
-  assert.is(judge({ kind: 'Lease', metadata: { name: 'x' }, spec: { leaseTransitions: 3 } }, now, nobodyGone), 'free')
+  assert.is(
+    judge(
+      { kind: 'Lease', metadata: { name: 'x' }, spec: { leaseTransitions: 3 } },
+      now,
+      nobodyGone,
+    ),
+    'free',
+  )
 })
 
 test("a lease is held for 60 s after its last renewal, by the cluster's clock", () => {
@@ -49,7 +71,10 @@ test('a holder whose process has ended on this machine holds nothing; of other m
 })
 
 test('what is held by hand does not expire', () => {
-  const byHand = lease({ leaseDurationSeconds: undefined, renewTime: at(-1_000_000) }, { 'kgc.hu/who': 'anna@desk', 'kgc.hu/reason': 'audit' })
+  const byHand = lease(
+    { leaseDurationSeconds: undefined, renewTime: at(-1_000_000) },
+    { 'kgc.hu/who': 'anna@desk', 'kgc.hu/reason': 'audit' },
+  )
   assert.is(
     judge(byHand, now, () => true),
     'held',
@@ -58,7 +83,8 @@ test('what is held by hand does not expire', () => {
 })
 
 test('the holder is named with what it does, and where to look', () => {
-  const words = 'held by anna@desk since 2026-11-25T11:58:30Z (deploy, phase watch, renewed 11:59:50)'
+  const words =
+    'held by anna@desk since 2026-11-25T11:58:30Z (deploy, phase watch, renewed 11:59:50)'
   assert.is(describe(lease()), words)
   assert.is(describe(lease({}, { 'kgc.hu/run': 'https://ci/1' })), `${words}: https://ci/1`)
 })
@@ -66,7 +92,10 @@ test('the holder is named with what it does, and where to look', () => {
 /** Waits for a lease of so many seconds; from the third reading on the API server has this version of it. */
 function waiting(version: string, { terminal = false, byHand = false, seconds = 3 } = {}) {
   const seen = (resourceVersion: string) => {
-    const { spec, metadata, ...rest } = lease({ renewTime: new Date().toISOString(), leaseDurationSeconds: byHand ? undefined : seconds })
+    const { spec, metadata, ...rest } = lease({
+      renewTime: new Date().toISOString(),
+      leaseDurationSeconds: byHand ? undefined : seconds,
+    })
     return { ...rest, spec, metadata: { ...metadata, resourceVersion } }
   }
   const body = `case "$*" in
@@ -80,7 +109,10 @@ test('a lock that nobody renews is waited for until its time is over', async () 
   const { error, said, ms } = await waiting('1')
   assert.is(error, undefined)
   assert.ok(ms > 3000 && ms < 20_000, `${ms} ms`)
-  assert.match(said, /the lock is held by anna@desk .*; unless it is renewed it ends by itself at \d\d:\d\d:\d\d UTC: waiting for that\n {2}nobody has renewed it for 1 s/)
+  assert.match(
+    said,
+    /the lock is held by anna@desk .*; unless it is renewed it ends by itself at \d\d:\d\d:\d\d UTC: waiting for that\n {2}nobody has renewed it for 1 s/,
+  )
 })
 
 test('whoever holds a lock and is seen at work is named with exit 4 there and then', async () => {
@@ -99,11 +131,14 @@ test('at a terminal, and for a lock that is held by hand, nobody waits', async (
 
 test('a process that has ended is not alive, though its parent has not asked for it', async () => {
   // it ends behind the exec: the shell would ask for it
-  const parent = spawn('sh', ['-c', 'sleep 0.5 & echo $!; exec sleep 20'], { stdio: ['ignore', 'pipe', 'ignore'] })
+  const parent = spawn('sh', ['-c', 'sleep 0.5 & echo $!; exec sleep 20'], {
+    stdio: ['ignore', 'pipe', 'ignore'],
+  })
   try {
     const [said] = await once(parent.stdout, 'data')
     const pid = Number(said)
-    for (const end = Date.now() + 5_000; isAlive(pid) && Date.now() < end; ) await new Promise(done => setTimeout(done, 50))
+    for (const end = Date.now() + 5_000; isAlive(pid) && Date.now() < end;)
+      await new Promise(done => setTimeout(done, 50))
     assert.match(readFileSync(`/proc/${pid}/stat`, 'utf8'), ' Z ')
     assert.not.ok(isAlive(pid))
     assert.ok(isAlive(process.pid))

@@ -56,12 +56,24 @@ ${said}SAID
 ;; *) exit 1 ;; esac`
   const { value, error } = await played(body, () => read(written, 'Build it'))
   assert.is(error, undefined)
-  assert.equal(value!.map(({ data }) => data), [{ RELEASE: '13e9474', SHORT: '4e5721', separators: 'a\u2028b\u0085', time: '1:30' }, { true: 'yes' }])
+  assert.equal(
+    value!.map(({ data }) => data),
+    [
+      { RELEASE: '13e9474', SHORT: '4e5721', separators: 'a\u2028b\u0085', time: '1:30' },
+      { true: 'yes' },
+    ],
+  )
 })
 
 test('what kubectl cannot read is refused in its words', async () => {
-  const { error } = await played(`echo 'error: error parsing STDIN: error converting YAML to JSON: yaml: line 3' >&2; exit 1`, () => read('a', 'Build it'))
-  assert.equal([error!.code, error!.what, error!.why], [3, 'Build it', 'error: error parsing STDIN: error converting YAML to JSON: yaml: line 3'])
+  const { error } = await played(
+    `echo 'error: error parsing STDIN: error converting YAML to JSON: yaml: line 3' >&2; exit 1`,
+    () => read('a', 'Build it'),
+  )
+  assert.equal(
+    [error!.code, error!.what, error!.why],
+    [3, 'Build it', 'error: error parsing STDIN: error converting YAML to JSON: yaml: line 3'],
+  )
 })
 
 test.run()

@@ -36,13 +36,32 @@ test('what is open to all asks nobody; a closed file deep in a folder is found, 
   chmodSync(root, 0o755)
   mkdirSync(join(root, 'in'))
   writeFileSync(join(root, 'in/rules.yml'), '')
-  const config = { name: 'p', services: { edge: { user: 'edge', cap_drop: ['ALL'], volumes: [{ type: 'bind', source: root, target: '/x' }] } } } as Config
+  const config = {
+    name: 'p',
+    services: {
+      edge: {
+        user: 'edge',
+        cap_drop: ['ALL'],
+        volumes: [{ type: 'bind', source: root, target: '/x' }],
+      },
+    },
+  } as Config
   assert.equal(await closedMounts(config, ['edge']), [])
   chmodSync(join(root, 'in/rules.yml'), 0o600)
   const closed = await closedMounts(config, ['edge'])
-  assert.equal(closed.map(({ service, user }) => [service, user]), [['edge', 'edge']])
+  assert.equal(
+    closed.map(({ service, user }) => [service, user]),
+    [['edge', 'edge']],
+  )
   assert.match(closed[0]!.path, /in\/rules\.yml$/)
-  assert.is(openCommand([{ ...closed[0]!, path: 'a' }, { ...closed[0]!, path: 'a/b' }, { ...closed[0]!, path: 'ab' }]), 'chmod -R o+rX a ab')
+  assert.is(
+    openCommand([
+      { ...closed[0]!, path: 'a' },
+      { ...closed[0]!, path: 'a/b' },
+      { ...closed[0]!, path: 'ab' },
+    ]),
+    'chmod -R o+rX a ab',
+  )
 })
 
 test.run()

@@ -1,5 +1,13 @@
 // Each step of a deploy, of its way back and of a rollback fails in turn: what is said and recorded in the end is what the API shows.
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { suite } from 'uvu'
@@ -20,10 +28,21 @@ const test = suite('now')
 Object.assign(patience, { most: 100, pause: 50 })
 proof.most = 100
 
-const object = (kind: string, name: string, release: number): Manifest => ({ apiVersion: kind === 'ConfigMap' ? 'v1' : 'apps/v1', kind, metadata: { name, labels: { release: String(release) } }, ...(kind === 'ConfigMap' ? { data: {} } : { spec: { replicas: 1, selector: {}, template: { spec: { containers: [] } } } }) })
+const object = (kind: string, name: string, release: number): Manifest => ({
+  apiVersion: kind === 'ConfigMap' ? 'v1' : 'apps/v1',
+  kind,
+  metadata: { name, labels: { release: String(release) } },
+  ...(kind === 'ConfigMap'
+    ? { data: {} }
+    : { spec: { replicas: 1, selector: {}, template: { spec: { containers: [] } } } }),
+})
 const stack = { ...object('ConfigMap', 'stack', 1), data: { DOMAIN: 'test.localhost' } }
 /** Both are there in release 1 and change; `added` comes with 2, `dropped` goes with it. */
-const of = (release: number) => [object('ConfigMap', 'settings', release), object('Deployment', 'api', release), object('Deployment', 'web', release)]
+const of = (release: number) => [
+  object('ConfigMap', 'settings', release),
+  object('Deployment', 'api', release),
+  object('Deployment', 'web', release),
+]
 const one: Manifest[] = [stack, ...of(1), object('Deployment', 'dropped', 1)]
 const two: Manifest[] = [stack, ...of(2), object('Deployment', 'added', 2)]
 
@@ -65,38 +84,75 @@ interface Seen {
 }
 
 /** A deploy from release 1 to 2, or the way back to 1 by hand, with a fault in it. */
-async function change(fault: string, { verb = 'deploy' as 'deploy' | 'rollback', smoke = true }): Promise<Seen> {
+async function change(
+  fault: string,
+  { verb = 'deploy' as 'deploy' | 'rollback', smoke = true },
+): Promise<Seen> {
   const state = mkdtempSync(join(tmpdir(), 'kgc-api-'))
   const [from, to, numbers] = verb === 'deploy' ? [one, two, [1, 2]] : [two, one, [2, 3]]
   mkdirSync(join(state, 'objects'))
-  for (const object of from) writeFileSync(join(state, 'objects', title(object)), JSON.stringify(object))
+  for (const object of from)
+    writeFileSync(join(state, 'objects', title(object)), JSON.stringify(object))
   writeFileSync(join(state, 'fault'), `${fault}\n`)
-  const good = { number: numbers[0], ending: 'succeeded', manifests: from, images: {}, checks: [] } as unknown as Stored
-  const release = { ...good, number: numbers[1], ending: 'applying', manifests: to, created: to.filter(one => !from.some(other => title(other) === title(one))).map(title) } as unknown as Stored
+  const good = {
+    number: numbers[0],
+    ending: 'succeeded',
+    manifests: from,
+    images: {},
+    checks: [],
+  } as unknown as Stored
+  const release = {
+    ...good,
+    number: numbers[1],
+    ending: 'applying',
+    manifests: to,
+    created: to.filter(one => !from.some(other => title(other) === title(one))).map(title),
+  } as unknown as Stored
   let away = 0
   const lost = () => {
-    const gone = existsSync(join(state, 'from')) && readFileSync(join(state, 'from'), 'utf8') === 'gone\n'
+    const gone =
+      existsSync(join(state, 'from')) && readFileSync(join(state, 'from'), 'utf8') === 'gone\n'
     away ||= gone ? Date.now() : 0
-    return away && Date.now() - away >= (fault.endsWith(' lost') ? 0 : 300) ? new Failure(7, 'Hold the lock', 'it could not be renewed for 52 s') : undefined
+    return away && Date.now() - away >= (fault.endsWith(' lost') ? 0 : 300)
+      ? new Failure(7, 'Hold the lock', 'it could not be renewed for 52 s')
+      : undefined
   }
   const names = (all: Manifest[]) => all.map(title)
-  const lock: Phase = ['Lock', async change => {
-    const lock = { phase: async () => {}, lost, release: async () => {}, ahead: 1 }
-    const removed = from.filter(one => !names(to).includes(title(one)))
-    const plan = { created: release.created, changed: names(to).filter(name => !/stack/.test(name) && !release.created!.includes(name)), removed, generated: [], jobs: [] }
-    Object.assign(change, { lock, release, plan, found: { history: [good], manifests: to } })
-  }]
-  const tried: Phase = ['Smoke', async () => {
-    if (!smoke) throw new Failure(6, 'Smoke test', '1 check fails though all is ready')
-  }]
+  const lock: Phase = [
+    'Lock',
+    async change => {
+      const lock = { phase: async () => {}, lost, release: async () => {}, ahead: 1 }
+      const removed = from.filter(one => !names(to).includes(title(one)))
+      const plan = {
+        created: release.created,
+        changed: names(to).filter(name => !/stack/.test(name) && !release.created!.includes(name)),
+        removed,
+        generated: [],
+        jobs: [],
+      }
+      Object.assign(change, { lock, release, plan, found: { history: [good], manifests: to } })
+    },
+  ]
+  const tried: Phase = [
+    'Smoke',
+    async () => {
+      if (!smoke) throw new Failure(6, 'Smoke test', '1 check fails though all is ready')
+    },
+  ]
   process.env.STATE = state
   try {
     const asked = { place, verb, source: {}, choose: () => undefined, prune: false, yes: false }
-    const { error } = await played(server, () => transact(asked, [lock, ['Apply', apply], ['Watch', watch], tried, ['Record', record]]))
+    const { error } = await played(server, () =>
+      transact(asked, [lock, ['Apply', apply], ['Watch', watch], tried, ['Record', record]]),
+    )
     const files = readdirSync(join(state, 'objects'))
     const read = (name: string) => JSON.parse(readFileSync(join(state, name), 'utf8'))
-    const objects = Object.fromEntries(files.map(name => [name, read(`objects/${name}`).metadata.labels.release]))
-    const ending = existsSync(join(state, 'record')) ? JSON.parse(read('record').data.release).ending : 'applying'
+    const objects = Object.fromEntries(
+      files.map(name => [name, read(`objects/${name}`).metadata.labels.release]),
+    )
+    const ending = existsSync(join(state, 'record'))
+      ? JSON.parse(read('record').data.release).ending
+      : 'applying'
     if (error && !(error instanceof Failure)) throw error
     return { code: error?.code ?? 0, now: error?.serving ?? '', objects, ending }
   } finally {
@@ -110,38 +166,86 @@ const list = (text = '') => text.split(', ').filter(Boolean)
 /** Holds what is said against what stands. */
 function compare({ code, now, objects, ending }: Seen, verb: string): void {
   const [before, next, [was, is]] = verb === 'deploy' ? [one, two, [1, 2]] : [two, one, [2, 3]]
-  const release = (all: Manifest[]) => Object.fromEntries(all.map(one => [title(one), one.metadata.labels!.release!]))
+  const release = (all: Manifest[]) =>
+    Object.fromEntries(all.map(one => [title(one), one.metadata.labels!.release!]))
   const whole = (all: Manifest[]) => assert.equal(objects, release(all), `${code}, ${now}`)
   // what differs from the release before: it is of another, has come or is gone
   const old = release(before)
-  const moved = [...new Set([...Object.keys(objects), ...Object.keys(old)])].filter(name => objects[name] !== old[name])
-  if (code === 0) return whole(next), assert.is(ending, 'succeeded')
-  const recorded = (wanted: string) => assert.ok([wanted, ...(code === 7 || /may not be recorded/.test(now) ? ['applying'] : [])].includes(ending), `${ending}: ${now}`)
-  if (code === 5) return whole(before), recorded('rolled back'), assert.match(now, new RegExp(`^release ${was} serves`))
-  const [, left] = new RegExp(`^release ${is} serves and passed the smoke test, but may not be recorded as the one that does(?:; what it has no more may still be there: (.*))?$`).exec(now) ?? []
+  const moved = [...new Set([...Object.keys(objects), ...Object.keys(old)])].filter(
+    name => objects[name] !== old[name],
+  )
+  if (code === 0) return (whole(next), assert.is(ending, 'succeeded'))
+  const recorded = (wanted: string) =>
+    assert.ok(
+      [wanted, ...(code === 7 || /may not be recorded/.test(now) ? ['applying'] : [])].includes(
+        ending,
+      ),
+      `${ending}: ${now}`,
+    )
+  if (code === 5)
+    return (
+      whole(before),
+      recorded('rolled back'),
+      assert.match(now, new RegExp(`^release ${was} serves`))
+    )
+  const [, left] =
+    new RegExp(
+      `^release ${is} serves and passed the smoke test, but may not be recorded as the one that does(?:; what it has no more may still be there: (.*))?$`,
+    ).exec(now) ?? []
   if (now.startsWith(`release ${is} serves`)) {
     assert.ok(['applying', 'succeeded'].includes(ending))
     const more = Object.keys(objects).filter(name => !(name in release(next)))
-    return assert.ok(more.every(name => list(left).includes(name)), `${more} is still there: ${now}`)
+    return assert.ok(
+      more.every(name => list(left).includes(name)),
+      `${more} is still there: ${now}`,
+    )
   }
   assert.not.match(now, 'proven')
   recorded('broken')
-  const [, fresh, unsure] = new RegExp(`in place: (?:((?:(?!; ).)*) of release ${is}(?! or))?(?:; )?(?:(.*) of release ${is} or of release ${was})?; all else of release ${was}`).exec(now) ?? []
-  for (const name of list(fresh)) assert.ok(moved.includes(name), `${name} is not of release ${is}: ${now}`)
-  for (const name of moved) assert.ok(list(fresh).concat(list(unsure)).includes(name), `${name} is of release ${is}: ${now}`)
+  const [, fresh, unsure] =
+    new RegExp(
+      `in place: (?:((?:(?!; ).)*) of release ${is}(?! or))?(?:; )?(?:(.*) of release ${is} or of release ${was})?; all else of release ${was}`,
+    ).exec(now) ?? []
+  for (const name of list(fresh))
+    assert.ok(moved.includes(name), `${name} is not of release ${is}: ${now}`)
+  for (const name of moved)
+    assert.ok(
+      list(fresh).concat(list(unsure)).includes(name),
+      `${name} is of release ${is}: ${now}`,
+    )
   if (/nothing could be put back/.test(now)) assert.ok(moved.length || unsure, now)
 }
 
-const steps: [what: string, at: string[], how: { verb?: 'deploy' | 'rollback'; smoke?: boolean }][] = [
+const steps: [
+  what: string,
+  at: string[],
+  how: { verb?: 'deploy' | 'rollback'; smoke?: boolean },
+][] = [
   ['a deploy', ['apply 1', 'watch 1', 'delete 1', 'replace 1'], {}],
-  ['the way back', ['apply 2', 'apply 3', 'delete 1', 'watch 2', 'other 1', 'replace 1'], { smoke: false }],
+  [
+    'the way back',
+    ['apply 2', 'apply 3', 'delete 1', 'watch 2', 'other 1', 'replace 1'],
+    { smoke: false },
+  ],
   ['a rollback', ['apply 1', 'delete 1', 'replace 1'], { verb: 'rollback' }],
 ]
 for (const [what, at, how] of steps)
   test(`runatlantis/atlantis#3581: each step of ${what} fails in turn`, async () => {
     // it is the same way: a few are enough of a rollback
-    const faults = (step: string) => how.verb ? ['login', 'cut'] : ['refused', 'login', ...(/apply/.test(step) ? ['part'] : []), ...(/apply|delete/.test(step) ? ['lost'] : []), /apply|delete|replace/.test(step) ? 'cut' : 'gone']
-    for (const fault of ['none 0 none', ...at.flatMap(step => faults(step).map(kind => `${step} ${kind}`))]) {
+    const faults = (step: string) =>
+      how.verb
+        ? ['login', 'cut']
+        : [
+            'refused',
+            'login',
+            ...(/apply/.test(step) ? ['part'] : []),
+            ...(/apply|delete/.test(step) ? ['lost'] : []),
+            /apply|delete|replace/.test(step) ? 'cut' : 'gone',
+          ]
+    for (const fault of [
+      'none 0 none',
+      ...at.flatMap(step => faults(step).map(kind => `${step} ${kind}`)),
+    ]) {
       const seen = await change(fault, how)
       try {
         compare(seen, how.verb ?? 'deploy')

@@ -16,7 +16,13 @@ const clone = (name: string) => {
   writeFileSync(join(docker, 'docker-compose.yml'), '')
   return join(folder, name)
 }
-const from = (...folders: string[]) => folders.map(root => ({ Config: { Image: '', Labels: { 'com.docker.compose.project.working_dir': join(root, 'infra/docker') } } }))
+const from = (...folders: string[]) =>
+  folders.map(root => ({
+    Config: {
+      Image: '',
+      Labels: { 'com.docker.compose.project.working_dir': join(root, 'infra/docker') },
+    },
+  }))
 
 test('docker/compose#2120: a stack of another clone is its own, not ours', () => {
   const [a, b] = [clone('a'), clone('b')]
@@ -42,18 +48,25 @@ test('a record knows its secrets, tells another by name, and holds none in clear
   for (const secret of Object.values(secrets)) assert.not.match(text, secret)
   assert.equal(await unfit(parseRecord(text)!, secrets), [])
   assert.equal(await unfit(record, { ...secrets, RECORD_KEY: 'c'.repeat(32) }), ['RECORD_KEY'])
-  assert.not.equal((await recordOf(secrets, '/srv/kgc')).hashes, record.hashes, 'another salt each time')
+  assert.not.equal(
+    (await recordOf(secrets, '/srv/kgc')).hashes,
+    record.hashes,
+    'another salt each time',
+  )
 })
 
 test('a key that the record does not know is no conflict, nor one whose old value stands beside it while it is rotated', async () => {
   const record = await recordOf({ RECORD_KEY: 'old-value' }, '/srv/kgc')
   assert.equal(await unfit(record, { NEWER_KEY: 'x' }), [])
   assert.equal(await unfit(record, { RECORD_KEY: 'new-value' }, ['new-value', 'old-value']), [])
-  assert.equal(await unfit(record, { RECORD_KEY: 'new-value' }, ['new-value', 'other']), ['RECORD_KEY'])
+  assert.equal(await unfit(record, { RECORD_KEY: 'new-value' }, ['new-value', 'other']), [
+    'RECORD_KEY',
+  ])
 })
 
 test('a text that is no record tells nothing', () => {
-  for (const text of ['', '{}', 'null', '{"folder":1,"hashes":{}}', '{"folder":"/a"']) assert.is(parseRecord(text), undefined, text)
+  for (const text of ['', '{}', 'null', '{"folder":1,"hashes":{}}', '{"folder":"/a"'])
+    assert.is(parseRecord(text), undefined, text)
 })
 
 test.run()

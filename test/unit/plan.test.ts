@@ -8,7 +8,14 @@ import { hops as twenty } from '../../infra/docker/twenty-crm/hops.ts'
 import { forbidden, type Hop } from '../../scripts/lib/deploy/hops.ts'
 import { explain, faults, missingKeys, otherVolumes } from '../../scripts/lib/deploy/faults.ts'
 import { arranged, readDiff, removals, title } from '../../scripts/lib/deploy/manifests.ts'
-import { configStamp, digestsOf, imagesOf, jobStamp, stamped, withTag } from '../../scripts/lib/deploy/stamp.ts'
+import {
+  configStamp,
+  digestsOf,
+  imagesOf,
+  jobStamp,
+  stamped,
+  withTag,
+} from '../../scripts/lib/deploy/stamp.ts'
 import { digestOf, parseImage } from '../../scripts/lib/images/registry.ts'
 
 const test = suite('plan')
@@ -18,11 +25,17 @@ const object = (kind: string, name: string, more: Record<string, any> = {}): Man
   metadata: { name, namespace: 'x' },
   ...more,
 })
-const ordered = (kind: string, name: string, order: string) => object(kind, name, { metadata: { name, annotations: { 'kgc.hu/order': order } } })
+const ordered = (kind: string, name: string, order: string) =>
+  object(kind, name, { metadata: { name, annotations: { 'kgc.hu/order': order } } })
 const workload = (name: string, container: object = {}, kind = 'Deployment'): Manifest =>
   object(kind, name, {
     apiVersion: 'apps/v1',
-    spec: { template: { metadata: { labels: { app: name } }, spec: { containers: [{ image: 'ghcr.io/kgc/api:1', ...container }] } } },
+    spec: {
+      template: {
+        metadata: { labels: { app: name } },
+        spec: { containers: [{ image: 'ghcr.io/kgc/api:1', ...container }] },
+      },
+    },
   })
 const digest = `sha256:${'a'.repeat(64)}`
 const digests = new Map([['ghcr.io/kgc/api:1', digest]])
@@ -37,8 +50,19 @@ test('the order is that of kgc.hu/order, and inside that of the kinds', () => {
     ordered('StatefulSet', 'db', 'data'),
     ordered('ConfigMap', 'c', 'data'),
   ]
-  assert.equal(titles(arranged(all)), ['ConfigMap c', 'StatefulSet db', 'Job m', 'Service web', 'Deployment web', 'Ingress i'])
-  assert.equal(titles(arranged([object('Deployment', 'web'), object('NetworkPolicy', 'n')])), ['NetworkPolicy n', 'Deployment web'], 'without the annotation')
+  assert.equal(titles(arranged(all)), [
+    'ConfigMap c',
+    'StatefulSet db',
+    'Job m',
+    'Service web',
+    'Deployment web',
+    'Ingress i',
+  ])
+  assert.equal(
+    titles(arranged([object('Deployment', 'web'), object('NetworkPolicy', 'n')])),
+    ['NetworkPolicy n', 'Deployment web'],
+    'without the annotation',
+  )
 })
 
 test('images are stamped with their digest; one that has a digest keeps it', () => {
@@ -50,111 +74,219 @@ test('images are stamped with their digest; one that has a digest keeps it', () 
 
 test('images of stamped manifests are told by digest, each once', () => {
   const fixed = `postgres:17@sha256:${'b'.repeat(64)}`
-  const all = [workload('api'), workload('web', { image: 'ghcr.io/kgc/api:2' }), workload('db', { image: fixed })]
-  assert.equal(digestsOf(stamped(all, new Map([...digests, ['ghcr.io/kgc/api:2', digest]]))), [`ghcr.io/kgc/api@${digest}`, fixed.replace(':17', '')])
-})
-
-test('a tag goes to the named images only', () => {
-  assert.equal(imagesOf(withTag([workload('api'), workload('db', { image: 'ghcr.io/kgc/postgres:17' })], ['ghcr.io/kgc/api'], 'abc')), [
-    'ghcr.io/kgc/api:abc',
-    'ghcr.io/kgc/postgres:17',
+  const all = [
+    workload('api'),
+    workload('web', { image: 'ghcr.io/kgc/api:2' }),
+    workload('db', { image: fixed }),
+  ]
+  assert.equal(digestsOf(stamped(all, new Map([...digests, ['ghcr.io/kgc/api:2', digest]]))), [
+    `ghcr.io/kgc/api@${digest}`,
+    fixed.replace(':17', ''),
   ])
 })
 
+test('a tag goes to the named images only', () => {
+  assert.equal(
+    imagesOf(
+      withTag(
+        [workload('api'), workload('db', { image: 'ghcr.io/kgc/postgres:17' })],
+        ['ghcr.io/kgc/api'],
+        'abc',
+      ),
+    ),
+    ['ghcr.io/kgc/api:abc', 'ghcr.io/kgc/postgres:17'],
+  )
+})
+
 test('the stamp changes with what a pod reads, and with nothing else', () => {
-  const stamp = (all: Manifest[]) => stamped(all, digests).find(({ kind }) => kind === 'Deployment')!.spec.template.metadata.annotations[configStamp]
-  const sealed = (text: string, name = 'mine') => object('SealedSecret', name, { spec: { encryptedData: { KEY: text } } })
+  const stamp = (all: Manifest[]) =>
+    stamped(all, digests).find(({ kind }) => kind === 'Deployment')!.spec.template.metadata
+      .annotations[configStamp]
+  const sealed = (text: string, name = 'mine') =>
+    object('SealedSecret', name, { spec: { encryptedData: { KEY: text } } })
   const reads = (from: object) => workload('api', from)
-  const byKey = reads({ env: [{ name: 'K', valueFrom: { secretKeyRef: { name: 'mine', key: 'KEY' } } }] })
+  const byKey = reads({
+    env: [{ name: 'K', valueFrom: { secretKeyRef: { name: 'mine', key: 'KEY' } } }],
+  })
   const byAll = reads({ envFrom: [{ secretRef: { name: 'mine' } }] })
   const byFile = workload('api')
   byFile.spec.template.spec.volumes = [{ name: 'v', configMap: { name: 'mine' } }]
   for (const one of [byKey, byAll]) {
     assert.is.not(stamp([one, sealed('a')]), stamp([one, sealed('b')]))
-    assert.is(stamp([one, sealed('a'), sealed('a', 'other')]), stamp([one, sealed('a'), sealed('b', 'other')]))
+    assert.is(
+      stamp([one, sealed('a'), sealed('a', 'other')]),
+      stamp([one, sealed('a'), sealed('b', 'other')]),
+    )
   }
   const map = (x: string) => object('ConfigMap', 'mine', { data: { x } })
   assert.is.not(stamp([byFile, map('1')]), stamp([byFile, map('2')]))
 })
 
 test('a Job is stamped with a hash of itself: the same one has run, another has not', () => {
-  const job = (args: string[]) => stamped([workload('migrate', { args }, 'Job')], digests)[0]!.metadata.annotations![jobStamp]
+  const job = (args: string[]) =>
+    stamped([workload('migrate', { args }, 'Job')], digests)[0]!.metadata.annotations![jobStamp]
   assert.is(job(['a']), job(['a']))
   assert.is.not(job(['a']), job(['b']))
 })
 
 test('a Service must select a pod; what belongs to the cluster is refused', () => {
   const service = (app: string) => object('Service', app, { spec: { selector: { app } } })
-  assert.equal(faults([workload('api'), service('api'), object('Service', 'outside', { spec: { type: 'ExternalName' } })]), [])
-  assert.equal(faults([workload('api'), service('apl')]), ['Service apl selects no pod of this environment: {"app":"apl"}'])
+  assert.equal(
+    faults([
+      workload('api'),
+      service('api'),
+      object('Service', 'outside', { spec: { type: 'ExternalName' } }),
+    ]),
+    [],
+  )
+  assert.equal(faults([workload('api'), service('apl')]), [
+    'Service apl selects no pod of this environment: {"app":"apl"}',
+  ])
   assert.match(faults([object('Namespace', 'x')])[0]!, "Namespace x is not an environment's own")
   assert.match(faults([ordered('ConfigMap', 'c', 'first')])[0]!, 'kgc.hu/order is none of')
 })
 
 test('a database whose user changes is refused: its volume knows the old one alone', () => {
-  const db = (user: string) => workload('db', { env: [{ name: 'POSTGRES_USER', value: user }] }, 'StatefulSet')
+  const db = (user: string) =>
+    workload('db', { env: [{ name: 'POSTGRES_USER', value: user }] }, 'StatefulSet')
   assert.equal(otherVolumes([db('postgres')], [db('postgres')]), [])
   assert.equal(otherVolumes([db('postgres')], [workload('db')]), [])
-  assert.match(otherVolumes([db('postgres')], [db('app')]).join(), 'StatefulSet db: its volume was made with POSTGRES_USER app: dump and restore')
+  assert.match(
+    otherVolumes([db('postgres')], [db('app')]).join(),
+    'StatefulSet db: its volume was made with POSTGRES_USER app: dump and restore',
+  )
 })
 
 test('a key that a pod needs must be sealed and not empty; optional ones and those in the cluster are fine', () => {
-  const needs = (key: string, optional = false) => workload('api', { env: [{ name: 'K', valueFrom: { secretKeyRef: { name: 's', key, optional } } }] })
-  const sealed = object('SealedSecret', 's', { spec: { encryptedData: { FULL: 'AgB…', EMPTY: '' } } })
+  const needs = (key: string, optional = false) =>
+    workload('api', {
+      env: [{ name: 'K', valueFrom: { secretKeyRef: { name: 's', key, optional } } }],
+    })
+  const sealed = object('SealedSecret', 's', {
+    spec: { encryptedData: { FULL: 'AgB…', EMPTY: '' } },
+  })
   assert.equal(missingKeys([needs('FULL'), sealed], new Map()), [])
   assert.equal(missingKeys([needs('EMPTY'), sealed], new Map()), ['EMPTY of s is missing or empty'])
   assert.equal(missingKeys([needs('EMPTY', true), sealed], new Map()), [])
   assert.equal(missingKeys([needs('LIVE')], new Map([['s', ['LIVE']]])), [])
-  assert.equal(missingKeys([workload('api', { envFrom: [{ secretRef: { name: 's' } }] })], new Map()), ['the Secret s is not there'])
+  assert.equal(
+    missingKeys([workload('api', { envFrom: [{ secretRef: { name: 's' } }] })], new Map()),
+    ['the Secret s is not there'],
+  )
 })
 
 test('kubectl diff is read object by object', () => {
   const all = [workload('api'), object('Service', 'api'), object('ConfigMap', 'a.b')]
   const part = (file: string, hunk: string) =>
     `diff -u -N /tmp/LIVE-1/${file} /tmp/MERGED-2/${file}\n--- /tmp/LIVE-1/${file}\t2026\n+++ /tmp/MERGED-2/${file}\t2026\n${hunk}\n+a: b\n`
-  const text = part('apps.v1.Deployment.x.api', '@@ -5,7 +5,7 @@') + part('v1.Service.x.api', '@@ -0,0 +1,2 @@') + part('v1.ConfigMap.x.a.b', '@@ -3,2 +3,2 @@')
-  assert.equal(readDiff(text, all), { created: ['Service api'], changed: ['Deployment api', 'ConfigMap a.b'], unknown: [] })
+  const text =
+    part('apps.v1.Deployment.x.api', '@@ -5,7 +5,7 @@') +
+    part('v1.Service.x.api', '@@ -0,0 +1,2 @@') +
+    part('v1.ConfigMap.x.a.b', '@@ -3,2 +3,2 @@')
+  assert.equal(readDiff(text, all), {
+    created: ['Service api'],
+    changed: ['Deployment api', 'ConfigMap a.b'],
+    unknown: [],
+  })
   assert.equal(readDiff('', all), { created: [], changed: [], unknown: [] })
   const strange = `Only in /tmp/MERGED-2: x\n${part('v1.ConfigMap.x.other', '@@ -3,2 +3,2 @@')}`
   assert.equal(readDiff(strange, all).unknown, ['v1.ConfigMap.x.other'])
 })
 
 test("removed is what a release had and this one has not; data, secrets and what is the cluster's never", () => {
-  const kinds = ['Deployment', 'Service', 'PersistentVolumeClaim', 'Secret', 'SealedSecret', 'Namespace', 'CustomResourceDefinition']
-  const { removed } = removals([object('Deployment', 'stays')], [[object('Deployment', 'stays'), ...kinds.map(kind => object(kind, 'old'))]], [], [])
+  const kinds = [
+    'Deployment',
+    'Service',
+    'PersistentVolumeClaim',
+    'Secret',
+    'SealedSecret',
+    'Namespace',
+    'CustomResourceDefinition',
+  ]
+  const { removed } = removals(
+    [object('Deployment', 'stays')],
+    [[object('Deployment', 'stays'), ...kinds.map(kind => object(kind, 'old'))]],
+    [],
+    [],
+  )
   assert.equal(titles(removed), ['Deployment old', 'Service old'])
 })
 
 test('what an interrupted release has brought is removed, too; what is older than the last good one is not looked for', () => {
-  const [killed, good, older] = ['killed', 'good', 'older'].map(name => [object('Deployment', name)]) as [Manifest[], Manifest[], Manifest[]]
-  assert.equal(titles(removals([object('Deployment', 'good')], [killed, good], [older], []).removed), ['Deployment killed'])
+  const [killed, good, older] = ['killed', 'good', 'older'].map(name => [
+    object('Deployment', name),
+  ]) as [Manifest[], Manifest[], Manifest[]]
+  assert.equal(
+    titles(removals([object('Deployment', 'good')], [killed, good], [older], []).removed),
+    ['Deployment killed'],
+  )
 })
 
 test('a generated ConfigMap goes when nothing that may start a pod names it, however old it is', () => {
   const map = (name: string) => object('ConfigMap', name)
-  const holder = { spec: { template: { spec: { containers: [{ envFrom: [{ configMapRef: { name: 'a-5c9t8d7m6k' } }] }] } } } }
-  const { removed, generated } = removals([], [[map('a-5c9t8d7m6k'), map('b-6c9t8d7m6k'), map('plain')]], [[map('c-7c9t8d7m6k')]], [holder])
+  const holder = {
+    spec: {
+      template: {
+        spec: { containers: [{ envFrom: [{ configMapRef: { name: 'a-5c9t8d7m6k' } }] }] },
+      },
+    },
+  }
+  const { removed, generated } = removals(
+    [],
+    [[map('a-5c9t8d7m6k'), map('b-6c9t8d7m6k'), map('plain')]],
+    [[map('c-7c9t8d7m6k')]],
+    [holder],
+  )
   assert.equal(titles(generated), ['ConfigMap b-6c9t8d7m6k', 'ConfigMap c-7c9t8d7m6k'])
   assert.equal(titles(removed), ['ConfigMap plain'])
 })
 
 test('what the cluster will not take is said with the way round', () => {
   assert.match(
-    explain('The StatefulSet "kgc-db" is invalid: spec: Forbidden: updates to statefulset spec for fields other than \'replicas\' are forbidden'),
+    explain(
+      'The StatefulSet "kgc-db" is invalid: spec: Forbidden: updates to statefulset spec for fields other than \'replicas\' are forbidden',
+    ),
     /StatefulSet kgc-db: .*kubectl delete statefulset kgc-db --cascade=orphan/,
   )
   assert.match(
-    explain('The Deployment "kgc-api" is invalid: spec.selector: Invalid value: {}: field is immutable'),
+    explain(
+      'The Deployment "kgc-api" is invalid: spec.selector: Invalid value: {}: field is immutable',
+    ),
     /Deployment kgc-api: .*\(spec.selector\); put it back/,
   )
-  assert.match(explain('Error from server (NotFound): error when creating "STDIN": namespaces "kgc-x" not found'), /namespace kgc-x is not there/)
-  assert.match(explain('error: resource mapping not found: no matches for kind "SealedSecret" in version "bitnami.com/v1alpha1"'), /does not know SealedSecret/)
+  assert.match(
+    explain(
+      'Error from server (NotFound): error when creating "STDIN": namespaces "kgc-x" not found',
+    ),
+    /namespace kgc-x is not there/,
+  )
+  assert.match(
+    explain(
+      'error: resource mapping not found: no matches for kind "SealedSecret" in version "bitnami.com/v1alpha1"',
+    ),
+    /does not know SealedSecret/,
+  )
 })
 
 test('an image is read as its parts', () => {
-  assert.equal(parseImage('redis'), { host: 'registry-1.docker.io', name: 'redis', repository: 'library/redis' })
-  assert.equal(parseImage('twentycrm/twenty:v2'), { host: 'registry-1.docker.io', name: 'twentycrm/twenty', repository: 'twentycrm/twenty', tag: 'v2' })
-  assert.equal(parseImage(`127.0.0.1:5001/a/b:c@${digest}`), { host: '127.0.0.1:5001', name: '127.0.0.1:5001/a/b', repository: 'a/b', tag: 'c', digest })
+  assert.equal(parseImage('redis'), {
+    host: 'registry-1.docker.io',
+    name: 'redis',
+    repository: 'library/redis',
+  })
+  assert.equal(parseImage('twentycrm/twenty:v2'), {
+    host: 'registry-1.docker.io',
+    name: 'twentycrm/twenty',
+    repository: 'twentycrm/twenty',
+    tag: 'v2',
+  })
+  assert.equal(parseImage(`127.0.0.1:5001/a/b:c@${digest}`), {
+    host: '127.0.0.1:5001',
+    name: '127.0.0.1:5001/a/b',
+    repository: 'a/b',
+    tag: 'c',
+    digest,
+  })
   assert.is(parseImage('localhost:5000/a').tag, undefined)
 })
 
@@ -205,7 +337,8 @@ test('forbidden version steps are refused, others are not', () => {
     ],
   ]
   for (const [hops, name, steps] of cases)
-    for (const [from, to, count] of steps) assert.is(step(hops, `${name}:${from}`, `${name}:${to}`), count, `${name} ${from} → ${to}`)
+    for (const [from, to, count] of steps)
+      assert.is(step(hops, `${name}:${from}`, `${name}:${to}`), count, `${name} ${from} → ${to}`)
 })
 
 /** A registry that wants a token. */
@@ -213,15 +346,25 @@ function registry(): Promise<{ server: Server; host: string; asked: string[] }> 
   const asked: string[] = []
   const server = createServer((request, response) => {
     asked.push(`${request.method} ${request.url}`)
-    if (request.url!.startsWith('/token')) return void response.end(JSON.stringify({ token: 'canary-token' }))
+    if (request.url!.startsWith('/token'))
+      return void response.end(JSON.stringify({ token: 'canary-token' }))
     if (request.url!.includes('/broken/')) return void response.writeHead(500).end()
     const { host } = request.headers
     if (request.headers.authorization !== 'Bearer canary-token')
-      return void response.writeHead(401, { 'www-authenticate': `Bearer realm="http://${host}/token",service="s",scope="repository:a:pull"` }).end()
-    if (request.url!.endsWith('/gone') || !request.headers.accept?.includes('oci.image.index')) return void response.writeHead(404).end()
+      return void response
+        .writeHead(401, {
+          'www-authenticate': `Bearer realm="http://${host}/token",service="s",scope="repository:a:pull"`,
+        })
+        .end()
+    if (request.url!.endsWith('/gone') || !request.headers.accept?.includes('oci.image.index'))
+      return void response.writeHead(404).end()
     response.writeHead(200, { 'docker-content-digest': digest }).end()
   })
-  return new Promise(done => server.listen(0, '127.0.0.1', () => done({ server, asked, host: `127.0.0.1:${(server.address() as { port: number }).port}` })))
+  return new Promise(done =>
+    server.listen(0, '127.0.0.1', () =>
+      done({ server, asked, host: `127.0.0.1:${(server.address() as { port: number }).port}` }),
+    ),
+  )
 }
 
 test('a registry is asked with a token of its own server; what is not there is said', async () => {
@@ -234,7 +377,11 @@ test('a registry is asked with a token of its own server; what is not there is s
     )
   try {
     assert.is(await digestOf(`${host}/a:1`), digest)
-    assert.equal(asked, ['HEAD /v2/a/manifests/1', 'GET /token?service=s&scope=repository%3Aa%3Apull', 'HEAD /v2/a/manifests/1'])
+    assert.equal(asked, [
+      'HEAD /v2/a/manifests/1',
+      'GET /token?service=s&scope=repository%3Aa%3Apull',
+      'HEAD /v2/a/manifests/1',
+    ])
     assert.is(await fails(`${host}/a:gone`), `it is not in ${host}`)
     assert.is(await fails(`${host}/broken/a:1`), `${host} answers 500`)
   } finally {

@@ -12,10 +12,21 @@ const programs = fakes(['docker', 'ss'])
 const path = process.env.PATH
 Object.assign(process.env, programs.env)
 
-const wants = (...ports: number[]): Config => ({ name: 'p', services: { edge: { ports: ports.map(port => ({ target: 80, published: String(port) })) } } })
+const wants = (...ports: number[]): Config => ({
+  name: 'p',
+  services: { edge: { ports: ports.map(port => ({ target: 80, published: String(port) })) } },
+})
 const running = (...ports: number[]) => {
-  const Ports = { '80/tcp': ports.map(port => ({ HostIp: '0.0.0.0', HostPort: String(port) })), '443/tcp': null }
-  return [{ Config: { Labels: { 'com.docker.compose.service': 'edge' } }, NetworkSettings: { Ports } } as unknown as Container]
+  const Ports = {
+    '80/tcp': ports.map(port => ({ HostIp: '0.0.0.0', HostPort: String(port) })),
+    '443/tcp': null,
+  }
+  return [
+    {
+      Config: { Labels: { 'com.docker.compose.service': 'edge' } },
+      NetworkSettings: { Ports },
+    } as unknown as Container,
+  ]
 }
 
 /** Does it as a user who is not root. */
@@ -27,9 +38,15 @@ async function asUser<T>(work: () => Promise<T>): Promise<T> {
 
 /** The ports that are taken for a user; `ss` says this of those that only root may listen on. */
 async function taken(all: Config, seen: Container[] = [], lines = ''): Promise<number[]> {
-  programs.answer([{ call: /^docker ps/ }, { call: /^ss -Hltnp/ }, { call: /^ss -Hltn /, stdout: lines }])
+  programs.answer([
+    { call: /^docker ps/ },
+    { call: /^ss -Hltnp/ },
+    { call: /^ss -Hltn /, stdout: lines },
+  ])
   process.env.PATH = `${programs.bin}:${path}`
-  const found = await asUser(() => takenPorts(all, ['edge'], seen)).finally(() => (process.env.PATH = path))
+  const found = await asUser(() => takenPorts(all, ['edge'], seen)).finally(
+    () => (process.env.PATH = path),
+  )
   return found.map(({ port }) => port)
 }
 
@@ -45,21 +62,29 @@ test('a port that another has is taken, though the service runs: only what its o
 
 /** Whether it is kept off port 1 here. */
 const keptOff = await asUser(
-  () => new Promise<boolean>(done => {
-    const server = createServer().once('error', ({ code }: NodeJS.ErrnoException) => done(code === 'EACCES'))
-    server.listen(1, () => server.close(() => done(false)))
-  }),
+  () =>
+    new Promise<boolean>(done => {
+      const server = createServer().once('error', ({ code }: NodeJS.ErrnoException) =>
+        done(code === 'EACCES'),
+      )
+      server.listen(1, () => server.close(() => done(false)))
+    }),
 )
 
-;(keptOff ? test : test.skip)('a port that only root may take is looked up: taken when something listens there, free when nothing does', async () => {
-  const line = 'LISTEN 0      511          0.0.0.0:1        0.0.0.0:*   \n'
-  assert.equal(await taken(wants(1), [], line), [1])
-  assert.equal(await taken(wants(1)), [])
-})
+;(keptOff ? test : test.skip)(
+  'a port that only root may take is looked up: taken when something listens there, free when nothing does',
+  async () => {
+    const line = 'LISTEN 0      511          0.0.0.0:1        0.0.0.0:*   \n'
+    assert.equal(await taken(wants(1), [], line), [1])
+    assert.equal(await taken(wants(1)), [])
+  },
+)
 
 test('an address is in the way of itself and of all, and all of each', () => {
-  const line = (address: string) => `LISTEN 0      4096   ${address}:80   0.0.0.0:*\nLISTEN 0 5 192.0.2.7:80 0.0.0.0:*\n`
-  for (const address of ['0.0.0.0', '*', '[::]', '127.0.0.1', '127.0.0.1%lo']) assert.ok(listens(line(address), '127.0.0.1'), address)
+  const line = (address: string) =>
+    `LISTEN 0      4096   ${address}:80   0.0.0.0:*\nLISTEN 0 5 192.0.2.7:80 0.0.0.0:*\n`
+  for (const address of ['0.0.0.0', '*', '[::]', '127.0.0.1', '127.0.0.1%lo'])
+    assert.ok(listens(line(address), '127.0.0.1'), address)
   for (const address of ['127.0.0.53%lo', '[::1]', '10.0.0.1']) {
     assert.not.ok(listens(line(address), '127.0.0.1'), address)
     assert.ok(listens(line(address), '0.0.0.0'), address)

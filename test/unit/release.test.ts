@@ -6,10 +6,26 @@ import * as assert from 'uvu/assert'
 import type { Manifest } from '../../scripts/lib/cluster/cluster.ts'
 import { difference, listed } from '../../scripts/lib/deploy/history.ts'
 import { isExcused, isOld, stillFailing } from '../../scripts/lib/deploy/proof.ts'
-import { configMapOf, find, isAlike, leftBy, pack, serving, surplus, unpack, type Ending, type Stored } from '../../scripts/lib/deploy/release.ts'
+import {
+  configMapOf,
+  find,
+  isAlike,
+  leftBy,
+  pack,
+  serving,
+  surplus,
+  unpack,
+  type Ending,
+  type Stored,
+} from '../../scripts/lib/deploy/release.ts'
 
 const test = suite('release')
-const object = (kind: string, name: string, more: object = {}): Manifest => ({ apiVersion: 'v1', kind, metadata: { name }, ...more })
+const object = (kind: string, name: string, more: object = {}): Manifest => ({
+  apiVersion: 'v1',
+  kind,
+  metadata: { name },
+  ...more,
+})
 const release = (number: number, ending: Ending = 'succeeded'): Stored => ({
   number,
   ending,
@@ -20,7 +36,8 @@ const release = (number: number, ending: Ending = 'succeeded'): Stored => ({
   images: {},
   manifests: [object('ConfigMap', 'a')],
 })
-const history = (...endings: Ending[]) => endings.map((ending, index) => release(endings.length - index, ending))
+const history = (...endings: Ending[]) =>
+  endings.map((ending, index) => release(endings.length - index, ending))
 const numbers = (list: Stored[]) => list.map(({ number }) => number)
 
 test('what is stored comes back as it was, without its Secrets; sealed ones stay', () => {
@@ -47,7 +64,13 @@ test('ten are kept', () => {
 })
 
 test('what serves and what served before are kept behind any number of failures', () => {
-  const all = history(...Array<Ending>(11).fill('rolled back'), 'succeeded', 'rolled back', 'succeeded', 'succeeded')
+  const all = history(
+    ...Array<Ending>(11).fill('rolled back'),
+    'succeeded',
+    'rolled back',
+    'succeeded',
+    'succeeded',
+  )
   assert.equal(numbers(surplus(all)), [5, 3, 1])
 })
 
@@ -63,12 +86,20 @@ test('a release is found by its number or by its ConfigMap; one that is not ther
 
 test('a check says nothing against a release that never passed it or was never asked it', () => {
   const old = { ...release(3), checks: ['a', 'b'], failing: ['b'] }
-  assert.equal(['a', 'b', 'younger'].map(check => isExcused(old, check)), [false, true, true])
+  assert.equal(
+    ['a', 'b', 'younger'].map(check => isExcused(old, check)),
+    [false, true, true],
+  )
   assert.is(isExcused(release(2), 'younger'), false)
 })
 
 test('a check that fails is no news when it failed as it was last asked, whoever has deployed since without its login', () => {
-  const asked = (number: number, checks: string[], failing: string[] = [], ending: Ending = 'succeeded') => ({ ...release(number, ending), checks, failing })
+  const asked = (
+    number: number,
+    checks: string[],
+    failing: string[] = [],
+    ending: Ending = 'succeeded',
+  ) => ({ ...release(number, ending), checks, failing })
   const old = (...all: ReturnType<typeof asked>[]) => isOld(all, 'login')
   assert.is(old(), true, 'nothing served')
   assert.is(old(asked(2, ['login'], ['login'])), true)
@@ -76,21 +107,35 @@ test('a check that fails is no news when it failed as it was last asked, whoever
   assert.is(old(asked(3, ['page']), asked(2, ['login'])), false)
   assert.is(old(asked(3, ['login'], ['login'], 'rolled back'), asked(2, ['login'])), false)
   assert.is(old(asked(3, ['page'])), false, 'never asked')
-  assert.is(isOld([{ ...release(3, 'succeeded'), failing: ['login'] }], 'login'), true, 'from a time without the list')
-  const failing = (checks: string[], now: string[]) => stillFailing(asked(3, ['login', 'page'], ['login', 'page']), checks, now).join()
-  assert.equal([failing(['login', 'page'], []), failing(['page'], []), failing(['login', 'page'], ['page'])], ['', 'login', 'page'])
+  assert.is(
+    isOld([{ ...release(3, 'succeeded'), failing: ['login'] }], 'login'),
+    true,
+    'from a time without the list',
+  )
+  const failing = (checks: string[], now: string[]) =>
+    stillFailing(asked(3, ['login', 'page'], ['login', 'page']), checks, now).join()
+  assert.equal(
+    [failing(['login', 'page'], []), failing(['page'], []), failing(['login', 'page'], ['page'])],
+    ['', 'login', 'page'],
+  )
 })
 
 test('what a release that never served found there was not its own', () => {
   const manifests = ['a', 'b'].map(name => object('ConfigMap', name))
-  const titles = (ending: Ending, created?: string[]) => leftBy({ ...release(1, ending), manifests, ...(created ? { created } : {}) }).map(({ metadata }) => metadata.name)
+  const titles = (ending: Ending, created?: string[]) =>
+    leftBy({ ...release(1, ending), manifests, ...(created ? { created } : {}) }).map(
+      ({ metadata }) => metadata.name,
+    )
   assert.equal(titles('broken', ['ConfigMap b']), ['b'])
   assert.equal(titles('succeeded', ['ConfigMap b']), ['a', 'b'])
   assert.equal(titles('broken'), ['a', 'b'])
 })
 
 test('releases are alike whatever their Secrets say', () => {
-  const one = { ...release(2), manifests: [object('ConfigMap', 'a'), object('Secret', 's', { stringData: { A: '1' } })] }
+  const one = {
+    ...release(2),
+    manifests: [object('ConfigMap', 'a'), object('Secret', 's', { stringData: { A: '1' } })],
+  }
   assert.is(isAlike(one, release(1)), true)
   assert.is(isAlike(one, { ...one, manifests: [object('ConfigMap', 'b')] }), false)
 })
@@ -102,7 +147,10 @@ test('the list marks what serves', () => {
 })
 
 test('two releases are compared object by object', async () => {
-  const text = await difference([object('ConfigMap', 'a', { data: { x: '1' } }), object('Service', 'gone')], [object('ConfigMap', 'a', { data: { x: '2' } })])
+  const text = await difference(
+    [object('ConfigMap', 'a', { data: { x: '1' } }), object('Service', 'gone')],
+    [object('ConfigMap', 'a', { data: { x: '2' } })],
+  )
   assert.match(text, '--- a/ConfigMap.a.yaml\n+++ b/ConfigMap.a.yaml')
   assert.match(text, /-  x: "1"\n\+  x: "2"/)
   assert.match(text, '-kind: Service')
@@ -111,7 +159,11 @@ test('two releases are compared object by object', async () => {
 
 test('two releases of which diff can say nothing are not the same', async () => {
   const box = mkdtempSync(join(tmpdir(), 'kgc-diff-'))
-  writeFileSync(join(box, 'diff'), '#!/bin/sh\necho "diff: a: No space left on device" >&2\nexit 2\n', { mode: 0o755 })
+  writeFileSync(
+    join(box, 'diff'),
+    '#!/bin/sh\necho "diff: a: No space left on device" >&2\nexit 2\n',
+    { mode: 0o755 },
+  )
   const path = process.env.PATH
   process.env.PATH = `${box}${delimiter}${path}`
   try {

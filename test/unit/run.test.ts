@@ -12,7 +12,10 @@ import { run } from '../../scripts/lib/run.ts'
 const test = suite('run')
 
 test('a child that does not end when its time is over is killed 5 s later, with what it has started', async () => {
-  const { code, ms } = await run(['sh', '-c', 'trap "" TERM; sleep 30; sleep 30'], { timeout: 200, nothrow: true })
+  const { code, ms } = await run(['sh', '-c', 'trap "" TERM; sleep 30; sleep 30'], {
+    timeout: 200,
+    nothrow: true,
+  })
   assert.is(code, 124)
   assert.ok(ms > 4_500 && ms < 15_000, `${ms} ms`)
 })
@@ -20,14 +23,20 @@ test('a child that does not end when its time is over is killed 5 s later, with 
 test('the same when its signal is aborted', async () => {
   const stop = new AbortController()
   setTimeout(() => stop.abort(), 200)
-  const { code, ms } = await run(['sh', '-c', 'trap "" TERM; sleep 30; sleep 30'], { signal: stop.signal, nothrow: true })
+  const { code, ms } = await run(['sh', '-c', 'trap "" TERM; sleep 30; sleep 30'], {
+    signal: stop.signal,
+    nothrow: true,
+  })
   assert.is(code, 137)
   assert.ok(ms > 4_500 && ms < 15_000, `${ms} ms`)
 })
 
 test('with a signal that is aborted already nothing is started', async () => {
   const options = { signal: AbortSignal.abort(), timeout: 20_000 }
-  const { code, stdout, ms } = await run(['sh', '-c', 'echo begun; sleep 10'], { ...options, nothrow: true })
+  const { code, stdout, ms } = await run(['sh', '-c', 'echo begun; sleep 10'], {
+    ...options,
+    nothrow: true,
+  })
   assert.equal({ code, stdout }, { code: 137, stdout: '' })
   assert.ok(ms < 8_000, `${ms} ms`)
   try {
@@ -54,32 +63,53 @@ test('what a person has in ~/.bashrc changes no command', async () => {
 })
 
 test('a character that the pipe cuts in two is kept, whole and for who listens', async () => {
-  const write = 'for (let i = 0; i < bytes.length; i += 4097) fs.writeSync(1, bytes.subarray(i, i + 4097))'
+  const write =
+    'for (let i = 0; i < bytes.length; i += 4097) fs.writeSync(1, bytes.subarray(i, i + 4097))'
   let heard = ''
   const text = `x${'ő😀\ufeff'.repeat(30_000)}`
   const make = `const fs = require('fs'); const bytes = Buffer.from('x' + 'ő😀\\ufeff'.repeat(30_000)); ${write}`
-  const { stdout } = await run([process.execPath, '-e', make], { onOutput: piece => (heard += piece) })
-  assert.ok(stdout === text && heard === text, `${stdout.length} and ${heard.length} of ${text.length}`)
+  const { stdout } = await run([process.execPath, '-e', make], {
+    onOutput: piece => (heard += piece),
+  })
+  assert.ok(
+    stdout === text && heard === text,
+    `${stdout.length} and ${heard.length} of ${text.length}`,
+  )
 })
 
 test('a child that ends before it has read its input is judged by its exit code', async () => {
   for (let i = 0; i < 20; i++) {
-    const { code } = await run(['sh', '-c', 'exec <&-; exit 3'], { input: 'x'.repeat(1_000_000), nothrow: true })
+    const { code } = await run(['sh', '-c', 'exec <&-; exit 3'], {
+      input: 'x'.repeat(1_000_000),
+      nothrow: true,
+    })
     assert.is(code, 3)
   }
 })
 
-const lib = (name: string) => `import ${JSON.stringify(join(import.meta.dirname, '../../scripts/lib', name))};`
+const lib = (name: string) =>
+  `import ${JSON.stringify(join(import.meta.dirname, '../../scripts/lib', name))};`
 /** Starts a script of these lines, with `main`, `emit` and so on of report.ts. */
 function script(text: string) {
   const from = (name: string, what: string) => lib(name).replace('import ', `import ${what} from `)
-  const whole = from('report.ts', '{ emit, jsonOutput, main, result, say }') + from('run.ts', '{ onInterrupt, run }') + from('ask.ts', '{ ask }') + text
-  const child = spawn(process.execPath, ['--import=tsx', '--input-type=module', '--eval', whole], { env: { ...process.env, NO_COLOR: '1' } })
+  const whole =
+    from('report.ts', '{ emit, jsonOutput, main, result, say }') +
+    from('run.ts', '{ onInterrupt, run }') +
+    from('ask.ts', '{ ask }') +
+    text
+  const child = spawn(process.execPath, ['--import=tsx', '--input-type=module', '--eval', whole], {
+    env: { ...process.env, NO_COLOR: '1' },
+  })
   let said = ''
   for (const stream of [child.stdout, child.stderr]) stream.on('data', data => (said += data))
   const ended = once(child, 'close').then(([code]) => ({ code: code as number | null, said }))
   const line = async (text: string) => {
-    while (!said.includes(text)) await Promise.race([once(child.stdout, 'data'), once(child.stderr, 'data'), ended.then(() => assert.unreachable(said))])
+    while (!said.includes(text))
+      await Promise.race([
+        once(child.stdout, 'data'),
+        once(child.stderr, 'data'),
+        ended.then(() => assert.unreachable(said)),
+      ])
   }
   return { child, ended, line }
 }
@@ -112,7 +142,10 @@ test('who is asked and ends the input has not answered; Ctrl-C interrupts', asyn
     const input = Object.assign(new PassThrough(), { isTTY: true, setRawMode: () => {} })
     const output = Object.assign(new PassThrough(), { isTTY: true, columns: 80 })
     setTimeout(() => input.write(keys), 50)
-    return Promise.race([ask('Type it: ', input, output), new Promise(done => setTimeout(() => done('nothing'), 2_000))])
+    return Promise.race([
+      ask('Type it: ', input, output),
+      new Promise(done => setTimeout(() => done('nothing'), 2_000)),
+    ])
   }
   assert.is(await answer('production\r'), 'production')
   assert.is(await answer('\x04'), undefined)

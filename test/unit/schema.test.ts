@@ -11,10 +11,21 @@ const test = suite('schema')
 const database = (name: string): Manifest => ({
   kind: 'StatefulSet',
   metadata: { name },
-  spec: { selector: { matchLabels: { app: name } }, template: { spec: { containers: [{ name: 'db' }] } } },
+  spec: {
+    selector: { matchLabels: { app: name } },
+    template: { spec: { containers: [{ name: 'db' }] } },
+  },
 })
-const podOf = (name: string) => ({ metadata: { name: `${name}-0`, labels: { app: name } }, status: { conditions: [{ type: 'Ready', status: 'True' }] } })
-const manifests = [{ kind: 'ConfigMap', metadata: { name: 'stack' }, data: { DOMAIN: 'kgc.hu' } }, database('kgc-db'), database('chatwoot-db'), database('horilla-db')]
+const podOf = (name: string) => ({
+  metadata: { name: `${name}-0`, labels: { app: name } },
+  status: { conditions: [{ type: 'Ready', status: 'True' }] },
+})
+const manifests = [
+  { kind: 'ConfigMap', metadata: { name: 'stack' }, data: { DOMAIN: 'kgc.hu' } },
+  database('kgc-db'),
+  database('chatwoot-db'),
+  database('horilla-db'),
+]
 /** kgc-db answers when it is asked the second time, chatwoot-db never, horilla-db with nothing; twenty-db is not part of it. */
 const body = `case "$*" in
   *"get pods"*) echo '${JSON.stringify({ items: ['kgc-db', 'chatwoot-db', 'horilla-db'].map(podOf) })}' ;;
@@ -35,18 +46,32 @@ test('moved is what differs, and what was not known then or is not now', () => {
   assert.equal(movedHeads({ a: '1' }, { a: '2' }), ['a: 1 then, 2 now'])
   assert.equal(movedHeads({ a: '?' }, { a: '1' }), ['a: it could not be asked then, 1 now'])
   assert.equal(movedHeads({ a: '1' }, { a: '?' }), ['a: 1 then, it cannot be asked now'])
-  assert.equal(movedHeads({ a: '?' }, { a: '?' }), ['a: it could not be asked then, it cannot be asked now'])
+  assert.equal(movedHeads({ a: '?' }, { a: '?' }), [
+    'a: it could not be asked then, it cannot be asked now',
+  ])
   assert.equal(movedHeads(undefined, { a: '1' }), ['a: none is recorded then, 1 now'])
   assert.equal(movedHeads({ a: '1' }, {}), ['a: 1 then, it is not there now'])
 })
 
 test('a rollback over a database of which nothing was known is refused, until that is accepted', async () => {
-  const target = { number: 3, ending: 'succeeded', heads: { chatwoot: '?', kgc: '41 migrations, 0a1b2c3d' }, manifests }
-  const change = { place, found: { manifests, history: [target] }, choose: () => target } as unknown as Change
+  const target = {
+    number: 3,
+    ending: 'succeeded',
+    heads: { chatwoot: '?', kgc: '41 migrations, 0a1b2c3d' },
+    manifests,
+  }
+  const change = {
+    place,
+    found: { manifests, history: [target] },
+    choose: () => target,
+  } as unknown as Change
   const went = (accept: boolean) => played(body, () => requireSchema(change, accept))
   const { error } = await went(false)
   assert.is(error!.code, 3)
-  assert.match(error!.why, 'chatwoot: it could not be asked then, it cannot be asked now; nothing was touched')
+  assert.match(
+    error!.why,
+    'chatwoot: it could not be asked then, it cannot be asked now; nothing was touched',
+  )
   assert.match(error!.next, '--accept-schema')
   assert.is((await went(true)).error, undefined)
 })

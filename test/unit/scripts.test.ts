@@ -18,17 +18,43 @@ const ways: Record<string, (name: string) => string[]> = {
 }
 
 // whatever a script takes for allowed, no engine and no cluster hears of it
-const away = { ...process.env, NO_COLOR: '1', DOCKER_HOST: 'unix:///nowhere.sock', KUBECONFIG: '/nowhere' }
+const away = {
+  ...process.env,
+  NO_COLOR: '1',
+  DOCKER_HOST: 'unix:///nowhere.sock',
+  KUBECONFIG: '/nowhere',
+}
 
 /** What these calls say, all in one process: starting one takes longer than all that a wrong word does. */
 function together(calls: string[][]): Said[] {
   const argv = ['--import=tsx', join(repository, 'test/one-process.ts'), JSON.stringify(calls)]
-  return JSON.parse(execFileSync(process.execPath, argv, { cwd: repository, encoding: 'utf8', env: away })) as Said[]
+  return JSON.parse(
+    execFileSync(process.execPath, argv, { cwd: repository, encoding: 'utf8', env: away }),
+  ) as Said[]
 }
 
-const tooMany = [['down.ts', 'dev', 'chatwoot', '--purge', '--yes'], ['smoke.ts', 'demo', 'chatwoot'], ['images.ts', 'build', '--keep', '3'], ['images.ts', 'list', '--keep', '3']]
-const dryLocks = ['--lock', '--unlock'].map(flag => ['deploy.ts', 'staging', flag, '--reason', 'test', '--dry-run'])
-const calls = [...names.flatMap(name => [[name, '--help'], [name, '--nonsense']]), ...tooMany, ...dryLocks]
+const tooMany = [
+  ['down.ts', 'dev', 'chatwoot', '--purge', '--yes'],
+  ['smoke.ts', 'demo', 'chatwoot'],
+  ['images.ts', 'build', '--keep', '3'],
+  ['images.ts', 'list', '--keep', '3'],
+]
+const dryLocks = ['--lock', '--unlock'].map(flag => [
+  'deploy.ts',
+  'staging',
+  flag,
+  '--reason',
+  'test',
+  '--dry-run',
+])
+const calls = [
+  ...names.flatMap(name => [
+    [name, '--help'],
+    [name, '--nonsense'],
+  ]),
+  ...tooMany,
+  ...dryLocks,
+]
 const all = together(calls)
 const said = (call: string[]) => all[calls.findIndex(one => one.join() === call.join())]!
 
@@ -54,11 +80,14 @@ test('a word too many is refused: nobody who names an application means the whol
 
 test('make says in a sentence what a machine without Node or npm lacks, and how to get it', () => {
   const folder = mkdtempSync(join(tmpdir(), 'kgc-make-'))
-  for (const name of ['Makefile', 'package.json', 'package-lock.json']) copyFileSync(join(repository, name), join(folder, name))
+  for (const name of ['Makefile', 'package.json', 'package-lock.json'])
+    copyFileSync(join(repository, name), join(folder, name))
   const path = join(folder, 'bin')
   mkdirSync(path)
   const make = execFileSync('sh', ['-c', 'command -v make'], { encoding: 'utf8' }).trim()
-  const says = () => spawnSync(make, ['node_modules/.stamp'], { cwd: folder, encoding: 'utf8', env: { PATH: path } }).stderr
+  const says = () =>
+    spawnSync(make, ['node_modules/.stamp'], { cwd: folder, encoding: 'utf8', env: { PATH: path } })
+      .stderr
   assert.match(says(), /^Node is not installed: .*https:/m)
   symlinkSync(process.execPath, join(path, 'node'))
   assert.match(says(), /^npm is not installed: .*apt-get install npm.*https:/m)
@@ -77,7 +106,11 @@ test('every way of starting a script reads the same words', () => {
   for (const [way, start] of Object.entries(ways)) {
     const [command, ...argv] = [...start('smoke.ts'), 'moon']
     const options = way === 'node zx' ? { NODE_OPTIONS: '--import=tsx' } : {}
-    const { status, stderr } = spawnSync(command!, argv, { cwd: repository, encoding: 'utf8', env: { ...away, ...options } })
+    const { status, stderr } = spawnSync(command!, argv, {
+      cwd: repository,
+      encoding: 'utf8',
+      env: { ...away, ...options },
+    })
     assert.is(status, 2, `${way}: ${stderr}`)
     assert.match(stderr, 'docker-compose.moon.yml', way)
   }

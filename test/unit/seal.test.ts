@@ -12,12 +12,17 @@ import { kubeconfigOf } from './kubectl.ts'
 const test = suite('seal')
 const entries = describeExample('#@ required secret\nA=\n#@ secret\nB=\n')
 const judge = (keys: Record<string, string>, empty = false) =>
-  judgeKeys({ file: 'secrets/shop.yaml', folder: 'shop', keys, entries }, 'staging', empty).map(({ key, problem }) => `${key} ${problem}`)
+  judgeKeys({ file: 'secrets/shop.yaml', folder: 'shop', keys, entries }, 'staging', empty).map(
+    ({ key, problem }) => `${key} ${problem}`,
+  )
 
 test('keys: missing and unknown ones are named, empty ones when it is asked', () => {
   assert.equal(judge({ A: '', B: '' }), [])
   assert.equal(judge({ A: 'x', B: 'x' }, true), [])
-  assert.equal(judge({ A: '', C: 'x' }), ['B is missing', 'C is no secret of infra/docker/shop/.env.example'])
+  assert.equal(judge({ A: '', C: 'x' }), [
+    'B is missing',
+    'C is no secret of infra/docker/shop/.env.example',
+  ])
   assert.equal(judge({ A: '', B: 'x' }, true), ['A is empty'])
 })
 
@@ -30,7 +35,10 @@ test('what is sealed: empty keys; those that are named; all', () => {
 })
 
 test('kubeseal and the controller are of one release', () => {
-  assert.match(readFileSync(join(repository, 'infra/k8s/README.md'), 'utf8'), `sealed-secrets/releases/download/v${release}/controller.yaml`)
+  assert.match(
+    readFileSync(join(repository, 'infra/k8s/README.md'), 'utf8'),
+    `sealed-secrets/releases/download/v${release}/controller.yaml`,
+  )
 })
 
 const box = sandbox()
@@ -60,7 +68,10 @@ const keys = before.match(/: ""$/gm)!.length
 test('without env files it writes nothing and says which command makes them', async () => {
   const { code, stderr } = await seal()
   assert.is(code, 2)
-  assert.match(stderr, 'infra/docker/kgc/.env.staging: is missing; run `npx zx scripts/env.ts staging`')
+  assert.match(
+    stderr,
+    'infra/docker/kgc/.env.staging: is missing; run `npx zx scripts/env.ts staging`',
+  )
   assert.is(all(), before)
 })
 
@@ -68,7 +79,10 @@ test('without kubeseal it says which one and how to have it', async () => {
   assert.is((await box.inProcess(['env', 'staging'])).code, 0)
   const empty = join(bin, 'empty')
   mkdirSync(empty)
-  const { code, stderr } = await box.inProcess(['seal', 'staging'], { PATH: `${empty}:/usr/bin:/bin`, KUBECONFIG: kubeconfig })
+  const { code, stderr } = await box.inProcess(['seal', 'staging'], {
+    PATH: `${empty}:/usr/bin:/bin`,
+    KUBECONFIG: kubeconfig,
+  })
   assert.is(code, 3)
   assert.match(stderr, `must fit the controller (${release})`)
   assert.match(stderr, `kubeseal-${release}-linux-amd64.tar.gz`)
@@ -114,10 +128,15 @@ test('it fills every key, keeps the rest of the files, and no value is in an arg
   assert.match(stdout, `"sealed":${keys}`)
   const said = stdout + stderr + readFileSync(log, 'utf8')
   const text = readFileSync(join(box.docker, 'chatwoot/.env.staging'), 'utf8')
-  const values = [...text.matchAll(/^CHATWOOT_\w*(?:PASSWORD|KEY\w*)=(.{12,})$/gm)].map(([, value]) => value!)
+  const values = [...text.matchAll(/^CHATWOOT_\w*(?:PASSWORD|KEY\w*)=(.{12,})$/gm)].map(
+    ([, value]) => value!,
+  )
   assert.ok(values.length >= 5)
-  for (const value of values) for (const form of [value, Buffer.from(value).toString('base64')]) assert.not.ok(said.includes(form))
-  const asked = '--context kgc-staging --controller-namespace kube-system --controller-name sealed-secrets-controller --fetch-cert'
+  for (const value of values)
+    for (const form of [value, Buffer.from(value).toString('base64')])
+      assert.not.ok(said.includes(form))
+  const asked =
+    '--context kgc-staging --controller-namespace kube-system --controller-name sealed-secrets-controller --fetch-cert'
   assert.ok(readFileSync(log, 'utf8').split('\n').includes(asked))
 })
 
@@ -127,7 +146,10 @@ test('what is sealed stays; a named key is sealed anew, everywhere it stands', a
   assert.is(all(), sealed)
   const mailing = folders.filter(folder => read(folder).includes(' SMTP_PASSWORD:')).length
   assert.ok(mailing > 1)
-  assert.match((await seal('--only', 'SMTP_PASSWORD')).stdout, `${mailing} keys sealed in ${mailing} files`)
+  assert.match(
+    (await seal('--only', 'SMTP_PASSWORD')).stdout,
+    `${mailing} keys sealed in ${mailing} files`,
+  )
   const { code, stderr } = await seal('--only', 'NO_SUCH_KEY')
   assert.is(code, 2)
   assert.match(stderr, 'in none of the SealedSecrets: NO_SUCH_KEY')
@@ -139,12 +161,23 @@ test('--check names what is missing, empty, unknown or would not unseal, and cha
   assert.is((await seal('--check')).code, 0)
   const file = join(secrets, 'horilla-hr.yaml')
   const text = read('horilla-hr')
-  const broken = text.replace(/^ {4}HORILLA_DB_PASSWORD:.*\n/m, '').replace(/HORILLA_SECRET_KEY: .*/, 'HORILLA_SECRET_KEY: ""')
-  writeFileSync(file, broken.replace(/HORILLA_DB_INIT_PASSWORD: .*/, 'HORILLA_DB_INIT_PASSWORD: other') + '    HORILLA_OTHER: sealed-1\n')
+  const broken = text
+    .replace(/^ {4}HORILLA_DB_PASSWORD:.*\n/m, '')
+    .replace(/HORILLA_SECRET_KEY: .*/, 'HORILLA_SECRET_KEY: ""')
+  writeFileSync(
+    file,
+    broken.replace(/HORILLA_DB_INIT_PASSWORD: .*/, 'HORILLA_DB_INIT_PASSWORD: other') +
+      '    HORILLA_OTHER: sealed-1\n',
+  )
   const changed = all()
   const { code, stderr } = await seal('--check')
   assert.is(code, 2)
-  const problems = ['DB_PASSWORD is missing', 'SECRET_KEY is empty', 'OTHER is no secret of', 'DB_INIT_PASSWORD would not unseal']
+  const problems = [
+    'DB_PASSWORD is missing',
+    'SECRET_KEY is empty',
+    'OTHER is no secret of',
+    'DB_INIT_PASSWORD would not unseal',
+  ]
   for (const words of problems) assert.match(stderr, `HORILLA_${words}`)
   assert.match(stderr, '4 problems')
   assert.is(all(), changed)

@@ -10,8 +10,20 @@ import { Failure } from '../../scripts/lib/errors.ts'
 import { place, played } from './kubectl.ts'
 
 const test = suite('transaction')
-const asked: Asked = { place, verb: 'deploy', source: {}, choose: () => undefined, prune: false, yes: false }
-const workload = (name: string, spec: object = {}): Manifest => ({ apiVersion: 'apps/v1', kind: 'Deployment', metadata: { name }, spec })
+const asked: Asked = {
+  place,
+  verb: 'deploy',
+  source: {},
+  choose: () => undefined,
+  prune: false,
+  yes: false,
+}
+const workload = (name: string, spec: object = {}): Manifest => ({
+  apiVersion: 'apps/v1',
+  kind: 'Deployment',
+  metadata: { name },
+  spec,
+})
 const web = workload('web')
 const bug = () => {
   throw new TypeError("Cannot read properties of undefined (reading 'trim')")
@@ -19,15 +31,43 @@ const bug = () => {
 
 /** A change that has the lock and something to do; `good`: what served before it. */
 function holds(good: boolean, freed: string[]): Phase {
-  const served = { number: 4, ending: 'succeeded', manifests: [web], images: {} } as unknown as Stored
-  return ['Lock', async change => {
-    const release = { ...served, number: 5, ending: 'applying', created: [] } as unknown as Stored
-    const lock = { phase: async () => {}, lost: () => undefined, release: async () => void freed.push('freed'), ahead: 1 }
-    const plan = { created: [], changed: ['Deployment web'], removed: [], generated: [], jobs: [] }
-    Object.assign(change, { lock, release, plan, found: { history: good ? [served] : [], manifests: [web] } })
-  }]
+  const served = {
+    number: 4,
+    ending: 'succeeded',
+    manifests: [web],
+    images: {},
+  } as unknown as Stored
+  return [
+    'Lock',
+    async change => {
+      const release = { ...served, number: 5, ending: 'applying', created: [] } as unknown as Stored
+      const lock = {
+        phase: async () => {},
+        lost: () => undefined,
+        release: async () => void freed.push('freed'),
+        ahead: 1,
+      }
+      const plan = {
+        created: [],
+        changed: ['Deployment web'],
+        removed: [],
+        generated: [],
+        jobs: [],
+      }
+      Object.assign(change, {
+        lock,
+        release,
+        plan,
+        found: { history: good ? [served] : [], manifests: [web] },
+      })
+    },
+  ]
 }
-const went = async (good: boolean, work: (change: Change) => Promise<void>, body = `case "$*" in *apply*) ;; *" get "*) echo '{"items":[]}' ;; esac`) => {
+const went = async (
+  good: boolean,
+  work: (change: Change) => Promise<void>,
+  body = `case "$*" in *apply*) ;; *" get "*) echo '{"items":[]}' ;; esac`,
+) => {
   const freed: string[] = []
   const ended = await played(body, () => transact(asked, [holds(good, freed), ['Apply', work]]))
   assert.equal(freed, ['freed'])
@@ -37,7 +77,10 @@ const went = async (good: boolean, work: (change: Change) => Promise<void>, body
 test('a bug before anything was applied: what served serves', async () => {
   const { failure } = await went(true, async () => bug())
   assert.is(failure.code, 5)
-  assert.match(failure.why, "a bug in the script: Cannot read properties of undefined (reading 'trim')")
+  assert.match(
+    failure.why,
+    "a bug in the script: Cannot read properties of undefined (reading 'trim')",
+  )
   assert.match(failure.evidence!, 'transaction.test.ts')
   assert.match(failure.serving!, 'release 4 serves')
 })
@@ -51,29 +94,57 @@ test('a bug when something was: it goes back, or is said to stand as it is', asy
   assert.is(first.failure.code, 6)
   assert.match(first.failure.serving!, 'no release before this one to go back to')
   // the way back, too, meets something that nobody has thought of
-  const back = await went(true, touches, `case "$*" in *apply*) ;; *" get "*) echo 'no JSON' ;; esac`)
+  const back = await went(
+    true,
+    touches,
+    `case "$*" in *apply*) ;; *" get "*) echo 'no JSON' ;; esac`,
+  )
   assert.is(back.failure.code, 6)
   assert.match(back.failure.why, 'a bug in the script: Cannot read')
   assert.match(back.failure.serving!, /release 4 was put back, but .*JSON/)
   assert.ok(back.calls.some(one => one.includes(' apply ')))
-  assert.ok(back.calls.some(one => one.includes(' replace ')), 'it is recorded')
+  assert.ok(
+    back.calls.some(one => one.includes(' replace ')),
+    'it is recorded',
+  )
 })
 
 test('a bug of the way back itself still says how things stand', async () => {
   const { failure } = await went(true, async change => {
     goesForward(change)(web, 'done')
-    Object.assign(change.found!, { history: [{ ...change.found!.history[0]!, manifests: undefined }] })
+    Object.assign(change.found!, {
+      history: [{ ...change.found!.history[0]!, manifests: undefined }],
+    })
     bug()
   })
   assert.is(failure.code, 6)
-  assert.match(failure.serving!, /^nothing could be put back \(in place: Deployment web of release 5; all else of release 4\), but by a bug in the script: /)
+  assert.match(
+    failure.serving!,
+    /^nothing could be put back \(in place: Deployment web of release 5; all else of release 4\), but by a bug in the script: /,
+  )
 })
 
 test('what a change leaves alone needs no more pods than the least', () => {
-  const scaler = { kind: 'HorizontalPodAutoscaler', metadata: { name: 'x' }, spec: { minReplicas: 2, scaleTargetRef: { kind: 'Deployment', name: 'api' } } }
-  const all = [web, workload('api'), workload('fixed', { replicas: 3 }), { ...workload('agent'), kind: 'DaemonSet' }, scaler]
+  const scaler = {
+    kind: 'HorizontalPodAutoscaler',
+    metadata: { name: 'x' },
+    spec: { minReplicas: 2, scaleTargetRef: { kind: 'Deployment', name: 'api' } },
+  }
+  const all = [
+    web,
+    workload('api'),
+    workload('fixed', { replicas: 3 }),
+    { ...workload('agent'), kind: 'DaemonSet' },
+    scaler,
+  ]
   const { least } = waitOf({ ...asked, lock: {} } as Change, false, all, [web])
-  assert.equal([...least!], [['Deployment api', 2], ['Deployment fixed', 3]])
+  assert.equal(
+    [...least!],
+    [
+      ['Deployment api', 2],
+      ['Deployment fixed', 3],
+    ],
+  )
 })
 
 test.run()

@@ -19,9 +19,18 @@ const sealed = (name = 'shop-secrets', said: object = {}, generation = 2) => ({
   metadata: { name, generation },
   status: { observedGeneration: 2, conditions: [{ type: 'Synced', status: 'True' }], ...said },
 })
-const wrong = { conditions: [{ type: 'Synced', status: 'False', message: 'no key could decrypt secret (PASSWORD)' }] }
+const wrong = {
+  conditions: [
+    { type: 'Synced', status: 'False', message: 'no key could decrypt secret (PASSWORD)' },
+  ],
+}
 const lock = { phase: async () => {}, lost: () => undefined, release: async () => {}, ahead: 1 }
-const all = [object('ConfigMap', 'c'), object('SealedSecret', 'shop-secrets'), object('StatefulSet', 'db'), object('Deployment', 'web')]
+const all = [
+  object('ConfigMap', 'c'),
+  object('SealedSecret', 'shop-secrets'),
+  object('StatefulSet', 'db'),
+  object('Deployment', 'web'),
+]
 
 /** A kubectl that says what it applies, and of the SealedSecrets `first` twice, then `then`. */
 const body = (first: object, then: object) => `case "$*" in
@@ -36,12 +45,22 @@ const put = (first: object, then: object, list = all) => {
   return played(body(first, then), work).then(ended => ({ ...ended, touched }))
 }
 const order = ({ calls }: { calls: string[] }) =>
-  calls.map(one => (one.startsWith('applied ') ? one.trim() : one.includes('sealedsecrets') ? 'look' : '')).filter(Boolean)
+  calls
+    .map(one =>
+      one.startsWith('applied ') ? one.trim() : one.includes('sealedsecrets') ? 'look' : '',
+    )
+    .filter(Boolean)
 
 test('objects are cut behind what is sealed, not behind each', () => {
   const kinds = (list: Manifest[]) => parts(list).map(part => part.map(({ kind }) => kind))
-  assert.equal(kinds(all), [['ConfigMap', 'SealedSecret'], ['StatefulSet', 'Deployment']])
-  assert.equal(kinds([all[1]!, all[1]!, all[3]!, all[1]!]), [['SealedSecret', 'SealedSecret'], ['Deployment', 'SealedSecret']])
+  assert.equal(kinds(all), [
+    ['ConfigMap', 'SealedSecret'],
+    ['StatefulSet', 'Deployment'],
+  ])
+  assert.equal(kinds([all[1]!, all[1]!, all[3]!, all[1]!]), [
+    ['SealedSecret', 'SealedSecret'],
+    ['Deployment', 'SealedSecret'],
+  ])
   assert.equal(kinds([all[0]!, all[3]!]), [['ConfigMap', 'Deployment']])
 })
 
@@ -49,15 +68,27 @@ test('one is open when the controller has seen this writing of it and says so', 
   assert.is(closed(sealed()).words, '')
   assert.match(closed(sealed('a', {}, 3)).words, 'has not opened it')
   assert.match(closed({ ...sealed(), status: undefined }).words, 'has not opened it')
-  assert.equal(closed(sealed('a', wrong)), { words: 'no key could decrypt secret (PASSWORD)', no: true })
+  assert.equal(closed(sealed('a', wrong)), {
+    words: 'no key could decrypt secret (PASSWORD)',
+    no: true,
+  })
   assert.match(closed(undefined).words, 'not there any more')
 })
 
 test('what comes after a SealedSecret is applied when that is open', async () => {
   const late = await put(sealed('shop-secrets', {}, 3), sealed())
   assert.is(late.error, undefined)
-  assert.equal(order(late), ['applied ConfigMap SealedSecret', 'look', 'look', 'look', 'applied StatefulSet Deployment'])
-  assert.match(late.calls.find(one => one.includes('sealedsecrets'))!, ' get sealedsecrets.bitnami.com shop-secrets --ignore-not-found')
+  assert.equal(order(late), [
+    'applied ConfigMap SealedSecret',
+    'look',
+    'look',
+    'look',
+    'applied StatefulSet Deployment',
+  ])
+  assert.match(
+    late.calls.find(one => one.includes('sealedsecrets'))!,
+    ' get sealedsecrets.bitnami.com shop-secrets --ignore-not-found',
+  )
   const slow = await put(sealed('shop-secrets', wrong), sealed())
   assert.is(slow.error, undefined, 'it said no before it could')
 })
@@ -72,7 +103,10 @@ test('one that cannot be opened ends the change before anything else is touched'
   const { code, why, next } = no.error as Failure
   assert.is(code, 6)
   assert.is(why, 'SealedSecret shop-secrets: no key could decrypt secret (PASSWORD)')
-  assert.match(next!, /get sealedsecret shop-secrets --output yaml, or npx zx scripts\/seal\.ts test --check$/)
+  assert.match(
+    next!,
+    /get sealedsecret shop-secrets --output yaml, or npx zx scripts\/seal\.ts test --check$/,
+  )
   assert.equal(no.touched, ['ConfigMap', 'SealedSecret'])
   assert.ok(no.ms < 15_000, `${no.ms} ms`)
 })
@@ -82,17 +116,34 @@ test('a controller that is not there is waited for until the time is over', asyn
   const answer = { items: [sealed('shop-secrets', {}, 3), sealed('other')] }
   const work = () => opened(place, list, undefined, { most: 700, pause: 100, no: 100 })
   const { error, ms } = await played(`echo '${JSON.stringify(answer)}'`, work)
-  assert.match(error!.message, /^Open what is sealed: SealedSecret shop-secrets: the Sealed Secrets controller has not opened it[^;]*$/)
+  assert.match(
+    error!.message,
+    /^Open what is sealed: SealedSecret shop-secrets: the Sealed Secrets controller has not opened it[^;]*$/,
+  )
   assert.ok(ms >= 700, `${ms} ms`)
   const gone = await played('true', work)
   assert.match(gone.error!.message, 'shop-secrets: it is not there any more; SealedSecret other')
 })
 
 test('what an interrupted change has sealed is waited for by the next one, though that does not change it', async () => {
-  for (const [ending, first] of [['interrupted', 'SealedSecret'], ['succeeded', 'Deployment']]) {
-    const history = [{ number: 5, ending, manifests: all }, { number: 4, ending: 'succeeded', manifests: all }]
+  for (const [ending, first] of [
+    ['interrupted', 'SealedSecret'],
+    ['succeeded', 'Deployment'],
+  ]) {
+    const history = [
+      { number: 5, ending, manifests: all },
+      { number: 4, ending: 'succeeded', manifests: all },
+    ]
     const plan = { created: [], changed: ['Deployment web'], removed: [], generated: [], jobs: [] }
-    const change = { place, verb: 'deploy', lock, touched: [], stands: new Map(), plan, found: { history, manifests: all } } as unknown as Change
+    const change = {
+      place,
+      verb: 'deploy',
+      lock,
+      touched: [],
+      stands: new Map(),
+      plan,
+      found: { history, manifests: all },
+    } as unknown as Change
     const went = await played(body(sealed(), sealed()), () => apply(change))
     assert.is(went.error?.stack, undefined)
     assert.is(order(went)[0], `applied ${first}`)
@@ -104,13 +155,31 @@ test('the way back waits too, puts back what it can, and says what is not open',
   const good = { number: 4, ending: 'succeeded', manifests: all, images: {} } as unknown as Stored
   const release = { ...good, number: 5, ending: 'applying', created: [] } as unknown as Stored
   const change = {
-    place, verb: 'deploy', source: {}, choose: () => undefined, prune: false, yes: false, started: Date.now(), phase: 'Watch', lock, release,
-    touched: all, stands: new Map(), plan: { created: [], changed: ['Deployment web'], removed: [], generated: [], jobs: [] }, found: { history: [good], manifests: all },
+    place,
+    verb: 'deploy',
+    source: {},
+    choose: () => undefined,
+    prune: false,
+    yes: false,
+    started: Date.now(),
+    phase: 'Watch',
+    lock,
+    release,
+    touched: all,
+    stands: new Map(),
+    plan: { created: [], changed: ['Deployment web'], removed: [], generated: [], jobs: [] },
+    found: { history: [good], manifests: all },
   } as unknown as Change
-  const { value, calls, error } = await played(body(sealed('shop-secrets', wrong), sealed('shop-secrets', wrong)), () => putBack(change, new Failure(6, 'Deploy', 'x')))
+  const { value, calls, error } = await played(
+    body(sealed('shop-secrets', wrong), sealed('shop-secrets', wrong)),
+    () => putBack(change, new Failure(6, 'Deploy', 'x')),
+  )
   assert.is(error, undefined)
   assert.is(value!.code, 6)
-  assert.match(value!.serving!, 'release 4 was put back, but Open what is sealed: SealedSecret shop-secrets: no key could decrypt')
+  assert.match(
+    value!.serving!,
+    'release 4 was put back, but Open what is sealed: SealedSecret shop-secrets: no key could decrypt',
+  )
   const done = order({ calls })
   assert.is(done[0], 'applied ConfigMap SealedSecret')
   assert.equal([done[1], done.at(-1)], ['look', 'applied Deployment StatefulSet'])

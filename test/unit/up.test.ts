@@ -1,5 +1,13 @@
 // What `up` refuses, builds, pulls and prints, on an engine that only plays.
-import { appendFileSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  appendFileSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { suite } from 'uvu'
@@ -29,18 +37,28 @@ const image = `127.0.0.1:9/o/shop:${ref}`
 const build = { context: '${SHOP_SOURCE}' }
 const built = { services: { shop: { image: '127.0.0.1:9/o/shop:${SHOP_REF:-unset}', build } } }
 const files = { '': {}, '.dev': {}, '.demo': {}, '.build': built }
-for (const [name, content] of Object.entries(files)) writeFileSync(join(box.docker, `docker-compose${name}.yml`), JSON.stringify(content))
+for (const [name, content] of Object.entries(files))
+  writeFileSync(join(box.docker, `docker-compose${name}.yml`), JSON.stringify(content))
 writeFileSync(join(box.docker, 'shop/docker-compose.yml'), '{}')
 writeFileSync(join(box.root, '.env.example'), '# nothing\n')
-writeFileSync(example, `#@ pinned format=hex\nSHOP_REF=${ref}\n#@ pinned format=owner\nSHOP_OWNER=\nSHOP_SOURCE=${source}\n#@ secret generate=hex:24\nSHOP_PASSWORD=\n`)
-for (const environment of ['', 'demo']) assert.is(box.script(['env', environment].filter(Boolean)).code, 0)
+writeFileSync(
+  example,
+  `#@ pinned format=hex\nSHOP_REF=${ref}\n#@ pinned format=owner\nSHOP_OWNER=\nSHOP_SOURCE=${source}\n#@ secret generate=hex:24\nSHOP_PASSWORD=\n`,
+)
+for (const environment of ['', 'demo'])
+  assert.is(box.script(['env', environment].filter(Boolean)).code, 0)
 
 const config = { name: 'kgc', services: { shop: { image } } }
-const targets = { services: { shop: { image, build: { context: source, dockerfile: 'Dockerfile' } } } }
+const targets = {
+  services: { shop: { image, build: { context: source, dockerfile: 'Dockerfile' } } },
+}
 const answers: Reply[] = [
   { call: /^docker version/ },
   { call: /^docker info/, stdout: '{}' },
-  { call: /^docker compose --file docker-compose\.build\.yml config/, stdout: JSON.stringify(targets) },
+  {
+    call: /^docker compose --file docker-compose\.build\.yml config/,
+    stdout: JSON.stringify(targets),
+  },
   { call: /^docker compose .* config --format json$/, stdout: JSON.stringify(config) },
   { call: /^docker ps/ },
   { call: /^docker image inspect/, code: 1 },
@@ -52,12 +70,22 @@ const answers: Reply[] = [
 function prepare(replies: Reply[], env: Record<string, string> = {}): Record<string, string> {
   engine.answer([...replies, ...answers])
   const proxies = { HTTP_PROXY: '', HTTPS_PROXY: '', http_proxy: '', https_proxy: '' }
-  return { XDG_CACHE_HOME: box.root, ...proxies, ...engine.env, PATH: `${engine.bin}:${process.env.PATH}`, ...env }
+  return {
+    XDG_CACHE_HOME: box.root,
+    ...proxies,
+    ...engine.env,
+    PATH: `${engine.bin}:${process.env.PATH}`,
+    ...env,
+  }
 }
-const heard = <T extends Said>(said: T) => ({ ...said, calls: engine.calls().map(({ words }) => words.join(' ')) })
+const heard = <T extends Said>(said: T) => ({
+  ...said,
+  calls: engine.calls().map(({ words }) => words.join(' ')),
+})
 
 /** Runs it. Out: what it said, and what it asked of the engine. */
-const up = async (argv: string[] = [], replies: Reply[] = [], env: Record<string, string> = {}) => heard(await box.inProcess(['up', ...argv], prepare(replies, env)))
+const up = async (argv: string[] = [], replies: Reply[] = [], env: Record<string, string> = {}) =>
+  heard(await box.inProcess(['up', ...argv], prepare(replies, env)))
 /** The same as a program. */
 const upAlone = (replies: Reply[] = []) => heard(box.script(['up'], { env: prepare(replies) }))
 const asked = (calls: string[], what: RegExp) => calls.some(call => what.test(call))
@@ -83,24 +111,40 @@ test('one that has changes, or is at another commit, is not: the image would bea
   writeFileSync(join(source, 'new'), '')
   const changed = await up()
   assert.is(changed.code, 3, changed.stderr)
-  assert.match(changed.stderr, /no answer from the registry 127\.0\.0\.1:9[^]*Not built: Look at the source of shop: it has changes that are in no commit: new/)
+  assert.match(
+    changed.stderr,
+    /no answer from the registry 127\.0\.0\.1:9[^]*Not built: Look at the source of shop: it has changes that are in no commit: new/,
+  )
   assert.not.ok(asked(changed.calls, /bake/))
   commit(source)
   const other = await up([], [], proxy)
   assert.is(other.code, 3, other.stderr)
   const reason = `Not built: .*its tag is ${ref.slice(0, 12)}, its source is at `
-  assert.match(other.stderr, new RegExp(`could not be pulled[^]*${reason}[^]*NEXT {2}git -C ${source} checkout ${ref}`))
+  assert.match(
+    other.stderr,
+    new RegExp(`could not be pulled[^]*${reason}[^]*NEXT {2}git -C ${source} checkout ${ref}`),
+  )
   assert.not.ok(asked(other.calls, /bake/))
 })
 
 test('where nobody says whose an image is, no registry is asked for it, and the key is named', async () => {
-  const nobodys = (said: object) => JSON.stringify(said).replace('127.0.0.1:9/o', 'unset.invalid').replace(source, '/nowhere')
-  const { code, stderr, calls } = await up([], [
-    { call: /^docker compose --file docker-compose\.build\.yml config/, stdout: nobodys(targets) },
-    { call: /^docker compose .* config --format json$/, stdout: nobodys(config) },
-  ])
+  const nobodys = (said: object) =>
+    JSON.stringify(said).replace('127.0.0.1:9/o', 'unset.invalid').replace(source, '/nowhere')
+  const { code, stderr, calls } = await up(
+    [],
+    [
+      {
+        call: /^docker compose --file docker-compose\.build\.yml config/,
+        stdout: nobodys(targets),
+      },
+      { call: /^docker compose .* config --format json$/, stdout: nobodys(config) },
+    ],
+  )
   assert.is(code, 3, stderr)
-  assert.match(stderr, /whose they are is not set[^]*unset\.invalid\/shop:[^]*NEXT {2}npx zx scripts\/env\.ts --owner NAME   \(sets SHOP_OWNER in infra\/docker\/shop\/\.env\.example\)/)
+  assert.match(
+    stderr,
+    /whose they are is not set[^]*unset\.invalid\/shop:[^]*NEXT {2}npx zx scripts\/env\.ts --owner NAME   \(sets SHOP_OWNER in infra\/docker\/shop\/\.env\.example\)/,
+  )
   assert.not.ok(asked(calls, /pull|bake/))
 })
 
@@ -110,14 +154,39 @@ test('behind a proxy, or with mirrors, the engine is asked to pull, whatever ans
   assert.ok(asked((await up([], [{ call: /^docker info/, stdout: info }])).calls, /pull/))
   assert.ok(asked((await up([], [], { https_proxy: 'http://127.0.0.1:9' })).calls, /pull/))
   assert.ok(ownWay({ HttpsProxy: 'http://proxy' }, {}))
-  assert.ok(ownWay({ RegistryConfig: { IndexConfigs: { 'docker.io': { Mirrors: ['https://m/'] } } } }, {}))
-  assert.not.ok(ownWay({ HttpProxy: '', RegistryConfig: { Mirrors: [], IndexConfigs: { 'docker.io': { Mirrors: null } } } }, { HTTP_PROXY: '' }))
+  assert.ok(
+    ownWay({ RegistryConfig: { IndexConfigs: { 'docker.io': { Mirrors: ['https://m/'] } } } }, {}),
+  )
+  assert.not.ok(
+    ownWay(
+      {
+        HttpProxy: '',
+        RegistryConfig: { Mirrors: [], IndexConfigs: { 'docker.io': { Mirrors: null } } },
+      },
+      { HTTP_PROXY: '' },
+    ),
+  )
 })
 
 test('a secret that a failing container prints is not printed, though every image is here', () => {
-  const [, password] = /^SHOP_PASSWORD=(.+)$/m.exec(readFileSync(join(box.docker, 'shop/.env'), 'utf8'))!
-  const state = { Status: 'exited', ExitCode: 7, OOMKilled: false, Error: '', StartedAt: '2026-01-01T00:00:00Z', FinishedAt: '2036-01-01T00:00:00Z' }
-  const container = { Id: 'a', Name: '/shop', RestartCount: 0, Config: { Labels: { 'com.docker.compose.service': 'shop' }, Image: image }, State: state }
+  const [, password] = /^SHOP_PASSWORD=(.+)$/m.exec(
+    readFileSync(join(box.docker, 'shop/.env'), 'utf8'),
+  )!
+  const state = {
+    Status: 'exited',
+    ExitCode: 7,
+    OOMKilled: false,
+    Error: '',
+    StartedAt: '2026-01-01T00:00:00Z',
+    FinishedAt: '2036-01-01T00:00:00Z',
+  }
+  const container = {
+    Id: 'a',
+    Name: '/shop',
+    RestartCount: 0,
+    Config: { Labels: { 'com.docker.compose.service': 'shop' }, Image: image },
+    State: state,
+  }
   const { code, stderr } = upAlone([
     { call: /^docker image inspect/ },
     { call: /^docker ps/, stdout: 'a\n' },
@@ -131,9 +200,15 @@ test('a secret that a failing container prints is not printed, though every imag
 })
 
 test('docker/compose#11990: a release of Compose with a known fault is refused before it reads a file, with what mends it', async () => {
-  const { code, stderr, calls } = await up([], [{ call: /^docker compose version/, stdout: '2.29.0\n' }])
+  const { code, stderr, calls } = await up(
+    [],
+    [{ call: /^docker compose version/, stdout: '2.29.0\n' }],
+  )
   assert.is(code, 3, stderr)
-  assert.match(stderr, /WHY {3}2\.29\.0 empties \$\$NAME in included files[^]*NEXT {2}make bootstrap/)
+  assert.match(
+    stderr,
+    /WHY {3}2\.29\.0 empties \$\$NAME in included files[^]*NEXT {2}make bootstrap/,
+  )
   assert.not.ok(asked(calls, /config|up/))
 })
 
@@ -141,31 +216,71 @@ test('samugit83/redamon#163: where the machine has fewer CPUs than a limit, the 
   const greedy = { ...config, services: { shop: { image, cpus: 2 }, small: { image, cpus: 0.5 } } }
   assert.equal(lowered(greedy, 1), { shop: { cpus: 1 } })
   assert.equal(lowered(greedy, 2), {})
-  const { stderr, calls } = await up([], [
-    { call: /^docker info/, stdout: JSON.stringify({ ServerVersion: '1', NCPU: 1 }) },
-    { call: /^docker image inspect/ },
-    { call: /^docker compose .* config --format json$/, stdout: JSON.stringify(greedy) },
-    { call: /^docker compose .* up /, code: 1 },
-  ])
+  const { stderr, calls } = await up(
+    [],
+    [
+      { call: /^docker info/, stdout: JSON.stringify({ ServerVersion: '1', NCPU: 1 }) },
+      { call: /^docker image inspect/ },
+      { call: /^docker compose .* config --format json$/, stdout: JSON.stringify(greedy) },
+      { call: /^docker compose .* up /, code: 1 },
+    ],
+  )
   assert.match(stderr, /the engine has 1 CPU: the limit of shop is lowered to that/)
   assert.ok(asked(calls, /-f \S+docker-compose\.cpus\.yml up -d/))
 })
 
-test("a secret in the answer of a health check is not shown on a terminal, in the table either", () => {
-  const [, password] = /^SHOP_PASSWORD=(.+)$/m.exec(readFileSync(join(box.docker, 'shop/.env'), 'utf8'))!
-  const Log = [{ Start: '2036-01-01T00:00:00Z', End: '2036-01-01T00:00:00Z', ExitCode: 1, Output: `refused: ${password}\n` }]
-  const state = { Status: 'running', ExitCode: 0, OOMKilled: false, Error: '', StartedAt: '2036-01-01T00:00:00Z', Health: { Status: 'unhealthy', Log } }
-  const container = { Id: 'a', Name: '/shop', RestartCount: 0, Config: { Labels: { 'com.docker.compose.service': 'shop' }, Image: image, Healthcheck: { Interval: 1e9, Retries: 1 } }, State: state }
+test('a secret in the answer of a health check is not shown on a terminal, in the table either', () => {
+  const [, password] = /^SHOP_PASSWORD=(.+)$/m.exec(
+    readFileSync(join(box.docker, 'shop/.env'), 'utf8'),
+  )!
+  const Log = [
+    {
+      Start: '2036-01-01T00:00:00Z',
+      End: '2036-01-01T00:00:00Z',
+      ExitCode: 1,
+      Output: `refused: ${password}\n`,
+    },
+  ]
+  const state = {
+    Status: 'running',
+    ExitCode: 0,
+    OOMKilled: false,
+    Error: '',
+    StartedAt: '2036-01-01T00:00:00Z',
+    Health: { Status: 'unhealthy', Log },
+  }
+  const container = {
+    Id: 'a',
+    Name: '/shop',
+    RestartCount: 0,
+    Config: {
+      Labels: { 'com.docker.compose.service': 'shop' },
+      Image: image,
+      Healthcheck: { Interval: 1e9, Retries: 1 },
+    },
+    State: state,
+  }
   engine.answer([
     { call: /^docker image inspect/ },
-    { call: /^docker compose .* config --format json$/, stdout: JSON.stringify({ ...config, services: { shop: { image, healthcheck: { test: ['CMD', 'check'] } } } }) },
+    {
+      call: /^docker compose .* config --format json$/,
+      stdout: JSON.stringify({
+        ...config,
+        services: { shop: { image, healthcheck: { test: ['CMD', 'check'] } } },
+      }),
+    },
     { call: /^docker ps/, stdout: 'a\n' },
     { call: /^docker inspect/, stdout: JSON.stringify([container]) },
     { call: /^docker compose .* (up|logs) / },
     ...answers,
   ])
   const env = { ...engine.env, PATH: `${engine.bin}:${process.env.PATH}` }
-  const { code, lines, text } = onTerminal([process.execPath, '--import=tsx', 'scripts/up.ts'], { columns: 100, rows: 30, cwd: box.root, env })
+  const { code, lines, text } = onTerminal([process.execPath, '--import=tsx', 'scripts/up.ts'], {
+    columns: 100,
+    rows: 30,
+    cwd: box.root,
+    env,
+  })
   assert.is(code, 6, text)
   assert.match(lines.join('\n'), /✘ shop +unhealthy: refused: \[secret\]/)
   assert.not.match(text, password!)
@@ -176,9 +291,15 @@ test('env files that are older than their examples are refused before the engine
   writeFileSync(example, before.replace(ref, 'c'.repeat(40)))
   const { code, stderr, calls } = await up()
   assert.is(code, 2, stderr)
-  assert.match(stderr, /infra\/docker\/shop\/\.env: SHOP_REF differs from what infra\/docker\/shop\/\.env\.example pins[^]*NEXT {2}make env/)
+  assert.match(
+    stderr,
+    /infra\/docker\/shop\/\.env: SHOP_REF differs from what infra\/docker\/shop\/\.env\.example pins[^]*NEXT {2}make env/,
+  )
   assert.equal(calls, [])
-  assert.match((await up(['demo'])).stderr, /shop\/\.env\.demo: SHOP_REF differs[^]*NEXT {2}npx zx scripts\/env\.ts demo/)
+  assert.match(
+    (await up(['demo'])).stderr,
+    /shop\/\.env\.demo: SHOP_REF differs[^]*NEXT {2}npx zx scripts\/env\.ts demo/,
+  )
   writeFileSync(example, before)
   appendFileSync(example, '\nSHOP_NEW=\n')
   assert.match((await up()).stderr, /shop\/\.env: SHOP_NEW is missing[^]*NEXT {2}make env/)

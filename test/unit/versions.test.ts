@@ -16,21 +16,38 @@ const buildFile = `services:
   base: { image: "\${REGISTRY:-ghcr.io/kgc}/base:1.2", build: . }
   other: { image: "\${REGISTRY:-ghcr.io/kgc}/other:\${OTHER:-unset}", build: . }
 `
-const example = (commit: string) => new Map([['shop/.env.example', `OTHER=x\n#@ pinned format=hex\nAPI_REF=${commit}\n`]])
+const example = (commit: string) =>
+  new Map([['shop/.env.example', `OTHER=x\n#@ pinned format=hex\nAPI_REF=${commit}\n`]])
 const place = placeFrom('staging', 'images: ghcr.io/kgc', 'namespace: kgc-staging')
-const workload = (image: string): Manifest => ({ kind: 'Deployment', metadata: { name: 'one' }, spec: { template: { spec: { containers: [{ image }] } } } })
+const workload = (image: string): Manifest => ({
+  kind: 'Deployment',
+  metadata: { name: 'one' },
+  spec: { template: { spec: { containers: [{ image }] } } },
+})
 const old = `ghcr.io/kgc/api:old@sha256:${'1'.repeat(64)}`
 const served = (image: string) => ({ manifests: [workload(image)] }) as Stored
 
 /** The image that a deploy takes in the place of `image`, or why it takes none. */
-function take(image: string, { commit = '', tag, last }: { commit?: string; tag?: string; last?: Stored } = {}) {
+function take(
+  image: string,
+  { commit = '', tag, last }: { commit?: string; tag?: string; last?: Stored } = {},
+) {
   const refusals = new Refusals()
-  const all = tagged(place, [workload(image)], builtOf(buildFile, example(commit)), tag, last, refusals)
+  const all = tagged(
+    place,
+    [workload(image)],
+    builtOf(buildFile, example(commit)),
+    tag,
+    last,
+    refusals,
+  )
   return refusals.list[0] ?? imagesOf(all)[0]
 }
 
 test('an image is built of a commit when its tag is a key that an example pins', () => {
-  assert.equal(builtOf(buildFile, example('abc')), [{ name: 'api', key: 'API_REF', file: 'shop/.env.example', commit: 'abc' }])
+  assert.equal(builtOf(buildFile, example('abc')), [
+    { name: 'api', key: 'API_REF', file: 'shop/.env.example', commit: 'abc' },
+  ])
 })
 
 test('this repository has such images, and all are pinned in one place', () => {
@@ -60,20 +77,33 @@ test('when none is pinned an image stays as it serves', () => {
 
 test('when nothing serves either it is refused, and both ways out are named', () => {
   const why = take('ghcr.io/kgc/api:unset', { last: served('ghcr.io/kgc/base:1.2') })
-  assert.is(why, 'no release says which commit of ghcr.io/kgc/api serves: --tag SHA, or API_REF in shop/.env.example')
+  assert.is(
+    why,
+    'no release says which commit of ghcr.io/kgc/api serves: --tag SHA, or API_REF in shop/.env.example',
+  )
 })
 
 test('--tag is refused where the environment does not say where its images are', () => {
   const refusals = new Refusals()
   const { images: _, ...nowhere } = place
-  tagged(nowhere, [workload('ghcr.io/kgc/api:1')], builtOf(buildFile, example('')), 'def', undefined, refusals)
+  tagged(
+    nowhere,
+    [workload('ghcr.io/kgc/api:1')],
+    builtOf(buildFile, example('')),
+    'def',
+    undefined,
+    refusals,
+  )
   assert.equal(refusals.list, [
     '--tag def has no image to go to: say where they are (images: in infra/k8s/overlays/staging/environment.yaml), or leave --tag out',
   ])
 })
 
-test("what is to be replaced is looked for, so that it can come back, and is not part of what is put in place", async () => {
-  const [before, after] = ['1', '2'].map(letter => `sha256:${letter.repeat(64)}`) as [string, string]
+test('what is to be replaced is looked for, so that it can come back, and is not part of what is put in place', async () => {
+  const [before, after] = ['1', '2'].map(letter => `sha256:${letter.repeat(64)}`) as [
+    string,
+    string,
+  ]
   const asked: string[] = []
   const server = createServer(({ url = '' }, answer) => {
     asked.push(url.split('/').at(-1)!)
@@ -84,12 +114,20 @@ test("what is to be replaced is looked for, so that it can come back, and is not
   const api = `127.0.0.1:${(server.address() as AddressInfo).port}/api`
   process.env.DOCKER_CONFIG = '/nonexistent'
   const missing: string[] = []
-  const find = (last: Stored) => resolve([workload(`${api}:two`)], last, new Refusals(), words => missing.push(words))
+  const find = (last: Stored) =>
+    resolve([workload(`${api}:two`)], last, new Refusals(), words => missing.push(words))
   const digests = await find(served(`${api}:one@${before}`))
   assert.equal(asked.sort(), [before, 'two'].sort())
   assert.equal([...digests], [[`${api}:two`, after]])
   // the second version of production was refused: what it served was not what staging had
-  assert.equal(unproven(place, { by: 'kgc-stack', verb: 'deploy', release: 2, images: { [`${api}:two`]: after } }, digests), [])
+  assert.equal(
+    unproven(
+      place,
+      { by: 'kgc-stack', verb: 'deploy', release: 2, images: { [`${api}:two`]: after } },
+      digests,
+    ),
+    [],
+  )
   await find(served(`${api}:gone`)).finally(() => server.close())
   assert.match(missing.join(), /the image to go back to, .*:gone: it is not in/)
 })
@@ -102,12 +140,18 @@ test('a registry in trouble for a moment refuses no deploy; one that stays so do
     await new Promise<void>(done => server.listen(0, '127.0.0.1', done))
     const image = `127.0.0.1:${(server.address() as AddressInfo).port}/api:1`
     const [refusals, start] = [new Refusals(), Date.now()]
-    const digests = await resolve([workload(image)], undefined, refusals, () => {}).finally(() => server.close())
+    const digests = await resolve([workload(image)], undefined, refusals, () => {}).finally(() =>
+      server.close(),
+    )
     assert.ok(Date.now() - start < 10_000)
     return { digest: digests.get(image), refusals: refusals.list, asked }
   }
   process.env.DOCKER_CONFIG = '/nonexistent'
-  assert.equal(await ask(n => (n ? [200, { 'docker-content-digest': digest }] : [503, {}])), { digest, refusals: [], asked: 2 })
+  assert.equal(await ask(n => (n ? [200, { 'docker-content-digest': digest }] : [503, {}])), {
+    digest,
+    refusals: [],
+    asked: 2,
+  })
   const down = await ask(() => [500, {}])
   assert.is(down.asked, 3)
   assert.match(down.refusals[0]!, 'answers 500')

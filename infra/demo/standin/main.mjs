@@ -12,7 +12,11 @@ export async function run(argv) {
     const stays = await play(argv, process.env)
     if (!stays) process.exit(0)
   } catch (error) {
-    console.log(error instanceof Refusal || error instanceof Broken || !error.stack ? error.message : `error: ${error.message}`)
+    console.log(
+      error instanceof Refusal || error instanceof Broken || !error.stack
+        ? error.message
+        : `error: ${error.message}`,
+    )
     if (process.env.STANDIN_DEBUG) console.log(error.stack)
     process.exit(error.exitCode ?? 1)
   }
@@ -20,13 +24,22 @@ export async function run(argv) {
 
 async function play(argv, env) {
   const app = env.STANDIN_APP ?? ''
-  const contract = JSON.parse(readFileSync(new URL(`contracts/${app}.json`, import.meta.url), 'utf8'))
+  const contract = JSON.parse(
+    readFileSync(new URL(`contracts/${app}.json`, import.meta.url), 'utf8'),
+  )
   contract.version = env.STANDIN_VERSION || contract.version
   const command = find(contract, argv)
-  if (!command) throw Object.assign(new Broken(`${argv.join(' ')}: not a command of ${app}; known: ${contract.commands.map(({ argv }) => argv).join(' · ')}`), { exitCode: 127 })
+  if (!command)
+    throw Object.assign(
+      new Broken(
+        `${argv.join(' ')}: not a command of ${app}; known: ${contract.commands.map(({ argv }) => argv).join(' · ')}`,
+      ),
+      { exitCode: 127 },
+    )
 
   // an entrypoint is asked for on behalf of what it will run
-  const role = command.role ?? (command.run === 'entrypoint' ? find(contract, argv.slice(1))?.role : undefined)
+  const role =
+    command.role ?? (command.run === 'entrypoint' ? find(contract, argv.slice(1))?.role : undefined)
   holdBack(contract.buffered, env)
   const log = logger(contract.log, role ? `${app}/${role}` : app)
   const faults = readFaults(env.STANDIN_FAULT)
@@ -35,10 +48,18 @@ async function play(argv, env) {
     demandVariables(contract, role, env)
     demandVolumes(contract, role, env)
   }
-  if (process.getuid?.() !== contract.uid) log.warn('not the user of the real image', { uid: process.getuid?.(), image: contract.uid })
+  if (process.getuid?.() !== contract.uid)
+    log.warn('not the user of the real image', { uid: process.getuid?.(), image: contract.uid })
   const { commands } = await import(`./apps/${app}/commands.mjs`)
   // true: it serves or works until it is stopped
-  return commands[command.run]({ contract, role, env, log, faults, rest: argv.slice(command.argv.replace(/ \*$/, '').split(' ').length) })
+  return commands[command.run]({
+    contract,
+    role,
+    env,
+    log,
+    faults,
+    rest: argv.slice(command.argv.replace(/ \*$/, '').split(' ').length),
+  })
 }
 
 /** As a process that the kernel kills for want of memory. */
@@ -50,7 +71,9 @@ function cutOff(log) {
 
 function find({ commands }, argv) {
   const line = argv.join(' ')
-  return commands.find(({ argv: known }) => (known.endsWith(' *') ? line.startsWith(known.slice(0, -1)) : line === known))
+  return commands.find(({ argv: known }) =>
+    known.endsWith(' *') ? line.startsWith(known.slice(0, -1)) : line === known,
+  )
 }
 
 if (process.argv[1]?.endsWith('/main.mjs')) await run(process.argv.slice(2))

@@ -24,7 +24,12 @@ export const createAdmin: CreateAdmin = async (context, { email, password }) => 
     end
     Redis::Alfred.delete(Redis::Alfred::CHATWOOT_INSTALLATION_ONBOARDING)
     puts "KGC #{done.to_json}"`
-  const done = await rails(context, script, { email, password, name: 'Administrator', account: 'KGC' })
+  const done = await rails(context, script, {
+    email,
+    password,
+    name: 'Administrator',
+    account: 'KGC',
+  })
   return `administrator ${done.user}, account ${done.account}, onboarding ${done.onboarding}`
 }
 
@@ -32,15 +37,27 @@ export const createAdmin: CreateAdmin = async (context, { email, password }) => 
  * Runs Ruby inside Chatwoot. The data goes with the script through standard input and stands in no argument; the script finds it
  * in `data` and ends with `puts "KGC <JSON>"`. Throws with Rails' own words.
  */
-export async function rails({ exec }: SmokeContext, script: string, data: Record<string, string>): Promise<Record<string, string>> {
+export async function rails(
+  { exec }: SmokeContext,
+  script: string,
+  data: Record<string, string>,
+): Promise<Record<string, string>> {
   // ASCII only: the image may set no locale
-  const json = JSON.stringify(data).replace(/[^\x20-\x7e]/g, character => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`)
+  const json = JSON.stringify(data).replace(
+    /[^\x20-\x7e]/g,
+    character => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  )
   const ruby = `data = JSON.parse(<<'JSON')\n${json}\nJSON\nbegin${script}\nrescue StandardError => error\n  abort "KGC failed: #{error.message}"\nend\n`
-  const printed = await exec('chatwoot-web', ['bundle', 'exec', 'rails', 'runner', '-'], ruby).catch((error: Error) => {
+  const printed = await exec(
+    'chatwoot-web',
+    ['bundle', 'exec', 'rails', 'runner', '-'],
+    ruby,
+  ).catch((error: Error) => {
     throw new Error(/KGC failed: (.*)/.exec(error.message)?.[1] ?? error.message)
   })
   // Rails logs to standard output as well
   const answer = /^KGC (\{.*\})$/m.exec(printed)?.[1]
-  if (!answer) throw new Error(`rails runner printed no result: ${printed.trim().split('\n').at(-1)}`)
+  if (!answer)
+    throw new Error(`rails runner printed no result: ${printed.trim().split('\n').at(-1)}`)
   return JSON.parse(answer) as Record<string, string>
 }

@@ -6,7 +6,9 @@ export const hops: Hop[] = [
     image: /(^|\/)chatwoot$/,
     // https://github.com/chatwoot/chatwoot/issues/12088
     forbids: (from, to) =>
-      isBefore(from, [4, 1, 0]) && isBefore([4, 1, 0], to) ? 'Chatwoot goes to 4.2 and later by way of v4.1.0: deploy that first' : undefined,
+      isBefore(from, [4, 1, 0]) && isBefore([4, 1, 0], to)
+        ? 'Chatwoot goes to 4.2 and later by way of v4.1.0: deploy that first'
+        : undefined,
   },
   {
     image: /(^|\/)chatwoot$/,
@@ -20,6 +22,8 @@ export const hops: Hop[] = [
     image: /(^|\/)pgvector$/,
     version: /\bpg(\d+)/,
     forbids: (from, to) =>
-      from[0] !== to[0] ? `PostgreSQL ${to[0]} does not read the data of ${from[0]}: back up, deploy with a new volume, restore` : undefined,
+      from[0] !== to[0]
+        ? `PostgreSQL ${to[0]} does not read the data of ${from[0]}: back up, deploy with a new volume, restore`
+        : undefined,
   },
 ]

@@ -15,7 +15,12 @@ interface Person {
 
 /** JSON in ASCII inside a string literal that Python and JSON read alike. */
 const literal = (value: unknown) =>
-  JSON.stringify(JSON.stringify(value).replace(/[^ -~]/g, character => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`))
+  JSON.stringify(
+    JSON.stringify(value).replace(
+      /[^ -~]/g,
+      character => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
+    ),
+  )
 
 /** What is there is not changed: neither a password nor anybody's rights, but for the service user's one permission and its company. */
 const script = (people: Person[], company: string) => `
@@ -68,11 +73,30 @@ for one in data["people"]:
 const phone = '+36 1 000 0000'
 
 function people({ email, password }: Admin, env: Record<string, string>): Person[] {
-  const admin = { username: email, email, password, first: 'KGC', last: 'Administrator', phone, admin: true }
+  const admin = {
+    username: email,
+    email,
+    password,
+    first: 'KGC',
+    last: 'Administrator',
+    phone,
+    admin: true,
+  }
   const { KGC_HORILLA_USERNAME: username, KGC_HORILLA_PASSWORD: secret } = env
   if (!username || !secret) return [admin]
   const address = username.includes('@') ? username : `${username}@${env.DOMAIN}`
-  return [admin, { username, email: address, password: secret, first: 'KGC', last: 'Employee sync', phone, admin: false }]
+  return [
+    admin,
+    {
+      username,
+      email: address,
+      password: secret,
+      first: 'KGC',
+      last: 'Employee sync',
+      phone,
+      admin: false,
+    },
+  ]
 }
 
 /**
@@ -80,10 +104,17 @@ function people({ email, password }: Admin, env: Record<string, string>): Person
  * are among the settings: in the one company, in that of HORILLA_COMPANY, or in a new one when there is none. The passwords go in by standard input alone.
  */
 export const createAdmin: CreateAdmin = async ({ exec, env }, admin) => {
-  const output = await exec('horilla-web', ['python', 'manage.py', 'shell'], script(people(admin, env), env.HORILLA_COMPANY ?? '')).catch((error: Error) => {
+  const output = await exec(
+    'horilla-web',
+    ['python', 'manage.py', 'shell'],
+    script(people(admin, env), env.HORILLA_COMPANY ?? ''),
+  ).catch((error: Error) => {
     throw new Error(/RuntimeError: (.*)/.exec(error.message)?.[1] ?? error.message)
   })
   const said = output.split('\n').filter(line => line.startsWith('kgc: '))
-  if (!said.length) throw new Error(`manage.py shell ended well but made nobody: ${output.trim().split('\n').at(-1) ?? ''}`)
+  if (!said.length)
+    throw new Error(
+      `manage.py shell ended well but made nobody: ${output.trim().split('\n').at(-1) ?? ''}`,
+    )
   return said.map(line => line.slice(5).trim()).join('; ')
 }

@@ -5,6 +5,8 @@ export const hops: Hop[] = [
   {
     image: /(^|\/)postgres$/,
     forbids: (from, to) =>
-      from[0] !== to[0] ? `PostgreSQL ${to[0]} does not read the data of ${from[0]}: back up, deploy with a new volume, restore` : undefined,
+      from[0] !== to[0]
+        ? `PostgreSQL ${to[0]} does not read the data of ${from[0]}: back up, deploy with a new volume, restore`
+        : undefined,
   },
 ]

@@ -12,7 +12,8 @@ export const checks: Check[] = [
     async run({ edge, address }) {
       const { status, body } = await edge.get(`${address('api')}/api/v1/ready`)
       const said = field(body, 'status')
-      if (status !== 200 || said !== 'ready') throw new Error(`/api/v1/ready answers ${status} ${said ?? body.slice(0, 120)}`)
+      if (status !== 200 || said !== 'ready')
+        throw new Error(`/api/v1/ready answers ${status} ${said ?? body.slice(0, 120)}`)
     },
   },
   {
@@ -27,14 +28,27 @@ export const checks: Check[] = [
     name: 'the web page reaches the API on its own host',
     async run({ edge, address }) {
       const { status, headers } = await edge.get(`${address('app')}/api/v1/health`)
-      if (status !== 200 || !headers.get('content-type')?.includes('json')) throw new Error(`/api/v1/health answers ${status} ${headers.get('content-type')}`)
+      if (status !== 200 || !headers.get('content-type')?.includes('json'))
+        throw new Error(`/api/v1/health answers ${status} ${headers.get('content-type')}`)
     },
   },
   {
     name: 'the project dashboard asks everybody for its password',
     async run({ edge, address }) {
-      const strangers: Ask[] = [{}, { headers: basic('kgc', '') }, { headers: basic('kgc', randomUUID()) }, { headers: { authorization: `Bearer ${randomUUID()}` } }]
-      for (const path of ['/', '/index.html', '/some/route', '/sprint-status.yaml', '/api/v1/health', '/api/docs'])
+      const strangers: Ask[] = [
+        {},
+        { headers: basic('kgc', '') },
+        { headers: basic('kgc', randomUUID()) },
+        { headers: { authorization: `Bearer ${randomUUID()}` } },
+      ]
+      for (const path of [
+        '/',
+        '/index.html',
+        '/some/route',
+        '/sprint-status.yaml',
+        '/api/v1/health',
+        '/api/docs',
+      ])
         for (const stranger of path === '/' ? strangers : [{}]) {
           const { status } = await edge.get(address('admin') + path, stranger)
           if (status !== 401) throw new Error(`${path} answers a stranger ${status}`)
@@ -48,8 +62,12 @@ export const checks: Check[] = [
       const ask = { headers: basic('kgc', context.env.KGC_ADMIN_PASSWORD!) }
       const asset = await loads(context, 'admin', ask)
       await closed(context, 'admin', ask)
-      const { status, body } = await context.edge.get(`${context.address('admin')}/api/v1/health`, ask)
-      if (status !== 200 || field(body, 'status') !== 'ok') throw new Error(`/api/v1/health answers ${status} ${body.slice(0, 120)}`)
+      const { status, body } = await context.edge.get(
+        `${context.address('admin')}/api/v1/health`,
+        ask,
+      )
+      if (status !== 200 || field(body, 'status') !== 'ok')
+        throw new Error(`/api/v1/health answers ${status} ${body.slice(0, 120)}`)
       return asset
     },
   },
@@ -57,9 +75,13 @@ export const checks: Check[] = [
     name: 'the documentation of the API and its old front end are closed, unless KGC_API_DOCS=on',
     async run({ edge, address, env }) {
       const open = env.KGC_API_DOCS === 'on'
-      for (const url of [...['/', '/login', '/api/docs', '/api/docs-json'].map(path => address('api') + path), `${address('app')}/api/docs`]) {
+      for (const url of [
+        ...['/', '/login', '/api/docs', '/api/docs-json'].map(path => address('api') + path),
+        `${address('app')}/api/docs`,
+      ]) {
         const { status } = await edge.get(url)
-        if (status !== 404 && !(open && url.startsWith(address('api')))) throw new Error(`${url} answers ${status}`)
+        if (status !== 404 && !(open && url.startsWith(address('api'))))
+          throw new Error(`${url} answers ${status}`)
       }
       const { status } = await edge.get(`${address('api')}/api/docs`)
       if (open && status >= 400) throw new Error(`KGC_API_DOCS=on, and /api/docs answers ${status}`)
@@ -72,20 +94,30 @@ export const checks: Check[] = [
     async run({ edge, address }) {
       const tenant = randomUUID()
       for (const host of ['api', 'app']) {
-        const { status, body } = await edge.get(`${address(host)}/api/v1/tenants`, { headers: { 'X-Tenant-ID': tenant } })
-        if (field(body, 'tenantId') !== tenant) throw new Error(`${host} answers ${status} without the tenant: ${body.slice(0, 120)}`)
+        const { status, body } = await edge.get(`${address(host)}/api/v1/tenants`, {
+          headers: { 'X-Tenant-ID': tenant },
+        })
+        if (field(body, 'tenantId') !== tenant)
+          throw new Error(`${host} answers ${status} without the tenant: ${body.slice(0, 120)}`)
       }
     },
   },
 ]
 
 /** The header of HTTP's basic authentication. */
-const basic = (user: string, password: string) => ({ authorization: `Basic ${Buffer.from(`${user}:${password}`).toString('base64')}` })
+const basic = (user: string, password: string) => ({
+  authorization: `Basic ${Buffer.from(`${user}:${password}`).toString('base64')}`,
+})
 
 /** The page of a subdomain, which must be HTML, and the path of its script. */
-async function page({ edge, address }: SmokeContext, subdomain: string, ask?: Ask): Promise<{ headers: Answer['headers']; asset: string }> {
+async function page(
+  { edge, address }: SmokeContext,
+  subdomain: string,
+  ask?: Ask,
+): Promise<{ headers: Answer['headers']; asset: string }> {
   const { status, headers, body } = await edge.get(`${address(subdomain)}/`, ask)
-  if (status !== 200 || !headers.get('content-type')?.startsWith('text/html')) throw new Error(`/ answers ${status} ${headers.get('content-type')}`)
+  if (status !== 200 || !headers.get('content-type')?.startsWith('text/html'))
+    throw new Error(`/ answers ${status} ${headers.get('content-type')}`)
   const asset = /src="(\/assets\/[^"]+\.js)"/.exec(body)?.[1]
   if (!asset) throw new Error('the page names no script under /assets/')
   return { headers, asset }
@@ -96,7 +128,8 @@ async function loads(context: SmokeContext, subdomain: string, ask?: Ask): Promi
   const { asset } = await page(context, subdomain, ask)
   const { status, headers } = await context.edge.get(context.address(subdomain) + asset, ask)
   const type = headers.get('content-type') ?? 'no content type'
-  if (status !== 200 || !type.includes('javascript')) throw new Error(`${asset} answers ${status} ${type}`)
+  if (status !== 200 || !type.includes('javascript'))
+    throw new Error(`${asset} answers ${status} ${type}`)
   return asset
 }
 
@@ -109,7 +142,11 @@ async function closed(context: SmokeContext, subdomain: string, ask?: Ask): Prom
     if (answer.status !== 404) throw new Error(`${path} answers ${answer.status}`)
     answers.push({ path, headers: answer.headers })
   }
-  const bare = answers.find(({ headers }) => headers.get('x-frame-options') !== 'SAMEORIGIN' || !headers.get('content-security-policy')?.includes('frame-ancestors'))
+  const bare = answers.find(
+    ({ headers }) =>
+      headers.get('x-frame-options') !== 'SAMEORIGIN' ||
+      !headers.get('content-security-policy')?.includes('frame-ancestors'),
+  )
   if (bare) throw new Error(`${bare.path} may be framed by anybody`)
 }
 

@@ -7,9 +7,12 @@ export const checks: Check[] = [
     async run({ edge, address }) {
       const target = new URL('/some/path?q=1', address('app'))
       // as somebody asks who left out the s
-      const { status, headers } = await edge.get(`http://${target.hostname}${target.pathname}${target.search}`)
+      const { status, headers } = await edge.get(
+        `http://${target.hostname}${target.pathname}${target.search}`,
+      )
       const location = headers.get('location')
-      if (![301, 302, 307, 308].includes(status) || location !== target.href) throw new Error(`http://${target.hostname} answers ${status} ${location}`)
+      if (![301, 302, 307, 308].includes(status) || location !== target.href)
+        throw new Error(`http://${target.hostname} answers ${status} ${location}`)
     },
   },
   {
@@ -26,7 +29,9 @@ export const checks: Check[] = [
         const { status, headers, body } = await edge.get(`${address(host)}/`)
         // Traefik's own answer: that application is not part of this stack
         if (status === 404 && body === '404 page not found\n') continue
-        const wrong = wanted.filter(([name, value]) => !value.test(headers.get(name) ?? '')).map(([name]) => name)
+        const wrong = wanted
+          .filter(([name, value]) => !value.test(headers.get(name) ?? ''))
+          .map(([name]) => name)
         const telling = ['server', 'x-powered-by'].filter(name => headers.get(name))
         const faults = [...wrong.map(name => `no ${name}`), ...telling.map(name => `tells ${name}`)]
         if (faults.length) throw new Error(`${host}: ${faults.join(', ')}`)

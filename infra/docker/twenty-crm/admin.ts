@@ -1,6 +1,16 @@
 // Twenty's first administrator: in single-workspace mode the first one to sign up; the workspace that this makes closes the door.
 import { eventually, type CreateAdmin } from '../../../scripts/lib/smoke/checks.ts'
-import { Complaint, activateWorkspace, activationStatus, createWorkspace, inside, isServerAdmin, signIn, signUp, workspaceExists } from './api.ts'
+import {
+  Complaint,
+  activateWorkspace,
+  activationStatus,
+  createWorkspace,
+  inside,
+  isServerAdmin,
+  signIn,
+  signUp,
+  workspaceExists,
+} from './api.ts'
 
 /** An interrupted run is gone on with: user, workspace and its tables are made where they are missing. */
 export const createAdmin: CreateAdmin = async (outside, { email, password }) => {
@@ -8,18 +18,23 @@ export const createAdmin: CreateAdmin = async (outside, { email, password }) => 
   try {
     if (await workspaceExists(context)) return await enter()
     const token = await createWorkspace(context, await signUp(context, email, password), 'KGC')
-    return ['signed up, the workspace KGC is made, sign-up is closed', await finish(token)].filter(Boolean).join('; ')
+    return ['signed up, the workspace KGC is made, sign-up is closed', await finish(token)]
+      .filter(Boolean)
+      .join('; ')
   } catch (error) {
     const { message } = error as Error
     if (!(error instanceof Complaint)) throw new Error(`${message}: is twenty-server healthy?`)
-    throw new Error(`Twenty says "${message}"; the first one who signs up becomes the administrator, so nobody is let in at ${context.address('crm')} yet`)
+    throw new Error(
+      `Twenty says "${message}"; the first one who signs up becomes the administrator, so nobody is let in at ${context.address('crm')} yet`,
+    )
   }
 
   async function enter(): Promise<string> {
     const token = await signIn(context, email, password).catch((error: Error) => {
       if (!(error instanceof Complaint)) throw error
     })
-    if (!token) return 'the workspace was there already; this address and password do not sign in to it (changed since, or somebody else was first)'
+    if (!token)
+      return 'the workspace was there already; this address and password do not sign in to it (changed since, or somebody else was first)'
     return ['was there already', await finish(token)].filter(Boolean).join('; ')
   }
 
@@ -30,8 +45,16 @@ export const createAdmin: CreateAdmin = async (outside, { email, password }) => 
       await activateWorkspace(context, token).catch((error: Error) => {
         if (error instanceof Complaint) throw error
       })
-    const made = await eventually(async () => (/_CREATION$/.test(await activationStatus(context, token)) ? undefined : true), 180)
-    if (!made) throw new Error('nobody else can sign up, but the workspace\'s tables have been in the making for 3 minutes')
-    return (await isServerAdmin(context, token)) ? '' : 'NOT the administrator of the server: somebody signed up before, see README "First administrator"'
+    const made = await eventually(
+      async () => (/_CREATION$/.test(await activationStatus(context, token)) ? undefined : true),
+      180,
+    )
+    if (!made)
+      throw new Error(
+        "nobody else can sign up, but the workspace's tables have been in the making for 3 minutes",
+      )
+    return (await isServerAdmin(context, token))
+      ? ''
+      : 'NOT the administrator of the server: somebody signed up before, see README "First administrator"'
   }
 }

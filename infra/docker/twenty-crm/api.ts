@@ -12,10 +12,17 @@ export interface Question {
 export class Complaint extends Error {}
 
 /** Asks through the edge and returns the one field that was asked for. Throws Complaint with GraphQL's words, Error for anything else. */
-export async function ask<T>({ edge, address }: SmokeContext, path: '/metadata' | '/graphql', { query, variables = {}, token }: Question): Promise<T> {
+export async function ask<T>(
+  { edge, address }: SmokeContext,
+  path: '/metadata' | '/graphql',
+  { query, variables = {}, token }: Question,
+): Promise<T> {
   const { status, body } = await edge.get(`${address('crm')}${path}`, {
     method: 'POST',
-    headers: { 'Content-Type': 'application/json', ...(token ? { Authorization: `Bearer ${token}` } : {}) },
+    headers: {
+      'Content-Type': 'application/json',
+      ...(token ? { Authorization: `Bearer ${token}` } : {}),
+    },
     body: JSON.stringify({ query, variables }),
     // making the workspace's tables takes a minute on a slow disk
     timeout: 180_000,
@@ -30,21 +37,32 @@ export async function ask<T>({ edge, address }: SmokeContext, path: '/metadata' 
  * The server asked from inside its container, by the curl of its image: the edge serves nobody before the administrator is there. What
  * is sent, tokens and passwords among it, goes by standard input alone.
  */
-export const inside = ({ exec }: SmokeContext): SmokeContext['edge']['get'] => async (url, { method = 'GET', headers = {}, body } = {}) => {
-  const start = Date.now()
-  const { pathname, search } = new URL(url)
-  const quoted = (text: string) => `"${text.replace(/[\\"]/g, '\\$&').replaceAll('\n', '\\n')}"`
-  const lines = [
-    `url = ${quoted(`http://127.0.0.1:3000${pathname}${search}`)}`,
-    `request = ${method}`,
-    ...Object.entries(headers).map(([name, value]) => `header = ${quoted(`${name}: ${value}`)}`),
-    ...(body === undefined ? [] : [`data-raw = ${quoted(body)}`]),
-    'write-out = "\\n%{http_code}"',
-  ]
-  const said = await exec('twenty-server', ['curl', '--silent', '--show-error', '--max-time', '50', '--config', '-'], `${lines.join('\n')}\n`)
-  const end = said.trimEnd().lastIndexOf('\n')
-  return { status: Number(said.slice(end + 1)), headers: new Headers(), body: said.slice(0, end), ms: Date.now() - start }
-}
+export const inside =
+  ({ exec }: SmokeContext): SmokeContext['edge']['get'] =>
+  async (url, { method = 'GET', headers = {}, body } = {}) => {
+    const start = Date.now()
+    const { pathname, search } = new URL(url)
+    const quoted = (text: string) => `"${text.replace(/[\\"]/g, '\\$&').replaceAll('\n', '\\n')}"`
+    const lines = [
+      `url = ${quoted(`http://127.0.0.1:3000${pathname}${search}`)}`,
+      `request = ${method}`,
+      ...Object.entries(headers).map(([name, value]) => `header = ${quoted(`${name}: ${value}`)}`),
+      ...(body === undefined ? [] : [`data-raw = ${quoted(body)}`]),
+      'write-out = "\\n%{http_code}"',
+    ]
+    const said = await exec(
+      'twenty-server',
+      ['curl', '--silent', '--show-error', '--max-time', '50', '--config', '-'],
+      `${lines.join('\n')}\n`,
+    )
+    const end = said.trimEnd().lastIndexOf('\n')
+    return {
+      status: Number(said.slice(end + 1)),
+      headers: new Headers(),
+      body: said.slice(0, end),
+      ms: Date.now() - start,
+    }
+  }
 
 interface Answer {
   data?: Record<string, unknown>
@@ -68,7 +86,8 @@ interface LoginToken {
 
 /** Whether the workspace is there; single-workspace mode refuses sign-up from then on. Reads only. */
 export async function workspaceExists(context: SmokeContext): Promise<boolean> {
-  const query = 'query Workspace($origin: String!) { getPublicWorkspaceDataByDomain(origin: $origin) { id } }'
+  const query =
+    'query Workspace($origin: String!) { getPublicWorkspaceDataByDomain(origin: $origin) { id } }'
   try {
     await ask(context, '/metadata', { query, variables: { origin: context.address('crm') } })
     return true
@@ -79,10 +98,17 @@ export async function workspaceExists(context: SmokeContext): Promise<boolean> {
 }
 
 /** Signs in to the workspace; returns its access token. */
-export async function signIn(context: SmokeContext, email: string, password: string): Promise<string> {
+export async function signIn(
+  context: SmokeContext,
+  email: string,
+  password: string,
+): Promise<string> {
   const query = `mutation Login($email: String!, $password: String!, $origin: String!) {
     getLoginTokenFromCredentials(email: $email, password: $password, origin: $origin) { loginToken { token } } }`
-  const { loginToken } = await ask<LoginToken>(context, '/metadata', { query, variables: { email, password, origin: context.address('crm') } })
+  const { loginToken } = await ask<LoginToken>(context, '/metadata', {
+    query,
+    variables: { email, password, origin: context.address('crm') },
+  })
   return accessToken(context, loginToken.token)
 }
 
@@ -90,15 +116,23 @@ export async function signIn(context: SmokeContext, email: string, password: str
 async function accessToken(context: SmokeContext, loginToken: string): Promise<string> {
   const query = `mutation Tokens($loginToken: String!, $origin: String!) {
     getAuthTokensFromLoginToken(loginToken: $loginToken, origin: $origin) { tokens { accessOrWorkspaceAgnosticToken { token } } } }`
-  const { tokens } = await ask<Tokens>(context, '/metadata', { query, variables: { loginToken, origin: context.address('crm') } })
+  const { tokens } = await ask<Tokens>(context, '/metadata', {
+    query,
+    variables: { loginToken, origin: context.address('crm') },
+  })
   return tokens.accessOrWorkspaceAgnosticToken.token
 }
 
 /** Makes the user, on a server without any the administrator, or signs in one that was made before; returns a token without a workspace. */
-export async function signUp(context: SmokeContext, email: string, password: string): Promise<string> {
+export async function signUp(
+  context: SmokeContext,
+  email: string,
+  password: string,
+): Promise<string> {
   const mutation = (name: string) =>
     `mutation User($email: String!, $password: String!) { ${name}(email: $email, password: $password) { tokens { accessOrWorkspaceAgnosticToken { token } } } }`
-  const enter = (name: string) => ask<Tokens>(context, '/metadata', { query: mutation(name), variables: { email, password } })
+  const enter = (name: string) =>
+    ask<Tokens>(context, '/metadata', { query: mutation(name), variables: { email, password } })
   const { tokens } = await enter('signUp').catch((error: Error) => {
     if (error instanceof Complaint && /already exists/i.test(error.message)) return enter('signIn')
     throw error
@@ -107,26 +141,40 @@ export async function signUp(context: SmokeContext, email: string, password: str
 }
 
 /** Makes the workspace; returns its access token. Its name is set here and nowhere else: the server refuses to make one without. */
-export async function createWorkspace(context: SmokeContext, token: string, displayName: string): Promise<string> {
-  const query = 'mutation Workspace($input: SignUpInNewWorkspaceInput) { signUpInNewWorkspace(input: $input) { loginToken { token } } }'
-  const { loginToken } = await ask<LoginToken>(context, '/metadata', { query, variables: { input: { displayName } }, token })
+export async function createWorkspace(
+  context: SmokeContext,
+  token: string,
+  displayName: string,
+): Promise<string> {
+  const query =
+    'mutation Workspace($input: SignUpInNewWorkspaceInput) { signUpInNewWorkspace(input: $input) { loginToken { token } } }'
+  const { loginToken } = await ask<LoginToken>(context, '/metadata', {
+    query,
+    variables: { input: { displayName } },
+    token,
+  })
   return accessToken(context, loginToken.token)
 }
 
 /** Where the workspace stands: PENDING_CREATION until it is activated, ONGOING_CREATION while its tables are made. */
 export async function activationStatus(context: SmokeContext, token: string): Promise<string> {
-  const found = await ask<{ activationStatus: string }>(context, '/metadata', { query: '{ currentWorkspace { activationStatus } }', token })
+  const found = await ask<{ activationStatus: string }>(context, '/metadata', {
+    query: '{ currentWorkspace { activationStatus } }',
+    token,
+  })
   return found.activationStatus
 }
 
 /** Fills the workspace with its tables. */
 export async function activateWorkspace(context: SmokeContext, token: string): Promise<void> {
-  const query = 'mutation Activate($data: ActivateWorkspaceInput!) { activateWorkspace(data: $data) { id } }'
+  const query =
+    'mutation Activate($data: ActivateWorkspaceInput!) { activateWorkspace(data: $data) { id } }'
   await ask(context, '/metadata', { query, variables: { data: {} }, token })
 }
 
 /** Whether the one who is signed in is the server's administrator, which the first one to sign up becomes. */
 export async function isServerAdmin(context: SmokeContext, token: string): Promise<boolean> {
   const query = '{ currentUser { canAccessFullAdminPanel } }'
-  return (await ask<{ canAccessFullAdminPanel: boolean }>(context, '/metadata', { query, token })).canAccessFullAdminPanel
+  return (await ask<{ canAccessFullAdminPanel: boolean }>(context, '/metadata', { query, token }))
+    .canAccessFullAdminPanel
 }

@@ -1,6 +1,11 @@
 // What Twenty is for: the page, GraphQL, and a worker that takes jobs and sends webhooks to KGC.
 import { randomBytes } from 'node:crypto'
-import { eventually, type Check, type SendMail, type SmokeContext } from '../../../scripts/lib/smoke/checks.ts'
+import {
+  eventually,
+  type Check,
+  type SendMail,
+  type SmokeContext,
+} from '../../../scripts/lib/smoke/checks.ts'
 import { databaseChecks } from '../../../scripts/lib/smoke/database.ts'
 import type { Answer } from '../../../scripts/lib/smoke/edge.ts'
 import { ask, signIn, workspaceExists } from './api.ts'
@@ -13,19 +18,33 @@ export const checks: Check[] = [
     name: 'the page loads',
     async run({ edge, address }) {
       const { status, headers, body } = await edge.get(`${address('crm')}/`)
-      if (status !== 200 || !headers.get('content-type')?.startsWith('text/html') || !/id="root"/.test(body))
-        throw new Error(`/ answers ${status}, ${headers.get('content-type')}, instead of Twenty's page`)
+      if (
+        status !== 200 ||
+        !headers.get('content-type')?.startsWith('text/html') ||
+        !/id="root"/.test(body)
+      )
+        throw new Error(
+          `/ answers ${status}, ${headers.get('content-type')}, instead of Twenty's page`,
+        )
     },
   },
   {
     name: 'GraphQL answers',
     async run({ edge, address }) {
-      const question = { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify({ query: '{__typename}' }) }
-      const [records, settings] = await Promise.all(['/graphql', '/metadata'].map(path => edge.get(address('crm') + path, question)))
-      const wrong = (path: string, { status, body }: Answer) => new Error(`${path} answers ${status}: ${body.slice(0, 120)}`)
+      const question = {
+        method: 'POST',
+        headers: { 'Content-Type': 'application/json' },
+        body: JSON.stringify({ query: '{__typename}' }),
+      }
+      const [records, settings] = await Promise.all(
+        ['/graphql', '/metadata'].map(path => edge.get(address('crm') + path, question)),
+      )
+      const wrong = (path: string, { status, body }: Answer) =>
+        new Error(`${path} answers ${status}: ${body.slice(0, 120)}`)
       if (!/"__typename":\s*"Query"/.test(settings!.body)) throw wrong('/metadata', settings!)
       // who is not signed in has no schema at /graphql, so a release may answer with GraphQL's errors there
-      if (records!.status >= 500 || !/"__typename"|"errors"/.test(records!.body)) throw wrong('/graphql', records!)
+      if (records!.status >= 500 || !/"__typename"|"errors"/.test(records!.body))
+        throw wrong('/graphql', records!)
     },
   },
   {
@@ -33,16 +52,29 @@ export const checks: Check[] = [
     // asked without trying: a workspace that the public can look up is one that is made, and then sign-up is refused
     async run(context) {
       if (!(await workspaceExists(context)))
-        throw new Error('nobody has signed up yet, and the first one to do so becomes the administrator: make admin APP=twenty-crm')
+        throw new Error(
+          'nobody has signed up yet, and the first one to do so becomes the administrator: make admin APP=twenty-crm',
+        )
     },
   },
   {
     name: 'the worker is connected to its queues',
     // BullMQ names a worker's connection after its queue: bull:<base64>
     async run({ exec, logCommand }) {
-      const clients = await exec('twenty-redis', ['sh', '-c', 'REDISCLI_AUTH=$REDIS_PASSWORD exec redis-cli CLIENT LIST'])
-      const queues = new Set([...clients.matchAll(/ name=bull:([A-Za-z0-9+/]+=*)(?=[ :])/g)].map(([, name]) => Buffer.from(name!, 'base64').toString()))
-      if (!queues.size) throw new Error(`no worker is connected to Redis: no mail and no webhook is sent. ${logCommand('twenty-worker')}`)
+      const clients = await exec('twenty-redis', [
+        'sh',
+        '-c',
+        'REDISCLI_AUTH=$REDIS_PASSWORD exec redis-cli CLIENT LIST',
+      ])
+      const queues = new Set(
+        [...clients.matchAll(/ name=bull:([A-Za-z0-9+/]+=*)(?=[ :])/g)].map(([, name]) =>
+          Buffer.from(name!, 'base64').toString(),
+        ),
+      )
+      if (!queues.size)
+        throw new Error(
+          `no worker is connected to Redis: no mail and no webhook is sent. ${logCommand('twenty-worker')}`,
+        )
       return `${queues.size} queues`
     },
   },
@@ -52,8 +84,14 @@ export const checks: Check[] = [
       const late = await lateJobs(context)
       if (!late.length) return
       // one that was due later than it was made may be seen just before it is taken
-      const left = await eventually(async () => ((await lateJobs(context)).some(job => late.includes(job)) ? undefined : true), 5)
-      if (!left) throw new Error(`${late.join(', ')} still ${late.length > 1 ? 'wait' : 'waits'}: the worker does not take them`)
+      const left = await eventually(
+        async () => ((await lateJobs(context)).some(job => late.includes(job)) ? undefined : true),
+        5,
+      )
+      if (!left)
+        throw new Error(
+          `${late.join(', ')} still ${late.length > 1 ? 'wait' : 'waits'}: the worker does not take them`,
+        )
     },
   },
   {
@@ -62,17 +100,36 @@ export const checks: Check[] = [
     writes: true,
     needs: ['ADMIN_EMAIL', 'ADMIN_PASSWORD'],
     async run(context) {
-      const token = await signIn(context, context.env.ADMIN_EMAIL ?? '', context.env.ADMIN_PASSWORD ?? '')
+      const token = await signIn(
+        context,
+        context.env.ADMIN_EMAIL ?? '',
+        context.env.ADMIN_PASSWORD ?? '',
+      )
       await provideWebhook(context, token)
-      const received = async () => [...(await context.logs('kgc-api', 120)).matchAll(/Twenty webhook received: (\S+)(?:.*signature=(\w+))?/g)]
+      const received = async () => [
+        ...(await context.logs('kgc-api', 120)).matchAll(
+          /Twenty webhook received: (\S+)(?:.*signature=(\w+))?/g,
+        ),
+      ]
       const before = (await received()).length
       const firstName = `Smoke-${randomBytes(6).toString('hex')}`
-      const query = 'mutation Person($data: PersonCreateInput!) { createPerson(data: $data) { id } }'
-      await ask(context, '/graphql', { query, variables: { data: { name: { firstName, lastName: 'Check' } } }, token })
+      const query =
+        'mutation Person($data: PersonCreateInput!) { createPerson(data: $data) { id } }'
+      await ask(context, '/graphql', {
+        query,
+        variables: { data: { name: { firstName, lastName: 'Check' } } },
+        token,
+      })
       const seen = await eventually(async () => (await received())[before], 20)
-      if (!seen) throw new Error(`kgc-api has not logged a webhook of Twenty within 20 s: ${context.logCommand('twenty-worker')}`)
+      if (!seen)
+        throw new Error(
+          `kgc-api has not logged a webhook of Twenty within 20 s: ${context.logCommand('twenty-worker')}`,
+        )
       const [, event, signature = 'not logged'] = seen
-      if (signature === 'wrong' || signature === 'none') throw new Error(`the webhook came with ${signature === 'none' ? 'no' : 'a wrong'} signature`)
+      if (signature === 'wrong' || signature === 'none')
+        throw new Error(
+          `the webhook came with ${signature === 'none' ? 'no' : 'a wrong'} signature`,
+        )
       return `delivered, signature ${signature}; ${event === 'undefined' ? 'not yet understood by KGC' : `understood as ${event}`}`
     },
   },
@@ -90,15 +147,24 @@ async function lateJobs({ exec }: SmokeContext): Promise<string[]> {
       end
     end
     return late`
-  const found = await exec('twenty-redis', ['sh', '-c', 'REDISCLI_AUTH=$REDIS_PASSWORD exec redis-cli EVAL_RO "$0" 0', script])
+  const found = await exec('twenty-redis', [
+    'sh',
+    '-c',
+    'REDISCLI_AUTH=$REDIS_PASSWORD exec redis-cli EVAL_RO "$0" 0',
+    script,
+  ])
   return found.split('\n').filter(Boolean)
 }
 
 /** The webhook to KGC, made once, with the secret that KGC's own container knows. */
 async function provideWebhook(context: SmokeContext, token: string): Promise<void> {
-  const webhooks = await ask<{ targetUrl: string }[]>(context, '/metadata', { query: '{ webhooks { id targetUrl } }', token })
+  const webhooks = await ask<{ targetUrl: string }[]>(context, '/metadata', {
+    query: '{ webhooks { id targetUrl } }',
+    token,
+  })
   if (webhooks.some(({ targetUrl }) => targetUrl === kgcWebhook)) return
-  const query = 'mutation Webhook($input: CreateWebhookInput!) { createWebhook(input: $input) { id } }'
+  const query =
+    'mutation Webhook($input: CreateWebhookInput!) { createWebhook(input: $input) { id } }'
   const secret = (await context.exec('kgc-api', ['printenv', 'TWENTY_WEBHOOK_SECRET'])).trim()
   const input = { targetUrl: kgcWebhook, operations: ['*.*'], description: 'KGC', secret }
   await ask(context, '/metadata', { query, variables: { input }, token })

@@ -19,29 +19,55 @@ interface Metadata {
 export type Manifest = Record<string, any> & { kind: string; metadata: Metadata }
 
 /** Everything before the subcommand, as a person would write it too. */
-export const kubectlArgv = ({ context, namespace }: Place): string[] => ['kubectl', ...(context ? ['--context', context] : []), '--namespace', namespace]
+export const kubectlArgv = ({ context, namespace }: Place): string[] => [
+  'kubectl',
+  ...(context ? ['--context', context] : []),
+  '--namespace',
+  namespace,
+]
 
 /** Runs kubectl in the environment's context and namespace; KUBECONFIG is kubectl's own. Throws Failure (refused) when there is no kubectl, or no such context. */
-export async function kubectl(place: Place, argv: string[], options: RunOptions = {}): Promise<Output> {
-  if (argv[0] !== 'kustomize') requireContext(place, options.what ?? `Ask the cluster of ${place.name}`)
-  const output = await run([...kubectlArgv(place), ...argv], { timeout: 60_000, ...options, nothrow: true })
+export async function kubectl(
+  place: Place,
+  argv: string[],
+  options: RunOptions = {},
+): Promise<Output> {
+  if (argv[0] !== 'kustomize')
+    requireContext(place, options.what ?? `Ask the cluster of ${place.name}`)
+  const output = await run([...kubectlArgv(place), ...argv], {
+    timeout: 60_000,
+    ...options,
+    nothrow: true,
+  })
   if (output.code === 127)
-    throw new Failure(exit.refused, options.what ?? 'Run kubectl', 'kubectl is not on the PATH', { next: 'https://kubernetes.io/docs/tasks/tools/#kubectl' })
+    throw new Failure(exit.refused, options.what ?? 'Run kubectl', 'kubectl is not on the PATH', {
+      next: 'https://kubernetes.io/docs/tasks/tools/#kubectl',
+    })
   return options.nothrow ? output : done(place, argv, options, output)
 }
 
 /** What kubectl said, when it has done it. Throws Failure (refused) when it has not. */
 export function done(place: Place, argv: string[], { what }: RunOptions, output: Output): Output {
   if (output.code === 0) return output
-  throw new Failure(exit.refused, what ?? `Run kubectl ${argv[0]}`, lastLine(output), { next: `${kubectlArgv(place).join(' ')} get pods` })
+  throw new Failure(exit.refused, what ?? `Run kubectl ${argv[0]}`, lastLine(output), {
+    next: `${kubectlArgv(place).join(' ')} get pods`,
+  })
 }
 
 /** The last line that kubectl said. */
-export const lastLine = ({ stdout, stderr, code }: Output): string => (stderr.trim() || stdout.trim()).split('\n').at(-1) || `it ended with ${code}`
+export const lastLine = ({ stdout, stderr, code }: Output): string =>
+  (stderr.trim() || stdout.trim()).split('\n').at(-1) || `it ended with ${code}`
 
 /** A list of objects as the cluster has them; `ask` may be a more patient kubectl. */
-export async function list(place: Place, kinds: string, argv: string[] = [], ask = kubectl): Promise<Manifest[]> {
-  const { stdout } = await ask(place, ['get', kinds, ...argv, '--output', 'json'], { what: `Ask ${place.namespace}` })
+export async function list(
+  place: Place,
+  kinds: string,
+  argv: string[] = [],
+  ask = kubectl,
+): Promise<Manifest[]> {
+  const { stdout } = await ask(place, ['get', kinds, ...argv, '--output', 'json'], {
+    what: `Ask ${place.namespace}`,
+  })
   return (JSON.parse(stdout) as { items: Manifest[] }).items
 }
 
@@ -50,8 +76,12 @@ export async function built(place: Place, folder: string): Promise<Manifest[]> {
   const output = await kubectl(place, ['kustomize', join(root, folder)], { nothrow: true })
   if (output.code !== 0) {
     const env = output.stderr.includes(`.env.${place.name}`)
-    const why = lastLine(output).replaceAll(`${root}/`, '').replace(/^.*\berr="|"$/g, '')
-    throw new Failure(exit.usage, `Build ${folder}`, why, { next: env ? `npx zx scripts/env.ts ${place.name}` : `kubectl kustomize ${folder}` })
+    const why = lastLine(output)
+      .replaceAll(`${root}/`, '')
+      .replace(/^.*\berr="|"$/g, '')
+    throw new Failure(exit.usage, `Build ${folder}`, why, {
+      next: env ? `npx zx scripts/env.ts ${place.name}` : `kubectl kustomize ${folder}`,
+    })
   }
   return read(output.stdout, `Build ${folder}`)
 }
@@ -61,10 +91,22 @@ export async function built(place: Place, folder: string): Promise<Manifest[]> {
  * YAML 1.2 takes `13e9474` for a number (kubernetes-sigs/kustomize#4081). Throws Failure (refused) with kubectl's words.
  */
 export async function read(yaml: string, what: string): Promise<Manifest[]> {
-  const argv = ['patch', '--local', '--type', 'merge', '--patch', '{}', '--filename', '-', '--output', 'json']
+  const argv = [
+    'patch',
+    '--local',
+    '--type',
+    'merge',
+    '--patch',
+    '{}',
+    '--filename',
+    '-',
+    '--output',
+    'json',
+  ]
   // without context and namespace: it would refuse what belongs elsewhere
   const output = await run(['kubectl', ...argv], { input: yaml, nothrow: true, timeout: 60_000 })
-  if (output.code !== 0) throw new Failure(exit.refused, what, lastLine(output), { next: 'kubectl version --client' })
+  if (output.code !== 0)
+    throw new Failure(exit.refused, what, lastLine(output), { next: 'kubectl version --client' })
   // one after the other, indented
   return output.stdout.split(/\n(?=\{)/).map(text => JSON.parse(text) as Manifest)
 }
@@ -73,11 +115,14 @@ export async function read(yaml: string, what: string): Promise<Manifest[]> {
 export const rendered = (place: Place): Promise<Manifest[]> => built(place, place.folder)
 
 /** What makes pods. */
-export const workloads = (all: Manifest[]): Manifest[] => all.filter(({ kind }) => ['Deployment', 'StatefulSet', 'DaemonSet', 'Job'].includes(kind))
+export const workloads = (all: Manifest[]): Manifest[] =>
+  all.filter(({ kind }) => ['Deployment', 'StatefulSet', 'DaemonSet', 'Job'].includes(kind))
 
 /** What the overlay's ConfigMap `stack` says: the domain, the port in addresses, the time zone. Its name ends with kustomize's hash. */
 export function stackConfig(all: Manifest[]): Record<string, string> {
-  const found = all.find(({ kind, metadata }) => kind === 'ConfigMap' && /^stack(-[a-z0-9]{10})?$/.test(metadata.name))
+  const found = all.find(
+    ({ kind, metadata }) => kind === 'ConfigMap' && /^stack(-[a-z0-9]{10})?$/.test(metadata.name),
+  )
   if (!found) throw new Failure(exit.usage, 'Read the overlay', 'it has no ConfigMap `stack`')
   return found.data as Record<string, string>
 }

@@ -19,26 +19,51 @@ export interface Contexts {
  * Nothing when one of them cannot be read: kubectl says that better.
  */
 export function contexts({ KUBECONFIG = '' } = process.env): Contexts | undefined {
-  const files = KUBECONFIG ? KUBECONFIG.split(delimiter).filter(Boolean) : [join(homedir(), '.kube/config')]
+  const files = KUBECONFIG
+    ? KUBECONFIG.split(delimiter).filter(Boolean)
+    : [join(homedir(), '.kube/config')]
   try {
-    const all = files.filter(file => existsSync(file)).map(file => Object(parse(readFileSync(file, 'utf8'))) as Record<string, any>)
-    const names = all.flatMap(one => (one.contexts ?? []) as { name: string }[]).map(({ name }) => name)
-    return { files, names: [...new Set(names)], current: all.map(one => one['current-context']).find(Boolean) }
+    const all = files
+      .filter(file => existsSync(file))
+      .map(file => Object(parse(readFileSync(file, 'utf8'))) as Record<string, any>)
+    const names = all
+      .flatMap(one => (one.contexts ?? []) as { name: string }[])
+      .map(({ name }) => name)
+    return {
+      files,
+      names: [...new Set(names)],
+      current: all.map(one => one['current-context']).find(Boolean),
+    }
   } catch {
     return undefined
   }
 }
 
 /** Why there is no context to act in, and what helps. */
-export function contextFault({ name, folder, context }: Place, { files, names, current }: Contexts): { why: string; next: string } | undefined {
-  const wanted = context ? `${name} lives in ${context} (${folder}/environment.yaml)` : `${folder}/environment.yaml names none, so the current one counts`
+export function contextFault(
+  { name, folder, context }: Place,
+  { files, names, current }: Contexts,
+): { why: string; next: string } | undefined {
+  const wanted = context
+    ? `${name} lives in ${context} (${folder}/environment.yaml)`
+    : `${folder}/environment.yaml names none, so the current one counts`
   if (!names.length)
-    return { why: `no context is configured in ${files.join(' or ')}; ${wanted}`, next: 'export KUBECONFIG=FILE   (a kubeconfig that has it; then the same command again)' }
+    return {
+      why: `no context is configured in ${files.join(' or ')}; ${wanted}`,
+      next: 'export KUBECONFIG=FILE   (a kubeconfig that has it; then the same command again)',
+    }
   const used = context ?? current
-  if (!used) return { why: `no context is the current one; ${wanted}; there are ${names.join(', ')}`, next: 'kubectl config use-context NAME' }
+  if (!used)
+    return {
+      why: `no context is the current one; ${wanted}; there are ${names.join(', ')}`,
+      next: 'kubectl config use-context NAME',
+    }
   if (names.includes(used)) return undefined
   const why = `the kubeconfig has no context ${used}${context ? `; ${wanted}` : ', which it calls the current one'}; it has ${names.join(', ')}`
-  return { why, next: `kubectl config get-contexts   (then rename-context${context ? `, or another name in ${folder}/environment.yaml` : ' or use-context'})` }
+  return {
+    why,
+    next: `kubectl config get-contexts   (then rename-context${context ? `, or another name in ${folder}/environment.yaml` : ' or use-context'})`,
+  }
 }
 
 const fine = new Set<string>()

@@ -21,22 +21,50 @@ const install =
 async function kubeseal(place: Place, argv: string[], input = ''): Promise<Output> {
   const { context, sealedSecrets } = place
   if (!argv.includes('--cert')) requireContext(place, `Ask the cluster of ${place.name}`)
-  const where = [...(context ? ['--context', context] : []), '--controller-namespace', sealedSecrets.namespace, '--controller-name', sealedSecrets.name]
-  const output = await run(['kubeseal', ...where, ...argv], { input, nothrow: true, timeout: 30_000 })
-  if (output.code === 127) throw new Failure(exit.refused, 'Run kubeseal', `it is not on the PATH; it must fit the controller (${release})`, { next: install })
+  const where = [
+    ...(context ? ['--context', context] : []),
+    '--controller-namespace',
+    sealedSecrets.namespace,
+    '--controller-name',
+    sealedSecrets.name,
+  ]
+  const output = await run(['kubeseal', ...where, ...argv], {
+    input,
+    nothrow: true,
+    timeout: 30_000,
+  })
+  if (output.code === 127)
+    throw new Failure(
+      exit.refused,
+      'Run kubeseal',
+      `it is not on the PATH; it must fit the controller (${release})`,
+      { next: install },
+    )
   return output
 }
 
-const words = ({ stderr, stdout, code }: Output) => (stderr.trim() || stdout.trim()).split('\n').at(-1)?.replace(/^error: /, '') || `it ended with ${code}`
+const words = ({ stderr, stdout, code }: Output) =>
+  (stderr.trim() || stdout.trim())
+    .split('\n')
+    .at(-1)
+    ?.replace(/^error: /, '') || `it ended with ${code}`
 
 /** The controller's certificate (PEM), asked for or from a file. Throws Failure (refused) when it cannot be had or has expired. */
 export async function certificate(place: Place, file?: string): Promise<string> {
-  const what = file ? `Read ${file}` : `Fetch the controller's certificate (${place.sealedSecrets.namespace}/${place.sealedSecrets.name})`
+  const what = file
+    ? `Read ${file}`
+    : `Fetch the controller's certificate (${place.sealedSecrets.namespace}/${place.sealedSecrets.name})`
   const fail = (why: string, next: string) => new Failure(exit.refused, what, why, { next })
   if (file && !existsSync(file))
-    throw new Failure(exit.usage, what, 'it is not there', { next: `kubeseal --fetch-cert > ${file}   (where the cluster can be reached)` })
+    throw new Failure(exit.usage, what, 'it is not there', {
+      next: `kubeseal --fetch-cert > ${file}   (where the cluster can be reached)`,
+    })
   const output = file ? undefined : await kubeseal(place, ['--fetch-cert'])
-  if (output?.code) throw fail(words(output), `npx zx scripts/seal.ts ${place.name} --cert FILE   (or mend the access: --doctor --cluster)`)
+  if (output?.code)
+    throw fail(
+      words(output),
+      `npx zx scripts/seal.ts ${place.name} --cert FILE   (or mend the access: --doctor --cluster)`,
+    )
   const pem = output?.stdout ?? readFileSync(file!, 'utf8')
   let until: string
   try {
@@ -44,23 +72,52 @@ export async function certificate(place: Place, file?: string): Promise<string> 
   } catch {
     throw fail('it is not a certificate', 'kubeseal --fetch-cert')
   }
-  if (Date.parse(until) < Date.now()) throw fail(`it has expired (${until})`, 'kubeseal --fetch-cert   (where the cluster can be reached)')
+  if (Date.parse(until) < Date.now())
+    throw fail(
+      `it has expired (${until})`,
+      'kubeseal --fetch-cert   (where the cluster can be reached)',
+    )
   return pem
 }
 
 /** The ciphertexts of values, sealed for a SealedSecret's name and namespace. An empty value is sealed like any other. */
-export async function encrypt(place: Place, { file, name, namespace }: Sealed, values: Record<string, string>, pem: string): Promise<Record<string, string>> {
-  const data = Object.fromEntries(Object.entries(values).map(([key, value]) => [key, Buffer.from(value).toString('base64')]))
+export async function encrypt(
+  place: Place,
+  { file, name, namespace }: Sealed,
+  values: Record<string, string>,
+  pem: string,
+): Promise<Record<string, string>> {
+  const data = Object.fromEntries(
+    Object.entries(values).map(([key, value]) => [key, Buffer.from(value).toString('base64')]),
+  )
   for (const text of Object.values(data)) keepSecret(text)
   const folder = mkdtempSync(join(tmpdir(), 'kgc-seal-'))
   try {
     writeFileSync(join(folder, 'certificate.pem'), pem)
-    const secret = JSON.stringify({ apiVersion: 'v1', kind: 'Secret', metadata: { name, namespace }, data })
-    const output = await kubeseal(place, ['--cert', join(folder, 'certificate.pem'), '--format', 'json'], secret)
-    if (output.code !== 0) throw new Failure(exit.refused, `Seal ${file}`, words(output), { next: 'kubeseal --version' })
-    const { encryptedData = {} } = (JSON.parse(output.stdout) as { spec: { encryptedData?: Record<string, string> } }).spec
+    const secret = JSON.stringify({
+      apiVersion: 'v1',
+      kind: 'Secret',
+      metadata: { name, namespace },
+      data,
+    })
+    const output = await kubeseal(
+      place,
+      ['--cert', join(folder, 'certificate.pem'), '--format', 'json'],
+      secret,
+    )
+    if (output.code !== 0)
+      throw new Failure(exit.refused, `Seal ${file}`, words(output), { next: 'kubeseal --version' })
+    const { encryptedData = {} } = (
+      JSON.parse(output.stdout) as { spec: { encryptedData?: Record<string, string> } }
+    ).spec
     const lost = Object.keys(values).filter(key => !encryptedData[key])
-    if (lost.length) throw new Failure(exit.refused, `Seal ${file}`, `kubeseal gave nothing for ${lost.join(', ')}`, { next: 'kubeseal --version' })
+    if (lost.length)
+      throw new Failure(
+        exit.refused,
+        `Seal ${file}`,
+        `kubeseal gave nothing for ${lost.join(', ')}`,
+        { next: 'kubeseal --version' },
+      )
     return encryptedData
   } finally {
     rmSync(folder, { recursive: true, force: true })
@@ -73,16 +130,43 @@ export async function judgeSeals(place: Place, sealed: Sealed): Promise<Problem[
   if (!Object.keys(keys).length) return []
   const whole = await validate(place, sealed, keys)
   if (whole.code === 0) return []
-  const problem = (key: string, problem: string, remedy: string): Problem => ({ file: sealed.file, key, problem, remedy })
+  const problem = (key: string, problem: string, remedy: string): Problem => ({
+    file: sealed.file,
+    key,
+    problem,
+    remedy,
+  })
   // anything else than a refusal: the controller did not look at it
   if (!/unable to decrypt/.test(whole.stderr + whole.stdout))
-    return [problem('', `could not be asked about: ${words(whole)}`, `npx zx scripts/bootstrap.ts --doctor --cluster --environment ${place.name}`)]
+    return [
+      problem(
+        '',
+        `could not be asked about: ${words(whole)}`,
+        `npx zx scripts/bootstrap.ts --doctor --cluster --environment ${place.name}`,
+      ),
+    ]
   const bad: string[] = []
-  for (const [key, text] of Object.entries(keys)) if ((await validate(place, sealed, { [key]: text })).code !== 0) bad.push(key)
-  return bad.map(key => problem(key, 'would not unseal in this cluster', `npx zx scripts/seal.ts ${place.name} --only ${key}`))
+  for (const [key, text] of Object.entries(keys))
+    if ((await validate(place, sealed, { [key]: text })).code !== 0) bad.push(key)
+  return bad.map(key =>
+    problem(
+      key,
+      'would not unseal in this cluster',
+      `npx zx scripts/seal.ts ${place.name} --only ${key}`,
+    ),
+  )
 }
 
-function validate(place: Place, { name, namespace }: Sealed, encryptedData: Record<string, string>): Promise<Output> {
-  const object = { apiVersion: 'bitnami.com/v1alpha1', kind: 'SealedSecret', metadata: { name, namespace }, spec: { encryptedData } }
+function validate(
+  place: Place,
+  { name, namespace }: Sealed,
+  encryptedData: Record<string, string>,
+): Promise<Output> {
+  const object = {
+    apiVersion: 'bitnami.com/v1alpha1',
+    kind: 'SealedSecret',
+    metadata: { name, namespace },
+    spec: { encryptedData },
+  }
   return kubeseal(place, ['--validate'], JSON.stringify(object))
 }

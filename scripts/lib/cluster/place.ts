@@ -31,7 +31,10 @@ export interface Place {
 }
 
 /** The environments that there are: the overlays with an environment.yaml. */
-export const places = (): string[] => readdirSync(join(root, overlays)).filter(name => existsSync(join(root, overlays, name, 'environment.yaml')))
+export const places = (): string[] =>
+  readdirSync(join(root, overlays)).filter(name =>
+    existsSync(join(root, overlays, name, 'environment.yaml')),
+  )
 
 const known: Record<string, (value: unknown) => boolean> = {
   context: value => typeof value === 'string',
@@ -44,15 +47,24 @@ const known: Record<string, (value: unknown) => boolean> = {
   sealedSecrets: value => isTexts(value, ['namespace', 'name']),
 }
 const isTexts = (value: unknown, keys: string[]) =>
-  typeof value === 'object' && value !== null && Object.entries(value).every(([key, text]) => keys.includes(key) && typeof text === 'string')
+  typeof value === 'object' &&
+  value !== null &&
+  Object.entries(value).every(([key, text]) => keys.includes(key) && typeof text === 'string')
 
 /** Reads an environment's description. Throws Failure (usage) when there is none of this name, or what it says is not understood. */
 export function placeOf(name = ''): Place {
   if (!places().includes(name))
-    throw new Failure(exit.usage, 'Choose the environment', name ? `there is no ${overlays}/${name}/environment.yaml` : 'none is named', {
-      next: `one of: ${places().join(', ')}`,
-    })
-  const [environment, kustomization] = ['environment.yaml', 'kustomization.yaml'].map(file => readFileSync(join(root, overlays, name, file), 'utf8'))
+    throw new Failure(
+      exit.usage,
+      'Choose the environment',
+      name ? `there is no ${overlays}/${name}/environment.yaml` : 'none is named',
+      {
+        next: `one of: ${places().join(', ')}`,
+      },
+    )
+  const [environment, kustomization] = ['environment.yaml', 'kustomization.yaml'].map(file =>
+    readFileSync(join(root, overlays, name, file), 'utf8'),
+  )
   return placeFrom(name, environment!, kustomization!)
 }
 
@@ -60,14 +72,38 @@ export function placeOf(name = ''): Place {
 export function placeFrom(name: string, environment: string, kustomization: string): Place {
   const folder = `${overlays}/${name}`
   const said = (parse(environment) ?? {}) as Partial<Place>
-  const wrong = Object.entries(said).filter(([key, value]) => !known[key]?.(value)).map(([key]) => key)
+  const wrong = Object.entries(said)
+    .filter(([key, value]) => !known[key]?.(value))
+    .map(([key]) => key)
   if (wrong.length) {
     const next = `what it may say: ${Object.keys(known).join(', ')}`
-    throw new Failure(exit.usage, `Read ${folder}/environment.yaml`, `not understood: ${wrong.join(', ')}`, { next })
+    throw new Failure(
+      exit.usage,
+      `Read ${folder}/environment.yaml`,
+      `not understood: ${wrong.join(', ')}`,
+      { next },
+    )
   }
   // as text: `4e5721` is no number there
-  const { namespace } = (parse(kustomization, { schema: 'failsafe' }) ?? {}) as { namespace?: string }
-  if (!namespace) throw new Failure(exit.usage, `Read ${folder}/kustomization.yaml`, 'it has no namespace')
-  const sealedSecrets = { namespace: 'kube-system', name: 'sealed-secrets-controller', ...said.sealedSecrets }
-  return { disposable: false, protected: false, stable: 10, edge: {}, ...said, name, folder, namespace, sealedSecrets }
+  const { namespace } = (parse(kustomization, { schema: 'failsafe' }) ?? {}) as {
+    namespace?: string
+  }
+  if (!namespace)
+    throw new Failure(exit.usage, `Read ${folder}/kustomization.yaml`, 'it has no namespace')
+  const sealedSecrets = {
+    namespace: 'kube-system',
+    name: 'sealed-secrets-controller',
+    ...said.sealedSecrets,
+  }
+  return {
+    disposable: false,
+    protected: false,
+    stable: 10,
+    edge: {},
+    ...said,
+    name,
+    folder,
+    namespace,
+    sealedSecrets,
+  }
 }

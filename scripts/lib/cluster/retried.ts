@@ -36,11 +36,16 @@ export const retried =
       check()
       const stop = new AbortController()
       const look = setInterval(() => lost?.() && stop.abort(), 500)
-      const output = await kubectl(place, argv, { ...options, nothrow: true, signal: stop.signal }).finally(() => clearInterval(look))
+      const output = await kubectl(place, argv, {
+        ...options,
+        nothrow: true,
+        signal: stop.signal,
+      }).finally(() => clearInterval(look))
       if (output.code === 0) return output
       check()
       end ||= Date.now() + most
-      if (!away.test(output.stderr) || Date.now() > end) return options.nothrow ? output : done(place, argv, options, output)
+      if (!away.test(output.stderr) || Date.now() > end)
+        return options.nothrow ? output : done(place, argv, options, output)
       say('  the API server does not answer; tried again')
     }
   }

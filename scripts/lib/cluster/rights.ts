@@ -3,17 +3,36 @@ import { kubectl, type Manifest } from './cluster.ts'
 import type { Place } from './place.ts'
 import type { RunOptions } from '../run.ts'
 
-const plural = (kind: string): string => kind.toLowerCase().replace(/y$/, 'ie').replace(/s$/, 'se') + 's'
-const resourceOf = ({ apiVersion, kind }: Manifest): string => [plural(kind), ...(apiVersion as string).split('/').slice(0, -1)].join('.')
-const of = (resource: string, ...verbs: string[]): string[] => verbs.map(verb => `${verb} ${resource}`)
+const plural = (kind: string): string =>
+  kind.toLowerCase().replace(/y$/, 'ie').replace(/s$/, 'se') + 's'
+const resourceOf = ({ apiVersion, kind }: Manifest): string =>
+  [plural(kind), ...(apiVersion as string).split('/').slice(0, -1)].join('.')
+const of = (resource: string, ...verbs: string[]): string[] =>
+  verbs.map(verb => `${verb} ${resource}`)
 
 /**
  * All that a deploy of these manifests does, as `verb resource.group[/subresource]`: it writes what they make and looks at what becomes of it.
  * infra/k8s/cluster/deployer grants it.
  */
 export function rightsOf(all: Manifest[]): string[] {
-  const own = all.flatMap(one => of(resourceOf(one), 'get', 'create', 'patch', ...(/Secret|VolumeClaim/.test(one.kind) ? [] : ['delete'])))
-  const watched = ['deployments.apps', 'statefulsets.apps', 'replicasets.apps', 'controllerrevisions.apps', 'jobs.batch', 'events', 'secrets']
+  const own = all.flatMap(one =>
+    of(
+      resourceOf(one),
+      'get',
+      'create',
+      'patch',
+      ...(/Secret|VolumeClaim/.test(one.kind) ? [] : ['delete']),
+    ),
+  )
+  const watched = [
+    'deployments.apps',
+    'statefulsets.apps',
+    'replicasets.apps',
+    'controllerrevisions.apps',
+    'jobs.batch',
+    'events',
+    'secrets',
+  ]
   return [
     ...new Set([
       ...own,
@@ -28,16 +47,36 @@ export function rightsOf(all: Manifest[]): string[] {
 }
 
 /** Those of the rights that the current account does not have, asked in one call; with `nothrow` none when the cluster does not say. */
-export async function lacking(place: Place, rights: string[], options: RunOptions = {}): Promise<string[]> {
+export async function lacking(
+  place: Place,
+  rights: string[],
+  options: RunOptions = {},
+): Promise<string[]> {
   const reviews = rights.map(right => {
-    const [, verb, resource, group = '', subresource = ''] = /^(\w+) ([a-z]+)(?:\.([a-z0-9.-]+))?(?:\/(\w+))?$/.exec(right)!
+    const [, verb, resource, group = '', subresource = ''] =
+      /^(\w+) ([a-z]+)(?:\.([a-z0-9.-]+))?(?:\/(\w+))?$/.exec(right)!
     const resourceAttributes = { namespace: place.namespace, verb, resource, group, subresource }
-    return { apiVersion: 'authorization.k8s.io/v1', kind: 'SelfSubjectAccessReview', spec: { resourceAttributes } }
+    return {
+      apiVersion: 'authorization.k8s.io/v1',
+      kind: 'SelfSubjectAccessReview',
+      spec: { resourceAttributes },
+    }
   })
   const input = reviews.map(one => JSON.stringify(one)).join('\n')
   // who may not list CRDs could not ask at all: kubectl looks for them to validate
-  const argv = ['create', '--validate=false', '--filename', '-', '--output', 'jsonpath={.status.allowed}{"\\n"}']
-  const { code, stdout } = await kubectl(place, argv, { ...options, input, what: 'Ask what this account may do' })
+  const argv = [
+    'create',
+    '--validate=false',
+    '--filename',
+    '-',
+    '--output',
+    'jsonpath={.status.allowed}{"\\n"}',
+  ]
+  const { code, stdout } = await kubectl(place, argv, {
+    ...options,
+    input,
+    what: 'Ask what this account may do',
+  })
   const answers = stdout.trim().split('\n')
   return code === 0 ? rights.filter((_, i) => answers[i] !== 'true') : []
 }

@@ -13,7 +13,9 @@ export function addresses(all: Config, port: string): Address[] {
       .filter(([key]) => /^traefik\.http\.routers\.[\w-]+\.rule$/.test(key))
       .flatMap(([, rule]): Address[] => {
         const host = /Host\(`([^`]+)`\)/.exec(rule)?.[1]
-        return host ? [{ service, host, url: `https://${host}${port === '443' ? '' : `:${port}`}` }] : []
+        return host
+          ? [{ service, host, url: `https://${host}${port === '443' ? '' : `:${port}`}` }]
+          : []
       }),
   )
   return [...new Map(found.map(one => [one.url, one])).values()]

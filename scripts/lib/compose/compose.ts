@@ -19,7 +19,9 @@ export interface Stack {
 
 /** The overrides that are a way to run the stack. `build` is not: it says what is built. */
 export function modes(): string[] {
-  const names = readdirSync(dockerFolder).map(name => /^docker-compose\.(\w+)\.yml$/.exec(name)?.[1])
+  const names = readdirSync(dockerFolder).map(
+    name => /^docker-compose\.(\w+)\.yml$/.exec(name)?.[1],
+  )
   return names.filter(name => name !== undefined && name !== 'build') as string[]
 }
 
@@ -30,22 +32,42 @@ export function modes(): string[] {
  */
 export function stackOf(mode: string, files: string[] = []): Stack {
   if (!modes().includes(mode))
-    throw new Failure(exit.usage, 'Choose the stack', `there is no docker-compose.${mode}.yml in infra/docker`, { next: `one of: ${modes().join(', ')}` })
+    throw new Failure(
+      exit.usage,
+      'Choose the stack',
+      `there is no docker-compose.${mode}.yml in infra/docker`,
+      { next: `one of: ${modes().join(', ')}` },
+    )
   const suffix = mode === 'dev' || mode === 'prod' ? '' : `.${mode}`
   const project = process.env.KGC_PROJECT ?? (suffix ? `kgc-${mode}` : 'kgc')
-  const all = ['docker-compose.yml', `docker-compose.${mode}.yml`].map(name => join(dockerFolder, name)).concat(files)
+  const all = ['docker-compose.yml', `docker-compose.${mode}.yml`]
+    .map(name => join(dockerFolder, name))
+    .concat(files)
   return {
     mode,
     project,
     suffix,
-    argv: ['docker', 'compose', '-p', project, '--env-file', join(dockerFolder, `.env${suffix}`), ...all.flatMap(file => ['-f', file])],
+    argv: [
+      'docker',
+      'compose',
+      '-p',
+      project,
+      '--env-file',
+      join(dockerFolder, `.env${suffix}`),
+      ...all.flatMap(file => ['-f', file]),
+    ],
   }
 }
 
 /** The env files that the stack reads and that are not there. */
 export function missingEnvFiles(stack: Stack): string[] {
-  const folders = ['.', ...applications().filter(name => existsSync(join(dockerFolder, name, '.env.example')))]
-  return folders.map(folder => join('infra/docker', folder, `.env${stack.suffix}`)).filter(path => !existsSync(join(root, path)))
+  const folders = [
+    '.',
+    ...applications().filter(name => existsSync(join(dockerFolder, name, '.env.example'))),
+  ]
+  return folders
+    .map(folder => join('infra/docker', folder, `.env${stack.suffix}`))
+    .filter(path => !existsSync(join(root, path)))
 }
 
 export interface Service {
@@ -79,10 +101,17 @@ export const compose = (stack: Stack, argv: string[], options: RunOptions = {}):
 export async function config(stack: Stack): Promise<Config> {
   const missing = missingEnvFiles(stack)
   if (missing.length)
-    throw new Failure(exit.usage, 'Read the env files', `not there: ${missing.join(', ')}`, { next: stack.suffix ? `npx zx scripts/env.ts ${stack.mode}` : 'make env' })
+    throw new Failure(exit.usage, 'Read the env files', `not there: ${missing.join(', ')}`, {
+      next: stack.suffix ? `npx zx scripts/env.ts ${stack.mode}` : 'make env',
+    })
   const output = await compose(stack, ['config', '--format', 'json'], { nothrow: true })
   if (output.code !== 0)
-    throw new Failure(exit.usage, `Read the Compose files of ${stack.mode}`, output.stderr.trim().split('\n').at(-1) ?? '', { next: 'npx zx scripts/env.ts --check' })
+    throw new Failure(
+      exit.usage,
+      `Read the Compose files of ${stack.mode}`,
+      output.stderr.trim().split('\n').at(-1) ?? '',
+      { next: 'npx zx scripts/env.ts --check' },
+    )
   return JSON.parse(output.stdout) as Config
 }
 
@@ -94,7 +123,8 @@ export async function select(stack: Stack, all: Config, names: string[]): Promis
   if (!names.length) return Object.keys(all.services)
   const chosen = new Set<string>()
   for (const name of names) for (const service of await meant(stack, all, name)) chosen.add(service)
-  for (const service of chosen) for (const other of Object.keys(all.services[service]?.depends_on ?? {})) chosen.add(other)
+  for (const service of chosen)
+    for (const other of Object.keys(all.services[service]?.depends_on ?? {})) chosen.add(other)
   return [...chosen]
 }
 
@@ -102,25 +132,44 @@ async function meant(stack: Stack, all: Config, name: string): Promise<string[]>
   if (all.services[name]) return [name]
   const folder = folderOf(name)
   if (folder) return servicesOf(stack, all, folder)
-  throw new Failure(exit.usage, 'Choose the services', `${name} is neither a service nor a folder of infra/docker`, {
-    next: `folders: ${applications().join(', ')}; services: ${Object.keys(all.services).join(', ')}`,
-  })
+  throw new Failure(
+    exit.usage,
+    'Choose the services',
+    `${name} is neither a service nor a folder of infra/docker`,
+    {
+      next: `folders: ${applications().join(', ')}; services: ${Object.keys(all.services).join(', ')}`,
+    },
+  )
 }
 
 /** The services that a folder's own Compose file brings. */
 export async function servicesOf(stack: Stack, all: Config, folder: string): Promise<string[]> {
   const env = join(dockerFolder, folder, `.env${stack.suffix}`)
   const file = join(dockerFolder, folder, 'docker-compose.yml')
-  const output = await run(['docker', 'compose', '--env-file', env, '-f', file, 'config', '--services'], { what: `Read ${folder}` })
-  return output.stdout.trim().split('\n').filter(service => all.services[service])
+  const output = await run(
+    ['docker', 'compose', '--env-file', env, '-f', file, 'config', '--services'],
+    { what: `Read ${folder}` },
+  )
+  return output.stdout
+    .trim()
+    .split('\n')
+    .filter(service => all.services[service])
 }
 
 /** A service that runs once and ends: others wait for its success. */
 export const isOneShot = (all: Config, service: string): boolean =>
-  Object.values(all.services).some(other => other.depends_on?.[service]?.condition === 'service_completed_successfully')
+  Object.values(all.services).some(
+    other => other.depends_on?.[service]?.condition === 'service_completed_successfully',
+  )
 
 /** A one-shot without a container that is no fault: all that waited for it run, so it has ended well and was pruned since. */
 export function wasPruned(all: Config, seen: Map<string, Container>, service: string): boolean {
-  const waited = Object.entries(all.services).filter(([, { depends_on }]) => depends_on?.[service]?.condition === 'service_completed_successfully')
-  return !seen.has(service) && waited.length > 0 && waited.every(([name]) => seen.get(name)?.State.Status === 'running')
+  const waited = Object.entries(all.services).filter(
+    ([, { depends_on }]) => depends_on?.[service]?.condition === 'service_completed_successfully',
+  )
+  return (
+    !seen.has(service) &&
+    waited.length > 0 &&
+    waited.every(([name]) => seen.get(name)?.State.Status === 'running')
+  )
 }

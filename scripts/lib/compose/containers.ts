@@ -4,12 +4,20 @@ import { run } from '../run.ts'
 
 /** Throws Failure (refused) when the Docker engine does not answer. */
 export async function requireEngine(): Promise<void> {
-  const { code, stderr } = await run(['docker', 'version', '--format', '{{.Server.Version}}'], { nothrow: true, timeout: 20_000 })
+  const { code, stderr } = await run(['docker', 'version', '--format', '{{.Server.Version}}'], {
+    nothrow: true,
+    timeout: 20_000,
+  })
   if (code !== 0) throw noEngine(stderr)
 }
 
 const noEngine = (stderr: string) =>
-  new Failure(exit.refused, 'Ask the Docker engine', stderr.trim().split('\n').at(-1) || 'no answer', { next: 'npx zx scripts/bootstrap.ts' })
+  new Failure(
+    exit.refused,
+    'Ask the Docker engine',
+    stderr.trim().split('\n').at(-1) || 'no answer',
+    { next: 'npx zx scripts/bootstrap.ts' },
+  )
 
 /** A container as `docker inspect` shows it, as far as it is needed here. */
 export interface Container {
@@ -23,7 +31,11 @@ export interface Container {
   Mounts?: { Name?: string }[]
   /** What it publishes at this moment. */
   NetworkSettings?: { Ports?: Record<string, { HostPort: string }[] | null> }
-  Config: { Labels: Record<string, string>; Image: string; /** Interval in ns. */ Healthcheck?: { Test?: string[]; Interval?: number; Retries?: number } }
+  Config: {
+    Labels: Record<string, string>
+    Image: string
+    /** Interval in ns. */ Healthcheck?: { Test?: string[]; Interval?: number; Retries?: number }
+  }
   State: {
     Status: string
     ExitCode: number
@@ -31,16 +43,25 @@ export interface Container {
     Error: string
     StartedAt: string
     FinishedAt: string
-    Health?: { Status: string; Log: { Start: string; End: string; ExitCode: number; Output: string }[] | null }
+    Health?: {
+      Status: string
+      Log: { Start: string; End: string; ExitCode: number; Output: string }[] | null
+    }
   }
 }
 
 /** The service that a container is of. */
-export const serviceOf = ({ Config }: Container): string => Config.Labels['com.docker.compose.service'] ?? ''
+export const serviceOf = ({ Config }: Container): string =>
+  Config.Labels['com.docker.compose.service'] ?? ''
 
 /** All containers of a project (one-off `run` containers left out); of a service that is being replaced two. Throws Failure (refused) when the engine does not answer. */
 export async function allContainers(project: string): Promise<Container[]> {
-  const filters = ['--filter', `label=com.docker.compose.project=${project}`, '--filter', 'label=com.docker.compose.oneoff=False']
+  const filters = [
+    '--filter',
+    `label=com.docker.compose.project=${project}`,
+    '--filter',
+    'label=com.docker.compose.oneoff=False',
+  ]
   const list = await run(['docker', 'ps', '-aq', '--no-trunc', ...filters], { nothrow: true })
   if (list.code !== 0) throw noEngine(list.stderr)
   const ids = list.stdout.split('\n').filter(Boolean)
@@ -57,7 +78,8 @@ export function byService(found: Container[]): Map<string, Container> {
 }
 
 /** The project's containers by service. Throws as `allContainers`. */
-export const containers = async (project: string): Promise<Map<string, Container>> => byService(await allContainers(project))
+export const containers = async (project: string): Promise<Map<string, Container>> =>
+  byService(await allContainers(project))
 
 /** The services that a container was made to depend on, by its label (`db:service_healthy:false,…`): known without the Compose files. */
 export const dependenciesOf = ({ Config: { Labels } }: Pick<Container, 'Config'>): string[] =>

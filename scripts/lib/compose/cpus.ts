@@ -18,7 +18,9 @@ export async function withinCpus(stack: Stack, all: Config): Promise<Stack> {
   const services = NCPU ? lowered(all, NCPU) : {}
   const names = Object.keys(services)
   if (!names.length) return stack
-  say(`  the engine has ${NCPU} CPU${NCPU === 1 ? '' : 's'}: the limit of ${names.join(', ')} is lowered to that`)
+  say(
+    `  the engine has ${NCPU} CPU${NCPU === 1 ? '' : 's'}: the limit of ${names.join(', ')} is lowered to that`,
+  )
   const folder = mkdtempSync(join(tmpdir(), 'kgc-cpus-'))
   process.once('exit', () => rmSync(folder, { recursive: true, force: true }))
   const file = join(folder, 'docker-compose.cpus.yml')

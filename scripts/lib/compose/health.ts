@@ -86,16 +86,36 @@ function inOrder(expected: Expectation[]): Set<Expectation> {
   return order
 }
 
-function viewOf(one: Expectation, container: Container, look: Look, awaited: string | undefined, last: Judgement | undefined): View {
+function viewOf(
+  one: Expectation,
+  container: Container,
+  look: Look,
+  awaited: string | undefined,
+  last: Judgement | undefined,
+): View {
   const old = look.before.get(container.Id)
-  const fresh = !old || (isWanted(one, container) && container.State.StartedAt !== old.State.StartedAt)
+  const fresh =
+    !old || (isWanted(one, container) && container.State.StartedAt !== old.State.StartedAt)
   // what was well before may ask others than those that it names
   const held = awaited !== undefined || (!fresh && (look.code === undefined || Boolean(last?.busy)))
   const first = { id: container.Id, restarts: old?.RestartCount ?? 0, at: 0, held }
-  return { one, container, look, old, fresh, awaited, ground: nextGround(container, look, held, last?.grounds.get(one.service) ?? first) }
+  return {
+    one,
+    container,
+    look,
+    old,
+    fresh,
+    awaited,
+    ground: nextGround(container, look, held, last?.grounds.get(one.service) ?? first),
+  }
 }
 
-function nextGround({ Id: id, RestartCount: restarts }: Container, { at }: Look, held: boolean, last: Ground): Ground {
+function nextGround(
+  { Id: id, RestartCount: restarts }: Container,
+  { at }: Look,
+  held: boolean,
+  last: Ground,
+): Ground {
   if (held) return { id, restarts, at, held }
   if (last.id !== id) return { id, restarts: 0, at: 0, held }
   return last.held ? { ...last, at, held } : last

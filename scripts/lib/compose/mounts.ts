@@ -47,40 +47,75 @@ export function mayRead({ mode, uid, gid }: Owned, user: string, capable: boolea
   return (bits & want) === want
 }
 
-const all = (list: string[] | undefined, ...names: string[]) => (list ?? []).some(name => ['ALL', ...names].includes(name.replace(/^CAP_/, '')))
-const capable = ({ cap_drop, cap_add }: Service) => !all(cap_drop, 'DAC_OVERRIDE') || all(cap_add, 'DAC_OVERRIDE', 'DAC_READ_SEARCH')
+const all = (list: string[] | undefined, ...names: string[]) =>
+  (list ?? []).some(name => ['ALL', ...names].includes(name.replace(/^CAP_/, '')))
+const capable = ({ cap_drop, cap_add }: Service) =>
+  !all(cap_drop, 'DAC_OVERRIDE') || all(cap_add, 'DAC_OVERRIDE', 'DAC_READ_SEARCH')
 
 /** What these services mount and cannot read. The engine is asked only where something is not open to all. */
 export async function closedMounts(config: Config, services: string[]): Promise<Closed[]> {
   const mounted = services.flatMap(service =>
-    (config.services[service]?.volumes ?? []).filter(({ type }) => type === 'bind').flatMap(({ source = '' }) => tree(source).map(one => ({ service, ...one }))),
+    (config.services[service]?.volumes ?? [])
+      .filter(({ type }) => type === 'bind')
+      .flatMap(({ source = '' }) => tree(source).map(one => ({ service, ...one }))),
   )
   const doubtful = mounted.filter(({ stats }) => !mayRead(stats, 'nobody', false))
   if (!doubtful.length || (await mapsUsers())) return []
-  const users = new Map(await Promise.all([...new Set(doubtful.map(({ service }) => service))].map(async name => [name, await userOf(config.services[name]!)] as const)))
-  const closed = doubtful.filter(({ service, stats }) => !mayRead(stats, users.get(service)!, capable(config.services[service]!)))
-  return closed.map(({ service, path }) => ({ service, path: relative(root, path), user: users.get(service)! || 'root' }))
+  const users = new Map(
+    await Promise.all(
+      [...new Set(doubtful.map(({ service }) => service))].map(
+        async name => [name, await userOf(config.services[name]!)] as const,
+      ),
+    ),
+  )
+  const closed = doubtful.filter(
+    ({ service, stats }) =>
+      !mayRead(stats, users.get(service)!, capable(config.services[service]!)),
+  )
+  return closed.map(({ service, path }) => ({
+    service,
+    path: relative(root, path),
+    user: users.get(service)! || 'root',
+  }))
 }
 
 /** In a rootless engine, with mapped users, or behind Docker Desktop's file sharing, owners in the container are others than here. */
 async function mapsUsers(): Promise<boolean> {
   if (process.platform !== 'linux') return true
   const { SecurityOptions, OperatingSystem } = (await info()).info
-  return /Docker Desktop/.test(OperatingSystem ?? '') || /name=(rootless|userns)/.test((SecurityOptions ?? []).join())
+  return (
+    /Docker Desktop/.test(OperatingSystem ?? '') ||
+    /name=(rootless|userns)/.test((SecurityOptions ?? []).join())
+  )
 }
 
 /** As whom a service runs: what its files say, or else its image. */
 const userOf = async ({ user, image = '' }: Service): Promise<string> =>
-  user ?? (await run(['docker', 'image', 'inspect', '--format', '{{.Config.User}}', image], { nothrow: true })).stdout.trim()
+  user ??
+  (
+    await run(['docker', 'image', 'inspect', '--format', '{{.Config.User}}', image], {
+      nothrow: true,
+    })
+  ).stdout.trim()
 
 /** The command that opens them. */
-export const openCommand = (closed: Closed[]): string => `chmod -R o+rX ${[...new Set(closed.map(({ path }) => path))].filter((path, _, paths) => !paths.some(other => path.startsWith(`${other}/`))).join(' ')}`
+export const openCommand = (closed: Closed[]): string =>
+  `chmod -R o+rX ${[...new Set(closed.map(({ path }) => path))].filter((path, _, paths) => !paths.some(other => path.startsWith(`${other}/`))).join(' ')}`
 
 /** Throws Failure (refused) when a service could not read what it mounts. */
-export async function refuseClosedMounts(config: Config, services: string[], what: string): Promise<void> {
+export async function refuseClosedMounts(
+  config: Config,
+  services: string[],
+  what: string,
+): Promise<void> {
   const closed = await closedMounts(config, services)
   if (!closed.length) return
   const [{ service, path, user }] = closed as [Closed]
   const evidence = closed.map(one => `${one.service} (${one.user}): ${one.path}`).join('\n')
-  throw new Failure(exit.refused, what, `${service} runs as ${user} and cannot read ${path}, which it mounts`, { evidence, next: openCommand(closed) })
+  throw new Failure(
+    exit.refused,
+    what,
+    `${service} runs as ${user} and cannot read ${path}, which it mounts`,
+    { evidence, next: openCommand(closed) },
+  )
 }

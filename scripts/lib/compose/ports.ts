@@ -13,7 +13,9 @@ interface Wanted {
 /** The ports that these services publish on the machine. */
 function publishedPorts(all: Config, services: string[]): Wanted[] {
   return services.flatMap(service =>
-    (all.services[service]?.ports ?? []).filter(port => port.published).map(port => ({ service, host: port.host_ip ?? '0.0.0.0', port: Number(port.published) })),
+    (all.services[service]?.ports ?? [])
+      .filter(port => port.published)
+      .map(port => ({ service, host: port.host_ip ?? '0.0.0.0', port: Number(port.published) })),
   )
 }
 
@@ -24,18 +26,28 @@ async function isFree(host: string, port: number): Promise<boolean> {
     server.once('error', (error: NodeJS.ErrnoException) => resolve(error.code))
     server.listen({ host, port, exclusive: true }, () => server.close(() => resolve(undefined)))
   })
-  return code === 'EACCES' ? !listens((await run(['ss', '-Hltn', `sport = :${port}`], { nothrow: true })).stdout, host) : code !== 'EADDRINUSE'
+  return code === 'EACCES'
+    ? !listens((await run(['ss', '-Hltn', `sport = :${port}`], { nothrow: true })).stdout, host)
+    : code !== 'EADDRINUSE'
 }
 
 /** Whether one of `ss`'s lines, all of one port, stands in the way of an address: its own, or one that means all. */
 export function listens(lines: string, host: string): boolean {
-  const addresses = [...lines.matchAll(/^LISTEN\s+\d+\s+\d+\s+(\S+):\d+\s/gm)].map(([, address]) => address!.replace(/%.*/, ''))
-  return addresses.some(address => host === '0.0.0.0' || [host, '0.0.0.0', '*', '[::]'].includes(address))
+  const addresses = [...lines.matchAll(/^LISTEN\s+\d+\s+\d+\s+(\S+):\d+\s/gm)].map(([, address]) =>
+    address!.replace(/%.*/, ''),
+  )
+  return addresses.some(
+    address => host === '0.0.0.0' || [host, '0.0.0.0', '*', '[::]'].includes(address),
+  )
 }
 
 /** Who listens on a port, in words: a container, or a process; '' when it cannot be told. */
 async function holder(port: number): Promise<string> {
-  const container = (await run(['docker', 'ps', '--filter', `publish=${port}`, '--format', '{{.Names}}'], { nothrow: true })).stdout.trim()
+  const container = (
+    await run(['docker', 'ps', '--filter', `publish=${port}`, '--format', '{{.Names}}'], {
+      nothrow: true,
+    })
+  ).stdout.trim()
   if (container) return `container ${container.split('\n').join(', ')}`
   const line = (await run(['ss', '-Hltnp', `sport = :${port}`], { nothrow: true })).stdout
   const [, name, pid] = /users:\(\("([^"]+)",pid=(\d+)/.exec(line) ?? []
@@ -50,10 +62,20 @@ export interface Taken {
 }
 
 /** The ports of these services that another holds; what the service's own containers (in `seen`) publish is its own. */
-export async function takenPorts(all: Config, services: string[], seen: Container[]): Promise<Taken[]> {
+export async function takenPorts(
+  all: Config,
+  services: string[],
+  seen: Container[],
+): Promise<Taken[]> {
   const published = (service: string) =>
-    seen.filter(one => serviceOf(one) === service).flatMap(one => Object.values(one.NetworkSettings?.Ports ?? {}).flatMap(list => list ?? []))
-  const wanted = publishedPorts(all, services).filter(({ service, port }) => !published(service).some(({ HostPort }) => Number(HostPort) === port))
-  const taken = wanted.map(async ({ service, host, port }) => ((await isFree(host, port)) ? [] : [{ service, port, by: await holder(port) }]))
+    seen
+      .filter(one => serviceOf(one) === service)
+      .flatMap(one => Object.values(one.NetworkSettings?.Ports ?? {}).flatMap(list => list ?? []))
+  const wanted = publishedPorts(all, services).filter(
+    ({ service, port }) => !published(service).some(({ HostPort }) => Number(HostPort) === port),
+  )
+  const taken = wanted.map(async ({ service, host, port }) =>
+    (await isFree(host, port)) ? [] : [{ service, port, by: await holder(port) }],
+  )
   return (await Promise.all(taken)).flat()
 }

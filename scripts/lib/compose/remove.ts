@@ -13,9 +13,19 @@ const labelOf = (project: string) => ['--filter', `label=com.docker.compose.proj
  * one for whatever mounts a name that is gone.
  */
 export async function volumesOf(project: string): Promise<string[]> {
-  const argv = ['docker', 'volume', 'ls', '--format', '{{.Name}} {{.Label "com.docker.compose.project"}}']
-  const all = lines((await run(argv, { what: 'List the volumes' })).stdout).map(line => line.split(' '))
-  return all.flatMap(([name = '', label]) => (label === project || (!label && name.startsWith(`${project}_`)) ? [name] : []))
+  const argv = [
+    'docker',
+    'volume',
+    'ls',
+    '--format',
+    '{{.Name}} {{.Label "com.docker.compose.project"}}',
+  ]
+  const all = lines((await run(argv, { what: 'List the volumes' })).stdout).map(line =>
+    line.split(' '),
+  )
+  return all.flatMap(([name = '', label]) =>
+    label === project || (!label && name.startsWith(`${project}_`)) ? [name] : [],
+  )
 }
 
 /**
@@ -27,22 +37,47 @@ export async function removeProject(project: string, volumes: boolean): Promise<
   const paused = found.filter(({ State }) => State.Status === 'paused').map(({ Id }) => Id)
   if (paused.length) await run(['docker', 'unpause', ...paused], { nothrow: true })
   await stopInOrder(found)
-  await gone(`Remove the containers of ${project}`, () => list(['ps', '-aq', '--no-trunc'], project), ids => ['rm', '--force', ...(volumes ? ['--volumes'] : []), ...ids], `docker ps -a --filter label=com.docker.compose.project=${project}`)
+  await gone(
+    `Remove the containers of ${project}`,
+    () => list(['ps', '-aq', '--no-trunc'], project),
+    ids => ['rm', '--force', ...(volumes ? ['--volumes'] : []), ...ids],
+    `docker ps -a --filter label=com.docker.compose.project=${project}`,
+  )
   for (const network of await list(['network', 'ls', '-q'], project)) await detachOthers(network)
-  await gone(`Remove the networks of ${project}`, () => list(['network', 'ls', '-q'], project), ids => ['network', 'rm', ...ids], `docker network inspect $(docker network ls -q ${labelOf(project).join(' ')})`)
-  if (volumes) await gone(`Remove the volumes of ${project}`, () => volumesOf(project), names => ['volume', 'rm', ...names], 'docker ps -a --filter volume=<volume>   (who has it; remove that, then the same command again)', 3)
+  await gone(
+    `Remove the networks of ${project}`,
+    () => list(['network', 'ls', '-q'], project),
+    ids => ['network', 'rm', ...ids],
+    `docker network inspect $(docker network ls -q ${labelOf(project).join(' ')})`,
+  )
+  if (volumes)
+    await gone(
+      `Remove the volumes of ${project}`,
+      () => volumesOf(project),
+      names => ['volume', 'rm', ...names],
+      'docker ps -a --filter volume=<volume>   (who has it; remove that, then the same command again)',
+      3,
+    )
 }
 
-const list = async (argv: string[], project: string): Promise<string[]> => lines((await run(['docker', ...argv, ...labelOf(project)])).stdout)
+const list = async (argv: string[], project: string): Promise<string[]> =>
+  lines((await run(['docker', ...argv, ...labelOf(project)])).stdout)
 
 /** The project's containers, those of `docker compose run` too. */
 async function all(project: string): Promise<Container[]> {
   const ids = await list(['ps', '-aq', '--no-trunc'], project)
-  return ids.length ? (JSON.parse((await run(['docker', 'inspect', ...ids], { nothrow: true })).stdout || '[]') as Container[]) : []
+  return ids.length
+    ? (JSON.parse(
+        (await run(['docker', 'inspect', ...ids], { nothrow: true })).stdout || '[]',
+      ) as Container[])
+    : []
 }
 
 /** Whoever depends on a container is stopped before it; each has its own grace period. One that cannot be stopped is removed by force later. */
-export function stopInOrder(containers: Container[], stop = (id: string): Promise<unknown> => run(['docker', 'stop', id], { nothrow: true })): Promise<unknown> {
+export function stopInOrder(
+  containers: Container[],
+  stop = (id: string): Promise<unknown> => run(['docker', 'stop', id], { nothrow: true }),
+): Promise<unknown> {
   const service = ({ Config: { Labels } }: Container) => Labels['com.docker.compose.service'] ?? ''
   const stopping = new Map<Container, Promise<unknown>>()
   const stopped = (container: Container, above: Container[] = []): Promise<unknown> => {
@@ -50,8 +85,12 @@ export function stopInOrder(containers: Container[], stop = (id: string): Promis
     if (known) return known
     const path = [...above, container]
     // containers of two generations may depend on each other in a circle
-    const dependents = containers.filter(other => dependenciesOf(other).includes(service(container)) && !path.includes(other))
-    const promise = Promise.all(dependents.map(other => stopped(other, path))).then(() => stop(container.Id))
+    const dependents = containers.filter(
+      other => dependenciesOf(other).includes(service(container)) && !path.includes(other),
+    )
+    const promise = Promise.all(dependents.map(other => stopped(other, path))).then(() =>
+      stop(container.Id),
+    )
     stopping.set(container, promise)
     return promise
   }
@@ -60,7 +99,17 @@ export function stopInOrder(containers: Container[], stop = (id: string): Promis
 
 /** A network with somebody's container on it cannot be removed. That container is not ours: it is taken off the network and goes on. */
 async function detachOthers(network: string): Promise<void> {
-  const { stdout } = await run(['docker', 'network', 'inspect', '--format', '{{.Name}}{{range $id, $one := .Containers}} {{$one.Name}}{{end}}', network], { nothrow: true })
+  const { stdout } = await run(
+    [
+      'docker',
+      'network',
+      'inspect',
+      '--format',
+      '{{.Name}}{{range $id, $one := .Containers}} {{$one.Name}}{{end}}',
+      network,
+    ],
+    { nothrow: true },
+  )
   const [name, ...others] = stdout.trim().split(' ')
   for (const other of others) {
     say(color.yellow(`  ${other} is not of this stack: it is taken off the network ${name}`))
@@ -69,12 +118,27 @@ async function detachOthers(network: string): Promise<void> {
 }
 
 /** Removes what `listed` names until nothing is left: the engine may be at it already, as after an end that was cut off. */
-async function gone(what: string, listed: () => Promise<string[]>, remove: (ids: string[]) => string[], next: string, seconds = 15): Promise<void> {
+async function gone(
+  what: string,
+  listed: () => Promise<string[]>,
+  remove: (ids: string[]) => string[],
+  next: string,
+  seconds = 15,
+): Promise<void> {
   let words = ''
-  for (const end = Date.now() + seconds * 1000; ; await new Promise(done => setTimeout(done, 500))) {
+  for (
+    const end = Date.now() + seconds * 1000;
+    ;
+    await new Promise(done => setTimeout(done, 500))
+  ) {
     const left = await listed()
     if (!left.length) return
-    if (Date.now() > end) throw new Failure(exit.broken, what, words || `${left.length} are left`, { evidence: left.join('\n'), next: next.replace('<volume>', left[0]!) })
-    words = lines((await run(['docker', ...remove(left)], { nothrow: true })).stderr).at(-1) ?? words
+    if (Date.now() > end)
+      throw new Failure(exit.broken, what, words || `${left.length} are left`, {
+        evidence: left.join('\n'),
+        next: next.replace('<volume>', left[0]!),
+      })
+    words =
+      lines((await run(['docker', ...remove(left)], { nothrow: true })).stderr).at(-1) ?? words
   }
 }

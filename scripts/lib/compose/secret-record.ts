@@ -9,7 +9,12 @@ export interface SecretRecord {
   hashes: Record<string, string>
 }
 
-const derive = promisify(scrypt) as (secret: string, salt: Buffer, length: number, options: { N: number }) => Promise<Buffer>
+const derive = promisify(scrypt) as (
+  secret: string,
+  salt: Buffer,
+  length: number,
+  options: { N: number },
+) => Promise<Buffer>
 
 // node's default of 16384 takes 50 ms each, and `make up` computes nine; PostgreSQL's own hash of the password, in the same volume, is as cheap
 const cost = 1024
@@ -25,15 +30,24 @@ async function fits(text: string, secret: string): Promise<boolean> {
   const [kind, N, salt = '', known = ''] = text.split('$')
   if (kind !== 'scrypt') return false
   const bytes = Buffer.from(known, 'base64')
-  return bytes.length === 32 && timingSafeEqual(bytes, await derive(secret, Buffer.from(salt, 'base64'), 32, { N: Number(N) }))
+  return (
+    bytes.length === 32 &&
+    timingSafeEqual(bytes, await derive(secret, Buffer.from(salt, 'base64'), 32, { N: Number(N) }))
+  )
 }
 
 /**
  * The keys whose value is not the recorded one. `others` are all values of the same env file: a key whose old value stands there under
  * another name is being rotated (a fallback key), and what was written can still be read.
  */
-export async function unfit({ hashes }: SecretRecord, secrets: Record<string, string>, others: string[] = []): Promise<string[]> {
-  const known = Object.entries(secrets).flatMap(([key, value]) => (hashes[key] ? [{ key, value, text: hashes[key] }] : []))
+export async function unfit(
+  { hashes }: SecretRecord,
+  secrets: Record<string, string>,
+  others: string[] = [],
+): Promise<string[]> {
+  const known = Object.entries(secrets).flatMap(([key, value]) =>
+    hashes[key] ? [{ key, value, text: hashes[key] }] : [],
+  )
   const judged = known.map(async ({ key, value, text }) => {
     if (await fits(text, value)) return []
     const rotated = (await Promise.all(others.map(other => fits(text, other)))).includes(true)
@@ -43,15 +57,27 @@ export async function unfit({ hashes }: SecretRecord, secrets: Record<string, st
 }
 
 /** A record of these secrets. */
-export async function recordOf(secrets: Record<string, string>, folder: string): Promise<SecretRecord> {
-  return { folder, hashes: Object.fromEntries(await Promise.all(Object.entries(secrets).map(async ([key, value]) => [key, await hash(value)]))) }
+export async function recordOf(
+  secrets: Record<string, string>,
+  folder: string,
+): Promise<SecretRecord> {
+  return {
+    folder,
+    hashes: Object.fromEntries(
+      await Promise.all(
+        Object.entries(secrets).map(async ([key, value]) => [key, await hash(value)]),
+      ),
+    ),
+  }
 }
 
 /** undefined for a text that is no record: then the volume tells nothing. */
 export function parseRecord(text: string): SecretRecord | undefined {
   try {
     const { folder, hashes } = JSON.parse(text) as SecretRecord
-    return typeof folder === 'string' && hashes && typeof hashes === 'object' ? { folder, hashes } : undefined
+    return typeof folder === 'string' && hashes && typeof hashes === 'object'
+      ? { folder, hashes }
+      : undefined
   } catch {
     return undefined
   }

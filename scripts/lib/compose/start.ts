@@ -15,11 +15,21 @@ import { run, type Output } from '../run.ts'
  * that is started anew when what it needs is ready. One of an older configuration is left to Compose, which replaces it.
  */
 export async function wake(before: Container[], expected: Expectation[]): Promise<void> {
-  const ours = before.flatMap(one => expected.filter(({ service }) => service === serviceOf(one)).map(wanted => ({ one, wanted })))
+  const ours = before.flatMap(one =>
+    expected.filter(({ service }) => service === serviceOf(one)).map(wanted => ({ one, wanted })),
+  )
   const paused = ours.filter(({ one }) => one.State.Status === 'paused')
-  const ill = ours.filter(({ one, wanted }) => one.State.Health?.Status === 'unhealthy' && isWanted(wanted, one))
-  for (const [list, verb, words] of [[paused, 'unpause', 'Unpause'], [ill, 'stop', 'Stop what is unhealthy, to be started anew']] as const)
-    if (list.length) await step(`${words}: ${list.map(({ wanted }) => wanted.service).join(', ')}`, () => run(['docker', verb, ...list.map(({ one }) => one.Id)], { nothrow: true }))
+  const ill = ours.filter(
+    ({ one, wanted }) => one.State.Health?.Status === 'unhealthy' && isWanted(wanted, one),
+  )
+  for (const [list, verb, words] of [
+    [paused, 'unpause', 'Unpause'],
+    [ill, 'stop', 'Stop what is unhealthy, to be started anew'],
+  ] as const)
+    if (list.length)
+      await step(`${words}: ${list.map(({ wanted }) => wanted.service).join(', ')}`, () =>
+        run(['docker', verb, ...list.map(({ one }) => one.Id)], { nothrow: true }),
+      )
 }
 
 type Start = Omit<Watch, 'code' | 'echo'>
@@ -30,31 +40,53 @@ export async function start(options: Start, argv: string[], what: string): Promi
   if (outcome?.code && !hasFailed(seen)) {
     // what it stumbled over, a dependency that was ill for a moment or a container half removed, may be gone
     warn(`Compose gave up: ${lastLine(outcome)}; once more`)
-    ;({ seen, outcome } = await attempt({ ...options, before: await allContainers(options.stack.project) }, argv, 10_000))
+    ;({ seen, outcome } = await attempt(
+      { ...options, before: await allContainers(options.stack.project) },
+      argv,
+      10_000,
+    ))
   }
   if (seen.every(({ state }) => state === 'ready')) return seen
   throw await failure(options, seen, outcome, what)
 }
 
 /** `echo`: ms in which a container may show why Compose gave up. */
-async function attempt(options: Start, argv: string[], echo: number): Promise<{ seen: Verdict[]; outcome: Output | undefined }> {
+async function attempt(
+  options: Start,
+  argv: string[],
+  echo: number,
+): Promise<{ seen: Verdict[]; outcome: Output | undefined }> {
   let outcome: Output | undefined
-  void compose(options.stack, ['up', '-d', '--no-build', '--quiet-pull', ...argv], { nothrow: true }).then(output => (outcome = output))
+  void compose(options.stack, ['up', '-d', '--no-build', '--quiet-pull', ...argv], {
+    nothrow: true,
+  }).then(output => (outcome = output))
   const seen = await watch({ ...options, echo, code: () => outcome?.code })
   return { seen, outcome }
 }
 
-async function failure({ stack, all }: Start, seen: Verdict[], outcome: Output | undefined, what: string): Promise<Failure> {
+async function failure(
+  { stack, all }: Start,
+  seen: Verdict[],
+  outcome: Output | undefined,
+  what: string,
+): Promise<Failure> {
   if (hasFailed(seen)) {
     const { why, evidence, service } = await failureBlock(stack, all, seen)
-    return new Failure(exit.broken, what, why, { evidence, next: `docker compose -p ${stack.project} logs ${service}; then the same command again` })
+    return new Failure(exit.broken, what, why, {
+      evidence,
+      next: `docker compose -p ${stack.project} logs ${service}; then the same command again`,
+    })
   }
   const open = `not ready: ${inWords(seen.filter(({ state }) => state !== 'ready'))}`
   const next = `npx zx scripts/bootstrap.ts --doctor --environment ${stack.mode}`
   if (!outcome?.code) return new Failure(exit.timeout, what, open, { next })
   const cause = likelyCause(outcome.stderr)
-  return new Failure(exit.broken, what, lastLine(outcome), { evidence: [...(cause ? [`likely cause: ${cause}`] : []), open].join('\n'), next })
+  return new Failure(exit.broken, what, lastLine(outcome), {
+    evidence: [...(cause ? [`likely cause: ${cause}`] : []), open].join('\n'),
+    next,
+  })
 }
 
 const hasFailed = (seen: Verdict[]): boolean => seen.some(({ state }) => state === 'failed')
-const lastLine = ({ stderr }: Output): string => stripVTControlCharacters(stderr).trim().split('\n').at(-1) ?? ''
+const lastLine = ({ stderr }: Output): string =>
+  stripVTControlCharacters(stderr).trim().split('\n').at(-1) ?? ''

@@ -45,7 +45,8 @@ export function stateOf(view: View): Words {
   const { State: state } = container
   const over = look.code !== undefined
   if (state.Status === 'removing') return ['waiting', 'being removed']
-  if (old && look.code !== 0 && !isWanted(one, container)) return ['waiting', over ? 'of an older configuration' : 'being replaced']
+  if (old && look.code !== 0 && !isWanted(one, container))
+    return ['waiting', over ? 'of an older configuration' : 'being replaced']
   if (startError(view)) return ['failed', state.Error]
   if (state.Status === 'created') return ['waiting', waits]
   if (state.Status === 'exited' || state.Status === 'dead') return ended(view)
@@ -55,11 +56,13 @@ export function stateOf(view: View): Words {
 
 /** The engine keeps an error until the container is started again: one of before this run does not count, nor that of a start that was called off. */
 function startError({ container: { State: state }, old, look }: View): boolean {
-  if (!state.Error || state.Status === 'running' || /context canceled/.test(state.Error)) return false
+  if (!state.Error || state.Status === 'running' || /context canceled/.test(state.Error))
+    return false
   return look.code !== undefined || state.Error !== old?.State.Error
 }
 
-const exitWords = ({ ExitCode, OOMKilled }: Container['State']): string => `exit ${ExitCode}${OOMKilled ? ', out of memory' : ''}`
+const exitWords = ({ ExitCode, OOMKilled }: Container['State']): string =>
+  `exit ${ExitCode}${OOMKilled ? ', out of memory' : ''}`
 
 function ended({ one, container: { State: state }, look, old, fresh }: View): Words {
   if (one.oneShot && state.ExitCode === 0) return ['ready', 'done']
@@ -72,17 +75,24 @@ function alive({ one, container, look, awaited, ground }: View): Words {
   // a start by hand begins to count anew
   const restarts = count < ground.restarts ? count : count - ground.restarts
   // while it runs the engine shows no exit code
-  if (restarts >= crashes) return ['failed', `crash loop: ${state.Status === 'running' ? '' : `${exitWords(state)}, `}${restarts} restarts`]
+  if (restarts >= crashes)
+    return [
+      'failed',
+      `crash loop: ${state.Status === 'running' ? '' : `${exitWords(state)}, `}${restarts} restarts`,
+    ]
   if (state.Status === 'restarting') return ['waiting', `restarting after ${exitWords(state)}`]
   if (one.oneShot) return ['waiting', 'running']
   const up = look.at - Date.parse(state.StartedAt)
   const health = state.Health?.Status ?? 'none'
   if (health === 'none') return up >= settled ? ['ready', 'running'] : ['waiting', settling]
-  if (health === 'unhealthy' && (ground.held || look.at - ground.at < patience(container))) return ['waiting', awaited ? `unhealthy, needs ${awaited}` : askedAgain]
+  if (health === 'unhealthy' && (ground.held || look.at - ground.at < patience(container)))
+    return ['waiting', awaited ? `unhealthy, needs ${awaited}` : askedAgain]
   if (health === 'unhealthy') return unhealthy(container)
   if (health !== 'healthy') return ['waiting', 'starting']
   // the last answer may be of before the restart that is being watched
-  return up < settled && restarts > 0 ? ['waiting', `healthy, restarted ${restarts}×`] : ['ready', 'healthy']
+  return up < settled && restarts > 0
+    ? ['waiting', `healthy, restarted ${restarts}×`]
+    : ['ready', 'healthy']
 }
 
 /** ms in which a check that goes on failing makes a container unhealthy; the engine's own defaults stand for what is not set. */
@@ -91,6 +101,10 @@ function patience({ Config: { Healthcheck: check } }: Container): number {
 }
 
 function unhealthy({ State: { Health } }: Container): Words {
-  const words = redact(Health?.Log?.at(-1)?.Output ?? '').trim().split('\n').at(-1)?.slice(0, 200)
+  const words = redact(Health?.Log?.at(-1)?.Output ?? '')
+    .trim()
+    .split('\n')
+    .at(-1)
+    ?.slice(0, 200)
   return ['failed', `unhealthy: ${words || 'the check printed nothing'}`]
 }

@@ -4,7 +4,14 @@ import { join } from 'node:path'
 import type { Config, Stack } from './compose.ts'
 import { containers, type Container } from './containers.ts'
 import { recordOf, unfit, type SecretRecord } from './secret-record.ts'
-import { accepts, password, readRecords, storesOf, writeRecord, type Store } from './volume-secrets.ts'
+import {
+  accepts,
+  password,
+  readRecords,
+  storesOf,
+  writeRecord,
+  type Store,
+} from './volume-secrets.ts'
 import { Failure, exit } from '../errors.ts'
 import { warn } from '../report.ts'
 import { root } from '../repository.ts'
@@ -21,20 +28,43 @@ export interface StoreFit {
 }
 
 /** How the databases among the services fit the env files of `stack`. A password of which there is doubt is put to a database that runs. */
-export async function findStores(stack: Stack, all: Config, services: string[], seen: Map<string, Container>): Promise<StoreFit[]> {
+export async function findStores(
+  stack: Stack,
+  all: Config,
+  services: string[],
+  seen: Map<string, Container>,
+): Promise<StoreFit[]> {
   const stores = storesOf(all, services, stack.suffix.slice(1))
   const records = await readRecords(stores, seen)
-  return Promise.all(stores.map(store => (records.has(store) ? judge(store, records.get(store), seen.get(store.service)) : { store, misfits: [], recorded: false })))
+  return Promise.all(
+    stores.map(store =>
+      records.has(store)
+        ? judge(store, records.get(store), seen.get(store.service))
+        : { store, misfits: [], recorded: false },
+    ),
+  )
 }
 
-async function judge(store: Store, record: SecretRecord | undefined, container: Container | undefined): Promise<StoreFit> {
+async function judge(
+  store: Store,
+  record: SecretRecord | undefined,
+  container: Container | undefined,
+): Promise<StoreFit> {
   const changed = record ? await unfit(record, store.secrets) : []
   const doubt = !record || changed.includes(password)
   // where nobody can be asked, a record counts, and without one nothing can be told
   const refused = doubt && !((await accepts(store, container)) ?? !record)
-  const kept = Object.fromEntries(changed.filter(key => key !== password).map(key => [key, store.secrets[key]!]))
-  const misfits = [...(refused ? [store.passwordKey] : []), ...(record ? await unfit(record, kept, store.values) : [])]
-  const recorded = !changed.length && record?.folder === root && Object.keys(store.secrets).every(key => record.hashes[key])
+  const kept = Object.fromEntries(
+    changed.filter(key => key !== password).map(key => [key, store.secrets[key]!]),
+  )
+  const misfits = [
+    ...(refused ? [store.passwordKey] : []),
+    ...(record ? await unfit(record, kept, store.values) : []),
+  ]
+  const recorded =
+    !changed.length &&
+    record?.folder === root &&
+    Object.keys(store.secrets).every(key => record.hashes[key])
   return { store, record, misfits, recorded }
 }
 
@@ -42,13 +72,27 @@ async function judge(store: Store, record: SecretRecord | undefined, container: 
 export function refuseMisfits(stack: Stack, found: StoreFit[], what: string): void {
   const bad = found.filter(({ misfits }) => misfits.length)
   if (!bad.length) return
-  const folders = [...new Set(bad.flatMap(({ record }) => (record && record.folder !== root ? [record.folder] : [])))]
+  const folders = [
+    ...new Set(
+      bad.flatMap(({ record }) => (record && record.folder !== root ? [record.folder] : [])),
+    ),
+  ]
   const there = folders.find(folder => existsSync(join(folder, 'infra/docker/docker-compose.yml')))
   const purge = stack.mode === 'demo' ? 'make demo-down' : 'make purge'
-  throw new Failure(exit.refused, what, `the data of ${bad.map(({ store }) => store.service).join(', ')} was written with other secrets than the env files hold`, {
-    evidence: bad.map(({ store, misfits, record }) => `${misfits.join(', ')}: another value in the volume ${store.volume}${record ? `, last started from ${record.folder}` : ''}`).join('\n'),
-    next: `${there ? `start it in ${there}, or take its env files` : 'put the old env files back'}; if nobody needs the data: ${purge}, then the same command again`,
-  })
+  throw new Failure(
+    exit.refused,
+    what,
+    `the data of ${bad.map(({ store }) => store.service).join(', ')} was written with other secrets than the env files hold`,
+    {
+      evidence: bad
+        .map(
+          ({ store, misfits, record }) =>
+            `${misfits.join(', ')}: another value in the volume ${store.volume}${record ? `, last started from ${record.folder}` : ''}`,
+        )
+        .join('\n'),
+      next: `${there ? `start it in ${there}, or take its env files` : 'put the old env files back'}; if nobody needs the data: ${purge}, then the same command again`,
+    },
+  )
 }
 
 /**
@@ -63,9 +107,17 @@ export async function recordSecrets(stack: Stack, found: StoreFit[]): Promise<vo
     const container = seen.get(store.service)
     if (!container) return
     const answer = await accepts(store, container)
-    if (answer === undefined) return warn(`${store.service} gives no answer: what its volume was written with is not recorded`)
-    if (!answer) return warn(`${store.service} does not take the password in ${store.passwordKey}: its volume ${store.volume} was written with another`)
-    await writeRecord(store, container.Id, await recordOf(store.secrets, root)).catch(error => warn(`${(error as Failure).what}: ${(error as Failure).evidence ?? error}`))
+    if (answer === undefined)
+      return warn(
+        `${store.service} gives no answer: what its volume was written with is not recorded`,
+      )
+    if (!answer)
+      return warn(
+        `${store.service} does not take the password in ${store.passwordKey}: its volume ${store.volume} was written with another`,
+      )
+    await writeRecord(store, container.Id, await recordOf(store.secrets, root)).catch(error =>
+      warn(`${(error as Failure).what}: ${(error as Failure).evidence ?? error}`),
+    )
   })
   await Promise.all(written)
 }

@@ -36,41 +36,99 @@ const recordName = 'kgc-secrets.json'
 
 /** The databases among the services: those that take POSTGRES_PASSWORD and have a named volume where the image keeps its data. */
 export function storesOf(all: Config, services: string[], env: string): Store[] {
-  const folders = environment(root, env).files.filter(({ folder }) => folder).map(file => ({ ...file, values: parseEnv(readText(file.path) ?? '') }))
+  const folders = environment(root, env)
+    .files.filter(({ folder }) => folder)
+    .map(file => ({ ...file, values: parseEnv(readText(file.path) ?? '') }))
   return services.flatMap(service => {
     const { environment: given, volumes, image = '' } = all.services[service] ?? {}
-    const mount = volumes?.find(({ type, source, target }) => type === 'volume' && source && target.startsWith('/var/lib/postgresql'))
+    const mount = volumes?.find(
+      ({ type, source, target }) =>
+        type === 'volume' && source && target.startsWith('/var/lib/postgresql'),
+    )
     const secret = given?.[password]
     if (!secret || !mount) return []
     const file = folders.find(({ folder }) => brings(folder, service))
-    const kept = (file?.entries ?? []).filter(({ keep, key }) => keep && file?.values[key]).map(({ key }) => [key, file!.values[key]!])
-    const passwordKey = Object.entries(file?.values ?? {}).find(([, value]) => value === secret)?.[0] ?? password
+    const kept = (file?.entries ?? [])
+      .filter(({ keep, key }) => keep && file?.values[key])
+      .map(({ key }) => [key, file!.values[key]!])
+    const passwordKey =
+      Object.entries(file?.values ?? {}).find(([, value]) => value === secret)?.[0] ?? password
     const volume = all.volumes?.[mount.source!]?.name ?? mount.source!
-    return [{ service, image, volume, target: mount.target, secrets: { [password]: secret, ...Object.fromEntries(kept) }, values: Object.values(file?.values ?? {}), passwordKey, database: given.POSTGRES_DB ?? undefined, login: given.DATABASE_LOGIN ?? undefined }]
+    return [
+      {
+        service,
+        image,
+        volume,
+        target: mount.target,
+        secrets: { [password]: secret, ...Object.fromEntries(kept) },
+        values: Object.values(file?.values ?? {}),
+        passwordKey,
+        database: given.POSTGRES_DB ?? undefined,
+        login: given.DATABASE_LOGIN ?? undefined,
+      },
+    ]
   })
 }
 
 /** Whether a folder's own Compose file has the service. */
 const brings = (folder: string, service: string): boolean =>
-  service in ((parseYaml(readFileSync(join(dockerFolder, folder, 'docker-compose.yml'), 'utf8')) as { services?: object }).services ?? {})
+  service in
+  ((
+    parseYaml(readFileSync(join(dockerFolder, folder, 'docker-compose.yml'), 'utf8')) as {
+      services?: object
+    }
+  ).services ?? {})
 
 /** The stores whose volume is there, each with its record, if it has one. */
-export async function readRecords(stores: Store[], seen: Map<string, Container>): Promise<Map<Store, SecretRecord | undefined>> {
-  return new Map([...(await readFromVolumes(stores, seen, recordName))].map(([store, text]) => [store, parseRecord(text)]))
+export async function readRecords(
+  stores: Store[],
+  seen: Map<string, Container>,
+): Promise<Map<Store, SecretRecord | undefined>> {
+  return new Map(
+    [...(await readFromVolumes(stores, seen, recordName))].map(([store, text]) => [
+      store,
+      parseRecord(text),
+    ]),
+  )
 }
 
 /** What a running database says to a password, over the network as its application asks; undefined when it does not answer. */
-export async function accepts({ secrets }: Store, container: Container | undefined): Promise<boolean | undefined> {
+export async function accepts(
+  { secrets }: Store,
+  container: Container | undefined,
+): Promise<boolean | undefined> {
   if (container?.State.Status !== 'running') return undefined
   // its own name leads to its address in the network: on the socket and on 127.0.0.1 anybody may come in
-  const script = 'read -r PGPASSWORD; export PGPASSWORD PGCONNECT_TIMEOUT=5; exec psql -qtAXw -h "$HOSTNAME" -U "${DATABASE_LOGIN:-${POSTGRES_USER:-postgres}}" -d "${POSTGRES_DB:-${POSTGRES_USER:-postgres}}" -c "SELECT 1"'
-  const { code, stderr } = await run(['docker', 'exec', '-i', container.Id, 'sh', '-c', script], { nothrow: true, timeout: 20_000, input: `${secrets[password]}\n` })
+  const script =
+    'read -r PGPASSWORD; export PGPASSWORD PGCONNECT_TIMEOUT=5; exec psql -qtAXw -h "$HOSTNAME" -U "${DATABASE_LOGIN:-${POSTGRES_USER:-postgres}}" -d "${POSTGRES_DB:-${POSTGRES_USER:-postgres}}" -c "SELECT 1"'
+  const { code, stderr } = await run(['docker', 'exec', '-i', container.Id, 'sh', '-c', script], {
+    nothrow: true,
+    timeout: 20_000,
+    input: `${secrets[password]}\n`,
+  })
   return code === 0 ? true : /authentication failed/.test(stderr) ? false : undefined
 }
 
 /** Puts a record into the volume of a running database, whole or not at all. Throws Failure when it cannot. */
-export async function writeRecord({ service, target }: Store, id: string, record: SecretRecord): Promise<void> {
+export async function writeRecord(
+  { service, target }: Store,
+  id: string,
+  record: SecretRecord,
+): Promise<void> {
   const file = join(target, recordName)
-  const argv = ['docker', 'exec', '-i', id, 'sh', '-c', 'umask 077 && cat > "$0.new" && mv "$0.new" "$0"', file]
-  await run(argv, { what: `Record what the volume of ${service} was written with`, input: `${JSON.stringify(record)}\n`, timeout: 20_000 })
+  const argv = [
+    'docker',
+    'exec',
+    '-i',
+    id,
+    'sh',
+    '-c',
+    'umask 077 && cat > "$0.new" && mv "$0.new" "$0"',
+    file,
+  ]
+  await run(argv, {
+    what: `Record what the volume of ${service} was written with`,
+    input: `${JSON.stringify(record)}\n`,
+    timeout: 20_000,
+  })
 }

@@ -10,7 +10,9 @@ export async function expectations(all: Config, services: string[]): Promise<Exp
   return services.map(service => ({
     service,
     oneShot: isOneShot(all, service),
-    needs: Object.keys(all.services[service]?.depends_on ?? {}).filter(need => services.includes(need)),
+    needs: Object.keys(all.services[service]?.depends_on ?? {}).filter(need =>
+      services.includes(need),
+    ),
     hash: hashes.get(service),
     image: images.get(all.services[service]?.image ?? ''),
   }))
@@ -22,14 +24,26 @@ export async function expectations(all: Config, services: string[]): Promise<Exp
  */
 async function hashesOf(all: Config): Promise<Map<string, string>> {
   const argv = ['docker', 'compose', '-p', all.name, '-f', '-', 'config', '--hash', '*']
-  const { stdout } = await run(argv, { cwd: dockerFolder, input: JSON.stringify(all), nothrow: true })
-  return new Map(stdout.split('\n').filter(Boolean).map(line => line.split(' ') as [string, string]))
+  const { stdout } = await run(argv, {
+    cwd: dockerFolder,
+    input: JSON.stringify(all),
+    nothrow: true,
+  })
+  return new Map(
+    stdout
+      .split('\n')
+      .filter(Boolean)
+      .map(line => line.split(' ') as [string, string]),
+  )
 }
 
 /** The ids of the services' images by name; none when one is missing. */
 async function imagesOf(all: Config, services: string[]): Promise<Map<string, string>> {
   const names = [...new Set(services.map(service => all.services[service]?.image ?? ''))]
-  const { code, stdout } = await run(['docker', 'image', 'inspect', '--format', '{{.Id}}', ...names], { nothrow: true })
+  const { code, stdout } = await run(
+    ['docker', 'image', 'inspect', '--format', '{{.Id}}', ...names],
+    { nothrow: true },
+  )
   const ids = stdout.trim().split('\n')
   return new Map(code === 0 ? names.map((name, i) => [name, ids[i]!]) : [])
 }

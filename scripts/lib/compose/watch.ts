@@ -49,18 +49,34 @@ export async function watch(options: Watch): Promise<Verdict[]> {
     const at = Date.now()
     const look: Look = { at, before, code, seen: await containers(options.stack.project) }
     judged = judge(options.expected, look, judged)
-    const verdicts = await Promise.all(judged.verdicts.map(verdict => withExitCode(verdict, look.seen.get(verdict.service), options.since)))
-    const heard = await listen(verdicts.filter(({ state }) => state === 'waiting').map(({ service }) => service), names => Promise.all(names.map(service => ask(look.seen.get(service)))))
+    const verdicts = await Promise.all(
+      judged.verdicts.map(verdict =>
+        withExitCode(verdict, look.seen.get(verdict.service), options.since),
+      ),
+    )
+    const heard = await listen(
+      verdicts.filter(({ state }) => state === 'waiting').map(({ service }) => service),
+      names => Promise.all(names.map(service => ask(look.seen.get(service)))),
+    )
     // a log says something new at each look: only what is redrawn in place may follow it
     const shown = isRich() ? told(verdicts, heard) : verdicts
-    for (const { name, ...row } of table.show(shown.map(({ service, ...rest }) => ({ name: service, ...rest })))) emit('service', { service: name, ...row })
+    for (const { name, ...row } of table.show(
+      shown.map(({ service, ...rest }) => ({ name: service, ...rest })),
+    ))
+      emit('service', { service: name, ...row })
     const failed = verdicts.filter(({ state }) => state === 'failed')
     const open = verdicts.filter(({ state }) => state === 'absent' || state === 'waiting')
     if (code !== undefined) over ||= at
     if (failed.length) red ||= at
     else red = 0
     if (code !== undefined && (failed.length || (code === 0 && !open.length))) return verdicts
-    if (code && (at - over > options.echo ? !open.some(isAsked) : open.every(({ state }) => state === 'absent'))) return verdicts
+    if (
+      code &&
+      (at - over > options.echo
+        ? !open.some(isAsked)
+        : open.every(({ state }) => state === 'absent'))
+    )
+      return verdicts
     if (red && at - red > (isStuck(options.all, failed, open) ? calm : patience)) return verdicts
     if (at - options.since > options.timeout) return verdicts
     if (!isRich() && at - heartbeat > 15_000) {
@@ -73,20 +89,45 @@ export async function watch(options: Watch): Promise<Verdict[]> {
 }
 
 /** The verdicts with what the services themselves say. */
-const told = (verdicts: Verdict[], heard: Map<string, string>): Verdict[] => verdicts.map(one => (one.state === 'waiting' ? { ...one, detail: saying(one.detail, heard.get(one.service)) } : one))
+const told = (verdicts: Verdict[], heard: Map<string, string>): Verdict[] =>
+  verdicts.map(one =>
+    one.state === 'waiting' ? { ...one, detail: saying(one.detail, heard.get(one.service)) } : one,
+  )
 
 /** Ill, and not yet given up. */
 const isAsked = ({ detail }: Verdict): boolean => detail === askedAgain
 
 /** Whether Compose, which has made all containers before it starts the first, has nothing left to do but to wait for what has failed. */
 const isStuck = (all: Config, failed: Verdict[], open: Verdict[]): boolean =>
-  open.every(({ service, detail }) => (detail === waits || detail === stopped) && failed.some(one => dependsOn(all, service, one.service)))
+  open.every(
+    ({ service, detail }) =>
+      (detail === waits || detail === stopped) &&
+      failed.some(one => dependsOn(all, service, one.service)),
+  )
 
 /** A crash loop that runs at this moment: its exit code stands in the engine's events. */
-async function withExitCode(verdict: Verdict, container: Container | undefined, since: number): Promise<Verdict> {
+async function withExitCode(
+  verdict: Verdict,
+  container: Container | undefined,
+  since: number,
+): Promise<Verdict> {
   if (!container || !/^crash loop: \d/.test(verdict.detail)) return verdict
-  const filters = ['--filter', `container=${container.Id}`, '--filter', 'event=die', '--since', String(since / 1000), '--until', String(Date.now() / 1000)]
-  const output = await run(['docker', 'events', ...filters, '--format', '{{.Actor.Attributes.exitCode}}'], { nothrow: true, timeout: 5_000 })
+  const filters = [
+    '--filter',
+    `container=${container.Id}`,
+    '--filter',
+    'event=die',
+    '--since',
+    String(since / 1000),
+    '--until',
+    String(Date.now() / 1000),
+  ]
+  const output = await run(
+    ['docker', 'events', ...filters, '--format', '{{.Actor.Attributes.exitCode}}'],
+    { nothrow: true, timeout: 5_000 },
+  )
   const code = output.stdout.trim().split('\n').at(-1)
-  return code ? { ...verdict, detail: verdict.detail.replace('crash loop:', `crash loop: exit ${code},`) } : verdict
+  return code
+    ? { ...verdict, detail: verdict.detail.replace('crash loop:', `crash loop: exit ${code},`) }
+    : verdict
 }

@@ -7,12 +7,17 @@ import { run } from '../run.ts'
 export function wordsOf({ State: { Health } }: Container, log: string): string {
   const check = lastSaid(Health?.Log?.at(-1)?.Output ?? '')
   const line = lastSaid(log, true)
-  return [check && `its check says: ${check}`, line && `its log: ${line}`].filter(Boolean).join('; ')
+  return [check && `its check says: ${check}`, line && `its log: ${line}`]
+    .filter(Boolean)
+    .join('; ')
 }
 
 /** The same, asked of the engine now; '' when nothing runs there. */
 export async function ask(container: Container | undefined): Promise<string> {
   if (container?.State.Status !== 'running') return ''
-  const { stdout, stderr } = await run(['docker', 'logs', '--timestamps', '--tail', '5', container.Id], { nothrow: true, timeout: 3_000 })
+  const { stdout, stderr } = await run(
+    ['docker', 'logs', '--timestamps', '--tail', '5', container.Id],
+    { nothrow: true, timeout: 3_000 },
+  )
   return wordsOf(container, `${stdout}\n${stderr}`)
 }

@@ -16,23 +16,39 @@ export async function proven(
   const what = `Look for the commit in ${after}`
   if (!github) {
     const why = `GitHub cannot be asked whether ${after} had this commit: GITHUB_TOKEN or GITHUB_REPOSITORY is not set`
-    if (process.env.GITHUB_ACTIONS === 'true') throw new Failure(exit.refused, what, why, { next: 'give the step GITHUB_TOKEN: ${{ github.token }}' })
+    if (process.env.GITHUB_ACTIONS === 'true')
+      throw new Failure(exit.refused, what, why, {
+        next: 'give the step GITHUB_TOKEN: ${{ github.token }}',
+      })
     return void say(color.yellow(`  ${why}`))
   }
   const next = `deploy it to ${after} first`
   const refused = (why: string) => new Failure(exit.refused, what, why, { next })
-  if (!/^[0-9a-f]{40}$/.test(commit ?? '')) throw refused(`${name} takes what ${after} had, and ${commit ? 'files are changed' : 'no commit is known'}`)
+  if (!/^[0-9a-f]{40}$/.test(commit ?? ''))
+    throw refused(
+      `${name} takes what ${after} had, and ${commit ? 'files are changed' : 'no commit is known'}`,
+    )
   const last = await recorded(github, Date.now() + limit, after, commit!).catch((error: Error) => {
     throw new Failure(exit.refused, what, error.message, { next: 'once more in a while' })
   })
   const short = commit!.slice(0, 12)
   if (!last) throw refused(`GitHub records no deployment of ${short} to ${after} by deploy.ts`)
-  if (last.state !== 'success') throw refused(`the last deployment of ${short} to ${after} is recorded as ${last.state}, not as success`)
+  if (last.state !== 'success')
+    throw refused(
+      `the last deployment of ${short} to ${after} is recorded as ${last.state}, not as success`,
+    )
   return last.payload
 }
 
 /** Images that are not those that the environment before had: a tag has moved since, or another is meant. */
-export function unproven({ after }: Place, had: Payload | undefined, now: Map<string, string>): string[] {
+export function unproven(
+  { after }: Place,
+  had: Payload | undefined,
+  now: Map<string, string>,
+): string[] {
   const other = had ? otherDigests(had.images, now) : []
-  return other.map(image => `${image} is not what ${after} had under this commit: its digest differs; deploy it to ${after} first`)
+  return other.map(
+    image =>
+      `${image} is not what ${after} had under this commit: its digest differs; deploy it to ${after} first`,
+  )
 }

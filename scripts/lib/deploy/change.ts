@@ -75,17 +75,41 @@ export function isNothing({ plan, found }: Change): boolean {
  * How the workloads among `all` are waited for from now on. `settled`: nothing has been done that pods could suffer from. Those that are not
  * `touched` need no more pods than the least: what an autoscaler adds may find no room, and that is no fault of the change.
  */
-export function waitOf({ place, verb, lock }: Change, settled: boolean, all: Manifest[], touched: Manifest[]): Wait {
+export function waitOf(
+  { place, verb, lock }: Change,
+  settled: boolean,
+  all: Manifest[],
+  touched: Manifest[],
+): Wait {
   const since = Date.now()
   const what = `${verb === 'deploy' ? 'Deploy to' : 'Roll back'} ${place.name}`
   const names = new Set(touched.map(title))
-  const alone = all.filter(one => ['Deployment', 'StatefulSet'].includes(one.kind) && !names.has(title(one)))
+  const alone = all.filter(
+    one => ['Deployment', 'StatefulSet'].includes(one.kind) && !names.has(title(one)),
+  )
   const least = new Map(alone.map(one => [title(one), leastReplicas(one, all)]))
-  return { place, what, since, stable: place.stable * 1000, settled, least, lock: lock!, tell: narrator(since) }
+  return {
+    place,
+    what,
+    since,
+    stable: place.stable * 1000,
+    settled,
+    least,
+    lock: lock!,
+    tell: narrator(since),
+  }
 }
 
 /** Writes down how it ended. */
-export async function finish({ place, release, lock }: Change, ending: Ending, cause?: string): Promise<void> {
-  Object.assign(release!, { ending, ended: new Date().toISOString(), ...(cause ? { cause: redact(cause).slice(0, 300) } : {}) })
+export async function finish(
+  { place, release, lock }: Change,
+  ending: Ending,
+  cause?: string,
+): Promise<void> {
+  Object.assign(release!, {
+    ending,
+    ended: new Date().toISOString(),
+    ...(cause ? { cause: redact(cause).slice(0, 300) } : {}),
+  })
   await store(place, release!, 'replace', lock?.lost)
 }

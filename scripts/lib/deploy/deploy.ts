@@ -25,13 +25,20 @@ export async function lookAhead(change: Change): Promise<void> {
 export async function confirm({ place, yes, verb, found }: Change): Promise<void> {
   const what = `Begin the ${verb} to ${place.name}`
   for (const words of found!.questions)
-    if ((await ask(`${words}. Type yes to go on all the same: `)) !== 'yes') throw new Failure(exit.refused, what, `${words}; not confirmed; nothing was touched`)
+    if ((await ask(`${words}. Type yes to go on all the same: `)) !== 'yes')
+      throw new Failure(exit.refused, what, `${words}; not confirmed; nothing was touched`)
   if (!place.protected || yes) return
   if (!process.stdin.isTTY)
-    throw new Failure(exit.refused, what, `${place.name} is protected and nobody is at the terminal; nothing was touched`, {
-      next: 'the same command with --yes',
-    })
-  if ((await ask(`Type ${place.name} to go on: `)) !== place.name) throw new Failure(exit.refused, what, 'not confirmed; nothing was touched')
+    throw new Failure(
+      exit.refused,
+      what,
+      `${place.name} is protected and nobody is at the terminal; nothing was touched`,
+      {
+        next: 'the same command with --yes',
+      },
+    )
+  if ((await ask(`Type ${place.name} to go on: `)) !== place.name)
+    throw new Failure(exit.refused, what, 'not confirmed; nothing was touched')
 }
 
 /** Takes the lock, and records what is about to be done. */
@@ -40,7 +47,14 @@ export async function lock(change: Change): Promise<void> {
   await confirm(change)
   change.lock = await acquire(place, verb, found!.lease)
   const { history, manifests, digests, commit } = found!
-  for (const one of history) if (one.ending === 'applying') await store(place, Object.assign(one, { ending: 'interrupted' satisfies Ending }), 'replace', change.lock.lost)
+  for (const one of history)
+    if (one.ending === 'applying')
+      await store(
+        place,
+        Object.assign(one, { ending: 'interrupted' satisfies Ending }),
+        'replace',
+        change.lock.lost,
+      )
   change.release = {
     number: (history[0]?.number ?? 0) + 1,
     ending: 'applying',
@@ -50,7 +64,12 @@ export async function lock(change: Change): Promise<void> {
     again: 'release' in source ? undefined : source.again,
     commit: 'release' in source ? change.choose(history)!.commit : commit,
     started: new Date(change.started).toISOString(),
-    images: Object.fromEntries(imagesOf(manifests).map(image => [image.split('@')[0]!, image.split('@')[1] ?? digests.get(image) ?? ''])),
+    images: Object.fromEntries(
+      imagesOf(manifests).map(image => [
+        image.split('@')[0]!,
+        image.split('@')[1] ?? digests.get(image) ?? '',
+      ]),
+    ),
     created: [...change.plan!.created, ...change.plan!.jobs.map(title)],
     manifests,
   }
@@ -63,8 +82,12 @@ export async function apply(change: Change): Promise<void> {
   const { plan, found } = change
   const names = [...plan!.created, ...plan!.changed]
   // what was sealed for a change that did not come to its end may not be open yet
-  const again = ['interrupted', 'broken'].includes(found!.history[0]?.ending ?? '') ? ['SealedSecret'] : []
-  const objects = found!.manifests.filter(one => one.kind !== 'Job' && (names.includes(title(one)) || again.includes(one.kind)))
+  const again = ['interrupted', 'broken'].includes(found!.history[0]?.ending ?? '')
+    ? ['SealedSecret']
+    : []
+  const objects = found!.manifests.filter(
+    one => one.kind !== 'Job' && (names.includes(title(one)) || again.includes(one.kind)),
+  )
   change.wait = waitOf(change, !names.length && !plan!.jobs.length, found!.manifests, objects)
   await inOrder(change.wait, objects, plan!.jobs, goesForward(change))
 }
@@ -83,20 +106,37 @@ export async function smoke(change: Change): Promise<void> {
   const { place, found, release, source } = change
   const last = serving(found!.history)
   const target = 'release' in source ? change.choose(found!.history) : undefined
-  const excused = (name: string) => isOld(found!.history, name) || Boolean(target && isExcused(target, name))
+  const excused = (name: string) =>
+    isOld(found!.history, name) || Boolean(target && isExcused(target, name))
   // all that migrates has done so by now
-  const [all, reached] = await Promise.all([prove(change.wait!, found!.manifests, excused), isNothing(change) ? {} : heads(place, found!.manifests)])
+  const [all, reached] = await Promise.all([
+    prove(change.wait!, found!.manifests, excused),
+    isNothing(change) ? {} : heads(place, found!.manifests),
+  ])
   const failed = all.filter(({ ok }) => !ok)
-  Object.assign(release!, { checks: all.map(({ name }) => name), failing: failed.map(({ name }) => name), heads: reached })
+  Object.assign(release!, {
+    checks: all.map(({ name }) => name),
+    failing: failed.map(({ name }) => name),
+    heads: reached,
+  })
   if (failed.length) await hideNew(place)
   const old = failed.filter(({ name }) => excused(name))
   const before = target ?? last
   for (const { name, detail } of old)
-    say(color.yellow(`  ${name}: ${detail.split('\n')[0]} (${before ? `not passed in release ${before.number} either` : 'nothing served before'})`))
+    say(
+      color.yellow(
+        `  ${name}: ${detail.split('\n')[0]} (${before ? `not passed in release ${before.number} either` : 'nothing served before'})`,
+      ),
+    )
   const bad = failed.filter(one => !old.includes(one))
   if (bad.length)
-    throw new Failure(exit.broken, `Smoke ${place.name}`, `${bad.length} checks fail though all is ready: ${bad.map(({ name }) => name).join(', ')}`, {
-      evidence: bad.map(({ name, detail }) => `${name}: ${detail}`).join('\n'),
-      next: `npx zx scripts/smoke.ts ${place.name} --target kubernetes`,
-    })
+    throw new Failure(
+      exit.broken,
+      `Smoke ${place.name}`,
+      `${bad.length} checks fail though all is ready: ${bad.map(({ name }) => name).join(', ')}`,
+      {
+        evidence: bad.map(({ name, detail }) => `${name}: ${detail}`).join('\n'),
+        next: `npx zx scripts/smoke.ts ${place.name} --target kubernetes`,
+      },
+    )
 }

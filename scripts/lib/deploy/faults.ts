@@ -5,27 +5,50 @@ import { containersOf } from './stamp.ts'
 
 /** What of the manifests cannot work, whatever the cluster says. */
 export function faults(all: Manifest[]): string[] {
-  const pods = workloads(all).map(({ spec }) => (spec.template.metadata?.labels ?? {}) as Record<string, string>)
-  const selects = (selector: Record<string, string>) => pods.some(labels => Object.entries(selector).every(([key, value]) => labels[key] === value))
+  const pods = workloads(all).map(
+    ({ spec }) => (spec.template.metadata?.labels ?? {}) as Record<string, string>,
+  )
+  const selects = (selector: Record<string, string>) =>
+    pods.some(labels => Object.entries(selector).every(([key, value]) => labels[key] === value))
   const blind = all
     .filter(({ kind, spec }) => kind === 'Service' && spec.selector && !selects(spec.selector))
-    .map(one => `${title(one)} selects no pod of this environment: ${JSON.stringify(one.spec.selector)}`)
+    .map(
+      one =>
+        `${title(one)} selects no pod of this environment: ${JSON.stringify(one.spec.selector)}`,
+    )
   const wide = all
-    .filter(({ kind }) => /^(Namespace|CustomResourceDefinition|PriorityClass|Cluster\w+)$/.test(kind))
-    .map(one => `${title(one)} is not an environment's own: it belongs in infra/k8s/cluster, for an administrator`)
+    .filter(({ kind }) =>
+      /^(Namespace|CustomResourceDefinition|PriorityClass|Cluster\w+)$/.test(kind),
+    )
+    .map(
+      one =>
+        `${title(one)} is not an environment's own: it belongs in infra/k8s/cluster, for an administrator`,
+    )
   const said = all
-    .filter(({ metadata }) => metadata.annotations?.['kgc.hu/order'] && !orders.includes(metadata.annotations['kgc.hu/order'] as Order))
+    .filter(
+      ({ metadata }) =>
+        metadata.annotations?.['kgc.hu/order'] &&
+        !orders.includes(metadata.annotations['kgc.hu/order'] as Order),
+    )
     .map(one => `${title(one)}: kgc.hu/order is none of ${orders.join(', ')}`)
   return [...blind, ...wide, ...said]
 }
 
 /** Databases whose user or name would change: PostgreSQL's image reads both when its volume is made and never again. `live` is what stands there. */
 export function otherVolumes(all: Manifest[], live: Manifest[]): string[] {
-  const valueOf = (one: Manifest, name: string) => containersOf(one).flatMap(({ env = [] }) => env as { name: string; value?: string }[]).find(entry => entry.name === name)?.value
+  const valueOf = (one: Manifest, name: string) =>
+    containersOf(one)
+      .flatMap(({ env = [] }) => env as { name: string; value?: string }[])
+      .find(entry => entry.name === name)?.value
   return workloads(all).flatMap(one => {
     const now = live.find(other => title(other) === title(one))
-    const moved = ['POSTGRES_USER', 'POSTGRES_DB'].filter(name => now && valueOf(now, name) && valueOf(now, name) !== valueOf(one, name))
-    return moved.map(name => `${title(one)}: its volume was made with ${name} ${valueOf(now!, name)}: dump and restore (infra/k8s/README.md, "Databases of before")`)
+    const moved = ['POSTGRES_USER', 'POSTGRES_DB'].filter(
+      name => now && valueOf(now, name) && valueOf(now, name) !== valueOf(one, name),
+    )
+    return moved.map(
+      name =>
+        `${title(one)}: its volume was made with ${name} ${valueOf(now!, name)}: dump and restore (infra/k8s/README.md, "Databases of before")`,
+    )
   })
 }
 
@@ -43,10 +66,12 @@ export function missingKeys(all: Manifest[], live: Map<string, string[]>): strin
   const missing = new Set<string>()
   for (const { envFrom = [], env = [] } of workloads(all).flatMap(containersOf)) {
     for (const { secretRef } of envFrom)
-      if (secretRef && !secretRef.optional && !given.has(secretRef.name)) missing.add(`the Secret ${secretRef.name} is not there`)
+      if (secretRef && !secretRef.optional && !given.has(secretRef.name))
+        missing.add(`the Secret ${secretRef.name} is not there`)
     for (const { valueFrom } of env) {
       const { name, key, optional } = valueFrom?.secretKeyRef ?? {}
-      if (name && !optional && !given.get(name)?.includes(key)) missing.add(`${key} of ${name} is missing or empty`)
+      if (name && !optional && !given.get(name)?.includes(key))
+        missing.add(`${key} of ${name} is missing or empty`)
     }
   }
   return [...missing]
@@ -67,8 +92,12 @@ export function explain(line: string): string {
       `give the object another name: the old one is removed after the new one serves`
     )
   const space = /namespaces "([^"]+)" not found/.exec(line)?.[1]
-  if (space) return `the namespace ${space} is not there; an administrator makes it: kubectl apply -k infra/k8s/cluster`
+  if (space)
+    return `the namespace ${space} is not there; an administrator makes it: kubectl apply -k infra/k8s/cluster`
   const kind = /no matches for kind "([^"]+)" in version "([^"]+)"/.exec(line)
-  if (kind) return `the cluster does not know ${kind[1]} (${kind[2]}): its CRD is not installed; infra/k8s/README.md, "What the cluster must have"`
-  return line.replace(/^error: |^Error from server (\(\w+\): )?/, '').replace(/^(\w+)\.[\w.]+ "([^"]+)" is /, '$1 $2 is ')
+  if (kind)
+    return `the cluster does not know ${kind[1]} (${kind[2]}): its CRD is not installed; infra/k8s/README.md, "What the cluster must have"`
+  return line
+    .replace(/^error: |^Error from server (\(\w+\): )?/, '')
+    .replace(/^(\w+)\.[\w.]+ "([^"]+)" is /, '$1 $2 is ')
 }

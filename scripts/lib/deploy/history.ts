@@ -22,7 +22,10 @@ export function listed(all: Release[]): string {
     (one.commit ?? '').slice(0, 12),
     one.cause ?? (one.again ? `again: ${one.again}` : ''),
   ]
-  return table([['', 'release', 'what', 'ended', 'started (UTC)', 'who', 'commit', 'cause'], ...all.map(row)])
+  return table([
+    ['', 'release', 'what', 'ended', 'started (UTC)', 'who', 'commit', 'cause'],
+    ...all.map(row),
+  ])
 }
 
 const fileName = ({ kind, metadata }: Manifest) => `${kind}.${metadata.name}.yaml`
@@ -36,11 +39,18 @@ export async function difference(from: Manifest[], to: Manifest[]): Promise<stri
       ['b', to],
     ] as const) {
       mkdirSync(join(folder, side))
-      for (const one of manifests) writeFileSync(join(folder, side, fileName(one)), stringify(one, { sortMapEntries: true }))
+      for (const one of manifests)
+        writeFileSync(join(folder, side, fileName(one)), stringify(one, { sortMapEntries: true }))
     }
-    const output = await run(['diff', '--unified', '--recursive', '--new-file', 'a', 'b'], { cwd: folder, nothrow: true })
+    const output = await run(['diff', '--unified', '--recursive', '--new-file', 'a', 'b'], {
+      cwd: folder,
+      nothrow: true,
+    })
     // 1: they differ
-    if (output.code > 1) throw new Failure(exit.refused, 'Compare the releases', lastLine(output), { next: 'diff --version' })
+    if (output.code > 1)
+      throw new Failure(exit.refused, 'Compare the releases', lastLine(output), {
+        next: 'diff --version',
+      })
     return output.stdout
       .replace(/^diff .*\n/gm, '')
       .replace(/^(---|\+\+\+) (\S+)\t.*$/gm, '$1 $2')

@@ -14,12 +14,16 @@ export interface Hop {
 }
 
 /** The version in a tag, `v4.18.0-ce` or `17`; undefined when it has none. */
-function versionOf(image: string, pattern = /^v?(\d+)(?:\.(\d+))?(?:\.(\d+))?(?!\w)/): Version | undefined {
+function versionOf(
+  image: string,
+  pattern = /^v?(\d+)(?:\.(\d+))?(?:\.(\d+))?(?!\w)/,
+): Version | undefined {
   const found = pattern.exec(parseImage(image).tag ?? '')
   return found ? [Number(found[1]), Number(found[2] ?? 0), Number(found[3] ?? 0)] : undefined
 }
 
-export const isBefore = (a: Version, b: Version): boolean => a.map((part, i) => part - b[i]!).find(Boolean)! < 0
+export const isBefore = (a: Version, b: Version): boolean =>
+  a.map((part, i) => part - b[i]!).find(Boolean)! < 0
 
 /** What the rules say to a workload's step from some images to others. */
 export function forbidden(rules: Hop[], from: string[], to: string[]): string[] {

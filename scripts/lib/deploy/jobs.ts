@@ -19,7 +19,7 @@ const pause = 3_000
  */
 export async function due(wait: Wait, jobs: Manifest[]): Promise<Manifest[]> {
   const { place, lock } = wait
-  for (let said = ''; ; ) {
+  for (let said = ''; ;) {
     const live = await list(place, 'jobs', [], retried(lock.lost))
     const here = (job: Manifest) => live.find(one => title(one) === title(job))
     const running = jobs.filter(job => here(job) && !hasEnded(here(job)!))
@@ -30,7 +30,9 @@ export async function due(wait: Wait, jobs: Manifest[]): Promise<Manifest[]> {
       await letEnd(wait, others)
       continue
     }
-    const missing = jobs.filter(job => !running.includes(job) && !(here(job) && hasRun(job, here(job)!)))
+    const missing = jobs.filter(
+      job => !running.includes(job) && !(here(job) && hasRun(job, here(job)!)),
+    )
     const old = missing.filter(here).map(({ metadata }) => metadata.name)
     // its pods may go later: those of the new one are told apart by their owner
     if (old.length) await drop(wait, old, `Remove the finished ${old.join(', ')}`)
@@ -39,18 +41,27 @@ export async function due(wait: Wait, jobs: Manifest[]): Promise<Manifest[]> {
 }
 
 const drop = ({ place, lock }: Wait, names: string[], what: string) =>
-  retried(lock.lost)(place, ['delete', 'job', ...names, '--ignore-not-found'], { timeout: 120_000, what })
+  retried(lock.lost)(place, ['delete', 'job', ...names, '--ignore-not-found'], {
+    timeout: 120_000,
+    what,
+  })
 
 /** Waits for the end of Jobs, or a moment. One that hangs and has not begun is removed: what keeps it from beginning may never be mended. */
 async function letEnd(wait: Wait, jobs: Manifest[]): Promise<void> {
   const { place, lock } = wait
-  const failure = await ready({ ...wait, since: Date.now(), stable: 0 }, jobs).then(() => undefined, (error: Failure & { cause?: Cause }) => error)
+  const failure = await ready({ ...wait, since: Date.now(), stable: 0 }, jobs).then(
+    () => undefined,
+    (error: Failure & { cause?: Cause }) => error,
+  )
   if (lock.lost()) throw lock.lost()
   if (!failure) return
   if (![exit.broken, exit.timeout].some(code => code === failure.code)) throw failure
   const all = await list(place, 'jobs,pods', [], retried(lock.lost))
-  const hung = all.find(({ kind, metadata }) => kind === 'Job' && metadata.name === failure.cause?.name)
-  if (!hung || hasEnded(hung) || begun(hung, all)) return void (await new Promise(done => setTimeout(done, pause)))
+  const hung = all.find(
+    ({ kind, metadata }) => kind === 'Job' && metadata.name === failure.cause?.name,
+  )
+  if (!hung || hasEnded(hung) || begun(hung, all))
+    return void (await new Promise(done => setTimeout(done, pause)))
   say(`  removed: ${title(hung)} of an earlier change, of which nothing has run: ${failure.why}`)
   await drop(wait, [hung.metadata.name], `Remove ${hung.metadata.name}`)
 }
@@ -58,9 +69,11 @@ async function letEnd(wait: Wait, jobs: Manifest[]): Promise<void> {
 /** Whether a Job has begun its work, or may be at it. What ran before that and ended well (it has waited for a database) is not the work. */
 function begun(job: Manifest, all: Manifest[]): boolean {
   const pods = all.filter(one => one.kind === 'Pod' && owns(job, one))
-  const worked = pods.flatMap(containersOf).some(({ init, status: { state = {}, lastState = {} } }) => {
-    const end = state.terminated ?? lastState.terminated
-    return state.running || (end && !(init && end.exitCode === 0))
-  })
+  const worked = pods
+    .flatMap(containersOf)
+    .some(({ init, status: { state = {}, lastState = {} } }) => {
+      const end = state.terminated ?? lastState.terminated
+      return state.running || (end && !(init && end.exitCode === 0))
+    })
   return Boolean(job.status?.failed || job.status?.succeeded || worked)
 }

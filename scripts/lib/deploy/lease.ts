@@ -7,7 +7,11 @@ import type { Place } from '../cluster/place.ts'
 const leaseName = 'kgc-deploy'
 
 /** Why a lease binds nobody, or that it does. `now` is the cluster's clock; `gone` knows whether a process of this machine has ended. */
-export function judge(lease: Manifest | undefined, now: number, gone: (machine: string, pid: number) => boolean): 'free' | 'held' | 'expired' | 'dead' {
+export function judge(
+  lease: Manifest | undefined,
+  now: number,
+  gone: (machine: string, pid: number) => boolean,
+): 'free' | 'held' | 'expired' | 'dead' {
   if (!lease?.spec?.holderIdentity) return 'free'
   const { leaseDurationSeconds: ttl, renewTime } = lease.spec
   if (ttl === undefined) return 'held' // by hand
@@ -21,14 +25,19 @@ export function describe(lease: Manifest): string {
   const { annotations = {} } = lease.metadata
   const { holderIdentity, acquireTime, renewTime, leaseDurationSeconds } = lease.spec
   const since = `since ${acquireTime.slice(0, 19)}Z`
-  if (leaseDurationSeconds === undefined) return `held by hand by ${annotations['kgc.hu/who']} ${since}: ${annotations['kgc.hu/reason']}`
+  if (leaseDurationSeconds === undefined)
+    return `held by hand by ${annotations['kgc.hu/who']} ${since}: ${annotations['kgc.hu/reason']}`
   const what = `${annotations['kgc.hu/what'] ?? 'a change'}, phase ${annotations['kgc.hu/phase']}, renewed ${renewTime.slice(11, 19)}`
   return `held by ${holderIdentity.replace(/ [^ ]+$/, '')} ${since} (${what})${annotations['kgc.hu/run'] ? `: ${annotations['kgc.hu/run']}` : ''}`
 }
 
 /** The lease as it is; undefined when there is none yet. */
 export async function current(place: Place): Promise<Manifest | undefined> {
-  const { stdout } = await kubectl(place, ['get', 'lease', leaseName, '--ignore-not-found', '--output', 'json'], { what: 'Read the lock' })
+  const { stdout } = await kubectl(
+    place,
+    ['get', 'lease', leaseName, '--ignore-not-found', '--output', 'json'],
+    { what: 'Read the lock' },
+  )
   return stdout ? (JSON.parse(stdout) as Manifest) : undefined
 }
 
@@ -38,16 +47,28 @@ export async function isInTheWay(place: Place, lease: Manifest | undefined): Pro
 }
 
 /** Which writing of the lease it is; '' when there is none yet. */
-export const writingOf = (lease: Manifest | undefined): string => String((lease?.metadata as { resourceVersion?: string } | undefined)?.resourceVersion ?? '')
+export const writingOf = (lease: Manifest | undefined): string =>
+  String((lease?.metadata as { resourceVersion?: string } | undefined)?.resourceVersion ?? '')
 
 /** Whether a process has ended, as far as this machine can tell. */
 export const isGone = (where: string, pid: number) => where === machine() && !isAlive(pid)
 
 /** The cluster's clock: two machines that deploy may not agree on the time. */
 export async function clock(place: Place): Promise<number> {
-  const { stdout } = await kubectl(place, ['create', 'configmap', 'kgc-clock', '--dry-run=server', '--output', 'jsonpath={.metadata.creationTimestamp}'], {
-    what: "Read the cluster's clock",
-  })
+  const { stdout } = await kubectl(
+    place,
+    [
+      'create',
+      'configmap',
+      'kgc-clock',
+      '--dry-run=server',
+      '--output',
+      'jsonpath={.metadata.creationTimestamp}',
+    ],
+    {
+      what: "Read the cluster's clock",
+    },
+  )
   return Date.parse(stdout)
 }
 
@@ -55,7 +76,12 @@ export async function clock(place: Place): Promise<number> {
 export const microTime = (ms: number) => new Date(ms).toISOString().replace('Z', '000Z')
 
 /** What is written: the lease as it was before, held otherwise. */
-export function leaseOf(place: Place, before: Manifest | undefined, spec: object, annotations: Record<string, string | undefined>): Manifest {
+export function leaseOf(
+  place: Place,
+  before: Manifest | undefined,
+  spec: object,
+  annotations: Record<string, string | undefined>,
+): Manifest {
   const { resourceVersion, annotations: old } = (before?.metadata ?? {}) as Record<string, any>
   const kept = old?.['kgc.hu/ended'] ? { 'kgc.hu/ended': old['kgc.hu/ended'] as string } : {}
   const metadata = {
@@ -71,10 +97,16 @@ export function leaseOf(place: Place, before: Manifest | undefined, spec: object
 export async function write(place: Place, lease: Manifest): Promise<Manifest | undefined> {
   const verb = 'resourceVersion' in lease.metadata ? 'replace' : 'create'
   const argv = [verb, '--filename', '-', '--output', 'json', '--request-timeout', '10s']
-  const output = await kubectl(place, argv, { input: JSON.stringify(lease), nothrow: true, timeout: 12_000 })
+  const output = await kubectl(place, argv, {
+    input: JSON.stringify(lease),
+    nothrow: true,
+    timeout: 12_000,
+  })
   if (output.code === 0) return JSON.parse(output.stdout) as Manifest
   if (/\((Conflict|AlreadyExists|NotFound)\)/.test(output.stderr)) return undefined
-  throw new Failure(exit.refused, 'Write the lock', lastLine(output), { next: `${kubectlArgv(place).join(' ')} auth can-i update leases` })
+  throw new Failure(exit.refused, 'Write the lock', lastLine(output), {
+    next: `${kubectlArgv(place).join(' ')} auth can-i update leases`,
+  })
 }
 
 /** The refusal that names the holder. */

@@ -3,7 +3,18 @@ import { randomUUID } from 'node:crypto'
 import { actor, machine, runUrl } from './actor.ts'
 import type { Manifest } from '../cluster/cluster.ts'
 import { Failure, exit, type ExitCode } from '../errors.ts'
-import { clock, current, describe, isGone, judge, leaseOf, locked, microTime, writingOf, write } from './lease.ts'
+import {
+  clock,
+  current,
+  describe,
+  isGone,
+  judge,
+  leaseOf,
+  locked,
+  microTime,
+  writingOf,
+  write,
+} from './lease.ts'
 import type { Place } from '../cluster/place.ts'
 import { say } from '../report.ts'
 import { onInterrupt } from '../run.ts'
@@ -31,9 +42,16 @@ export async function acquire(place: Place, what: string, seen?: string): Promis
   const state = judge(before, now, isGone)
   if (before && state === 'held') throw locked(place, before)
   if (seen !== undefined && writingOf(before) !== seen)
-    throw new Failure(exit.locked, `Lock ${place.name}`, 'another change has begun and ended since the pre-flight; nothing was touched', { next: 'the same command again' })
+    throw new Failure(
+      exit.locked,
+      `Lock ${place.name}`,
+      'another change has begun and ended since the pre-flight; nothing was touched',
+      { next: 'the same command again' },
+    )
   if (before && state !== 'free')
-    say(`  the lock was ${describe(before)}; ${state === 'dead' ? 'its process has ended' : `it has not been renewed for ${before.spec.leaseDurationSeconds} s`}: taken over`)
+    say(
+      `  the lock was ${describe(before)}; ${state === 'dead' ? 'its process has ended' : `it has not been renewed for ${before.spec.leaseDurationSeconds} s`}: taken over`,
+    )
   const annotations: Record<string, string | undefined> = {
     'kgc.hu/what': what,
     'kgc.hu/phase': 'lock',
@@ -56,22 +74,32 @@ export async function acquire(place: Place, what: string, seen?: string): Promis
     const other = await current(place)
     throw other?.spec.holderIdentity
       ? locked(place, other)
-      : new Failure(exit.locked, `Lock ${place.name}`, 'another was quicker', { next: 'the same command again' })
+      : new Failure(exit.locked, `Lock ${place.name}`, 'another was quicker', {
+          next: 'the same command again',
+        })
   }
   return { ...keep(place, mine, annotations, spec), ahead: Math.abs(offset) > 2000 ? offset : 0 }
 }
 
 /** Renews a lock until it is released or lost. */
-function keep(place: Place, taken: Manifest, annotations: Record<string, string | undefined>, spec: () => object): Omit<Lock, 'ahead'> {
+function keep(
+  place: Place,
+  taken: Manifest,
+  annotations: Record<string, string | undefined>,
+  spec: () => object,
+): Omit<Lock, 'ahead'> {
   let lease: Manifest = taken
   let sinceRenewal = stopwatch()
   let gone: Failure | undefined
   let queue: Promise<unknown> = Promise.resolve()
   const lose = (code: ExitCode, why: string) =>
-    void (gone ??= new Failure(code, `Hold the lock of ${place.name}`, why, { next: `npx zx scripts/deploy.ts ${place.name}, once nobody else is at work` }))
+    void (gone ??= new Failure(code, `Hold the lock of ${place.name}`, why, {
+      next: `npx zx scripts/deploy.ts ${place.name}, once nobody else is at work`,
+    }))
   const lost = () => {
     // whoever comes takes it over after its time: by then nothing may be touched any more
-    if (!gone && sinceRenewal() > (seconds.ttl - 8) * 1000) lose(exit.timeout, `it could not be renewed for ${Math.round(sinceRenewal() / 1000)} s`)
+    if (!gone && sinceRenewal() > (seconds.ttl - 8) * 1000)
+      lose(exit.timeout, `it could not be renewed for ${Math.round(sinceRenewal() / 1000)} s`)
     return gone
   }
   // renewals and phases one after the other: each needs the version that the one before has made
@@ -86,17 +114,23 @@ function keep(place: Place, taken: Manifest, annotations: Record<string, string 
     if (!written) {
       const other = await current(place)
       // an answer that was lost on its way: the lease is still this one's
-      if (other && other.spec.holderIdentity === lease.spec.holderIdentity) return void (lease = other)
+      if (other && other.spec.holderIdentity === lease.spec.holderIdentity)
+        return void (lease = other)
       return lose(
         exit.locked,
-        other?.spec.holderIdentity ? `it is ${describe(other)}` : `it was unlocked: ${other?.metadata.annotations?.['kgc.hu/ended'] ?? 'the lease is gone'}`,
+        other?.spec.holderIdentity
+          ? `it is ${describe(other)}`
+          : `it was unlocked: ${other?.metadata.annotations?.['kgc.hu/ended'] ?? 'the lease is gone'}`,
       )
     }
     lease = written
     sinceRenewal = stopwatch()
   }
   const timer = setInterval(
-    () => void next(renew).catch(error => say(`  the lock could not be renewed: ${(error as Failure).why ?? error}`)),
+    () =>
+      void next(renew).catch(error =>
+        say(`  the lock could not be renewed: ${(error as Failure).why ?? error}`),
+      ),
     seconds.renew * 1000,
   )
   timer.unref()
@@ -104,8 +138,11 @@ function keep(place: Place, taken: Manifest, annotations: Record<string, string 
     clearInterval(timer)
     // an interrupted renewal never ends: its process has been
     await Promise.race([queue, new Promise(done => setTimeout(done, 500))])
-    const ended = { 'kgc.hu/ended': `released by ${lease.spec.holderIdentity} in phase ${annotations['kgc.hu/phase']}` }
-    const free = (now: Manifest) => write(place, leaseOf(place, now, { leaseTransitions: now.spec.leaseTransitions }, ended))
+    const ended = {
+      'kgc.hu/ended': `released by ${lease.spec.holderIdentity} in phase ${annotations['kgc.hu/phase']}`,
+    }
+    const free = (now: Manifest) =>
+      write(place, leaseOf(place, now, { leaseTransitions: now.spec.leaseTransitions }, ended))
     if (!(await free(lease))) {
       // somebody has written it since: a renewal whose answer was lost, or whoever took it away
       const now = await current(place)
@@ -117,7 +154,9 @@ function keep(place: Place, taken: Manifest, annotations: Record<string, string 
   const forget = onInterrupt(release)
   const phase = async (name: string) => {
     annotations['kgc.hu/phase'] = name
-    await next(renew).catch(error => say(`  the lock could not be renewed: ${(error as Failure).why ?? error}`))
+    await next(renew).catch(error =>
+      say(`  the lock could not be renewed: ${(error as Failure).why ?? error}`),
+    )
     if (lost()) throw gone
   }
   return { phase, lost, release }

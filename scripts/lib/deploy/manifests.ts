@@ -21,7 +21,13 @@ const kinds = [
   'Ingress',
 ]
 /** What is never removed: it holds data, or more than this environment. */
-const never = ['PersistentVolumeClaim', 'Secret', 'SealedSecret', 'Namespace', 'CustomResourceDefinition']
+const never = [
+  'PersistentVolumeClaim',
+  'Secret',
+  'SealedSecret',
+  'Namespace',
+  'CustomResourceDefinition',
+]
 /** How many objects may be removed without being asked for. */
 export const seatBelt = 3
 
@@ -33,7 +39,9 @@ const titles = (all: Manifest[]) => new Set(all.map(title))
 export function orderOf(one: Manifest): Order {
   const said = one.metadata.annotations?.['kgc.hu/order'] as Order | undefined
   if (said && orders.includes(said)) return said
-  return ['ConfigMap', 'Secret', 'SealedSecret', 'PersistentVolumeClaim', 'NetworkPolicy'].includes(one.kind)
+  return ['ConfigMap', 'Secret', 'SealedSecret', 'PersistentVolumeClaim', 'NetworkPolicy'].includes(
+    one.kind,
+  )
     ? 'data'
     : one.kind === 'Job'
       ? 'migrate'
@@ -42,7 +50,9 @@ export function orderOf(one: Manifest): Order {
 
 /** In the order in which they are applied: by kgc.hu/order, and inside by kind. */
 export function arranged(all: Manifest[]): Manifest[] {
-  const rank = (one: Manifest) => orders.indexOf(orderOf(one)) * 100 + (kinds.includes(one.kind) ? kinds.indexOf(one.kind) : kinds.length)
+  const rank = (one: Manifest) =>
+    orders.indexOf(orderOf(one)) * 100 +
+    (kinds.includes(one.kind) ? kinds.indexOf(one.kind) : kinds.length)
   return all.toSorted((a, b) => rank(a) - rank(b))
 }
 
@@ -58,7 +68,10 @@ export function readDiff(text: string, all: Manifest[]): Changes & { unknown: st
     const file = /^\+\+\+ \S+\/([^/\s]+)/m.exec(part)?.[1] ?? ''
     const one = all.find(({ apiVersion, kind, metadata }) => {
       const [version, group] = (apiVersion as string).split('/').reverse()
-      return file === `${group ? `${group}.` : ''}${version}.${kind}.${metadata.namespace ?? ''}.${metadata.name}`
+      return (
+        file ===
+        `${group ? `${group}.` : ''}${version}.${kind}.${metadata.namespace ?? ''}.${metadata.name}`
+      )
     })
     // what is there has more than one line; a Secret that is not is shown as an empty one
     if (!one) changes.unknown.push(file || part.split('\n')[0]!)
@@ -68,14 +81,20 @@ export function readDiff(text: string, all: Manifest[]): Changes & { unknown: st
 }
 
 /** Whether kustomize made it, with a hash of its contents at the end of its name. */
-const isGenerated = ({ kind, metadata }: Manifest) => kind === 'ConfigMap' && /-[2456789bcdfghkmt]{10}$/.test(metadata.name)
+const isGenerated = ({ kind, metadata }: Manifest) =>
+  kind === 'ConfigMap' && /-[2456789bcdfghkmt]{10}$/.test(metadata.name)
 
 /**
  * What was there before and is not any more. `before` are the manifests of the releases, the newest first, down to the last good one;
  * `older` those of all others; `holders` what may still start a pod (ReplicaSets, ControllerRevisions, Jobs): a generated ConfigMap that one of
  * them names stays.
  */
-export function removals(all: Manifest[], before: Manifest[][], older: Manifest[][], holders: object[]): { removed: Manifest[]; generated: Manifest[] } {
+export function removals(
+  all: Manifest[],
+  before: Manifest[][],
+  older: Manifest[][],
+  holders: object[],
+): { removed: Manifest[]; generated: Manifest[] } {
   const now = titles(all)
   const gone = (lists: Manifest[][]) => [
     ...new Map(
@@ -89,7 +108,10 @@ export function removals(all: Manifest[], before: Manifest[][], older: Manifest[
   return {
     removed: gone(before).filter(one => !isGenerated(one)),
     generated: gone([...before, ...older]).filter(
-      one => isGenerated(one) && !held.includes(`"${one.metadata.name}"`) && !held.includes(`\\"${one.metadata.name}\\"`),
+      one =>
+        isGenerated(one) &&
+        !held.includes(`"${one.metadata.name}"`) &&
+        !held.includes(`\\"${one.metadata.name}\\"`),
     ),
   }
 }

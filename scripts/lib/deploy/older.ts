@@ -16,10 +16,20 @@ export interface Doubt {
 }
 
 /** How one commit stands to another, as a repository's history tells. */
-export async function order(folder: string, ours: string, theirs: string): Promise<'older' | 'newer' | 'apart' | 'unknown'> {
-  const git = async (...argv: string[]) => run(['git', '-C', folder, ...argv], { nothrow: true, timeout: 60_000 })
-  const isAncestor = async (a: string, b: string) => (await git('merge-base', '--is-ancestor', a, b)).code
-  const [older, newer, shallow] = await Promise.all([isAncestor(ours, theirs), isAncestor(theirs, ours), git('rev-parse', '--is-shallow-repository')])
+export async function order(
+  folder: string,
+  ours: string,
+  theirs: string,
+): Promise<'older' | 'newer' | 'apart' | 'unknown'> {
+  const git = async (...argv: string[]) =>
+    run(['git', '-C', folder, ...argv], { nothrow: true, timeout: 60_000 })
+  const isAncestor = async (a: string, b: string) =>
+    (await git('merge-base', '--is-ancestor', a, b)).code
+  const [older, newer, shallow] = await Promise.all([
+    isAncestor(ours, theirs),
+    isAncestor(theirs, ours),
+    git('rev-parse', '--is-shallow-repository'),
+  ])
   if (older === 0) return 'older'
   if (newer === 0) return 'newer'
   // where the history is cut off, two of its commits may be related and not look so
@@ -39,27 +49,66 @@ export interface Wanted {
 }
 
 /** What speaks against a deploy's commit and tag; releases are given newest first. */
-export async function doubts({ commit, tag, names, source }: Wanted, history: Release[]): Promise<Doubt[]> {
+export async function doubts(
+  { commit, tag, names, source }: Wanted,
+  history: Release[],
+): Promise<Doubt[]> {
   const last = serving(history)
   if (!last) return []
-  const before = history.slice(history.indexOf(last) + 1).filter(({ ending }) => ending === 'succeeded')
-  const judge = async (what: string, ours: string | undefined, now: string, folder: string | undefined, has: (release: Release) => boolean): Promise<Doubt[]> => {
+  const before = history
+    .slice(history.indexOf(last) + 1)
+    .filter(({ ending }) => ending === 'succeeded')
+  const judge = async (
+    what: string,
+    ours: string | undefined,
+    now: string,
+    folder: string | undefined,
+    has: (release: Release) => boolean,
+  ): Promise<Doubt[]> => {
     if (ours === now) return []
     const serves = `release ${last.number} serves, of ${what} ${short(now)}`
     if (!ours) return [{ older: false, words: `${serves}; which ${what} is here is not known` }]
     const old = before.find(has)
-    if (old) return [{ older: true, words: `${serves}; ${short(ours)} served before it, in release ${old.number}; ${schema(last, old)}` }]
+    if (old)
+      return [
+        {
+          older: true,
+          words: `${serves}; ${short(ours)} served before it, in release ${old.number}; ${schema(last, old)}`,
+        },
+      ]
     const found = folder ? await order(folder, ours, now) : 'unknown'
-    if (found === 'older') return [{ older: true, words: `${serves}; ${short(ours)} is older, an ancestor of it; ${schema(last)}` }]
-    return found === 'unknown' ? [{ older: false, words: `${serves}; whether ${short(ours)} is older cannot be told here; ${schema(last)}` }] : []
+    if (found === 'older')
+      return [
+        {
+          older: true,
+          words: `${serves}; ${short(ours)} is older, an ancestor of it; ${schema(last)}`,
+        },
+      ]
+    return found === 'unknown'
+      ? [
+          {
+            older: false,
+            words: `${serves}; whether ${short(ours)} is older cannot be told here; ${schema(last)}`,
+          },
+        ]
+      : []
   }
   const [ours, now] = [plain(commit), plain(last.commit)]
-  const tags = tag ? Object.keys(last.images).map(image => parseImage(image)).filter(({ name }) => names.includes(name)) : []
+  const tags = tag
+    ? Object.keys(last.images)
+        .map(image => parseImage(image))
+        .filter(({ name }) => names.includes(name))
+    : []
   const other = tags.find(one => one.tag && one.tag !== tag)
-  const hadTag = (release: Release) => Object.keys(release.images).some(image => image === `${other!.name}:${tag}`)
+  const hadTag = (release: Release) =>
+    Object.keys(release.images).some(image => image === `${other!.name}:${tag}`)
   return [
-    ...(now ? await judge('commit', ours, now, dockerFolder, release => plain(release.commit) === ours) : []),
-    ...(other ? await judge('tag', tag, other.tag!, source && resolve(dockerFolder, source), hadTag) : []),
+    ...(now
+      ? await judge('commit', ours, now, dockerFolder, release => plain(release.commit) === ours)
+      : []),
+    ...(other
+      ? await judge('tag', tag, other.tag!, source && resolve(dockerFolder, source), hadTag)
+      : []),
   ]
 }
 
@@ -80,7 +129,13 @@ export async function refuseOlder(
     return []
   }
   const ask = terminal && !all.some(({ older }) => older)
-  if (!ask) refusals.add(...all.map(({ words }) => `${words}; rollback.ts is the way back; if it is meant: --again --reason "…"`))
+  if (!ask)
+    refusals.add(
+      ...all.map(
+        ({ words }) =>
+          `${words}; rollback.ts is the way back; if it is meant: --again --reason "…"`,
+      ),
+    )
   else for (const { words } of all) say(color.yellow(`  ${words}`))
   return ask ? all.map(({ words }) => words) : []
 }
@@ -90,5 +145,7 @@ function schema({ heads = {} }: Release, old?: Release): string {
   const moved = old ? movedHeads(old.heads, heads) : []
   if (moved.length) return `its databases have been migrated since: ${moved.join('; ')}`
   const now = Object.entries(heads).map(([folder, head]) => `${folder} ${head}`)
-  return now.length ? `its databases are at: ${now.join('; ')}` : 'how far its databases are is not recorded'
+  return now.length
+    ? `its databases are at: ${now.join('; ')}`
+    : 'how far its databases are is not recorded'
 }

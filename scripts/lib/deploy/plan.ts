@@ -29,15 +29,29 @@ export async function plan(change: Change): Promise<void> {
     removed: removed.filter(one => there.has(title(one))),
     generated: generated.filter(one => there.has(title(one))),
     // migrations have no way back: a release that is put back runs none
-    jobs: 'release' in change.source ? [] : manifests.filter(({ kind }) => kind === 'Job').filter(job => mustRun(job, live, good)),
+    jobs:
+      'release' in change.source
+        ? []
+        : manifests.filter(({ kind }) => kind === 'Job').filter(job => mustRun(job, live, good)),
   }
-  const lines = { created: change.plan.created, changed: change.plan.changed, runs: change.plan.jobs.map(title), removed: change.plan.removed.map(title) }
-  for (const [word, titles] of Object.entries(lines)) if (titles.length) say(`  ${word}: ${titles.join(', ')}`)
+  const lines = {
+    created: change.plan.created,
+    changed: change.plan.changed,
+    runs: change.plan.jobs.map(title),
+    removed: change.plan.removed.map(title),
+  }
+  for (const [word, titles] of Object.entries(lines))
+    if (titles.length) say(`  ${word}: ${titles.join(', ')}`)
   if (!Object.values(lines).some(titles => titles.length)) say('  nothing changes')
   const schemas = await schemaChanges(change.plan.jobs, good?.heads)
   for (const words of schemas) say(`  ${words}`)
   const [images, served] = [manifests, good?.manifests ?? []].map(digestsOf)
-  emit('plan', { ...lines, schemas, images, coming: images!.filter(image => !served!.includes(image)) })
+  emit('plan', {
+    ...lines,
+    schemas,
+    images,
+    coming: images!.filter(image => !served!.includes(image)),
+  })
   if (change.plan.removed.length > seatBelt && !prune)
     throw new Failure(
       exit.refused,
@@ -50,10 +64,21 @@ export async function plan(change: Change): Promise<void> {
 /** Which of these objects are in the cluster. */
 async function existing(place: Place, all: Manifest[]): Promise<Set<string>> {
   if (!all.length) return new Set()
-  const input = all.map(({ apiVersion, kind, metadata }) => JSON.stringify({ apiVersion, kind, metadata: { name: metadata.name } })).join('\n')
+  const input = all
+    .map(({ apiVersion, kind, metadata }) =>
+      JSON.stringify({ apiVersion, kind, metadata: { name: metadata.name } }),
+    )
+    .join('\n')
   const { stdout } = await kubectl(
     place,
-    ['get', '--ignore-not-found', '--filename', '-', '--output', 'jsonpath={range .items[*]}{.kind} {.metadata.name}{"\\n"}{end}{.kind} {.metadata.name}'],
+    [
+      'get',
+      '--ignore-not-found',
+      '--filename',
+      '-',
+      '--output',
+      'jsonpath={range .items[*]}{.kind} {.metadata.name}{"\\n"}{end}{.kind} {.metadata.name}',
+    ],
     { input, what: 'Look for what is to be removed' },
   )
   return new Set(stdout.split('\n'))

@@ -39,10 +39,15 @@ export interface Found {
 }
 
 /** The manifests to put in place: the overlay's own, or those of a release that is put back (Jobs are not run again). */
-export type Source = { tag?: string | undefined; again?: string | undefined } | { release: string | undefined }
+export type Source =
+  { tag?: string | undefined; again?: string | undefined } | { release: string | undefined }
 
 /** Finds out all that a change needs to know. Throws Failure (refused) with everything that stands in its way. */
-export async function preflight(place: Place, source: Source, choose: (history: Stored[]) => Stored | undefined): Promise<Found> {
+export async function preflight(
+  place: Place,
+  source: Source,
+  choose: (history: Stored[]) => Stored | undefined,
+): Promise<Found> {
   const refusals = new Refusals()
   const more = new Refusals()
   const what = `Deploy to ${place.name}`
@@ -71,8 +76,19 @@ export async function preflight(place: Place, source: Source, choose: (history: 
   const last = serving(history!)
   const back = 'release' in source ? choose(history!) : undefined
   const own = commitImages()
-  const plain = 'release' in source ? withClaims(back!.manifests, live!) : tagged(place, built!, own, source.tag, last, refusals)
-  const questions = 'release' in source ? [] : await refuseOlder(wantedOf(place, own, source.tag, commit), history!, refusals, source.again)
+  const plain =
+    'release' in source
+      ? withClaims(back!.manifests, live!)
+      : tagged(place, built!, own, source.tag, last, refusals)
+  const questions =
+    'release' in source
+      ? []
+      : await refuseOlder(
+          wantedOf(place, own, source.tag, commit),
+          history!,
+          refusals,
+          source.again,
+        )
   hideRead([...plain, ...(last?.manifests ?? [])])
   refusals.add(...faults(plain), ...missingKeys(plain, secrets!), ...otherVolumes(plain, live!))
   const tried = async () => {
@@ -80,50 +96,108 @@ export async function preflight(place: Place, source: Source, choose: (history: 
     const digests = await resolve(plain, last, refusals, back ? warn : words => refusals.add(words))
     const manifests = arranged(back ? plain : stamped(plain, digests))
     const wanted = back ? manifests.filter(({ kind }) => kind !== 'Job') : manifests
-    return { digests, manifests, diff: refusals.list.some(one => /^no release says/.test(one)) ? '' : await dryRun(place, wanted, refusals) }
+    return {
+      digests,
+      manifests,
+      diff: refusals.list.some(one => /^no release says/.test(one))
+        ? ''
+        : await dryRun(place, wanted, refusals),
+    }
   }
-  const [found] = await Promise.all([tried(), refusals.check(() => mayAll(place, plain)), hops(plain, live!, Boolean(back), refusals)])
+  const [found] = await Promise.all([
+    tried(),
+    refusals.check(() => mayAll(place, plain)),
+    hops(plain, live!, Boolean(back), refusals),
+  ])
   refusals.add(...unproven(place, had, found.digests))
   refusals.done(what)
-  return { ...found, history: history!, live: live!, commit: commit ?? undefined, lease: writingOf(await lease), questions }
+  return {
+    ...found,
+    history: history!,
+    live: live!,
+    commit: commit ?? undefined,
+    lease: writingOf(await lease),
+    questions,
+  }
 }
 
 /** What is to be held against the releases that have served. */
-const wantedOf = ({ images }: Place, own: Built[], tag: string | undefined, commit: string | undefined): Wanted => {
+const wantedOf = (
+  { images }: Place,
+  own: Built[],
+  tag: string | undefined,
+  commit: string | undefined,
+): Wanted => {
   const variable = own.find(({ source }) => source)?.source
-  return { commit, tag, names: own.map(({ name }) => `${images}/${name}`), source: variable && settings()[variable] }
+  return {
+    commit,
+    tag,
+    names: own.map(({ name }) => `${images}/${name}`),
+    source: variable && settings()[variable],
+  }
 }
 
 /** What stands in the environment, what may start a pod there, and its volumes. */
-const standing = 'deployments,statefulsets,replicasets,controllerrevisions,pods,jobs,persistentvolumeclaims'
+const standing =
+  'deployments,statefulsets,replicasets,controllerrevisions,pods,jobs,persistentvolumeclaims'
 
 /** Volumes that are there keep their size: it may have grown since, and cannot shrink. */
 function withClaims(all: Manifest[], live: Manifest[]): Manifest[] {
-  const here = (one: Manifest) => live.find(other => other.kind === 'PersistentVolumeClaim' && title(other) === title(one))
-  return all.map(one => (here(one) ? { ...one, spec: { ...one.spec, resources: here(one)!.spec.resources } } : one))
+  const here = (one: Manifest) =>
+    live.find(other => other.kind === 'PersistentVolumeClaim' && title(other) === title(one))
+  return all.map(one =>
+    here(one) ? { ...one, spec: { ...one.spec, resources: here(one)!.spec.resources } } : one,
+  )
 }
 
 /** kubectl is there and of an age with the cluster, and the cluster answers in the environment's context. */
 async function reach(place: Place): Promise<true> {
   const next = `npx zx scripts/bootstrap.ts --doctor --cluster --environment ${place.name}`
-  const output = await kubectl(place, ['version', '--output', 'json', '--request-timeout', '15s'], { nothrow: true })
-  if (output.code !== 0) throw new Failure(exit.refused, `Ask the cluster of ${place.name}`, lastLine(output), { next })
-  const { clientVersion, serverVersion } = JSON.parse(output.stdout) as Record<string, { minor: string }>
+  const output = await kubectl(place, ['version', '--output', 'json', '--request-timeout', '15s'], {
+    nothrow: true,
+  })
+  if (output.code !== 0)
+    throw new Failure(exit.refused, `Ask the cluster of ${place.name}`, lastLine(output), { next })
+  const { clientVersion, serverVersion } = JSON.parse(output.stdout) as Record<
+    string,
+    { minor: string }
+  >
   const [client, server] = [clientVersion, serverVersion].map(version => parseInt(version!.minor))
-  if (server! < 30) throw new Failure(exit.refused, 'Look at the versions', `Kubernetes is 1.${server}, 1.30 is needed`, { next })
+  if (server! < 30)
+    throw new Failure(
+      exit.refused,
+      'Look at the versions',
+      `Kubernetes is 1.${server}, 1.30 is needed`,
+      { next },
+    )
   if (client! < 30)
-    throw new Failure(exit.refused, 'Look at the versions', `kubectl is 1.${client}, 1.30 is needed`, {
-      next: 'https://kubernetes.io/docs/tasks/tools/#kubectl',
-    })
+    throw new Failure(
+      exit.refused,
+      'Look at the versions',
+      `kubectl is 1.${client}, 1.30 is needed`,
+      {
+        next: 'https://kubernetes.io/docs/tasks/tools/#kubectl',
+      },
+    )
   return true
 }
 
 /** Jumps between versions that an application forbids, judged by what runs. */
-async function hops(all: Manifest[], live: Manifest[], back: boolean, refusals: Refusals): Promise<void> {
+async function hops(
+  all: Manifest[],
+  live: Manifest[],
+  back: boolean,
+  refusals: Refusals,
+): Promise<void> {
   if (back) return
   const rules = (await fromFolders<{ hops: Hop[] }>('hops.ts')).flatMap(({ hops }) => hops)
   for (const one of workloads(all)) {
     const now = live.find(other => title(other) === title(one))
-    if (now) refusals.add(...forbidden(rules, imagesOf([now]), imagesOf([one])).map(words => `${title(one)}: ${words}`))
+    if (now)
+      refusals.add(
+        ...forbidden(rules, imagesOf([now]), imagesOf([one])).map(
+          words => `${title(one)}: ${words}`,
+        ),
+      )
   }
 }

@@ -13,10 +13,19 @@ export const patience = { most: 15_000 }
  * Asks the product while its workloads must stay ready: both take their time, and neither needs the other's end. Returns what each check
  * found; throws as `ready` does. For checks whose failure is `excused` nobody waits.
  */
-export async function prove(wait: Wait, manifests: Manifest[], excused: (check: string) => boolean): Promise<Outcome[]> {
+export async function prove(
+  wait: Wait,
+  manifests: Manifest[],
+  excused: (check: string) => boolean,
+): Promise<Outcome[]> {
   const end = Date.now() + patience.most
   let state: 'open' | 'stable' | 'broken' = 'open'
-  const answers = asked(wait.place, manifests, excused, () => state === 'open' || (state === 'stable' && Date.now() < end))
+  const answers = asked(
+    wait.place,
+    manifests,
+    excused,
+    () => state === 'open' || (state === 'stable' && Date.now() < end),
+  )
   // a workload that fails says more than the checks that fail with it
   answers.catch(() => {})
   try {

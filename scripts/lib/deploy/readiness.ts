@@ -32,22 +32,50 @@ export async function ready(wait: Wait, all: Manifest[]): Promise<void> {
   if (!all.length) return
   const { place, what, lock } = wait
   const timeout =
-    Math.max(600, ...all.map(({ kind, spec }) => (kind === 'Job' ? (spec.activeDeadlineSeconds ?? 0) : (spec.progressDeadlineSeconds ?? 0)) as number)) * 1000
-  const seen = await watch({ ...wait, names: names(all), timeout, lost: lock.lost, ahead: lock.ahead })
+    Math.max(
+      600,
+      ...all.map(
+        ({ kind, spec }) =>
+          (kind === 'Job'
+            ? (spec.activeDeadlineSeconds ?? 0)
+            : (spec.progressDeadlineSeconds ?? 0)) as number,
+      ),
+    ) * 1000
+  const seen = await watch({
+    ...wait,
+    names: names(all),
+    timeout,
+    lost: lock.lost,
+    ahead: lock.ahead,
+  })
   const list = [...seen]
   const bad = list.find(([, { state }]) => state === 'failed')
   if (bad) {
     const [name, { detail, cause }] = bad
     if (!cause) throw new Failure(exit.broken, what, `${name}: ${detail}`)
-    const where = [cause.pod && `pod ${cause.pod}`, cause.container && `container ${cause.container}`].filter(Boolean).join(', ')
+    const where = [
+      cause.pod && `pod ${cause.pod}`,
+      cause.container && `container ${cause.container}`,
+    ]
+      .filter(Boolean)
+      .join(', ')
     const how = `${cause.reason}${cause.exitCode === undefined ? '' : `, exit ${cause.exitCode}`}${cause.message ? `: ${cause.message}` : ''}`
     const why = `${cause.kind} ${cause.name}${where ? ` (${where})` : ''}: ${how}`
-    const text = [cause.likely && `likely cause: ${cause.likely}`, await evidence(cause, place)].filter(Boolean).join('\n')
-    throw Object.assign(new Failure(exit.broken, what, why, { evidence: text, next: cause.next }), { cause })
+    const text = [cause.likely && `likely cause: ${cause.likely}`, await evidence(cause, place)]
+      .filter(Boolean)
+      .join('\n')
+    throw Object.assign(new Failure(exit.broken, what, why, { evidence: text, next: cause.next }), {
+      cause,
+    })
   }
   const open = list.filter(([, { state }]) => state !== 'ready')
   if (open.length)
-    throw new Failure(exit.timeout, what, `not ready: ${open.map(([name, { detail }]) => `${name} (${detail})`).join(', ')}`, {
-      next: `${kubectlArgv(place).join(' ')} get pods`,
-    })
+    throw new Failure(
+      exit.timeout,
+      what,
+      `not ready: ${open.map(([name, { detail }]) => `${name} (${detail})`).join(', ')}`,
+      {
+        next: `${kubectlArgv(place).join(' ')} get pods`,
+      },
+    )
 }

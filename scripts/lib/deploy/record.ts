@@ -23,12 +23,16 @@ export async function record(change: Change): Promise<void> {
   if (!nothing) {
     await finish(change, 'succeeded')
     // too many records harm nobody: the next change removes them
-    const trimmed = trim(place, [release!, ...found!.history]).catch((error: Error) => warn(`Old releases could not be removed: ${error.message}`))
+    const trimmed = trim(place, [release!, ...found!.history]).catch((error: Error) =>
+      warn(`Old releases could not be removed: ${error.message}`),
+    )
     await Promise.all([trimmed, tell(change, 'succeeded')])
   } else await tellSame(change, number)
   const ms = Date.now() - started
   const when = serving(found!.history) ? ', as before' : ''
-  const but = failing.length ? ` ${failing.length} checks do not pass${when}: npx zx scripts/smoke.ts ${place.name} --target kubernetes` : ''
+  const but = failing.length
+    ? ` ${failing.length} checks do not pass${when}: npx zx scripts/smoke.ts ${place.name} --target kubernetes`
+    : ''
   const text = `${nothing ? 'Nothing to do: ' : ''}${place.name} serves release ${number}`
   change.ended = {
     event: { environment: place.name, release: number, changed: !nothing, failing, ms },
@@ -37,7 +41,13 @@ export async function record(change: Change): Promise<void> {
 }
 
 /** A check that passes by now may not fail again unnoticed. */
-async function noteFewer(place: Place, now: Stored, asked: string[], failing: string[]): Promise<void> {
+async function noteFewer(
+  place: Place,
+  now: Stored,
+  asked: string[],
+  failing: string[],
+): Promise<void> {
   const left = stillFailing(now, asked, failing)
-  if ((now.failing ?? []).length > left.length) await store(place, Object.assign(now, { failing: left }), 'replace')
+  if ((now.failing ?? []).length > left.length)
+    await store(place, Object.assign(now, { failing: left }), 'replace')
 }

@@ -24,7 +24,9 @@ export class Refusals {
   done(what: string): void {
     if (!this.list.length) return
     const [first, ...more] = this.list
-    const why = more.length ? `${this.list.length} reasons, nothing was touched` : `${first}; nothing was touched`
+    const why = more.length
+      ? `${this.list.length} reasons, nothing was touched`
+      : `${first}; nothing was touched`
     throw new Failure(exit.refused, what, why, {
       evidence: more.length ? this.list.map(one => `- ${one}`).join('\n') : undefined,
       next: 'mend it, then the same command again',

@@ -8,7 +8,12 @@ import { Failure, exit } from '../errors.ts'
 export async function mayAll(place: Place, all: Manifest[]): Promise<void> {
   const denied = await lacking(place, rightsOf(all))
   if (denied.length)
-    throw new Failure(exit.refused, 'Ask what this account may do', `it may not: ${denied.join(', ')}`, {
-      next: `${kubectlArgv(place).join(' ')} auth can-i --list; the rights are in infra/k8s/cluster/deployer`,
-    })
+    throw new Failure(
+      exit.refused,
+      'Ask what this account may do',
+      `it may not: ${denied.join(', ')}`,
+      {
+        next: `${kubectlArgv(place).join(' ')} auth can-i --list; the rights are in infra/k8s/cluster/deployer`,
+      },
+    )
 }

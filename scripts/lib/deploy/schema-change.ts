@@ -9,7 +9,11 @@ import type { Heads } from './product.ts'
 import { podOf } from './stamp.ts'
 
 /** What the labels of a Job's images say of the databases' heads, in words; undefined where none names a schema. Pure. */
-export function schemaWords(job: string, labels: Record<string, string>[], heads: Heads | undefined): string | undefined {
+export function schemaWords(
+  job: string,
+  labels: Record<string, string>[],
+  heads: Heads | undefined,
+): string | undefined {
   const version = labels.map(all => all[schemaLabel]?.slice(0, 12)).find(Boolean)
   if (!version) return undefined
   // a head names the version among other things (heads.ts of an application)
@@ -21,9 +25,17 @@ export function schemaWords(job: string, labels: Record<string, string>[], heads
 /** The same of Jobs that are stamped; a registry that does not tell is passed over, with a word. */
 export async function schemaChanges(jobs: Manifest[], heads: Heads | undefined): Promise<string[]> {
   const words = jobs.map(async job => {
-    const images = (podOf(job).containers as { image: string }[]).map(({ image }) => parseImage(image))
-    const labels = await Promise.all(images.map(async ({ name, digest }) => (digest ? (await contentsOf(name, digest)).labels : {}))).catch((error: Error) => error)
-    return labels instanceof Error ? `${title(job)}: whether the schema changes is not known: ${labels.message}` : schemaWords(title(job), labels, heads)
+    const images = (podOf(job).containers as { image: string }[]).map(({ image }) =>
+      parseImage(image),
+    )
+    const labels = await Promise.all(
+      images.map(async ({ name, digest }) =>
+        digest ? (await contentsOf(name, digest)).labels : {},
+      ),
+    ).catch((error: Error) => error)
+    return labels instanceof Error
+      ? `${title(job)}: whether the schema changes is not known: ${labels.message}`
+      : schemaWords(title(job), labels, heads)
   })
   return (await Promise.all(words)).flatMap(one => one ?? [])
 }

@@ -6,14 +6,19 @@ import { say } from '../report.ts'
 
 /** Which databases have been migrated since, in words; what is not known of one may be that, too. Pure. */
 export function movedHeads(then: Heads = {}, now: Heads = {}): string[] {
-  const moved = [...new Set([...Object.keys(then), ...Object.keys(now)])].filter(folder => then[folder] === silent || then[folder] !== now[folder])
+  const moved = [...new Set([...Object.keys(then), ...Object.keys(now)])].filter(
+    folder => then[folder] === silent || then[folder] !== now[folder],
+  )
   const was = (head = 'none is recorded') => (head === silent ? 'it could not be asked' : head)
   const is = (head = 'it is not there') => (head === silent ? 'it cannot be asked' : head)
   return moved.map(folder => `${folder}: ${was(then[folder])} then, ${is(now[folder])} now`)
 }
 
 /** Refuses to go back over migrations that have run since, unless that is accepted. */
-export async function requireSchema({ place, found, choose }: Change, accept: boolean): Promise<void> {
+export async function requireSchema(
+  { place, found, choose }: Change,
+  accept: boolean,
+): Promise<void> {
   const target = choose(found!.history)!
   const now = await heads(place, found!.manifests)
   const words = movedHeads(target.heads, now)

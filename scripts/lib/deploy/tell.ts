@@ -25,7 +25,10 @@ const patience = 10_000
 export async function tell(change: Change, kind: Kind, more: More = {}): Promise<void> {
   const asked = Date.now()
   if (kind === 'started') return void (change.told = post(change, kind, more, patience))
-  const both = async () => [...((await change.told) ?? []), ...(await post(change, kind, more, Math.max(1_000, patience - (Date.now() - asked))))]
+  const both = async () => [
+    ...((await change.told) ?? []),
+    ...(await post(change, kind, more, Math.max(1_000, patience - (Date.now() - asked)))),
+  ]
   const warnings = both()
   change.over = warnings
   for (const one of new Set(await warnings)) warn(one)
@@ -36,7 +39,16 @@ async function post(change: Change, kind: Kind, more: More, limit: number): Prom
   const { place, release, started } = change
   const { failed } = more
   const cause = failed?.cause as Partial<Cause> | undefined
-  const failure = failed ? { failure: { ...cause, cause: cause?.likely || failed.message, log: failed.evidence, next: failed.next } } : {}
+  const failure = failed
+    ? {
+        failure: {
+          ...cause,
+          cause: cause?.likely || failed.message,
+          log: failed.evidence,
+          next: failed.next,
+        },
+      }
+    : {}
   const event = {
     kind,
     verb: change.verb,
@@ -49,14 +61,26 @@ async function post(change: Change, kind: Kind, more: More, limit: number): Prom
     serving: more.serving,
     ...failure,
   }
-  const [warnings, warning] = await Promise.all([notify(event, { limit }), tellGitHub(change, kind, more, limit)])
+  const [warnings, warning] = await Promise.all([
+    notify(event, { limit }),
+    tellGitHub(change, kind, more, limit),
+  ])
   return warning ? [...warnings, warning] : warnings
 }
 
-async function tellGitHub(change: Change, kind: Kind, more: More, limit: number): Promise<string | undefined> {
+async function tellGitHub(
+  change: Change,
+  kind: Kind,
+  more: More,
+  limit: number,
+): Promise<string | undefined> {
   if (kind === 'started') change.announced = announce(newsOf(change))
   if (!change.announced || kind === 'started') return undefined
-  return change.announced.ended(kind === 'succeeded' ? 'success' : 'failure', endOf(change, kind, more), limit)
+  return change.announced.ended(
+    kind === 'succeeded' ? 'success' : 'failure',
+    endOf(change, kind, more),
+    limit,
+  )
 }
 
 function newsOf({ place, verb, release, found }: Change): News {
@@ -64,15 +88,24 @@ function newsOf({ place, verb, release, found }: Change): News {
   const { history } = found!
   const good = serving(history)
   const since = history.slice(0, good ? history.indexOf(good) : history.length)
-  const interrupted = since.filter(({ ending }) => ending === 'interrupted').map(({ number }) => number)
+  const interrupted = since
+    .filter(({ ending }) => ending === 'interrupted')
+    .map(({ number }) => number)
   return { environment: place.name, verb, release: number, what, commit, images, interrupted }
 }
 
 /** The words for GitHub, which take 140 characters. */
-export function endOf({ release }: Pick<Change, 'release'>, kind: Kind, { failed, serving = '' }: More): string {
+export function endOf(
+  { release }: Pick<Change, 'release'>,
+  kind: Kind,
+  { failed, serving = '' }: More,
+): string {
   if (!failed) return short(`release ${release!.number} serves`)
   const { likely, application } = (failed.cause ?? {}) as Partial<Cause>
-  return short(likely ? `${application}: ${likely}` : failed.why, kind === 'rolled-back' ? `rolled back, ${serving}` : serving)
+  return short(
+    likely ? `${application}: ${likely}` : failed.why,
+    kind === 'rolled-back' ? `rolled back, ${serving}` : serving,
+  )
 }
 
 /** Nothing was to do: GitHub may still not know that this commit serves. */
@@ -86,24 +119,43 @@ export async function leave(change: Change, why: string, limit = patience): Prom
   const { announced, told, over, place, verb, release, started } = change
   const failure = { cause: why, next: `npx zx scripts/${verb}.ts ${place.name}` }
   const event = () =>
-    ({ kind: 'failed', verb, environment: place.name, release: String(release!.number), actor: release!.who, ms: Date.now() - started, link: release!.run, failure }) as const
+    ({
+      kind: 'failed',
+      verb,
+      environment: place.name,
+      release: String(release!.number),
+      actor: release!.who,
+      ms: Date.now() - started,
+      link: release!.run,
+      failure,
+    }) as const
   const telling = told && !over ? notify(event(), { limit }) : undefined
   change.over ??= telling ?? Promise.resolve()
-  const [warning, warnings = []] = await Promise.all([announced?.ended('error', short(why), limit), telling])
+  const [warning, warnings = []] = await Promise.all([
+    announced?.ended('error', short(why), limit),
+    telling,
+  ])
   for (const one of [...warnings, ...(warning ? [warning] : [])]) warn(one)
 }
 
 /** What is known of it by now, for the summary of a workflow's job. */
 export function noteFacts(change: Change, dry: boolean): void {
   const { place, verb, plan, release, found } = change
-  const planned = plan && { Created: plan.created, Changed: plan.changed, Runs: plan.jobs.map(title), Removed: plan.removed.map(title) }
+  const planned = plan && {
+    Created: plan.created,
+    Changed: plan.changed,
+    Runs: plan.jobs.map(title),
+    Removed: plan.removed.map(title),
+  }
   summarize(
     {
       Environment: place.name,
       Release: release && !isNothing(change) ? `${release.number} (${release.what})` : undefined,
       Commit: release ? release.commit : found?.commit,
       By: actor(),
-      ...Object.fromEntries(Object.entries(planned ?? {}).map(([name, titles]) => [name, titles.join(', ')])),
+      ...Object.fromEntries(
+        Object.entries(planned ?? {}).map(([name, titles]) => [name, titles.join(', ')]),
+      ),
     },
     `${verb === 'deploy' ? 'Deploy to' : 'Roll back'} ${place.name}${dry ? ': the plan, nothing was touched' : ''}`,
   )

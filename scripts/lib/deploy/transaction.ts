@@ -11,13 +11,27 @@ import { leave, noteFacts, tell } from './tell.ts'
 
 /** Runs the phases one after the other, up to `last`. What fails once the lock is held is put back. */
 export async function transact(asked: Asked, phases: Phase[], last?: string): Promise<void> {
-  const change: Change = { ...asked, started: Date.now(), touched: [], stands: new Map(), removed: new Set(), phase: '' }
+  const change: Change = {
+    ...asked,
+    started: Date.now(),
+    touched: [],
+    stands: new Map(),
+    removed: new Set(),
+    phase: '',
+  }
   noteFacts(change, Boolean(last))
   const forget = onInterrupt(async () => {
     const { release, over, phase } = change
     // what has come to its end is not interrupted any more; it may only not be recorded or told yet
-    if (release?.ending === 'succeeded') return void (await Promise.all([finish(change, 'succeeded').catch(() => {}), over ?? tell(change, 'succeeded')]))
-    const record = release?.ending === 'applying' ? finish(change, 'interrupted', 'interrupted').catch(() => {}) : undefined
+    if (release?.ending === 'succeeded')
+      return void (await Promise.all([
+        finish(change, 'succeeded').catch(() => {}),
+        over ?? tell(change, 'succeeded'),
+      ]))
+    const record =
+      release?.ending === 'applying'
+        ? finish(change, 'interrupted', 'interrupted').catch(() => {})
+        : undefined
     await Promise.all([record, leave(change, `interrupted in phase ${phase.toLowerCase()}`, 1800)])
   })
   try {
@@ -40,7 +54,13 @@ export async function transact(asked: Asked, phases: Phase[], last?: string): Pr
   } finally {
     forget()
     // nobody else may take it before its time is over; how the change ended matters more
-    await change.lock?.release().catch((error: Failure) => warn(`The lock could not be freed, it ends by itself within a minute: ${error.why ?? error.message}`))
+    await change.lock
+      ?.release()
+      .catch((error: Failure) =>
+        warn(
+          `The lock could not be freed, it ends by itself within a minute: ${error.why ?? error.message}`,
+        ),
+      )
   }
 }
 
@@ -50,11 +70,18 @@ async function ending(change: Change, error: unknown): Promise<unknown> {
   if (!change.lock || !change.release || change.phase === 'Lock') return error
   const failure = error instanceof Failure ? error : bug(change, error)
   const as = (code: ExitCode, serving: string, evidence = failure.evidence) =>
-    new Failure(code, failure.what, failure.why, { evidence, next: failure.next, serving: serving + lasting(change) })
+    new Failure(code, failure.what, failure.why, {
+      evidence,
+      next: failure.next,
+      serving: serving + lasting(change),
+    })
   // whoever has the lock now decides
   if (change.lock.lost()) return as(failure.code, `${inPlace(change)}; nothing was put back`)
   // it was proven to work: what fails now is only the book-keeping
-  if (change.phase === 'Record') return Object.assign(as(exit.broken, unrecorded(change)), { next: `npx zx scripts/${change.verb}.ts ${change.place.name}, once more` })
+  if (change.phase === 'Record')
+    return Object.assign(as(exit.broken, unrecorded(change)), {
+      next: `npx zx scripts/${change.verb}.ts ${change.place.name}, once more`,
+    })
   return putBack(change, failure).catch((fault: Error) =>
     as(
       exit.broken,
@@ -66,7 +93,9 @@ async function ending(change: Change, error: unknown): Promise<unknown> {
 
 /** What serves when the last phase has failed. */
 function unrecorded({ found, release, plan, removed }: Change): string {
-  const number = isNothing({ found, plan } as Change) ? serving(found!.history)!.number : release!.number
+  const number = isNothing({ found, plan } as Change)
+    ? serving(found!.history)!.number
+    : release!.number
   const left = plan!.removed.map(title).filter(name => !removed.has(name))
   const more = left.length ? `; what it has no more may still be there: ${left.join(', ')}` : ''
   return `release ${number} serves and passed the smoke test, but may not be recorded as the one that does${more}`
@@ -75,8 +104,13 @@ function unrecorded({ found, release, plan, removed }: Change): string {
 /** A bug in the script as a failure of the change: what was changed by then must go back like after any other. */
 function bug({ verb, place, phase }: Change, error: unknown): Failure {
   const { message, stack } = error instanceof Error ? error : new Error(String(error))
-  return new Failure(exit.bug, `${verb === 'deploy' ? 'Deploy to' : 'Roll back'} ${place.name}, phase ${phase.toLowerCase()}`, `a bug in the script: ${message}`, {
-    evidence: stack,
-    next: 'mend it, then the same command again',
-  })
+  return new Failure(
+    exit.bug,
+    `${verb === 'deploy' ? 'Deploy to' : 'Roll back'} ${place.name}, phase ${phase.toLowerCase()}`,
+    `a bug in the script: ${message}`,
+    {
+      evidence: stack,
+      next: 'mend it, then the same command again',
+    },
+  )
 }

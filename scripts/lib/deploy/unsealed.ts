@@ -21,32 +21,64 @@ export function closed(live: Manifest | undefined): { words: string; no?: boolea
   if (!live) return { words: 'it is not there any more' }
   const { status, message } = condition(live, 'Synced') ?? {}
   if ((live.status?.observedGeneration ?? 0) < live.metadata.generation!)
-    return { words: 'the Sealed Secrets controller has not opened it: it is not there, or does not work' }
-  return status === 'True' ? { words: '' } : { words: message || 'the Sealed Secrets controller does not say why', no: true }
+    return {
+      words: 'the Sealed Secrets controller has not opened it: it is not there, or does not work',
+    }
+  return status === 'True'
+    ? { words: '' }
+    : { words: message || 'the Sealed Secrets controller does not say why', no: true }
 }
 
 /** Waits until the SealedSecrets among these objects are opened. Throws Failure (broken) with the controller's words. */
-export async function opened(place: Place, all: Manifest[], lost?: Lost, { most, pause, no } = patience): Promise<void> {
+export async function opened(
+  place: Place,
+  all: Manifest[],
+  lost?: Lost,
+  { most, pause, no } = patience,
+): Promise<void> {
   const names = all.filter(isSealed).map(({ metadata }) => metadata.name)
   if (!names.length) return
   const [what, begun] = ['Open what is sealed', Date.now()]
   for (let said = 0; ; await new Promise(done => setTimeout(done, pause))) {
     // by their names: to list them all may not be allowed
-    const argv = ['get', 'sealedsecrets.bitnami.com', ...names, '--ignore-not-found', '--output', 'json']
+    const argv = [
+      'get',
+      'sealedsecrets.bitnami.com',
+      ...names,
+      '--ignore-not-found',
+      '--output',
+      'json',
+    ]
     const { stdout } = await retried(lost)(place, argv, { what })
-    const answer = stdout.trim() ? (JSON.parse(stdout) as Manifest & { items?: Manifest[] }) : undefined
+    const answer = stdout.trim()
+      ? (JSON.parse(stdout) as Manifest & { items?: Manifest[] })
+      : undefined
     const live = answer?.items ?? [answer]
-    const left = names.map(name => ({ name, ...closed(live.find(one => one?.metadata.name === name)) })).filter(({ words }) => words)
+    const left = names
+      .map(name => ({ name, ...closed(live.find(one => one?.metadata.name === name)) }))
+      .filter(({ words }) => words)
     if (!left.length) return
     said = left.some(one => one.no) ? said || Date.now() : 0
-    if ((said && Date.now() - said >= no) || Date.now() - begun >= most) throw failure(place, what, left)
+    if ((said && Date.now() - said >= no) || Date.now() - begun >= most)
+      throw failure(place, what, left)
   }
 }
 
-function failure(place: Place, what: string, left: { name: string; words: string; no?: boolean }[]): Failure {
+function failure(
+  place: Place,
+  what: string,
+  left: { name: string; words: string; no?: boolean }[],
+): Failure {
   const [first] = [...left].sort((a, b) => Number(b.no ?? false) - Number(a.no ?? false))
   const look = `${kubectlArgv(place).join(' ')} get sealedsecret ${first!.name} --output yaml`
-  return new Failure(exit.broken, what, left.map(({ name, words }) => `SealedSecret ${name}: ${words}`).join('; '), {
-    next: left.some(({ no }) => no) ? `${look}, or npx zx scripts/seal.ts ${place.name} --check` : look,
-  })
+  return new Failure(
+    exit.broken,
+    what,
+    left.map(({ name, words }) => `SealedSecret ${name}: ${words}`).join('; '),
+    {
+      next: left.some(({ no }) => no)
+        ? `${look}, or npx zx scripts/seal.ts ${place.name} --check`
+        : look,
+    },
+  )
 }

@@ -29,7 +29,9 @@ export interface Built {
 
 /** The images that are built of a commit: the build file (its text) has a key as their tag, and an example (by its file) pins that key. */
 export function builtOf(buildFile: string, examples: Map<string, string>): Built[] {
-  const { services } = parse(buildFile) as { services: Record<string, { image: string; build?: { context?: string } }> }
+  const { services } = parse(buildFile) as {
+    services: Record<string, { image: string; build?: { context?: string } }>
+  }
   const pins = [...examples].flatMap(([file, text]) =>
     describeExample(text, file)
       .filter(({ pinned }) => pinned)
@@ -45,19 +47,34 @@ export function builtOf(buildFile: string, examples: Map<string, string>): Built
 
 /** The same, of this repository. */
 export function commitImages(): Built[] {
-  const files = applications().map(folder => `${folder}/.env.example`).filter(file => existsSync(join(dockerFolder, file)))
+  const files = applications()
+    .map(folder => `${folder}/.env.example`)
+    .filter(file => existsSync(join(dockerFolder, file)))
   const read = (file: string) => readFileSync(join(dockerFolder, file), 'utf8')
-  return builtOf(read('docker-compose.build.yml'), new Map(files.map(file => [`infra/docker/${file}`, read(file)])))
+  return builtOf(
+    read('docker-compose.build.yml'),
+    new Map(files.map(file => [`infra/docker/${file}`, read(file)])),
+  )
 }
 
 /**
  * A deploy's manifests before they are stamped. The images that are built of a commit take `tag`; without one, where the overlay names none,
  * the commit that is pinned, and where none is, they stay as they serve.
  */
-export function tagged(place: Place, all: Manifest[], own: Built[], tag: string | undefined, last: Stored | undefined, refusals: Refusals): Manifest[] {
+export function tagged(
+  place: Place,
+  all: Manifest[],
+  own: Built[],
+  tag: string | undefined,
+  last: Stored | undefined,
+  refusals: Refusals,
+): Manifest[] {
   const { images, folder } = place
   const whole = ({ name }: Built) => `${images}/${name}`
-  if (tag && !images) refusals.add(`--tag ${tag} has no image to go to: say where they are (images: in ${folder}/environment.yaml), or leave --tag out`)
+  if (tag && !images)
+    refusals.add(
+      `--tag ${tag} has no image to go to: say where they are (images: in ${folder}/environment.yaml), or leave --tag out`,
+    )
   if (tag) return withTag(all, images ? own.map(whole) : [], tag)
   const serving = imagesOf(last?.manifests ?? [])
   const missing = new Set<string>()
@@ -71,23 +88,41 @@ export function tagged(place: Place, all: Manifest[], own: Built[], tag: string 
     return now ?? old
   })
   const pins = [...new Set(own.map(({ key, file }) => `, or ${key} in ${file}`))].join('')
-  if (missing.size) refusals.add(`no release says which commit of ${[...missing].join(', ')} serves: --tag SHA${pins}`)
+  if (missing.size)
+    refusals.add(
+      `no release says which commit of ${[...missing].join(', ')} serves: --tag SHA${pins}`,
+    )
   return result
 }
 
 /** The digest of every image of `all`; `missing` hears of those of the `last` release that are not there any more. */
-export async function resolve(all: Manifest[], last: Stored | undefined, refusals: Refusals, missing: (words: string) => void): Promise<Map<string, string>> {
+export async function resolve(
+  all: Manifest[],
+  last: Stored | undefined,
+  refusals: Refusals,
+  missing: (words: string) => void,
+): Promise<Map<string, string>> {
   const digests = new Map<string, string>()
   const ownerless = nobodys(imagesOf(all))
-  if (ownerless.length) refusals.add(`whose the images are is not set, as of ${ownerless[0]}: ${howToSet()}`)
+  if (ownerless.length)
+    refusals.add(`whose the images are is not set, as of ${ownerless[0]}: ${howToSet()}`)
   const now = imagesOf(all).filter(image => !ownerless.includes(image))
   const ask = (image: string, words: string, add: (words: string) => void) =>
-    patiently(image, () => digestOf(image), brief, 5).catch((error: Error) => add(`${words} ${image}: ${error.message}`))
-  const old = imagesOf(last?.manifests.filter(({ kind }) => kind !== 'Job') ?? []).filter(image => !now.includes(image))
+    patiently(image, () => digestOf(image), brief, 5).catch((error: Error) =>
+      add(`${words} ${image}: ${error.message}`),
+    )
+  const old = imagesOf(last?.manifests.filter(({ kind }) => kind !== 'Job') ?? []).filter(
+    image => !now.includes(image),
+  )
   const take = async (image: string) => {
     const digest = await ask(image, 'the image', words => refusals.add(words))
     if (digest) digests.set(image, digest)
   }
-  await Promise.all([...now.map(take), ...old.map(image => ask(image, `the image to go back to, of release ${last?.number},`, missing))])
+  await Promise.all([
+    ...now.map(take),
+    ...old.map(image =>
+      ask(image, `the image to go back to, of release ${last?.number},`, missing),
+    ),
+  ])
   return digests
 }

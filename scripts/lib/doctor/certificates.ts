@@ -24,21 +24,36 @@ export interface Served {
 /** The service and the port on this machine where the edge speaks TLS. */
 export function edgeOf(all: Config): { service: string; port: number } | undefined {
   for (const [service, { ports }] of Object.entries(all.services))
-    for (const { target, published } of ports ?? []) if (target === 8443 && published) return { service, port: Number(published) }
+    for (const { target, published } of ports ?? [])
+      if (target === 8443 && published) return { service, port: Number(published) }
   return undefined
 }
 
 /** Every host that the routers' rules name. */
 export function hostsOf(all: Config): string[] {
-  const labels = Object.values(all.services).flatMap(service => Object.entries(service.labels ?? {}))
+  const labels = Object.values(all.services).flatMap(service =>
+    Object.entries(service.labels ?? {}),
+  )
   const rules = labels.filter(([key]) => /^traefik\.http\.routers\.[\w-]+\.rule$/.test(key))
-  return [...new Set(rules.flatMap(([, rule]) => [...rule.matchAll(/Host\(`([^`]+)`\)/g)].map(([, host]) => host!)))].sort()
+  return [
+    ...new Set(
+      rules.flatMap(([, rule]) =>
+        [...rule.matchAll(/Host\(`([^`]+)`\)/g)].map(([, host]) => host!),
+      ),
+    ),
+  ].sort()
 }
 
 /** Shakes hands for a host and looks at the certificate. */
 export const served = (host: string, port: number): Promise<Served> =>
   new Promise(resolve => {
-    const socket = connect({ host: '127.0.0.1', port, servername: host, rejectUnauthorized: false, timeout: 5_000 })
+    const socket = connect({
+      host: '127.0.0.1',
+      port,
+      servername: host,
+      rejectUnauthorized: false,
+      timeout: 5_000,
+    })
     const end = (answer: Omit<Served, 'host'>) => (socket.destroy(), resolve({ host, ...answer }))
     socket.on('timeout', () => end({ silence: 'no answer in 5 s' }))
     socket.on('error', error => end({ silence: error.message }))
@@ -48,14 +63,22 @@ export const served = (host: string, port: number): Promise<Served> =>
       end({
         standIn: certificate.subject?.CN === 'TRAEFIK DEFAULT CERT',
         until: Date.parse(certificate.valid_to),
-        ...(other ? { otherHost: certificate.subjectaltname ?? String(certificate.subject?.CN ?? '') } : {}),
+        ...(other
+          ? { otherHost: certificate.subjectaltname ?? String(certificate.subject?.CN ?? '') }
+          : {}),
         ...(socket.authorized ? {} : { untrusted: String(socket.authorizationError) }),
       })
     })
   })
 
 /** `real`: production, where visitors must see a certificate that their browsers trust. */
-export function judgeCertificates(all: Served[], real: boolean, project: string, service: string, now: number): Finding[] {
+export function judgeCertificates(
+  all: Served[],
+  real: boolean,
+  project: string,
+  service: string,
+  now: number,
+): Finding[] {
   const groups = new Map<string, { severity: Finding['severity']; hosts: string[] }>()
   for (const one of all) {
     const fault = faultOf(one, real, now)
@@ -66,15 +89,24 @@ export function judgeCertificates(all: Served[], real: boolean, project: string,
     groups.set(words, group)
   }
   const next = `docker compose -p ${project} logs --since 24h ${service} | grep -iE 'acme|tls|error'`
-  return [...groups].map(([words, { severity, hosts }]) => finding('certificates', severity, `${hosts.join(', ')}: ${words}`, next))
+  return [...groups].map(([words, { severity, hosts }]) =>
+    finding('certificates', severity, `${hosts.join(', ')}: ${words}`, next),
+  )
 }
 
-function faultOf({ silence, standIn, until = 0, otherHost, untrusted }: Served, real: boolean, now: number): [Finding['severity'], string] | undefined {
+function faultOf(
+  { silence, standIn, until = 0, otherHost, untrusted }: Served,
+  real: boolean,
+  now: number,
+): [Finding['severity'], string] | undefined {
   if (silence) return ['error', `nobody answers over TLS: ${silence}`]
-  if (standIn) return real ? ['error', "Traefik's own certificate is served: none was issued"] : undefined
+  if (standIn)
+    return real ? ['error', "Traefik's own certificate is served: none was issued"] : undefined
   const left = Math.floor((until - now) / day)
   if (left < 0) return ['error', 'the certificate has expired']
   if (left < least) return ['error', `the certificate has ${left} days left`]
   if (otherHost && real) return ['error', `the certificate is for another host (${otherHost})`]
-  return untrusted && real ? ['warning', `this machine does not trust the certificate's issuer (${untrusted})`] : undefined
+  return untrusted && real
+    ? ['warning', `this machine does not trust the certificate's issuer (${untrusted})`]
+    : undefined
 }

@@ -20,10 +20,17 @@ interface Clock {
 /** Asks the registries of the stack's images and `others`; where none answers, the machine's time service. */
 export async function clock(all: Config | undefined, others: string[]): Promise<Clock> {
   const images = Object.values(all?.services ?? {}).flatMap(({ image }) => (image ? [image] : []))
-  const hosts = [...new Set([...images.map(registryOf), ...others])].filter(host => !/^(localhost|127\.)/.test(host))
+  const hosts = [...new Set([...images.map(registryOf), ...others])].filter(
+    host => !/^(localhost|127\.)/.test(host),
+  )
   const told = await Promise.any(hosts.map(dateOf)).catch(() => undefined)
   if (told) return told
-  const ntp = (await run(['timedatectl', 'show', '--property', 'NTPSynchronized', '--value'], { nothrow: true, timeout: 5_000 })).stdout.trim()
+  const ntp = (
+    await run(['timedatectl', 'show', '--property', 'NTPSynchronized', '--value'], {
+      nothrow: true,
+      timeout: 5_000,
+    })
+  ).stdout.trim()
   return ntp === 'yes' || ntp === 'no' ? { synchronised: ntp === 'yes' } : {}
 }
 
@@ -31,25 +38,56 @@ export async function clock(all: Config | undefined, others: string[]): Promise<
 const dateOf = (host: string): Promise<Clock> =>
   new Promise((resolve, reject) => {
     const start = Date.now()
-    const call = request(`https://${host}/`, { method: 'HEAD', rejectUnauthorized: false, timeout: 4_000 }, ({ headers }) => {
-      const then = Date.parse(headers.date ?? '')
-      call.destroy()
-      if (Number.isNaN(then)) return reject(new Error(`${host} names no time`))
-      // the header has whole seconds: half of one is the best guess
-      resolve({ host, date: headers.date!, ahead: Math.round(((start + Date.now()) / 2 - then - 500) / 1000) })
-    })
+    const call = request(
+      `https://${host}/`,
+      { method: 'HEAD', rejectUnauthorized: false, timeout: 4_000 },
+      ({ headers }) => {
+        const then = Date.parse(headers.date ?? '')
+        call.destroy()
+        if (Number.isNaN(then)) return reject(new Error(`${host} names no time`))
+        // the header has whole seconds: half of one is the best guess
+        resolve({
+          host,
+          date: headers.date!,
+          ahead: Math.round(((start + Date.now()) / 2 - then - 500) / 1000),
+        })
+      },
+    )
     call.on('timeout', () => call.destroy(new Error(`${host} is silent`)))
     call.on('error', reject)
     call.end()
   })
 
-export function judgeClock({ ahead, host, date, synchronised }: Clock, systemd: boolean): Finding[] {
-  const set = systemd ? 'sudo timedatectl set-ntp true' : date ? `sudo date -u -s "${date}"` : 'sudo apt-get install --yes chrony'
+export function judgeClock(
+  { ahead, host, date, synchronised }: Clock,
+  systemd: boolean,
+): Finding[] {
+  const set = systemd
+    ? 'sudo timedatectl set-ntp true'
+    : date
+      ? `sudo date -u -s "${date}"`
+      : 'sudo apt-get install --yes chrony'
   if (ahead !== undefined) {
     const off = Math.abs(ahead)
     if (off <= drift.warning) return []
-    return [finding('machine', off > drift.error ? 'error' : 'warning', `the clock is ${off} s ${ahead > 0 ? 'ahead of' : 'behind'} ${host}`, set)]
+    return [
+      finding(
+        'machine',
+        off > drift.error ? 'error' : 'warning',
+        `the clock is ${off} s ${ahead > 0 ? 'ahead of' : 'behind'} ${host}`,
+        set,
+      ),
+    ]
   }
-  if (synchronised === false) return [finding('machine', 'warning', 'the clock is not synchronised by NTP', set)]
-  return synchronised ? [] : [finding('machine', 'info', 'whether the clock is right is not known: no server answers, and no time service')]
+  if (synchronised === false)
+    return [finding('machine', 'warning', 'the clock is not synchronised by NTP', set)]
+  return synchronised
+    ? []
+    : [
+        finding(
+          'machine',
+          'info',
+          'whether the clock is right is not known: no server answers, and no time service',
+        ),
+      ]
 }

@@ -11,51 +11,125 @@ import { Failure } from '../errors.ts'
 import { has, run } from '../run.ts'
 
 /** Everything that is to be said of an environment's cluster; without a name of the one that lives in the current context. */
-export async function examineCluster(name?: string): Promise<{ name: string; findings: Finding[] }> {
+export async function examineCluster(
+  name?: string,
+): Promise<{ name: string; findings: Finding[] }> {
   const there = await has('kubectl')
-  const words = async (argv: string[]) => (there ? (await run(['kubectl', 'config', ...argv], { nothrow: true })).stdout.trim() : '')
-  const [current, contexts] = await Promise.all([words(['current-context']), words(['get-contexts', '--output', 'name'])])
+  const words = async (argv: string[]) =>
+    there ? (await run(['kubectl', 'config', ...argv], { nothrow: true })).stdout.trim() : ''
+  const [current, contexts] = await Promise.all([
+    words(['current-context']),
+    words(['get-contexts', '--output', 'name']),
+  ])
   const all = places().map(placeOf)
-  const place = name ? placeOf(name) : (all.find(({ context }) => context === current) ?? all.find(({ context }) => !context) ?? placeOf())
+  const place = name
+    ? placeOf(name)
+    : (all.find(({ context }) => context === current) ??
+      all.find(({ context }) => !context) ??
+      placeOf())
   const facts = { place, kubectl: there, current, contexts: contexts.split('\n').filter(Boolean) }
   return { name: place.name, findings: judgeCluster({ ...facts, ...(await ask(place, facts)) }) }
 }
 
 type Asked = Omit<ClusterFacts, 'place' | 'kubectl' | 'current' | 'contexts'>
 const nothing: Asked = {
-  nodes: undefined, namespaces: undefined, storageClasses: undefined, ingressClasses: undefined, priorityClasses: undefined, apiServices: undefined,
-  crds: undefined, controllers: undefined, daemonSets: undefined, deployments: undefined, foundation: '', wanted: [], overlay: undefined, refused: [],
+  nodes: undefined,
+  namespaces: undefined,
+  storageClasses: undefined,
+  ingressClasses: undefined,
+  priorityClasses: undefined,
+  apiServices: undefined,
+  crds: undefined,
+  controllers: undefined,
+  daemonSets: undefined,
+  deployments: undefined,
+  foundation: '',
+  wanted: [],
+  overlay: undefined,
+  refused: [],
 }
 
-async function ask(place: Place, known: Pick<ClusterFacts, 'kubectl' | 'contexts' | 'current'>): Promise<Asked> {
+async function ask(
+  place: Place,
+  known: Pick<ClusterFacts, 'kubectl' | 'contexts' | 'current'>,
+): Promise<Asked> {
   if (!known.kubectl || !known.contexts.includes(place.context ?? known.current)) return nothing
-  const output = await kubectl(place, ['version', '--output', 'json', '--request-timeout', '8s'], { nothrow: true, timeout: 12_000 })
-  const version = output.stdout.trim() ? (JSON.parse(output.stdout) as { serverVersion?: NonNullable<ClusterFacts['version']> }).serverVersion : undefined
+  const output = await kubectl(place, ['version', '--output', 'json', '--request-timeout', '8s'], {
+    nothrow: true,
+    timeout: 12_000,
+  })
+  const version = output.stdout.trim()
+    ? (JSON.parse(output.stdout) as { serverVersion?: NonNullable<ClusterFacts['version']> })
+        .serverVersion
+    : undefined
   if (!version) return { ...nothing, silence: lastLine({ ...output, stdout: '' }) }
   const own = `${place.folder}/cluster`
   const foundation = existsSync(join(root, own)) ? own : 'infra/k8s/cluster'
   const made = await built(place, foundation)
-  const homes = [...new Set(made.filter(({ kind }) => kind === 'Deployment').map(({ metadata }) => metadata.namespace ?? ''))]
+  const homes = [
+    ...new Set(
+      made
+        .filter(({ kind }) => kind === 'Deployment')
+        .map(({ metadata }) => metadata.namespace ?? ''),
+    ),
+  ]
   // other environments' namespaces are not this one's concern
-  const wanted = made.filter(({ kind, metadata }) => kind !== 'Namespace' || [place.namespace, ...homes].includes(metadata.name))
+  const wanted = made.filter(
+    ({ kind, metadata }) =>
+      kind !== 'Namespace' || [place.namespace, ...homes].includes(metadata.name),
+  )
   const { namespace, name } = place.sealedSecrets
   const overlay = await overlayOf(place)
-  const [nodes, namespaces, storageClasses, ingressClasses, priorityClasses, apiServices, crds, controllers, daemonSets, ...deployments] = await Promise.all([
+  const [
+    nodes,
+    namespaces,
+    storageClasses,
+    ingressClasses,
+    priorityClasses,
+    apiServices,
+    crds,
+    controllers,
+    daemonSets,
+    ...deployments
+  ] = await Promise.all([
     see(place, 'nodes'),
     see(place, 'namespaces'),
     see(place, 'storageclasses'),
     see(place, 'ingressclasses'),
     see(place, 'priorityclasses'),
     see(place, 'apiservices'),
-    see(place, 'customresourcedefinitions', '--field-selector', 'metadata.name=sealedsecrets.bitnami.com'),
-    see(place, 'deployments', '--namespace', namespace, '--field-selector', `metadata.name=${name}`),
+    see(
+      place,
+      'customresourcedefinitions',
+      '--field-selector',
+      'metadata.name=sealedsecrets.bitnami.com',
+    ),
+    see(
+      place,
+      'deployments',
+      '--namespace',
+      namespace,
+      '--field-selector',
+      `metadata.name=${name}`,
+    ),
     see(place, 'daemonsets', '--all-namespaces'),
     ...homes.map(home => see(place, 'deployments', '--namespace', home)),
   ])
   return {
-    version, nodes, namespaces, storageClasses, ingressClasses, priorityClasses, apiServices, crds, controllers, daemonSets,
+    version,
+    nodes,
+    namespaces,
+    storageClasses,
+    ingressClasses,
+    priorityClasses,
+    apiServices,
+    crds,
+    controllers,
+    daemonSets,
     deployments: deployments.every(Boolean) ? deployments.flatMap(list => list ?? []) : undefined,
-    foundation, wanted, ...overlay,
+    foundation,
+    wanted,
+    ...overlay,
     refused: await lacking(place, rightsOf(overlay.overlay ?? []), { nothrow: true }),
   }
 }
@@ -70,6 +144,9 @@ async function overlayOf(place: Place): Promise<Pick<ClusterFacts, 'overlay' | '
     return { overlay: await rendered(place) }
   } catch (error) {
     if (!(error instanceof Failure)) throw error
-    return { overlay: undefined, unbuilt: { why: `${error.what}: ${error.why}`, next: error.next ?? '' } }
+    return {
+      overlay: undefined,
+      unbuilt: { why: `${error.what}: ${error.why}`, next: error.next ?? '' },
+    }
   }
 }

@@ -2,12 +2,21 @@
 import type { Manifest } from '../cluster/cluster.ts'
 import { finding, type Finding } from './finding.ts'
 import type { Place } from '../cluster/place.ts'
-import { judgeFoundation, judgePolicies, judgeRights, judgeSealing, kubectl, unseen } from './place.ts'
+import {
+  judgeFoundation,
+  judgePolicies,
+  judgeRights,
+  judgeSealing,
+  kubectl,
+  unseen,
+} from './place.ts'
 
 /** The oldest Kubernetes that the manifests work on (`preStop.sleep`). */
 const least = 30
-const metricsServer = 'https://github.com/kubernetes-sigs/metrics-server/releases/download/v0.9.0/components.yaml'
-const localPath = 'https://raw.githubusercontent.com/rancher/local-path-provisioner/v0.0.30/deploy/local-path-storage.yaml'
+const metricsServer =
+  'https://github.com/kubernetes-sigs/metrics-server/releases/download/v0.9.0/components.yaml'
+const localPath =
+  'https://raw.githubusercontent.com/rancher/local-path-provisioner/v0.0.30/deploy/local-path-storage.yaml'
 
 /** A list as the cluster gave it; undefined when it may not be looked at. */
 export type Seen = Manifest[] | undefined
@@ -61,41 +70,90 @@ export function judgeCluster(facts: ClusterFacts): Finding[] {
 export function judgeAccess(facts: ClusterFacts): Finding[] {
   const { place, contexts, current, version, silence, nodes } = facts
   const say = (what: string, next: string) => [finding('cluster', 'error', what, next)]
-  if (!facts.kubectl) return say('kubectl is not on the PATH', 'https://kubernetes.io/docs/tasks/tools/#kubectl')
+  if (!facts.kubectl)
+    return say('kubectl is not on the PATH', 'https://kubernetes.io/docs/tasks/tools/#kubectl')
   if (place.context && !contexts.includes(place.context))
     return say(
       `the kubeconfig has no context ${place.context}, in which ${place.name} lives`,
       `kubectl config get-contexts   (then rename-context, or another name in infra/k8s/overlays/${place.name}/environment.yaml)`,
     )
-  if (!place.context && !current) return say('the kubeconfig has no current context', 'kubectl config get-contexts   (then use-context)')
-  if (!version) return say(`the API server does not answer: ${silence ?? 'no answer'}`, kubectl(facts, 'cluster-info'))
+  if (!place.context && !current)
+    return say(
+      'the kubeconfig has no current context',
+      'kubectl config get-contexts   (then use-context)',
+    )
+  if (!version)
+    return say(
+      `the API server does not answer: ${silence ?? 'no answer'}`,
+      kubectl(facts, 'cluster-info'),
+    )
   const [major, minor] = [Number.parseInt(version.major), Number.parseInt(version.minor)]
   if (major === 1 && minor < least)
-    return say(`Kubernetes ${version.gitVersion} is older than 1.${least}`, 'https://kubernetes.io/docs/tasks/administer-cluster/cluster-upgrade/')
+    return say(
+      `Kubernetes ${version.gitVersion} is older than 1.${least}`,
+      'https://kubernetes.io/docs/tasks/administer-cluster/cluster-upgrade/',
+    )
   const count = nodes ? `, ${nodes.length} ${nodes.length === 1 ? 'node' : 'nodes'}` : ''
-  return [finding('cluster', 'info', `Kubernetes ${version.gitVersion}${count}, context ${place.context ?? current}`)]
+  return [
+    finding(
+      'cluster',
+      'info',
+      `Kubernetes ${version.gitVersion}${count}, context ${place.context ?? current}`,
+    ),
+  ]
 }
 
 export function judgeStorage(facts: ClusterFacts): Finding[] {
   const { storageClasses } = facts
   if (!storageClasses) return [unseen('StorageClasses')]
-  const isDefault = ({ metadata }: Manifest) => metadata.annotations?.['storageclass.kubernetes.io/is-default-class'] === 'true'
+  const isDefault = ({ metadata }: Manifest) =>
+    metadata.annotations?.['storageclass.kubernetes.io/is-default-class'] === 'true'
   const all = storageClasses.map(({ metadata }) => metadata.name)
   const chosen = storageClasses.filter(isDefault).map(({ metadata }) => metadata.name)
-  const mark = (name: string, yes: boolean) => kubectl(facts, `annotate storageclass ${name} --overwrite storageclass.kubernetes.io/is-default-class=${yes}`)
-  const say = (severity: Finding['severity'], what: string, next: string) => [finding('cluster', severity, what, next)]
+  const mark = (name: string, yes: boolean) =>
+    kubectl(
+      facts,
+      `annotate storageclass ${name} --overwrite storageclass.kubernetes.io/is-default-class=${yes}`,
+    )
+  const say = (severity: Finding['severity'], what: string, next: string) => [
+    finding('cluster', severity, what, next),
+  ]
   const provisioner = kubectl(facts, `apply -f ${localPath}   (on one node; else the provider's)`)
   if (!all.length) return say('error', 'there is no StorageClass: no volume is made', provisioner)
-  if (!chosen.length) return say('error', `no StorageClass is the default (${all.join(', ')})`, mark(all[0]!, true))
-  return chosen.length > 1 ? say('warning', `${chosen.length} StorageClasses are the default: ${chosen.join(', ')}`, mark(chosen[1]!, false)) : []
+  if (!chosen.length)
+    return say('error', `no StorageClass is the default (${all.join(', ')})`, mark(all[0]!, true))
+  return chosen.length > 1
+    ? say(
+        'warning',
+        `${chosen.length} StorageClasses are the default: ${chosen.join(', ')}`,
+        mark(chosen[1]!, false),
+      )
+    : []
 }
 
 export function judgeMetrics(facts: ClusterFacts): Finding[] {
   if (!facts.apiServices) return [unseen('API services')]
   const metrics = facts.apiServices.find(({ spec }) => spec.group === 'metrics.k8s.io')
-  if (!metrics) return [finding('cluster', 'warning', 'metrics-server is not there: nothing is scaled', kubectl(facts, `apply -f ${metricsServer}`))]
-  const state = metrics.status?.conditions?.find(({ type }: { type: string }) => type === 'Available')
+  if (!metrics)
+    return [
+      finding(
+        'cluster',
+        'warning',
+        'metrics-server is not there: nothing is scaled',
+        kubectl(facts, `apply -f ${metricsServer}`),
+      ),
+    ]
+  const state = metrics.status?.conditions?.find(
+    ({ type }: { type: string }) => type === 'Available',
+  )
   if (state?.status === 'True') return []
   const next = kubectl(facts, `describe apiservice ${metrics.metadata.name}`)
-  return [finding('cluster', 'warning', `metrics.k8s.io does not answer: ${state?.message ?? 'no state'}`, next)]
+  return [
+    finding(
+      'cluster',
+      'warning',
+      `metrics.k8s.io does not answer: ${state?.message ?? 'no state'}`,
+      next,
+    ),
+  ]
 }

@@ -18,24 +18,42 @@ const query = `SELECT string_agg(datname, ' ' ORDER BY datname), datcollversion,
   WHERE datallowconn AND datcollversion <> pg_database_collation_actual_version(oid) GROUP BY 2, 3`
 
 /** Asked of the databases that run; one that gives no answer says nothing here. */
-export async function movedCollations(stores: Store[], seen: Map<string, Container>): Promise<Moved[]> {
+export async function movedCollations(
+  stores: Store[],
+  seen: Map<string, Container>,
+): Promise<Moved[]> {
   const asked = stores.map(async ({ service }) => {
     const container = seen.get(service)
     if (container?.State.Status !== 'running') return []
-    const psql = 'exec psql --no-psqlrc -qtAX -F "|" -U "${POSTGRES_USER:-postgres}" -d postgres -c "$0"'
-    const { stdout } = await run(['docker', 'exec', container.Id, 'sh', '-c', psql, query], { nothrow: true, timeout: 10_000 })
+    const psql =
+      'exec psql --no-psqlrc -qtAX -F "|" -U "${POSTGRES_USER:-postgres}" -d postgres -c "$0"'
+    const { stdout } = await run(['docker', 'exec', container.Id, 'sh', '-c', psql, query], {
+      nothrow: true,
+      timeout: 10_000,
+    })
     return parseMoved(service, stdout)
   })
   return (await Promise.all(asked)).flat()
 }
 
 export const parseMoved = (service: string, text: string): Moved[] =>
-  [...text.matchAll(/^([^|\n]+)\|([^|\n]+)\|([^|\n]+)$/gm)].map(([, names, was, is]) => ({ service, databases: names!.split(' '), was: was!, is: is! }))
+  [...text.matchAll(/^([^|\n]+)\|([^|\n]+)\|([^|\n]+)$/gm)].map(([, names, was, is]) => ({
+    service,
+    databases: names!.split(' '),
+    was: was!,
+    is: is!,
+  }))
 
 /** With the commands: the indexes first, for once the version is refreshed nobody notices any more that they are old. */
 export const judgeCollations = (project: string, all: Moved[]): Finding[] =>
   all.map(({ service, databases, was, is }) => {
     const words = `${service}: the indexes of ${databases.join(', ')} are in the order of collation version ${was}, its image brings ${is}: rows may not be found`
-    const psql = 'psql -U "$POSTGRES_USER" -d $db -c "REINDEX DATABASE $db" -c "ALTER DATABASE $db REFRESH COLLATION VERSION"'
-    return finding('volumes', 'error', words, `docker compose -p ${project} exec ${service} sh -c 'for db in ${databases.join(' ')}; do ${psql}; done'`)
+    const psql =
+      'psql -U "$POSTGRES_USER" -d $db -c "REINDEX DATABASE $db" -c "ALTER DATABASE $db REFRESH COLLATION VERSION"'
+    return finding(
+      'volumes',
+      'error',
+      words,
+      `docker compose -p ${project} exec ${service} sh -c 'for db in ${databases.join(' ')}; do ${psql}; done'`,
+    )
   })

@@ -27,11 +27,20 @@ export interface Pulse {
 }
 
 /** The command that starts it. */
-export const up = ({ mode }: Pulse['stack']): string => `make up${mode === 'dev' ? '' : ` MODE=${mode}`}`
+export const up = ({ mode }: Pulse['stack']): string =>
+  `make up${mode === 'dev' ? '' : ` MODE=${mode}`}`
 
 /** The one line for a stack of which nothing is there. */
 export function judgeIdle(stack: Pulse['stack'], volumes: string[]): Finding[] {
-  if (!volumes.length) return [finding('containers', 'info', `${stack.project} has never been started`, stack.suffix ? `make ${stack.mode}` : up(stack))]
+  if (!volumes.length)
+    return [
+      finding(
+        'containers',
+        'info',
+        `${stack.project} has never been started`,
+        stack.suffix ? `make ${stack.mode}` : up(stack),
+      ),
+    ]
   // people stop a development stack when they go home; production that does not run is an outage
   const words = `nothing of ${stack.project} is running; its ${volumes.length} volumes are here`
   return [finding('containers', stack.mode === 'prod' ? 'error' : 'info', words, up(stack))]
@@ -40,53 +49,96 @@ export function judgeIdle(stack: Pulse['stack'], volumes: string[]): Finding[] {
 /** The state of every service of a stack that was started. */
 export function judgeContainers(pulse: Pulse): Finding[] {
   const { stack, all, seen } = pulse
-  const missing = Object.keys(all.services).filter(service => !seen.has(service) && !wasPruned(all, seen, service))
+  const missing = Object.keys(all.services).filter(
+    service => !seen.has(service) && !wasPruned(all, seen, service),
+  )
   // outside production an application may be left out as a whole (`make up APPS=…`): its services share an internal network
   const parts = new Set([...seen.keys()].flatMap(service => internal(all, service)))
-  const gaps = missing.filter(service => stack.mode === 'prod' || internal(all, service).some(network => parts.has(network)))
+  const gaps = missing.filter(
+    service => stack.mode === 'prod' || internal(all, service).some(network => parts.has(network)),
+  )
   const rest = missing.filter(service => !gaps.includes(service))
   const unknown = [...seen.keys()].filter(service => !all.services[service])
   return [
-    ...[...seen].flatMap(([service, container]) => (all.services[service] ? judgeContainer(pulse, service, container) : [])),
-    ...(gaps.length ? [finding('containers', 'warning', `not started: ${gaps.join(', ')}`, up(stack))] : []),
-    ...(rest.length ? [finding('containers', 'info', `not started here: ${rest.join(', ')}`, up(stack))] : []),
-    ...(unknown.length ? [finding('containers', 'info', `no longer in the files: ${unknown.join(', ')}`, up(stack))] : []),
+    ...[...seen].flatMap(([service, container]) =>
+      all.services[service] ? judgeContainer(pulse, service, container) : [],
+    ),
+    ...(gaps.length
+      ? [finding('containers', 'warning', `not started: ${gaps.join(', ')}`, up(stack))]
+      : []),
+    ...(rest.length
+      ? [finding('containers', 'info', `not started here: ${rest.join(', ')}`, up(stack))]
+      : []),
+    ...(unknown.length
+      ? [finding('containers', 'info', `no longer in the files: ${unknown.join(', ')}`, up(stack))]
+      : []),
   ]
 }
 
-const internal = (all: Config, service: string): string[] => Object.keys(all.services[service]?.networks ?? {}).filter(key => all.networks?.[key]?.internal)
+const internal = (all: Config, service: string): string[] =>
+  Object.keys(all.services[service]?.networks ?? {}).filter(key => all.networks?.[key]?.internal)
 
-function judgeContainer(pulse: Pulse, service: string, { RestartCount: restarts, State: state }: Container): Finding[] {
-  const say = (severity: Finding['severity'], what: string, next = up(pulse.stack)) => [finding('containers', severity, `${service} ${what}`, next)]
+function judgeContainer(
+  pulse: Pulse,
+  service: string,
+  { RestartCount: restarts, State: state }: Container,
+): Finding[] {
+  const say = (severity: Finding['severity'], what: string, next = up(pulse.stack)) => [
+    finding('containers', severity, `${service} ${what}`, next),
+  ]
   const compose = `docker compose -p ${pulse.stack.project}`
   const logs = `${compose} logs --tail 100 ${service}`
   const stats = `${compose} stats --no-stream ${service}   (then raise its mem_limit)`
   const log = pulse.logs.get(service)
   const memory = state.OOMKilled ? ', out of memory' : ''
   const ended = `exit ${state.ExitCode}${memory}${state.Error ? `, ${state.Error}` : ''}${log ? `; its log ends: ${log}` : ''}`
-  if (state.Status === 'restarting') return say('error', `crashes again and again (${restarts} restarts): ${ended}`, logs)
+  if (state.Status === 'restarting')
+    return say('error', `crashes again and again (${restarts} restarts): ${ended}`, logs)
   if (state.Status === 'paused') return say('error', 'is paused', `${compose} unpause ${service}`)
-  if (state.Status === 'created') return say('error', `was never started${state.Error ? `: ${state.Error}` : ''}`)
-  if (isOneShot(pulse.all, service)) return state.Status === 'exited' && state.ExitCode !== 0 ? say('error', `has failed: ${ended}`) : []
+  if (state.Status === 'created')
+    return say('error', `was never started${state.Error ? `: ${state.Error}` : ''}`)
+  if (isOneShot(pulse.all, service))
+    return state.Status === 'exited' && state.ExitCode !== 0
+      ? say('error', `has failed: ${ended}`)
+      : []
   if (state.Status !== 'running') return say('error', `has ended: ${ended}`)
   const age = pulse.now - Date.parse(state.StartedAt)
   const [probe] = state.Health?.Log?.slice(-1) ?? []
   const cause = pulse.causes.get(service)
   const why = `${probe?.Output.trim().split('\n').at(-1)?.slice(0, 300) || 'its check printed nothing'}${cause ? `; likely cause: ${cause}` : ''}`
   return [
-    ...(memory || pulse.kills.get(service) ? say('warning', 'had a process killed for want of memory', stats) : []),
+    ...(memory || pulse.kills.get(service)
+      ? say('warning', 'had a process killed for want of memory', stats)
+      : []),
     ...(state.Health?.Status === 'unhealthy' ? say('error', `is unhealthy: ${why}`) : []),
-    ...(state.Health?.Status === 'starting' ? say('info', `is still starting (${duration(age)})`) : []),
-    ...(restarts ? say(age < recent ? 'warning' : 'info', `was restarted ${restarts}×, last ${duration(age)} ago`, logs) : []),
+    ...(state.Health?.Status === 'starting'
+      ? say('info', `is still starting (${duration(age)})`)
+      : []),
+    ...(restarts
+      ? say(
+          age < recent ? 'warning' : 'info',
+          `was restarted ${restarts}×, last ${duration(age)} ago`,
+          logs,
+        )
+      : []),
   ]
 }
 
 /** The last log line of each service that does not run. */
 export async function lastWords(seen: Map<string, Container>): Promise<Map<string, string>> {
-  const ill = [...seen].filter(([, { State: state }]) => state.Status === 'restarting' || (state.Status === 'exited' && state.ExitCode !== 0))
+  const ill = [...seen].filter(
+    ([, { State: state }]) =>
+      state.Status === 'restarting' || (state.Status === 'exited' && state.ExitCode !== 0),
+  )
   const lines = ill.map(async ([service, { Id }]) => {
-    const output = await run(['docker', 'logs', '--tail', '3', Id], { nothrow: true, timeout: 10_000 })
-    return [service, `${output.stdout}\n${output.stderr}`.trim().split('\n').at(-1)!.slice(0, 300)] as const
+    const output = await run(['docker', 'logs', '--tail', '3', Id], {
+      nothrow: true,
+      timeout: 10_000,
+    })
+    return [
+      service,
+      `${output.stdout}\n${output.stderr}`.trim().split('\n').at(-1)!.slice(0, 300),
+    ] as const
   })
   return new Map((await Promise.all(lines)).filter(([, line]) => line))
 }
@@ -95,9 +147,21 @@ export async function lastWords(seen: Map<string, Container>): Promise<Map<strin
 export async function likelyCauses(seen: Map<string, Container>): Promise<Map<string, string>> {
   const ill = [...seen].filter(([, { State: state }]) => state.Health?.Status === 'unhealthy')
   const causes = ill.map(async ([service, { Id, State: state }]) => {
-    const early = ['--since', state.StartedAt, '--until', new Date(Date.parse(state.StartedAt) + 60_000).toISOString()]
-    const logs = await Promise.all([early, ['--tail', '100']].map(some => run(['docker', 'logs', ...some, Id], { nothrow: true, timeout: 10_000 })))
-    return [service, likelyCause(logs.map(({ stdout, stderr }) => stdout + stderr).join('\n')) ?? ''] as const
+    const early = [
+      '--since',
+      state.StartedAt,
+      '--until',
+      new Date(Date.parse(state.StartedAt) + 60_000).toISOString(),
+    ]
+    const logs = await Promise.all(
+      [early, ['--tail', '100']].map(some =>
+        run(['docker', 'logs', ...some, Id], { nothrow: true, timeout: 10_000 }),
+      ),
+    )
+    return [
+      service,
+      likelyCause(logs.map(({ stdout, stderr }) => stdout + stderr).join('\n')) ?? '',
+    ] as const
   })
   return new Map((await Promise.all(causes)).filter(([, cause]) => cause))
 }
@@ -107,9 +171,15 @@ export async function likelyCauses(seen: Map<string, Container>): Promise<Map<st
  * process. Nothing where cgroups cannot be seen from here (Docker Desktop).
  */
 export async function oomKills(seen: Map<string, Container>): Promise<Map<string, number>> {
-  const files = (id: string) => [`memory/docker/${id}/memory.oom_control`, `system.slice/docker-${id}.scope/memory.events`, `docker/${id}/memory.events`]
+  const files = (id: string) => [
+    `memory/docker/${id}/memory.oom_control`,
+    `system.slice/docker-${id}.scope/memory.events`,
+    `docker/${id}/memory.events`,
+  ]
   const counts = [...seen].map(async ([service, { Id }]) => {
-    const texts = await Promise.all(files(Id).map(file => readFile(`/sys/fs/cgroup/${file}`, 'utf8').catch(() => '')))
+    const texts = await Promise.all(
+      files(Id).map(file => readFile(`/sys/fs/cgroup/${file}`, 'utf8').catch(() => '')),
+    )
     return [service, Number(/^oom_kill (\d+)/m.exec(texts.join('\n'))?.[1] ?? 0)] as const
   })
   return new Map(await Promise.all(counts))

@@ -1,7 +1,16 @@
 // One thing that the doctor says.
 
 export type Severity = 'error' | 'warning' | 'info'
-type Area = 'machine' | 'engine' | 'env files' | 'images' | 'containers' | 'volumes' | 'certificates' | 'cluster' | 'rights'
+type Area =
+  | 'machine'
+  | 'engine'
+  | 'env files'
+  | 'images'
+  | 'containers'
+  | 'volumes'
+  | 'certificates'
+  | 'cluster'
+  | 'rights'
 
 export interface Finding {
   area: Area
@@ -11,4 +20,9 @@ export interface Finding {
   next: string
 }
 
-export const finding = (area: Area, severity: Severity, what: string, next = ''): Finding => ({ area, severity, what, next })
+export const finding = (area: Area, severity: Severity, what: string, next = ''): Finding => ({
+  area,
+  severity,
+  what,
+  next,
+})

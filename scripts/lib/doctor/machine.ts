@@ -16,16 +16,33 @@ export function judgeEngine(machine: Machine, info: Info): Finding[] {
   const next = mend(machine)
   const found: Finding[] = []
   if (!machine.client) return [finding('engine', 'error', 'the docker command is not there', next)]
-  if (machine.podman) found.push(finding('engine', 'error', '`docker` is Podman here; the stack was never run on it', next))
-  if (!machine.engine && !stranger(machine)) found.push(finding('engine', 'error', `the engine does not answer: ${machine.silence}`, next))
+  if (machine.podman)
+    found.push(
+      finding('engine', 'error', '`docker` is Podman here; the stack was never run on it', next),
+    )
+  if (!machine.engine && !stranger(machine))
+    found.push(finding('engine', 'error', `the engine does not answer: ${machine.silence}`, next))
   if (!machine.compose) found.push(finding('engine', 'error', 'Compose v2 is not there', next))
   if (!machine.buildx) found.push(finding('engine', 'error', 'buildx is not there', next))
   for (const { why, remedy } of unfit(machine)) found.push(finding('engine', 'error', why, remedy))
   if (['vfs', 'aufs', 'devicemapper'].includes(info.Driver ?? ''))
-    found.push(finding('engine', 'warning', `storage driver ${info.Driver}: slow, or no longer supported`, drivers))
+    found.push(
+      finding(
+        'engine',
+        'warning',
+        `storage driver ${info.Driver}: slow, or no longer supported`,
+        drivers,
+      ),
+    )
   const versions = `Docker ${machine.engine}, Compose ${machine.compose?.version}, buildx ${machine.buildx?.version}`
   if (!found.some(({ severity }) => severity === 'error'))
-    found.push(finding('engine', 'info', `${versions}, cgroup v${info.CgroupVersion ?? '?'}, ${info.Driver}`))
+    found.push(
+      finding(
+        'engine',
+        'info',
+        `${versions}, cgroup v${info.CgroupVersion ?? '?'}, ${info.Driver}`,
+      ),
+    )
   return found
 }
 
@@ -48,7 +65,13 @@ interface Resources {
 
 export async function resources(info: Info): Promise<Resources> {
   const config = await readFile('/etc/containerd/config.toml', 'utf8').catch(() => '')
-  const seen = await Promise.all(storesOf(info, config).map(async folder => ({ folder, space: await statfs(folder).catch(() => undefined), disk: await stat(folder).catch(() => undefined) })))
+  const seen = await Promise.all(
+    storesOf(info, config).map(async folder => ({
+      folder,
+      space: await statfs(folder).catch(() => undefined),
+      disk: await stat(folder).catch(() => undefined),
+    })),
+  )
   const disks = seen.flatMap(({ folder, space, disk }, i) => {
     const first = seen.findIndex(other => other.disk?.dev === disk?.dev) === i
     return space && disk && first ? [{ folder, free: space.bavail * space.bsize }] : []
@@ -57,8 +80,13 @@ export async function resources(info: Info): Promise<Resources> {
 }
 
 /** Where an engine keeps its data. Its images are containerd's when it uses containerd's store, and a containerd of the system's own keeps them elsewhere. */
-export function storesOf({ DockerRootDir = '/var/lib/docker', DriverStatus, Containerd }: Info, config: string): string[] {
-  const snapshotter = DriverStatus?.some(([, value]) => value?.startsWith('io.containerd.snapshotter'))
+export function storesOf(
+  { DockerRootDir = '/var/lib/docker', DriverStatus, Containerd }: Info,
+  config: string,
+): string[] {
+  const snapshotter = DriverStatus?.some(([, value]) =>
+    value?.startsWith('io.containerd.snapshotter'),
+  )
   const own = Containerd?.Address?.includes('/docker/')
   const root = /^root\s*=\s*["']([^"']+)["']/m.exec(config)?.[1] ?? '/var/lib/containerd'
   return [DockerRootDir, ...(snapshotter && !own ? [root] : [])]
@@ -70,11 +98,20 @@ export function judgeResources({ disks, memory }: Resources, real: boolean): Fin
   const found = disks.flatMap(({ folder, free }) => {
     const words = `${size(free)} free on the disk of ${folder}; ${size(sizes.diskWarning)} are wanted`
     const next = 'docker buildx prune --force && docker image prune --force'
-    return free < sizes.diskWarning ? [finding('machine', free < sizes.diskError ? 'error' : 'warning', words, next)] : []
+    return free < sizes.diskWarning
+      ? [finding('machine', free < sizes.diskError ? 'error' : 'warning', words, next)]
+      : []
   })
   if (real && memory < sizes.memory) {
     const words = `${size(memory)} of memory; the full stack wants ${size(sizes.memory)}`
-    found.push(finding('machine', 'warning', words, 'make up APPS="<folder> traefik"   (fewer applications)'))
+    found.push(
+      finding(
+        'machine',
+        'warning',
+        words,
+        'make up APPS="<folder> traefik"   (fewer applications)',
+      ),
+    )
   }
   return found
 }
@@ -82,7 +119,16 @@ export function judgeResources({ disks, memory }: Resources, real: boolean): Fin
 export const judgePorts = (taken: Taken[]): Finding[] =>
   taken.map(({ service, port, by }) => {
     const [, pid] = /\(pid (\d+)\)/.exec(by) ?? []
-    const look = by.startsWith('container ') ? `docker ps --filter publish=${port}` : pid ? `ps -fp ${pid}` : `sudo ss -ltnp 'sport = :${port}'`
+    const look = by.startsWith('container ')
+      ? `docker ps --filter publish=${port}`
+      : pid
+        ? `ps -fp ${pid}`
+        : `sudo ss -ltnp 'sport = :${port}'`
     const words = `port ${port}, which ${service} wants, is held by ${by || 'another process'}`
-    return finding('machine', 'error', words, `${look}   (then stop it, or set another port in the env files)`)
+    return finding(
+      'machine',
+      'error',
+      words,
+      `${look}   (then stop it, or set another port in the env files)`,
+    )
   })

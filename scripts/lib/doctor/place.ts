@@ -5,11 +5,14 @@ import { release } from '../cluster/kubeseal.ts'
 
 const sealedSecrets = `https://github.com/bitnami-labs/sealed-secrets/releases/download/v${release}/controller.yaml`
 /** DaemonSets of networks that enforce NetworkPolicies. */
-const enforcers = /^(calico-node|canal|cilium|kube-router|antrea-agent|weave-net|ovnkube-node|kube-ovn-cni|anetd|azure-npm|kindnet)$/
+const enforcers =
+  /^(calico-node|canal|cilium|kube-router|antrea-agent|weave-net|ovnkube-node|kube-ovn-cni|anetd|azure-npm|kindnet)$/
 
 /** The command with the environment's context in it. */
-export const kubectl = ({ place }: ClusterFacts, words: string) => `kubectl ${place.context ? `--context ${place.context} ` : ''}${words}`
-export const unseen = (what: string) => finding('cluster', 'info', `${what} may not be looked at by this user`)
+export const kubectl = ({ place }: ClusterFacts, words: string) =>
+  `kubectl ${place.context ? `--context ${place.context} ` : ''}${words}`
+export const unseen = (what: string) =>
+  finding('cluster', 'info', `${what} may not be looked at by this user`)
 
 const names = (list: Seen) => new Set(list?.map(({ metadata }) => metadata.name))
 
@@ -19,20 +22,53 @@ export function judgeFoundation(facts: ClusterFacts): Finding[] {
   const next = kubectl(facts, `apply -k ${foundation}`)
   const of = (kind: string) => wanted.filter(one => one.kind === kind)
   const missing = (kind: string, seen: Seen) => {
-    const gone = of(kind).map(({ metadata }) => metadata.name).filter(name => !names(seen).has(name))
-    if (!seen) return of(kind).length ? [unseen(`${kind}: ${of(kind).map(({ metadata }) => metadata.name).join(', ')}`)] : []
-    return gone.length ? [finding('cluster', 'error', `${kind} missing: ${gone.join(', ')}`, next)] : []
+    const gone = of(kind)
+      .map(({ metadata }) => metadata.name)
+      .filter(name => !names(seen).has(name))
+    if (!seen)
+      return of(kind).length
+        ? [
+            unseen(
+              `${kind}: ${of(kind)
+                .map(({ metadata }) => metadata.name)
+                .join(', ')}`,
+            ),
+          ]
+        : []
+    return gone.length
+      ? [finding('cluster', 'error', `${kind} missing: ${gone.join(', ')}`, next)]
+      : []
   }
   const labels = of('Namespace').flatMap(({ metadata }) => {
     const here = facts.namespaces?.find(one => one.metadata.name === metadata.name)
-    const wanted = Object.entries(metadata.labels ?? {}).filter(([key]) => key.startsWith('pod-security.'))
+    const wanted = Object.entries(metadata.labels ?? {}).filter(([key]) =>
+      key.startsWith('pod-security.'),
+    )
     const differ = wanted.filter(([key, value]) => here && here.metadata.labels?.[key] !== value)
-    return differ.length ? [finding('cluster', 'error', `namespace ${metadata.name} lacks ${differ.map(pair => pair.join('=')).join(', ')}`, next)] : []
+    return differ.length
+      ? [
+          finding(
+            'cluster',
+            'error',
+            `namespace ${metadata.name} lacks ${differ.map(pair => pair.join('=')).join(', ')}`,
+            next,
+          ),
+        ]
+      : []
   })
   const idle = of('Deployment').flatMap(({ metadata: { name, namespace = '' } }) => {
-    const here = facts.deployments?.find(({ metadata }) => metadata.name === name && metadata.namespace === namespace)
+    const here = facts.deployments?.find(
+      ({ metadata }) => metadata.name === name && metadata.namespace === namespace,
+    )
     if (!here || here.status?.readyReplicas) return []
-    return [finding('cluster', 'error', `no pod of ${namespace}/${name} is ready`, kubectl(facts, `describe pods -n ${namespace}`))]
+    return [
+      finding(
+        'cluster',
+        'error',
+        `no pod of ${namespace}/${name} is ready`,
+        kubectl(facts, `describe pods -n ${namespace}`),
+      ),
+    ]
   })
   return [
     ...missing('Namespace', facts.namespaces),
@@ -50,26 +86,66 @@ export function judgeSealing(facts: ClusterFacts): Finding[] {
   const sealed = overlay.filter(({ kind }) => kind === 'SealedSecret')
   if (!sealed.length) return []
   const { namespace, name } = place.sealedSecrets
-  const open = sealed.flatMap(({ spec }) => Object.values(spec.encryptedData ?? {})).filter(text => !text).length
+  const open = sealed
+    .flatMap(({ spec }) => Object.values(spec.encryptedData ?? {}))
+    .filter(text => !text).length
   const install = kubectl(facts, `apply -f ${sealedSecrets}`)
-  const found = open ? [finding('cluster', 'warning', `${open} secrets of ${place.name} are not sealed yet`, `npx zx scripts/seal.ts ${place.name}`)] : []
+  const found = open
+    ? [
+        finding(
+          'cluster',
+          'warning',
+          `${open} secrets of ${place.name} are not sealed yet`,
+          `npx zx scripts/seal.ts ${place.name}`,
+        ),
+      ]
+    : []
   if (!crds) found.push(unseen('CustomResourceDefinitions'))
-  else if (!crds.length) return [...found, finding('cluster', 'error', 'Sealed Secrets is not there: no secret is unsealed', install)]
+  else if (!crds.length)
+    return [
+      ...found,
+      finding('cluster', 'error', 'Sealed Secrets is not there: no secret is unsealed', install),
+    ]
   const controller = `the Sealed Secrets controller ${namespace}/${name}`
   if (!controllers) found.push(unseen(controller))
-  else if (!controllers.length) found.push(finding('cluster', 'error', `${controller} is not there`, install))
+  else if (!controllers.length)
+    found.push(finding('cluster', 'error', `${controller} is not there`, install))
   else if (!controllers[0]!.status?.readyReplicas)
-    found.push(finding('cluster', 'error', `${controller} is not ready`, kubectl(facts, `describe deployment ${name} -n ${namespace}`)))
+    found.push(
+      finding(
+        'cluster',
+        'error',
+        `${controller} is not ready`,
+        kubectl(facts, `describe deployment ${name} -n ${namespace}`),
+      ),
+    )
   return found
 }
 
 export function judgePolicies({ daemonSets }: ClusterFacts): Finding[] {
   if (daemonSets?.some(({ metadata }) => enforcers.test(metadata.name))) return []
-  return [finding('cluster', 'info', 'no network is seen here that is known to enforce NetworkPolicies: whether they are, the provider says')]
+  return [
+    finding(
+      'cluster',
+      'info',
+      'no network is seen here that is known to enforce NetworkPolicies: whether they are, the provider says',
+    ),
+  ]
 }
 
-export function judgeRights({ place: { namespace }, refused, foundation }: ClusterFacts): Finding[] {
+export function judgeRights({
+  place: { namespace },
+  refused,
+  foundation,
+}: ClusterFacts): Finding[] {
   if (!refused.length) return []
   const words = `in ${namespace} this user may not ${refused.slice(0, 6).join(', ')}${refused.length > 6 ? ` and ${refused.length - 6} more` : ''}`
-  return [finding('rights', 'error', words, `kubectl create token deployer -n ${namespace}   (that account may; ${foundation} makes it)`)]
+  return [
+    finding(
+      'rights',
+      'error',
+      words,
+      `kubectl create token deployer -n ${namespace}   (that account may; ${foundation} makes it)`,
+    ),
+  ]
 }

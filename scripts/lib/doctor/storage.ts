@@ -11,17 +11,56 @@ import { howToSet, nobodys } from '../images/owner.ts'
 import { run } from '../run.ts'
 
 /** `silent`: registries that do not answer; `where` the commit of images that have none is chosen. A demo's images are built here and never pulled. */
-export function judgeImages(stack: Pulse['stack'], total: number, missing: string[], silent: string[], started: boolean, where = ''): Finding[] {
+export function judgeImages(
+  stack: Pulse['stack'],
+  total: number,
+  missing: string[],
+  silent: string[],
+  started: boolean,
+  where = '',
+): Finding[] {
   const unset = missing.filter(image => image.endsWith(':unset'))
   const ownerless = nobodys(missing)
   const rest = missing.filter(image => !unset.includes(image) && !ownerless.includes(image))
-  const whose = ownerless.length ? [finding('images', 'warning', `whose they are is not set: ${ownerless.join(', ')}`, howToSet())] : []
-  const found = unset.length ? [finding('images', 'warning', `no commit is chosen for ${unset.join(', ')}`, `set ${where}, then make env`), ...whose] : whose
+  const whose = ownerless.length
+    ? [
+        finding(
+          'images',
+          'warning',
+          `whose they are is not set: ${ownerless.join(', ')}`,
+          howToSet(),
+        ),
+      ]
+    : []
+  const found = unset.length
+    ? [
+        finding(
+          'images',
+          'warning',
+          `no commit is chosen for ${unset.join(', ')}`,
+          `set ${where}, then make env`,
+        ),
+        ...whose,
+      ]
+    : whose
   if (!rest.length) return found
   const words = `${rest.length} of ${total} are not on this machine: ${rest.join(', ')}`
-  if (stack.suffix) return [...found, finding('images', started ? 'error' : 'info', words, `make ${stack.mode}`)]
-  if (silent.length) return [...found, finding('images', 'error', `${words}; no answer from ${silent.join(', ')}`, 'make demo   (needs no image registry)')]
-  return [...found, finding('images', started ? 'warning' : 'info', `${words}; they will be pulled`, up(stack))]
+  if (stack.suffix)
+    return [...found, finding('images', started ? 'error' : 'info', words, `make ${stack.mode}`)]
+  if (silent.length)
+    return [
+      ...found,
+      finding(
+        'images',
+        'error',
+        `${words}; no answer from ${silent.join(', ')}`,
+        'make demo   (needs no image registry)',
+      ),
+    ]
+  return [
+    ...found,
+    finding('images', started ? 'warning' : 'info', `${words}; they will be pulled`, up(stack)),
+  ]
 }
 
 /** Volumes that the files name and that are not there, and the other way round. Silent for a stack that was never started. */
@@ -32,32 +71,57 @@ export function judgeVolumes({ stack, all, seen, volumes }: Pulse): Finding[] {
   const unused = volumes.filter(name => !named.includes(name))
   const remove = `docker volume rm ${unused.join(' ')}   (its data is gone then)`
   return [
-    ...(missing.length ? [finding('volumes', 'info', `not there yet: ${missing.join(', ')}`, up(stack))] : []),
-    ...(unused.length ? [finding('volumes', 'info', `no longer in the files: ${unused.join(', ')}`, remove)] : []),
+    ...(missing.length
+      ? [finding('volumes', 'info', `not there yet: ${missing.join(', ')}`, up(stack))]
+      : []),
+    ...(unused.length
+      ? [finding('volumes', 'info', `no longer in the files: ${unused.join(', ')}`, remove)]
+      : []),
   ]
 }
 
 /** `owners`: other clones that the stack runs from. */
 export const judgeOwner = (project: string, owners: string[]): Finding[] =>
-  owners.map(folder => finding('containers', 'error', `${project} was started from ${folder}, not from here`, `make -C ${folder} doctor`))
+  owners.map(folder =>
+    finding(
+      'containers',
+      'error',
+      `${project} was started from ${folder}, not from here`,
+      `make -C ${folder} doctor`,
+    ),
+  )
 
 /** What services mount from this machine and cannot read. */
 export const judgeMounts = (closed: Closed[]): Finding[] =>
   [...new Set(closed.map(({ service }) => service))].map(service => {
     const own = closed.filter(one => one.service === service)
-    return finding('containers', 'error', `${service} runs as ${own[0]!.user} and cannot read ${own.map(({ path }) => path).join(', ')}`, openCommand(own))
+    return finding(
+      'containers',
+      'error',
+      `${service} runs as ${own[0]!.user} and cannot read ${own.map(({ path }) => path).join(', ')}`,
+      openCommand(own),
+    )
   })
 
 /** Volumes that were written with other secrets than the env files hold. */
 export const judgeStores = (found: StoreFit[]): Finding[] =>
-  found.filter(({ misfits }) => misfits.length).map(({ store, misfits, record }) => {
-    const words = `${store.volume} was written with another ${misfits.join(', ')} than the env files hold${record ? ` (last started from ${record.folder})` : ''}`
-    return finding('volumes', 'error', words, 'put the old values back into the env files')
-  })
+  found
+    .filter(({ misfits }) => misfits.length)
+    .map(({ store, misfits, record }) => {
+      const words = `${store.volume} was written with another ${misfits.join(', ')} than the env files hold${record ? ` (last started from ${record.folder})` : ''}`
+      return finding('volumes', 'error', words, 'put the old values back into the env files')
+    })
 
 /** Volumes of before the applications had roles of their own. */
 export const judgeLayouts = (stack: Pulse['stack'], old: Store[]): Finding[] =>
-  old.map(one => finding('volumes', 'error', `${one.volume} is from before applications had roles of their own: it has no role ${one.login}`, takeOver(stack, [one])))
+  old.map(one =>
+    finding(
+      'volumes',
+      'error',
+      `${one.volume} is from before applications had roles of their own: it has no role ${one.login}`,
+      takeOver(stack, [one]),
+    ),
+  )
 
 /** A line of `df -P` in a container. */
 export interface Filesystem {
@@ -68,17 +132,34 @@ export interface Filesystem {
 }
 
 /** How full the disks under the volumes are, asked in the containers that have them. */
-export async function filesystems(all: Config, seen: Map<string, Container>): Promise<Filesystem[]> {
+export async function filesystems(
+  all: Config,
+  seen: Map<string, Container>,
+): Promise<Filesystem[]> {
   const asked = [...seen].map(async ([service, { Id, State: state }]) => {
-    const targets = (all.services[service]?.volumes ?? []).filter(({ type }) => type === 'volume').map(({ target }) => target)
+    const targets = (all.services[service]?.volumes ?? [])
+      .filter(({ type }) => type === 'volume')
+      .map(({ target }) => target)
     if (state.Status !== 'running' || !targets.length) return []
-    return parseDf(service, (await run(['docker', 'exec', Id, 'df', '-P', ...targets], { nothrow: true, timeout: 10_000 })).stdout)
+    return parseDf(
+      service,
+      (
+        await run(['docker', 'exec', Id, 'df', '-P', ...targets], {
+          nothrow: true,
+          timeout: 10_000,
+        })
+      ).stdout,
+    )
   })
   return (await Promise.all(asked)).flat()
 }
 
 export const parseDf = (service: string, text: string): Filesystem[] =>
-  [...text.matchAll(/^(\S.*?)\s+\d+\s+\d+\s+-?\d+\s+(\d+)%\s/gm)].map(([, device, used]) => ({ service, device: device!, used: Number(used) }))
+  [...text.matchAll(/^(\S.*?)\s+\d+\s+\d+\s+-?\d+\s+(\d+)%\s/gm)].map(([, device, used]) => ({
+    service,
+    device: device!,
+    used: Number(used),
+  }))
 
 /** One finding for each full disk, however many volumes lie on it. */
 export function judgeDisks(all: Filesystem[]): Finding[] {
@@ -87,6 +168,11 @@ export function judgeDisks(all: Filesystem[]): Finding[] {
     const here = full.filter(one => one.device === device)
     const services = [...new Set(here.map(({ service }) => service))]
     const used = Math.max(...here.map(one => one.used))
-    return finding('volumes', 'error', `the disk ${device} under the volumes of ${services.join(', ')} is ${used} % full`, 'docker system df -v')
+    return finding(
+      'volumes',
+      'error',
+      `the disk ${device} under the volumes of ${services.join(', ')} is ${used} % full`,
+      'docker system df -v',
+    )
   })
 }

@@ -14,7 +14,15 @@ const noQuestions = { DEBIAN_FRONTEND: 'noninteractive', NEEDRESTART_MODE: 'l' }
 
 /** `apt-get install`, as arguments: asks nothing, waits for other package managers. */
 export const installCommand = (packages: string[]): string[] => [
-  'apt-get', 'install', '--yes', '--quiet', '--option', `DPkg::Lock::Timeout=${patience}`, '--option', 'Dpkg::Options::=--force-confold', ...packages,
+  'apt-get',
+  'install',
+  '--yes',
+  '--quiet',
+  '--option',
+  `DPkg::Lock::Timeout=${patience}`,
+  '--option',
+  'Dpkg::Options::=--force-confold',
+  ...packages,
 ]
 
 /** Installs packages; asks for fresh lists only when a package is not in those that are there, or is gone from the mirror since. */
@@ -42,7 +50,10 @@ async function refresh(packages: string[]): Promise<void> {
 
 /** How many of these apt could install. */
 async function candidates(packages: string[]): Promise<number> {
-  const output = await run(['apt-cache', 'policy', ...packages], { nothrow: true, env: { LC_ALL: 'C' } })
+  const output = await run(['apt-cache', 'policy', ...packages], {
+    nothrow: true,
+    env: { LC_ALL: 'C' },
+  })
   return output.stdout.split('\n').filter(line => /^ {2}Candidate: (?!\(none\))/.test(line)).length
 }
 
@@ -53,7 +64,8 @@ export async function update(options: string[] = []): Promise<void> {
   for (;;) {
     const output = await narrated(argv)
     if (output.code === 0) return
-    if (!/Could not get lock/.test(output.stderr) || Date.now() > end) throw broken('Read the package lists', output, 'apt-get update')
+    if (!/Could not get lock/.test(output.stderr) || Date.now() > end)
+      throw broken('Read the package lists', output, 'apt-get update')
     await new Promise(done => setTimeout(done, 2_000))
   }
 }
@@ -75,7 +87,15 @@ export const ownApt = (folder: string): string[] =>
 /** What unpacks plug-ins of downloaded packages to `target`, run in the folder that has them. */
 export const unpackCommands = (plugins: string[], target: string): string[][] => [
   ['sh', '-c', 'for deb in ./*.deb; do dpkg-deb --extract "$deb" . || exit; done'],
-  ['install', '-D', '-m', '755', '-t', target, ...plugins.map(name => `usr/libexec/docker/cli-plugins/docker-${name}`)],
+  [
+    'install',
+    '-D',
+    '-m',
+    '755',
+    '-t',
+    target,
+    ...plugins.map(name => `usr/libexec/docker/cli-plugins/docker-${name}`),
+  ],
 ]
 
 /**
@@ -85,14 +105,29 @@ export const unpackCommands = (plugins: string[], target: string): string[][] =>
 export async function installPlugins(plugins: string[], target = pluginFolder): Promise<void> {
   const what = `Install the plug-ins ${plugins.join(' and ')}`
   const mirror = (await debianMirror()) || (await update(), await debianMirror())
-  if (!mirror) throw new Failure(exit.broken, what, 'no source of apt is Debian\'s own', { next: 'https://docs.docker.com/compose/install/linux/' })
+  if (!mirror)
+    throw new Failure(exit.broken, what, "no source of apt is Debian's own", {
+      next: 'https://docs.docker.com/compose/install/linux/',
+    })
   const folder = await mkdtemp(join(tmpdir(), 'kgc-plugins-'))
   try {
     await chmod(folder, 0o755)
     await mkdir(join(folder, 'lists/partial'), { recursive: true })
-    await writeFile(join(folder, 'sources.list'), `deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] ${mirror} trixie main\n`)
+    await writeFile(
+      join(folder, 'sources.list'),
+      `deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] ${mirror} trixie main\n`,
+    )
     await update(ownApt(folder))
-    const download = await narrated(['apt-get', ...ownApt(folder), 'download', '--quiet', ...plugins.map(name => `docker-${name}`)], folder)
+    const download = await narrated(
+      [
+        'apt-get',
+        ...ownApt(folder),
+        'download',
+        '--quiet',
+        ...plugins.map(name => `docker-${name}`),
+      ],
+      folder,
+    )
     if (download.code !== 0) throw broken(what, download, 'the same command again')
     for (const argv of unpackCommands(plugins, target)) await run(argv, { what, cwd: folder })
   } finally {
@@ -102,7 +137,10 @@ export async function installPlugins(plugins: string[], target = pluginFolder): 
 
 /** The Debian mirror that this machine's own sources name, once its lists have been read. */
 async function debianMirror(): Promise<string> {
-  const output = await run(['apt-get', 'indextargets', '--format', '$(REPO_URI)', 'Origin: Debian', 'Label: Debian'], { nothrow: true })
+  const output = await run(
+    ['apt-get', 'indextargets', '--format', '$(REPO_URI)', 'Origin: Debian', 'Label: Debian'],
+    { nothrow: true },
+  )
   return output.stdout.split('\n')[0]?.replace(/\/$/, '') ?? ''
 }
 
@@ -110,14 +148,20 @@ async function debianMirror(): Promise<string> {
 async function narrated(argv: string[], cwd?: string): Promise<Output> {
   const start = Date.now()
   let last = ''
-  const beat = setInterval(() => say(color.dim(`  ${duration(Date.now() - start)}: ${last.slice(0, 120)}`)), 15_000)
+  const beat = setInterval(
+    () => say(color.dim(`  ${duration(Date.now() - start)}: ${last.slice(0, 120)}`)),
+    15_000,
+  )
   let held = ''
   const onOutput = (text: string) => {
     last = text.trim().split('\n').at(-1) || last
     const lock = /Could not get lock.*/.exec(text)?.[0] ?? ''
-    if (lock && lock !== held) say(color.dim(`  waiting, up to ${patience} s: ${(held = lock).slice(0, 160)}`))
+    if (lock && lock !== held)
+      say(color.dim(`  waiting, up to ${patience} s: ${(held = lock).slice(0, 160)}`))
   }
-  return run(argv, { nothrow: true, env: noQuestions, onOutput, ...(cwd ? { cwd } : {}) }).finally(() => clearInterval(beat))
+  return run(argv, { nothrow: true, env: noQuestions, onOutput, ...(cwd ? { cwd } : {}) }).finally(
+    () => clearInterval(beat),
+  )
 }
 
 const broken = (what: string, output: Output, next: string): Failure => {

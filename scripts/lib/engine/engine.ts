@@ -54,16 +54,23 @@ export interface Info {
   ServerErrors?: string[]
   HttpProxy?: string
   HttpsProxy?: string
-  RegistryConfig?: { Mirrors?: string[] | null; IndexConfigs?: Record<string, { Mirrors?: string[] | null }> } | null
+  RegistryConfig?: {
+    Mirrors?: string[] | null
+    IndexConfigs?: Record<string, { Mirrors?: string[] | null }>
+  } | null
   ClientInfo?: { Plugins?: { Name: string; Version?: string; Path?: string }[] | null }
 }
 
 /** Asks the client about itself and its engine; the plug-ins are named even when no engine answers. */
 export async function info(): Promise<{ info: Info; silence: string }> {
-  const output = await run(['docker', 'info', '--format', '{{json .}}'], { nothrow: true, timeout: 20_000 })
+  const output = await run(['docker', 'info', '--format', '{{json .}}'], {
+    nothrow: true,
+    timeout: 20_000,
+  })
   const line = output.stdout.split('\n').find(text => text.startsWith('{'))
   const found = line ? (JSON.parse(line) as Info) : {}
-  const silence = found.ServerErrors?.[0] || output.stderr.trim().split('\n').at(-1) || 'it does not answer'
+  const silence =
+    found.ServerErrors?.[0] || output.stderr.trim().split('\n').at(-1) || 'it does not answer'
   return { info: found, silence: found.ServerVersion ? '' : silence }
 }
 
@@ -72,7 +79,16 @@ export async function look(): Promise<Machine> {
   const commands = ['docker', 'dockerd', 'iptables', 'mmdebstrap', 'apt-get']
   const [paths, asked, itself, release] = await Promise.all([
     // one shell for all: each costs tens of milliseconds
-    run(['sh', '-c', 'for name; do command -v "$name" >/dev/null && echo "$name"; done; true', 'sh', ...commands], { what: 'Look for commands' }),
+    run(
+      [
+        'sh',
+        '-c',
+        'for name; do command -v "$name" >/dev/null && echo "$name"; done; true',
+        'sh',
+        ...commands,
+      ],
+      { what: 'Look for commands' },
+    ),
     info(),
     run(['docker', '--version'], { nothrow: true }),
     readFile('/etc/os-release', 'utf8').catch(() => ''),
@@ -96,7 +112,11 @@ export async function look(): Promise<Machine> {
     vendor: existsSync('/var/lib/dpkg/info/docker-ce.list'),
     iptables: has('iptables'),
     mmdebstrap: has('mmdebstrap'),
-    init: existsSync('/run/systemd/system') ? 'systemd' : existsSync('/etc/init.d/docker') ? 'script' : 'none',
+    init: existsSync('/run/systemd/system')
+      ? 'systemd'
+      : existsSync('/etc/init.d/docker')
+        ? 'script'
+        : 'none',
     ...(asked.silence ? { silence: asked.silence } : { engine: asked.info.ServerVersion! }),
     ...plugin('compose'),
     ...plugin('buildx'),

@@ -22,20 +22,34 @@ const local = 'unix:///var/run/docker.sock'
  */
 export function plan(machine: Machine, base = false): Plan {
   const what = 'Prepare the machine'
-  const refuse = (why: string, next: string, evidence?: string) => new Failure(exit.refused, what, why, { next, evidence })
-  if (machine.podman) throw refuse('`docker` is Podman here; the stack was never run on it', 'apt-get remove podman-docker, then the same command again')
+  const refuse = (why: string, next: string, evidence?: string) =>
+    new Failure(exit.refused, what, why, { next, evidence })
+  if (machine.podman)
+    throw refuse(
+      '`docker` is Podman here; the stack was never run on it',
+      'apt-get remove podman-docker, then the same command again',
+    )
   const [first] = unfit(machine)
   if (first) throw refuse(first.why, first.remedy, machine.silence)
 
   const missing = missingParts(machine, base)
   if (!missing.length) return { packages: [], plugins: [], start: false }
   const words = `missing: ${missing.join(', ')}`
-  if (machine.platform === 'darwin') throw refuse(words, machine.client ? 'open -a Docker' : `install Docker Desktop: ${mac}`)
+  if (machine.platform === 'darwin')
+    throw refuse(words, machine.client ? 'open -a Docker' : `install Docker Desktop: ${mac}`)
   const elsewhere = !machine.engine && engineElsewhere(machine)
   if (elsewhere)
-    throw refuse(`the client is set to the engine at ${elsewhere}, which does not answer`, 'unset DOCKER_HOST; docker context use default', machine.silence)
+    throw refuse(
+      `the client is set to the engine at ${elsewhere}, which does not answer`,
+      'unset DOCKER_HOST; docker context use default',
+      machine.silence,
+    )
   if (/permission denied/i.test(machine.silence ?? ''))
-    throw refuse('this user may not use the engine', 'sudo usermod -aG docker "$USER", then log in again', machine.silence)
+    throw refuse(
+      'this user may not use the engine',
+      'sudo usermod -aG docker "$USER", then log in again',
+      machine.silence,
+    )
   const family = familyOf(machine.os)
   if (machine.platform !== 'linux' || !machine.apt || !family) {
     const stopped = missing.length === 1 && machine.dockerd && machine.init === 'systemd'
@@ -46,7 +60,12 @@ export function plan(machine: Machine, base = false): Plan {
   const it = { ...parts(machine, family, base), start: !machine.engine }
   // sudo's own PATH does not lead to every Node
   const command = base ? 'npx zx scripts/bootstrap.ts --demo' : 'make bootstrap'
-  if (!machine.root) throw refuse(`${words}; it takes root`, `sudo env "PATH=$PATH" ${command}`, `It would ${inWords(it).join(', ')}.`)
+  if (!machine.root)
+    throw refuse(
+      `${words}; it takes root`,
+      `sudo env "PATH=$PATH" ${command}`,
+      `It would ${inWords(it).join(', ')}.`,
+    )
   return it
 }
 
@@ -64,7 +83,8 @@ function missingParts(machine: Machine, base: boolean): string[] {
 
 /** The address of an engine other than this machine's own that the client is set to. */
 function engineElsewhere({ host, silence, client }: Machine): string {
-  const address = host || (client ? (/\bat (\w+:\/\/[^\s;]+?)[.;:]?\s/.exec(silence ?? '')?.[1] ?? '') : '')
+  const address =
+    host || (client ? (/\bat (\w+:\/\/[^\s;]+?)[.;:]?\s/.exec(silence ?? '')?.[1] ?? '') : '')
   return address.replace('unix:///run/', 'unix:///var/run/') === local ? '' : address
 }
 
@@ -81,14 +101,20 @@ function parts(machine: Machine, family: Family, base: boolean): Omit<Plan, 'sta
   const packages = new Set<string>()
   const plugins: Plan['plugins'] = []
   if (!machine.engine && !machine.dockerd) packages.add('docker.io')
-  if (!machine.client) packages.add(machine.vendor ? 'docker-ce-cli' : family === 'debian' ? 'docker-cli' : 'docker.io')
+  if (!machine.client)
+    packages.add(
+      machine.vendor ? 'docker-ce-cli' : family === 'debian' ? 'docker-cli' : 'docker.io',
+    )
   // an engine that was put there by hand does not bring it, and does not start without it
   if (!machine.engine && !machine.iptables) packages.add('iptables')
   for (const name of ['compose', 'buildx'] as const) {
     if (machine[name]) continue
     if (machine.vendor) packages.add(`docker-${name}-plugin`)
     else if (family === 'debian12') plugins.push(name)
-    else packages.add(family === 'ubuntu' && name === 'compose' ? 'docker-compose-v2' : `docker-${name}`)
+    else
+      packages.add(
+        family === 'ubuntu' && name === 'compose' ? 'docker-compose-v2' : `docker-${name}`,
+      )
   }
   if (base && !machine.mmdebstrap) packages.add('mmdebstrap').add('debian-archive-keyring')
   return { packages: [...packages], plugins }

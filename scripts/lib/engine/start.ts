@@ -33,7 +33,12 @@ export async function startEngine(init: Machine['init'], daemon = engine): Promi
   if (init === 'systemd') {
     await run(['systemctl', 'enable', '--now', 'docker'], { what: 'Start the Docker engine' })
     if (await answers(daemon, () => true)) return
-    throw new Failure(exit.timeout, 'Start the Docker engine', `no answer in ${daemon.timeout / 1000} s`, { next: 'journalctl -u docker -n 50' })
+    throw new Failure(
+      exit.timeout,
+      'Start the Docker engine',
+      `no answer in ${daemon.timeout / 1000} s`,
+      { next: 'journalctl -u docker -n 50' },
+    )
   }
   if (init === 'script') {
     // Debian's script raises limits, which not every virtual machine may: then nothing was started
@@ -48,12 +53,24 @@ export async function startEngine(init: Machine['init'], daemon = engine): Promi
 export async function startByHand(daemon: Daemon): Promise<void> {
   const pid = background(daemon.argv, daemon.log)
   if (await answers(daemon, () => alive(pid)))
-    return say(color.dim(`  dockerd runs as process ${pid}; its log is ${daemon.log}. Nothing starts it after a reboot but \`make bootstrap\`.`))
+    return say(
+      color.dim(
+        `  dockerd runs as process ${pid}; its log is ${daemon.log}. Nothing starts it after a reboot but \`make bootstrap\`.`,
+      ),
+    )
   const lived = alive(pid)
   const lines = existsSync(daemon.log) ? readFileSync(daemon.log, 'utf8').trimEnd().split('\n') : []
-  const evidence = lines.filter(line => !/level=(debug|info)|module=grpc/.test(line)).slice(-10).join('\n')
-  const why = lived ? `no answer in ${daemon.timeout / 1000} s` : (lines.findLast(line => line.startsWith('failed to start')) ?? `${daemon.argv[0]} ended`)
-  throw new Failure(lived ? exit.timeout : exit.broken, 'Start the Docker engine', why, { evidence, next: `tail -n 50 ${daemon.log}` })
+  const evidence = lines
+    .filter(line => !/level=(debug|info)|module=grpc/.test(line))
+    .slice(-10)
+    .join('\n')
+  const why = lived
+    ? `no answer in ${daemon.timeout / 1000} s`
+    : (lines.findLast(line => line.startsWith('failed to start')) ?? `${daemon.argv[0]} ended`)
+  throw new Failure(lived ? exit.timeout : exit.broken, 'Start the Docker engine', why, {
+    evidence,
+    next: `tail -n 50 ${daemon.log}`,
+  })
 }
 
 /** Waits until the engine answers; false when it is dead (seen so for 3 s) or the time is over. */
@@ -66,12 +83,15 @@ async function answers(daemon: Daemon, lives: () => boolean): Promise<boolean> {
     const now = Date.now()
     if (lives()) seen = now
     if (now - seen > 3_000 || now - start > daemon.timeout) return false
-    if (now - heartbeat > 15_000) say(color.dim(`  ${duration(now - start)}: waiting for the engine to answer`)), (heartbeat = now)
+    if (now - heartbeat > 15_000)
+      (say(color.dim(`  ${duration(now - start)}: waiting for the engine to answer`)),
+        (heartbeat = now))
     await new Promise(done => setTimeout(done, 300))
   }
 }
 
-const running = ({ pids }: Daemon): boolean => pids.slice(0, 1).every(({ file, command }) => nameOf(file) === command)
+const running = ({ pids }: Daemon): boolean =>
+  pids.slice(0, 1).every(({ file, command }) => nameOf(file) === command)
 
 /**
  * Removes a file with the process id of an engine that was killed: dockerd refuses to start while any process has that id,

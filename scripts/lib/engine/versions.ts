@@ -9,8 +9,10 @@ type Part = keyof typeof lowest
 
 /** Releases of Compose with a fault that breaks this stack, by their exact version. */
 const faulty: Record<string, string> = {
-  '2.29.0': 'empties $$NAME in included files, so that databases have no password (docker/compose#11990)',
-  '2.32.0': 're-creates what mounts a file at every start, the edge among it (docker/compose#12388)',
+  '2.29.0':
+    'empties $$NAME in included files, so that databases have no password (docker/compose#11990)',
+  '2.32.0':
+    're-creates what mounts a file at every start, the edge among it (docker/compose#12388)',
 }
 
 /** Whether a version is at least another: 2.9 is older than 2.26. What cannot be read is taken for old. */
@@ -23,7 +25,8 @@ export function atLeast(version: string, least: string): boolean {
 
 /** Why a version is none that the stack runs on; undefined when it is one. */
 export function fault(part: Part, version: string): string | undefined {
-  if (!atLeast(version, lowest[part])) return `is older than ${lowest[part]}, the lowest that was tested`
+  if (!atLeast(version, lowest[part]))
+    return `is older than ${lowest[part]}, the lowest that was tested`
   return part === 'compose' ? faulty[/\d+\.\d+\.\d+/.exec(version)?.[0] ?? ''] : undefined
 }
 
@@ -36,10 +39,15 @@ export interface Unfit {
 const upgrade = (name: string) => `apt-get update && apt-get install --only-upgrade ${name}`
 
 /** What is there and does not fit: the client to the engine, a part to the stack. */
-export function unfit(machine: Pick<Machine, Part | 'vendor' | 'silence' | 'clientVersion'>): Unfit[] {
+export function unfit(
+  machine: Pick<Machine, Part | 'vendor' | 'silence' | 'clientVersion'>,
+): Unfit[] {
   const { engine, compose, buildx, vendor } = machine
   const packages = vendor ? 'docker-ce docker-ce-cli' : 'docker.io'
-  const plugin = (path: string) => (path.startsWith('/usr/lib') ? upgrade(`"$(dpkg -S ${path} | cut -d: -f1)"`) : `rm ${path} && make bootstrap`)
+  const plugin = (path: string) =>
+    path.startsWith('/usr/lib')
+      ? upgrade(`"$(dpkg -S ${path} | cut -d: -f1)"`)
+      : `rm ${path} && make bootstrap`
   const parts: [Part, string | undefined, string][] = [
     ['engine', engine, upgrade(packages)],
     ['compose', compose?.version, plugin(compose?.path ?? '')],
@@ -60,7 +68,11 @@ const words = [
 ]
 
 /** A client that speaks no version of the API that the engine does. Starting an engine, or installing one, helps nobody then. */
-export function stranger({ silence = '', clientVersion, vendor }: Pick<Machine, 'vendor' | 'silence' | 'clientVersion'>): Unfit | undefined {
+export function stranger({
+  silence = '',
+  clientVersion,
+  vendor,
+}: Pick<Machine, 'vendor' | 'silence' | 'clientVersion'>): Unfit | undefined {
   const said = words.map(one => one.exec(silence)?.groups).find(Boolean)
   if (!said) return undefined
   const { asked, limit, age = 'new' } = said
@@ -68,17 +80,28 @@ export function stranger({ silence = '', clientVersion, vendor }: Pick<Machine, 
     `the docker client${clientVersion ? ` (${clientVersion})` : ''} is too ${age} for the engine: ` +
     `it asks for API ${asked} at the ${age === 'old' ? 'most, the engine has no older' : 'least, the engine has no newer'} than ${limit}`
   const forced = process.env.DOCKER_API_VERSION
-  if (forced) return { why: `${why}; DOCKER_API_VERSION=${forced} makes it do so`, remedy: 'unset DOCKER_API_VERSION' }
-  const newer = vendor ? upgrade('docker-ce-cli') : 'https://docs.docker.com/engine/install/   (a client as new as the engine)'
+  if (forced)
+    return {
+      why: `${why}; DOCKER_API_VERSION=${forced} makes it do so`,
+      remedy: 'unset DOCKER_API_VERSION',
+    }
+  const newer = vendor
+    ? upgrade('docker-ce-cli')
+    : 'https://docs.docker.com/engine/install/   (a client as new as the engine)'
   return { why, remedy: age === 'old' ? newer : upgrade(vendor ? 'docker-ce' : 'docker.io') }
 }
 
 /** Throws Failure (refused) when Compose is a release that the stack does not run on. */
 export async function requireCompose(): Promise<void> {
-  const { stdout, code } = await run(['docker', 'compose', 'version', '--short'], { nothrow: true, timeout: 20_000 })
+  const { stdout, code } = await run(['docker', 'compose', 'version', '--short'], {
+    nothrow: true,
+    timeout: 20_000,
+  })
   const version = stdout.trim()
   const why = code === 0 && version ? fault('compose', version) : undefined
   if (!why) return
   const remedy = unfit(await look()).find(one => one.why.startsWith('compose '))?.remedy
-  throw new Failure(exit.refused, 'Look at Docker Compose', `${version} ${why}`, { next: remedy ?? 'make bootstrap' })
+  throw new Failure(exit.refused, 'Look at Docker Compose', `${version} ${why}`, {
+    next: remedy ?? 'make bootstrap',
+  })
 }

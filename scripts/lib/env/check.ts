@@ -40,22 +40,38 @@ export function check(root: string, name = ''): Problem[] {
     const values = parse(text)
     for (const key of Object.keys(values))
       if (/^[A-Z][A-Z0-9_]*$/.test(key) && !file.entries.some(entry => entry.key === key))
-        report(key, `is unknown to ${file.example}`, `delete it; further variables of an application belong into its extra${it.suffix}.env`)
+        report(
+          key,
+          `is unknown to ${file.example}`,
+          `delete it; further variables of an application belong into its extra${it.suffix}.env`,
+        )
     for (const entry of file.entries) {
       const value = values[entry.key]
       if (bad.some(({ key }) => key === entry.key)) continue
-      if (value === undefined) report(entry.key, 'is missing', `run \`${it.command}\``, { outdated: true })
+      if (value === undefined)
+        report(entry.key, 'is missing', `run \`${it.command}\``, { outdated: true })
       else seen.push({ file, entry, value })
     }
   }
-  return [...problems, ...each(it, seen), ...halfSet(seen), ...sameSecret(seen, it.command), ...samePort(seen)]
+  return [
+    ...problems,
+    ...each(it, seen),
+    ...halfSet(seen),
+    ...sameSecret(seen, it.command),
+    ...samePort(seen),
+  ]
 }
 
-function readable(it: Environment, file: EnvFile, report: (key: string, problem: string, remedy: string) => void): string | undefined {
+function readable(
+  it: Environment,
+  file: EnvFile,
+  report: (key: string, problem: string, remedy: string) => void,
+): string | undefined {
   try {
     const text = readText(file.path)
     if (text === undefined) report('', 'is missing', `run \`${it.command}\``)
-    else if (lstatSync(file.path).mode & 0o077) report('', 'can be read by others', `chmod 600 ${file.name}`)
+    else if (lstatSync(file.path).mode & 0o077)
+      report('', 'can be read by others', `chmod 600 ${file.name}`)
     return text
   } catch (error) {
     if (!(error instanceof Failure)) throw error
@@ -67,14 +83,24 @@ function readable(it: Environment, file: EnvFile, report: (key: string, problem:
 /** What is wrong with each value by itself, and against the root's and the example's. */
 function each(it: Environment, seen: Seen[]): Problem[] {
   const names = new Set(it.files.flatMap(({ folder }) => folder.split('-')).filter(Boolean))
-  const top = new Map(seen.filter(({ file }) => !file.folder).map(({ entry, value }) => [entry.key, value]))
+  const top = new Map(
+    seen.filter(({ file }) => !file.folder).map(({ entry, value }) => [entry.key, value]),
+  )
   return seen.flatMap(({ file, entry, value }) => {
-    const say = (problem: string, remedy: string, more: Partial<Problem> = {}) => [{ file: file.name, key: entry.key, problem, remedy, ...more }]
+    const say = (problem: string, remedy: string, more: Partial<Problem> = {}) => [
+      { file: file.name, key: entry.key, problem, remedy, ...more },
+    ]
     const shared = file.folder && entry.shared ? top.get(entry.key) : undefined
     if (shared !== undefined && shared !== value)
-      return say(`differs from ${it.files[0].name}, which it shares it with`, `set it there, then run \`${it.command}\``)
+      return say(
+        `differs from ${it.files[0].name}, which it shares it with`,
+        `set it there, then run \`${it.command}\``,
+      )
     const pin = defaultValue(entry, it.name)
-    if (entry.pinned && pin && pin !== value) return say(`differs from what ${file.example} pins`, `run \`${it.command}\``, { outdated: true })
+    if (entry.pinned && pin && pin !== value)
+      return say(`differs from what ${file.example} pins`, `run \`${it.command}\``, {
+        outdated: true,
+      })
     // a shared value is judged once, in the root file
     const found = shared === undefined ? fault(entry, value, names, it.command) : undefined
     return found ? say(found.problem, found.remedy) : []
@@ -88,7 +114,12 @@ const halfSet = (seen: Seen[]): Problem[] =>
       .filter(other => !seen.find(one => one.file === file && one.entry.key === other.key)?.value)
       .map(({ key, value: set }) => {
         const [empty, or] = set === undefined ? ['not', 'neither'] : ['empty', 'choose another']
-        return { file: file.name, key: entry.key, problem: `is ${set ?? 'set'}, but ${key} is ${empty}`, remedy: `set ${key} too, or ${or}` }
+        return {
+          file: file.name,
+          key: entry.key,
+          problem: `is ${set ?? 'set'}, but ${key} is ${empty}`,
+          remedy: `set ${key} too, or ${or}`,
+        }
       }),
   )
 
@@ -97,23 +128,50 @@ const halfSet = (seen: Seen[]): Problem[] =>
  * A key shared with the root file is one secret.
  */
 function sameSecret(seen: Seen[], command: string): Problem[] {
-  const secrets = seen.filter(({ file, entry, value }) => entry.secret && value && !(file.folder && entry.shared))
+  const secrets = seen.filter(
+    ({ file, entry, value }) => entry.secret && value && !(file.folder && entry.shared),
+  )
   return secrets.flatMap(({ file, entry, value }, i) => {
-    const twin = secrets.slice(0, i).find(other => other.value === value && (other.entry.generate || entry.generate))
+    const twin = secrets
+      .slice(0, i)
+      .find(other => other.value === value && (other.entry.generate || entry.generate))
     return twin
-      ? [{ file: file.name, key: entry.key, problem: `is the same as ${twin.entry.key} in ${twin.file.name}`, remedy: `give each its own: empty one and run \`${command}\`` }]
+      ? [
+          {
+            file: file.name,
+            key: entry.key,
+            problem: `is the same as ${twin.entry.key} in ${twin.file.name}`,
+            remedy: `give each its own: empty one and run \`${command}\``,
+          },
+        ]
       : []
   })
 }
 
 /** Ports of this machine; SMTP_PORT beside SMTP_HOST is another's. */
 function samePort(seen: Seen[]): Problem[] {
-  const remote = ({ file, entry }: Seen) => seen.some(other => other.file === file && other.entry.key === entry.key.replace(/PORT$/, 'HOST'))
-  const ports = seen.filter(one => one.entry.format === 'port' && one.value && !remote(one) && !(one.file.folder && one.entry.shared))
+  const remote = ({ file, entry }: Seen) =>
+    seen.some(
+      other => other.file === file && other.entry.key === entry.key.replace(/PORT$/, 'HOST'),
+    )
+  const ports = seen.filter(
+    one =>
+      one.entry.format === 'port' &&
+      one.value &&
+      !remote(one) &&
+      !(one.file.folder && one.entry.shared),
+  )
   return ports.flatMap(({ file, entry, value }, i) => {
     const twin = ports.slice(0, i).find(other => other.value === value)
     return twin
-      ? [{ file: file.name, key: entry.key, problem: `is the port that ${twin.entry.key} in ${twin.file.name} has`, remedy: 'choose another for one of them' }]
+      ? [
+          {
+            file: file.name,
+            key: entry.key,
+            problem: `is the port that ${twin.entry.key} in ${twin.file.name} has`,
+            remedy: 'choose another for one of them',
+          },
+        ]
       : []
   })
 }

@@ -35,25 +35,53 @@ export interface Environment {
 export function environment(root: string, given = ''): Environment {
   const name = given === 'dev' || given === 'prod' ? '' : given
   if ((name && !/^[a-z][a-z0-9-]*$/.test(name)) || name === 'example')
-    throw new Failure(exit.usage, 'Choose the environment', 'its name has lower-case letters, digits and -, and is not "example"', { next: 'npx zx scripts/env.ts demo' })
+    throw new Failure(
+      exit.usage,
+      'Choose the environment',
+      'its name has lower-case letters, digits and -, and is not "example"',
+      { next: 'npx zx scripts/env.ts demo' },
+    )
   const suffix = name && `.${name}`
   const docker = 'infra/docker'
-  const folders = readdirSync(join(root, docker)).filter(folder => existsSync(join(root, docker, folder, '.env.example')))
+  const folders = readdirSync(join(root, docker)).filter(folder =>
+    existsSync(join(root, docker, folder, '.env.example')),
+  )
   const file = (folder: string, example: string): EnvFile => {
     const path = join(docker, folder, `.env${suffix}`)
     const text = readText(join(root, example))
-    if (text === undefined) throw new Failure(exit.usage, `Read ${example}`, 'it is not there', { next: `git checkout ${example}` })
-    return { folder, name: path, path: join(root, path), example, entries: describeExample(text, example) }
+    if (text === undefined)
+      throw new Failure(exit.usage, `Read ${example}`, 'it is not there', {
+        next: `git checkout ${example}`,
+      })
+    return {
+      folder,
+      name: path,
+      path: join(root, path),
+      example,
+      entries: describeExample(text, example),
+    }
   }
   const top = file('', '.env.example')
   const comment = "# Which env files the folders' Compose files read."
-  if (suffix) top.entries.push(...describeExample(`\n${comment}\n#@ required pinned\nKGC_ENV_SUFFIX=${suffix}`))
+  if (suffix)
+    top.entries.push(
+      ...describeExample(`\n${comment}\n#@ required pinned\nKGC_ENV_SUFFIX=${suffix}`),
+    )
   const others = folders.sort().map(folder => file(folder, join(docker, folder, '.env.example')))
   for (const { entries, example } of others)
     for (const { key, shared } of entries)
       if (shared && !top.entries.some(entry => entry.key === key))
-        throw new Failure(exit.usage, `Read ${example}`, `${key} is shared, but .env.example does not have it`)
-  return { name, suffix, command: `npx zx scripts/env.ts${name && ` ${name}`}`, files: [top, ...others] }
+        throw new Failure(
+          exit.usage,
+          `Read ${example}`,
+          `${key} is shared, but .env.example does not have it`,
+        )
+  return {
+    name,
+    suffix,
+    command: `npx zx scripts/env.ts${name && ` ${name}`}`,
+    files: [top, ...others],
+  }
 }
 
 /** A file's text; undefined when it is not there. Throws Failure (usage) for a symbolic link and for what cannot be read. */
@@ -61,20 +89,30 @@ export function readText(path: string): string | undefined {
   const what = `Read ${relative('', path)}`
   try {
     if (lstatSync(path).isSymbolicLink())
-      throw new Failure(exit.usage, what, 'it is a symbolic link; replacing it would leave the real file behind', { next: 'put the file itself there' })
+      throw new Failure(
+        exit.usage,
+        what,
+        'it is a symbolic link; replacing it would leave the real file behind',
+        { next: 'put the file itself there' },
+      )
     return readFileSync(path, 'utf8')
   } catch (error) {
     if (error instanceof Failure) throw error
     const { code } = error as NodeJS.ErrnoException
     if (code === 'ENOENT') return undefined
-    throw new Failure(exit.usage, what, `it cannot be read (${code})`, { next: `ls -l ${relative('', path)}` })
+    throw new Failure(exit.usage, what, `it cannot be read (${code})`, {
+      next: `ls -l ${relative('', path)}`,
+    })
   }
 }
 
 /** The values in an env file. Throws Failure (usage) when it is not there (`command` would write it) or cannot be read. */
 export function readEnv(path: string, command = 'make env'): Record<string, string> {
   const text = readText(path)
-  if (text === undefined) throw new Failure(exit.usage, `Read ${relative('', path)}`, 'it is not there', { next: command })
+  if (text === undefined)
+    throw new Failure(exit.usage, `Read ${relative('', path)}`, 'it is not there', {
+      next: command,
+    })
   return parse(text)
 }
 

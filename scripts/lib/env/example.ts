@@ -6,7 +6,21 @@ import { Failure, exit } from '../errors.ts'
 export const alphabet = /^[A-Za-z0-9_+/=.:@,-]*$/
 
 export const formats = [
-  'url', 'origin', 'host', 'email', 'port', 'int', 'bool', 'uuid', 'hex', 'base64', 'alnum', 'hosts', 'origins', 'duration', 'owner',
+  'url',
+  'origin',
+  'host',
+  'email',
+  'port',
+  'int',
+  'bool',
+  'uuid',
+  'hex',
+  'base64',
+  'alnum',
+  'hosts',
+  'origins',
+  'duration',
+  'owner',
 ] as const
 export type Format = (typeof formats)[number]
 
@@ -50,11 +64,14 @@ export function describeExample(text: string, name = '.env.example'): Entry[] {
   let gap = false
   for (const [index, line] of text.split('\n').entries()) {
     const fail = (why: string, at = index) => {
-      throw new Failure(exit.usage, `Read ${name}`, `line ${at + 1}: ${why}`, { next: `git diff ${name}` })
+      throw new Failure(exit.usage, `Read ${name}`, `line ${at + 1}: ${why}`, {
+        next: `git diff ${name}`,
+      })
     }
     const key = /^([A-Z][A-Z0-9_]*)=/.exec(line)?.[1]
     if (attributes && !key) fail('the attributes are not directly above a key', attributes.line)
-    if (line.startsWith('#@')) attributes = { line: index, words: line.slice(2).split(' ').filter(Boolean) }
+    if (line.startsWith('#@'))
+      attributes = { line: index, words: line.slice(2).split(' ').filter(Boolean) }
     else if (line.startsWith('#')) comment.push(line)
     else if (!line.trim()) [comment, gap] = [[], true]
     else if (!key) fail('neither a comment nor KEY=value')
@@ -62,7 +79,18 @@ export function describeExample(text: string, name = '.env.example'): Entry[] {
       const value = line.slice(key.length + 1)
       if (entries.some(entry => entry.key === key)) fail(`${key} stands in the file twice`)
       if (!alphabet.test(value)) fail(`${key}: a character outside ${alphabet.source}`)
-      const entry = { key, value, comment, gap, required: false, secret: false, shared: false, pinned: false, keep: false, environments: {} }
+      const entry = {
+        key,
+        value,
+        comment,
+        gap,
+        required: false,
+        secret: false,
+        shared: false,
+        pinned: false,
+        keep: false,
+        environments: {},
+      }
       for (const word of attributes?.words ?? []) attribute(entry, word, fail)
       entries.push(entry)
       ;[comment, attributes, gap] = [[], undefined, false]
@@ -76,13 +104,18 @@ function attribute(entry: Entry, word: string, fail: (why: string) => void): voi
   const [name, value] = at < 0 ? [word] : [word.slice(0, at), word.slice(at + 1)]
   const flag = flags.find(known => known === name)
   if (flag && value === undefined) return void (entry[flag] = true)
-  if (flag || value === undefined || !/^[a-z][a-z0-9-]*$/.test(name)) return fail(`unknown attribute ${word}`)
-  if (name === 'generate') return /^((hex|base64|alnum|password):[1-9]\d*|uuid)$/.test(value) ? void (entry.generate = value) : fail(`unknown ${word}`)
+  if (flag || value === undefined || !/^[a-z][a-z0-9-]*$/.test(name))
+    return fail(`unknown attribute ${word}`)
+  if (name === 'generate')
+    return /^((hex|base64|alnum|password):[1-9]\d*|uuid)$/.test(value)
+      ? void (entry.generate = value)
+      : fail(`unknown ${word}`)
   if (name === 'format') {
     const format = formats.find(known => known === value)
     return format ? void (entry.format = format) : fail(`unknown ${word}`)
   }
-  if (name === 'min' || name === 'max') return /^\d+$/.test(value) ? void (entry[name] = Number(value)) : fail(`${name} wants a number`)
+  if (name === 'min' || name === 'max')
+    return /^\d+$/.test(value) ? void (entry[name] = Number(value)) : fail(`${name} wants a number`)
   if (name === 'oneof') return void (entry.oneof = value.split('|'))
   if (name === 'with') return void (entry.with = value.split('|').map(needed))
   if (!alphabet.test(value)) return fail(`${entry.key}: a character outside ${alphabet.source}`)
@@ -90,24 +123,32 @@ function attribute(entry: Entry, word: string, fail: (why: string) => void): voi
 }
 
 /** `KEY`, or `value:KEY`. */
-const needed = (word: string) => (([key = '', value]) => ({ key, ...(value === undefined ? {} : { value }) }))(word.split(':').toReversed())
+const needed = (word: string) =>
+  (([key = '', value]) => ({ key, ...(value === undefined ? {} : { value }) }))(
+    word.split(':').toReversed(),
+  )
 
 /** The example's own value in an environment; '' is the machine's own. */
-export const defaultValue = (entry: Entry, environment: string): string => entry.environments[environment] ?? entry.value
+export const defaultValue = (entry: Entry, environment: string): string =>
+  entry.environments[environment] ?? entry.value
 
 /** A new value as `generate` says. */
 export function generate(how: string): string {
   const [kind, size = '0'] = how.split(':')
   if (kind === 'uuid') return randomUUID()
   if (kind === 'password') return password(Number(size))
-  return kind === 'alnum' ? alnum(Number(size)) : randomBytes(Number(size)).toString(kind === 'hex' ? 'hex' : 'base64')
+  return kind === 'alnum'
+    ? alnum(Number(size))
+    : randomBytes(Number(size)).toString(kind === 'hex' ? 'hex' : 'base64')
 }
 
 function alnum(length: number): string {
   const characters = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789'
   let text = ''
   // 248 = 4 × 62: bytes above it would make the first characters likelier
-  while (text.length < length) for (const byte of randomBytes(length)) if (byte < 248 && text.length < length) text += characters[byte % 62]
+  while (text.length < length)
+    for (const byte of randomBytes(length))
+      if (byte < 248 && text.length < length) text += characters[byte % 62]
   return text
 }
 

@@ -10,9 +10,11 @@ interface BadLine {
 
 /** What is wrong with the text of an env file. What passes, dotenv reads as it stands. */
 export function badLines(text: string): BadLine[] {
-  if (text.includes('\0')) return [{ key: '', why: 'holds NUL bytes', remedy: 'write it anew as plain text' }]
+  if (text.includes('\0'))
+    return [{ key: '', why: 'holds NUL bytes', remedy: 'write it anew as plain text' }]
   const bad: BadLine[] = []
-  if (text.includes('\r')) bad.push({ key: '', why: 'has Windows line ends (CRLF)', remedy: "sed -i 's/\\r$//' on it" })
+  if (text.includes('\r'))
+    bad.push({ key: '', why: 'has Windows line ends (CRLF)', remedy: "sed -i 's/\\r$//' on it" })
   const seen = new Map<string, number>()
   for (const [index, raw] of text.split('\n').entries()) {
     const line = index + 1
@@ -23,11 +25,19 @@ export function badLines(text: string): BadLine[] {
     const loose = /^\s*(?:export\s+)?([A-Z][A-Z0-9_]*)\s*[=:]/.exec(text)?.[1] ?? ''
     const first = seen.get(key)
     const say = (why: string, remedy: string, at = key) => bad.push({ key: at, why, remedy })
-    if (!key) say(`line ${line} is neither a comment nor KEY=value`, 'write KEY=value, with nothing before it or around the =', loose)
+    if (!key)
+      say(
+        `line ${line} is neither a comment nor KEY=value`,
+        'write KEY=value, with nothing before it or around the =',
+        loose,
+      )
     else if (first) say(`stands in lines ${first} and ${line}`, 'delete one of them')
     else if (/<.*>/.test(value)) say('is a placeholder', 'set the real value, or leave it empty')
     else if (!alphabet.test(value))
-      say('holds a character that not all readers take alike', 'no quotes, spaces or comments; only letters, digits and _ + / = . : @ , -')
+      say(
+        'holds a character that not all readers take alike',
+        'no quotes, spaces or comments; only letters, digits and _ + / = . : @ , -',
+      )
     seen.set(key, line)
   }
   return bad

@@ -11,7 +11,9 @@ export function merge(
   old: Record<string, string>,
   wanted: Map<string, string>,
 ) {
-  const rule = file.folder ? `keys that ${files[0].name} has too follow it` : 'the folders follow it where they share a key'
+  const rule = file.folder
+    ? `keys that ${files[0].name} has too follow it`
+    : 'the folders follow it where they share a key'
   const header = [
     `# ${name ? `Environment ${name}: ` : ''}written from ${file.example} by \`${command}\`.`,
     `# Change values here: they are kept; ${rule}. No quotes, no spaces.`,
@@ -19,7 +21,9 @@ export function merge(
   const lines = before === undefined ? header : before.replace(/\n*$/, '').split('\n')
   const at = (key: string) => lines.findIndex(line => line.startsWith(`${key}=`))
   const unknown = Object.keys(old).filter(key => !wanted.has(key))
-  const misplaced = unknown.filter(key => !lines.includes(leftOver) || at(key) < lines.indexOf(leftOver))
+  const misplaced = unknown.filter(
+    key => !lines.includes(leftOver) || at(key) < lines.indexOf(leftOver),
+  )
   const moved = misplaced.flatMap(key => lines.splice(at(key), 1))
   const added = [...wanted.keys()].filter(key => !(key in old))
   const follows = file.entries.filter(entry => entry.shared || entry.pinned).map(({ key }) => key)

@@ -13,34 +13,67 @@ const isPort = (text: string) => /^[1-9]\d{0,4}$/.test(text) && Number(text) <= 
 
 function isUrl(text: string): boolean {
   const url = URL.canParse(text) ? new URL(text) : undefined
-  return Boolean(url && /^https?:$/.test(url.protocol) && /^https?:\/\/[^/]/.test(text) && host.test(url.hostname))
+  return Boolean(
+    url &&
+    /^https?:$/.test(url.protocol) &&
+    /^https?:\/\/[^/]/.test(text) &&
+    host.test(url.hostname),
+  )
 }
 /** Whether GitHub and GHCR could have such an owner. */
 export const isOwner = (text: string): boolean => /^(?=.{1,39}$)[a-z\d]+(-[a-z\d]+)*$/.test(text)
-const isOrigin = (text: string) => isUrl(text) && new URL(text).origin === text.replace(/^(http:.*):80$|^(https:.*):443$/, '$1$2')
+const isOrigin = (text: string) =>
+  isUrl(text) && new URL(text).origin === text.replace(/^(http:.*):80$|^(https:.*):443$/, '$1$2')
 
 const formats: Record<Format, { test: (text: string) => boolean; wants: string }> = {
   url: { test: isUrl, wants: 'an address that starts with http:// or https://' },
-  origin: { test: isOrigin, wants: 'scheme, host and port alone: https://crm.kgc.hu, with no slash at its end' },
-  origins: { test: text => list(text, isOrigin), wants: 'addresses such as https://crm.kgc.hu with commas between them, with no slash at the end' },
-  host: { test: text => host.test(text), wants: 'a host name alone, without scheme, port or slash' },
-  hosts: { test: text => list(text, part => host.test(part)), wants: 'host names with commas between them, without scheme, port or slash' },
-  email: { test: text => /^[\w.+-]+@[^@]+\.[^@]+$/.test(text) && host.test(text.split('@')[1] ?? ''), wants: 'one e-mail address' },
+  origin: {
+    test: isOrigin,
+    wants: 'scheme, host and port alone: https://crm.kgc.hu, with no slash at its end',
+  },
+  origins: {
+    test: text => list(text, isOrigin),
+    wants:
+      'addresses such as https://crm.kgc.hu with commas between them, with no slash at the end',
+  },
+  host: {
+    test: text => host.test(text),
+    wants: 'a host name alone, without scheme, port or slash',
+  },
+  hosts: {
+    test: text => list(text, part => host.test(part)),
+    wants: 'host names with commas between them, without scheme, port or slash',
+  },
+  email: {
+    test: text => /^[\w.+-]+@[^@]+\.[^@]+$/.test(text) && host.test(text.split('@')[1] ?? ''),
+    wants: 'one e-mail address',
+  },
   port: { test: isPort, wants: 'a port from 1 to 65535' },
   int: { test: text => /^(0|-?[1-9]\d*)$/.test(text), wants: 'a whole number' },
   bool: { test: text => text === 'true' || text === 'false', wants: 'true or false' },
   uuid: { test: text => /^[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}$/i.test(text), wants: 'a UUID' },
   hex: { test: text => /^[\da-f]+$/i.test(text), wants: 'hexadecimal digits' },
-  base64: { test: text => /^[A-Za-z0-9+/]+={0,2}$/.test(text) && text.length % 4 === 0, wants: 'whole base64' },
+  base64: {
+    test: text => /^[A-Za-z0-9+/]+={0,2}$/.test(text) && text.length % 4 === 0,
+    wants: 'whole base64',
+  },
   alnum: { test: text => /^[A-Za-z0-9]+$/.test(text), wants: 'letters and digits only' },
-  owner: { test: isOwner, wants: "an owner's name on GitHub in lower case, for GHCR takes no other" },
-  duration: { test: text => /^\d+(ms|s|m|h|d)$/.test(text), wants: 'a number with ms, s, m, h or d' },
+  owner: {
+    test: isOwner,
+    wants: "an owner's name on GitHub in lower case, for GHCR takes no other",
+  },
+  duration: {
+    test: text => /^\d+(ms|s|m|h|d)$/.test(text),
+    wants: 'a number with ms, s, m, h or d',
+  },
 }
 
 // Short words count only when they stand alone between separators, which + and / are not: chance puts them into a random value, and base64 puts
 // those around them.
-const wholeWords = /(^|[^A-Za-z0-9+/=])(x{3,}|to-?do|tbd|fixme|your|yours|dummy|sample)(?=$|[^A-Za-z0-9+/=])/i
-const anywhere = /change[-_.]?(me|this|it)|passw(or)?[dt]|placeholder|example|replace[-_.]?(me|this|with)|insecure/i
+const wholeWords =
+  /(^|[^A-Za-z0-9+/=])(x{3,}|to-?do|tbd|fixme|your|yours|dummy|sample)(?=$|[^A-Za-z0-9+/=])/i
+const anywhere =
+  /change[-_.]?(me|this|it)|passw(or)?[dt]|placeholder|example|replace[-_.]?(me|this|with)|insecure/i
 const plainPlaceholder =
   /^(change[-_.]?me|x{3,}|to-?do|tbd|fixme|placeholder|example)$|^your[-_.]|(^|[./@-])(example\.(com|org|net|hu)|your-?(domain|company|host|server|mail))(?=$|[./:-])/i
 
@@ -55,42 +88,97 @@ const common = new Set(
 function isPublic(value: string, names: Set<string>): boolean {
   // a key that a framework's generator marks as unsafe, and a shipped one that has been copied around
   if (/^(django-insecure-|d3f6a[15])/i.test(value)) return true
-  const words = value.toLowerCase().split(/[^a-z]+/).filter(Boolean)
-  return words.length > 0 && words.every(word => common.has(word) || names.has(word)) && value.replace(/\D/g, '').length <= 6
+  const words = value
+    .toLowerCase()
+    .split(/[^a-z]+/)
+    .filter(Boolean)
+  return (
+    words.length > 0 &&
+    words.every(word => common.has(word) || names.has(word)) &&
+    value.replace(/\D/g, '').length <= 6
+  )
 }
 
 /** Few characters, one piece repeated, or a run such as 12345678. */
 function isPoor(value: string): boolean {
-  const steps = [...value].slice(1).map((character, i) => Math.abs(character.charCodeAt(0) - value.charCodeAt(i)))
-  const period = Array.from({ length: Math.floor(value.length / 2) }, (_, i) => i + 1).some(size => value.startsWith(value.slice(size)))
-  return new Set(value).size < Math.min(8, value.length / 3) || period || steps.filter(step => step <= 1).length > steps.length * 0.6
+  const steps = [...value]
+    .slice(1)
+    .map((character, i) => Math.abs(character.charCodeAt(0) - value.charCodeAt(i)))
+  const period = Array.from({ length: Math.floor(value.length / 2) }, (_, i) => i + 1).some(size =>
+    value.startsWith(value.slice(size)),
+  )
+  return (
+    new Set(value).size < Math.min(8, value.length / 3) ||
+    period ||
+    steps.filter(step => step <= 1).length > steps.length * 0.6
+  )
 }
 
 /**
  * The first thing wrong with a value, or undefined. `names` are words that are public here, such as the folders' names;
  * `command` makes a new value.
  */
-export function fault(entry: Entry, value: string, names: Set<string>, command: string): Fault | undefined {
+export function fault(
+  entry: Entry,
+  value: string,
+  names: Set<string>,
+  command: string,
+): Fault | undefined {
   const { secret, generate, format, min, max, oneof } = entry
   const renew = entry.keep
     ? 'it cannot simply be replaced: the README of the folder says how it is changed with its data'
     : generate
-    ? `empty it and run \`${command}\`; where it is in use already, change it there too`
-    : 'set the real value'
-  if (!value) return entry.required ? { problem: 'is required and empty', remedy: entry.keep ? 'put it back from the backup' : generate ? `run \`${command}\`` : 'set it' } : undefined
-  if (!alphabet.test(value)) return { problem: 'holds a character that not all readers take alike', remedy: 'only letters, digits and _ + / = . : @ , -' }
-  if (secret ? wholeWords.test(value) || anywhere.test(value) : plainPlaceholder.test(value)) return { problem: 'is a placeholder', remedy: renew }
-  if (secret && isPublic(value, names)) return { problem: 'is a publicly known default', remedy: renew }
+      ? `empty it and run \`${command}\`; where it is in use already, change it there too`
+      : 'set the real value'
+  if (!value)
+    return entry.required
+      ? {
+          problem: 'is required and empty',
+          remedy: entry.keep
+            ? 'put it back from the backup'
+            : generate
+              ? `run \`${command}\``
+              : 'set it',
+        }
+      : undefined
+  if (!alphabet.test(value))
+    return {
+      problem: 'holds a character that not all readers take alike',
+      remedy: 'only letters, digits and _ + / = . : @ , -',
+    }
+  if (secret ? wholeWords.test(value) || anywhere.test(value) : plainPlaceholder.test(value))
+    return { problem: 'is a placeholder', remedy: renew }
+  if (secret && isPublic(value, names))
+    return { problem: 'is a publicly known default', remedy: renew }
   const number = format === 'int' || format === 'port'
   const size = number ? Number(value) : value.length
-  if (!number && min !== undefined && size < min) return { problem: `is too short: ${min} characters at the least`, remedy: renew }
-  if (format && !formats[format].test(value)) return { problem: `has the wrong format: ${formats[format].wants}`, remedy: renew }
+  if (!number && min !== undefined && size < min)
+    return { problem: `is too short: ${min} characters at the least`, remedy: renew }
+  if (format && !formats[format].test(value))
+    return { problem: `has the wrong format: ${formats[format].wants}`, remedy: renew }
   const unit = number ? '' : ' characters'
-  if (min !== undefined && size < min) return { problem: `is too small: ${min} at the least`, remedy: `from ${min}${max === undefined ? '' : ` to ${max}`}` }
-  if (max !== undefined && size > max) return { problem: `is too ${number ? 'large' : 'long'}: ${max}${unit} at the most`, remedy: `at the most ${max}${unit}` }
-  if (oneof && !oneof.includes(value)) return { problem: 'is none of the values that it can have', remedy: `one of: ${oneof.join(', ')}` }
+  if (min !== undefined && size < min)
+    return {
+      problem: `is too small: ${min} at the least`,
+      remedy: `from ${min}${max === undefined ? '' : ` to ${max}`}`,
+    }
+  if (max !== undefined && size > max)
+    return {
+      problem: `is too ${number ? 'large' : 'long'}: ${max}${unit} at the most`,
+      remedy: `at the most ${max}${unit}`,
+    }
+  if (oneof && !oneof.includes(value))
+    return {
+      problem: 'is none of the values that it can have',
+      remedy: `one of: ${oneof.join(', ')}`,
+    }
   // a password of a mail server is not ours to choose and stands in no address
   if (generate && /_PASSWORD$/.test(entry.key) && !/^[\w-]+$/.test(value))
-    return { problem: 'breaks the address that it is put into', remedy: `only letters, digits, _ and -; ${renew}` }
-  return secret && isPoor(value) ? { problem: 'is easily guessed: few different characters, or a pattern', remedy: renew } : undefined
+    return {
+      problem: 'breaks the address that it is put into',
+      remedy: `only letters, digits, _ and -; ${renew}`,
+    }
+  return secret && isPoor(value)
+    ? { problem: 'is easily guessed: few different characters, or a pattern', remedy: renew }
+    : undefined
 }

@@ -1,5 +1,15 @@
 // Writes the env files: plans all of them first, then puts each in place whole.
-import { accessSync, closeSync, constants, fsyncSync, lstatSync, openSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  accessSync,
+  closeSync,
+  constants,
+  fsyncSync,
+  lstatSync,
+  openSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
 import { dirname } from 'node:path'
 import { parse } from 'dotenv'
 import { readText, type EnvFile, type Environment } from './env.ts'
@@ -25,13 +35,21 @@ export interface Change {
 export function plan(environment: Environment): Change[] {
   const texts = environment.files.map(({ path }) => readText(path))
   const bad = texts.flatMap((text, i) =>
-    badLines(text ?? '').map(({ key, why, remedy }) => `${environment.files[i]?.name}: ${[key, why].filter(Boolean).join(' ')}; ${remedy}`),
+    badLines(text ?? '').map(
+      ({ key, why, remedy }) =>
+        `${environment.files[i]?.name}: ${[key, why].filter(Boolean).join(' ')}; ${remedy}`,
+    ),
   )
   if (bad.length)
-    throw new Failure(exit.usage, 'Read the env files', `${bad.length} ${bad.length > 1 ? 'lines are' : 'line is'} unclear; nothing was written`, {
-      evidence: bad.join('\n'),
-      next: `mend them, then ${environment.command}`,
-    })
+    throw new Failure(
+      exit.usage,
+      'Read the env files',
+      `${bad.length} ${bad.length > 1 ? 'lines are' : 'line is'} unclear; nothing was written`,
+      {
+        evidence: bad.join('\n'),
+        next: `mend them, then ${environment.command}`,
+      },
+    )
   const olds = texts.map(text => parse(text ?? ''))
   const top = new Map<string, string>()
   return environment.files.map((file, i) => {
@@ -48,22 +66,33 @@ export function plan(environment: Environment): Change[] {
       if (old[key] || (key in old && !entry.generate)) return old[key] ?? ''
       // a line that is not there is a key of a newer example; one that was emptied had a value
       if (entry.keep && key in old)
-        throw new Failure(exit.usage, `Write ${file.name}`, `${key} is empty, and what is stored cannot be read without its old value`, {
-          next: `put it back from the backup; for a stack without data delete the line ${key}=`,
-        })
+        throw new Failure(
+          exit.usage,
+          `Write ${file.name}`,
+          `${key} is empty, and what is stored cannot be read without its old value`,
+          {
+            next: `put it back from the backup; for a stack without data delete the line ${key}=`,
+          },
+        )
       // a key that the root file does not have yet, and the folders do: theirs is the value
       const theirs = shared ? [...new Set(olds.slice(1).flatMap(other => other[key] || []))] : []
       if (theirs.length > 1)
-        throw new Failure(exit.usage, `Write ${file.name}`, `the folders' files hold different values of ${key}, which they share`, {
-          next: `set ${key} in ${file.name}`,
-        })
+        throw new Failure(
+          exit.usage,
+          `Write ${file.name}`,
+          `the folders' files hold different values of ${key}, which they share`,
+          {
+            next: `set ${key} in ${file.name}`,
+          },
+        )
       return theirs[0] ?? (value || (entry.generate ? generate(entry.generate) : ''))
     }
   })
 }
 
 /** Whether a change changes anything: the text, or a mode that lets others read it. */
-export const changes = ({ file, before, after }: Change): boolean => before !== after || (lstatSync(file.path).mode & 0o777) !== 0o600
+export const changes = ({ file, before, after }: Change): boolean =>
+  before !== after || (lstatSync(file.path).mode & 0o777) !== 0o600
 
 /** Writes the changed files, each whole or not at all, mode 0600. Throws Failure (refused) before the first when a folder cannot be written. */
 export function write(list: Change[]): void {
@@ -71,7 +100,9 @@ export function write(list: Change[]): void {
     try {
       accessSync(dirname(file.path), constants.W_OK)
     } catch {
-      throw new Failure(exit.refused, `Write ${file.name}`, 'its folder cannot be written', { next: `ls -ld ${dirname(file.name)}` })
+      throw new Failure(exit.refused, `Write ${file.name}`, 'its folder cannot be written', {
+        next: `ls -ld ${dirname(file.name)}`,
+      })
     }
   }
   for (const change of list.filter(changes)) replace(change)
@@ -87,11 +118,19 @@ function replace({ file, before, after }: Change): void {
     } finally {
       closeSync(handle)
     }
-    if (readText(file.path) !== before) throw new Failure(exit.locked, `Write ${file.name}`, 'somebody changed it at this moment', { next: 'the same command again' })
+    if (readText(file.path) !== before)
+      throw new Failure(exit.locked, `Write ${file.name}`, 'somebody changed it at this moment', {
+        next: 'the same command again',
+      })
     renameSync(temporary, file.path)
   } catch (error) {
     rmSync(temporary, { force: true })
     if (error instanceof Failure) throw error
-    throw new Failure(exit.rolledBack, `Write ${file.name}`, `${(error as NodeJS.ErrnoException).code}; it is as it was`, { next: 'the same command again, once there is room' })
+    throw new Failure(
+      exit.rolledBack,
+      `Write ${file.name}`,
+      `${(error as NodeJS.ErrnoException).code}; it is as it was`,
+      { next: 'the same command again, once there is room' },
+    )
   }
 }

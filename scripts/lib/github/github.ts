@@ -19,27 +19,47 @@ export function gitHub(env: NodeJS.ProcessEnv = process.env): GitHub | undefined
   const token = env.GITHUB_TOKEN || env.GH_TOKEN
   keepSecret(token)
   const [, owner, repo] = /^([\w.-]+)\/([\w.-]+)$/.exec(env.GITHUB_REPOSITORY ?? '') ?? []
-  return token && owner && repo ? { owner, repo, token, api: env.GITHUB_API_URL || undefined } : undefined
+  return token && owner && repo
+    ? { owner, repo, token, api: env.GITHUB_API_URL || undefined }
+    : undefined
 }
 
 const silent = { debug() {}, info() {}, warn() {}, error() {} }
 
 /** GitHub's client for a token; loaded on use, as only who has a token pays for it. `request` are octokit's options of each request. */
-export async function client({ token: auth, api }: Pick<GitHub, 'token' | 'api'>, request: object = {}): Promise<Octokit> {
+export async function client(
+  { token: auth, api }: Pick<GitHub, 'token' | 'api'>,
+  request: object = {},
+): Promise<Octokit> {
   const { Octokit } = await import('@octokit/rest')
-  return new Octokit({ auth, ...(api ? { baseUrl: api } : {}), userAgent: 'kgc-stack', log: silent, request: { fetch, ...request } })
+  return new Octokit({
+    auth,
+    ...(api ? { baseUrl: api } : {}),
+    userAgent: 'kgc-stack',
+    log: silent,
+    request: { fetch, ...request },
+  })
 }
 
 /** One request, tried again while GitHub is busy, `until` (ms of the clock). Throws Error that says in words what GitHub did; `right`: what it takes. */
-export async function ask<T extends object>(github: GitHub, until: number, request: (octokit: Octokit) => Promise<{ data: T }>, right?: string): Promise<T> {
+export async function ask<T extends object>(
+  github: GitHub,
+  until: number,
+  request: (octokit: Octokit) => Promise<{ data: T }>,
+  right?: string,
+): Promise<T> {
   const outcome = await attempts<T>(until, 250, async () => {
     const signal = AbortSignal.timeout(Math.max(1, until - Date.now()))
     try {
       const { data } = await request(await client(github, { signal }))
       // an answer that breaks off comes as text
-      return typeof data === 'object' ? { done: data } : { why: signal.aborted ? 'did not answer in time' : 'answered what is no JSON' }
+      return typeof data === 'object'
+        ? { done: data }
+        : { why: signal.aborted ? 'did not answer in time' : 'answered what is no JSON' }
     } catch (error) {
-      return signal.aborted ? { why: 'did not answer in time' } : inWords(error as Partial<Refusal>, right)
+      return signal.aborted
+        ? { why: 'did not answer in time' }
+        : inWords(error as Partial<Refusal>, right)
     }
   })
   if ('done' in outcome) return outcome.done
@@ -53,18 +73,31 @@ interface Refusal extends Error {
 }
 
 /** What happened, and with `wait` (ms) that it may be tried again. Pure. */
-export function inWords({ status, response, cause, message }: Partial<Refusal>, right = 'the right `deployments`'): { why: string; wait?: number } {
+export function inWords(
+  { status, response, cause, message }: Partial<Refusal>,
+  right = 'the right `deployments`',
+): { why: string; wait?: number } {
   if (!status) return { why: message ?? 'could not be asked' }
   if (!response) {
     const { code, name } = (cause ?? {}) as { code?: string; name?: string }
     return { why: `cannot be reached (${code ?? name ?? 'no reason given'})`, wait: 0 }
   }
   const { headers, data } = response
-  const words = String(Object(data).message ?? '').replace(/\s+/g, ' ').trim().slice(0, 120)
+  const words = String(Object(data).message ?? '')
+    .replace(/\s+/g, ' ')
+    .trim()
+    .slice(0, 120)
   const why = `answered ${status}${words ? ` (${words})` : ''}${hint(status, right)}`
-  const busy = status === 429 || status >= 500 || (status === 403 && (headers['retry-after'] || headers['x-ratelimit-remaining'] === '0'))
+  const busy =
+    status === 429 ||
+    status >= 500 ||
+    (status === 403 && (headers['retry-after'] || headers['x-ratelimit-remaining'] === '0'))
   return busy ? { why, wait: retryAfter(headers['retry-after']) } : { why }
 }
 
 const hint = (status: number, right: string): string =>
-  status === 401 ? ': the token is not valid' : status === 403 || status === 404 ? `: the token may need ${right}` : ''
+  status === 401
+    ? ': the token is not valid'
+    : status === 403 || status === 404
+      ? `: the token may need ${right}`
+      : ''

@@ -17,21 +17,38 @@ export async function reportGitHub(root: string, name: string): Promise<void> {
   const all = wanted(root, name)
   const github = await gitHubHere(root)
   const repository = `${github.owner}/${github.repo}`
-  const found = await there(github, name, `The workflows ask for: ${all.map(one => `${one.name}${one.required ? '' : ' (optional)'}`).join(', ')}`)
+  const found = await there(
+    github,
+    name,
+    `The workflows ask for: ${all.map(one => `${one.name}${one.required ? '' : ' (optional)'}`).join(', ')}`,
+  )
   const settings = compare(all, found)
-  const of = (setting: { kind: string; name: string }) => all.find(one => one.kind === setting.kind && one.name === setting.name)
-  const commands = settings.flatMap(setting => command(setting, of(setting), name, repository) ?? [])
+  const of = (setting: { kind: string; name: string }) =>
+    all.find(one => one.kind === setting.kind && one.name === setting.name)
+  const commands = settings.flatMap(
+    setting => command(setting, of(setting), name, repository) ?? [],
+  )
   if (!found.made) commands.unshift(`gh api --method PUT repos/${repository}/environments/${name}`)
   for (const setting of settings) emit('setting', { ...setting, files: of(setting)?.files ?? [] })
-  const row = ({ kind, name, state }: (typeof settings)[number]) => [name, kind, words[state], of({ kind, name })?.files.join(', ') ?? '']
+  const row = ({ kind, name, state }: (typeof settings)[number]) => [
+    name,
+    kind,
+    words[state],
+    of({ kind, name })?.files.join(', ') ?? '',
+  ]
   result(table([['name', 'kind', 'state', 'asked for by'], ...settings.map(row)]))
   if (!found.made) say(color.yellow(`${repository} has no environment ${name} yet.`))
   const missing = settings.filter(({ state }) => state === 'missing').map(({ name }) => name)
   emit('result', { environment: name, repository, made: found.made, missing, commands })
   if (missing.length || !found.made)
-    throw new Failure(exit.usage, `Look at ${name} of ${repository}`, missing.length ? `missing: ${missing.join(', ')}` : 'GitHub has no such environment', {
-      evidence: commands.join('\n'),
-      next: 'the commands above, from the repository’s folder; FILE holds nothing but the value',
-    })
+    throw new Failure(
+      exit.usage,
+      `Look at ${name} of ${repository}`,
+      missing.length ? `missing: ${missing.join(', ')}` : 'GitHub has no such environment',
+      {
+        evidence: commands.join('\n'),
+        next: 'the commands above, from the repository’s folder; FILE holds nothing but the value',
+      },
+    )
   if (commands.length) result(`\nTo put it in order:\n${commands.join('\n')}`)
 }

@@ -18,13 +18,23 @@ interface Setting {
 /** The repository, and a token from GITHUB_TOKEN, GH_TOKEN or gh's own login. Throws Failure (refused) without one. */
 export async function gitHubHere(root: string): Promise<GitHub> {
   const what = 'Ask GitHub'
-  const remote = (await run(['git', '-C', root, 'remote', 'get-url', 'origin'], { nothrow: true })).stdout
+  const remote = (await run(['git', '-C', root, 'remote', 'get-url', 'origin'], { nothrow: true }))
+    .stdout
   const repository = process.env.GITHUB_REPOSITORY || /[^/]+\/[^/]+$/.exec(webAddress(remote))?.[0]
-  if (!repository) throw new Failure(exit.refused, what, 'git knows no remote "origin"', { next: 'set GITHUB_REPOSITORY to <owner>/<name>' })
+  if (!repository)
+    throw new Failure(exit.refused, what, 'git knows no remote "origin"', {
+      next: 'set GITHUB_REPOSITORY to <owner>/<name>',
+    })
   const { GITHUB_TOKEN, GH_TOKEN } = process.env
-  const login = GITHUB_TOKEN || GH_TOKEN || ((await has('gh')) ? (await run(['gh', 'auth', 'token'], { nothrow: true })).stdout.trim() : '')
+  const login =
+    GITHUB_TOKEN ||
+    GH_TOKEN ||
+    ((await has('gh')) ? (await run(['gh', 'auth', 'token'], { nothrow: true })).stdout.trim() : '')
   const github = gitHub({ ...process.env, GITHUB_REPOSITORY: repository, GITHUB_TOKEN: login })
-  if (!github) throw new Failure(exit.refused, what, 'there is no token', { next: 'gh auth login, or set GITHUB_TOKEN; then the same command again' })
+  if (!github)
+    throw new Failure(exit.refused, what, 'there is no token', {
+      next: 'gh auth login, or set GITHUB_TOKEN; then the same command again',
+    })
   return github
 }
 
@@ -42,39 +52,80 @@ export async function there(github: GitHub, name: string, evidence: string): Pro
   const until = Date.now() + 10_000
   const right = 'to read environments, secrets and variables'
   const list = async (path: string, prefix = '') => {
-    const pages = (octokit: import('@octokit/rest').Octokit) => octokit.paginate(`GET /repos/${owner}/${repo}/${path}`, { per_page: 100 })
-    const all = await ask(github, until, async octokit => ({ data: (await pages(octokit)) as { name: string }[] }), right)
+    const pages = (octokit: import('@octokit/rest').Octokit) =>
+      octokit.paginate(`GET /repos/${owner}/${repo}/${path}`, { per_page: 100 })
+    const all = await ask(
+      github,
+      until,
+      async octokit => ({ data: (await pages(octokit)) as { name: string }[] }),
+      right,
+    )
     return all.map(({ name }) => prefix + name)
   }
   try {
     const made = (await list('environments')).includes(name)
     const environment = `environments/${encodeURIComponent(name)}`
-    const both = async (path: string) => new Set((await Promise.all([list(`${path}/secrets`, 'secret '), list(`${path}/variables`, 'variable ')])).flat())
-    const [own, repository] = await Promise.all([made ? both(environment) : new Set<string>(), both('actions')])
+    const both = async (path: string) =>
+      new Set(
+        (
+          await Promise.all([
+            list(`${path}/secrets`, 'secret '),
+            list(`${path}/variables`, 'variable '),
+          ])
+        ).flat(),
+      )
+    const [own, repository] = await Promise.all([
+      made ? both(environment) : new Set<string>(),
+      both('actions'),
+    ])
     return { made, own, repository }
   } catch (error) {
     const next = `npx zx scripts/env.ts --github ${name}, once more in a while`
-    throw new Failure(exit.refused, `Ask GitHub for ${owner}/${repo}`, (error as Error).message, { evidence, next })
+    throw new Failure(exit.refused, `Ask GitHub for ${owner}/${repo}`, (error as Error).message, {
+      evidence,
+      next,
+    })
   }
 }
 
 /** What is to be said of each name. Pure. */
-export function compare(wanted: Wanted[], { own, repository }: Pick<There, 'own' | 'repository'>): Setting[] {
+export function compare(
+  wanted: Wanted[],
+  { own, repository }: Pick<There, 'own' | 'repository'>,
+): Setting[] {
   const settings = wanted.map(({ kind, name, required }): Setting => {
     const key = `${kind} ${name}`
-    return { kind, name, state: own.has(key) ? 'set' : repository.has(key) ? 'repository' : required ? 'missing' : 'not set' }
+    return {
+      kind,
+      name,
+      state: own.has(key)
+        ? 'set'
+        : repository.has(key)
+          ? 'repository'
+          : required
+            ? 'missing'
+            : 'not set',
+    }
   })
-  const extra = [...own].map(key => key.split(' ') as [Kind, string]).filter(([kind, name]) => !wanted.some(one => one.kind === kind && one.name === name))
+  const extra = [...own]
+    .map(key => key.split(' ') as [Kind, string])
+    .filter(([kind, name]) => !wanted.some(one => one.kind === kind && one.name === name))
   return [...settings, ...extra.map(([kind, name]): Setting => ({ kind, name, state: 'unknown' }))]
 }
 
 /** The command that puts a setting in order; undefined when it needs none. A value goes through a pipe, from the env file that has it. */
-export function command(setting: Setting, one: Wanted | undefined, environment: string, repository: string): string | undefined {
+export function command(
+  setting: Setting,
+  one: Wanted | undefined,
+  environment: string,
+  repository: string,
+): string | undefined {
   const { kind, name, state } = setting
   const at = `${name} --env ${environment} --repo ${repository}`
   if (state === 'unknown') return `gh ${kind} delete ${at}`
   if (state !== 'missing' && state !== 'not set') return undefined
   const value = one?.source && parse(readText(one.source.path) ?? '')[name]
-  if (value) return `sed -n 's/^${name}=//p' ${one!.source!.name} | tr -d '\\n' | gh ${kind} set ${at}`
+  if (value)
+    return `sed -n 's/^${name}=//p' ${one!.source!.name} | tr -d '\\n' | gh ${kind} set ${at}`
   return state === 'missing' ? `gh ${kind} set ${at} < FILE` : undefined
 }

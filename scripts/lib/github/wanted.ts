@@ -23,21 +23,37 @@ const folder = '.github/workflows'
 
 /** What the jobs of one of GitHub's environments ask for. Throws Failure (usage) when no job is in it. */
 export function wanted(root: string, name: string): Wanted[] {
-  const jobs = readdirSync(join(root, folder)).filter(file => file.endsWith('.yml')).sort().flatMap(file => jobsIn(root, file))
+  const jobs = readdirSync(join(root, folder))
+    .filter(file => file.endsWith('.yml'))
+    .sort()
+    .flatMap(file => jobsIn(root, file))
   const names = [...new Set(jobs.flatMap(({ environments }) => environments))].sort()
   if (!names.includes(name))
-    throw new Failure(exit.usage, "Choose one of GitHub's environments", `no job is in ${name || 'one without a name'}`, {
-      next: `npx zx scripts/env.ts --github ${names[0] ?? ''}   (there are ${names.join(', ')})`,
-    })
+    throw new Failure(
+      exit.usage,
+      "Choose one of GitHub's environments",
+      `no job is in ${name || 'one without a name'}`,
+      {
+        next: `npx zx scripts/env.ts --github ${names[0] ?? ''}   (there are ${names.join(', ')})`,
+      },
+    )
   const found = new Map<string, Wanted>()
   const { files } = environment(root, name)
   for (const { file, text, environments } of jobs)
-    for (const [, scope, key] of environments.includes(name) ? text.matchAll(/\b(secrets|vars)\.([A-Z_][A-Z0-9_]*)/g) : []) {
+    for (const [, scope, key] of environments.includes(name)
+      ? text.matchAll(/\b(secrets|vars)\.([A-Z_][A-Z0-9_]*)/g)
+      : []) {
       if (key === 'GITHUB_TOKEN') continue
       const kind = scope === 'secrets' ? 'secret' : 'variable'
       const source = files.find(({ entries }) => entries.some(entry => entry.key === key))
       const entry = source?.entries.find(entry => entry.key === key)
-      const one = found.get(`${kind} ${key}`) ?? { kind, name: key!, required: kind === 'secret' && (entry?.required ?? true), files: [], source }
+      const one = found.get(`${kind} ${key}`) ?? {
+        kind,
+        name: key!,
+        required: kind === 'secret' && (entry?.required ?? true),
+        files: [],
+        source,
+      }
       if (!one.files.includes(file)) one.files.push(file)
       found.set(`${kind} ${key}`, one)
     }
@@ -52,7 +68,11 @@ interface Job {
 
 function jobsIn(root: string, file: string): Job[] {
   const { jobs, on } = parse(readFileSync(join(root, folder, file), 'utf8')) as Json
-  return Object.values(jobs as Json).map(job => ({ file, text: JSON.stringify(job), environments: environmentsOf(job.environment, on) }))
+  return Object.values(jobs as Json).map(job => ({
+    file,
+    text: JSON.stringify(job),
+    environments: environmentsOf(job.environment, on),
+  }))
 }
 
 /** A job is in the environment that it names, or in each that a person may choose. */

@@ -30,25 +30,53 @@ export interface Target {
 
 /** The values that the file's variables have: the examples', over them the env files' that are there, over all the process's own. */
 export function settings(name = ''): Record<string, string> {
-  const entries = environment(root, name).files.toReversed().flatMap(({ entries }) => entries)
-  const values = (list: typeof entries) => Object.fromEntries(list.map(entry => [entry.key, defaultValue(entry, name)]))
+  const entries = environment(root, name)
+    .files.toReversed()
+    .flatMap(({ entries }) => entries)
+  const values = (list: typeof entries) =>
+    Object.fromEntries(list.map(entry => [entry.key, defaultValue(entry, name)]))
   const pinned = entries.filter(entry => entry.pinned && defaultValue(entry, name))
   // a Dockerfile of ours for a context that is not is named by its whole path
-  return { ...values(entries), ...loadEnvironment(root, name, true), ...values(pinned), ...(process.env as Record<string, string>), PWD: dockerFolder }
+  return {
+    ...values(entries),
+    ...loadEnvironment(root, name, true),
+    ...values(pinned),
+    ...(process.env as Record<string, string>),
+    PWD: dockerFolder,
+  }
 }
 
 /** What the file can build, by its own words. */
 export async function targets(env = settings()): Promise<Target[]> {
   if (!existsSync(join(dockerFolder, file))) return []
-  const output = await run(['docker', 'compose', '--file', file, 'config', '--format', 'json'], { cwd: dockerFolder, env, nothrow: true })
-  if (output.code !== 0) throw new Failure(exit.usage, `Read infra/docker/${file}`, output.stderr.trim().split('\n').at(-1) ?? '')
-  const { services } = JSON.parse(output.stdout) as { services: Record<string, { image: string; build: Build }> }
+  const output = await run(['docker', 'compose', '--file', file, 'config', '--format', 'json'], {
+    cwd: dockerFolder,
+    env,
+    nothrow: true,
+  })
+  if (output.code !== 0)
+    throw new Failure(
+      exit.usage,
+      `Read infra/docker/${file}`,
+      output.stderr.trim().split('\n').at(-1) ?? '',
+    )
+  const { services } = JSON.parse(output.stdout) as {
+    services: Record<string, { image: string; build: Build }>
+  }
   return Object.entries(services).map(([name, { image, build }]) => {
     const { 'x-copy': copy, 'x-schema': paths } = asWritten(name)
     const dockerfile = resolve(build.context, build.dockerfile ?? 'Dockerfile')
     const here = existsSync(build.context) && existsSync(dockerfile)
     const recipe = recipeOf({ ...build, ...(copy ? { copy } : {}) })
-    return { name, image, context: build.context, dockerfile, here, recipe, ...(here && paths ? { schema: schemaVersion(build.context, paths) } : {}) }
+    return {
+      name,
+      image,
+      context: build.context,
+      dockerfile,
+      here,
+      recipe,
+      ...(here && paths ? { schema: schemaVersion(build.context, paths) } : {}),
+    }
   })
 }
 
@@ -59,8 +87,12 @@ interface Build {
 
 /** A hash of how a target is built; the source's folder does not count, which differs by machine, nor does that of a Dockerfile of ours, but what it says. */
 export function recipeOf({ context: _, ...how }: Build): string {
-  const own = isAbsolute(how.dockerfile ?? '') ? ['', '.dockerignore'].map(end => `${how.dockerfile}${end}`).filter(existsSync) : []
-  const said = own.length ? { ...how, dockerfile: own.map(file => readFileSync(file, 'utf8')) } : how
+  const own = isAbsolute(how.dockerfile ?? '')
+    ? ['', '.dockerignore'].map(end => `${how.dockerfile}${end}`).filter(existsSync)
+    : []
+  const said = own.length
+    ? { ...how, dockerfile: own.map(file => readFileSync(file, 'utf8')) }
+    : how
   return createHash('sha256').update(JSON.stringify(said)).digest('hex').slice(0, 16)
 }
 
@@ -70,7 +102,8 @@ export function recipeOf({ context: _, ...how }: Build): string {
  */
 export function setTimesApart(files: string[]): void {
   const seen = new Set<string>()
-  const key = (file: string) => (({ size, mtimeNs }) => `${size} ${mtimeNs}`)(statSync(file, { bigint: true }))
+  const key = (file: string) =>
+    (({ size, mtimeNs }) => `${size} ${mtimeNs}`)(statSync(file, { bigint: true }))
   for (const file of files) {
     while (seen.has(key(file))) utimesSync(file, new Date(), new Date(statSync(file).mtimeMs + 10))
     seen.add(key(file))
@@ -82,10 +115,17 @@ export function chosen(all: Target[], names: string[], command: string): Target[
   const what = `Choose what to ${command}`
   const unknown = names.filter(name => !all.some(one => one.name === name))
   if (unknown.length)
-    throw new Failure(exit.usage, what, `infra/docker/${file} has no ${unknown.join(', ')}`, { next: `one of: ${all.map(({ name }) => name).join(', ')}` })
-  const named = names.length ? all.filter(({ name }) => names.includes(name)) : all.filter(({ here }) => here)
+    throw new Failure(exit.usage, what, `infra/docker/${file} has no ${unknown.join(', ')}`, {
+      next: `one of: ${all.map(({ name }) => name).join(', ')}`,
+    })
+  const named = names.length
+    ? all.filter(({ name }) => names.includes(name))
+    : all.filter(({ here }) => here)
   const absent = (named.length ? named : all).find(({ here }) => !here)
-  if (absent) throw new Failure(exit.refused, what, `the source of ${absent.name} is not on this machine`, { next: howToGet(absent, command) })
+  if (absent)
+    throw new Failure(exit.refused, what, `the source of ${absent.name} is not on this machine`, {
+      next: howToGet(absent, command),
+    })
   return named
 }
 
@@ -93,9 +133,12 @@ export function chosen(all: Target[], names: string[], command: string): Target[
 function howToGet({ name, context }: Target, command: string): string {
   const path = relative(root, context)
   const modules = join(root, '.gitmodules')
-  if (existsSync(modules) && readFileSync(modules, 'utf8').includes(`path = ${path}\n`)) return `git submodule update --init --depth 1 ${path}`
+  if (existsSync(modules) && readFileSync(modules, 'utf8').includes(`path = ${path}\n`))
+    return `git submodule update --init --depth 1 ${path}`
   const variable = variableOf(name)
-  return variable ? `${variable}=<its checkout> npx zx scripts/images.ts ${command} ${name}` : `put it to ${path}`
+  return variable
+    ? `${variable}=<its checkout> npx zx scripts/images.ts ${command} ${name}`
+    : `put it to ${path}`
 }
 
 /** A source that must not be built (`x-refused` of the file), with why and the command that brings a better one. */
@@ -115,7 +158,9 @@ interface Written {
 
 /** A target as it stands in the file: Compose leaves out what is ours. */
 function asWritten(name: string): Written {
-  const { services } = parse(readFileSync(join(dockerFolder, file), 'utf8')) as { services: Record<string, Written> }
+  const { services } = parse(readFileSync(join(dockerFolder, file), 'utf8')) as {
+    services: Record<string, Written>
+  }
   return services[name]!
 }
 
@@ -123,7 +168,8 @@ function asWritten(name: string): Written {
 export const refusedOf = (name: string): Refused | undefined => asWritten(name)['x-refused']
 
 /** The variable that a target's context is made of, if any. */
-export const variableOf = (name: string): string | undefined => /\$\{(\w+)/.exec(asWritten(name).build.context)?.[1]
+export const variableOf = (name: string): string | undefined =>
+  /\$\{(\w+)/.exec(asWritten(name).build.context)?.[1]
 
 export interface Builder {
   /** Images come into the engine's own store and are pushed from there; otherwise the builder pushes them. */
@@ -136,10 +182,18 @@ export interface Builder {
 export async function builderOf(): Promise<Builder> {
   const [inspect, info] = await Promise.all([
     run(['docker', 'buildx', 'inspect'], { nothrow: true, timeout: 30_000 }),
-    run(['docker', 'info', '--format', '{{json .DriverStatus}}'], { nothrow: true, timeout: 30_000 }),
+    run(['docker', 'info', '--format', '{{json .DriverStatus}}'], {
+      nothrow: true,
+      timeout: 30_000,
+    }),
   ])
   if (inspect.code !== 0)
-    throw new Failure(exit.refused, 'Ask the builder', inspect.stderr.trim().split('\n').at(-1) || 'no answer', { next: 'npx zx scripts/bootstrap.ts' })
+    throw new Failure(
+      exit.refused,
+      'Ask the builder',
+      inspect.stderr.trim().split('\n').at(-1) || 'no answer',
+      { next: 'npx zx scripts/bootstrap.ts' },
+    )
   const engine = /^Driver:\s+docker$/m.test(inspect.stdout)
   return { engine, attests: !engine || info.stdout.includes('io.containerd.snapshotter') }
 }
@@ -148,19 +202,47 @@ export async function builderOf(): Promise<Builder> {
 export type Overrides = Record<string, string | string[]>
 
 /** Builds targets. Out: what the builder says of each, by its name. */
-export async function bake(names: Record<string, Overrides>, env: Record<string, string>, options: string[] = [], onOutput?: (text: string) => void) {
+export async function bake(
+  names: Record<string, Overrides>,
+  env: Record<string, string>,
+  options: string[] = [],
+  onOutput?: (text: string) => void,
+) {
   const folder = mkdtempSync(join(tmpdir(), 'kgc-bake-'))
   const metadata = join(folder, 'metadata.json')
   const sources = (await targets(env)).filter(({ here }) => here)
   setTimesApart([...new Set(sources.map(({ dockerfile }) => dockerfile))])
   try {
-    const contexts = await copies(sources.filter(({ name }) => names[name]), folder)
-    const sets = Object.entries(names).flatMap(([name, overrides]) =>
-      Object.entries({ ...overrides, ...contexts[name] }).flatMap(([key, value]) => [value].flat().flatMap(one => ['--set', `${name}.${key}=${one}`])),
+    const contexts = await copies(
+      sources.filter(({ name }) => names[name]),
+      folder,
     )
-    const argv = ['docker', 'buildx', 'bake', '--file', file, '--progress', 'plain', '--metadata-file', metadata, ...options, ...sets, ...Object.keys(names)]
+    const sets = Object.entries(names).flatMap(([name, overrides]) =>
+      Object.entries({ ...overrides, ...contexts[name] }).flatMap(([key, value]) =>
+        [value].flat().flatMap(one => ['--set', `${name}.${key}=${one}`]),
+      ),
+    )
+    const argv = [
+      'docker',
+      'buildx',
+      'bake',
+      '--file',
+      file,
+      '--progress',
+      'plain',
+      '--metadata-file',
+      metadata,
+      ...options,
+      ...sets,
+      ...Object.keys(names),
+    ]
     // sources lie outside of this folder, which newer builders ask about
-    const output = await run(argv, { cwd: dockerFolder, env: { ...env, BUILDX_BAKE_ENTITLEMENTS_FS: '0' }, nothrow: true, ...(onOutput ? { onOutput } : {}) })
+    const output = await run(argv, {
+      cwd: dockerFolder,
+      env: { ...env, BUILDX_BAKE_ENTITLEMENTS_FS: '0' },
+      nothrow: true,
+      ...(onOutput ? { onOutput } : {}),
+    })
     const said = output.code === 0 && existsSync(metadata) ? readFileSync(metadata, 'utf8') : '{}'
     return { ...output, metadata: JSON.parse(said) as Record<string, Record<string, string>> }
   } finally {
@@ -170,7 +252,12 @@ export async function bake(names: Record<string, Overrides>, env: Record<string,
 
 /** Copies the sources that are not built where they are. Out: the context of each, by its target. */
 async function copies(sources: Target[], folder: string): Promise<Record<string, Overrides>> {
-  const wanted = sources.flatMap(({ name, context }) => (({ 'x-copy': copy }) => (copy ? [{ name, context, copy }] : []))(asWritten(name)))
-  const made = wanted.map(async ({ name, context, copy }) => [name, { context: await copyOf(context, copy, join(folder, name)) }] as const)
+  const wanted = sources.flatMap(({ name, context }) =>
+    (({ 'x-copy': copy }) => (copy ? [{ name, context, copy }] : []))(asWritten(name)),
+  )
+  const made = wanted.map(
+    async ({ name, context, copy }) =>
+      [name, { context: await copyOf(context, copy, join(folder, name)) }] as const,
+  )
   return Object.fromEntries(await Promise.all(made))
 }

@@ -12,7 +12,8 @@ import type { Planned } from './tags.ts'
 export type Tried = Pick<Planned, 'target' | 'name' | 'commit'>
 
 /** Where the whole output of the last build that failed is kept. */
-export const logFile = (): string => join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'kgc-stack/images-build.log')
+export const logFile = (): string =>
+  join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'kgc-stack/images-build.log')
 
 /** Keeps a build's output. Out: the line that says where; '' where it cannot be kept, which is no reason to say less of the build. */
 export function keepLog(output: string): string {
@@ -36,19 +37,33 @@ export function ofOneSource(images: Tried[], output: string): Tried[] {
  * The error. `last` is the last commit of which the images of that source are; `log` the line that says where all of the output is.
  * What the engine has no room for is refused, whatever `code` is: it says nothing of the source.
  */
-export function buildFailure(images: Tried[], output: string, { last, log = '', code = exit.rolledBack }: { last?: LastBuilt | undefined; log?: string; code?: ExitCode } = {}): Failure {
+export function buildFailure(
+  images: Tried[],
+  output: string,
+  {
+    last,
+    log = '',
+    code = exit.rolledBack,
+  }: { last?: LastBuilt | undefined; log?: string; code?: ExitCode } = {},
+): Failure {
   const names = images.map(({ target }) => target).join(' ')
   const what = `Build ${images.map(({ target }) => target).join(', ')}`
   const serving = code === exit.rolledBack ? 'nothing was pushed' : undefined
   const { step, error, near } = firstError(output)
   if (/no space left on device/.test(output))
-    return new Failure(exit.refused, what, 'the builder has no space left', { evidence: [...near, log].join('\n'), next: 'docker system df; docker buildx prune', serving })
+    return new Failure(exit.refused, what, 'the builder has no space left', {
+      evidence: [...near, log].join('\n'),
+      next: 'docker system df; docker buildx prune',
+      serving,
+    })
   // BuildKit lists an image's contents by an image of Docker Hub's, which not every machine can have
   const scanner = /buildkit-syft-scanner/.test(output)
   const why = `${scanner ? 'the image that lists the contents (SBOM) cannot be had: ' : ''}${step ? `${step}: ` : ''}${error}`
   const built = last ? `The last commit that built: ${last.commit} (${last.known})` : ''
   const pin = last && pinsOf([`${ofOneSource(images, output)[0]!.name}:${last.commit}`])[0]
-  const again = scanner ? `KGC_SBOM=false npx zx scripts/images.ts push ${names}` : `npx zx scripts/images.ts build ${names}`
+  const again = scanner
+    ? `KGC_SBOM=false npx zx scripts/images.ts push ${names}`
+    : `npx zx scripts/images.ts build ${names}`
   return new Failure(code, what, why, {
     evidence: [...near, built, log].filter(Boolean).join('\n'),
     next: pin ? `${pin.key}=${last!.commit}   (in ${pin.file})` : again,
@@ -57,7 +72,15 @@ export function buildFailure(images: Tried[], output: string, { last, log = '', 
 }
 
 /** The same, with the log kept and the last commit that built asked for. */
-export async function explained(images: Tried[], output: string, code?: ExitCode): Promise<Failure> {
+export async function explained(
+  images: Tried[],
+  output: string,
+  code?: ExitCode,
+): Promise<Failure> {
   const log = keepLog(output)
-  return buildFailure(images, output, { last: await lastBuilt(ofOneSource(images, output)), log, ...(code ? { code } : {}) })
+  return buildFailure(images, output, {
+    last: await lastBuilt(ofOneSource(images, output)),
+    log,
+    ...(code ? { code } : {}),
+  })
 }

@@ -14,8 +14,12 @@ export interface Copy {
  * `.git` is a file that names a folder outside of it, which a build cannot see. Out: `to`.
  */
 export async function copyOf(checkout: string, { without }: Copy, to: string): Promise<string> {
-  const git = async (...argv: string[]) => (await run(['git', '-C', checkout, ...argv], { what: `Copy ${checkout}` })).stdout
-  const [listed, commit] = await Promise.all([git('ls-files', '-z', '--cached', '--others', '--exclude-standard'), git('rev-parse', 'HEAD')])
+  const git = async (...argv: string[]) =>
+    (await run(['git', '-C', checkout, ...argv], { what: `Copy ${checkout}` })).stdout
+  const [listed, commit] = await Promise.all([
+    git('ls-files', '-z', '--cached', '--others', '--exclude-standard'),
+    git('rev-parse', 'HEAD'),
+  ])
   const wanted = (file: string) => file && !without.some(folder => file.startsWith(`${folder}/`))
   // git still lists what is deleted and not committed
   const there = (file: string) => lstatSync(join(checkout, file), { throwIfNoEntry: false })

@@ -22,7 +22,8 @@ type Reader = (lines: string[]) => string | undefined
 const readers: Reader[] = [
   // tsc, with and without `pretty`
   ([line = '']) => {
-    const [, file, row, column, words] = /^(\S+?)[(:](\d+)[,:](\d+)\)?(?::| -) error (TS\d+: .*)/.exec(line) ?? []
+    const [, file, row, column, words] =
+      /^(\S+?)[(:](\d+)[,:](\d+)\)?(?::| -) error (TS\d+: .*)/.exec(line) ?? []
     return file && `${file}:${row}:${column}: ${words}`
   },
   // esbuild, so tsup: the place comes below
@@ -41,18 +42,34 @@ const readers: Reader[] = [
   ([line = '']) => (/ERR_PNPM_(?!RECURSIVE)/.test(line) ? line.trim() : undefined),
 ]
 
-const anything: Reader = ([line = '']) => (/(?:^|\s)(?:\w*error|fatal|npm ERR!)[:!]? \S/i.test(line) && !/ELIFECYCLE|ERR_PNPM_RECURSIVE/.test(line) ? line.trim() : undefined)
+const anything: Reader = ([line = '']) =>
+  /(?:^|\s)(?:\w*error|fatal|npm ERR!)[:!]? \S/i.test(line) &&
+  !/ELIFECYCLE|ERR_PNPM_RECURSIVE/.test(line)
+    ? line.trim()
+    : undefined
 
 /** What a build said (`--progress plain`), in short. */
 export function firstError(output: string): BuildError {
   const all = stripVTControlCharacters(output).split('\n')
   const [, number, docker] = all.map(line => /^#(\d+) ERROR: (.*)/.exec(line)).find(Boolean) ?? []
-  if (!number) return { step: '', error: all.findLast(line => /^ERROR:|error:/i.test(line)) ?? 'it failed', near: all.slice(-20) }
-  const own = all.filter(line => line.startsWith(`#${number} `) && !line.startsWith(`#${number} ERROR: `)).map(line => lineOf(line.replace(/^#\d+ (\d+\.\d+ ?)?/, '')))
+  if (!number)
+    return {
+      step: '',
+      error: all.findLast(line => /^ERROR:|error:/i.test(line)) ?? 'it failed',
+      near: all.slice(-20),
+    }
+  const own = all
+    .filter(line => line.startsWith(`#${number} `) && !line.startsWith(`#${number} ERROR: `))
+    .map(line => lineOf(line.replace(/^#\d+ (\d+\.\d+ ?)?/, '')))
   const title = own.find(({ text }) => text.startsWith('['))?.text ?? ''
   const step = title.replace(/^\[(.*?)\] /, '$1: ').slice(0, 120)
-  const { at, words } = search(own, readers) ?? search(own, [anything]) ?? { at: Math.max(0, own.length - 8), words: docker! }
-  return { step, error: words, near: own.slice(at, at + 8).map(({ by, text }) => (by ? `${by}: ${text}` : text)) }
+  const { at, words } = search(own, readers) ??
+    search(own, [anything]) ?? { at: Math.max(0, own.length - 8), words: docker! }
+  return {
+    step,
+    error: words,
+    near: own.slice(at, at + 8).map(({ by, text }) => (by ? `${by}: ${text}` : text)),
+  }
 }
 
 function lineOf(line: string): Line {
@@ -63,7 +80,10 @@ function lineOf(line: string): Line {
 /** The first line at which one of the readers finds an error. */
 function search(lines: Line[], readers: Reader[]): { at: number; words: string } | undefined {
   for (const [at, { by }] of lines.entries()) {
-    const same = lines.slice(at, at + 40).filter(line => line.by === by).map(({ text }) => text)
+    const same = lines
+      .slice(at, at + 40)
+      .filter(line => line.by === by)
+      .map(({ text }) => text)
     const words = readers.map(read => read(same)).find(Boolean)
     if (words) return { at, words: by ? `${by}: ${words}` : words }
   }

@@ -20,16 +20,32 @@ export interface Options {
 
 /** Lists all versions; with `prune` removes those that nobody needs. */
 export async function lists({ prune, commits, keep, dry }: Options): Promise<void> {
-  const images = [...new Set((await targets()).map(({ image }) => parseImage(image).name.toLowerCase()))]
+  const images = [
+    ...new Set((await targets()).map(({ image }) => parseImage(image).name.toLowerCase())),
+  ]
   requireOwner('List the images', images)
   const what = `Ask ${[...new Set(images.map(registryOf))].join(', ')}`
-  const versions = await step(what, async () => (await Promise.all(images.map(image => refused(what, () => versionsOf(image))))).flat())
+  const versions = await step(what, async () =>
+    (await Promise.all(images.map(image => refused(what, () => versionsOf(image))))).flat(),
+  )
   const named = await step('Read the releases', () => namedByReleases(images))
-  for (const { environment, why } of named.unread) say(color.yellow(`  ${environment}: its releases cannot be read (${why})`))
+  for (const { environment, why } of named.unread)
+    say(color.yellow(`  ${environment}: its releases cannot be read (${why})`))
   const keeping = { newest: keep, named: new Set(named.by.keys()), commits }
-  const going = prune ? images.flatMap(image => removable(versions.filter(one => one.image === image), keeping)) : []
-  const releases = (one: Version) => [one.digest, ...one.children].flatMap(digest => named.by.get(digest) ?? [])
-  emit('result', { versions: versions.map(one => ({ ...one, releases: releases(one) })), removed: going.map(({ image, digest }) => ({ image, digest })) })
+  const going = prune
+    ? images.flatMap(image =>
+        removable(
+          versions.filter(one => one.image === image),
+          keeping,
+        ),
+      )
+    : []
+  const releases = (one: Version) =>
+    [one.digest, ...one.children].flatMap(digest => named.by.get(digest) ?? [])
+  emit('result', {
+    versions: versions.map(one => ({ ...one, releases: releases(one) })),
+    removed: going.map(({ image, digest }) => ({ image, digest })),
+  })
   const row = (one: Version) => [
     one.image,
     one.tags.join(', ') || '(none)',
@@ -39,13 +55,23 @@ export async function lists({ prune, commits, keep, dry }: Options): Promise<voi
     releases(one).join(', ') || (named.unread.length ? '?' : ''),
     going.includes(one) ? 'goes' : '',
   ]
-  result(table([['image', 'tags', 'digest', 'size', 'age', 'releases', ''], ...newestFirst(versions).map(row)]))
+  result(
+    table([
+      ['image', 'tags', 'digest', 'size', 'age', 'releases', ''],
+      ...newestFirst(versions).map(row),
+    ]),
+  )
   if (!prune) return
   requireReleases(named)
-  if (!commits && !images.some(tellsUntagged)) say('  this registry lists no versions without a tag: --commits also removes those that only their commit names')
-  if (!going.length || dry) return say(going.length ? `  ${going.length} would be removed` : '  nothing to remove')
+  if (!commits && !images.some(tellsUntagged))
+    say(
+      '  this registry lists no versions without a tag: --commits also removes those that only their commit names',
+    )
+  if (!going.length || dry)
+    return say(going.length ? `  ${going.length} would be removed` : '  nothing to remove')
   await step(`Remove ${going.length} versions`, async () => {
-    for (const one of going) await refused(`Remove ${one.image}@${short(one.digest)}`, () => removeVersion(one))
+    for (const one of going)
+      await refused(`Remove ${one.image}@${short(one.digest)}`, () => removeVersion(one))
   })
 }
 
@@ -53,17 +79,31 @@ export async function lists({ prune, commits, keep, dry }: Options): Promise<voi
 function requireReleases({ environments, unread }: Named): void {
   const what = 'Remove old images'
   if (!environments.length)
-    throw new Failure(exit.refused, what, 'no environment has its images there, so nobody knows which are needed', {
-      next: 'set images in an infra/k8s/overlays/*/environment.yaml',
-    })
+    throw new Failure(
+      exit.refused,
+      what,
+      'no environment has its images there, so nobody knows which are needed',
+      {
+        next: 'set images in an infra/k8s/overlays/*/environment.yaml',
+      },
+    )
   if (unread.length)
-    throw new Failure(exit.refused, what, `the releases of ${unread.map(({ environment }) => environment).join(', ')} cannot be read`, {
-      evidence: unread.map(({ environment, why }) => `${environment}: ${why}`).join('\n'),
-      next: 'npx zx scripts/images.ts list --prune   (where all clusters can be reached)',
-    })
+    throw new Failure(
+      exit.refused,
+      what,
+      `the releases of ${unread.map(({ environment }) => environment).join(', ')} cannot be read`,
+      {
+        evidence: unread.map(({ environment, why }) => `${environment}: ${why}`).join('\n'),
+        next: 'npx zx scripts/images.ts list --prune   (where all clusters can be reached)',
+      },
+    )
 }
 
 function age(created: string): string {
   const hours = (Date.now() - Date.parse(created)) / 3_600_000
-  return Number.isNaN(hours) ? '?' : hours < 48 ? `${Math.floor(hours)} h` : `${Math.floor(hours / 24)} d`
+  return Number.isNaN(hours)
+    ? '?'
+    : hours < 48
+      ? `${Math.floor(hours)} h`
+      : `${Math.floor(hours / 24)} d`
 }

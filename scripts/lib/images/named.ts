@@ -14,7 +14,8 @@ export interface Named {
 
 /** Asks every environment that has its images where these are. */
 export async function namedByReleases(images: string[]): Promise<Named> {
-  const here = (place: Place) => images.some(image => place.images !== undefined && image.startsWith(`${place.images}/`))
+  const here = (place: Place) =>
+    images.some(image => place.images !== undefined && image.startsWith(`${place.images}/`))
   const found = places().map(placeOf).filter(here)
   const named: Named = { by: new Map(), environments: found.map(({ name }) => name), unread: [] }
   for (const place of found) {

@@ -20,9 +20,16 @@ export interface Owner {
 /** The key: the one whose format is `owner`. */
 export function ownerOf(root = repository): Owner {
   const found = environment(root).files.flatMap(({ example, entries }) =>
-    entries.filter(({ format }) => format === 'owner').map(({ key, value }) => ({ key, file: example, name: value })),
+    entries
+      .filter(({ format }) => format === 'owner')
+      .map(({ key, value }) => ({ key, file: example, name: value })),
   )
-  if (!found[0]) throw new Failure(exit.usage, 'Read who the owner is', 'no .env.example has a key with format=owner')
+  if (!found[0])
+    throw new Failure(
+      exit.usage,
+      'Read who the owner is',
+      'no .env.example has a key with format=owner',
+    )
   return found[0]
 }
 
@@ -30,29 +37,42 @@ export function ownerOf(root = repository): Owner {
 export const registryOfOwner = (name: string): string => (name ? `ghcr.io/${name}` : nobody)
 
 /** What a person does while there is no owner. */
-export const howToSet = ({ key, file } = ownerOf()): string => `npx zx scripts/env.ts --owner NAME   (sets ${key} in ${file})`
+export const howToSet = ({ key, file } = ownerOf()): string =>
+  `npx zx scripts/env.ts --owner NAME   (sets ${key} in ${file})`
 
 /** Those images that are nobody's. */
-export const nobodys = (images: string[]): string[] => [...new Set(images.filter(image => image.startsWith(`${nobody}/`)))]
+export const nobodys = (images: string[]): string[] => [
+  ...new Set(images.filter(image => image.startsWith(`${nobody}/`))),
+]
 
 /** Throws Failure (usage) when one of these images is nobody's. */
 export function requireOwner(what: string, images: string[]): void {
   const list = nobodys(images)
-  if (list.length) throw new Failure(exit.usage, what, `whose they are is not set: ${list.join(', ')}`, { next: howToSet() })
+  if (list.length)
+    throw new Failure(exit.usage, what, `whose they are is not set: ${list.join(', ')}`, {
+      next: howToSet(),
+    })
 }
 
 const places: [pattern: RegExp, of: (name: string) => string][] = [
   // where images are: Compose, Kubernetes, Renovate; upstream's images of GHCR would need a look here
   [/(?<![\w./])(?<!\w-)(?:unset\.invalid|ghcr\.io\/[\w-]+)(?=[/}\s"]|$)/gm, registryOfOwner],
   // the repository that Renovate looks at
-  [/(?<=": "https:\/\/)(?:unset\.invalid|github\.com\/[\w-]+)(?=\/[\w.-]+",?$)/gm, name => (name ? `github.com/${name}` : nobody)],
+  [
+    /(?<=": "https:\/\/)(?:unset\.invalid|github\.com\/[\w-]+)(?=\/[\w.-]+",?$)/gm,
+    name => (name ? `github.com/${name}` : nobody),
+  ],
 ]
 
 /** All that names an owner in files that are read as they are: `file`, and what stands there. */
-export function ownersNamed(root = repository): { file: string; found: string; expected: (name: string) => string }[] {
+export function ownersNamed(
+  root = repository,
+): { file: string; found: string; expected: (name: string) => string }[] {
   return readable(root).flatMap(file => {
     const text = readFileSync(join(root, file), 'utf8')
-    return places.flatMap(([pattern, expected]) => [...text.matchAll(pattern)].map(([found]) => ({ file, found, expected })))
+    return places.flatMap(([pattern, expected]) =>
+      [...text.matchAll(pattern)].map(([found]) => ({ file, found, expected })),
+    )
   })
 }
 
@@ -61,11 +81,24 @@ export function writeOwner(name: string, root = repository): string[] {
   const { key, file: example } = ownerOf(root)
   const what = `Set ${key}`
   const lower = name.toLowerCase()
-  if (lower !== name) throw new Failure(exit.usage, what, 'GHCR takes lower case alone, and GitHub does not tell one from the other', { next: `npx zx scripts/env.ts --owner ${lower}` })
-  if (!isOwner(name)) throw new Failure(exit.usage, what, 'no owner on GitHub has such a name: letters, digits, and single - between them', { next: 'npx zx scripts/env.ts --help' })
+  if (lower !== name)
+    throw new Failure(
+      exit.usage,
+      what,
+      'GHCR takes lower case alone, and GitHub does not tell one from the other',
+      { next: `npx zx scripts/env.ts --owner ${lower}` },
+    )
+  if (!isOwner(name))
+    throw new Failure(
+      exit.usage,
+      what,
+      'no owner on GitHub has such a name: letters, digits, and single - between them',
+      { next: 'npx zx scripts/env.ts --help' },
+    )
   return [...new Set([example, ...readable(root)])].filter(file => {
     const text = readFileSync(join(root, file), 'utf8')
-    const own = file === example ? text.replace(new RegExp(`^${key}=.*$`, 'm'), `${key}=${name}`) : text
+    const own =
+      file === example ? text.replace(new RegExp(`^${key}=.*$`, 'm'), `${key}=${name}`) : text
     const now = places.reduce((text, [pattern, of]) => text.replace(pattern, of(name)), own)
     if (now !== text) writeFileSync(join(root, file), now)
     return now !== text

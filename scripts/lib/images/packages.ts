@@ -20,13 +20,22 @@ const quoted = encodeURIComponent
 async function call<T>(image: string, method: 'GET' | 'DELETE', path: string): Promise<T> {
   const token = process.env.GITHUB_TOKEN || process.env.GH_TOKEN
   keepSecret(token)
-  if (!token) throw new RegistryError('GitHub lists packages for a token alone: set GITHUB_TOKEN to one with read:packages', 401)
+  if (!token)
+    throw new RegistryError(
+      'GitHub lists packages for a token alone: set GITHUB_TOKEN to one with read:packages',
+      401,
+    )
   const octokit = await client({ token, api: process.env.GITHUB_API_URL })
   const [owner = '', ...name] = parseImage(image).repository.split('/')
-  const request = (whose: string) => octokit.request(`${method} /${whose}/${quoted(owner)}/packages/container/${quoted(name.join('/'))}/${path}`)
+  const request = (whose: string) =>
+    octokit.request(
+      `${method} /${whose}/${quoted(owner)}/packages/container/${quoted(name.join('/'))}/${path}`,
+    )
   return patiently(image, async () => {
     try {
-      const { data } = await request('orgs').catch(error => (statusOf(error) === 404 ? request('users') : Promise.reject(error)))
+      const { data } = await request('orgs').catch(error =>
+        statusOf(error) === 404 ? request('users') : Promise.reject(error),
+      )
       return data as T
     } catch (error) {
       throw inWords(error, method)
@@ -38,13 +47,21 @@ const statusOf = (error: unknown) => (error as { status?: number }).status ?? 0
 
 function inWords(error: unknown, method: 'GET' | 'DELETE'): RegistryError {
   const status = statusOf(error)
-  const { response, message } = error as { response?: { headers: Record<string, string> }; message: string }
+  const { response, message } = error as {
+    response?: { headers: Record<string, string> }
+    message: string
+  }
   const wait = retryAfter(response?.headers['retry-after']) / 1000 || undefined
   const scope = method === 'GET' ? 'read:packages' : 'delete:packages'
   const limited = status === 403 && (wait || response?.headers['x-ratelimit-remaining'] === '0')
   if (limited) return new RegistryError("GitHub's limit of requests is reached", 429, wait)
-  if (status === 401 || status === 403) return new RegistryError(`GitHub denies it (${status}): the token lacks ${scope}`, status)
-  return new RegistryError(status ? `GitHub answers ${status}` : `GitHub cannot be reached (${message})`, response ? status : 0, wait)
+  if (status === 401 || status === 403)
+    return new RegistryError(`GitHub denies it (${status}): the token lacks ${scope}`, status)
+  return new RegistryError(
+    status ? `GitHub answers ${status}` : `GitHub cannot be reached (${message})`,
+    response ? status : 0,
+    wait,
+  )
 }
 
 /** All versions of an image, with and without tags; none for a package that is not there. */
@@ -57,8 +74,15 @@ export async function gitHubVersions(image: string): Promise<Listed[]> {
     if (error instanceof RegistryError && error.status === 404) return []
     throw error
   }
-  return all.map(({ id, name, created_at, metadata }) => ({ image, id, digest: name, created: created_at, tags: metadata?.container?.tags ?? [] }))
+  return all.map(({ id, name, created_at, metadata }) => ({
+    image,
+    id,
+    digest: name,
+    created: created_at,
+    tags: metadata?.container?.tags ?? [],
+  }))
 }
 
 /** Removes a version; GitHub keeps it restorable for 30 days. */
-export const removeFromGitHub = async ({ image, id }: Version): Promise<void> => void (await call(image, 'DELETE', `versions/${id}`))
+export const removeFromGitHub = async ({ image, id }: Version): Promise<void> =>
+  void (await call(image, 'DELETE', `versions/${id}`))

@@ -10,16 +10,26 @@ import { root } from '../repository.ts'
 
 /** The files under infra/ that pin images of other people: what is built here and what belongs to the demo alone has no registry to ask. */
 export function pinFiles(): Map<string, string> {
-  const names = readdirSync(join(root, 'infra'), { recursive: true, encoding: 'utf8' }).map(name => join('infra', name)).sort()
-  const pinning = names.filter(name => /\.ya?ml$|(^|\/)Dockerfile[^/]*$|\.env\.example$/.test(name) && !/\bdemo\b|node_modules|\.build\.yml$/.test(name))
+  const names = readdirSync(join(root, 'infra'), { recursive: true, encoding: 'utf8' })
+    .map(name => join('infra', name))
+    .sort()
+  const pinning = names.filter(
+    name =>
+      /\.ya?ml$|(^|\/)Dockerfile[^/]*$|\.env\.example$/.test(name) &&
+      !/\bdemo\b|node_modules|\.build\.yml$/.test(name),
+  )
   return new Map(pinning.map(name => [name, readFileSync(join(root, name), 'utf8')]))
 }
 
 /** The names of the images that are built here, by the defaults of the file that says how. */
 function builtHere(): string[] {
   const file = join(root, 'infra/docker/docker-compose.build.yml')
-  const { services } = parse(readFileSync(file, 'utf8')) as { services: Record<string, { image: string }> }
-  return Object.values(services).map(({ image }) => parseImage(image.replace(/\$\{\w+:-([^}]*)\}/g, '$1')).name)
+  const { services } = parse(readFileSync(file, 'utf8')) as {
+    services: Record<string, { image: string }>
+  }
+  return Object.values(services).map(
+    ({ image }) => parseImage(image.replace(/\$\{\w+:-([^}]*)\}/g, '$1')).name,
+  )
 }
 
 /** What its registry has of a pin. */
@@ -28,7 +38,20 @@ async function look({ image, places }: Pin): Promise<Seen> {
     const digest = await patiently(image, () => digestIfThere(image), brief)
     if (!digest) return 'gone'
     const old = places.find(place => place.digest && place.digest !== digest)?.digest
-    return { digest, ...(old ? { oldIsThere: Boolean(await patiently(image, () => digestIfThere(`${parseImage(image).name}@${old}`), brief)) } : {}) }
+    return {
+      digest,
+      ...(old
+        ? {
+            oldIsThere: Boolean(
+              await patiently(
+                image,
+                () => digestIfThere(`${parseImage(image).name}@${old}`),
+                brief,
+              ),
+            ),
+          }
+        : {}),
+    }
   } catch (error) {
     if (error instanceof RegistryError) return { unknown: error.message }
     throw error
@@ -44,7 +67,12 @@ export async function checkPins(files: Map<string, string>): Promise<Verdict[]> 
   for (const pin of pins) {
     const { host } = parseImage(pin.image)
     const seen = silent.has(host) ? { unknown: silent.get(host)! } : await look(pin)
-    if (typeof seen === 'object' && 'unknown' in seen && /cannot be reached|does not answer/.test(seen.unknown)) silent.set(host, seen.unknown)
+    if (
+      typeof seen === 'object' &&
+      'unknown' in seen &&
+      /cannot be reached|does not answer/.test(seen.unknown)
+    )
+      silent.set(host, seen.unknown)
     verdicts.push(judge(pin, seen))
   }
   return verdicts
@@ -52,8 +80,14 @@ export async function checkPins(files: Map<string, string>): Promise<Verdict[]> 
 
 /** Writes the digests that differ, everywhere. Out: the files that it changed. */
 export function writePins(files: Map<string, string>, verdicts: Verdict[]): string[] {
-  const digests = new Map(verdicts.flatMap(({ image, state, digest }) => (digest && state !== 'good' ? [[image, digest] as const] : [])))
-  const changed = [...files].map(([name, text]) => ({ name, text, now: repinned(name, text, digests) })).filter(({ text, now }) => text !== now)
+  const digests = new Map(
+    verdicts.flatMap(({ image, state, digest }) =>
+      digest && state !== 'good' ? [[image, digest] as const] : [],
+    ),
+  )
+  const changed = [...files]
+    .map(([name, text]) => ({ name, text, now: repinned(name, text, digests) }))
+    .filter(({ text, now }) => text !== now)
   for (const { name, now } of changed) writeFileSync(join(root, name), now)
   return changed.map(({ name }) => name)
 }

@@ -19,7 +19,10 @@ const reference = String.raw`((?:[\w.-]+(?::\d+)?\/)*[a-z0-9][\w.-]*:\w[\w.-]*)(
 /** Where an image stands in a line, by the file's name: behind a key, or as the default of a variable there. */
 const places: [file: RegExp, before: string][] = [
   [/\.ya?ml$/, String.raw`^(?:[^#]*[\s{,])?image:\s+["']?(?:\$\{\w+:-)?`],
-  [/(^|\/)Dockerfile[^/]*$/, String.raw`^\s*(?:FROM\s+(?:--\S+\s+)?|COPY\s+--from=|ARG\s+\w*(?:BASE|IMAGE)\w*=)`],
+  [
+    /(^|\/)Dockerfile[^/]*$/,
+    String.raw`^\s*(?:FROM\s+(?:--\S+\s+)?|COPY\s+--from=|ARG\s+\w*(?:BASE|IMAGE)\w*=)`,
+  ],
   [/\.env\.example$/, String.raw`^\w*IMAGE\w*=`],
 ]
 
@@ -37,7 +40,10 @@ export function pinsIn(files: Map<string, string>): Pin[] {
     if (!pattern) continue
     for (const [index, line] of text.split('\n').entries())
       for (const [, image, digest] of line.matchAll(pattern))
-        pins.set(image!, [...(pins.get(image!) ?? []), { file, line: index + 1, ...(digest ? { digest } : {}) }])
+        pins.set(image!, [
+          ...(pins.get(image!) ?? []),
+          { file, line: index + 1, ...(digest ? { digest } : {}) },
+        ])
   }
   return [...pins].map(([image, places]) => ({ image, places }))
 }
@@ -45,7 +51,10 @@ export function pinsIn(files: Map<string, string>): Pin[] {
 /** The text with these digests (by image) behind their images; everything else as it was. */
 export function repinned(file: string, text: string, digests: Map<string, string>): string {
   const pattern = finder(file)
-  const change = (line: string) => line.replace(pattern!, (all, image: string) => (digests.has(image) ? `${image}@${digests.get(image)}` : all))
+  const change = (line: string) =>
+    line.replace(pattern!, (all, image: string) =>
+      digests.has(image) ? `${image}@${digests.get(image)}` : all,
+    )
   return pattern ? text.split('\n').map(change).join('\n') : text
 }
 
@@ -63,15 +72,27 @@ export interface Verdict extends Pin {
 
 /** Whether a pin is what its registry has. */
 export function judge(pin: Pin, seen: Seen): Verdict {
-  if (seen === 'gone') return { ...pin, state: 'gone', words: 'its registry has no such tag: choose another' }
+  if (seen === 'gone')
+    return { ...pin, state: 'gone', words: 'its registry has no such tag: choose another' }
   if ('unknown' in seen) return { ...pin, state: 'unknown', words: seen.unknown }
   const { digest, oldIsThere } = seen
   const pinned = pin.places.flatMap(place => place.digest ?? [])
   const other = pinned.find(one => one !== digest)
   const now = `the tag is ${short(digest)}`
-  if (other) return { ...pin, digest, state: 'moved', words: `${short(other)} is pinned and ${oldIsThere ? 'still there' : 'gone'}, ${now}` }
+  if (other)
+    return {
+      ...pin,
+      digest,
+      state: 'moved',
+      words: `${short(other)} is pinned and ${oldIsThere ? 'still there' : 'gone'}, ${now}`,
+    }
   if (pinned.length === pin.places.length) return { ...pin, digest, state: 'good', words: '' }
-  return { ...pin, digest, state: 'no digest', words: `${pin.places.length - pinned.length} of ${pin.places.length} places; ${now}` }
+  return {
+    ...pin,
+    digest,
+    state: 'no digest',
+    words: `${pin.places.length - pinned.length} of ${pin.places.length} places; ${now}`,
+  }
 }
 
 /** Enough of a digest to tell it from others. */

@@ -17,7 +17,12 @@ const what = 'Have every image'
 /** The images of these services that the engine does not have. */
 export async function missingImages(all: Config, services: string[]): Promise<string[]> {
   const images = [...new Set(services.map(name => all.services[name]?.image ?? ''))]
-  const present = await Promise.all(images.map(async image => (await run(['docker', 'image', 'inspect', image], { nothrow: true })).code === 0))
+  const present = await Promise.all(
+    images.map(
+      async image =>
+        (await run(['docker', 'image', 'inspect', image], { nothrow: true })).code === 0,
+    ),
+  )
   return images.filter((_, i) => !present[i])
 }
 
@@ -35,14 +40,18 @@ export async function provideImages(stack: Stack, all: Config, services: string[
   await refuseUnset(stack, all, missing, made)
   refuseOwnerless(nobodys(missing), unfit)
   await refuseSilentRegistries(missing, unfit)
-  for (const { what, why } of reasons(missing, unfit)) say(color.yellow(`  ${what}: ${why}; not built but pulled`))
-  if (sources.length) await step(`Build ${sources.map(({ image }) => image).join(', ')}`, () => built(sources, env))
-  if (missing.length) await step(`Pull ${missing.length} images`, () => pull(stack, all, services, missing, unfit))
+  for (const { what, why } of reasons(missing, unfit))
+    say(color.yellow(`  ${what}: ${why}; not built but pulled`))
+  if (sources.length)
+    await step(`Build ${sources.map(({ image }) => image).join(', ')}`, () => built(sources, env))
+  if (missing.length)
+    await step(`Pull ${missing.length} images`, () => pull(stack, all, services, missing, unfit))
 }
 
 /** Why an image is not built although its source is here. */
 type Unfit = Map<string, Failure>
-const reasons = (images: string[], unfit: Unfit): Failure[] => images.flatMap(image => unfit.get(image) ?? [])
+const reasons = (images: string[], unfit: Unfit): Failure[] =>
+  images.flatMap(image => unfit.get(image) ?? [])
 
 /** The targets whose source may bear their image's name, by the rules for a push: what has it now keeps it. */
 async function judgeSources(made: Target[]): Promise<{ sources: Target[]; unfit: Unfit }> {
@@ -62,16 +71,30 @@ async function judgeSources(made: Target[]): Promise<{ sources: Target[]; unfit:
 
 /** As the build file says, into the engine's own store. */
 async function built(sources: Target[], env: Record<string, string>): Promise<void> {
-  const { code, stdout, stderr } = await bake(Object.fromEntries(sources.map(({ name }) => [name, { output: 'type=docker' }])), env)
+  const { code, stdout, stderr } = await bake(
+    Object.fromEntries(sources.map(({ name }) => [name, { output: 'type=docker' }])),
+    env,
+  )
   if (code === 0) return
-  const tried = sources.map(({ name, image }) => ({ target: name, name: parseImage(image).name, commit: parseImage(image).tag ?? '' }))
+  const tried = sources.map(({ name, image }) => ({
+    target: name,
+    name: parseImage(image).name,
+    commit: parseImage(image).tag ?? '',
+  }))
   throw await explained(tried, `${stdout}\n${stderr}`.trim(), exit.refused)
 }
 
-async function refuseUnset(stack: Stack, all: Config, missing: string[], made: Target[]): Promise<void> {
+async function refuseUnset(
+  stack: Stack,
+  all: Config,
+  missing: string[],
+  made: Target[],
+): Promise<void> {
   const unset = missing.filter(image => image.endsWith(':unset'))
   if (!unset.length) return
-  const sources = new Set(made.filter(({ image }) => unset.includes(image)).flatMap(({ name }) => variableOf(name) ?? []))
+  const sources = new Set(
+    made.filter(({ image }) => unset.includes(image)).flatMap(({ name }) => variableOf(name) ?? []),
+  )
   throw new Failure(exit.refused, what, `no commit is chosen for ${unset.join(', ')}`, {
     evidence: `Set ${whereChosen(unset)}${sources.size ? ` (and ${[...sources].join(', ')} in the .env beside it to build from a checkout)` : ''},
 ${nobodys(unset).length ? `and whose they are: ${howToSet()},\n` : ''}or start the other applications alone.`,
@@ -80,15 +103,29 @@ ${nobodys(unset).length ? `and whose they are: ${howToSet()},\n` : ''}or start t
 }
 
 /** Whether the engine has a way of its own to registries, a proxy or mirrors: then it says nothing that they do not answer here. */
-export function ownWay({ HttpProxy, HttpsProxy, RegistryConfig }: Info, env: NodeJS.ProcessEnv = process.env): boolean {
-  const proxies = [HttpProxy, HttpsProxy, env.HTTP_PROXY, env.HTTPS_PROXY, env.http_proxy, env.https_proxy]
-  const mirrors = [RegistryConfig, ...Object.values(RegistryConfig?.IndexConfigs ?? {})].flatMap(one => one?.Mirrors ?? [])
+export function ownWay(
+  { HttpProxy, HttpsProxy, RegistryConfig }: Info,
+  env: NodeJS.ProcessEnv = process.env,
+): boolean {
+  const proxies = [
+    HttpProxy,
+    HttpsProxy,
+    env.HTTP_PROXY,
+    env.HTTPS_PROXY,
+    env.http_proxy,
+    env.https_proxy,
+  ]
+  const mirrors = [RegistryConfig, ...Object.values(RegistryConfig?.IndexConfigs ?? {})].flatMap(
+    one => one?.Mirrors ?? [],
+  )
   return [...proxies, ...mirrors].some(Boolean)
 }
 
 function refuseOwnerless(images: string[], unfit: Unfit): void {
   if (!images.length) return
-  const evidence = ['Not on this machine:', ...images, ...notBuilt(reasons(images, unfit))].join('\n')
+  const evidence = ['Not on this machine:', ...images, ...notBuilt(reasons(images, unfit))].join(
+    '\n',
+  )
   throw new Failure(exit.refused, what, 'whose they are is not set', { evidence, next: howToSet() })
 }
 
@@ -96,23 +133,46 @@ async function refuseSilentRegistries(missing: string[], unfit: Unfit): Promise<
   const silent = await silentRegistries(missing)
   if (!silent.length || ownWay((await info()).info)) return
   const images = missing.filter(image => silent.includes(registryOf(image)))
-  throw cannotBeHad(`no answer from the registry ${silent.join(', ')}`, `Not on this machine:\n${images.join('\n')}`, reasons(images, unfit))
+  throw cannotBeHad(
+    `no answer from the registry ${silent.join(', ')}`,
+    `Not on this machine:\n${images.join('\n')}`,
+    reasons(images, unfit),
+  )
 }
 
 const notBuilt = (no: Failure[]) => no.map(one => `Not built: ${one.what}: ${one.why}`)
 
 /** `no`: why those are not built whose source is here. */
-function cannotBeHad(why: string, evidence: string, no: Failure[], next = 'make demo   (needs no image registry)'): Failure {
-  return new Failure(exit.refused, what, why, { evidence: [evidence, ...notBuilt(no)].join('\n'), next: no.find(one => one.next)?.next ?? next })
+function cannotBeHad(
+  why: string,
+  evidence: string,
+  no: Failure[],
+  next = 'make demo   (needs no image registry)',
+): Failure {
+  return new Failure(exit.refused, what, why, {
+    evidence: [evidence, ...notBuilt(no)].join('\n'),
+    next: no.find(one => one.next)?.next ?? next,
+  })
 }
 
-async function pull(stack: Stack, all: Config, services: string[], missing: string[], unfit: Unfit): Promise<void> {
+async function pull(
+  stack: Stack,
+  all: Config,
+  services: string[],
+  missing: string[],
+  unfit: Unfit,
+): Promise<void> {
   const names = services.filter(name => missing.includes(all.services[name]?.image ?? ''))
   const output = await compose(stack, ['pull', '--quiet', ...names], { nothrow: true })
   const still = await missingImages(all, services)
   if (!still.length) return
   const evidence = output.stderr.trim().split('\n').slice(-10).join('\n')
-  throw cannotBeHad(`could not be pulled: ${still.join(', ')}`, evidence, reasons(still, unfit), 'docker login ghcr.io, or make demo')
+  throw cannotBeHad(
+    `could not be pulled: ${still.join(', ')}`,
+    evidence,
+    reasons(still, unfit),
+    'docker login ghcr.io, or make demo',
+  )
 }
 
 /** The folders whose services need none of these images. */
@@ -120,7 +180,9 @@ async function others(stack: Stack, all: Config, unwanted: string[]): Promise<st
   const folders = await Promise.all(
     applications().map(async folder => {
       const services = await servicesOf(stack, all, folder)
-      return services.some(name => unwanted.includes(all.services[name]?.image ?? '')) ? [] : [folder]
+      return services.some(name => unwanted.includes(all.services[name]?.image ?? ''))
+        ? []
+        : [folder]
     }),
   )
   return folders.flat().join(' ')

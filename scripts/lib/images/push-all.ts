@@ -11,9 +11,15 @@ const names = ({ name, tags }: Planned) => [name, tags.join(', ')]
 /** Builds targets, or says what it would build. */
 export async function builds(wanted: string[], dry: boolean): Promise<void> {
   const plan = await step('Plan', () => planBuild(wanted, 'build'))
-  if (!dry) await step(`Build ${plan.images.map(({ target }) => target).join(', ')}`, () => build(plan))
+  if (!dry)
+    await step(`Build ${plan.images.map(({ target }) => target).join(', ')}`, () => build(plan))
   emit('result', { built: dry ? [] : plan.images, planned: plan.images })
-  result(table([['target', 'image', 'tags'], ...plan.images.map(image => [image.target, ...names(image)])]))
+  result(
+    table([
+      ['target', 'image', 'tags'],
+      ...plan.images.map(image => [image.target, ...names(image)]),
+    ]),
+  )
 }
 
 /** Builds what the registry does not have, pushes it, names it at last, and reads every digest back. */
@@ -24,31 +30,62 @@ export async function pushes(wanted: string[], dry: boolean, replace: boolean): 
     return Promise.all(plan.images.map(image => (replace ? undefined : thereAlready(image))))
   })
   const fresh = plan.images.filter((_, i) => !there[i])
-  for (const [i, { name, commit }] of plan.images.entries()) if (there[i]) say(`  ${name}:${commit.slice(0, 12)} is there${there[i].own ? ', from an earlier attempt of this run' : ''}: it is not built again`)
+  for (const [i, { name, commit }] of plan.images.entries())
+    if (there[i])
+      say(
+        `  ${name}:${commit.slice(0, 12)} is there${there[i].own ? ', from an earlier attempt of this run' : ''}: it is not built again`,
+      )
   emit('plan', { build: fresh, there: plan.images.filter((_, i) => there[i]) })
-  if (dry) return result(table([['target', 'image', 'tags'], ...fresh.map(image => [image.target, ...names(image)])]))
-  if (fresh.length) await step(`Build ${fresh.map(({ target }) => target).join(', ')}`, () => build({ ...plan, images: fresh }))
+  if (dry)
+    return result(
+      table([['target', 'image', 'tags'], ...fresh.map(image => [image.target, ...names(image)])]),
+    )
+  if (fresh.length)
+    await step(`Build ${fresh.map(({ target }) => target).join(', ')}`, () =>
+      build({ ...plan, images: fresh }),
+    )
   const pushed: Pushed[] = []
   for (const [i, image] of plan.images.entries()) {
-    const sent = there[i] ? { digest: there[i].digest, uploaded: 'nothing' } : await step(`Push ${image.name}`, () => upload(image, plan))
-    pushed.push({ ...image, ...sent, built: there[i]?.own ?? true, size: (await refused(`Read ${image.name}`, () => contentsOf(image.name, sent.digest))).size })
+    const sent = there[i]
+      ? { digest: there[i].digest, uploaded: 'nothing' }
+      : await step(`Push ${image.name}`, () => upload(image, plan))
+    pushed.push({
+      ...image,
+      ...sent,
+      built: there[i]?.own ?? true,
+      size: (await refused(`Read ${image.name}`, () => contentsOf(image.name, sent.digest))).size,
+    })
   }
   await step('Set the tags, read the digests back', () => tagAll(pushed))
   tellWorkflow(pushed)
   emit('result', { pushed })
-  const rows = pushed.map(({ target, tags, digest, size, uploaded }) => [target, tags.join(', '), digest, megabytes(size), uploaded])
+  const rows = pushed.map(({ target, tags, digest, size, uploaded }) => [
+    target,
+    tags.join(', '),
+    digest,
+    megabytes(size),
+    uploaded,
+  ])
   result(table([['target', 'tag', 'digest', 'size', 'uploaded'], ...rows]))
 }
 
 /** Branches and versions before what deploys use, and that for all images at last. */
 async function tagAll(pushed: Pushed[]): Promise<void> {
-  const all = pushed.flatMap(({ name, digest, tags, commit }) => tags.map(tag => ({ name, digest, tag, last: tag === commit })))
+  const all = pushed.flatMap(({ name, digest, tags, commit }) =>
+    tags.map(tag => ({ name, digest, tag, last: tag === commit })),
+  )
   for (const { name, digest, tag } of all.toSorted((a, b) => Number(a.last) - Number(b.last)))
     await refused(`Name ${name}:${tag}`, () => tagImage(name, digest, tag))
 }
 
 function tellWorkflow(pushed: Pushed[]): void {
   const file = process.env.GITHUB_OUTPUT
-  const list = pushed.map(({ target, name, commit, digest, built }) => ({ target, name, tag: commit, digest, built }))
+  const list = pushed.map(({ target, name, commit, digest, built }) => ({
+    target,
+    name,
+    tag: commit,
+    digest,
+    built,
+  }))
   if (file) appendFileSync(file, `images=${JSON.stringify(list)}\n`)
 }

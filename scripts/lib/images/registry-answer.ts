@@ -19,11 +19,21 @@ export class RegistryError extends Error {
 }
 
 /** What a call needs, in the words of GitHub's tokens; other registries say pull, push and delete. */
-const scopes: Record<string, string> = { GET: 'read:packages', HEAD: 'read:packages', DELETE: 'delete:packages' }
-export const loginHint = (host: string, login?: string): string => (login ? '' : `; there is no login: docker login ${host}`)
+const scopes: Record<string, string> = {
+  GET: 'read:packages',
+  HEAD: 'read:packages',
+  DELETE: 'delete:packages',
+}
+export const loginHint = (host: string, login?: string): string =>
+  login ? '' : `; there is no login: docker login ${host}`
 
 /** Why a registry does not do what it was asked. */
-export async function refusal(host: string, method: string, answer: Response, login?: string): Promise<RegistryError> {
+export async function refusal(
+  host: string,
+  method: string,
+  answer: Response,
+  login?: string,
+): Promise<RegistryError> {
   const { status } = answer
   const said = reason(await answer.text().catch(() => ''))
   const words: Record<number, string> = {
@@ -34,14 +44,22 @@ export async function refusal(host: string, method: string, answer: Response, lo
   }
   const denied = `${host} denies it (${status}${said}): the login lacks ${scopes[method] ?? 'write:packages'}${loginHint(host, login)}`
   const wait = retryAfter(answer.headers.get('retry-after')) / 1000 || undefined
-  return new RegistryError(words[status] ?? (status === 401 || status === 403 ? denied : `${host} answers ${status}${said}`), status, wait)
+  return new RegistryError(
+    words[status] ??
+      (status === 401 || status === 403 ? denied : `${host} answers ${status}${said}`),
+    status,
+    wait,
+  )
 }
 
 /** The registry's own words, of its error document. */
 function reason(body: string): string {
   try {
     const { errors } = JSON.parse(body) as { errors?: { code?: string; message?: string }[] }
-    const words = [errors?.[0]?.message ?? errors?.[0]?.code, /no space left on device/.exec(body)?.[0]].filter(Boolean)
+    const words = [
+      errors?.[0]?.message ?? errors?.[0]?.code,
+      /no space left on device/.exec(body)?.[0],
+    ].filter(Boolean)
     return words.length ? `, ${words.join(': ')}` : ''
   } catch {
     return ''
@@ -50,7 +68,10 @@ function reason(body: string): string {
 
 /** A call that was not answered. */
 export function silence(host: string, error: Error): RegistryError {
-  if (error.name === 'TimeoutError') return new RegistryError(`${host} does not answer within 10 s`, 0)
+  if (error.name === 'TimeoutError')
+    return new RegistryError(`${host} does not answer within 10 s`, 0)
   const cause = error.cause as NodeJS.ErrnoException | undefined
-  return cause ? new RegistryError(`${host} cannot be reached (${cause.code ?? cause.message})`, 0) : new RegistryError(error.message, 400)
+  return cause
+    ? new RegistryError(`${host} cannot be reached (${cause.code ?? cause.message})`, 0)
+    : new RegistryError(error.message, 400)
 }

@@ -6,22 +6,40 @@ import { keepSecret } from '../redact.ts'
 import { RegistryError, loginHint } from './registry-answer.ts'
 import { run } from '../run.ts'
 
-export const scheme = (host: string): string => (/^(localhost|127\.\d+\.\d+\.\d+)(:|$)/.test(host) ? 'http' : 'https')
-const encoded = (user: string, password: string) => Buffer.from(`${user}:${password}`).toString('base64')
+export const scheme = (host: string): string =>
+  /^(localhost|127\.\d+\.\d+\.\d+)(:|$)/.test(host) ? 'http' : 'https'
+const encoded = (user: string, password: string) =>
+  Buffer.from(`${user}:${password}`).toString('base64')
 
 /** What a registry wants to see, by its challenge: a token from its own server (for `scope`, or what the challenge names), or the login itself. */
-export async function authorization(host: string, challenge: string, scope?: string): Promise<string> {
+export async function authorization(
+  host: string,
+  challenge: string,
+  scope?: string,
+): Promise<string> {
   const login = await loginOf(host)
   const basic = login ? `Basic ${login}` : ''
   const part = (name: string) => new RegExp(`${name}="([^"]*)"`).exec(challenge)?.[1]
   const realm = part('realm')
   if (!/^bearer/i.test(challenge) || !realm) return basic
   const address = new URL(realm)
-  if (address.protocol !== 'https:' && scheme(address.host) === 'https') throw new Error(`${host} wants its login sent unencrypted`)
-  for (const [name, value] of Object.entries({ service: part('service'), scope: scope ?? part('scope') })) if (value) address.searchParams.set(name, value)
-  const answer = await fetch(address, { headers: basic ? { authorization: basic } : {}, signal: AbortSignal.timeout(10_000) })
+  if (address.protocol !== 'https:' && scheme(address.host) === 'https')
+    throw new Error(`${host} wants its login sent unencrypted`)
+  for (const [name, value] of Object.entries({
+    service: part('service'),
+    scope: scope ?? part('scope'),
+  }))
+    if (value) address.searchParams.set(name, value)
+  const answer = await fetch(address, {
+    headers: basic ? { authorization: basic } : {},
+    signal: AbortSignal.timeout(10_000),
+  })
   const { status } = answer
-  if (!answer.ok) throw new RegistryError(`${host} gives no token (${status})${login ? ': its login is refused' : loginHint(host)}`, status)
+  if (!answer.ok)
+    throw new RegistryError(
+      `${host} gives no token (${status})${login ? ': its login is refused' : loginHint(host)}`,
+      status,
+    )
   const { token, access_token } = (await answer.json()) as { token?: string; access_token?: string }
   keepSecret(token ?? access_token)
   return `Bearer ${token ?? access_token}`
@@ -30,7 +48,9 @@ export async function authorization(host: string, challenge: string, scope?: str
 /** A login in base64: that of `docker login`, or a workflow's own token for GitHub's registry. */
 export async function loginOf(host: string): Promise<string | undefined> {
   const token = process.env.GITHUB_TOKEN
-  const login = (await dockerLogin(host)) ?? (host === 'ghcr.io' && token ? encoded(process.env.GITHUB_ACTOR ?? 'token', token) : undefined)
+  const login =
+    (await dockerLogin(host)) ??
+    (host === 'ghcr.io' && token ? encoded(process.env.GITHUB_ACTOR ?? 'token', token) : undefined)
   keepSecret(login)
   return login
 }
@@ -47,7 +67,11 @@ export async function dockerLogin(host: string): Promise<string | undefined> {
   const key = host === 'registry-1.docker.io' ? 'https://index.docker.io/v1/' : host
   const helper = credHelpers?.[key] ?? credsStore
   if (!helper) return auths?.[key]?.auth
-  const { code, stdout } = await run([`docker-credential-${helper}`, 'get'], { input: key, nothrow: true, timeout: 10_000 })
+  const { code, stdout } = await run([`docker-credential-${helper}`, 'get'], {
+    input: key,
+    nothrow: true,
+    timeout: 10_000,
+  })
   if (code !== 0) return undefined
   const { Username, Secret } = JSON.parse(stdout) as { Username: string; Secret: string }
   keepSecret(Secret)

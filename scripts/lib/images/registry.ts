@@ -14,17 +14,29 @@ export interface Image {
 
 /** Reads `host/name:tag@digest`; Docker Hub is left out in names, and its official images are under library/. */
 export function parseImage(text: string): Image {
-  const [, name = text, tag, digest] = /^(.+?)(?::([\w.-]+))?(?:@(sha256:[0-9a-f]{64}))?$/.exec(text) ?? []
+  const [, name = text, tag, digest] =
+    /^(.+?)(?::([\w.-]+))?(?:@(sha256:[0-9a-f]{64}))?$/.exec(text) ?? []
   const [first = '', ...rest] = name.split('/')
   const named = rest.length > 0 && /[.:]|^localhost$/.test(first)
   const repository = named ? rest.join('/') : rest.length ? name : `library/${name}`
-  return { host: named && first !== 'docker.io' ? first : 'registry-1.docker.io', name, repository, ...(tag ? { tag } : {}), ...(digest ? { digest } : {}) }
+  return {
+    host: named && first !== 'docker.io' ? first : 'registry-1.docker.io',
+    name,
+    repository,
+    ...(tag ? { tag } : {}),
+    ...(digest ? { digest } : {}),
+  }
 }
 
 /** The registry's host of an image: `traefik:v3` is on Docker Hub. */
 export const registryOf = (image: string): string => parseImage(image).host
 
-const types = ['oci.image.index.v1', 'oci.image.manifest.v1', 'docker.distribution.manifest.list.v2', 'docker.distribution.manifest.v2']
+const types = [
+  'oci.image.index.v1',
+  'oci.image.manifest.v1',
+  'docker.distribution.manifest.list.v2',
+  'docker.distribution.manifest.v2',
+]
 export const accept = types.map(type => `application/vnd.${type}+json`).join(', ')
 
 export interface Call {
@@ -39,11 +51,17 @@ const tokens = new Map<string, string>()
  * Calls `/v2/<path>` of a registry, with the login or the token that it asks for. Out: its answer, when that is ok.
  * Throws RegistryError that says in words why not.
  */
-export async function ask(host: string, path: string, { method = 'GET', headers = {}, body }: Call = {}): Promise<Response> {
+export async function ask(
+  host: string,
+  path: string,
+  { method = 'GET', headers = {}, body }: Call = {},
+): Promise<Response> {
   const repository = path.replace(/^.*?\/v2\//, '').replace(/\/(manifests|blobs|tags)\/.*/, '')
   const key = `${host} ${repository} ${method}`
   // GitHub's registry asks for no more than pull, whatever is called
-  const scope = ['POST', 'PATCH', 'PUT'].includes(method) ? `repository:${repository}:pull,push` : undefined
+  const scope = ['POST', 'PATCH', 'PUT'].includes(method)
+    ? `repository:${repository}:pull,push`
+    : undefined
   const call = () =>
     fetch(new URL(path, `${scheme(host)}://${host}/v2/`), {
       method,
@@ -54,7 +72,10 @@ export async function ask(host: string, path: string, { method = 'GET', headers 
   try {
     let answer = await call()
     if (answer.status === 401) {
-      tokens.set(key, await authorization(host, answer.headers.get('www-authenticate') ?? '', scope))
+      tokens.set(
+        key,
+        await authorization(host, answer.headers.get('www-authenticate') ?? '', scope),
+      )
       answer = await call()
     }
     if (answer.ok) return answer
@@ -67,7 +88,10 @@ export async function ask(host: string, path: string, { method = 'GET', headers 
 /** Whether a registry answers at all within `timeout` ms; a refusal to anonymous callers is an answer. */
 export async function registryAnswers(host: string, timeout = 8_000): Promise<boolean> {
   try {
-    await fetch(`${scheme(host)}://${host}/v2/`, { signal: AbortSignal.timeout(timeout), redirect: 'manual' })
+    await fetch(`${scheme(host)}://${host}/v2/`, {
+      signal: AbortSignal.timeout(timeout),
+      redirect: 'manual',
+    })
     return true
   } catch {
     return false
@@ -84,7 +108,10 @@ export async function silentRegistries(images: string[], timeout?: number): Prom
 /** The digest that an image has in its registry. Throws RegistryError that says in words why there is none. */
 export async function digestOf(image: string): Promise<string> {
   const { host, repository, tag = 'latest', digest } = parseImage(image)
-  const answer = await ask(host, `${repository}/manifests/${digest ?? tag}`, { method: 'HEAD', headers: { accept } })
+  const answer = await ask(host, `${repository}/manifests/${digest ?? tag}`, {
+    method: 'HEAD',
+    headers: { accept },
+  })
   const found = digest ?? answer.headers.get('docker-content-digest')
   if (!found) throw new RegistryError(`${host} names no digest`, 400)
   return found

@@ -16,14 +16,22 @@ export interface Source {
 
 /** The address that people open, of a remote: without a login, a port or `.git`. */
 export function webAddress(remote: string): string {
-  const [, host, path] = /^(?:\w+:\/\/)?(?:[^@/]*@)?([^/:]+)(?::\d+(?=\/))?[/:](.+?)(?:\.git)?\/?$/.exec(remote.trim()) ?? []
-  return host && !remote.startsWith('/') && !remote.startsWith('.') && !remote.startsWith('file:') ? `https://${host}/${path}` : ''
+  const [, host, path] =
+    /^(?:\w+:\/\/)?(?:[^@/]*@)?([^/:]+)(?::\d+(?=\/))?[/:](.+?)(?:\.git)?\/?$/.exec(
+      remote.trim(),
+    ) ?? []
+  return host && !remote.startsWith('/') && !remote.startsWith('.') && !remote.startsWith('file:')
+    ? `https://${host}/${path}`
+    : ''
 }
 
 /** The source in a folder; undefined when it is in no git repository, or has no commit yet. */
 export async function sourceOf(folder: string): Promise<Source | undefined> {
   const git = async (...argv: string[]) => {
-    const { code, stdout } = await run(['git', '-C', folder, ...argv], { nothrow: true, timeout: 60_000 })
+    const { code, stdout } = await run(['git', '-C', folder, ...argv], {
+      nothrow: true,
+      timeout: 60_000,
+    })
     return code === 0 ? stdout.trim() : undefined
   }
   const prefix = await git('rev-parse', '--show-prefix')
@@ -40,7 +48,10 @@ export async function sourceOf(folder: string): Promise<Source | undefined> {
     commit,
     created: new Date(Number(seconds) * 1000).toISOString().replace('.000', ''),
     url: webAddress(url ?? ''),
-    changed: (changes ?? '').split('\n').filter(Boolean).map(line => line.slice(2).trim()),
+    changed: (changes ?? '')
+      .split('\n')
+      .filter(Boolean)
+      .map(line => line.slice(2).trim()),
     shallow: Boolean(prefix) && shallow === 'true',
   }
 }

@@ -17,7 +17,13 @@ export async function versionsOf(image: string): Promise<Version[]> {
     for (let one = found.shift(); one; one = found.shift()) {
       const contents = await contentsOf(image, one.digest).catch(ifMissing)
       const { size = 0, created = '', children = [] } = contents ?? {}
-      versions.push({ ...one, size, children, created: one.created || created, ...(contents ? {} : { lost: true }) })
+      versions.push({
+        ...one,
+        size,
+        children,
+        created: one.created || created,
+        ...(contents ? {} : { lost: true }),
+      })
     }
   }
   await Promise.all(Array.from({ length: 8 }, lane))
@@ -27,8 +33,10 @@ export async function versionsOf(image: string): Promise<Version[]> {
 async function taggedVersions(image: string): Promise<Listed[]> {
   const { host, repository } = parseImage(image)
   const tags: string[] = []
-  for (let path: string | undefined = `${repository}/tags/list?n=1000`; path; ) {
-    const answer: Response | undefined = await patiently(image, () => ask(host, path!)).catch(ifMissing)
+  for (let path: string | undefined = `${repository}/tags/list?n=1000`; path;) {
+    const answer: Response | undefined = await patiently(image, () => ask(host, path!)).catch(
+      ifMissing,
+    )
     if (!answer) return []
     tags.push(...(((await answer.json()) as { tags: string[] | null }).tags ?? []))
     const next = /<([^>]+)>;\s*rel="?next/.exec(answer.headers.get('link') ?? '')?.[1]
@@ -49,5 +57,10 @@ async function taggedVersions(image: string): Promise<Listed[]> {
 export async function removeVersion(version: Version): Promise<void> {
   const { host, repository } = parseImage(version.image)
   if (version.id !== undefined) return removeFromGitHub(version)
-  await patiently(version.image, () => ask(host, `${repository}/manifests/${version.digest}`, { method: 'DELETE', headers: { accept } }))
+  await patiently(version.image, () =>
+    ask(host, `${repository}/manifests/${version.digest}`, {
+      method: 'DELETE',
+      headers: { accept },
+    }),
+  )
 }

@@ -31,7 +31,8 @@ interface Keep {
 }
 
 /** Newest first; what says no time is last. */
-export const newestFirst = (all: Version[]): Version[] => all.toSorted((a, b) => b.created.localeCompare(a.created))
+export const newestFirst = (all: Version[]): Version[] =>
+  all.toSorted((a, b) => b.created.localeCompare(a.created))
 
 /** The digest of the image that an attestation is about: where the registry has no referrers API, it is found by its tag alone. */
 function subject({ tags }: Version): string | undefined {
@@ -50,23 +51,36 @@ function whole(all: Version[]): Version[] {
  * Throws Failure (refused) when it is not known what one consists of that has a tag or stays: its parts would go.
  */
 export function removable(all: Version[], { newest, named, commits }: Keep): Version[] {
-  const tagged = (version: Version) => !subject(version) && version.tags.some(tag => !commits || !/^[0-9a-f]{40}$/.test(tag))
+  const tagged = (version: Version) =>
+    !subject(version) && version.tags.some(tag => !commits || !/^[0-9a-f]{40}$/.test(tag))
   const first = new Set(newestFirst(whole(all)).slice(0, newest))
-  const stay = all.filter(version => first.has(version) || named.has(version.digest) || tagged(version))
+  const stay = all.filter(
+    version => first.has(version) || named.has(version.digest) || tagged(version),
+  )
   requireWhole(all.filter(version => version.tags.length > 0 || stay.includes(version)))
   // a release may name one part of a version, and then needs no other; but whoever pulls the whole does
   const holders = all.filter(({ children }) => children.some(child => named.has(child)))
-  const kept = new Set([...stay, ...holders].flatMap(({ digest, children }) => [digest, ...children]))
+  const kept = new Set(
+    [...stay, ...holders].flatMap(({ digest, children }) => [digest, ...children]),
+  )
   const attestations = all.filter(version => kept.has(subject(version) ?? ''))
-  for (const { digest, children } of attestations) for (const one of [digest, ...children]) kept.add(one)
+  for (const { digest, children } of attestations)
+    for (const one of [digest, ...children]) kept.add(one)
   return all.filter(({ digest }) => !kept.has(digest))
 }
 
 function requireWhole(all: Version[]): void {
-  const lost = all.filter(version => version.lost).map(({ image, digest, tags }) => `${image}@${digest} ${tags.join(', ')}`.trim())
+  const lost = all
+    .filter(version => version.lost)
+    .map(({ image, digest, tags }) => `${image}@${digest} ${tags.join(', ')}`.trim())
   if (!lost.length) return
-  throw new Failure(exit.refused, 'Remove old images', 'their registry lists versions that it does not have: nobody knows which others belong to them', {
-    evidence: lost.join('\n'),
-    next: 'the same command again in a while; if it stays so, push them again or remove them by hand',
-  })
+  throw new Failure(
+    exit.refused,
+    'Remove old images',
+    'their registry lists versions that it does not have: nobody knows which others belong to them',
+    {
+      evidence: lost.join('\n'),
+      next: 'the same command again in a while; if it stays so, push them again or remove them by hand',
+    },
+  )
 }

@@ -48,7 +48,11 @@ export const kinds = Object.keys(looks) as Kind[]
 
 /** Text without known secrets, escape sequences and invisible characters, that calls nobody and cannot leave a code block. */
 const harmless = (text: string): string =>
-  redact(stripVTControlCharacters(text).replace(/\r\n?/g, '\n').replace(/[\p{Cf}\p{Cs}]|(?![\n\t])\p{Cc}/gu, ''))
+  redact(
+    stripVTControlCharacters(text)
+      .replace(/\r\n?/g, '\n')
+      .replace(/[\p{Cf}\p{Cs}]|(?![\n\t])\p{Cc}/gu, ''),
+  )
     .replaceAll('`', "'")
     .replace(/@(?=everyone|here|channel)/gi, '@\u200b')
 
@@ -60,13 +64,25 @@ function contents({ kind, failure = {}, ...event }: DeployEvent) {
   const commit = event.commit?.replace(/^([0-9a-f]{12})[0-9a-f]{28,}$/, '$1')
   const took = event.ms === undefined ? undefined : duration(event.ms)
   const facts = {
-    Release: event.release, Commit: commit, By: event.actor, Took: took,
-    Application: application, Pod: pod, Container: container, Reason: reason, 'Exit code': exitCode?.toString(),
+    Release: event.release,
+    Commit: commit,
+    By: event.actor,
+    Took: took,
+    Application: application,
+    Pod: pod,
+    Container: container,
+    Reason: reason,
+    'Exit code': exitCode?.toString(),
   }
   return {
     ...looks[kind],
-    title: looks[kind].title(`${event.verb === 'rollback' ? 'Rollback of' : 'Deploy to'} ${line(event.environment)}`, line(event.environment)),
-    facts: Object.entries(facts).map(([label, value]) => [label, line(value ?? '')] as const).filter(([, value]) => value),
+    title: looks[kind].title(
+      `${event.verb === 'rollback' ? 'Rollback of' : 'Deploy to'} ${line(event.environment)}`,
+      line(event.environment),
+    ),
+    facts: Object.entries(facts)
+      .map(([label, value]) => [label, line(value ?? '')] as const)
+      .filter(([, value]) => value),
     cause: line(cause),
     next: line(next),
     serving: line(event.serving ?? ''),
@@ -97,26 +113,46 @@ function head(text: string, max: number, write: Write): string {
 function tail(text: string, max: number, write: Write): string {
   if (write(text).length <= max) return write(text)
   let kept = text.slice(-max)
-  do kept = kept.includes('\n') ? kept.slice(kept.indexOf('\n') + 1) : kept.slice(Math.ceil(kept.length / 20))
+  do
+    kept = kept.includes('\n')
+      ? kept.slice(kept.indexOf('\n') + 1)
+      : kept.slice(Math.ceil(kept.length / 20))
   while (write(kept).length > max - 2)
   return `…\n${write(kept.replace(/^[\uDC00-\uDFFF]/, ''))}`
 }
 
 // Slack reads & < > in every text; its plain_text knows no other markup
-const slackText: Write = text => text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;')
+const slackText: Write = text =>
+  text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;')
 
 /** An incoming webhook's message in Block Kit. Limits: 150 characters a header, 2000 a field, 3000 a text. */
 export function slackMessage(event: DeployEvent) {
   const { title, facts, cause, log, next, serving, link } = contents(event)
-  const plain = (text: string, max: number) => ({ type: 'plain_text', text: head(text, max, slackText), emoji: false })
+  const plain = (text: string, max: number) => ({
+    type: 'plain_text',
+    text: head(text, max, slackText),
+    emoji: false,
+  })
   const marked = (text: string) => ({ type: 'mrkdwn', text, verbatim: true })
   const blocks: object[] = [{ type: 'header', text: plain(title, 150) }]
-  if (facts.length) blocks.push({ type: 'section', fields: facts.map(([label, value]) => marked(`*${label}*\n\`${head(value, 256, slackText)}\``)) })
+  if (facts.length)
+    blocks.push({
+      type: 'section',
+      fields: facts.map(([label, value]) =>
+        marked(`*${label}*\n\`${head(value, 256, slackText)}\``),
+      ),
+    })
   if (cause) blocks.push({ type: 'section', text: plain(`Likely cause: ${cause}`, 1500) })
-  if (log) blocks.push({ type: 'section', text: marked(`*Last log lines*\n\`\`\`\n${tail(log, 2900, slackText)}\n\`\`\``) })
-  if (next) blocks.push({ type: 'section', text: marked(`*Next*\n\`${head(next, 1000, slackText)}\``) })
+  if (log)
+    blocks.push({
+      type: 'section',
+      text: marked(`*Last log lines*\n\`\`\`\n${tail(log, 2900, slackText)}\n\`\`\``),
+    })
+  if (next)
+    blocks.push({ type: 'section', text: marked(`*Next*\n\`${head(next, 1000, slackText)}\``) })
   if (serving) blocks.push({ type: 'section', text: plain(`Serving now: ${serving}`, 1500) })
-  if (link) blocks.push({ type: 'context', elements: [marked(`<${slackText(link)}|Open the run>`)] })
+  if (link)
+    blocks.push({ type: 'context', elements: [marked(`<${slackText(link)}|Open the run>`)] })
   return { text: head(title, 150, slackText), blocks }
 }
 
@@ -127,14 +163,26 @@ const asItIs: Write = text => text
 export function discordMessage(event: DeployEvent) {
   const { color, facts, cause, log, next, serving, link, ...words } = contents(event)
   const title = head(words.title, 256, discordText)
-  const fields = facts.map(([name, value]) => ({ name, value: `\`${head(value, 256, asItIs)}\``, inline: true }))
+  const fields = facts.map(([name, value]) => ({
+    name,
+    value: `\`${head(value, 256, asItIs)}\``,
+    inline: true,
+  }))
   if (next) fields.push({ name: 'Next', value: `\`${head(next, 1000, asItIs)}\``, inline: false })
-  if (serving) fields.push({ name: 'Serving now', value: head(serving, 1000, discordText), inline: false })
-  const used = title.length + fields.reduce((sum, { name, value }) => sum + name.length + value.length, 0)
+  if (serving)
+    fields.push({ name: 'Serving now', value: head(serving, 1000, discordText), inline: false })
+  const used =
+    title.length + fields.reduce((sum, { name, value }) => sum + name.length + value.length, 0)
 
   const description = cause ? [`**Likely cause:** ${head(cause, 1000, discordText)}`] : []
   const room = Math.min(4096, 6000 - used) - description.join('').length
   if (log) description.push(`**Last log lines**\n\`\`\`\n${tail(log, room - 40, asItIs)}\n\`\`\``)
-  const embed = { title, color, ...(link ? { url: link } : {}), ...(description.length ? { description: description.join('\n') } : {}), fields }
+  const embed = {
+    title,
+    color,
+    ...(link ? { url: link } : {}),
+    ...(description.length ? { description: description.join('\n') } : {}),
+    fields,
+  }
   return { embeds: [embed], allowed_mentions: { parse: [] } }
 }

@@ -23,7 +23,9 @@ export function webhooks(name: string): Webhook[] {
   // a notification needs no complete environment
   const files = loadEnvironment(root, name, true)
   const address = (variable: string) => (process.env[variable] || files[variable] || '').trim()
-  const set = services.map(one => ({ ...one, address: address(one.variable) })).filter(({ address }) => address)
+  const set = services
+    .map(one => ({ ...one, address: address(one.variable) }))
+    .filter(({ address }) => address)
   for (const { address } of set) hide(address)
   return set
 }
@@ -33,23 +35,44 @@ function hide(address: string): void {
   keepSecret(address)
   if (!URL.canParse(address)) return
   const { href, pathname, search } = new URL(address)
-  for (const part of [href, pathname + search, pathname, search, ...pathname.split('/').filter(part => part.length >= 16)]) keepSecret(part)
+  for (const part of [
+    href,
+    pathname + search,
+    pathname,
+    search,
+    ...pathname.split('/').filter(part => part.length >= 16),
+  ])
+    keepSecret(part)
 }
 
 /** Tells all services at once, in `limit` ms altogether; never throws. Out: a warning for each that was not told. */
-export async function notify(event: DeployEvent, { hooks, limit = 10_000 }: { hooks?: Webhook[]; limit?: number } = {}): Promise<string[]> {
+export async function notify(
+  event: DeployEvent,
+  { hooks, limit = 10_000 }: { hooks?: Webhook[]; limit?: number } = {},
+): Promise<string[]> {
   const end = Date.now() + limit
   try {
-    const warnings = await Promise.all((hooks ?? webhooks(event.environment)).map(hook => deliver(hook, event, end)))
+    const warnings = await Promise.all(
+      (hooks ?? webhooks(event.environment)).map(hook => deliver(hook, event, end)),
+    )
     return warnings.filter(warning => warning !== undefined).map(redact)
   } catch (error) {
-    return [redact(`Nobody was notified: ${error instanceof Failure ? error.message : `a bug (${(error as Error).name})`}`)]
+    return [
+      redact(
+        `Nobody was notified: ${error instanceof Failure ? error.message : `a bug (${(error as Error).name})`}`,
+      ),
+    ]
   }
 }
 
-async function deliver({ service, variable, address, message }: Webhook, event: DeployEvent, end: number): Promise<string | undefined> {
+async function deliver(
+  { service, variable, address, message }: Webhook,
+  event: DeployEvent,
+  end: number,
+): Promise<string | undefined> {
   hide(address)
-  if (!/^https?:\/\//.test(address) || !URL.canParse(address)) return `${service}: ${variable} is not a web address`
+  if (!/^https?:\/\//.test(address) || !URL.canParse(address))
+    return `${service}: ${variable} is not a web address`
   const body = JSON.stringify(message(event))
   const outcome = await attempts(end, 500, () => post(address, body, Math.max(1, end - Date.now())))
   return 'why' in outcome ? `${service} ${outcome.why}` : undefined
@@ -58,7 +81,14 @@ async function deliver({ service, variable, address, message }: Webhook, event: 
 async function post(address: string, body: string, ms: number): Promise<Attempt<true>> {
   try {
     const headers = { 'Content-Type': 'application/json' }
-    const response = await fetch(address, { method: 'POST', redirect: 'manual', size: 65_536, signal: AbortSignal.timeout(ms), headers, body })
+    const response = await fetch(address, {
+      method: 'POST',
+      redirect: 'manual',
+      size: 65_536,
+      signal: AbortSignal.timeout(ms),
+      headers,
+      body,
+    })
     const text = response.text().catch(() => '')
     if (response.ok) return { done: true }
     const why = `answered ${response.status}${reason(await text)}`
@@ -67,7 +97,12 @@ async function post(address: string, body: string, ms: number): Promise<Attempt<
   } catch (error) {
     // node-fetch puts the address into its messages
     const { name, code } = error as NodeJS.ErrnoException
-    return { why: name === 'AbortError' ? `did not answer in ${duration(ms)}` : `cannot be reached (${code ?? name})` }
+    return {
+      why:
+        name === 'AbortError'
+          ? `did not answer in ${duration(ms)}`
+          : `cannot be reached (${code ?? name})`,
+    }
   }
 }
 
@@ -86,11 +121,15 @@ function fromJson(body: string): Record<string, unknown> {
 }
 
 /** ms that Discord asks to wait: its JSON is finer than its header. */
-const discordWait = (body: string): number => Math.ceil(Number(fromJson(body).retry_after) * 1000) || 0
+const discordWait = (body: string): number =>
+  Math.ceil(Number(fromJson(body).retry_after) * 1000) || 0
 
 /** What a GitHub Actions step knows of itself. */
-export function fromWorkflow(env: NodeJS.ProcessEnv = process.env): Pick<DeployEvent, 'commit' | 'actor' | 'link'> {
+export function fromWorkflow(
+  env: NodeJS.ProcessEnv = process.env,
+): Pick<DeployEvent, 'commit' | 'actor' | 'link'> {
   const { GITHUB_SHA, GITHUB_ACTOR, GITHUB_SERVER_URL, GITHUB_REPOSITORY, GITHUB_RUN_ID } = env
-  const link = GITHUB_RUN_ID && `${GITHUB_SERVER_URL}/${GITHUB_REPOSITORY}/actions/runs/${GITHUB_RUN_ID}`
+  const link =
+    GITHUB_RUN_ID && `${GITHUB_SERVER_URL}/${GITHUB_REPOSITORY}/actions/runs/${GITHUB_RUN_ID}`
   return { commit: GITHUB_SHA, actor: GITHUB_ACTOR, link }
 }

@@ -25,14 +25,22 @@ export function bell(place: Place, kinds: string[]): Bell {
     wake()
   }
   for (const kind of kinds)
-    kubectl(place, ['get', kind, '--watch-only', '--output', 'name'], { nothrow: true, timeout: 0, signal: stop.signal, onOutput: ring }).then(
+    kubectl(place, ['get', kind, '--watch-only', '--output', 'name'], {
+      nothrow: true,
+      timeout: 0,
+      signal: stop.signal,
+      onOutput: ring,
+    }).then(
       () => (deaf = true),
       () => (deaf = true),
     )
   const rings = async (most = pause.most) => {
     await sleep(Math.min(pause.least, most))
-    const rest = Math.min(most, deaf || Date.now() - begun < pause.most ? pause.deaf : pause.most) - pause.least
-    if (!rung && rest > 0) await Promise.race([new Promise<void>(done => (wake = done)), sleep(rest)])
+    const rest =
+      Math.min(most, deaf || Date.now() - begun < pause.most ? pause.deaf : pause.most) -
+      pause.least
+    if (!rung && rest > 0)
+      await Promise.race([new Promise<void>(done => (wake = done)), sleep(rest)])
     rung = false
   }
   return { rings, end: () => stop.abort() }

@@ -1,7 +1,19 @@
 // The failure table: what a pod or its owner shows, and after which time it is a failure. Objects in, causes out. Pure.
 import type { Manifest as Json } from '../cluster/cluster.ts'
 import { crashed, isInfra } from './crash.ts'
-import { at, condition, containersOf, eventsOf, firstTime, lastMessage, lasts, list, type Container, type Context, type Finding } from './objects.ts'
+import {
+  at,
+  condition,
+  containersOf,
+  eventsOf,
+  firstTime,
+  lastMessage,
+  lasts,
+  list,
+  type Container,
+  type Context,
+  type Finding,
+} from './objects.ts'
 
 /** ms that a state may last before it is a failure. What cannot heal by itself fails at once. */
 const grace = {
@@ -19,22 +31,46 @@ const grace = {
 /** Why a pod fails; undefined while it may still come up. */
 export function podCause(pod: Json, context: Context): Finding | undefined {
   // evicted, preempted, lost with its node: another takes its place
-  if (pod.metadata.deletionTimestamp || pod.status?.phase === 'Failed' || pod.status?.phase === 'Succeeded') return undefined
-  const inside = () => containersOf(pod).map(one => waits(one, pod, context) ?? crashed(one, pod, context)).find(Boolean)
+  if (
+    pod.metadata.deletionTimestamp ||
+    pod.status?.phase === 'Failed' ||
+    pod.status?.phase === 'Succeeded'
+  )
+    return undefined
+  const inside = () =>
+    containersOf(pod)
+      .map(one => waits(one, pod, context) ?? crashed(one, pod, context))
+      .find(Boolean)
   const found = unschedulable(pod, context) ?? inside() ?? mount(pod, context)
   return found && { pod: pod.metadata.name, ...found }
 }
 
 function unschedulable(pod: Json, context: Context): Finding | undefined {
   const { status, reason, message, lastTransitionTime } = condition(pod, 'PodScheduled') ?? {}
-  if (status !== 'False' || reason !== 'Unschedulable' || lasts(lastTransitionTime, context) < grace.schedule) return undefined
+  if (
+    status !== 'False' ||
+    reason !== 'Unschedulable' ||
+    lasts(lastTransitionTime, context) < grace.schedule
+  )
+    return undefined
   // room is being made: by an autoscaler, by ending less important pods
-  if (pod.status.nominatedNodeName || eventsOf(pod, context).some(one => one.reason === 'TriggeredScaleUp')) return undefined
+  if (
+    pod.status.nominatedNodeName ||
+    eventsOf(pod, context).some(one => one.reason === 'TriggeredScaleUp')
+  )
+    return undefined
   const volume = /PersistentVolumeClaim/i.test(message)
-  const likely = volume ? 'no volume could be made or found: the cluster has no (default) StorageClass, or the volume is in another zone'
-    : /Insufficient/.test(message) ? 'no node has room for what the pod requests: a bigger or another node, or smaller requests'
-    : 'no node fits what the pod asks for: its node selector, affinity or tolerations, or no node is ready'
-  return { reason: 'Unschedulable', message, likely, next: volume ? 'kubectl get persistentvolumeclaims,storageclasses' : 'kubectl describe nodes' }
+  const likely = volume
+    ? 'no volume could be made or found: the cluster has no (default) StorageClass, or the volume is in another zone'
+    : /Insufficient/.test(message)
+      ? 'no node has room for what the pod requests: a bigger or another node, or smaller requests'
+      : 'no node fits what the pod asks for: its node selector, affinity or tolerations, or no node is ready'
+  return {
+    reason: 'Unschedulable',
+    message,
+    likely,
+    next: volume ? 'kubectl get persistentvolumeclaims,storageclasses' : 'kubectl describe nodes',
+  }
 }
 
 type Words = Pick<Finding, 'likely' | 'next'> & Partial<Finding>
@@ -48,17 +84,33 @@ function waits({ spec, status }: Container, pod: Json, context: Context): Findin
   switch (reason) {
     case 'ErrImagePull':
     case 'ImagePullBackOff':
-      return pull(found, `${spec.image}`, [message, lastMessage(eventsOf(pod, context), /^Failed$/, /^Failed to pull/)], lasts(due(pod, status), context))
+      return pull(
+        found,
+        `${spec.image}`,
+        [message, lastMessage(eventsOf(pod, context), /^Failed$/, /^Failed to pull/)],
+        lasts(due(pod, status), context),
+      )
     case 'InvalidImageName':
-      return found({ likely: `\`${spec.image}\` is no name that an image can have: capitals, a missing variable, two colons?`, next })
+      return found({
+        likely: `\`${spec.image}\` is no name that an image can have: capitals, a missing variable, two colons?`,
+        next,
+      })
     case 'ErrImageNeverPull':
-      return found({ likely: `the pod may not pull \`${spec.image}\` (imagePullPolicy: Never), and the node does not have it`, next })
+      return found({
+        likely: `the pod may not pull \`${spec.image}\` (imagePullPolicy: Never), and the node does not have it`,
+        next,
+      })
     case 'CreateContainerConfigError':
-      return /failed to sync \w+ cache/.test(message) || waited < grace.config ? undefined : found(configWords(message, next))
+      return /failed to sync \w+ cache/.test(message) || waited < grace.config
+        ? undefined
+        : found(configWords(message, next))
     case 'CreateContainerError':
     case 'RunContainerError':
       if (waited < grace.create || isInfra(status.lastState?.terminated)) return undefined
-      return found({ likely: 'the node cannot start the container: its command, a mount or the node itself', next })
+      return found({
+        likely: 'the node cannot start the container: its command, a mount or the node itself',
+        next,
+      })
     default:
       return undefined
   }
@@ -66,49 +118,103 @@ function waits({ spec, status }: Container, pod: Json, context: Context): Findin
 
 /** ms when a container was due to start: its pod was there, and what runs before it had ended, or it had itself. */
 const due = (pod: Json, { lastState }: Record<string, any>): number =>
-  Math.max(...[pod.status.startTime, lastState?.terminated?.finishedAt, ...list<Json>(pod.status.initContainerStatuses).map(one => one.state?.terminated?.finishedAt)].map(at))
+  Math.max(
+    ...[
+      pod.status.startTime,
+      lastState?.terminated?.finishedAt,
+      ...list<Json>(pod.status.initContainerStatuses).map(one => one.state?.terminated?.finishedAt),
+    ].map(at),
+  )
 
 /** What the registry said stands in the container's state or, of an attempt since, in the last event. */
-function pull(found: (words: Words) => Finding, image: string, texts: string[], waited: number): Finding | undefined {
+function pull(
+  found: (words: Words) => Finding,
+  image: string,
+  texts: string[],
+  waited: number,
+): Finding | undefined {
   const next = `docker buildx imagetools inspect ${image}`
   const says = (sign: RegExp) => texts.find(text => sign.test(text))
   const platform = says(/no match for platform/)
-  if (platform) return found({ message: platform, likely: `\`${image}\` is not built for this node's processor`, next })
+  if (platform)
+    return found({
+      message: platform,
+      likely: `\`${image}\` is not built for this node's processor`,
+      next,
+    })
   if (waited < grace.registry) return undefined
-  const denied = says(/denied|unauthorized|authorization failed|forbidden|authentication required|no basic auth|status(?: code)?:? 40[13]/i)
+  const denied = says(
+    /denied|unauthorized|authorization failed|forbidden|authentication required|no basic auth|status(?: code)?:? 40[13]/i,
+  )
   const refused = `the registry does not let the cluster have \`${image}\`: its pull secret is missing, wrong or expired, or the image is not there`
-  if (denied) return found({ message: denied, likely: refused, next: 'kubectl get serviceaccounts,secrets' })
+  if (denied)
+    return found({ message: denied, likely: refused, next: 'kubectl get serviceaccounts,secrets' })
   const missing = says(/not found|manifest unknown|name unknown|does not exist/i)
-  if (missing) return found({ message: missing, likely: `\`${image}\` is not in its registry: not built, not pushed, or its tag is misspelt`, next })
-  return found({ message: texts[1] || texts[0]!, likely: 'the registry does not answer the node', next })
+  if (missing)
+    return found({
+      message: missing,
+      likely: `\`${image}\` is not in its registry: not built, not pushed, or its tag is misspelt`,
+      next,
+    })
+  return found({
+    message: texts[1] || texts[0]!,
+    likely: 'the registry does not answer the node',
+    next,
+  })
 }
 
 function configWords(message: string, next: string): Pick<Finding, 'likely' | 'next'> {
-  const [, key, kind, name] = /couldn't find key (\S+) in (Secret|ConfigMap) (?:[^/\s]+\/)?(\S+)/.exec(message) ?? []
+  const [, key, kind, name] =
+    /couldn't find key (\S+) in (Secret|ConfigMap) (?:[^/\s]+\/)?(\S+)/.exec(message) ?? []
   const unsealed = kind === 'Secret' ? ': it is not sealed yet, or has another name' : ''
-  if (key) return { likely: `the ${kind} ${name} has no key ${key}${unsealed}`, next: `kubectl describe ${kind!.toLowerCase()} ${name}` }
+  if (key)
+    return {
+      likely: `the ${kind} ${name} has no key ${key}${unsealed}`,
+      next: `kubectl describe ${kind!.toLowerCase()} ${name}`,
+    }
   const [, what, missing] = /(secret|configmap) "([^"]+)" not found/.exec(message) ?? []
   const sealed = 'it is not sealed yet, or could not be unsealed'
-  if (what === 'secret') return { likely: `the Secret ${missing} is not there: ${sealed}`, next: 'kubectl get sealedsecrets,secrets' }
-  if (what) return { likely: `the ConfigMap ${missing} is not there`, next: 'kubectl get configmaps' }
-  if (/runAsNonRoot/.test(message)) return { likely: 'the image wants to run as root, and the pod forbids that: it needs a runAsUser', next }
+  if (what === 'secret')
+    return {
+      likely: `the Secret ${missing} is not there: ${sealed}`,
+      next: 'kubectl get sealedsecrets,secrets',
+    }
+  if (what)
+    return { likely: `the ConfigMap ${missing} is not there`, next: 'kubectl get configmaps' }
+  if (/runAsNonRoot/.test(message))
+    return {
+      likely: 'the image wants to run as root, and the pod forbids that: it needs a runAsUser',
+      next,
+    }
   return { likely: 'the container cannot be made from its specification', next }
 }
 
 /** Volumes: only the events tell. */
 function mount(pod: Json, context: Context): Finding | undefined {
   const begun = containersOf(pod).some(({ status }) => status.state?.running)
-  if (pod.status.phase !== 'Pending' || condition(pod, 'PodScheduled')?.status !== 'True' || begun) return undefined
-  const events = eventsOf(pod, context).filter(one => /^Failed(Mount|AttachVolume)$/.test(one.reason) && !/failed to sync \w+ cache/.test(one.message))
+  if (pod.status.phase !== 'Pending' || condition(pod, 'PodScheduled')?.status !== 'True' || begun)
+    return undefined
+  const events = eventsOf(pod, context).filter(
+    one =>
+      /^Failed(Mount|AttachVolume)$/.test(one.reason) &&
+      !/failed to sync \w+ cache/.test(one.message),
+  )
   const first = Math.min(...events.map(firstTime))
   const last = events.at(-1)
   if (!last || lasts(first, context) < grace.mount) return undefined
   const { message, reason } = last
   const [, kind, name] = /(secret|configmap) "([^"]+)" not found/.exec(message) ?? []
-  const likely = kind ? `the ${kind === 'secret' ? 'Secret' : 'ConfigMap'} ${name} is not there`
-    : /Multi-Attach/.test(message) ? 'the volume is still attached to another node'
-    : 'the volume cannot be attached or mounted'
-  return { reason, message, likely, next: kind ? `kubectl get ${kind}s` : `kubectl describe pod ${pod.metadata.name}` }
+  const likely = kind
+    ? `the ${kind === 'secret' ? 'Secret' : 'ConfigMap'} ${name} is not there`
+    : /Multi-Attach/.test(message)
+      ? 'the volume is still attached to another node'
+      : 'the volume cannot be attached or mounted'
+  return {
+    reason,
+    message,
+    likely,
+    next: kind ? `kubectl get ${kind}s` : `kubectl describe pod ${pod.metadata.name}`,
+  }
 }
 
 /** Why no pod is made at all: quota, admission. */
@@ -119,7 +225,20 @@ export function creationCause(owner: Json, context: Context): Finding | undefine
   const first = status === 'True' ? at(lastTransitionTime) : Math.min(...events.map(firstTime))
   if (!message || lasts(first, context) < grace.quota) return undefined
   const full = "the namespace's quota leaves no room for another pod"
-  if (/exceeded quota/.test(message)) return { reason: 'FailedCreate', message, likely: full, next: 'kubectl describe resourcequotas' }
-  const likely = /violates PodSecurity/.test(message) ? 'the namespace allows no pod with these rights' : 'the cluster refuses the pods'
-  return { reason: 'FailedCreate', message, likely, next: `kubectl describe ${owner.kind.toLowerCase()} ${owner.metadata.name}` }
+  if (/exceeded quota/.test(message))
+    return {
+      reason: 'FailedCreate',
+      message,
+      likely: full,
+      next: 'kubectl describe resourcequotas',
+    }
+  const likely = /violates PodSecurity/.test(message)
+    ? 'the namespace allows no pod with these rights'
+    : 'the cluster refuses the pods'
+  return {
+    reason: 'FailedCreate',
+    message,
+    likely,
+    next: `kubectl describe ${owner.kind.toLowerCase()} ${owner.metadata.name}`,
+  }
 }

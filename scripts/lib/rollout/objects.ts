@@ -30,14 +30,18 @@ export const list = <T>(value: T[] | undefined): T[] => value ?? []
 export const at = (time: string | undefined): number => (time ? Date.parse(time) : 0)
 export const condition = (object: Json, type: string): Record<string, any> | undefined =>
   list<Record<string, any>>(object.status?.conditions).find(one => one.type === type)
-export const eventTime = (event: Json): number => at(event.series?.lastObservedTime ?? event.lastTimestamp ?? event.eventTime ?? undefined)
-export const firstTime = (event: Json): number => at(event.firstTimestamp ?? event.eventTime ?? undefined)
+export const eventTime = (event: Json): number =>
+  at(event.series?.lastObservedTime ?? event.lastTimestamp ?? event.eventTime ?? undefined)
+export const firstTime = (event: Json): number =>
+  at(event.firstTimestamp ?? event.eventTime ?? undefined)
 /** ms for which something has been so in this change. */
 export const lasts = (since: number | string | undefined, { now, since: begin }: Context): number =>
   now - Math.max(typeof since === 'number' ? since : at(since), begin)
 /** Events of an object from this change, the last one last. */
 export const eventsOf = (object: Json, { events, since }: Context): Json[] =>
-  events.filter(one => one.involvedObject?.uid === uid(object) && eventTime(one) >= since).sort((a, b) => eventTime(a) - eventTime(b))
+  events
+    .filter(one => one.involvedObject?.uid === uid(object) && eventTime(one) >= since)
+    .sort((a, b) => eventTime(a) - eventTime(b))
 export const uid = ({ metadata }: Json): string => (metadata as Record<string, any>).uid
 export const lastMessage = (events: Json[], reason: RegExp, text = /(?:)/): string =>
   events.filter(one => reason.test(one.reason) && text.test(one.message)).at(-1)?.message ?? ''
@@ -51,16 +55,27 @@ export interface Container {
 export function containersOf(pod: Json): Container[] {
   const of = (specs: string, statuses: string, init: boolean) =>
     list<Record<string, any>>(pod.status?.[statuses]).map(status => {
-      const spec = list<Record<string, any>>(pod.spec[specs]).find(({ name }) => name === status.name) ?? {}
+      const spec =
+        list<Record<string, any>>(pod.spec[specs]).find(({ name }) => name === status.name) ?? {}
       return { init: init && spec.restartPolicy !== 'Always', spec, status }
     })
-  return [...of('initContainers', 'initContainerStatuses', true), ...of('containers', 'containerStatuses', false)]
+  return [
+    ...of('initContainers', 'initContainerStatuses', true),
+    ...of('containers', 'containerStatuses', false),
+  ]
 }
 
 /** What the last failed probe asked, and what it got; '' when none failed lately. */
 export function probeWords(events: Json[], spec: Record<string, any>): string {
-  const last = events.filter(one => one.reason === 'Unhealthy' && one.involvedObject.fieldPath?.endsWith(`{${spec.name}}`)).at(-1)
-  const [, kind, got] = /^(Readiness|Liveness|Startup) probe (?:failed|errored)[^:]*: (.*)/s.exec(last?.message ?? '') ?? []
+  const last = events
+    .filter(
+      one => one.reason === 'Unhealthy' && one.involvedObject.fieldPath?.endsWith(`{${spec.name}}`),
+    )
+    .at(-1)
+  const [, kind, got] =
+    /^(Readiness|Liveness|Startup) probe (?:failed|errored)[^:]*: (.*)/s.exec(
+      last?.message ?? '',
+    ) ?? []
   if (!kind) return ''
   return `${kind.toLowerCase()} probe ${asked(spec[`${kind.toLowerCase()}Probe`] ?? {})}: ${got!.trim().split('\n').at(-1) || 'it says nothing, and fails'}`
 }
@@ -68,5 +83,7 @@ export function probeWords(events: Json[], spec: Record<string, any>): string {
 function asked({ httpGet, tcpSocket, exec, grpc }: Record<string, any>): string {
   if (httpGet) return `GET ${httpGet.path ?? '/'} on port ${httpGet.port}`
   if (tcpSocket) return `of port ${tcpSocket.port}`
-  return exec ? `\`${list<string>(exec.command).join(' ').slice(0, 80)}\`` : `grpc on port ${grpc?.port}`
+  return exec
+    ? `\`${list<string>(exec.command).join(' ').slice(0, 80)}\``
+    : `grpc on port ${grpc?.port}`
 }

@@ -3,27 +3,35 @@ import type { Manifest as Json } from '../cluster/cluster.ts'
 import type { Observed } from './judge.ts'
 import { at, condition, uid } from './objects.ts'
 
-const owners = (object: Json): { uid: string }[] => (object.metadata as Record<string, any>).ownerReferences ?? []
-export const owns = (owner: Json, object: Json) => owners(object).some(one => one.uid === uid(owner))
+const owners = (object: Json): { uid: string }[] =>
+  (object.metadata as Record<string, any>).ownerReferences ?? []
+export const owns = (owner: Json, object: Json) =>
+  owners(object).some(one => one.uid === uid(owner))
 
 /** What makes the pods of the version that is wanted; undefined while it is not there. */
 export function currentOwner(workload: Json, { replicaSets }: Observed): Json | undefined {
   if (workload.kind !== 'Deployment') return workload
   const revision = 'deployment.kubernetes.io/revision'
-  return replicaSets.find(one => owns(workload, one) && one.metadata.annotations?.[revision] === workload.metadata.annotations?.[revision])
+  return replicaSets.find(
+    one =>
+      owns(workload, one) &&
+      one.metadata.annotations?.[revision] === workload.metadata.annotations?.[revision],
+  )
 }
 
 /** Whether a pod is of the version that is wanted: what those of older ones do is of no interest any more. */
 export function isOf(pod: Json, owner: Json, { kind, status, metadata }: Json): boolean {
   if (!owns(owner, pod) || pod.metadata.deletionTimestamp) return false
-  if (kind === 'StatefulSet') return pod.metadata.labels?.['controller-revision-hash'] === status.updateRevision
+  if (kind === 'StatefulSet')
+    return pod.metadata.labels?.['controller-revision-hash'] === status.updateRevision
   const template = metadata.annotations?.['deprecated.daemonset.template.generation']
   return kind !== 'DaemonSet' || pod.metadata.labels?.['pod-template-generation'] === template
 }
 
 /** Whether all pods that a workload counts are among these, which are of the version that is wanted. */
 export const isUniform = ({ status }: Json, pods: Json[]): boolean =>
-  pods.filter(pod => !['Failed', 'Succeeded'].includes(pod.status.phase)).length >= (status?.replicas ?? 0)
+  pods.filter(pod => !['Failed', 'Succeeded'].includes(pod.status.phase)).length >=
+  (status?.replicas ?? 0)
 
 const order = ({ metadata }: Json) => metadata.annotations?.['kgc.hu/order']
 
@@ -35,7 +43,9 @@ export function founded(workload: Json, { workloads, pods, jobs }: Observed): nu
   const ended = (type: string) => (job: Json) => condition(job, type)?.status === 'True'
   if (!data.length || gates.some(ended('Failed'))) return undefined
   if (data.some(lacks) || !gates.every(ended('Complete'))) return Infinity
-  const times = pods.filter(pod => data.some(one => owns(one, pod))).map(pod => condition(pod, 'Ready')?.lastTransitionTime)
+  const times = pods
+    .filter(pod => data.some(one => owns(one, pod)))
+    .map(pod => condition(pod, 'Ready')?.lastTransitionTime)
   return Math.max(0, ...[...times, ...gates.map(({ status }) => status.completionTime)].map(at))
 }
 
@@ -45,7 +55,9 @@ export function lacks({ kind, spec, status = {} }: Json): string {
   const want: number = daemon ? status.desiredNumberScheduled : (spec.replicas ?? 1)
   // a StatefulSet counts no updated pods while nothing is being replaced
   const settled = kind === 'StatefulSet' && status.currentRevision === status.updateRevision
-  const updated: number = settled ? (status.replicas ?? 0) : ((daemon ? status.updatedNumberScheduled : status.updatedReplicas) ?? 0)
+  const updated: number = settled
+    ? (status.replicas ?? 0)
+    : ((daemon ? status.updatedNumberScheduled : status.updatedReplicas) ?? 0)
   const available: number = (daemon ? status.numberAvailable : status.availableReplicas) ?? 0
   const ready: number = (daemon ? status.numberReady : status.readyReplicas) ?? 0
   if (updated < want) return `${updated} of ${want} of the new version`

@@ -2,7 +2,15 @@
 import type { Manifest as Json } from '../cluster/cluster.ts'
 import { isReady } from '../smoke/cluster-health.ts'
 import { lastEnd, lifetime } from './crash.ts'
-import { at, condition, containersOf, eventsOf, lastMessage, probeWords, type Context } from './objects.ts'
+import {
+  at,
+  condition,
+  containersOf,
+  eventsOf,
+  lastMessage,
+  probeWords,
+  type Context,
+} from './objects.ts'
 import type { Rollout } from './verdict.ts'
 
 /** ms that a container which has ended must at the most run to be believed. */
@@ -10,11 +18,18 @@ const longestTrial = 60_000
 
 /** A container that has ended and runs again is believed once it has lived longer than the last time. */
 export function onTrial(pod: Json, context: Context): string | undefined {
-  const trials = containersOf(pod).filter(({ init, status }) => !init && status.state?.running).map(container => {
-    const ended = lastEnd(container, context)
-    if (!ended || context.now - at(container.status.state.running.startedAt) > Math.min(lifetime(ended) + 5_000, longestTrial)) return undefined
-    return `${container.status.name} ended with exit ${ended.exitCode} and runs again`
-  })
+  const trials = containersOf(pod)
+    .filter(({ init, status }) => !init && status.state?.running)
+    .map(container => {
+      const ended = lastEnd(container, context)
+      if (
+        !ended ||
+        context.now - at(container.status.state.running.startedAt) >
+          Math.min(lifetime(ended) + 5_000, longestTrial)
+      )
+        return undefined
+      return `${container.status.name} ended with exit ${ended.exitCode} and runs again`
+    })
   return trials.find(Boolean)
 }
 
@@ -31,17 +46,31 @@ export function trouble(pod: Json, context: Context): string {
     const ended = lastEnd(container, context)
     if (ended && (terminated || waiting)) return `${status.name} ended with exit ${ended.exitCode}`
     if (running && !status.ready) return probeWords(events, spec) || `${status.name} starts`
-    if (waiting && !['ContainerCreating', 'PodInitializing'].includes(waiting.reason)) return `${status.name}: ${waiting.reason}${pulling.test(waiting.reason) ? lastMessage(events, /^Failed$/, /^Failed to pull/).replace(/^/, ' ').trimEnd().slice(0, 200) : ''}`
+    if (waiting && !['ContainerCreating', 'PodInitializing'].includes(waiting.reason))
+      return `${status.name}: ${waiting.reason}${
+        pulling.test(waiting.reason)
+          ? lastMessage(events, /^Failed$/, /^Failed to pull/)
+              .replace(/^/, ' ')
+              .trimEnd()
+              .slice(0, 200)
+          : ''
+      }`
     return ''
   })
-  const volume = events.filter(one => /^Failed(Mount|AttachVolume)$/.test(one.reason)).at(-1)?.message
+  const volume = events
+    .filter(one => /^Failed(Mount|AttachVolume)$/.test(one.reason))
+    .at(-1)?.message
   return words.find(Boolean) || (volume && pod.status.phase === 'Pending' ? volume : '')
 }
 
 /** Whose log says what pods that are not ready are at: the first container that runs and is not ready. */
 function speaker(pods: Json[]): { pod: string; container: string } | undefined {
-  const all = pods.filter(pod => !isReady(pod)).flatMap(pod => containersOf(pod).map(container => ({ pod, ...container })))
-  const found = all.find(({ init, status }) => status.state?.running && (init || !status.ready)) ?? all.find(({ status }) => status.state?.running)
+  const all = pods
+    .filter(pod => !isReady(pod))
+    .flatMap(pod => containersOf(pod).map(container => ({ pod, ...container })))
+  const found =
+    all.find(({ init, status }) => status.state?.running && (init || !status.ready)) ??
+    all.find(({ status }) => status.state?.running)
   return found && { pod: found.pod.metadata.name, container: found.status.name }
 }
 
@@ -55,4 +84,7 @@ const pulling = /^(ErrImagePull|ImagePullBackOff)$/
 
 /** Since when a pod has been ready without a restart, ms of the cluster's clock. */
 export const stoodSince = (pod: Json): number =>
-  Math.max(at(condition(pod, 'Ready')?.lastTransitionTime), ...containersOf(pod).map(({ status }) => at(status.state?.running?.startedAt)))
+  Math.max(
+    at(condition(pod, 'Ready')?.lastTransitionTime),
+    ...containersOf(pod).map(({ status }) => at(status.state?.running?.startedAt)),
+  )

@@ -51,9 +51,24 @@ export async function watch(options: Watch): Promise<Map<string, Rollout>> {
 
 async function look(options: Watch, changes: { bell?: Bell }): Promise<Map<string, Rollout>> {
   const { place, names, since, timeout, stable, settled, lost, tell = narrator(since) } = options
-  const kinds = [...new Set(['deployments', 'statefulsets', 'jobs', ...names.map(({ kind }) => `${kind.toLowerCase()}s`)]), 'replicasets', 'pods', 'events']
+  const kinds = [
+    ...new Set([
+      'deployments',
+      'statefulsets',
+      'jobs',
+      ...names.map(({ kind }) => `${kind.toLowerCase()}s`),
+    ]),
+    'replicasets',
+    'pods',
+    'events',
+  ]
   tell.begin()
-  let verdicts = new Map<string, Rollout>(names.map(({ kind, name }) => [`${kind} ${name}`, { state: 'waiting', detail: 'not asked yet' }]))
+  let verdicts = new Map<string, Rollout>(
+    names.map(({ kind, name }) => [
+      `${kind} ${name}`,
+      { state: 'waiting', detail: 'not asked yet' },
+    ]),
+  )
   let start: Start | undefined
   const [listen, nobody] = [listener(since, 15_000), new Map<string, string>()]
   let heard = nobody
@@ -62,7 +77,10 @@ async function look(options: Watch, changes: { bell?: Bell }): Promise<Map<strin
     const failure = lost?.()
     if (failure) throw failure
     const asked = Date.now()
-    const [seen, ahead] = await Promise.all([see(place, kinds), start?.ahead ?? options.ahead ?? clockAhead(place)])
+    const [seen, ahead] = await Promise.all([
+      see(place, kinds),
+      start?.ahead ?? options.ahead ?? clockAhead(place),
+    ])
     let left: number | undefined
     if (typeof seen === 'string') {
       tell.silent(seen, asked)
@@ -71,11 +89,25 @@ async function look(options: Watch, changes: { bell?: Bell }): Promise<Map<strin
     } else {
       tell.answers()
       start ??= startOf(seen, since, ahead)
-      verdicts = new Map(names.map(({ kind, name }) => [`${kind} ${name}`, verdict(options, kind, name, seen, start!, verdicts)]))
+      verdicts = new Map(
+        names.map(({ kind, name }) => [
+          `${kind} ${name}`,
+          verdict(options, kind, name, seen, start!, verdicts),
+        ]),
+      )
       const failed = [...verdicts.values()].some(({ state }) => state === 'failed')
       // a container's last words may hold a secret
       if (failed) await hideNew(place)
-      heard = failed ? nobody : await listen([...verdicts].filter(([, { speaks }]) => speaks).map(([name]) => name), names => ask(place, names.map(name => verdicts.get(name)!.speaks!)))
+      heard = failed
+        ? nobody
+        : await listen(
+            [...verdicts].filter(([, { speaks }]) => speaks).map(([name]) => name),
+            names =>
+              ask(
+                place,
+                names.map(name => verdicts.get(name)!.speaks!),
+              ),
+          )
       tell.table(verdicts, heard)
       left = stood.left([...verdicts.values()], ahead)
       if (failed || left === 0) return verdicts
@@ -83,34 +115,68 @@ async function look(options: Watch, changes: { bell?: Bell }): Promise<Map<strin
     // who is ready in time may take the time to prove it
     if (left === undefined && Date.now() - since > timeout) return verdicts
     if (left === undefined) tell.beat(verdicts, heard)
-    changes.bell ??= bell(place, ['pods', ...new Set(names.map(({ kind }) => `${kind.toLowerCase()}s`))])
+    changes.bell ??= bell(place, [
+      'pods',
+      ...new Set(names.map(({ kind }) => `${kind.toLowerCase()}s`)),
+    ])
     await changes.bell.rings(left)
   }
 }
 
-function verdict({ place, since, least }: Watch, kind: string, name: string, seen: Observed, { ahead, restarts }: Start, before: Map<string, Rollout>): Rollout {
-  const one = [...seen.workloads, ...seen.jobs].find(one => one.kind === kind && one.metadata.name === name)
+function verdict(
+  { place, since, least }: Watch,
+  kind: string,
+  name: string,
+  seen: Observed,
+  { ahead, restarts }: Start,
+  before: Map<string, Rollout>,
+): Rollout {
+  const one = [...seen.workloads, ...seen.jobs].find(
+    one => one.kind === kind && one.metadata.name === name,
+  )
   const last = before.get(`${kind} ${name}`)
   // a Job goes some time after its end
-  if (!one) return kind === 'Job' && last?.state === 'ready' ? last : { state: 'waiting', detail: 'not created' }
-  const found = judge(one, { ...seen, restarts }, Date.now() + ahead, since + ahead, least?.get(`${kind} ${name}`))
-  if (found.cause) found.cause.next = found.cause.next.replace(/^kubectl\b/, kubectlArgv(place).join(' '))
+  if (!one)
+    return kind === 'Job' && last?.state === 'ready'
+      ? last
+      : { state: 'waiting', detail: 'not created' }
+  const found = judge(
+    one,
+    { ...seen, restarts },
+    Date.now() + ahead,
+    since + ahead,
+    least?.get(`${kind} ${name}`),
+  )
+  if (found.cause)
+    found.cause.next = found.cause.next.replace(/^kubectl\b/, kubectlArgv(place).join(' '))
   return found
 }
 
 /** What the cluster shows; in words why it does not answer. Throws Failure (refused) when it answers that it may not be asked. */
 async function see(place: Place, kinds: string[]): Promise<Observed | string> {
-  const output = await kubectl(place, ['get', kinds.join(','), '--output', 'json', '--request-timeout', '5s'], { nothrow: true, timeout: patience })
+  const output = await kubectl(
+    place,
+    ['get', kinds.join(','), '--output', 'json', '--request-timeout', '5s'],
+    { nothrow: true, timeout: patience },
+  )
   if (output.code !== 0) {
     // kubectl asks again by itself for a while
     const why = output.code === 124 ? `nothing within ${duration(patience)}` : lastLine(output)
     if (/Forbidden|Unauthorized|must be logged in/i.test(why))
-      throw new Failure(exit.refused, `Watch ${place.namespace}`, why, { next: `${kubectlArgv(place).join(' ')} auth can-i list pods` })
+      throw new Failure(exit.refused, `Watch ${place.namespace}`, why, {
+        next: `${kubectlArgv(place).join(' ')} auth can-i list pods`,
+      })
     return why
   }
   const all = (JSON.parse(output.stdout) as { items: Manifest[] }).items
   const of = (...kinds: string[]) => all.filter(({ kind }) => kinds.includes(kind))
-  return { workloads: of('Deployment', 'StatefulSet', 'DaemonSet'), jobs: of('Job'), replicaSets: of('ReplicaSet'), pods: of('Pod'), events: of('Event') }
+  return {
+    workloads: of('Deployment', 'StatefulSet', 'DaemonSet'),
+    jobs: of('Job'),
+    replicaSets: of('ReplicaSet'),
+    pods: of('Pod'),
+    events: of('Event'),
+  }
 }
 
 /** What was so when the watch began. */
@@ -122,13 +188,28 @@ interface Start {
 }
 
 function startOf({ pods }: Observed, since: number, ahead: number): Start {
-  const old = pods.filter(({ metadata }) => at((metadata as Record<string, any>).creationTimestamp) < since + ahead - tolerance)
-  const counts = old.flatMap(pod => containersOf(pod).map(({ status }) => [`${uid(pod)} ${status.name}`, status.restartCount as number]))
+  const old = pods.filter(
+    ({ metadata }) =>
+      at((metadata as Record<string, any>).creationTimestamp) < since + ahead - tolerance,
+  )
+  const counts = old.flatMap(pod =>
+    containersOf(pod).map(({ status }) => [
+      `${uid(pod)} ${status.name}`,
+      status.restartCount as number,
+    ]),
+  )
   return { ahead, restarts: Object.fromEntries(counts) }
 }
 
 async function clockAhead(place: Place): Promise<number> {
-  const argv = ['create', 'configmap', 'kgc-clock', '--dry-run=server', '--output', 'jsonpath={.metadata.creationTimestamp}']
+  const argv = [
+    'create',
+    'configmap',
+    'kgc-clock',
+    '--dry-run=server',
+    '--output',
+    'jsonpath={.metadata.creationTimestamp}',
+  ]
   const { stdout } = await kubectl(place, argv, { nothrow: true, timeout: patience })
   const ahead = at(stdout) - Date.now()
   return stdout && Math.abs(ahead) > tolerance ? ahead : 0

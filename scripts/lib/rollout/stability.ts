@@ -25,7 +25,9 @@ export function stability(stable: number, settled: boolean, tell: Narrator, seen
     if (!verdicts.every(({ state }) => state === 'ready')) return forget()
     since ||= settled ? stoodSince(verdicts, ahead) : Date.now()
     const rest = Math.max(0, since + stable - Date.now())
-    const words = rest ? `all is ready, and must stay so for ${duration(rest)}` : `all has been ready for ${duration(Date.now() - since)} already`
+    const words = rest
+      ? `all is ready, and must stay so for ${duration(rest)}`
+      : `all has been ready for ${duration(Date.now() - since)} already`
     if (!said && stable) tell.note(color.dim(`  ${words}`))
     said = true
     return rest

@@ -30,11 +30,16 @@ export function narrator(since: number): Narrator {
 
   const note = say
   const table = (verdicts: Map<string, Rollout>, heard: Map<string, string>) => {
-    const rows = [...verdicts].map(([name, { state, detail }]) => ({ name, state, detail: isRich() && state === 'waiting' ? saying(detail, heard.get(name)) : detail }))
+    const rows = [...verdicts].map(([name, { state, detail }]) => ({
+      name,
+      state,
+      detail: isRich() && state === 'waiting' ? saying(detail, heard.get(name)) : detail,
+    }))
     for (const { name } of show(rows)) emit('workload', { name, ...verdicts.get(name) })
   }
   const silent = (why: string, asked: number) => {
-    if (!quiet) note(color.yellow(`  the API server does not answer (${why}); asked again until it does`))
+    if (!quiet)
+      note(color.yellow(`  the API server does not answer (${why}); asked again until it does`))
     quiet = { since: quiet?.since ?? asked, why }
   }
   const answers = () => {
@@ -46,8 +51,14 @@ export function narrator(since: number): Narrator {
     if (isRich() && !quiet) return
     if (Date.now() - beaten < heartbeat) return
     beaten = Date.now()
-    const open = [...verdicts].filter(([, { state }]) => state !== 'ready').map(([name, { detail }]) => `${name} (${saying(detail, heard.get(name))})`)
-    note(color.dim(`  ${past(since)}: ${quiet ? `no answer for ${past(quiet.since)}: ${quiet.why}` : `waiting for ${open.join(', ')}`}`))
+    const open = [...verdicts]
+      .filter(([, { state }]) => state !== 'ready')
+      .map(([name, { detail }]) => `${name} (${saying(detail, heard.get(name))})`)
+    note(
+      color.dim(
+        `  ${past(since)}: ${quiet ? `no answer for ${past(quiet.since)}: ${quiet.why}` : `waiting for ${open.join(', ')}`}`,
+      ),
+    )
   }
   return { begin: leave, table, note, silent, answers, beat }
 }

@@ -29,7 +29,15 @@ export interface Rollout {
 
 /** The verdict that a workload fails, with its cause. */
 export function failed({ kind, metadata }: Json, found: Finding): Rollout {
-  const { 'app.kubernetes.io/part-of': whole, 'app.kubernetes.io/name': name } = metadata.labels ?? {}
-  const cause: Cause = { application: whole ?? name ?? metadata.name, kind, name: metadata.name, pod: '', container: '', ...found }
+  const { 'app.kubernetes.io/part-of': whole, 'app.kubernetes.io/name': name } =
+    metadata.labels ?? {}
+  const cause: Cause = {
+    application: whole ?? name ?? metadata.name,
+    kind,
+    name: metadata.name,
+    pod: '',
+    container: '',
+    ...found,
+  }
   return { state: 'failed', detail: `${found.reason}: ${found.message}`, cause }
 }

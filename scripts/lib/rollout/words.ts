@@ -10,7 +10,11 @@ export async function ask(place: Place, all: NonNullable<Rollout['speaks']>[]): 
   await hideNew(place)
   return Promise.all(
     all.map(async ({ pod, container }) => {
-      const { code, stdout } = await kubectl(place, ['logs', pod, '--container', container, '--tail', '5'], { nothrow: true, timeout: 3_000 })
+      const { code, stdout } = await kubectl(
+        place,
+        ['logs', pod, '--container', container, '--tail', '5'],
+        { nothrow: true, timeout: 3_000 },
+      )
       const line = code === 0 ? lastSaid(stdout) : ''
       return line && `its log: ${line}`
     }),

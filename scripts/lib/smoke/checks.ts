@@ -63,7 +63,10 @@ export type CreateAdmin = (context: SmokeContext, admin: Admin) => Promise<strin
 export type SendMail = (context: SmokeContext, to: string) => Promise<string>
 
 /** Asks again until `probe` returns something, at most `seconds` long; `undefined` when it never did. */
-export async function eventually<T>(probe: () => Promise<T | undefined>, seconds: number): Promise<T | undefined> {
+export async function eventually<T>(
+  probe: () => Promise<T | undefined>,
+  seconds: number,
+): Promise<T | undefined> {
   const end = Date.now() + seconds * 1000
   for (;;) {
     const found = await probe()
@@ -76,7 +79,11 @@ export async function eventually<T>(probe: () => Promise<T | undefined>, seconds
 export class OutsideService extends Error {}
 
 /** The error for a command that failed in a service: the last it said. */
-export function commandFailed(command: string, service: string, { code, stdout, stderr }: Output): Error {
+export function commandFailed(
+  command: string,
+  service: string,
+  { code, stdout, stderr }: Output,
+): Error {
   const said = `${stdout}\n${stderr}`.trim().split('\n').slice(-3).join(' / ')
   return new Error(`${command} in ${service} ended with ${code}: ${said}`)
 }
@@ -85,16 +92,29 @@ export function commandFailed(command: string, service: string, { code, stdout, 
  * What each application's folder exports from `file` (smoke.ts, admin.ts, hops.ts, heads.ts), by folder; folders without it are left out.
  * `only` names the folders that are wanted: Failure (usage) for one that has no such file.
  */
-export async function fromFolders<T>(file: string, only?: string[]): Promise<(T & { folder: string })[]> {
+export async function fromFolders<T>(
+  file: string,
+  only?: string[],
+): Promise<(T & { folder: string })[]> {
   const folders = applications().filter(folder => existsSync(join(dockerFolder, folder, file)))
   const chosen = (only ?? []).map(name => folderOf(name) ?? name)
   const strange = chosen.filter(name => !folders.includes(name))
   if (strange.length)
-    throw new Failure(exit.usage, 'Choose the applications', `${strange.join(', ')}: no folder of infra/docker with a ${file}`, {
-      next: `one of: ${folders.join(', ')}`,
-    })
+    throw new Failure(
+      exit.usage,
+      'Choose the applications',
+      `${strange.join(', ')}: no folder of infra/docker with a ${file}`,
+      {
+        next: `one of: ${folders.join(', ')}`,
+      },
+    )
   const wanted = folders.filter(folder => !chosen.length || chosen.includes(folder))
-  return Promise.all(wanted.map(async folder => ({ ...((await import(pathToFileURL(join(dockerFolder, folder, file)).href)) as T), folder })))
+  return Promise.all(
+    wanted.map(async folder => ({
+      ...((await import(pathToFileURL(join(dockerFolder, folder, file)).href)) as T),
+      folder,
+    })),
+  )
 }
 
 /** A check of an application as it can be asked, within `timeout` ms. */
@@ -108,20 +128,38 @@ export async function productChecks(target: Target, only?: string[]): Promise<As
   const folders = await fromFolders<{ checks: Check[] }>('smoke.ts', only)
   return folders.flatMap(({ folder, checks }) => {
     const context = target.context(folder)
-    return checks.filter(({ writes }) => !writes || context.disposable).map(check => askable(`${folder}: ${check.name}`, check, context, target.envFile))
+    return checks
+      .filter(({ writes }) => !writes || context.disposable)
+      .map(check => askable(`${folder}: ${check.name}`, check, context, target.envFile))
   })
 }
 
 /** A check without the settings that it needs is not asked. */
-export function askable(name: string, { needs = [], run }: Check, context: SmokeContext, envFile: string): Askable {
+export function askable(
+  name: string,
+  { needs = [], run }: Check,
+  context: SmokeContext,
+  envFile: string,
+): Askable {
   const lacks = needs.filter(key => !context.env[key])
-  const unasked = { name, ok: null, detail: `not asked: ${lacks.join(', ')} not set in ${envFile}`, ms: 0 }
-  return { name, ask: async timeout => (lacks.length ? unasked : outcome(name, () => run(context), timeout)) }
+  const unasked = {
+    name,
+    ok: null,
+    detail: `not asked: ${lacks.join(', ')} not set in ${envFile}`,
+    ms: 0,
+  }
+  return {
+    name,
+    ask: async timeout => (lacks.length ? unasked : outcome(name, () => run(context), timeout)),
+  }
 }
 
 /** The settings of an environment for a folder's checks, its own and the shared ones; remembers the secrets for redaction. */
 export function settings(suffix: string, folder: string): Record<string, string> {
   loadEnvironment(root, suffix.slice(1))
   const own = join(dockerFolder, folder, `.env${suffix}`)
-  return { ...readEnv(join(dockerFolder, `.env${suffix}`)), ...(existsSync(own) ? readEnv(own) : {}) }
+  return {
+    ...readEnv(join(dockerFolder, `.env${suffix}`)),
+    ...(existsSync(own) ? readEnv(own) : {}),
+  }
 }

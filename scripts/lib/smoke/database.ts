@@ -11,15 +11,28 @@ export const databaseChecks = (service: string): Check[] => [
 ]
 
 async function sortsAsHungarian(context: SmokeContext, service: string): Promise<string> {
-  const names = sorted.split(', ').toReversed().map(name => `('${name}')`).join()
+  const names = sorted
+    .split(', ')
+    .toReversed()
+    .map(name => `('${name}')`)
+    .join()
   const list = `SELECT string_agg(name, ', ' ORDER BY name) FROM (VALUES ${names}) AS list (name)`
   const versions = 'datcollversion, pg_database_collation_actual_version(oid)'
-  const rows = await askDatabase(context, service, `SELECT (${list}), datcollate, datlocprovider, datlocale, ${versions} FROM pg_database WHERE datname = current_database()`)
+  const rows = await askDatabase(
+    context,
+    service,
+    `SELECT (${list}), datcollate, datlocprovider, datlocale, ${versions} FROM pg_database WHERE datname = current_database()`,
+  )
   if (!rows) return 'a server from outside: not asked'
   const [found, collate, provider, locale, was, is] = rows[0]!
-  if (was !== is) throw new Error(`its indexes are in the order of collation version ${was}, the image brings ${is}: REINDEX, then REFRESH COLLATION VERSION (infra/docker/postgres/README.md)`)
+  if (was !== is)
+    throw new Error(
+      `its indexes are in the order of collation version ${was}, the image brings ${is}: REINDEX, then REFRESH COLLATION VERSION (infra/docker/postgres/README.md)`,
+    )
   if (found === sorted) return `${provider === 'i' ? 'icu' : 'libc'} ${locale || collate}, ${is}`
-  throw new Error(`it sorts ${found}: its volume was made with ${provider === 'i' ? `icu ${locale}` : `libc ${collate}`}. Dump and restore into a new one (infra/docker/postgres/README.md)`)
+  throw new Error(
+    `it sorts ${found}: its volume was made with ${provider === 'i' ? `icu ${locale}` : `libc ${collate}`}. Dump and restore into a new one (infra/docker/postgres/README.md)`,
+  )
 }
 
 /** The roles that applications log in with: those of init.sh, and whoever is connected over the network now. */
@@ -31,19 +44,38 @@ async function hasFewRights(context: SmokeContext, service: string): Promise<str
   const rows = await askDatabase(context, service, logins)
   if (!rows) return 'a server from outside: not asked'
   const names = (list: string[][]) => list.map(([name]) => name).join(', ')
-  if (!rows.length) throw new Error('it has none of the roles that applications log in with: its volume is older than they are (infra/docker/postgres/README.md)')
+  if (!rows.length)
+    throw new Error(
+      'it has none of the roles that applications log in with: its volume is older than they are (infra/docker/postgres/README.md)',
+    )
   const strong = rows.filter(([, may]) => may === 't')
-  if (strong.length) throw new Error(`${names(strong)} logs in and may pass over the rules of the database (superuser, BYPASSRLS, CREATEROLE, CREATEDB or REPLICATION)`)
+  if (strong.length)
+    throw new Error(
+      `${names(strong)} logs in and may pass over the rules of the database (superuser, BYPASSRLS, CREATEROLE, CREATEDB or REPLICATION)`,
+    )
   return names(rows)
 }
 
 /** The command that asks a database as its superuser, over the socket in its own container. */
-export const psql = (query: string): string[] => ['sh', '-c', 'exec psql --no-psqlrc -qtAX -F "|" -U "$POSTGRES_USER" -d "$POSTGRES_DB" -c "$0"', query]
+export const psql = (query: string): string[] => [
+  'sh',
+  '-c',
+  'exec psql --no-psqlrc -qtAX -F "|" -U "$POSTGRES_USER" -d "$POSTGRES_DB" -c "$0"',
+  query,
+]
 
 /** The rows of a query, asked as superuser over the socket; undefined when the stack has no such database (a server from outside). */
-export async function askDatabase({ exec }: SmokeContext, service: string, query: string): Promise<string[][] | undefined> {
+export async function askDatabase(
+  { exec }: SmokeContext,
+  service: string,
+  query: string,
+): Promise<string[][] | undefined> {
   try {
-    return (await exec(service, psql(query))).trim().split('\n').filter(Boolean).map(line => line.split('|'))
+    return (await exec(service, psql(query)))
+      .trim()
+      .split('\n')
+      .filter(Boolean)
+      .map(line => line.split('|'))
   } catch (error) {
     if (error instanceof OutsideService) return undefined
     throw error

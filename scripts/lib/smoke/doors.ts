@@ -8,10 +8,16 @@ import { compose, config, type Config, type Stack } from '../compose/compose.ts'
 import type { Edge } from './edge.ts'
 import { dockerFolder } from '../repository.ts'
 
-const own = new Map([[404, '404 page not found'], [502, 'Bad Gateway'], [503, 'no available server'], [504, 'Gateway Timeout']])
+const own = new Map([
+  [404, '404 page not found'],
+  [502, 'Bad Gateway'],
+  [503, 'no available server'],
+  [504, 'Gateway Timeout'],
+])
 
 /** Whether an answer is Traefik's own, because nobody is behind the address. */
-export const isTraefiks = ({ status, body }: { status: number; body: string }): boolean => body.trim() === own.get(status)
+export const isTraefiks = ({ status, body }: { status: number; body: string }): boolean =>
+  body.trim() === own.get(status)
 
 /**
  * The edge for an application that an administrator opens: Traefik's own answer is an error there, so that a check that expects a closed
@@ -24,7 +30,9 @@ export function homely(edge: Edge, folder: string): Edge {
     async get(url, ask) {
       const answer = await edge.get(url, ask)
       if (!isTraefiks(answer)) return answer
-      throw new Error(`away: ${url} is answered by Traefik itself (${answer.status}): nobody is behind it, or it is closed until \`make admin APP=${folder}\``)
+      throw new Error(
+        `away: ${url} is answered by Traefik itself (${answer.status}): nobody is behind it, or it is closed until \`make admin APP=${folder}\``,
+      )
     },
   }
 }
@@ -32,24 +40,51 @@ export function homely(edge: Edge, folder: string): Edge {
 /** The hosts whose routers wait for that door. Pure. */
 export function hostsBehind({ services }: Pick<Config, 'services'>, folder: string): string[] {
   const labels = Object.values(services).flatMap(({ labels = {} }) => Object.entries(labels))
-  const routers = labels.filter(([key, value]) => key.endsWith('.middlewares') && value.split(',').includes(`open-${folder}@file`)).map(([key]) => key.replace(/middlewares$/, 'rule'))
-  return labels.filter(([key]) => routers.includes(key)).flatMap(([, rule]) => [...rule.matchAll(/Host\(`([^`]+)`\)/g)].map(([, host]) => host!))
+  const routers = labels
+    .filter(
+      ([key, value]) =>
+        key.endsWith('.middlewares') && value.split(',').includes(`open-${folder}@file`),
+    )
+    .map(([key]) => key.replace(/middlewares$/, 'rule'))
+  return labels
+    .filter(([key]) => routers.includes(key))
+    .flatMap(([, rule]) => [...rule.matchAll(/Host\(`([^`]+)`\)/g)].map(([, host]) => host!))
 }
 
 /** Opens an application's door and waits until the edge serves it; returns a few words, '' when it has none. Throws when the edge does not run. */
-export async function openDoor(stack: Stack, folder: string, edge: Edge, address: (subdomain: string) => string): Promise<string> {
+export async function openDoor(
+  stack: Stack,
+  folder: string,
+  edge: Edge,
+  address: (subdomain: string) => string,
+): Promise<string> {
   const hosts = hostsBehind(await config(stack), folder)
   if (!hosts.length) return ''
   // a middleware that changes nothing: `application` sets the same header
-  const text = JSON.stringify({ http: { middlewares: { [`open-${folder}`]: { headers: { contentTypeNosniff: true } } } } })
-  const script = 'file=/etc/traefik/dynamic/doors/$0.yml; cat > "$file.new" && mv "$file.new" "$file"'
-  const written = await compose(stack, ['exec', '-T', 'traefik', 'sh', '-c', script, folder], { input: text, nothrow: true })
-  if (written.code !== 0) return `the edge does not run, so it stays closed there: the same command again once it does`
+  const text = JSON.stringify({
+    http: { middlewares: { [`open-${folder}`]: { headers: { contentTypeNosniff: true } } } },
+  })
+  const script =
+    'file=/etc/traefik/dynamic/doors/$0.yml; cat > "$file.new" && mv "$file.new" "$file"'
+  const written = await compose(stack, ['exec', '-T', 'traefik', 'sh', '-c', script, folder], {
+    input: text,
+    nothrow: true,
+  })
+  if (written.code !== 0)
+    return `the edge does not run, so it stays closed there: the same command again once it does`
   // Traefik watches the folder, but not the folders in it
-  await compose(stack, ['kill', '--signal', 'HUP', 'traefik'], { what: 'Let Traefik read the door' })
+  await compose(stack, ['kill', '--signal', 'HUP', 'traefik'], {
+    what: 'Let Traefik read the door',
+  })
   const port = new URL(address('x')).port
   const url = `https://${hosts[0]}${port ? `:${port}` : ''}/`
-  const open = await eventually(async () => ((await edge.get(url).then(isTraefiks, () => true)) ? undefined : true), 20)
-  if (!open) throw new Error(`${url} is still answered by Traefik itself: is the application healthy? docker compose -p ${stack.project} logs traefik`)
+  const open = await eventually(
+    async () => ((await edge.get(url).then(isTraefiks, () => true)) ? undefined : true),
+    20,
+  )
+  if (!open)
+    throw new Error(
+      `${url} is still answered by Traefik itself: is the application healthy? docker compose -p ${stack.project} logs traefik`,
+    )
   return `${hosts[0]} is open`
 }

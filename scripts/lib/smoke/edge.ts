@@ -34,11 +34,13 @@ interface Connect {
 }
 
 /** An edge that listens on this machine; `http` is its port for plain HTTP. */
-export const localEdge = (verify: boolean, http = '80'): Edge => edgeAt({ https: '127.0.0.1', http: `127.0.0.1:${http}` }, verify)
+export const localEdge = (verify: boolean, http = '80'): Edge =>
+  edgeAt({ https: '127.0.0.1', http: `127.0.0.1:${http}` }, verify)
 
 /** `verify`: whether certificates must be valid (production) or may be Traefik's own (demo, development). */
 export function edgeAt(connect: Connect, verify: boolean): Edge {
-  const secure = (keepAlive: boolean) => directed(new Agent({ rejectUnauthorized: verify, keepAlive }), connect.https)
+  const secure = (keepAlive: boolean) =>
+    directed(new Agent({ rejectUnauthorized: verify, keepAlive }), connect.https)
   const agents = { 'https:': secure(true), 'http:': directed(new PlainAgent(), connect.http) }
   const agent = ({ protocol }: URL) => agents[protocol as keyof typeof agents]
 
@@ -47,10 +49,22 @@ export function edgeAt(connect: Connect, verify: boolean): Edge {
       const start = Date.now()
       const { timeout = 10_000, ...init } = ask
       try {
-        const response = await fetch(url, { redirect: 'manual', agent, signal: AbortSignal.timeout(timeout), ...init })
-        return { status: response.status, headers: response.headers, body: await response.text(), ms: Date.now() - start }
+        const response = await fetch(url, {
+          redirect: 'manual',
+          agent,
+          signal: AbortSignal.timeout(timeout),
+          ...init,
+        })
+        return {
+          status: response.status,
+          headers: response.headers,
+          body: await response.text(),
+          ms: Date.now() - start,
+        }
       } catch (error) {
-        throw new Error(`${url}: ${(error as Error).name === 'AbortError' ? `no answer in ${timeout} ms` : (error as Error).message}`)
+        throw new Error(
+          `${url}: ${(error as Error).name === 'AbortError' ? `no answer in ${timeout} ms` : (error as Error).message}`,
+        )
       }
     },
 
@@ -60,13 +74,29 @@ export function edgeAt(connect: Connect, verify: boolean): Edge {
         Upgrade: 'websocket',
         Origin: new URL(url).origin,
         'Sec-WebSocket-Version': '13',
-        'Sec-WebSocket-Key': Buffer.from(crypto.getRandomValues(new Uint8Array(16))).toString('base64'),
+        'Sec-WebSocket-Key': Buffer.from(crypto.getRandomValues(new Uint8Array(16))).toString(
+          'base64',
+        ),
         'Sec-WebSocket-Protocol': protocol,
       }
       return new Promise((resolve, reject) => {
         const call = request(url, { headers, agent: secure(false), timeout: 10_000 })
-        call.on('upgrade', (_response, socket, head) => firstFrame(socket, head, 5_000).then(resolve, reject).finally(() => socket.destroy()))
-        call.on('response', response => (response.resume(), reject(new Error(`${url}: answered ${response.statusCode} instead of upgrading to a WebSocket`))))
+        call.on('upgrade', (_response, socket, head) =>
+          firstFrame(socket, head, 5_000)
+            .then(resolve, reject)
+            .finally(() => socket.destroy()),
+        )
+        call.on(
+          'response',
+          response => (
+            response.resume(),
+            reject(
+              new Error(
+                `${url}: answered ${response.statusCode} instead of upgrading to a WebSocket`,
+              ),
+            )
+          ),
+        )
         call.on('timeout', () => call.destroy(new Error(`${url}: no answer in 10 s`)))
         call.on('error', reject)
         call.end()
@@ -77,19 +107,36 @@ export function edgeAt(connect: Connect, verify: boolean): Edge {
 
 /** The agent, connecting to another address; the name that it asks TLS for stays the address's, whatever the Host header says. */
 function directed<T extends PlainAgent>(agent: T, to?: string): T {
-  const own = agent as unknown as { createConnection: (options: Record<string, unknown>, ...rest: unknown[]) => unknown }
+  const own = agent as unknown as {
+    createConnection: (options: Record<string, unknown>, ...rest: unknown[]) => unknown
+  }
   const create = own.createConnection.bind(agent)
   const [host, port] = to?.split(':') ?? []
   own.createConnection = (options, ...rest) =>
-    create({ ...options, servername: isIP(String(options.host)) ? '' : options.host, ...(host ? { host } : {}), ...(port ? { port } : {}) }, ...rest)
+    create(
+      {
+        ...options,
+        servername: isIP(String(options.host)) ? '' : options.host,
+        ...(host ? { host } : {}),
+        ...(port ? { port } : {}),
+      },
+      ...rest,
+    )
   return agent
 }
 
 /** The text of the first unmasked, unfragmented frame (RFC 6455, 5.2): all that a greeting needs. */
-function firstFrame(socket: import('node:stream').Duplex, head: Buffer, timeout: number): Promise<string> {
+function firstFrame(
+  socket: import('node:stream').Duplex,
+  head: Buffer,
+  timeout: number,
+): Promise<string> {
   return new Promise((resolve, reject) => {
     let bytes = head
-    const timer = setTimeout(() => reject(new Error(`the WebSocket said nothing in ${timeout} ms`)), timeout)
+    const timer = setTimeout(
+      () => reject(new Error(`the WebSocket said nothing in ${timeout} ms`)),
+      timeout,
+    )
     const read = () => {
       if (bytes.length < 2) return
       const short = bytes[1]! & 0x7f

@@ -9,12 +9,24 @@ export interface Outcome {
 }
 
 /** Runs a check within `timeout` ms; never throws. */
-export async function outcome(name: string, work: () => Promise<string | void>, timeout: number): Promise<Outcome> {
+export async function outcome(
+  name: string,
+  work: () => Promise<string | void>,
+  timeout: number,
+): Promise<Outcome> {
   const start = Date.now()
   let timer: NodeJS.Timeout | undefined
-  const late = new Promise<never>((_, reject) => (timer = setTimeout(() => reject(new Error(`no result in ${timeout / 1000} s`)), timeout)))
+  const late = new Promise<never>(
+    (_, reject) =>
+      (timer = setTimeout(() => reject(new Error(`no result in ${timeout / 1000} s`)), timeout)),
+  )
   try {
-    return { name, ok: true, detail: (await Promise.race([work(), late])) ?? '', ms: Date.now() - start }
+    return {
+      name,
+      ok: true,
+      detail: (await Promise.race([work(), late])) ?? '',
+      ms: Date.now() - start,
+    }
   } catch (error) {
     return { name, ok: false, detail: (error as Error).message.trim(), ms: Date.now() - start }
   } finally {

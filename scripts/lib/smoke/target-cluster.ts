@@ -1,9 +1,25 @@
 // An environment on Kubernetes, for smoke and admin.
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
-import { OutsideService, commandFailed, eventually, settings, type SmokeContext, type Target } from './checks.ts'
+import {
+  OutsideService,
+  commandFailed,
+  eventually,
+  settings,
+  type SmokeContext,
+  type Target,
+} from './checks.ts'
 import { isReady, judgeWorkload, podsOf } from './cluster-health.ts'
-import { kubectl, kubectlArgv, lastLine, list, rendered, stackConfig, workloads, type Manifest } from '../cluster/cluster.ts'
+import {
+  kubectl,
+  kubectlArgv,
+  lastLine,
+  list,
+  rendered,
+  stackConfig,
+  workloads,
+  type Manifest,
+} from '../cluster/cluster.ts'
 import { homely, isTraefiks } from './doors.ts'
 import { edgeAt } from './edge.ts'
 import { Failure, exit } from '../errors.ts'
@@ -18,7 +34,10 @@ export async function clusterTarget(place: Place, manifests?: Manifest[]): Promi
   const all = manifests ?? (await rendered(place))
   const pods = remembered(() => podsIn(place))
   const requireRunning = async () => {
-    if (!(await pods()).length) throw new Failure(exit.refused, `Ask ${place.namespace}`, 'no pod is in it', { next: `kubectl apply -k ${place.folder}` })
+    if (!(await pods()).length)
+      throw new Failure(exit.refused, `Ask ${place.namespace}`, 'no pod is in it', {
+        next: `kubectl apply -k ${place.folder}`,
+      })
   }
   return {
     title: place.namespace,
@@ -26,10 +45,16 @@ export async function clusterTarget(place: Place, manifests?: Manifest[]): Promi
     async health() {
       const start = Date.now()
       const wanted = workloads(all)
-      const [seen, there] = await Promise.all([list(place, [...new Set(wanted.map(({ kind }) => kind))].join(',')), pods(), requireRunning()])
+      const [seen, there] = await Promise.all([
+        list(place, [...new Set(wanted.map(({ kind }) => kind))].join(',')),
+        pods(),
+        requireRunning(),
+      ])
       const ms = Date.now() - start
       return wanted.map(one => {
-        const here = seen.find(({ kind, metadata }) => kind === one.kind && metadata.name === one.metadata.name)
+        const here = seen.find(
+          ({ kind, metadata }) => kind === one.kind && metadata.name === one.metadata.name,
+        )
         return { name: one.metadata.name, ...judgeWorkload(one, all, here, podsOf(one, there)), ms }
       })
     },
@@ -58,19 +83,44 @@ function remembered<T>(ask: () => Promise<T>): () => Promise<T> {
 
 /** Labels the Ingresses of a folder, without which Traefik leaves them out, and waits until it serves them; '' when they say so themselves. */
 async function openIngress(place: Place, all: Manifest[], folder: string): Promise<string> {
-  const closed = all.filter(({ kind, metadata }) => kind === 'Ingress' && metadata.labels?.['app.kubernetes.io/part-of'] === folder && !metadata.labels[door])
+  const closed = all.filter(
+    ({ kind, metadata }) =>
+      kind === 'Ingress' &&
+      metadata.labels?.['app.kubernetes.io/part-of'] === folder &&
+      !metadata.labels[door],
+  )
   if (!closed.length) return ''
-  await kubectl(place, ['label', '--overwrite', 'ingress', ...closed.map(({ metadata }) => metadata.name), `${door}=open`], { what: `Open the door of ${folder}` })
+  await kubectl(
+    place,
+    [
+      'label',
+      '--overwrite',
+      'ingress',
+      ...closed.map(({ metadata }) => metadata.name),
+      `${door}=open`,
+    ],
+    { what: `Open the door of ${folder}` },
+  )
   const host: string = closed[0]!.spec.rules[0].host
   const url = `https://${host}${stackConfig(all).URL_PORT ?? ''}/`
   // a certificate may still be on its way
   const edge = edgeAt(place.edge, false)
-  const open = await eventually(async () => ((await edge.get(url).then(isTraefiks, () => true)) ? undefined : true), 20)
-  return open ? `${host} is open` : `${host} is labelled as open; from here its edge cannot be asked, or nobody is behind it`
+  const open = await eventually(
+    async () => ((await edge.get(url).then(isTraefiks, () => true)) ? undefined : true),
+    20,
+  )
+  return open
+    ? `${host} is open`
+    : `${host} is labelled as open; from here its edge cannot be asked, or nobody is behind it`
 }
 
 /** What the checks of a folder get: the settings of the environment's env files where they are here, and the overlay's own. */
-function contextOf(place: Place, all: Manifest[], folder: string, pods: () => Promise<Manifest[]>): SmokeContext {
+function contextOf(
+  place: Place,
+  all: Manifest[],
+  folder: string,
+  pods: () => Promise<Manifest[]>,
+): SmokeContext {
   const stack = stackConfig(all)
   const here = existsSync(join(dockerFolder, `.env.${place.name}`))
   return {
@@ -79,36 +129,71 @@ function contextOf(place: Place, all: Manifest[], folder: string, pods: () => Pr
     env: { ...(here ? settings(`.${place.name}`, folder) : {}), ...stack },
     exec: execIn(place, all, pods),
     logs: logsOf(place, all),
-    logCommand: service => `${kubectlArgv(place).join(' ')} logs --selector ${selector(workload(all, service))} --prefix`,
+    logCommand: service =>
+      `${kubectlArgv(place).join(' ')} logs --selector ${selector(workload(all, service))} --prefix`,
     disposable: place.disposable,
   }
 }
 
 function workload(all: Manifest[], service: string): Manifest {
-  const found = workloads(all).find(({ kind, metadata }) => kind !== 'Job' && metadata.name === service)
+  const found = workloads(all).find(
+    ({ kind, metadata }) => kind !== 'Job' && metadata.name === service,
+  )
   if (found) return found
-  const outside = all.some(({ kind, metadata, spec }) => kind === 'Service' && metadata.name === service && spec.type === 'ExternalName')
-  throw outside ? new OutsideService(`${service} is outside the cluster`) : new Error(`the overlay has no workload ${service}`)
+  const outside = all.some(
+    ({ kind, metadata, spec }) =>
+      kind === 'Service' && metadata.name === service && spec.type === 'ExternalName',
+  )
+  throw outside
+    ? new OutsideService(`${service} is outside the cluster`)
+    : new Error(`the overlay has no workload ${service}`)
 }
-const selector = ({ spec }: Manifest) => Object.entries(spec.selector.matchLabels as Record<string, string>).map(pair => pair.join('=')).join(',')
+const selector = ({ spec }: Manifest) =>
+  Object.entries(spec.selector.matchLabels as Record<string, string>)
+    .map(pair => pair.join('='))
+    .join(',')
 const mainContainer = ({ spec }: Manifest): string => spec.template.spec.containers[0].name
 
 /** What all pods of a service have logged in the last `seconds`. */
 const logsOf = (place: Place, all: Manifest[]) => async (service: string, seconds: number) => {
   const of = workload(all, service)
-  const argv = ['logs', '--selector', selector(of), '--container', mainContainer(of), '--since', `${seconds}s`, '--tail', '-1']
+  const argv = [
+    'logs',
+    '--selector',
+    selector(of),
+    '--container',
+    mainContainer(of),
+    '--since',
+    `${seconds}s`,
+    '--tail',
+    '-1',
+  ]
   const output = await kubectl(place, argv, { nothrow: true })
-  if (output.code !== 0) throw new Error(`the log of ${service} cannot be read: ${lastLine(output)}`)
+  if (output.code !== 0)
+    throw new Error(`the log of ${service} cannot be read: ${lastLine(output)}`)
   return output.stdout
 }
 
 /** Runs a command in a ready pod of a service. */
-const execIn = (place: Place, all: Manifest[], pods: () => Promise<Manifest[]>) => async (service: string, argv: string[], input?: string) => {
-  const of = workload(all, service)
-  const pod = podsOf(of, await pods()).find(isReady)
-  if (!pod) throw new Error(`no pod of ${service} is ready`)
-  const command = ['exec', ...(input === undefined ? [] : ['--stdin']), pod.metadata.name, '--container', mainContainer(of), '--', ...argv]
-  const output = await kubectl(place, command, { nothrow: true, ...(input === undefined ? {} : { input }) })
-  if (output.code !== 0) throw commandFailed(argv[0] ?? '', service, output)
-  return output.stdout
-}
+const execIn =
+  (place: Place, all: Manifest[], pods: () => Promise<Manifest[]>) =>
+  async (service: string, argv: string[], input?: string) => {
+    const of = workload(all, service)
+    const pod = podsOf(of, await pods()).find(isReady)
+    if (!pod) throw new Error(`no pod of ${service} is ready`)
+    const command = [
+      'exec',
+      ...(input === undefined ? [] : ['--stdin']),
+      pod.metadata.name,
+      '--container',
+      mainContainer(of),
+      '--',
+      ...argv,
+    ]
+    const output = await kubectl(place, command, {
+      nothrow: true,
+      ...(input === undefined ? {} : { input }),
+    })
+    if (output.code !== 0) throw commandFailed(argv[0] ?? '', service, output)
+    return output.stdout
+  }

@@ -1,6 +1,14 @@
 // A stack on this machine, for smoke and admin.
 import { commandFailed, settings, type SmokeContext, type Target } from './checks.ts'
-import { compose, config, isOneShot, stackOf, wasPruned, type Config, type Stack } from '../compose/compose.ts'
+import {
+  compose,
+  config,
+  isOneShot,
+  stackOf,
+  wasPruned,
+  type Config,
+  type Stack,
+} from '../compose/compose.ts'
 import { containers, type Container } from '../compose/containers.ts'
 import { homely, openDoor } from './doors.ts'
 import { localEdge } from './edge.ts'
@@ -11,11 +19,19 @@ import { run } from '../run.ts'
 /** The stack of a mode. */
 export function composeTarget(mode: string): Target {
   const stack = stackOf(mode)
-  const idle = () => new Failure(exit.refused, `Ask ${stack.project}`, 'nothing of it is running', { next: `npx zx scripts/up.ts ${mode}` })
+  const idle = () =>
+    new Failure(exit.refused, `Ask ${stack.project}`, 'nothing of it is running', {
+      next: `npx zx scripts/up.ts ${mode}`,
+    })
   return {
     title: stack.project,
     async requireRunning() {
-      if (![...(await containers(stack.project)).values()].some(({ State }) => State.Status === 'running')) throw idle()
+      if (
+        ![...(await containers(stack.project)).values()].some(
+          ({ State }) => State.Status === 'running',
+        )
+      )
+        throw idle()
     },
     async health() {
       const all = config(stack)
@@ -41,14 +57,27 @@ export function composeTarget(mode: string): Target {
  * read its files, which takes longer than most of them.
  */
 async function health(seen: Map<string, Container>, all: Promise<Config>): Promise<Outcome[]> {
-  const asked = new Map([...seen].map(([service, container]) => [service, outcome(service, () => ask(container), 10_000)]))
+  const asked = new Map(
+    [...seen].map(([service, container]) => [
+      service,
+      outcome(service, () => ask(container), 10_000),
+    ]),
+  )
   const config = await all
   return Promise.all(
     Object.keys(config.services).map(service => {
       const container = seen.get(service)
       const pruned = wasPruned(config, seen, service)
-      if (!container) return { name: service, ok: pruned, detail: pruned ? 'done, its container was pruned' : 'not created', ms: 0 }
-      return isOneShot(config, service) ? outcome(service, async () => ended(container), 1_000) : asked.get(service)!
+      if (!container)
+        return {
+          name: service,
+          ok: pruned,
+          detail: pruned ? 'done, its container was pruned' : 'not created',
+          ms: 0,
+        }
+      return isOneShot(config, service)
+        ? outcome(service, async () => ended(container), 1_000)
+        : asked.get(service)!
     }),
   )
 }
@@ -59,11 +88,20 @@ function ended({ State: state }: Container): string {
 }
 
 async function ask({ Id, State: state, Config: { Healthcheck } }: Container): Promise<string> {
-  if (state.Status !== 'running') throw new Error(`${state.Status}, exit ${state.ExitCode}${state.OOMKilled ? ', out of memory' : ''}`)
+  if (state.Status !== 'running')
+    throw new Error(
+      `${state.Status}, exit ${state.ExitCode}${state.OOMKilled ? ', out of memory' : ''}`,
+    )
   const [kind, ...test] = Healthcheck?.Test ?? []
   if (!kind || kind === 'NONE') return 'running'
-  const output = await run(['docker', 'exec', Id, ...(kind === 'CMD-SHELL' ? ['sh', '-c', ...test] : test)], { nothrow: true, timeout: 9_000 })
-  if (output.code !== 0) throw new Error(`its health check fails: ${`${output.stdout}${output.stderr}`.trim().split('\n').at(-1) || `exit ${output.code}`}`)
+  const output = await run(
+    ['docker', 'exec', Id, ...(kind === 'CMD-SHELL' ? ['sh', '-c', ...test] : test)],
+    { nothrow: true, timeout: 9_000 },
+  )
+  if (output.code !== 0)
+    throw new Error(
+      `its health check fails: ${`${output.stdout}${output.stderr}`.trim().split('\n').at(-1) || `exit ${output.code}`}`,
+    )
   return 'healthy'
 }
 
@@ -72,7 +110,8 @@ function contextOf(stack: Stack, folder: string): SmokeContext {
   const env = settings(stack.suffix, folder)
   return {
     edge: homely(localEdge(stack.mode === 'prod', env.HTTP_PORT || '80'), folder),
-    address: subdomain => `https://${subdomain}.${env.DOMAIN}${env.HTTPS_PORT === '443' ? '' : `:${env.HTTPS_PORT}`}`,
+    address: subdomain =>
+      `https://${subdomain}.${env.DOMAIN}${env.HTTPS_PORT === '443' ? '' : `:${env.HTTPS_PORT}`}`,
     env,
     exec: execIn(stack),
     logs: logsOf(stack),
@@ -83,11 +122,21 @@ function contextOf(stack: Stack, folder: string): SmokeContext {
 
 /** What a service has logged in the last `seconds`. */
 const logsOf = (stack: Stack) => async (service: string, seconds: number) =>
-  (await compose(stack, ['logs', '--no-color', '--no-log-prefix', '--since', `${seconds}s`, service], { what: `Read the log of ${service}` })).stdout
+  (
+    await compose(
+      stack,
+      ['logs', '--no-color', '--no-log-prefix', '--since', `${seconds}s`, service],
+      { what: `Read the log of ${service}` },
+    )
+  ).stdout
 
 /** Runs a command in a service's container. */
 const execIn = (stack: Stack) => async (service: string, argv: string[], input?: string) => {
-  const output = await compose(stack, ['exec', '-T', service, ...argv], { nothrow: true, timeout: 60_000, ...(input === undefined ? {} : { input }) })
+  const output = await compose(stack, ['exec', '-T', service, ...argv], {
+    nothrow: true,
+    timeout: 60_000,
+    ...(input === undefined ? {} : { input }),
+  })
   if (output.code !== 0) throw commandFailed(argv[0] ?? '', service, output)
   return output.stdout
 }

@@ -6,6 +6,11 @@ import { Failure, exit } from '../errors.ts'
 export async function targetOf(kind = 'compose', name?: string): Promise<Target> {
   // each side is read only where it is asked for: `smoke --quick` is a matter of tenths of a second
   if (kind === 'compose') return (await import('./target-compose.ts')).composeTarget(name ?? 'dev')
-  if (kind === 'kubernetes') return (await import('./target-cluster.ts')).clusterTarget((await import('../cluster/place.ts')).placeOf(name))
-  throw new Failure(exit.usage, 'Read the arguments', `--target ${kind} is not known`, { next: '--target compose or --target kubernetes' })
+  if (kind === 'kubernetes')
+    return (await import('./target-cluster.ts')).clusterTarget(
+      (await import('../cluster/place.ts')).placeOf(name),
+    )
+  throw new Failure(exit.usage, 'Read the arguments', `--target ${kind} is not known`, {
+    next: '--target compose or --target kubernetes',
+  })
 }

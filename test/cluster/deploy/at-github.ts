@@ -9,7 +9,11 @@ export async function standAtGitHub(name: string) {
   const { box, env, start, write } = here
   const github = await gitHubStandIn()
   const summary = join(box.root, 'summary.md')
-  const run = { GITHUB_RUN_ID: '5', GITHUB_SERVER_URL: 'https://github.com', GITHUB_STEP_SUMMARY: summary }
+  const run = {
+    GITHUB_RUN_ID: '5',
+    GITHUB_SERVER_URL: 'https://github.com',
+    GITHUB_STEP_SUMMARY: summary,
+  }
   const step: Record<string, string> = { ...env, ...github.env, ...run }
   return {
     ...here,

@@ -6,7 +6,10 @@ import { stand } from './stand.ts'
 const test = suite('deploy')
 const { space, write, run, get, releases, generations } = stand('kgc-t-deploy')
 const deploy = (...argv: string[]) => run(['deploy', 'test', ...argv])
-const alpha = () => get('pods', '--selector', 'app=alpha').items.filter(({ metadata }: any) => !metadata.deletionTimestamp)
+const alpha = () =>
+  get('pods', '--selector', 'app=alpha').items.filter(
+    ({ metadata }: any) => !metadata.deletionTimestamp,
+  )
 
 test('a dry run says what it would do, and touches nothing', () => {
   const before = generations()
@@ -78,8 +81,18 @@ test('everything that stands in the way is said at once, and nothing is touched'
   write({
     image: '127.0.0.1:5001/kgc-demo/redis:nowhere',
     more: [
-      { apiVersion: 'v1', kind: 'Service', metadata: meta('blind'), spec: { selector: { app: 'gamma' }, ports: [{ port: 1 }] } },
-      { apiVersion: 'bitnami.com/v1alpha1', kind: 'SealedSecret', metadata: { ...meta('keys'), namespace: space }, spec: { encryptedData: { KEY: '' } } },
+      {
+        apiVersion: 'v1',
+        kind: 'Service',
+        metadata: meta('blind'),
+        spec: { selector: { app: 'gamma' }, ports: [{ port: 1 }] },
+      },
+      {
+        apiVersion: 'bitnami.com/v1alpha1',
+        kind: 'SealedSecret',
+        metadata: { ...meta('keys'), namespace: space },
+        spec: { encryptedData: { KEY: '' } },
+      },
       {
         apiVersion: 'apps/v1',
         kind: 'Deployment',
@@ -90,13 +103,22 @@ test('everything that stands in the way is said at once, and nothing is touched'
             metadata: { labels: { app: 'delta' } },
             spec: {
               containers: [
-                { name: 'delta', image: '127.0.0.1:5001/kgc-demo/redis:8', env: [{ name: 'KEY', valueFrom: { secretKeyRef: { name: 'keys', key: 'KEY' } } }] },
+                {
+                  name: 'delta',
+                  image: '127.0.0.1:5001/kgc-demo/redis:8',
+                  env: [{ name: 'KEY', valueFrom: { secretKeyRef: { name: 'keys', key: 'KEY' } } }],
+                },
               ],
             },
           },
         },
       },
-      { apiVersion: 'networking.k8s.io/v1', kind: 'Ingress', metadata: meta('wrong'), spec: { rules: [{ host: 'Not A Host', http: { paths: [] } }] } },
+      {
+        apiVersion: 'networking.k8s.io/v1',
+        kind: 'Ingress',
+        metadata: meta('wrong'),
+        spec: { rules: [{ host: 'Not A Host', http: { paths: [] } }] },
+      },
       { apiVersion: 'v1', kind: 'ServiceAccount', metadata: meta('forbidden') },
     ],
   })
@@ -117,7 +139,11 @@ test('everything that stands in the way is said at once, and nothing is touched'
 
 test('what a release has not any more is removed; more than three objects want --prune', () => {
   const extra = (n: number) =>
-    Array.from({ length: n }, (_, i) => ({ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: `extra-${i}`, annotations: { 'kgc.hu/order': 'data' } } }))
+    Array.from({ length: n }, (_, i) => ({
+      apiVersion: 'v1',
+      kind: 'ConfigMap',
+      metadata: { name: `extra-${i}`, annotations: { 'kgc.hu/order': 'data' } },
+    }))
   const there = () =>
     get('configmaps')
       .items.map(({ metadata }: any) => metadata.name)

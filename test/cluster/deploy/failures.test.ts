@@ -32,8 +32,13 @@ interface Row {
 }
 
 /** A manifest of test/cluster/failures as a part of the environment; what only an administrator may make is left to him. */
-function from(name: string, edit: (text: string) => string = text => text): { more: Json[]; there: Json[] } {
-  const all = parseAllDocuments(edit(readFileSync(join(import.meta.dirname, `../failures/${name}.yaml`), 'utf8'))).map(one => one.toJS() as Json)
+function from(
+  name: string,
+  edit: (text: string) => string = text => text,
+): { more: Json[]; there: Json[] } {
+  const all = parseAllDocuments(
+    edit(readFileSync(join(import.meta.dirname, `../failures/${name}.yaml`), 'utf8')),
+  ).map(one => one.toJS() as Json)
   const ours = ({ kind }: Json) => ['Deployment', 'StatefulSet'].includes(kind)
   for (const one of all.filter(ours)) one.metadata.annotations = { 'kgc.hu/order': 'application' }
   return { more: all.filter(ours), there: all.filter(one => !ours(one)) }
@@ -42,14 +47,29 @@ const row = (name: string, rest: Omit<Row, 'shape'>, edit?: (text: string) => st
   const { more, there } = from(name, edit)
   return { shape: { more }, there, ...rest }
 }
-const pulls = (says: RegExp[], within: [number, number] = [12, 32]): Row => ({ shape: {}, code: 5, fails: 'Deployment alpha', reason: /ImagePull/, says, within })
+const pulls = (says: RegExp[], within: [number, number] = [12, 32]): Row => ({
+  shape: {},
+  code: 5,
+  fails: 'Deployment alpha',
+  reason: /ImagePull/,
+  says,
+  within,
+})
 const sealed = (name: string, key: string) => ({
   apiVersion: 'bitnami.com/v1alpha1',
   kind: 'SealedSecret',
   metadata: { name, annotations: { 'kgc.hu/order': 'data' } },
-  spec: { encryptedData: { [key]: 'AgB0aGlzIHdhcyBzZWFsZWQgZm9yIGFub3RoZXIgY2x1c3Rlcg==' }, template: { metadata: { name } } },
+  spec: {
+    encryptedData: { [key]: 'AgB0aGlzIHdhcyBzZWFsZWQgZm9yIGFub3RoZXIgY2x1c3Rlcg==' },
+    template: { metadata: { name } },
+  },
 })
-const blind = { apiVersion: 'v1', kind: 'Service', metadata: { name: 'blind' }, spec: { selector: { app: 'alfa' }, ports: [{ port: 1 }] } }
+const blind = {
+  apiVersion: 'v1',
+  kind: 'Service',
+  metadata: { name: 'blind' },
+  spec: { selector: { app: 'alfa' }, ports: [{ port: 1 }] },
+}
 
 // the longest first
 const rows: Record<string, Row> = {
@@ -57,18 +77,47 @@ const rows: Record<string, Row> = {
   'image missing': pulls([/not in its registry/], [72, 92]),
   'crash after 20 s': row(
     'crash-late',
-    { code: 5, fails: 'Deployment crash-late', reason: /CrashLoop/, says: [/exit 4/, /the queue is gone/], within: [50, 70] },
+    {
+      code: 5,
+      fails: 'Deployment crash-late',
+      reason: /CrashLoop/,
+      says: [/exit 4/, /the queue is gone/],
+      within: [50, 70],
+    },
     text => text.replace('spec:\n', 'spec:\n  minReadySeconds: 15\n'),
   ),
-  unschedulable: row('unschedulable', { code: 5, fails: 'Deployment unschedulable', reason: /Unschedulable/, says: [/no node has room/], within: [35, 55] }),
+  unschedulable: row('unschedulable', {
+    code: 5,
+    fails: 'Deployment unschedulable',
+    reason: /Unschedulable/,
+    says: [/no node has room/],
+    within: [35, 55],
+  }),
   'failing probe': row(
     'probe',
-    { code: 5, fails: 'Deployment probe', reason: /ProbeFails/, says: [/GET \/health\/ready on port 8080/, /statuscode: 503/], within: [30, 50] },
+    {
+      code: 5,
+      fails: 'Deployment probe',
+      reason: /ProbeFails/,
+      says: [/GET \/health\/ready on port 8080/, /statuscode: 503/],
+      within: [30, 50],
+    },
     text => text.replace('progressDeadlineSeconds: 40', 'progressDeadlineSeconds: 20'),
   ),
   'slow start that is fine': row('slow', { code: 0, says: [/serves release/] }),
-  quota: row('quota', { code: 5, fails: 'Deployment quota', reason: /FailedCreate/, says: [/exceeded quota: room/], within: [20, 40] }),
-  'smoke fails though Ready': { shape: { env: { SMOKE: 'broken' } }, code: 5, says: [/alpha says that it works: it says broken/], within: [40, 60] },
+  quota: row('quota', {
+    code: 5,
+    fails: 'Deployment quota',
+    reason: /FailedCreate/,
+    says: [/exceeded quota: room/],
+    within: [20, 40],
+  }),
+  'smoke fails though Ready': {
+    shape: { env: { SMOKE: 'broken' } },
+    code: 5,
+    says: [/alpha says that it works: it says broken/],
+    within: [40, 60],
+  },
   'crash at once': {
     shape: { command: ['sh', '-c', 'echo KGC_SETTING is not set >&2; exit 3'] },
     code: 5,
@@ -94,7 +143,10 @@ const rows: Record<string, Row> = {
   'image for another processor': pulls([/not built for this node/]),
   'secret that cannot be opened': row('secret-key', {
     code: 5,
-    says: [/SealedSecret half-secrets: no key could decrypt secret \(DB_PASSWORD\)/, /get sealedsecret half-secrets/],
+    says: [
+      /SealedSecret half-secrets: no key could decrypt secret \(DB_PASSWORD\)/,
+      /get sealedsecret half-secrets/,
+    ],
     within: [12, 32],
   }),
   'ConfigMap missing': row('configmap-missing', {
@@ -112,9 +164,20 @@ const rows: Record<string, Row> = {
     says: [/exit 7/, /relation users already exists/],
     within: [12, 32],
   },
-  'image refused': { shape: { image: '127.0.0.1:5001/kgc-demo/redis:nowhere' }, code: 3, says: [/redis:nowhere: it is not in 127.0.0.1:5001/] },
-  'secret key refused': row('secret-key', { code: 3, says: [/DB_PASSWORD of half-secrets is missing or empty/] }),
-  'wrong selector': { shape: { more: [blind] }, code: 3, says: [/Service blind selects no pod of this environment: \{"app":"alfa"\}/] },
+  'image refused': {
+    shape: { image: '127.0.0.1:5001/kgc-demo/redis:nowhere' },
+    code: 3,
+    says: [/redis:nowhere: it is not in 127.0.0.1:5001/],
+  },
+  'secret key refused': row('secret-key', {
+    code: 3,
+    says: [/DB_PASSWORD of half-secrets is missing or empty/],
+  }),
+  'wrong selector': {
+    shape: { more: [blind] },
+    code: 3,
+    says: [/Service blind selects no pod of this environment: \{"app":"alfa"\}/],
+  },
 }
 rows['secret that cannot be opened']!.shape.more!.push(sealed('half-secrets', 'DB_PASSWORD'))
 
@@ -123,13 +186,20 @@ const gateway = 5055
 function twoFaced() {
   const answer = `(_, answer) => answer.writeHead(200, { 'docker-content-digest': 'sha256:${'0'.repeat(64)}' }).end()`
   // a process of its own: this one waits for kubectl now and then
-  const server = spawn(process.execPath, ['-e', `require('http').createServer(${answer}).listen(${gateway}, '127.0.0.1')`], { stdio: 'ignore' })
+  const server = spawn(
+    process.execPath,
+    ['-e', `require('http').createServer(${answer}).listen(${gateway}, '127.0.0.1')`],
+    { stdio: 'ignore' },
+  )
   server.unref()
   process.once('exit', () => server.kill())
   const [pod] = from('image-denied', text =>
     text
       .replace('my $line; 1 while', 'my $first = <$client>; my $line; 1 while')
-      .replace('"HTTP/1.1 401 Unauthorized"', '$first =~ /missing/ ? "HTTP/1.1 404 Not Found" : "HTTP/1.1 401 Unauthorized"'),
+      .replace(
+        '"HTTP/1.1 401 Unauthorized"',
+        '$first =~ /missing/ ? "HTTP/1.1 404 Not Found" : "HTTP/1.1 401 Unauthorized"',
+      ),
   ).there
   const space = namespace('kgc-t-registry')
   apply({ ...pod, metadata: { name: 'registry', namespace: space } })
@@ -153,12 +223,20 @@ interface Seen {
 }
 
 const isReady = ({ metadata, status }: Json) =>
-  !metadata.deletionTimestamp && status.conditions?.some(({ type, status }: Json) => type === 'Ready' && status === 'True')
-const podsOf = ({ get }: Stand): string[] => get('pods', '--selector', 'app=alpha').items.filter(isReady).map(({ metadata }: Json) => metadata.name)
-const workloadsOf = ({ get }: Stand): string[] => get('deployments,statefulsets').items.map(({ kind, metadata }: Json) => `${kind} ${metadata.name}`)
+  !metadata.deletionTimestamp &&
+  status.conditions?.some(({ type, status }: Json) => type === 'Ready' && status === 'True')
+const podsOf = ({ get }: Stand): string[] =>
+  get('pods', '--selector', 'app=alpha')
+    .items.filter(isReady)
+    .map(({ metadata }: Json) => metadata.name)
+const workloadsOf = ({ get }: Stand): string[] =>
+  get('deployments,statefulsets').items.map(
+    ({ kind, metadata }: Json) => `${kind} ${metadata.name}`,
+  )
 
 async function observe(here: Stand, { shape, there = [] }: Row): Promise<Seen> {
-  if (there.length) apply(...there.map(one => ({ ...one, metadata: { ...one.metadata, namespace: here.space } })))
+  if (there.length)
+    apply(...there.map(one => ({ ...one, metadata: { ...one.metadata, namespace: here.space } })))
   const look = () => [podsOf(here), workloadsOf(here)] as const
   const before = look()
   const good = here.releases().findLast(({ ending }) => ending === 'succeeded')!.number
@@ -168,7 +246,8 @@ async function observe(here: Stand, { shape, there = [] }: Row): Promise<Seen> {
   const after = look()
   const events = deploy.events()
   const time = (found: Json | undefined) => (found ? Date.parse(found.time) : undefined)
-  const step = (name: string, state: string) => events.find(one => one.event === 'step' && one.name === name && one.state === state)
+  const step = (name: string, state: string) =>
+    events.find(one => one.event === 'step' && one.name === name && one.state === state)
   const begun = time(step('Apply', 'started'))
   const named = events.find(({ event, state }) => event === 'workload' && state === 'failed')
   const past = (ms: number | undefined) => (begun && ms ? (ms - begun) / 1000 : undefined)
@@ -202,12 +281,17 @@ test.before(async () => {
     const here = stand(`kgc-t-fail${n}`, { stable: 10 })
     const first = here.start(['deploy', 'test'])
     if ((await first.code) !== 0) throw new Error(`the first deploy fails: ${first.said()}`)
-    for (let name = queue.shift(); name; name = queue.shift()) found.get(name)!.resolve(await observe(here, rows[name]!))
+    for (let name = queue.shift(); name; name = queue.shift())
+      found.get(name)!.resolve(await observe(here, rows[name]!))
   }
-  void Promise.all(Array.from({ length: lanes }, lane)).catch(error => found.forEach(({ reject }) => reject(error)))
+  void Promise.all(Array.from({ length: lanes }, lane)).catch(error =>
+    found.forEach(({ reject }) => reject(error)),
+  )
 })
 
-const measured: string[][] = [['failure', 'exit', 'cause named after', 'old release proven after', 'cause']]
+const measured: string[][] = [
+  ['failure', 'exit', 'cause named after', 'old release proven after', 'cause'],
+]
 const seconds = (value: number | undefined) => (value === undefined ? '' : `${value.toFixed(1)} s`)
 
 for (const [name, { code, fails, reason, says, within }] of Object.entries(rows))
@@ -222,8 +306,10 @@ for (const [name, { code, fails, reason, says, within }] of Object.entries(rows)
       assert.is(`${cause!.kind} ${cause!.name}`, fails)
       assert.match(cause!.reason, reason!)
       assert.is(cause!.application, cause!.name)
-      if (!/FailedCreate/.test(cause!.reason)) assert.ok(cause!.pod.startsWith(`${cause!.name}-`), `pod ${cause!.pod}`)
-      if (!/FailedCreate|Unschedulable/.test(cause!.reason)) assert.ok(cause!.container, 'it names the container')
+      if (!/FailedCreate/.test(cause!.reason))
+        assert.ok(cause!.pod.startsWith(`${cause!.name}-`), `pod ${cause!.pod}`)
+      if (!/FailedCreate|Unschedulable/.test(cause!.reason))
+        assert.ok(cause!.container, 'it names the container')
       assert.match(error.why, `${cause!.kind} ${cause!.name}`)
       assert.ok(error.next, 'it says what to do next')
     }
@@ -235,9 +321,20 @@ for (const [name, { code, fails, reason, says, within }] of Object.entries(rows)
     if (code === 3) assert.match(said, 'nothing was touched')
     else {
       assert.is(one.ending, 'rolled back')
-      assert.match(error.serving, fails === 'Job migrate' ? `release ${good} serves` : `release ${good} serves again, proven by smoke`)
-      assert.ok(one.named! <= within![0] * load(), `its cause was named after ${seconds(one.named)}`)
-      assert.ok(one.served! <= within![1] * load(), `the old release was proven after ${seconds(one.served)}`)
+      assert.match(
+        error.serving,
+        fails === 'Job migrate'
+          ? `release ${good} serves`
+          : `release ${good} serves again, proven by smoke`,
+      )
+      assert.ok(
+        one.named! <= within![0] * load(),
+        `its cause was named after ${seconds(one.named)}`,
+      )
+      assert.ok(
+        one.served! <= within![1] * load(),
+        `the old release was proven after ${seconds(one.served)}`,
+      )
     }
   })
 

@@ -8,7 +8,8 @@ import { standAtGitHub } from './at-github.ts'
 
 const test = suite('deploy and GitHub')
 const { box, commit, deploy, github, summary } = await standAtGitHub('kgc-t-github')
-const texts = () => github.deployments.at(-1)!.statuses.map(({ state, description }) => [state, description])
+const texts = () =>
+  github.deployments.at(-1)!.statuses.map(({ state, description }) => [state, description])
 const run = 'https://github.com/kgc/stack/actions/runs/5'
 
 test('a deploy is a deployment of its commit, with its images, and a table in the summary', async () => {
@@ -17,14 +18,26 @@ test('a deploy is a deployment of its commit, with its images, and a table in th
   assert.is(code, 0, said)
   const [one] = github.deployments
   assert.equal([one!.sha, one!.environment, github.deployments.length], [sha, 'test', 1])
-  assert.equal(texts(), [['in_progress', 'release 1: deploy'], ['success', 'release 1 serves']])
-  assert.equal(one!.statuses.map(({ log_url }) => log_url), [run, run])
+  assert.equal(texts(), [
+    ['in_progress', 'release 1: deploy'],
+    ['success', 'release 1 serves'],
+  ])
+  assert.equal(
+    one!.statuses.map(({ log_url }) => log_url),
+    [run, run],
+  )
   const { by, verb, release, images } = one!.payload as Record<string, any>
   assert.equal([by, verb, release], ['kgc-stack', 'deploy', 1])
   assert.match(images['127.0.0.1:5001/kgc-demo/redis:8'], /^sha256:[0-9a-f]{64}$/)
   assert.not.match(said + JSON.stringify(github.deployments), github.token)
   const text = readFileSync(summary, 'utf8')
-  const rows = [/### ✔ Deploy to test/, /\| Release \| 1 \(deploy\) \|/, `| Commit | ${sha} |`, /\| Watch \| [\d.]+ s \|/, /\| Result \| test serves release 1 /]
+  const rows = [
+    /### ✔ Deploy to test/,
+    /\| Release \| 1 \(deploy\) \|/,
+    `| Commit | ${sha} |`,
+    /\| Watch \| [\d.]+ s \|/,
+    /\| Result \| test serves release 1 /,
+  ]
   for (const row of rows) assert.match(text, row as RegExp)
 })
 
@@ -43,16 +56,29 @@ test('a deploy that is rolled back is a failure there, with its cause and what s
   assert.is(code, 5, said)
   const [state, words] = texts().at(-1)!
   assert.is(state, 'failure')
-  assert.match(words!, /^1 checks fail though all is ready: alpha: alpha says that it works; rolled back, release 1 serves again/)
+  assert.match(
+    words!,
+    /^1 checks fail though all is ready: alpha: alpha says that it works; rolled back, release 1 serves again/,
+  )
   const text = readFileSync(summary, 'utf8')
-  for (const part of ['| Result | failed (exit code 5) |', '**Cause** Smoke test:', 'it says broken', '**Next**', '**Serving now** release 1 serves again']) assert.match(text, part)
+  for (const part of [
+    '| Result | failed (exit code 5) |',
+    '**Cause** Smoke test:',
+    'it says broken',
+    '**Next**',
+    '**Serving now** release 1 serves again',
+  ])
+    assert.match(text, part)
 })
 
 test('GitHub that refuses is a warning and no result', async () => {
   commit({ config: { A: '2' } })
   const { code, said } = await deploy([], { GITHUB_TOKEN: 'canaryOtherToken' })
   assert.is(code, 0, said)
-  assert.match(said, '⚠ GitHub answered 401 (Bad credentials): the token is not valid; it does not know of this deployment')
+  assert.match(
+    said,
+    '⚠ GitHub answered 401 (Bad credentials): the token is not valid; it does not know of this deployment',
+  )
   assert.not.match(said, 'canaryOtherToken')
 })
 
@@ -61,7 +87,12 @@ test('alphagov/govuk-design-system#1946: a run of an older commit that is starte
   git(box.root, 'checkout', '--quiet', `${newest}~3`)
   const { code, said } = await deploy()
   assert.is(code, 3, said)
-  assert.match(said, new RegExp(`release 3 serves, of commit ${newest.slice(0, 12)}; \\w{12} served before it, in release 1; .*its databases.*--again --reason`))
+  assert.match(
+    said,
+    new RegExp(
+      `release 3 serves, of commit ${newest.slice(0, 12)}; \\w{12} served before it, in release 1; .*its databases.*--again --reason`,
+    ),
+  )
   assert.match(said, 'nothing was touched')
   const again = await deploy(['--again', '--reason', 'the audit', '--dry-run'])
   assert.is(again.code, 0, again.said)
@@ -70,23 +101,42 @@ test('alphagov/govuk-design-system#1946: a run of an older commit that is starte
 })
 
 test('an environment that comes after another takes what that one had, and refuses all else at once', async () => {
-  writeFileSync(join(box.root, 'infra/k8s/overlays/test/environment.yaml'), 'disposable: true\nafter: staging\n')
+  writeFileSync(
+    join(box.root, 'infra/k8s/overlays/test/environment.yaml'),
+    'disposable: true\nafter: staging\n',
+  )
   const sha = commit({ image: '127.0.0.1:5001/kgc-demo/not-there:1' })
   const refused = await deploy(['--dry-run'])
   assert.is(refused.code, 3)
-  assert.match(refused.said, `GitHub records no deployment of ${sha.slice(0, 12)} to staging by deploy.ts; deploy it to staging first`)
+  assert.match(
+    refused.said,
+    `GitHub records no deployment of ${sha.slice(0, 12)} to staging by deploy.ts; deploy it to staging first`,
+  )
   assert.match(refused.said, 'kgc-demo/not-there:1: it is not in')
 
   const good = commit({ config: { A: '3' } })
   const { images } = github.deployments[0]!.payload as { images: Record<string, string> }
   const statuses = [{ id: 901, state: 'success', description: '' }]
-  github.deployments.push({ id: 900, sha: good, environment: 'staging', payload: JSON.stringify({ by: 'kgc-stack', images }), request: {}, statuses })
+  github.deployments.push({
+    id: 900,
+    sha: good,
+    environment: 'staging',
+    payload: JSON.stringify({ by: 'kgc-stack', images }),
+    request: {},
+    statuses,
+  })
   const taken = await deploy(['--dry-run'])
   assert.is(taken.code, 0, taken.said)
-  github.deployments.at(-1)!.payload = { by: 'kgc-stack', images: Object.fromEntries(Object.keys(images).map(name => [name, `sha256:${'0'.repeat(64)}`])) }
+  github.deployments.at(-1)!.payload = {
+    by: 'kgc-stack',
+    images: Object.fromEntries(Object.keys(images).map(name => [name, `sha256:${'0'.repeat(64)}`])),
+  }
   const moved = await deploy(['--dry-run'])
   assert.is(moved.code, 3)
-  assert.match(moved.said, 'kgc-demo/redis:8 is not what staging had under this commit: its digest differs')
+  assert.match(
+    moved.said,
+    'kgc-demo/redis:8 is not what staging had under this commit: its digest differs',
+  )
 
   const nobody = await deploy(['--dry-run'], { GITHUB_TOKEN: '' })
   assert.is(nobody.code, 0, nobody.said)

@@ -15,14 +15,26 @@ export async function inbox(path = '/services/T0/B0/hook'): Promise<Inbox> {
   const bodies: string[] = []
   const server = createServer((request, answer) => {
     let body = ''
-    request.on('data', data => (body += data)).on('end', () => (bodies.push(body), answer.end('ok')))
+    request
+      .on('data', data => (body += data))
+      .on('end', () => (bodies.push(body), answer.end('ok')))
   })
   await new Promise<void>(done => server.listen(0, '127.0.0.1', done).unref())
   const said = () =>
     bodies.map(body => {
-      const { text, blocks } = JSON.parse(body) as { text: string; blocks: { fields?: { text: string }[] }[] }
-      const [, release] = /\*Release\*\n`(\d+)`/.exec(blocks.flatMap(({ fields = [] }) => fields.map(({ text }) => text)).join('\n')) ?? []
+      const { text, blocks } = JSON.parse(body) as {
+        text: string
+        blocks: { fields?: { text: string }[] }[]
+      }
+      const [, release] =
+        /\*Release\*\n`(\d+)`/.exec(
+          blocks.flatMap(({ fields = [] }) => fields.map(({ text }) => text)).join('\n'),
+        ) ?? []
       return `${text}: release ${release}`
     })
-  return { address: `http://127.0.0.1:${(server.address() as AddressInfo).port}${path}`, bodies, said }
+  return {
+    address: `http://127.0.0.1:${(server.address() as AddressInfo).port}${path}`,
+    bodies,
+    said,
+  }
 }

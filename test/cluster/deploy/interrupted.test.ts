@@ -46,7 +46,11 @@ test('cut off while a migration runs: the rerun waits for it, and does not start
   write({ command: slow, migrate: 'sleep 8' })
   const deploy = start(['deploy', 'test'])
   const old = get('job', 'migrate').metadata.uid
-  const job: any = await until('the migration', 40, () => [get('job', 'migrate')].find(({ metadata, status }: any) => metadata.uid !== old && status.active))
+  const job: any = await until('the migration', 40, () =>
+    [get('job', 'migrate')].find(
+      ({ metadata, status }: any) => metadata.uid !== old && status.active,
+    ),
+  )
   deploy.kill('SIGTERM')
   assert.is(await deploy.code, 143)
   const { code, stderr } = run(['deploy', 'test'])
@@ -59,19 +63,50 @@ test('a deploy that fails after one whose runner was lost waits for its lock, an
   write({
     command: slow,
     beta: ['redis-server', '--save', '', '--maxclients', '50'],
-    more: [{ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'left-over', annotations: { 'kgc.hu/order': 'data' } } }],
+    more: [
+      {
+        apiVersion: 'v1',
+        kind: 'ConfigMap',
+        metadata: { name: 'left-over', annotations: { 'kgc.hu/order': 'data' } },
+      },
+    ],
   })
   await cut(/▶ Watch/, 'SIGKILL')
   write({ env: { SMOKE: 'broken' } })
   // as if a runner had been lost: nobody here can tell that its process has ended
-  kubectl(['annotate', 'lease', 'kgc-deploy', '--namespace', space, '--overwrite', 'kgc.hu/machine=another'])
+  kubectl([
+    'annotate',
+    'lease',
+    'kgc-deploy',
+    '--namespace',
+    space,
+    '--overwrite',
+    'kgc.hu/machine=another',
+  ])
   const spec = { renewTime: new Date().toISOString().replace('Z', '000Z'), leaseDurationSeconds: 9 }
-  kubectl(['patch', 'lease', 'kgc-deploy', '--namespace', space, '--type', 'merge', '--patch', JSON.stringify({ spec })])
+  kubectl([
+    'patch',
+    'lease',
+    'kgc-deploy',
+    '--namespace',
+    space,
+    '--type',
+    'merge',
+    '--patch',
+    JSON.stringify({ spec }),
+  ])
   const { code, stderr } = run(['deploy', 'test'])
   assert.is(code, 5, stderr)
-  assert.match(stderr, /the lock is held by .* it ends by itself at .*: waiting for that[^]*nobody has renewed it for 3 s[^]*not been renewed for 9 s: taken over/)
+  assert.match(
+    stderr,
+    /the lock is held by .* it ends by itself at .*: waiting for that[^]*nobody has renewed it for 3 s[^]*not been renewed for 9 s: taken over/,
+  )
   assert.match(stderr, `release ${good} serves again`)
-  assert.equal(get('statefulset', 'beta').spec.template.spec.containers[0].command, ['redis-server', '--save', ''])
+  assert.equal(get('statefulset', 'beta').spec.template.spec.containers[0].command, [
+    'redis-server',
+    '--save',
+    '',
+  ])
   assert.not.ok(get('configmaps').items.some(({ metadata }: any) => metadata.name === 'left-over'))
 })
 

@@ -24,13 +24,18 @@ process.once('exit', () => {
 })
 
 function race(...more: string[]): Racer {
-  const child = spawn(process.execPath, ['--import=tsx', join(import.meta.dirname, 'racer.ts'), space, ...more], { env: { ...process.env, ...clusterEnv, NO_COLOR: '1' } })
+  const child = spawn(
+    process.execPath,
+    ['--import=tsx', join(import.meta.dirname, 'racer.ts'), space, ...more],
+    { env: { ...process.env, ...clusterEnv, NO_COLOR: '1' } },
+  )
   const racer: Racer = { child, text: '', code: new Promise(done => child.on('close', done)) }
   for (const stream of [child.stdout, child.stderr]) stream.on('data', data => (racer.text += data))
   racers.add(racer)
   return racer
 }
-const winner = (list: Racer[]) => until('a winner', 60, () => list.find(({ text }) => text.includes('won')))
+const winner = (list: Racer[]) =>
+  until('a winner', 60, () => list.find(({ text }) => text.includes('won')))
 
 async function end({ child, code }: Racer, signal: NodeJS.Signals) {
   child.kill(signal)
@@ -82,10 +87,28 @@ test('a lock of another machine is taken over 60 s after its last renewal, not b
   const racer = race()
   await winner([racer])
   await end(racer, 'SIGKILL')
-  kubectl(['annotate', 'lease', 'kgc-deploy', '--namespace', space, '--overwrite', 'kgc.hu/machine=another'])
+  kubectl([
+    'annotate',
+    'lease',
+    'kgc-deploy',
+    '--namespace',
+    space,
+    '--overwrite',
+    'kgc.hu/machine=another',
+  ])
   assert.is(await race().code, 4)
   const old = new Date(Date.now() - 62_000).toISOString().replace('Z', '000Z')
-  tool('kubectl', ['patch', 'lease', 'kgc-deploy', '--namespace', space, '--type', 'merge', '--patch', JSON.stringify({ spec: { renewTime: old } })])
+  tool('kubectl', [
+    'patch',
+    'lease',
+    'kgc-deploy',
+    '--namespace',
+    space,
+    '--type',
+    'merge',
+    '--patch',
+    JSON.stringify({ spec: { renewTime: old } }),
+  ])
   const next = race()
   await winner([next])
   assert.match(next.text, /it has not been renewed for 60 s: taken over/)

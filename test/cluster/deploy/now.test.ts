@@ -52,25 +52,59 @@ interface Row {
 }
 const rows: Record<string, Row> = {
   'runatlantis/atlantis#3581: the login is lost when it begins to watch': {
-    ...{ at: 'get deployments,statefulsets,jobs', says: login, code: 6, ending: 'applying', alpha: 'new', held: true },
+    ...{
+      at: 'get deployments,statefulsets,jobs',
+      says: login,
+      code: 6,
+      ending: 'applying',
+      alpha: 'new',
+      held: true,
+    },
     now: /^nothing could be put back \(in place: .*Deployment alpha.* of release \d+; all else of release \d+\), but Apply .*Unauthorized.*; release \d+ may not be recorded as broken/,
   },
   'the way back is refused at the applications': {
-    ...{ at: ' apply --server-side', call: 2, once: true, says: denied, smoke: 'broken', code: 6, ending: 'broken', alpha: 'new' },
+    ...{
+      at: ' apply --server-side',
+      call: 2,
+      once: true,
+      says: denied,
+      smoke: 'broken',
+      code: 6,
+      ending: 'broken',
+      alpha: 'new',
+    },
     now: /^nothing could be put back \(in place: ConfigMap alpha-config-\w+, Deployment alpha of release \d+; all else of release \d+\), but Apply .*Forbidden/,
   },
   'the record is refused': {
-    ...{ at: ' replace --filename -;', once: true, says: denied, code: 6, ending: 'applying', alpha: 'new' },
+    ...{
+      at: ' replace --filename -;',
+      once: true,
+      says: denied,
+      code: 6,
+      ending: 'applying',
+      alpha: 'new',
+    },
     now: /^release \d+ serves and passed the smoke test, but may not be recorded as the one that does/,
   },
   'nothing is refused but the product does not work': {
-    ...{ at: 'never', says: '', smoke: 'broken', migrate: 'echo again', code: 5, ending: 'rolled back', alpha: 'old' },
+    ...{
+      at: 'never',
+      says: '',
+      smoke: 'broken',
+      migrate: 'echo again',
+      code: 5,
+      ending: 'rolled back',
+      alpha: 'old',
+    },
     now: /^release \d+ serves again, proven by smoke; what Job migrate has done to its database stays$/,
   },
 }
 
-const configOf = (all: any[]) => all.find(one => one.kind === 'Deployment' && one.metadata.name === 'alpha').spec.template.spec.containers[0].envFrom[0].configMapRef.name
-const recorded = (number: number) => configOf(unpack(get('configmap', `kgc-release-${number}`).binaryData.manifests))
+const configOf = (all: any[]) =>
+  all.find(one => one.kind === 'Deployment' && one.metadata.name === 'alpha').spec.template.spec
+    .containers[0].envFrom[0].configMapRef.name
+const recorded = (number: number) =>
+  configOf(unpack(get('configmap', `kgc-release-${number}`).binaryData.manifests))
 
 let change = 0
 const good = () => {
@@ -81,19 +115,32 @@ const good = () => {
   return releases().at(-1)!.number
 }
 
-for (const [name, { at, call = 1, once, says, smoke, migrate, code, now, ending, alpha, held }] of Object.entries(rows))
+for (const [
+  name,
+  { at, call = 1, once, says, smoke, migrate, code, now, ending, alpha, held },
+] of Object.entries(rows))
   test(name, () => {
     const before = good()
-    write({ config: { A: String(++change) }, ...(migrate ? { migrate } : {}), ...(smoke ? { env: { SMOKE: smoke } } : {}) })
+    write({
+      config: { A: String(++change) },
+      ...(migrate ? { migrate } : {}),
+      ...(smoke ? { env: { SMOKE: smoke } } : {}),
+    })
     writeFileSync(trouble, `at='${at}'\ncall=${call}\nonce=${once ? 'yes' : ''}\nsays='${says}'\n`)
     const ended = run(['deploy', 'test', '--json'], { PATH })
     for (const file of [trouble, `${trouble}.n`, `${trouble}.on`]) rmSync(file, { force: true })
     assert.is(ended.code, code, ended.stderr)
-    const error = ended.stdout.trim().split('\n').map(line => JSON.parse(line)).find(({ event }) => event === 'error')
+    const error = ended.stdout
+      .trim()
+      .split('\n')
+      .map(line => JSON.parse(line))
+      .find(({ event }) => event === 'error')
     assert.match(error.serving, now)
     const last = releases().at(-1)!
     assert.equal([last.number, last.ending], [before + 1, ending])
-    const stands = configOf([get('deployment', 'alpha')].map(one => ({ ...one, kind: 'Deployment' })))
+    const stands = configOf(
+      [get('deployment', 'alpha')].map(one => ({ ...one, kind: 'Deployment' })),
+    )
     assert.is(stands, recorded(alpha === 'new' ? last.number : before))
     const { holderIdentity } = get('lease', 'kgc-deploy').spec
     assert.is(Boolean(holderIdentity), Boolean(held))

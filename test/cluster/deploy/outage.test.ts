@@ -42,20 +42,31 @@ async function answering(how: number | 'silent') {
 
 /** Seconds that each phase of a deploy took. */
 const seconds = (events: Record<string, any>[]): Record<string, number> =>
-  Object.fromEntries(events.flatMap(({ name, ms }) => (ms === undefined ? [] : [[name, ms / 1000]])))
+  Object.fromEntries(
+    events.flatMap(({ name, ms }) => (ms === undefined ? [] : [[name, ms / 1000]])),
+  )
 const good = async (here: Stand) => {
   const first = here.start(['deploy', 'test', '--json'])
   assert.is(await first.code, 0, first.said())
   return seconds(first.events())
 }
-const parts = { applying: stand('kgc-t-away1'), watching: stand('kgc-t-away2'), asking: stand('kgc-t-away3'), smoking: stand('kgc-t-away4') }
+const parts = {
+  applying: stand('kgc-t-away1'),
+  watching: stand('kgc-t-away2'),
+  asking: stand('kgc-t-away3'),
+  smoking: stand('kgc-t-away4'),
+}
 const begun = Object.fromEntries(Object.entries(parts).map(([name, here]) => [name, good(here)]))
 const away = (name: 'applying' | 'watching' | 'smoking', line: RegExp) =>
   begun[name]!.then(() => {
     parts[name].write({ command: slow, config: { A: 'new' }, migrate: 'echo new' })
     return withoutServer(parts[name], line)
   })
-const runs = { applying: away('applying', /^ {2}data: /m), watching: away('watching', /▶ Watch/), smoking: away('smoking', /▶ Smoke/) }
+const runs = {
+  applying: away('applying', /^ {2}data: /m),
+  watching: away('watching', /▶ Watch/),
+  smoking: away('smoking', /▶ Smoke/),
+}
 for (const one of Object.values(runs)) one.catch(() => {})
 
 test('the registry is down, or silent, or in trouble: refused in words, nothing is touched', async () => {
@@ -86,10 +97,14 @@ test('a webhook that hangs, or fails, costs a warning and 10 s at the end', asyn
   for (const how of ['silent', 500] as const) {
     const { host, asked } = await answering(how)
     here.write({ config: { A: String(how) } })
-    const deploy = here.start(['deploy', 'test', '--json'], { SLACK_WEBHOOK_URL: `http://${host}/services/T0/B0/not-to-be-seen-anywhere` })
+    const deploy = here.start(['deploy', 'test', '--json'], {
+      SLACK_WEBHOOK_URL: `http://${host}/services/T0/B0/not-to-be-seen-anywhere`,
+    })
     assert.is(await deploy.code, 0, deploy.said())
     const { Lock, Record } = seconds(deploy.events()) as { Lock: number; Record: number }
-    console.log(`webhook ${how}: Lock ${Lock.toFixed(1)} s, Record ${Record.toFixed(1)} s (${bare.Lock!.toFixed(1)}, ${bare.Record!.toFixed(1)} s without)`)
+    console.log(
+      `webhook ${how}: Lock ${Lock.toFixed(1)} s, Record ${Record.toFixed(1)} s (${bare.Lock!.toFixed(1)}, ${bare.Record!.toFixed(1)} s without)`,
+    )
     assert.match(deploy.said(), how === 'silent' ? /Slack did not answer in/ : /Slack answered 500/)
     assert.not.match(deploy.said(), 'not-to-be-seen-anywhere')
     assert.ok(asked.length, 'it was asked')
@@ -105,7 +120,8 @@ for (const name of ['applying', 'watching', 'smoking'] as const)
     assert.is(code, 0, said)
     assert.ok(went, 'it came to its end after that')
     // kubectl tries for a while itself before it says anything of an apply
-    if (name === 'watching') assert.match(said, /the API server does not answer[^]*the API server answers again/)
+    if (name === 'watching')
+      assert.match(said, /the API server does not answer[^]*the API server answers again/)
     assert.is(parts[name].releases().at(-1)!.ending, 'succeeded')
     assert.is(parts[name].get('lease', 'kgc-deploy').spec.holderIdentity, undefined)
   })

@@ -11,16 +11,27 @@ const { space, box, write, run, get, releases } = stand('kgc-t-putback')
 const deploy = (...argv: string[]) => run(['deploy', 'test', ...argv])
 const crashes = ['sh', '-c', 'exit 1']
 const checks = join(box.docker, 'alpha/smoke.ts')
-const map = (name: string) => ({ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name, annotations: { 'kgc.hu/order': 'data' } }, data: { A: '1' } })
+const map = (name: string) => ({
+  apiVersion: 'v1',
+  kind: 'ConfigMap',
+  metadata: { name, annotations: { 'kgc.hu/order': 'data' } },
+  data: { A: '1' },
+})
 const storage = `${space}-grows`
-process.once('exit', () => kubectl(['delete', 'storageclass', storage, '--ignore-not-found'], { nothrow: true }))
+process.once('exit', () =>
+  kubectl(['delete', 'storageclass', storage, '--ignore-not-found'], { nothrow: true }),
+)
 /** A volume, and who mounts it: nothing else binds it. */
 const volume = (size: string) => [
   {
     apiVersion: 'v1',
     kind: 'PersistentVolumeClaim',
     metadata: { name: 'files' },
-    spec: { storageClassName: storage, accessModes: ['ReadWriteOnce'], resources: { requests: { storage: size } } },
+    spec: {
+      storageClassName: storage,
+      accessModes: ['ReadWriteOnce'],
+      resources: { requests: { storage: size } },
+    },
   },
   {
     apiVersion: 'v1',
@@ -29,7 +40,14 @@ const volume = (size: string) => [
     spec: {
       terminationGracePeriodSeconds: 1,
       volumes: [{ name: 'files', persistentVolumeClaim: { claimName: 'files' } }],
-      containers: [{ name: 'mounts', image: '127.0.0.1:5001/kgc-demo/redis:8', command: ['sleep', '3600'], volumeMounts: [{ name: 'files', mountPath: '/files' }] }],
+      containers: [
+        {
+          name: 'mounts',
+          image: '127.0.0.1:5001/kgc-demo/redis:8',
+          command: ['sleep', '3600'],
+          volumeMounts: [{ name: 'files', mountPath: '/files' }],
+        },
+      ],
     },
   },
 ]
@@ -39,7 +57,13 @@ test('a check that came with the bad version does not judge the one that comes b
   write()
   assert.is(deploy().code, 0)
   const before = readFileSync(checks, 'utf8')
-  writeFileSync(checks, before.replace('export const checks = [', "export const checks = [{ name: 'the new feature', run: async () => { throw new Error('not there yet') } },"))
+  writeFileSync(
+    checks,
+    before.replace(
+      'export const checks = [',
+      "export const checks = [{ name: 'the new feature', run: async () => { throw new Error('not there yet') } },",
+    ),
+  )
   write({ command: crashes })
   const { code, stderr } = deploy()
   assert.is(code, 5, stderr)
@@ -80,7 +104,19 @@ test('a volume that has grown keeps its size when what came with it goes back, b
   write({ more: [claim!] })
   assert.is(deploy().code, 0)
   apply({ ...pod!, metadata: { ...pod!.metadata, namespace: space } })
-  kubectl(['wait', 'pvc/files', '--for', 'jsonpath={.status.phase}=Bound', '--timeout', '90s', '--namespace', space], { timeout: 100_000 })
+  kubectl(
+    [
+      'wait',
+      'pvc/files',
+      '--for',
+      'jsonpath={.status.phase}=Bound',
+      '--timeout',
+      '90s',
+      '--namespace',
+      space,
+    ],
+    { timeout: 100_000 },
+  )
   write({ command: crashes, more: [volume('2Mi')[0]!] })
   const failed = deploy()
   assert.is(failed.code, 5, failed.stderr)
@@ -97,7 +133,9 @@ test('going back finds a release that is not the same as the one that serves', (
   assert.is(deploy().code, 0)
   write({ config: { A: '5' } })
   assert.is(deploy().code, 0)
-  const [four, five] = releases().slice(-2).map(({ number }) => number)
+  const [four, five] = releases()
+    .slice(-2)
+    .map(({ number }) => number)
   assert.is(run(['rollback', 'test', String(four)]).code, 0)
   assert.match(run(['rollback', 'test']).stdout, `(rollback to ${five}, `)
 })

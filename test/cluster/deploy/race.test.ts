@@ -18,7 +18,10 @@ for (let round = 1; round <= Number(process.env.KGC_SOAK || 1); round++)
   test(`of ${racers} deploys at once one wins, and the others exit 4 naming it (${round})`, async () => {
     const began = Date.now()
     // the winner holds the lock until all others have met it
-    write({ config: { A: String(round) }, migrate: `echo ${round}; until test -e /tmp/go; do sleep 0.2; done` })
+    write({
+      config: { A: String(round) },
+      migrate: `echo ${round}; until test -e /tmp/go; do sleep 0.2; done`,
+    })
     const ended = new Set<Started>()
     const all = Array.from({ length: racers }, () => {
       const one = start(['deploy', 'test'])

@@ -6,7 +6,8 @@ import { placeIn } from './place.ts'
 
 await main(async () => {
   const place = placeIn(process.argv[2]!)
-  if (process.argv[3] === 'look') return void console.log((await isInTheWay(place, await current(place))) ? 'held' : 'free')
+  if (process.argv[3] === 'look')
+    return void console.log((await isInTheWay(place, await current(place))) ? 'held' : 'free')
   const lock = await acquire(place, 'deploy', process.argv[3])
   await lock.phase('watch')
   console.log('won')

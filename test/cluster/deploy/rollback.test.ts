@@ -10,10 +10,17 @@ const test = suite('rollback')
 const { space, box, write, run, get, releases } = stand('kgc-t-rollback')
 const headsFile = join(box.docker, 'alpha/heads.ts')
 const rollback = (...argv: string[]) => run(['rollback', 'test', ...argv])
-const extra = { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'extra', annotations: { 'kgc.hu/order': 'data' } }, data: { A: '1' } }
-const configOf = () => get('deployment', 'alpha').spec.template.spec.containers[0].envFrom[0].configMapRef.name
+const extra = {
+  apiVersion: 'v1',
+  kind: 'ConfigMap',
+  metadata: { name: 'extra', annotations: { 'kgc.hu/order': 'data' } },
+  data: { A: '1' },
+}
+const configOf = () =>
+  get('deployment', 'alpha').spec.template.spec.containers[0].envFrom[0].configMapRef.name
 const names = () => get('configmaps').items.map(({ metadata }: any) => metadata.name)
-const migrated = (head: string) => kubectl(['exec', '--namespace', space, 'beta-0', '--', 'redis-cli', 'set', 'head', head])
+const migrated = (head: string) =>
+  kubectl(['exec', '--namespace', space, 'beta-0', '--', 'redis-cli', 'set', 'head', head])
 const configs: string[] = []
 
 test('before a second release there is nothing to go back to', () => {
@@ -55,7 +62,10 @@ test('any release can be named; a dry run only says what it would do', () => {
 })
 
 test('the releases are listed, and two are compared', () => {
-  assert.match(rollback('--list').stdout, /▸ +4 +rollback to 2 +succeeded.*\n +3 +rollback to 1 +succeeded.*\n +2 +deploy.*\n +1 +deploy/)
+  assert.match(
+    rollback('--list').stdout,
+    /▸ +4 +rollback to 2 +succeeded.*\n +3 +rollback to 1 +succeeded.*\n +2 +deploy.*\n +1 +deploy/,
+  )
   const list = rollback('--list', '--json')
     .stdout.trim()
     .split('\n')

@@ -10,13 +10,41 @@ const { space, write, run, get } = stand('kgc-t-sealed')
 
 /** Sealed as `npx zx scripts/seal.ts` does it; for another namespace it opens nowhere else. */
 function sealed(value: string, namespace = space): Json {
-  const secret = { apiVersion: 'v1', kind: 'Secret', metadata: { name: 'shop-secrets', namespace }, stringData: { PASSWORD: value } }
-  const { stdout } = tool('kubeseal', ['--format', 'json', '--controller-namespace', 'kube-system', '--controller-name', 'sealed-secrets-controller'], {
-    input: JSON.stringify(secret),
-  })
+  const secret = {
+    apiVersion: 'v1',
+    kind: 'Secret',
+    metadata: { name: 'shop-secrets', namespace },
+    stringData: { PASSWORD: value },
+  }
+  const { stdout } = tool(
+    'kubeseal',
+    [
+      '--format',
+      'json',
+      '--controller-namespace',
+      'kube-system',
+      '--controller-name',
+      'sealed-secrets-controller',
+    ],
+    {
+      input: JSON.stringify(secret),
+    },
+  )
   const { apiVersion, kind, spec } = JSON.parse(stdout) as Json
-  const metadata = { name: 'shop-secrets', namespace: space, annotations: { 'kgc.hu/order': 'data' } }
-  return { apiVersion, kind, metadata, spec: { encryptedData: spec.encryptedData, template: { metadata: { name: 'shop-secrets', namespace: space } } } }
+  const metadata = {
+    name: 'shop-secrets',
+    namespace: space,
+    annotations: { 'kgc.hu/order': 'data' },
+  }
+  return {
+    apiVersion,
+    kind,
+    metadata,
+    spec: {
+      encryptedData: spec.encryptedData,
+      template: { metadata: { name: 'shop-secrets', namespace: space } },
+    },
+  }
 }
 const reader: Json = {
   apiVersion: 'apps/v1',
@@ -33,7 +61,12 @@ const reader: Json = {
             name: 'main',
             image: '127.0.0.1:5001/kgc-demo/redis:8',
             command: ['sleep', '3600'],
-            env: [{ name: 'PASSWORD', valueFrom: { secretKeyRef: { name: 'shop-secrets', key: 'PASSWORD' } } }],
+            env: [
+              {
+                name: 'PASSWORD',
+                valueFrom: { secretKeyRef: { name: 'shop-secrets', key: 'PASSWORD' } },
+              },
+            ],
           },
         ],
       },
@@ -41,8 +74,20 @@ const reader: Json = {
   },
 }
 const deploy = (one: Json) => (write({ more: [one, reader] }), run(['deploy', 'test']))
-const pods = () => get('pods', '--selector', 'app=reader').items.filter(({ metadata }: Json) => !metadata.deletionTimestamp) as Json[]
-const reads = () => kubectl(['exec', '--namespace', space, pods()[0]!.metadata.name, '--', 'printenv', 'PASSWORD']).trim()
+const pods = () =>
+  get('pods', '--selector', 'app=reader').items.filter(
+    ({ metadata }: Json) => !metadata.deletionTimestamp,
+  ) as Json[]
+const reads = () =>
+  kubectl([
+    'exec',
+    '--namespace',
+    space,
+    pods()[0]!.metadata.name,
+    '--',
+    'printenv',
+    'PASSWORD',
+  ]).trim()
 let first = ''
 
 test('the pods of a first deploy read what was sealed', () => {
@@ -57,7 +102,10 @@ test('what the controller cannot open goes back, and no pod has started anew', (
   assert.is(code, 5, stderr)
   assert.match(stderr, /WHY {3}SealedSecret shop-secrets: no key could decrypt secret/)
   assert.match(stderr, 'release 1 serves again, proven by smoke')
-  assert.equal(pods().map(({ metadata }) => metadata.uid), [first])
+  assert.equal(
+    pods().map(({ metadata }) => metadata.uid),
+    [first],
+  )
   assert.is(reads(), 'one')
   console.error(`  it took ${(ms / 1000).toFixed(1)} s`)
 })
@@ -66,7 +114,10 @@ test('a rotated key is what the pods read that start anew', () => {
   const { code, stderr, ms } = deploy(sealed('three'))
   assert.is(code, 0, stderr)
   assert.is(reads(), 'three')
-  assert.not.equal(pods().map(({ metadata }) => metadata.uid), [first])
+  assert.not.equal(
+    pods().map(({ metadata }) => metadata.uid),
+    [first],
+  )
   console.error(`  it took ${(ms / 1000).toFixed(1)} s`)
 })
 

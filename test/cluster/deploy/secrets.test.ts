@@ -22,36 +22,80 @@ const values: Record<string, string> = {
   NEVER_READ: canary('never-read'),
 }
 /** What must be seen nowhere, whatever else of a value is. */
-const signs = ['plain', 'quoted', 'line-one', 'line-two', 'password', 'never-read', 'late', 'slack', 'discord', 'github'].map(canary)
+const signs = [
+  'plain',
+  'quoted',
+  'line-one',
+  'line-two',
+  'password',
+  'never-read',
+  'late',
+  'slack',
+  'discord',
+  'github',
+].map(canary)
 const said: Record<string, string> = {}
 
 /** Sealed as `npx zx scripts/seal.ts` does it. */
 function sealed(name: string, data: Record<string, string>): Json {
-  const secret = { apiVersion: 'v1', kind: 'Secret', metadata: { name, namespace: space }, stringData: data }
-  const { stdout } = tool('kubeseal', ['--format', 'json', '--controller-namespace', 'kube-system', '--controller-name', 'sealed-secrets-controller'], {
-    input: JSON.stringify(secret),
-  })
+  const secret = {
+    apiVersion: 'v1',
+    kind: 'Secret',
+    metadata: { name, namespace: space },
+    stringData: data,
+  }
+  const { stdout } = tool(
+    'kubeseal',
+    [
+      '--format',
+      'json',
+      '--controller-namespace',
+      'kube-system',
+      '--controller-name',
+      'sealed-secrets-controller',
+    ],
+    {
+      input: JSON.stringify(secret),
+    },
+  )
   const one = JSON.parse(stdout) as Json
   return { ...one, metadata: { ...one.metadata, annotations: { 'kgc.hu/order': 'data' } } }
 }
-const reads = (secret: string, ...keys: string[]) => keys.map(key => ({ name: key, valueFrom: { secretKeyRef: { name: secret, key } } }))
+const reads = (secret: string, ...keys: string[]) =>
+  keys.map(key => ({ name: key, valueFrom: { secretKeyRef: { name: secret, key } } }))
 /** An application that prints all that it knows: in its log, in a line longer than any that is shown, and as its last words. */
 const leak = `env; printf '%0490d%s\\n' 0 "$PLAIN"; printf '{"url":"%s"}\\n' "$ADDRESS"; printf '\\033[1m%s\\033[0m\\n' "$LINES"; exit 3`
 function reader(command: string[], env: Json[]): Json {
-  const container = { name: 'main', image: '127.0.0.1:5001/kgc-demo/redis:8', command, env, terminationMessagePolicy: 'FallbackToLogsOnError' }
+  const container = {
+    name: 'main',
+    image: '127.0.0.1:5001/kgc-demo/redis:8',
+    command,
+    env,
+    terminationMessagePolicy: 'FallbackToLogsOnError',
+  }
   return {
     apiVersion: 'apps/v1',
     kind: 'Deployment',
     metadata: { name: 'reader', annotations: { 'kgc.hu/order': 'application' } },
     spec: {
       selector: { matchLabels: { app: 'reader' } },
-      template: { metadata: { labels: { app: 'reader' } }, spec: { terminationGracePeriodSeconds: 1, containers: [container] } },
+      template: {
+        metadata: { labels: { app: 'reader' } },
+        spec: { terminationGracePeriodSeconds: 1, containers: [container] },
+      },
     },
   }
 }
 
-const hook = { slack: await inbox(`/services/${canary('slack')}`), discord: await inbox(`/api/webhooks/${canary('discord')}`) }
-writeFileSync(join(box.docker, '.env.test'), `SLACK_WEBHOOK_URL=${hook.slack.address}\nDISCORD_WEBHOOK_URL=${hook.discord.address}\n`, { mode: 0o600 })
+const hook = {
+  slack: await inbox(`/services/${canary('slack')}`),
+  discord: await inbox(`/api/webhooks/${canary('discord')}`),
+}
+writeFileSync(
+  join(box.docker, '.env.test'),
+  `SLACK_WEBHOOK_URL=${hook.slack.address}\nDISCORD_WEBHOOK_URL=${hook.discord.address}\n`,
+  { mode: 0o600 },
+)
 const script = async (name: string, ...argv: string[]) => {
   const one = start(argv, { GITHUB_TOKEN: canary('github') })
   const code = await one.code
@@ -67,7 +111,10 @@ const check = `export const checks = [{ name: 'reader works', async run({ exec }
 `
 writeFileSync(join(box.docker, 'alpha/smoke.ts'), check)
 const keys = sealed('reader-secrets', values)
-const env = [{ name: 'SMOKE', value: 'ok' }, ...reads('reader-secrets', 'PLAIN', 'QUOTED', 'LINES', 'ADDRESS')]
+const env = [
+  { name: 'SMOKE', value: 'ok' },
+  ...reads('reader-secrets', 'PLAIN', 'QUOTED', 'LINES', 'ADDRESS'),
+]
 const serve = ['redis-server', '--save', '']
 
 test('a good deploy, sealed secrets and all', async () => {
@@ -88,14 +135,26 @@ test('an application that prints its secrets and crashes: its log is shown, with
 
 test('a secret that came with this deploy is not shown either', async () => {
   const late = sealed('late-secrets', { LATE: canary('late') })
-  write({ more: [keys, late, reader(['sh', '-c', 'echo "it is $LATE"; sleep 1; exit 3'], [...env, ...reads('late-secrets', 'LATE')])] })
+  write({
+    more: [
+      keys,
+      late,
+      reader(
+        ['sh', '-c', 'echo "it is $LATE"; sleep 1; exit 3'],
+        [...env, ...reads('late-secrets', 'LATE')],
+      ),
+    ],
+  })
   const { code, all } = await script('late', 'deploy', 'test')
   assert.is(code, 5, all)
   assert.match(all, 'it is [secret]')
 })
 
 test('neither is one in the log of a migration, nor in what a smoke check found', async () => {
-  write({ more: [keys, reader(serve, env)], migrate: `echo cannot reach $(echo ${Buffer.from(values.ADDRESS!).toString('base64')} | base64 -d); exit 1` })
+  write({
+    more: [keys, reader(serve, env)],
+    migrate: `echo cannot reach $(echo ${Buffer.from(values.ADDRESS!).toString('base64')} | base64 -d); exit 1`,
+  })
   const { code, all } = await script('migration', 'deploy', 'test')
   assert.is(code, 5, all)
   assert.match(all, 'cannot reach [secret]')
@@ -120,7 +179,9 @@ test('no output, record, lock or message holds one', () => {
   const places: Record<string, string> = {
     ...said,
     records: JSON.stringify(maps),
-    manifests: maps.map(({ binaryData }) => gunzipSync(Buffer.from(binaryData.manifests, 'base64')).toString()).join('\n'),
+    manifests: maps
+      .map(({ binaryData }) => gunzipSync(Buffer.from(binaryData.manifests, 'base64')).toString())
+      .join('\n'),
     lease: JSON.stringify(get('lease', 'kgc-deploy')),
     slack: hook.slack.bodies.join('\n'),
     discord: hook.discord.bodies.join('\n'),
@@ -128,11 +189,17 @@ test('no output, record, lock or message holds one', () => {
   assert.ok(hook.slack.bodies.length >= 10 && hook.discord.bodies.length >= 10, 'both were told')
   for (const [place, text] of Object.entries(places))
     for (const sign of signs) {
-      const forms = [sign, Buffer.from(sign).toString('base64').slice(0, -4), encodeURIComponent(sign)]
+      const forms = [
+        sign,
+        Buffer.from(sign).toString('base64').slice(0, -4),
+        encodeURIComponent(sign),
+      ]
       // of a value that was cut its beginning may be left
       forms.push(sign.slice(0, -6))
-      const found = (form: string) => text.slice(Math.max(0, text.indexOf(form) - 80), text.indexOf(form) + 80)
-      for (const form of forms) assert.not.ok(text.includes(form), `${place} holds ${sign}: ${found(form)}`)
+      const found = (form: string) =>
+        text.slice(Math.max(0, text.indexOf(form) - 80), text.indexOf(form) + 80)
+      for (const form of forms)
+        assert.not.ok(text.includes(form), `${place} holds ${sign}: ${found(form)}`)
     }
   assert.ok(readFileSync(join(box.docker, '.env.test'), 'utf8').includes(canary('slack')))
   // nor does any process show one in its arguments: nothing of it runs any more

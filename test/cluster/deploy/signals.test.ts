@@ -21,21 +21,33 @@ const phasesOf = (signal: Signal) => (signal === 'SIGINT' && rounds === 1 ? ['Wa
 /** What serves, with everything that differs from one deploy to the next taken out. */
 function state({ get }: Stand, token: string): string {
   const { items } = get('deployments,statefulsets,services,jobs')
-  const config = get('deployment', 'alpha').spec.template.spec.containers[0].envFrom[0].configMapRef.name
-  const specs = items.map(({ kind, metadata, spec }: Json) => [kind, metadata.name, spec.template?.spec ?? spec])
+  const config = get('deployment', 'alpha').spec.template.spec.containers[0].envFrom[0].configMapRef
+    .name
+  const specs = items.map(({ kind, metadata, spec }: Json) => [
+    kind,
+    metadata.name,
+    spec.template?.spec ?? spec,
+  ])
   const text = JSON.stringify([...specs, get('configmap', config).data])
-  return text.replaceAll(token, 'TOKEN').replaceAll(/-[a-z0-9]{10}"/g, '"').replaceAll(/"batch.kubernetes.io[^,]*,|"clusterIPs?":("[^"]*"|\[[^\]]*\]),/g, '')
+  return text
+    .replaceAll(token, 'TOKEN')
+    .replaceAll(/-[a-z0-9]{10}"/g, '"')
+    .replaceAll(/"batch.kubernetes.io[^,]*,|"clusterIPs?":("[^"]*"|\[[^\]]*\]),/g, '')
 }
 
 /** The migrations that have been started: a Job each. */
 const migrations = ({ get }: Stand): number =>
   new Set(
     get('events')
-      .items.filter(({ reason, involvedObject }: Json) => reason === 'SuccessfulCreate' && involvedObject.kind === 'Job')
+      .items.filter(
+        ({ reason, involvedObject }: Json) =>
+          reason === 'SuccessfulCreate' && involvedObject.kind === 'Job',
+      )
       .map(({ involvedObject }: Json) => involvedObject.uid),
   ).size
 const isReady = ({ metadata, status }: Json) =>
-  !metadata.deletionTimestamp && status.conditions?.some(({ type, status }: Json) => type === 'Ready' && status === 'True')
+  !metadata.deletionTimestamp &&
+  status.conditions?.some(({ type, status }: Json) => type === 'Ready' && status === 'True')
 const readyPods = ({ get }: Stand): string[] =>
   get('pods')
     .items.filter(isReady)
@@ -63,29 +75,54 @@ async function ready(signal: Signal): Promise<Place> {
 }
 
 /** What there was before a deploy. */
-const count = ({ here, hook }: Place) => ({ migrations: migrations(here), told: hook.bodies.length })
+const count = ({ here, hook }: Place) => ({
+  migrations: migrations(here),
+  told: hook.bodies.length,
+})
 
 /** Begins a deploy, and ends it in a phase; false when it came to its end before. */
-async function cut({ here, env }: Place, signal: Signal, phase: string, later: number): Promise<boolean> {
-  const end = { END_AT: `▶ ${phase}`, END_BY: signal, END_AFTER: String(later), NODE_OPTIONS: `--import=${join(import.meta.dirname, 'end-at.mjs')}` }
+async function cut(
+  { here, env }: Place,
+  signal: Signal,
+  phase: string,
+  later: number,
+): Promise<boolean> {
+  const end = {
+    END_AT: `▶ ${phase}`,
+    END_BY: signal,
+    END_AFTER: String(later),
+    NODE_OPTIONS: `--import=${join(import.meta.dirname, 'end-at.mjs')}`,
+  }
   const deploy = here.start(['deploy', 'test'], { ...env, ...end })
   const code = await deploy.code
   if (later && code === 0) return false
   assert.is(code, signals[signal], deploy.said())
   const ms = Date.now() - Number(/^ended at (\d+)$/m.exec(deploy.said())![1])
-  assert.ok(ms < 4_000 * Math.max(1, loadavg()[0]! / availableParallelism() / 4), `it took ${ms} ms to end`)
+  assert.ok(
+    ms < 4_000 * Math.max(1, loadavg()[0]! / availableParallelism() / 4),
+    `it took ${ms} ms to end`,
+  )
   // it takes 2 s at the most to leave; what a busy machine does not do in them the rerun does
   if (signal !== 'SIGKILL' && ms < 2_000) assert.is(holder(here), undefined, 'the lock is free')
   return true
 }
 
 /** Deploys again, to the end. */
-async function again({ here, hook, env, calm }: Place, token: string, before: ReturnType<typeof count>) {
-  const done = here.releases().at(-1)!.ending === 'succeeded' && migrations(here) > before.migrations
+async function again(
+  { here, hook, env, calm }: Place,
+  token: string,
+  before: ReturnType<typeof count>,
+) {
+  const done =
+    here.releases().at(-1)!.ending === 'succeeded' && migrations(here) > before.migrations
   const rerun = here.start(['deploy', 'test'], env)
   assert.is(await rerun.code, 0, rerun.said())
   assert.is(state(here, token), calm)
-  await until('alpha and beta ready, nothing else', 30, () => readyPods(here).join() === 'alpha,beta')
+  await until(
+    'alpha and beta ready, nothing else',
+    30,
+    () => readyPods(here).join() === 'alpha,beta',
+  )
   assert.is(migrations(here), before.migrations + 1, 'the migration ran once')
   assert.is(holder(here), undefined, 'the lock is free')
   assert.is(here.releases().at(-1)!.ending, 'succeeded')

@@ -2,15 +2,34 @@
 import { mkdirSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { sandbox, type Result, type Started } from '../../sandbox.ts'
-import { apply, clusterEnv, get, kubectl, namespace, registry, writeKubeconfig } from '../cluster.ts'
+import {
+  apply,
+  clusterEnv,
+  get,
+  kubectl,
+  namespace,
+  registry,
+  writeKubeconfig,
+} from '../cluster.ts'
 
 type Json = Record<string, any>
 // each stand removes its own at the end
 process.setMaxListeners(0)
 
 const image = `${registry}/kgc-demo/redis:8`
-const meta = (name: string, order: string, more: object = {}) => ({ name, annotations: { 'kgc.hu/order': order }, ...more })
-const settings = { securityContext: { runAsNonRoot: true, runAsUser: 999, seccompProfile: { type: 'RuntimeDefault' } }, terminationGracePeriodSeconds: 1 }
+const meta = (name: string, order: string, more: object = {}) => ({
+  name,
+  annotations: { 'kgc.hu/order': order },
+  ...more,
+})
+const settings = {
+  securityContext: {
+    runAsNonRoot: true,
+    runAsUser: 999,
+    seccompProfile: { type: 'RuntimeDefault' },
+  },
+  terminationGracePeriodSeconds: 1,
+}
 
 /** What a test changes about the environment. */
 export interface Shape {
@@ -30,7 +49,11 @@ export interface Shape {
 
 function pod(
   name: string,
-  shape: { image?: string | undefined; command?: string[] | undefined; env?: Record<string, string> | undefined },
+  shape: {
+    image?: string | undefined
+    command?: string[] | undefined
+    env?: Record<string, string> | undefined
+  },
   more: object = {},
 ): Json {
   const container = {
@@ -48,27 +71,48 @@ function pod(
 
 function manifests(shape: Shape): Json[] {
   const alpha = pod('alpha', shape, { envFrom: [{ configMapRef: { name: 'alpha-config' } }] })
-  const migrate = pod('migrate', { command: ['sh', '-c', shape.migrate ?? 'true'] }, { readinessProbe: undefined })
+  const migrate = pod(
+    'migrate',
+    { command: ['sh', '-c', shape.migrate ?? 'true'] },
+    { readinessProbe: undefined },
+  )
   const selector = (app: string) => ({ selector: { matchLabels: { app } } })
   return [
     {
       apiVersion: 'batch/v1',
       kind: 'Job',
       metadata: meta('migrate', 'migrate'),
-      spec: { backoffLimit: 0, template: { ...migrate, spec: { ...migrate.spec, restartPolicy: 'Never' } } },
+      spec: {
+        backoffLimit: 0,
+        template: { ...migrate, spec: { ...migrate.spec, restartPolicy: 'Never' } },
+      },
     },
     {
       apiVersion: 'apps/v1',
       kind: 'Deployment',
       metadata: meta('alpha', 'application'),
-      spec: { ...selector('alpha'), minReadySeconds: 1, strategy: { rollingUpdate: { maxUnavailable: 0, maxSurge: 1 } }, template: alpha },
+      spec: {
+        ...selector('alpha'),
+        minReadySeconds: 1,
+        strategy: { rollingUpdate: { maxUnavailable: 0, maxSurge: 1 } },
+        template: alpha,
+      },
     },
-    { apiVersion: 'v1', kind: 'Service', metadata: meta('alpha', 'application'), spec: { selector: { app: 'alpha' }, ports: [{ port: 6379 }] } },
+    {
+      apiVersion: 'v1',
+      kind: 'Service',
+      metadata: meta('alpha', 'application'),
+      spec: { selector: { app: 'alpha' }, ports: [{ port: 6379 }] },
+    },
     {
       apiVersion: 'apps/v1',
       kind: 'StatefulSet',
       metadata: meta('beta', 'application'),
-      spec: { ...selector('beta'), serviceName: 'beta', template: pod('beta', { command: shape.beta }) },
+      spec: {
+        ...selector('beta'),
+        serviceName: 'beta',
+        template: pod('beta', { command: shape.beta }),
+      },
     },
     ...(shape.more ?? []),
   ]
@@ -93,7 +137,13 @@ export interface Stand {
   /** Starts it and lets it run. */
   start: (argv: string[], env?: Record<string, string>) => Started
   get: (...argv: string[]) => any
-  releases: () => { number: number; ending: string; what: string; cause?: string; heads?: Record<string, string> }[]
+  releases: () => {
+    number: number
+    ending: string
+    what: string
+    cause?: string
+    heads?: Record<string, string>
+  }[]
   /** Everything that a deploy changes, with what changes when it is. */
   generations: () => Record<string, unknown>
 }
@@ -102,9 +152,14 @@ export interface Stand {
 export function stand(name: string, { stable = 2 } = {}): Stand {
   const space = namespace(name, { 'pod-security.kubernetes.io/enforce': 'baseline' })
   const box = sandbox()
-  const put = (file: string, text: string) => (mkdirSync(dirname(join(box.root, file)), { recursive: true }), writeFileSync(join(box.root, file), text))
+  const put = (file: string, text: string) => (
+    mkdirSync(dirname(join(box.root, file)), { recursive: true }),
+    writeFileSync(join(box.root, file), text)
+  )
   // the checks of the real applications have nothing to do with this environment
-  for (const entry of readdirSync(box.docker)) if (statSync(join(box.docker, entry)).isDirectory()) rmSync(join(box.docker, entry), { recursive: true })
+  for (const entry of readdirSync(box.docker))
+    if (statSync(join(box.docker, entry)).isDirectory())
+      rmSync(join(box.docker, entry), { recursive: true })
   put('infra/docker/alpha/docker-compose.yml', 'services: {}\n')
   put('infra/docker/alpha/smoke.ts', smoke)
   put('infra/docker/alpha/heads.ts', heads)
@@ -118,7 +173,10 @@ export function stand(name: string, { stable = 2 } = {}): Stand {
       generatorOptions: { annotations: { 'kgc.hu/order': 'data' } },
       configMapGenerator: [
         { name: 'stack', literals: ['DOMAIN=test.localhost'] },
-        { name: 'alpha-config', literals: Object.entries({ A: '1', ...shape.config }).map(pair => pair.join('=')) },
+        {
+          name: 'alpha-config',
+          literals: Object.entries({ A: '1', ...shape.config }).map(pair => pair.join('=')),
+        },
       ],
     }
     put('infra/k8s/overlays/test/kustomization.yaml', JSON.stringify(kustomization))
@@ -150,10 +208,12 @@ export function stand(name: string, { stable = 2 } = {}): Stand {
         .sort((a: Json, b: Json) => a.number - b.number),
     generations: () =>
       Object.fromEntries(
-        get('deployments,statefulsets,jobs,services,configmaps,pods', ...inSpace).items.map(({ kind, metadata }: Json) => [
-          `${kind} ${metadata.name}`,
-          metadata.generation ?? metadata.uid,
-        ]),
+        get('deployments,statefulsets,jobs,services,configmaps,pods', ...inSpace).items.map(
+          ({ kind, metadata }: Json) => [
+            `${kind} ${metadata.name}`,
+            metadata.generation ?? metadata.uid,
+          ],
+        ),
       ),
   }
 }
@@ -168,9 +228,20 @@ export async function unrunnable(): Promise<string> {
   const list = {
     schemaVersion: 2,
     mediaType: type,
-    manifests: [{ mediaType: accept, size, digest: answer.headers.get('docker-content-digest'), platform: { architecture: 's390x', os: 'linux' } }],
+    manifests: [
+      {
+        mediaType: accept,
+        size,
+        digest: answer.headers.get('docker-content-digest'),
+        platform: { architecture: 's390x', os: 'linux' },
+      },
+    ],
   }
-  const put = await fetch(address('s390x'), { method: 'PUT', headers: { 'content-type': type }, body: JSON.stringify(list) })
+  const put = await fetch(address('s390x'), {
+    method: 'PUT',
+    headers: { 'content-type': type },
+    body: JSON.stringify(list),
+  })
   if (!put.ok) throw new Error(`the registry does not take it: ${put.status} ${await put.text()}`)
   return `${registry}/kgc-demo/redis:s390x`
 }
@@ -184,11 +255,19 @@ function deployer(space: string): void {
     roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: role },
     subjects: [{ kind: 'ServiceAccount', name: 'deployer', namespace: space }],
   })
-  kubectl(['apply', '--filename', join(import.meta.dirname, '../../../infra/k8s/cluster/deployer/role.yaml')])
+  kubectl([
+    'apply',
+    '--filename',
+    join(import.meta.dirname, '../../../infra/k8s/cluster/deployer/role.yaml'),
+  ])
   apply(
     { apiVersion: 'v1', kind: 'ServiceAccount', metadata: { name: 'deployer', namespace: space } },
     bind('RoleBinding', 'deployer', 'kgc-deployer', { namespace: space }),
     bind('ClusterRoleBinding', `deployer-${space}`, 'kgc-deployer-preflight', {}),
   )
-  process.once('exit', () => kubectl(['delete', 'clusterrolebinding', `deployer-${space}`, '--ignore-not-found'], { nothrow: true }))
+  process.once('exit', () =>
+    kubectl(['delete', 'clusterrolebinding', `deployer-${space}`, '--ignore-not-found'], {
+      nothrow: true,
+    }),
+  )
 }

@@ -8,33 +8,93 @@ import { get, kubectl, namespace } from '../cluster.ts'
 
 type Json = Record<string, any>
 const folder = import.meta.dirname
-const names = process.argv.length > 2 ? process.argv.slice(2) : readdirSync(folder).filter(file => file.endsWith('.yaml')).map(file => file.slice(0, -5))
+const names =
+  process.argv.length > 2
+    ? process.argv.slice(2)
+    : readdirSync(folder)
+        .filter(file => file.endsWith('.yaml'))
+        .map(file => file.slice(0, -5))
 const isWorkload = ({ kind }: Json) => ['Deployment', 'StatefulSet', 'Job'].includes(kind)
 
 /** What the judge does not read, and what names a machine. */
 const noise = new Set([
-  'managedFields', 'resourceVersion', 'tolerations', 'imageID', 'containerID', 'hostIP', 'hostIPs', 'podIP', 'podIPs', 'nodeName', 'host', 'source',
-  'volumeMounts', 'volumes', 'template', 'strategy', 'updateStrategy', 'kubectl.kubernetes.io/last-applied-configuration', 'user', 'securityContext',
-  'serviceAccount', 'serviceAccountName', 'enableServiceLinks', 'allocatedResources', 'terminationMessagePath', 'terminationMessagePolicy',
-  'dnsPolicy', 'preemptionPolicy', 'priority', 'schedulerName', 'blockOwnerDeletion', 'controller', 'generateName', 'lastProbeTime',
-  'revisionHistoryLimit', 'selector', 'qosClass', 'imagePullPolicy', 'apiVersion', 'reportingComponent', 'reportingInstance', 'finalizers',
+  'managedFields',
+  'resourceVersion',
+  'tolerations',
+  'imageID',
+  'containerID',
+  'hostIP',
+  'hostIPs',
+  'podIP',
+  'podIPs',
+  'nodeName',
+  'host',
+  'source',
+  'volumeMounts',
+  'volumes',
+  'template',
+  'strategy',
+  'updateStrategy',
+  'kubectl.kubernetes.io/last-applied-configuration',
+  'user',
+  'securityContext',
+  'serviceAccount',
+  'serviceAccountName',
+  'enableServiceLinks',
+  'allocatedResources',
+  'terminationMessagePath',
+  'terminationMessagePolicy',
+  'dnsPolicy',
+  'preemptionPolicy',
+  'priority',
+  'schedulerName',
+  'blockOwnerDeletion',
+  'controller',
+  'generateName',
+  'lastProbeTime',
+  'revisionHistoryLimit',
+  'selector',
+  'qosClass',
+  'imagePullPolicy',
+  'apiVersion',
+  'reportingComponent',
+  'reportingInstance',
+  'finalizers',
 ])
 const strip = (value: any): any => {
   if (Array.isArray(value)) return value.map(strip)
   if (!value || typeof value !== 'object') return value
-  return Object.fromEntries(Object.entries(value).filter(([key]) => !noise.has(key)).map(([key, inner]) => [key, strip(inner)]))
+  return Object.fromEntries(
+    Object.entries(value)
+      .filter(([key]) => !noise.has(key))
+      .map(([key, inner]) => [key, strip(inner)]),
+  )
 }
 
 function look(space: string): Observed {
-  const all: any[] = get('deployments,statefulsets,jobs,replicasets,pods,events', '--namespace', space).items.map(strip)
+  const all: any[] = get(
+    'deployments,statefulsets,jobs,replicasets,pods,events',
+    '--namespace',
+    space,
+  ).items.map(strip)
   const of = (...kinds: string[]) => all.filter(({ kind }) => kinds.includes(kind))
-  const events = of('Event').filter(({ type, reason }) => type === 'Warning' || reason === 'Killing')
-  return { workloads: of('Deployment', 'StatefulSet'), jobs: of('Job'), replicaSets: of('ReplicaSet'), pods: of('Pod'), events }
+  const events = of('Event').filter(
+    ({ type, reason }) => type === 'Warning' || reason === 'Killing',
+  )
+  return {
+    workloads: of('Deployment', 'StatefulSet'),
+    jobs: of('Job'),
+    replicaSets: of('ReplicaSet'),
+    pods: of('Pod'),
+    events,
+  }
 }
 
 async function record(name: string) {
   const file = join(folder, `${name}.yaml`)
-  const wanted = parseAllDocuments(readFileSync(file, 'utf8')).map(one => one.toJS()).filter(isWorkload)
+  const wanted = parseAllDocuments(readFileSync(file, 'utf8'))
+    .map(one => one.toJS())
+    .filter(isWorkload)
   const space = namespace(`kgc-t-record-${name}`)
   const since = Date.now()
   kubectl(['apply', '--namespace', space, '--filename', file])
@@ -44,12 +104,17 @@ async function record(name: string) {
   for (;;) {
     const seen = look(space)
     const now = Date.now()
-    const mine = [...seen.workloads, ...seen.jobs].filter(one => wanted.some(({ kind, metadata }) => kind === one.kind && metadata.name === one.metadata.name))
+    const mine = [...seen.workloads, ...seen.jobs].filter(one =>
+      wanted.some(({ kind, metadata }) => kind === one.kind && metadata.name === one.metadata.name),
+    )
     const verdicts: Rollout[] = mine.map(one => judge(one, seen, now, since))
     const words = JSON.stringify(verdicts)
     if (words !== shown) {
       moments.push({ now, ...seen })
-      for (const { state, detail } of verdicts) console.log(`${name} ${((now - since) / 1000).toFixed(1)} s  ${state}  ${detail.slice(0, 200)}`)
+      for (const { state, detail } of verdicts)
+        console.log(
+          `${name} ${((now - since) / 1000).toFixed(1)} s  ${state}  ${detail.slice(0, 200)}`,
+        )
     }
     shown = words
     const all = verdicts.length === wanted.length
@@ -59,7 +124,10 @@ async function record(name: string) {
     if (now - since > 180_000) break
     await new Promise(done => setTimeout(done, 700))
   }
-  writeFileSync(join(folder, '../../unit/rollout', `${name}.json`), `${JSON.stringify({ since, moments }, null, 1)}\n`)
+  writeFileSync(
+    join(folder, '../../unit/rollout', `${name}.json`),
+    `${JSON.stringify({ since, moments }, null, 1)}\n`,
+  )
   kubectl(['delete', 'namespace', space, '--wait=false'])
 }
 

@@ -19,7 +19,15 @@ const here: Record<string, string> = {}
 
 /** A step of a workflow that runs on a commit of this repository. */
 const step = (sha: string, ...argv: string[]) =>
-  run(argv, { ...github.env, CI: 'true', GITHUB_ACTIONS: 'true', GITHUB_SHA: sha, GITHUB_REF_TYPE: 'branch', GITHUB_REF_NAME: 'main', GITHUB_ACTOR: 'rehearsal' })
+  run(argv, {
+    ...github.env,
+    CI: 'true',
+    GITHUB_ACTIONS: 'true',
+    GITHUB_SHA: sha,
+    GITHUB_REF_TYPE: 'branch',
+    GITHUB_REF_NAME: 'main',
+    GITHUB_ACTOR: 'rehearsal',
+  })
 
 async function ok(words: string, work: ReturnType<typeof run>) {
   const start = Date.now()
@@ -34,9 +42,20 @@ function bump(version: string, fault?: string, migrations?: Record<string, strin
   here[version] = pin(kgc.commit(version, fault, migrations))
   return here[version]!
 }
-const push = (version: string) => ok(`images of ${version}`, step(here[version]!, 'images', 'push', 'kgc-api', 'kgc-web', 'kgc-admin', 'kgc-migrate'))
+const push = (version: string) =>
+  ok(
+    `images of ${version}`,
+    step(here[version]!, 'images', 'push', 'kgc-api', 'kgc-web', 'kgc-admin', 'kgc-migrate'),
+  )
 const states = (environment: string, version: string) =>
-  github.deployments.filter(one => one.environment === environment && one.sha === here[version]).map(one => github.states(one.id).filter(state => state !== 'inactive').at(-1))
+  github.deployments
+    .filter(one => one.environment === environment && one.sha === here[version])
+    .map(one =>
+      github
+        .states(one.id)
+        .filter(state => state !== 'inactive')
+        .at(-1),
+    )
 
 test('the environments have their secrets', async () => {
   Object.assign(process.env, { KGC_REGISTRY: images, KGC_SOURCE: kgc.root })
@@ -53,7 +72,10 @@ test('the environments have their secrets', async () => {
   for (const name of environments) {
     await ok(`env files of ${name}`, run(['env', name]))
     const file = join(box.docker, `.env.${name}`)
-    writeFileSync(file, readFileSync(file, 'utf8').replace(/^ADMIN_EMAIL=.*$/m, 'ADMIN_EMAIL=admin@kgc.localhost'))
+    writeFileSync(
+      file,
+      readFileSync(file, 'utf8').replace(/^ADMIN_EMAIL=.*$/m, 'ADMIN_EMAIL=admin@kgc.localhost'),
+    )
     await ok(`secrets of ${name}`, run(['seal', name, '--cert', certificate]))
   }
   commit('Secrets of both environments')
@@ -100,17 +122,51 @@ test('a bad commit goes back by itself, and production does not take it', async 
   assert.match(production.stderr, 'to staging is recorded as failure')
 })
 
-const policies = () => kubectl(['exec', '--namespace', 'kgc-staging', 'kgc-db-0', '--', 'psql', '-qU', 'postgres', 'kgc', '-tAc', 'SELECT policyname FROM pg_policies']).trim()
+const policies = () =>
+  kubectl([
+    'exec',
+    '--namespace',
+    'kgc-staging',
+    'kgc-db-0',
+    '--',
+    'psql',
+    '-qU',
+    'postgres',
+    'kgc',
+    '-tAc',
+    'SELECT policyname FROM pg_policies',
+  ]).trim()
 
 test("a first migration of KGC's is really applied, and a rollback over it or over one of Twenty is refused", async () => {
-  const sha = bump('two', '', { '1_policy': 'ALTER TABLE contracts ENABLE ROW LEVEL SECURITY;\nCREATE POLICY tenant ON contracts USING (true);\n' })
+  const sha = bump('two', '', {
+    '1_policy':
+      'ALTER TABLE contracts ENABLE ROW LEVEL SECURITY;\nCREATE POLICY tenant ON contracts USING (true);\n',
+  })
   await push('two')
   assert.is(policies(), '')
   const deployed = await ok('staging', step(sha, 'deploy', 'staging'))
-  assert.match(deployed.stderr, /Job kgc-migrate: the schema changes to [0-9a-f]{12}, from schema [0-9a-f]{12}/)
+  assert.match(
+    deployed.stderr,
+    /Job kgc-migrate: the schema changes to [0-9a-f]{12}, from schema [0-9a-f]{12}/,
+  )
   assert.is(policies(), 'tenant')
-  const psql = (sql: string) => kubectl(['exec', '--namespace', 'kgc-staging', 'twenty-db-0', '--', 'psql', '-qU', 'postgres', 'twenty', '-c', sql])
-  psql(`INSERT INTO core."upgradeMigration" (name, status, "executedByVersion") VALUES ('1760000000000-next', 'completed', '2.46.0')`)
+  const psql = (sql: string) =>
+    kubectl([
+      'exec',
+      '--namespace',
+      'kgc-staging',
+      'twenty-db-0',
+      '--',
+      'psql',
+      '-qU',
+      'postgres',
+      'twenty',
+      '-c',
+      sql,
+    ])
+  psql(
+    `INSERT INTO core."upgradeMigration" (name, status, "executedByVersion") VALUES ('1760000000000-next', 'completed', '2.46.0')`,
+  )
   const before = serving('staging')
   const { code, stderr } = await step(sha, 'rollback', 'staging', '--yes')
   assert.is(code, 3, stderr)
@@ -138,8 +194,17 @@ test('a good commit goes back by hand, and the list of releases tells it all', a
   assert.equal(serving('staging'), before)
   const { stdout } = await ok('list', run(['rollback', 'staging', '--list']))
   const lines = stdout.split('\n').map(line => line.replace(/ {2,}/g, ' '))
-  for (const line of ['1 deploy succeeded', '2 deploy rolled back', '3 deploy succeeded', '4 deploy rolled back', '5 rollback to 1 succeeded'])
-    assert.ok(lines.some(one => one.includes(line)), `${line}:\n${stdout}`)
+  for (const line of [
+    '1 deploy succeeded',
+    '2 deploy rolled back',
+    '3 deploy succeeded',
+    '4 deploy rolled back',
+    '5 rollback to 1 succeeded',
+  ])
+    assert.ok(
+      lines.some(one => one.includes(line)),
+      `${line}:\n${stdout}`,
+    )
 })
 
 test.run()

@@ -15,10 +15,20 @@ let mine = false
 /** Everything that the overlay, and a deploy of it, makes; nothing, if it was somebody else's. */
 export function clear(): void {
   if (!mine) return
-  const kinds = 'deployments,statefulsets,jobs,services,ingresses,configmaps,secrets,hpa,pdb,networkpolicies,pvc,leases'
-  kubectl(['delete', 'deployments,statefulsets,jobs', '--all', ...here], { nothrow: true, timeout: 120_000 })
-  kubectl(['delete', 'pods', '--all', '--grace-period=1', ...here], { nothrow: true, timeout: 120_000 })
-  kubectl(['delete', kinds, '--all', '--timeout', '120s', ...here], { nothrow: true, timeout: 130_000 })
+  const kinds =
+    'deployments,statefulsets,jobs,services,ingresses,configmaps,secrets,hpa,pdb,networkpolicies,pvc,leases'
+  kubectl(['delete', 'deployments,statefulsets,jobs', '--all', ...here], {
+    nothrow: true,
+    timeout: 120_000,
+  })
+  kubectl(['delete', 'pods', '--all', '--grace-period=1', ...here], {
+    nothrow: true,
+    timeout: 120_000,
+  })
+  kubectl(['delete', kinds, '--all', '--timeout', '120s', ...here], {
+    nothrow: true,
+    timeout: 130_000,
+  })
   kubectl(['delete', 'role,rolebinding', 'deployer-secrets', ...here], { nothrow: true })
 }
 
@@ -26,12 +36,23 @@ export function clear(): void {
 export function prepare(): void {
   const { code, stderr } = box.script(['env', 'demo'])
   assert.is(code, 0, stderr)
-  if (tool('kubectl', ['get', 'deployment', 'traefik', '--namespace', 'traefik'], { nothrow: true }).code)
+  if (
+    tool('kubectl', ['get', 'deployment', 'traefik', '--namespace', 'traefik'], { nothrow: true })
+      .code
+  )
     kubectl(['apply', '--kustomize', join(overlays, 'demo/cluster')], { timeout: 120_000 })
   const file = join(overlays, 'demo/kustomization.yaml')
-  writeFileSync(file, readFileSync(file, 'utf8').replace('namespace: kgc-demo', `namespace: ${space}`).replace('DOMAIN=kgc.localhost', `DOMAIN=${domain}`))
-  const hosts: string[] = get('ingresses', ...here).items.map(({ spec }: { spec: { rules: { host: string }[] } }) => spec.rules[0]?.host)
-  if (hosts.some(host => !host.endsWith(`.${domain}`))) throw new Error(`${space} is in use: ${hosts.join(', ')}`)
+  writeFileSync(
+    file,
+    readFileSync(file, 'utf8')
+      .replace('namespace: kgc-demo', `namespace: ${space}`)
+      .replace('DOMAIN=kgc.localhost', `DOMAIN=${domain}`),
+  )
+  const hosts: string[] = get('ingresses', ...here).items.map(
+    ({ spec }: { spec: { rules: { host: string }[] } }) => spec.rules[0]?.host,
+  )
+  if (hosts.some(host => !host.endsWith(`.${domain}`)))
+    throw new Error(`${space} is in use: ${hosts.join(', ')}`)
   mine = true
   clear()
   deployer()
@@ -42,7 +63,14 @@ function deployer() {
   const group = 'rbac.authorization.k8s.io'
   const metadata = { name: 'deployer-secrets', namespace: space }
   apply(
-    { apiVersion: `${group}/v1`, kind: 'Role', metadata, rules: [{ apiGroups: [''], resources: ['secrets'], verbs: ['create', 'update', 'patch', 'delete'] }] },
+    {
+      apiVersion: `${group}/v1`,
+      kind: 'Role',
+      metadata,
+      rules: [
+        { apiGroups: [''], resources: ['secrets'], verbs: ['create', 'update', 'patch', 'delete'] },
+      ],
+    },
     {
       apiVersion: `${group}/v1`,
       kind: 'RoleBinding',
@@ -51,5 +79,7 @@ function deployer() {
       subjects: [{ kind: 'ServiceAccount', name: 'deployer', namespace: space }],
     },
   )
-  writeKubeconfig(join(box.root, 'kubeconfig'), [{ context: 'demo', account: 'deployer', namespace: space }])
+  writeKubeconfig(join(box.root, 'kubeconfig'), [
+    { context: 'demo', account: 'deployer', namespace: space },
+  ])
 }

@@ -12,7 +12,8 @@ const test = suite('scripts')
 const script = (...argv: string[]) => box.script(argv, { env: clusterEnv, timeout: 240_000 })
 const smoke = (...argv: string[]) => script('smoke', 'demo', '--target', 'kubernetes', ...argv)
 const doctor = (...argv: string[]) => script('bootstrap', '--doctor', '--cluster', ...argv)
-const change = (file: string, edit: (text: string) => string) => writeFileSync(join(overlays, file), edit(readFileSync(join(overlays, file), 'utf8')))
+const change = (file: string, edit: (text: string) => string) =>
+  writeFileSync(join(overlays, file), edit(readFileSync(join(overlays, file), 'utf8')))
 
 test.before(() => void emptySeals(join(overlays, 'production/secrets')))
 test.after(clear)
@@ -29,10 +30,18 @@ test('admin makes the administrators, and a second time says that they are there
 test('smoke passes, with the checks of every application', () => {
   const { code, stdout, stderr, ms } = smoke('--json')
   assert.is(code, 0, stderr)
-  const events = stdout.trim().split('\n').map(line => JSON.parse(line) as { event: string; name?: string; checks?: number })
+  const events = stdout
+    .trim()
+    .split('\n')
+    .map(line => JSON.parse(line) as { event: string; name?: string; checks?: number })
   const names = events.filter(({ event }) => event === 'check').map(({ name }) => name!)
-  for (const name of ['kgc-api', 'twenty-server', 'kgc-migrate']) assert.ok(names.includes(name), name)
-  for (const folder of ['kgc', 'twenty-crm', 'chatwoot', 'horilla-hr', 'traefik']) assert.ok(names.some(name => name.startsWith(`${folder}: `)), folder)
+  for (const name of ['kgc-api', 'twenty-server', 'kgc-migrate'])
+    assert.ok(names.includes(name), name)
+  for (const folder of ['kgc', 'twenty-crm', 'chatwoot', 'horilla-hr', 'traefik'])
+    assert.ok(
+      names.some(name => name.startsWith(`${folder}: `)),
+      folder,
+    )
   assert.is(events.at(-1)?.checks, names.length)
   assert.ok(names.length >= 40)
   console.log(`${names.length} checks in ${(ms / 1000).toFixed(1)} s`)
@@ -40,7 +49,11 @@ test('smoke passes, with the checks of every application', () => {
 
 test('smoke fails and names the workload that is scaled to 0', async () => {
   kubectl(['scale', 'deployment/kgc-admin', '--replicas', '0', ...here])
-  await until('no pod of it', 60, () => get('deployment', 'kgc-admin', ...here).status.replicas === undefined)
+  await until(
+    'no pod of it',
+    60,
+    () => get('deployment', 'kgc-admin', ...here).status.replicas === undefined,
+  )
   const { code, stderr } = smoke()
   kubectl(['scale', 'deployment/kgc-admin', '--replicas', '1', ...here])
   assert.is(code, 6)
@@ -52,9 +65,19 @@ test('smoke fails and names the workload that is scaled to 0', async () => {
 
 test('smoke says why a pod does not start', async () => {
   const container = get('deployment', 'kgc-web', ...here).spec.template.spec.containers[0].name
-  kubectl(['set', 'image', 'deployment/kgc-web', `${container}=${registry}/kgc-demo/none:1`, ...here])
+  kubectl([
+    'set',
+    'image',
+    'deployment/kgc-web',
+    `${container}=${registry}/kgc-demo/none:1`,
+    ...here,
+  ])
   try {
-    const found = await until('the failure', 60, () => /kgc-web: .*(ErrImagePull|ImagePullBackOff).*/.exec(smoke('--quick').stderr)?.[0])
+    const found = await until(
+      'the failure',
+      60,
+      () => /kgc-web: .*(ErrImagePull|ImagePullBackOff).*/.exec(smoke('--quick').stderr)?.[0],
+    )
     assert.match(found, '1 of 2 pods still of the version before')
   } finally {
     kubectl(['rollout', 'undo', 'deployment/kgc-web', ...here])
@@ -66,10 +89,13 @@ test('where nothing runs, smoke says so with the command that starts it', () => 
   change('production/environment.yaml', () => 'protected: true\n')
   const { code, stderr } = script('smoke', 'production', '--target', 'kubernetes', '--quick')
   assert.is(code, 3)
-  assert.match(stderr, /Ask kgc-production[^]*no pod is in it[^]*kubectl apply -k infra\/k8s\/overlays\/production/)
+  assert.match(
+    stderr,
+    /Ask kgc-production[^]*no pod is in it[^]*kubectl apply -k infra\/k8s\/overlays\/production/,
+  )
 })
 
-test('in another context than the environment\'s nothing is asked', () => {
+test("in another context than the environment's nothing is asked", () => {
   change('staging/environment.yaml', text => text.replace(/^context: .*$/m, 'context: kgc-staging'))
   const { code, stderr } = script('smoke', 'staging', '--target', 'kubernetes')
   assert.is(code, 3)
@@ -90,20 +116,28 @@ test('the doctor says what a user without rights may not do, and that a deployer
   const as = (account: string, environment: string) => {
     const file = join(box.root, `kubeconfig-${account}`)
     writeKubeconfig(file, [{ context: 'account', account, namespace: 'kgc-production' }])
-    const said = box.script(['bootstrap', '--doctor', '--cluster', '--environment', environment], { env: { ...clusterEnv, KUBECONFIG: file } })
+    const said = box.script(['bootstrap', '--doctor', '--cluster', '--environment', environment], {
+      env: { ...clusterEnv, KUBECONFIG: file },
+    })
     rmSync(file)
     return said
   }
   const stranger = as('default', 'production')
   assert.is(stranger.code, 3)
-  assert.match(stranger.stdout, /in kgc-production this user may not (get|list|create|delete) \S+, .* and \d+ more/)
+  assert.match(
+    stranger.stdout,
+    /in kgc-production this user may not (get|list|create|delete) \S+, .* and \d+ more/,
+  )
   const deployer = as('deployer', 'production')
   assert.not.match(deployer.stdout, 'may not get')
   assert.match(deployer.stderr, 'errors: 0', deployer.stdout)
 })
 
 test('the doctor says it when kubectl knows no cluster', () => {
-  const { code, stdout } = box.script(['bootstrap', '--doctor', '--cluster', '--environment', 'demo'], { env: { ...clusterEnv, KUBECONFIG: '/nowhere' } })
+  const { code, stdout } = box.script(
+    ['bootstrap', '--doctor', '--cluster', '--environment', 'demo'],
+    { env: { ...clusterEnv, KUBECONFIG: '/nowhere' } },
+  )
   assert.is(code, 3)
   assert.match(stdout, 'the kubeconfig has no current context')
 })

@@ -20,7 +20,12 @@ const said: string[] = []
 /** Deploys as an account with the deployer's rights; the clients go on meanwhile. */
 async function deploy(): Promise<{ code: number | null; text: string; ms: number }> {
   const start = Date.now()
-  const deploy = box.start(['deploy', 'demo', '--json'], { ...clusterEnv, KUBECONFIG: join(box.root, 'kubeconfig'), CI: '', GITHUB_ACTIONS: '' })
+  const deploy = box.start(['deploy', 'demo', '--json'], {
+    ...clusterEnv,
+    KUBECONFIG: join(box.root, 'kubeconfig'),
+    CI: '',
+    GITHUB_ACTIONS: '',
+  })
   const [code, text] = [await deploy.code, deploy.said()]
   said.push(text)
   return { code, text, ms: Date.now() - start }
@@ -61,7 +66,10 @@ async function whileAsking(work: () => Promise<unknown>): Promise<Record<string,
     const open = new Set<Promise<void>>()
     let good = Date.now()
     const ask = async () => {
-      const why = await edge.get(url, { timeout: 10_000 }).then(({ status }) => (status === 200 ? '' : String(status)), error => (error as Error).message)
+      const why = await edge.get(url, { timeout: 10_000 }).then(
+        ({ status }) => (status === 200 ? '' : String(status)),
+        error => (error as Error).message,
+      )
       if (why) client.lost.push(`${new Date().toISOString().slice(11, 19)} ${why}`)
       else [client.gap, good] = [Math.max(client.gap, Date.now() - good), Date.now()]
     }
@@ -74,7 +82,9 @@ async function whileAsking(work: () => Promise<unknown>): Promise<Record<string,
     await Promise.all(open)
     return client
   }
-  const clients = Object.entries(addresses).map(([name, url]) => one(url).then(client => [name, client] as const))
+  const clients = Object.entries(addresses).map(([name, url]) =>
+    one(url).then(client => [name, client] as const),
+  )
   await work().finally(() => (over = true))
   return Object.fromEntries(await Promise.all(clients))
 }
@@ -82,7 +92,12 @@ async function whileAsking(work: () => Promise<unknown>): Promise<Record<string,
 const measured: string[][] = [['', 'requests', 'lost', 'longest time without an answer']]
 function show(what: string, clients: Record<string, Client>) {
   for (const [name, { asked, lost, gap }] of Object.entries(clients))
-    measured.push([`${what}: ${name}`, String(asked), String(lost.length), `${(gap / 1000).toFixed(1)} s`])
+    measured.push([
+      `${what}: ${name}`,
+      String(asked),
+      String(lost.length),
+      `${(gap / 1000).toFixed(1)} s`,
+    ])
 }
 function nothingLost(clients: Record<string, Client>, ...except: string[]) {
   for (const [name, { lost, asked }] of Object.entries(clients)) {
@@ -101,25 +116,42 @@ test('deploy.ts brings the demo up from nothing, with the rights of a deployer',
   // as `admin.ts` does; no later deploy takes it away
   kubectl(['label', 'ingress', 'twenty', 'chatwoot', 'horilla', 'kgc.hu/door=open', ...here])
   const answers = async (url: string) => (await edge.get(url, { timeout: 5_000 })).status === 200
-  for (const [name, url] of Object.entries(addresses)) await until(`${name} through the edge`, 30, () => answers(url))
+  for (const [name, url] of Object.entries(addresses))
+    await until(`${name} through the edge`, 30, () => answers(url))
 })
 
 test('a good rollout of KGC, Chatwoot, Horilla and Twenty: no request is lost but of Twenty, of which there may be one only', async () => {
-  for (const one of ['kgc', 'chatwoot', 'horilla-hr', 'twenty-crm']) change(`base/${one}/config.env`, text => `${text}ROLLED=1\n`)
+  for (const one of ['kgc', 'chatwoot', 'horilla-hr', 'twenty-crm'])
+    change(`base/${one}/config.env`, text => `${text}ROLLED=1\n`)
   const labels = 'labels: { app.kubernetes.io/name: kgc-web }'
-  change('base/kgc/web.yaml', text => text.replace(`metadata: { ${labels} }`, `metadata: { ${labels}, annotations: { rolled: "1" } }`))
+  change('base/kgc/web.yaml', text =>
+    text.replace(
+      `metadata: { ${labels} }`,
+      `metadata: { ${labels}, annotations: { rolled: "1" } }`,
+    ),
+  )
   let done = { code: null as number | null, text: '', ms: 0 }
   const clients = await whileAsking(async () => (done = await deploy()))
   assert.is(done.code, 0, done.text)
-  for (const one of ['kgc-web', 'kgc-api', 'chatwoot-web', 'horilla-web', 'twenty-server']) assert.match(done.text, new RegExp(`changed: .*${one}`))
+  for (const one of ['kgc-web', 'kgc-api', 'chatwoot-web', 'horilla-web', 'twenty-server'])
+    assert.match(done.text, new RegExp(`changed: .*${one}`))
   console.log(`rolled: ${(done.ms / 1000).toFixed(1)} s`)
   show('good rollout', clients)
   nothingLost(clients, 'Twenty')
 })
 
 test('a bad version of KGC, Chatwoot and Horilla fails and goes back: no request is lost', async () => {
-  const good = ['kgc', 'chatwoot', 'horilla-hr'].map(one => change(`base/${one}/config.env`, text => `${text}STANDIN_FAULT=crash\n`))
-  good.push(change('base/kgc/web.yaml', text => text.replace('httpGet: { path: /, port: http }', 'httpGet: { path: /nothing-is-here, port: http }')))
+  const good = ['kgc', 'chatwoot', 'horilla-hr'].map(one =>
+    change(`base/${one}/config.env`, text => `${text}STANDIN_FAULT=crash\n`),
+  )
+  good.push(
+    change('base/kgc/web.yaml', text =>
+      text.replace(
+        'httpGet: { path: /, port: http }',
+        'httpGet: { path: /nothing-is-here, port: http }',
+      ),
+    ),
+  )
   let done = { code: null as number | null, text: '', ms: 0 }
   const clients = await whileAsking(async () => (done = await deploy()))
   for (const back of good) back()
@@ -131,18 +163,31 @@ test('a bad version of KGC, Chatwoot and Horilla fails and goes back: no request
 })
 
 test('none of the generated secrets is in an output, a record or the lock', () => {
-  const folders = readdirSync(box.docker).map(name => join(box.docker, name)).filter(folder => existsSync(join(folder, '.env.demo')))
+  const folders = readdirSync(box.docker)
+    .map(name => join(box.docker, name))
+    .filter(folder => existsSync(join(folder, '.env.demo')))
   const values = [box.docker, ...folders].flatMap(folder => {
-    const example = readFileSync(join(folder === box.docker ? box.root : folder, '.env.example'), 'utf8')
+    const example = readFileSync(
+      join(folder === box.docker ? box.root : folder, '.env.example'),
+      'utf8',
+    )
     const set = parse(readFileSync(join(folder, '.env.demo')))
-    return describeExample(example).flatMap(({ key, secret }) => (secret && (set[key] ?? '').length >= 6 ? [[key, set[key]!] as const] : []))
+    return describeExample(example).flatMap(({ key, secret }) =>
+      secret && (set[key] ?? '').length >= 6 ? [[key, set[key]!] as const] : [],
+    )
   })
   assert.ok(values.length >= 12, `${values.length} secrets`)
   const maps = get('configmaps', '--selector', 'kgc.hu/release', ...here).items as Json[]
-  const manifests = maps.map(({ binaryData }) => gunzipSync(Buffer.from(binaryData.manifests, 'base64')).toString())
+  const manifests = maps.map(({ binaryData }) =>
+    gunzipSync(Buffer.from(binaryData.manifests, 'base64')).toString(),
+  )
   const seen = [...said, ...manifests, JSON.stringify([maps, get('lease', 'kgc-deploy', ...here)])]
   for (const [key, value] of values)
-    for (const form of [value, Buffer.from(value).toString('base64')]) assert.not.ok(seen.some(text => text.includes(form)), key)
+    for (const form of [value, Buffer.from(value).toString('base64')])
+      assert.not.ok(
+        seen.some(text => text.includes(form)),
+        key,
+      )
 })
 
 test.run()

@@ -16,7 +16,11 @@ const test = suite('acme')
 const pebble = compiled('pebble')
 const host = 'app.kgc.test'
 const closed = 'crm.kgc.test'
-const [http, https, management] = (await Promise.all([freePort(), freePort(), freePort()])) as [number, number, number]
+const [http, https, management] = (await Promise.all([freePort(), freePort(), freePort()])) as [
+  number,
+  number,
+  number,
+]
 
 const project = 'kgc-test-acme'
 wipe(project)
@@ -24,19 +28,51 @@ process.once('exit', () => wipe(project))
 
 const box = sandbox()
 const keys = join(box.root, 'pebble')
-const env = { KGC_PROJECT: project, PEBBLE: pebble, PEBBLE_KEYS: keys, PEBBLE_PORT: String(management), ACME_CASE: import.meta.dirname }
-const up = ['up', 'prod', '--timeout', '180', '--file', join(import.meta.dirname, 'docker-compose.acme.yml'), 'traefik', 'kgc-web', 'twenty-server']
+const env = {
+  KGC_PROJECT: project,
+  PEBBLE: pebble,
+  PEBBLE_KEYS: keys,
+  PEBBLE_PORT: String(management),
+  ACME_CASE: import.meta.dirname,
+}
+const up = [
+  'up',
+  'prod',
+  '--timeout',
+  '180',
+  '--file',
+  join(import.meta.dirname, 'docker-compose.acme.yml'),
+  'traefik',
+  'kgc-web',
+  'twenty-server',
+]
 
 provide()
 assert.is(box.script(['env']).code, 0)
 // the folders' files follow the root file
-set({ DOMAIN: 'kgc.test', HTTP_PORT: `${http}`, HTTPS_PORT: `${https}`, URL_PORT: `:${https}`, ACME_EMAIL: 'ops@kgc.test', ACME_CA_SERVER: 'https://pebble:14000/dir' })
+set({
+  DOMAIN: 'kgc.test',
+  HTTP_PORT: `${http}`,
+  HTTPS_PORT: `${https}`,
+  URL_PORT: `:${https}`,
+  ACME_EMAIL: 'ops@kgc.test',
+  ACME_CA_SERVER: 'https://pebble:14000/dir',
+})
 assert.is(box.script(['env']).code, 0)
 start()
 
 test('the certificates of the hosts come from the authority, that of a closed one, too, which nobody is served', async () => {
-  const root = (await answer(management, { host: 'localhost', path: '/roots/0', ca: readFileSync(join(keys, 'cert.pem')) })).body
-  for (const [name, wanted] of [[host, 200], [closed, 404]] as const) {
+  const root = (
+    await answer(management, {
+      host: 'localhost',
+      path: '/roots/0',
+      ca: readFileSync(join(keys, 'cert.pem')),
+    })
+  ).body
+  for (const [name, wanted] of [
+    [host, 200],
+    [closed, 404],
+  ] as const) {
     const { certificate, status, body } = await issued(name, root)
     assert.is(certificate.subjectaltname, `DNS:${name}`)
     assert.match(String(certificate.issuer.CN), /^Pebble Intermediate/)
@@ -52,7 +88,10 @@ test('HTTP leads to HTTPS, path and query kept', async () => {
 })
 
 test('a host that is not ours gets no application and no certificate', async () => {
-  const { status, certificate } = await answer(https, { host: 'elsewhere.test', rejectUnauthorized: false })
+  const { status, certificate } = await answer(https, {
+    host: 'elsewhere.test',
+    rejectUnauthorized: false,
+  })
   assert.is(status, 404)
   assert.is(certificate.subject.CN, 'TRAEFIK DEFAULT CERT')
 })
@@ -63,7 +102,10 @@ test('a new Traefik serves the same certificate from its volume and orders none'
   docker('rm', '--force', container('traefik'))
   start()
   for (const name of [host, closed]) await issued(name)
-  assert.is((await answer(https, { host, rejectUnauthorized: false })).certificate.serialNumber, serialNumber)
+  assert.is(
+    (await answer(https, { host, rejectUnauthorized: false })).certificate.serialNumber,
+    serialNumber,
+  )
   assert.is(store(), before)
   assert.is(orders(), 2)
 })
@@ -77,18 +119,43 @@ function start() {
 async function issued(host: string, ca?: string): Promise<Answer> {
   for (const end = Date.now() + 60_000; ; await new Promise(done => setTimeout(done, 300))) {
     const seen = await answer(https, { host, path: '/', rejectUnauthorized: false })
-    if (seen.certificate.subjectaltname?.includes(host)) return ca ? answer(https, { host, path: '/', ca }) : seen
-    if (Date.now() > end) throw new Error(`no certificate in 60 s\n${docker('logs', '--tail', '20', container('traefik'))}`)
+    if (seen.certificate.subjectaltname?.includes(host))
+      return ca ? answer(https, { host, path: '/', ca }) : seen
+    if (Date.now() > end)
+      throw new Error(
+        `no certificate in 60 s\n${docker('logs', '--tail', '20', container('traefik'))}`,
+      )
   }
 }
 
 function docker(...argv: string[]): string {
-  return execFileSync('docker', argv, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] }).trim()
+  return execFileSync('docker', argv, {
+    encoding: 'utf8',
+    stdio: ['ignore', 'pipe', 'pipe'],
+  }).trim()
 }
 
-const container = (service: string): string => docker('ps', '-aq', '--filter', `label=com.docker.compose.project=${project}`, '--filter', `label=com.docker.compose.service=${service}`)
-const store = (): string => docker('exec', container('traefik'), 'sh', '-c', 'stat -c %a /acme/acme.json; cat /acme/acme.json')
-const orders = (): number => docker('logs', container('pebble')).split('\n').filter(line => line.includes('Added order')).length
+const container = (service: string): string =>
+  docker(
+    'ps',
+    '-aq',
+    '--filter',
+    `label=com.docker.compose.project=${project}`,
+    '--filter',
+    `label=com.docker.compose.service=${service}`,
+  )
+const store = (): string =>
+  docker(
+    'exec',
+    container('traefik'),
+    'sh',
+    '-c',
+    'stat -c %a /acme/acme.json; cat /acme/acme.json',
+  )
+const orders = (): number =>
+  docker('logs', container('pebble'))
+    .split('\n')
+    .filter(line => line.includes('Added order')).length
 
 interface Answer {
   status: number
@@ -99,17 +166,49 @@ interface Answer {
 
 /** GET over TLS: the connection goes to this machine, the name to SNI and Host. */
 const answer = (port: number, options: RequestOptions & { host: string }): Promise<Answer> =>
-  read(done => getSecure({ agent: false, timeout: 10_000, ...options, headers: { Host: `${options.host}:${port}` }, servername: options.host, host: '127.0.0.1', port }, done))
+  read(done =>
+    getSecure(
+      {
+        agent: false,
+        timeout: 10_000,
+        ...options,
+        headers: { Host: `${options.host}:${port}` },
+        servername: options.host,
+        host: '127.0.0.1',
+        port,
+      },
+      done,
+    ),
+  )
 
-const plain = (path: string): Promise<Answer> => read(done => getPlain({ agent: false, timeout: 10_000, host: '127.0.0.1', port: http, path, headers: { Host: `${host}:${http}` } }, done))
+const plain = (path: string): Promise<Answer> =>
+  read(done =>
+    getPlain(
+      {
+        agent: false,
+        timeout: 10_000,
+        host: '127.0.0.1',
+        port: http,
+        path,
+        headers: { Host: `${host}:${http}` },
+      },
+      done,
+    ),
+  )
 
-function read(ask: (done: (response: import('node:http').IncomingMessage) => void) => import('node:http').ClientRequest): Promise<Answer> {
+function read(
+  ask: (
+    done: (response: import('node:http').IncomingMessage) => void,
+  ) => import('node:http').ClientRequest,
+): Promise<Answer> {
   return new Promise((resolve, reject) => {
     const call = ask(response => {
       const certificate = (response.socket as TLSSocket).getPeerCertificate?.()
       let body = ''
       response.on('data', data => (body += data))
-      response.on('end', () => resolve({ status: response.statusCode!, headers: response.headers, body, certificate }))
+      response.on('end', () =>
+        resolve({ status: response.statusCode!, headers: response.headers, body, certificate }),
+      )
     })
     call.on('timeout', () => call.destroy(new Error('no answer in 10 s')))
     call.on('error', reject)
@@ -118,7 +217,10 @@ function read(ask: (done: (response: import('node:http').IncomingMessage) => voi
 
 function set(values: Record<string, string>) {
   const file = join(box.docker, '.env')
-  const text = Object.entries(values).reduce((all, [key, value]) => all.replace(new RegExp(`^${key}=.*$`, 'm'), `${key}=${value}`), readFileSync(file, 'utf8'))
+  const text = Object.entries(values).reduce(
+    (all, [key, value]) => all.replace(new RegExp(`^${key}=.*$`, 'm'), `${key}=${value}`),
+    readFileSync(file, 'utf8'),
+  )
   writeFileSync(file, text)
 }
 
@@ -126,8 +228,19 @@ function set(values: Record<string, string>) {
 function provide() {
   execFileSync('test/cluster/engine/build.sh', ['pebble'], { cwd: repository, stdio: 'inherit' })
   mkdirSync(keys)
-  const request = '-x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=pebble -addext subjectAltName=DNS:pebble,DNS:localhost'
-  const openssl = ['run', '--rm', '--volume', `${keys}:/keys`, '--workdir', '/keys', '--entrypoint', 'openssl', 'kgc-demo/postgres:17']
+  const request =
+    '-x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=pebble -addext subjectAltName=DNS:pebble,DNS:localhost'
+  const openssl = [
+    'run',
+    '--rm',
+    '--volume',
+    `${keys}:/keys`,
+    '--workdir',
+    '/keys',
+    '--entrypoint',
+    'openssl',
+    'kgc-demo/postgres:17',
+  ]
   docker(...openssl, 'req', ...request.split(' '), '-keyout', 'key.pem', '-out', 'cert.pem')
 }
 

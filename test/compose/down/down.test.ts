@@ -9,7 +9,8 @@ const test = suite('down')
 const stack = smallCase(import.meta.dirname, 'down')
 stack.run(['env'])
 const label = ['--filter', `label=com.docker.compose.project=${stack.project}`]
-const left = () => stack.engine('ps', '-aq', ...label) + stack.engine('network', 'ls', '-q', ...label)
+const left = () =>
+  stack.engine('ps', '-aq', ...label) + stack.engine('network', 'ls', '-q', ...label)
 const up = () => {
   const { code, stderr } = stack.run(['up'])
   assert.is(code, 0, stderr)
@@ -30,7 +31,19 @@ test('docker/compose#11686: one-shots pruned: smoke and doctor find no fault, do
   assert.match(smoke.stdout, /job .*pruned/)
   assert.not.match(stack.run(['bootstrap', '--doctor']).stdout, /not started/)
   down()
-  const [app, store] = stack.engine('run', '--rm', '-v', `${stack.project}_data:/data`, 'kgc-demo/base:trixie', 'cat', '/data/app', '/data/store').split('\n').map(Number)
+  const [app, store] = stack
+    .engine(
+      'run',
+      '--rm',
+      '-v',
+      `${stack.project}_data:/data`,
+      'kgc-demo/base:trixie',
+      'cat',
+      '/data/app',
+      '/data/store',
+    )
+    .split('\n')
+    .map(Number)
   assert.ok(app! > 0 && store! > app!, 'stopped in order, neither killed')
 })
 
@@ -38,10 +51,30 @@ test('paused, created, restarting, of `docker compose run`, with env files gone 
   up()
   stack.engine('pause', stack.container('store'))
   stack.engine('rm', '-f', stack.container('app'))
-  const of = (service: string, oneoff: string) => [`project=${stack.project}`, `service=${service}`, `oneoff=${oneoff}`].flatMap(pair => ['--label', `com.docker.compose.${pair}`])
+  const of = (service: string, oneoff: string) =>
+    [`project=${stack.project}`, `service=${service}`, `oneoff=${oneoff}`].flatMap(pair => [
+      '--label',
+      `com.docker.compose.${pair}`,
+    ])
   stack.engine('create', ...of('app', 'False'), 'kgc-demo/base:trixie', 'true')
-  stack.engine('run', '-d', '--restart', 'always', ...of('loop', 'False'), 'kgc-demo/base:trixie', 'false')
-  stack.engine('run', '-d', '--init', ...of('store', 'True'), 'kgc-demo/base:trixie', 'sleep', '1000')
+  stack.engine(
+    'run',
+    '-d',
+    '--restart',
+    'always',
+    ...of('loop', 'False'),
+    'kgc-demo/base:trixie',
+    'false',
+  )
+  stack.engine(
+    'run',
+    '-d',
+    '--init',
+    ...of('store', 'True'),
+    'kgc-demo/base:trixie',
+    'sleep',
+    '1000',
+  )
   rmSync(join(stack.docker, '.env'))
   writeFileSync(join(stack.docker, 'docker-compose.yml'), '{{ no YAML')
   down()
@@ -49,9 +82,32 @@ test('paused, created, restarting, of `docker compose run`, with env files gone 
 
 test('half-removed networks, and a stranger on one of them, which goes on', () => {
   down('--purge', '--yes')
-  stack.engine('network', 'create', '--label', `com.docker.compose.project=${stack.project}`, `${stack.project}_inside`)
-  stack.engine('run', '-d', '--init', '--name', stranger, '--network', `${stack.project}_inside`, 'kgc-demo/base:trixie', 'sleep', '1000')
-  stack.engine('volume', 'create', '--label', `com.docker.compose.project=${stack.project}`, `${stack.project}_data`)
+  stack.engine(
+    'network',
+    'create',
+    '--label',
+    `com.docker.compose.project=${stack.project}`,
+    `${stack.project}_inside`,
+  )
+  stack.engine(
+    'run',
+    '-d',
+    '--init',
+    '--name',
+    stranger,
+    '--network',
+    `${stack.project}_inside`,
+    'kgc-demo/base:trixie',
+    'sleep',
+    '1000',
+  )
+  stack.engine(
+    'volume',
+    'create',
+    '--label',
+    `com.docker.compose.project=${stack.project}`,
+    `${stack.project}_data`,
+  )
   stack.engine('volume', 'create', `${stack.project}_unlabelled`)
   down('--purge', '--yes')
   assert.is(stack.engine('volume', 'ls', '-q', '--filter', `name=${stack.project}_`), '')
@@ -61,8 +117,25 @@ test('half-removed networks, and a stranger on one of them, which goes on', () =
 
 test('what holds a volume is named, and nothing of it is removed', () => {
   stack.engine('rm', '-f', stranger)
-  stack.engine('volume', 'create', '--label', `com.docker.compose.project=${stack.project}`, `${stack.project}_data`)
-  stack.engine('run', '-d', '--init', '--name', stranger, '-v', `${stack.project}_data:/data`, 'kgc-demo/base:trixie', 'sleep', '1000')
+  stack.engine(
+    'volume',
+    'create',
+    '--label',
+    `com.docker.compose.project=${stack.project}`,
+    `${stack.project}_data`,
+  )
+  stack.engine(
+    'run',
+    '-d',
+    '--init',
+    '--name',
+    stranger,
+    '-v',
+    `${stack.project}_data:/data`,
+    'kgc-demo/base:trixie',
+    'sleep',
+    '1000',
+  )
   const { code, stderr } = stack.run(['down', '--purge', '--yes'])
   assert.is(code, 6, stderr)
   assert.match(stderr, /volume is in use/)

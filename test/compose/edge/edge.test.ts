@@ -13,7 +13,12 @@ const file = join(rules, 'middlewares.yml')
 const text = readFileSync(file, 'utf8')
 const up = () => stack.run(['up', 'demo', 'traefik', 'kgc-web'])
 const doctor = () => stack.run(['bootstrap', '--doctor', '--environment', 'demo']).stdout
-const page = (path = '/') => spawnSync('curl', ['-sko', '/dev/null', '-w', '%{http_code}', `https://app.kgc.localhost:18151${path}`], { encoding: 'utf8' }).stdout
+const page = (path = '/') =>
+  spawnSync(
+    'curl',
+    ['-sko', '/dev/null', '-w', '%{http_code}', `https://app.kgc.localhost:18151${path}`],
+    { encoding: 'utf8' },
+  ).stdout
 
 test('a folder that root without capabilities cannot read is refused before the start; doctor names it, too', () => {
   chownSync(rules, 1000, 1000)
@@ -38,16 +43,52 @@ test('rules that cannot be read as such: not ready; mended, the same command hea
   const healed = up()
   assert.is(healed.code, 0, healed.stderr)
   assert.is(page(), '200')
-  assert.is(page('/api/v1/health'), '502', 'its nginx starts without the API, and asks for it each time')
+  assert.is(
+    page('/api/v1/health'),
+    '502',
+    'its nginx starts without the API, and asks for it each time',
+  )
 })
 
 test('without an inotify instance left the health check fails, and the log says why', () => {
   // a limit of its own, in a namespace of its own: the machine's other processes keep theirs
   const inside = `echo 0 > /proc/sys/user/max_inotify_instances; traefik & sleep 0.5; for i in $(seq 40); do traefik healthcheck; [ $? = 1 ] && break; sleep 0.1; done; traefik healthcheck; echo ended $?`
-  const unconfined = ['seccomp', 'apparmor', 'systempaths'].flatMap(name => ['--security-opt', `${name}=unconfined`])
-  const settings = Object.entries(JSON.parse(stack.engine('inspect', '--format', '{{json .Config.Env}}', stack.container('traefik'))) as string[]).flatMap(([, pair]) => ['--env', pair])
-  const argv = ['run', '--rm', ...unconfined, '--network', 'none', ...settings, '--env', 'TRAEFIK_PROVIDERS_DOCKER=false', '-v', `${rules}:/etc/traefik/dynamic:ro`]
-  const done = spawnSync('docker', [...argv, '--entrypoint', 'unshare', 'kgc-demo/traefik:demo', '--user', '--map-root-user', 'sh', '-c', inside], { encoding: 'utf8', timeout: 60_000 })
+  const unconfined = ['seccomp', 'apparmor', 'systempaths'].flatMap(name => [
+    '--security-opt',
+    `${name}=unconfined`,
+  ])
+  const settings = Object.entries(
+    JSON.parse(
+      stack.engine('inspect', '--format', '{{json .Config.Env}}', stack.container('traefik')),
+    ) as string[],
+  ).flatMap(([, pair]) => ['--env', pair])
+  const argv = [
+    'run',
+    '--rm',
+    ...unconfined,
+    '--network',
+    'none',
+    ...settings,
+    '--env',
+    'TRAEFIK_PROVIDERS_DOCKER=false',
+    '-v',
+    `${rules}:/etc/traefik/dynamic:ro`,
+  ]
+  const done = spawnSync(
+    'docker',
+    [
+      ...argv,
+      '--entrypoint',
+      'unshare',
+      'kgc-demo/traefik:demo',
+      '--user',
+      '--map-root-user',
+      'sh',
+      '-c',
+      inside,
+    ],
+    { encoding: 'utf8', timeout: 60_000 },
+  )
   assert.match(done.stdout, /ended 1/, done.stdout + done.stderr)
   assert.match(done.stdout + done.stderr, /creating file watcher: too many open files/)
   assert.match(done.stdout + done.stderr, /Bad healthcheck status: 404/)

@@ -13,19 +13,32 @@ const engine = privateEngine()
 const env = { DOCKER_HOST: engine.host }
 stack.run(['env'])
 
-const inside = (...argv: string[]) => execFileSync('docker', ['--host', engine.host, ...argv], { encoding: 'utf8' }).trim()
+const inside = (...argv: string[]) =>
+  execFileSync('docker', ['--host', engine.host, ...argv], { encoding: 'utf8' }).trim()
 const quick = () => stack.run(['smoke', '--quick'], { env })
-const starts = () => inside('exec', inside('ps', '-q', '--filter', 'label=com.docker.compose.service=keeper'), 'cat', '/data/starts').split('\n').length
+const starts = () =>
+  inside(
+    'exec',
+    inside('ps', '-q', '--filter', 'label=com.docker.compose.service=keeper'),
+    'cat',
+    '/data/starts',
+  ).split('\n').length
 
 // at the top, not in a hook: uvu would hide why it failed
 await engine.start()
 const image = spawnSync('docker', ['save', 'kgc-demo/base:trixie'], { maxBuffer: 1024 ** 3 }).stdout
-execFileSync('docker', ['--host', engine.host, 'load', '--quiet'], { input: image, stdio: ['pipe', 'ignore', 'inherit'] })
+execFileSync('docker', ['--host', engine.host, 'load', '--quiet'], {
+  input: image,
+  stdio: ['pipe', 'ignore', 'inherit'],
+})
 const first = stack.run(['up'], { env })
 assert.is(first.code, 0, first.stderr)
 test.after(() => engine.remove())
 
-for (const [words, signal] of [['restarted', 'SIGTERM'], ['killed', 'SIGKILL']] as const)
+for (const [words, signal] of [
+  ['restarted', 'SIGTERM'],
+  ['killed', 'SIGKILL'],
+] as const)
   test(`after an engine that was ${words} the services are back by themselves, data and all`, async () => {
     const before = starts()
     await engine.stop(signal)

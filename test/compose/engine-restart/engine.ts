@@ -16,7 +16,8 @@ export interface PrivateEngine {
 
 /** What makes a command root's: nothing where this is root already. */
 const asRoot = process.getuid!() === 0 ? [] : ['sudo', '-n']
-const root = (...words: string[]) => (([command, ...argv]) => execFileSync(command!, argv))([...asRoot, ...words])
+const root = (...words: string[]) =>
+  (([command, ...argv]) => execFileSync(command!, argv))([...asRoot, ...words])
 
 export function privateEngine(): PrivateEngine {
   const folder = mkdtempSync(join(tmpdir(), 'kgc-engine-'))
@@ -28,7 +29,8 @@ export function privateEngine(): PrivateEngine {
   const inside = `mount -t tmpfs tmpfs /run && ip link set lo up && exec ${daemon}`
   // sudo may have processes of its own in between: unshare says itself which one it is
   const outside = `echo $$ > ${mark} && exec unshare --mount --net --pid --fork --mount-proc --kill-child sh -c '${inside}'`
-  const answers = () => spawnSync('docker', ['--host', host, 'version'], { stdio: 'ignore' }).status === 0
+  const answers = () =>
+    spawnSync('docker', ['--host', host, 'version'], { stdio: 'ignore' }).status === 0
 
   const engine: PrivateEngine = {
     host,
@@ -38,7 +40,9 @@ export function privateEngine(): PrivateEngine {
       shell = spawn(command!, argv, { stdio: ['ignore', file, file] })
       closeSync(file)
       await until('the engine answers', 40, answers).catch(error => {
-        throw new Error(`${(error as Error).message}\n${readFileSync(log, 'utf8').split('\n').slice(-10).join('\n')}`)
+        throw new Error(
+          `${(error as Error).message}\n${readFileSync(log, 'utf8').split('\n').slice(-10).join('\n')}`,
+        )
       })
     },
     async stop(signal) {
@@ -47,7 +51,13 @@ export function privateEngine(): PrivateEngine {
       shell = undefined
       const gone = new Promise(done => child.once('exit', done))
       // unshare's child is the first process of the namespace: with it all others end
-      const [first] = execFileSync('ps', ['-o', 'pid=', '--ppid', readFileSync(mark, 'utf8').trim()], { encoding: 'utf8' }).trim().split(/\s+/)
+      const [first] = execFileSync(
+        'ps',
+        ['-o', 'pid=', '--ppid', readFileSync(mark, 'utf8').trim()],
+        { encoding: 'utf8' },
+      )
+        .trim()
+        .split(/\s+/)
       root('kill', `-${signal.slice(3)}`, first!)
       await gone
     },

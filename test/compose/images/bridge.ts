@@ -12,5 +12,7 @@ export interface Ipam {
 export function addressOf({ Config }: Ipam): string {
   const config = Config.find(({ Subnet }) => /^\d+(\.\d+){3}\//.test(Subnet))
   if (!config) throw new Error(`Docker's bridge has no IPv4: ${JSON.stringify(Config)}`)
-  return config.Gateway || config.Subnet.replace(/(\d+)\/\d+$/, (_, last) => String(Number(last) + 1))
+  return (
+    config.Gateway || config.Subnet.replace(/(\d+)\/\d+$/, (_, last) => String(Number(last) + 1))
+  )
 }

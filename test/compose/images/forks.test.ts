@@ -39,7 +39,16 @@ function fork(name: string, files: Record<string, string>): string {
   }
   initialize(upstream)
   const at = commit(upstream)
-  git(box.root, '-c', 'protocol.file.allow=always', 'submodule', '--quiet', 'add', upstream, `forks/${name}`)
+  git(
+    box.root,
+    '-c',
+    'protocol.file.allow=always',
+    'submodule',
+    '--quiet',
+    'add',
+    upstream,
+    `forks/${name}`,
+  )
   return at
 }
 
@@ -59,11 +68,15 @@ commit(box.root)
 const docker = (...argv: string[]) => spawnSync('docker', argv, { encoding: 'utf8' })
 const build = (text: string, target: string) => {
   writeFileSync(file, text)
-  return box.script(['images', 'build', target], { env: { KGC_REGISTRY: registry, XDG_CACHE_HOME: join(box.root, 'cache') } })
+  return box.script(['images', 'build', target], {
+    env: { KGC_REGISTRY: registry, XDG_CACHE_HOME: join(box.root, 'cache') },
+  })
 }
 /** What an image says of itself. */
 const configOf = (target: string) =>
-  JSON.parse(docker('image', 'inspect', '--format', '{{json .Config}}', `${registry}/${target}:fork`).stdout) as { Env: string[]; ExposedPorts?: object }
+  JSON.parse(
+    docker('image', 'inspect', '--format', '{{json .Config}}', `${registry}/${target}:fork`).stdout,
+  ) as { Env: string[]; ExposedPorts?: object }
 
 test("Twenty's image is the server, with its version; without its target it is the all-in-one for development", () => {
   const version = /\{ APP_VERSION: (\S+)/.exec(right)![1]
@@ -71,7 +84,13 @@ test("Twenty's image is the server, with its version; without its target it is t
   assert.is(done.code, 0, done.stderr)
   assert.not.ok(configOf('twenty-fork').ExposedPorts)
   assert.ok(configOf('twenty-fork').Env.includes(`APP_VERSION=${version}`))
-  assert.is(build(right.replace(/^ *target: twenty\n/m, '').replace(/^ *args: \{ APP_VERSION.*\n/m, ''), 'twenty-fork').code, 0)
+  assert.is(
+    build(
+      right.replace(/^ *target: twenty\n/m, '').replace(/^ *args: \{ APP_VERSION.*\n/m, ''),
+      'twenty-fork',
+    ).code,
+    0,
+  )
   assert.equal(configOf('twenty-fork').ExposedPorts, { '2020/tcp': {} })
   assert.not.ok(configOf('twenty-fork').Env.includes(`APP_VERSION=${version}`))
 })
@@ -80,11 +99,29 @@ test("Chatwoot's image is the community edition and knows its commit; as the sub
   assert.match(readFileSync(join(box.root, 'forks/chatwoot/.git'), 'utf8'), /^gitdir: /)
   const done = build(right, 'chatwoot-fork')
   assert.is(done.code, 0, done.stderr)
-  const list = docker('run', '--rm', '--network', 'none', `${registry}/chatwoot-fork:fork`, 'sh', '-c', 'cd /app && cat .git_sha && find . -type f | sort')
-  assert.equal(list.stdout.trim().split('\n'), [at, './.git_sha', './docker/Dockerfile', './lib/chatwoot_app.rb', './spec/x_spec.rb'])
+  const list = docker(
+    'run',
+    '--rm',
+    '--network',
+    'none',
+    `${registry}/chatwoot-fork:fork`,
+    'sh',
+    '-c',
+    'cd /app && cat .git_sha && find . -type f | sort',
+  )
+  assert.equal(list.stdout.trim().split('\n'), [
+    at,
+    './.git_sha',
+    './docker/Dockerfile',
+    './lib/chatwoot_app.rb',
+    './spec/x_spec.rb',
+  ])
   const plain = build(right.replace(/^ *x-copy: .*\n/m, ''), 'chatwoot-fork')
   assert.is(plain.code, 5)
-  assert.match(plain.stderr, /can't cd to \.git[^]*All that the builder said: .*cache\/kgc-stack\/images-build\.log/)
+  assert.match(
+    plain.stderr,
+    /can't cd to \.git[^]*All that the builder said: .*cache\/kgc-stack\/images-build\.log/,
+  )
   assert.ok(existsSync(join(box.root, 'forks/chatwoot/enterprise')), 'the checkout is as it was')
 })
 

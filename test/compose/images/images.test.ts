@@ -21,11 +21,19 @@ const kgc = ['kgc-api', 'kgc-web', 'kgc-admin', 'kgc-migrate']
 let ref = newSource(1_000_000)
 let attests = false
 const own = ownRepository()
-const digestOf = async (name: string, tag: string) => (await call(real.host, `kgc/${name}/manifests/${tag}`, 'HEAD')).digest
-const tagsOf = async (name: string) => (JSON.parse((await call(real.host, `kgc/${name}/tags/list`)).body).tags ?? []) as string[]
+const digestOf = async (name: string, tag: string) =>
+  (await call(real.host, `kgc/${name}/manifests/${tag}`, 'HEAD')).digest
+const tagsOf = async (name: string) =>
+  (JSON.parse((await call(real.host, `kgc/${name}/tags/list`)).body).tags ?? []) as string[]
 /** What a workflow was told of the images. */
 const toldIn = (output: string) =>
-  JSON.parse(/^images=(.*)$/m.exec(readFileSync(output, 'utf8'))![1]!) as { target: string; name: string; tag: string; digest: string; built: boolean }[]
+  JSON.parse(/^images=(.*)$/m.exec(readFileSync(output, 'utf8'))![1]!) as {
+    target: string
+    name: string
+    tag: string
+    digest: string
+    built: boolean
+  }[]
 /** What carried data: an upload that is begun and given up does not. */
 const sent = (requests: string[]) => requests.filter(line => /^(PATCH|PUT) \S+\/blobs\//.test(line))
 const release = { GITHUB_REF_TYPE: 'tag', GITHUB_REF_NAME: 'v1.2.3' }
@@ -33,14 +41,25 @@ const overflowing = begin(full.host, writer, ['push', 'kgc-api', 'kgc-web'])
 
 test('everything that can be built is pushed under its commit, its branch and its own tag; the digests come back', async () => {
   const output = join(folder, 'output')
-  const { code, stdout, stderr } = images(real.host, writer, ['push'], { env: { GITHUB_OUTPUT: output, ...release } })
+  const { code, stdout, stderr } = images(real.host, writer, ['push'], {
+    env: { GITHUB_OUTPUT: output, ...release },
+  })
   assert.is(code, 0, stderr)
   // which of both it says depends on where the engine keeps its images
   assert.match(stderr, /this builder cannot put SBOM and provenance into images|with provenance/)
   attests = /with provenance/.test(stderr)
   const told = toldIn(output)
-  assert.ok(told.every(({ built }) => built), 'an image that this run has not built is signed by nobody')
-  assert.equal(told.map(({ target }) => target).sort(), ['horilla', 'kgc-admin', 'kgc-api', 'kgc-migrate', 'kgc-web'])
+  assert.ok(
+    told.every(({ built }) => built),
+    'an image that this run has not built is signed by nobody',
+  )
+  assert.equal(told.map(({ target }) => target).sort(), [
+    'horilla',
+    'kgc-admin',
+    'kgc-api',
+    'kgc-migrate',
+    'kgc-web',
+  ])
   // api's and web's Dockerfiles are of one size and time: a builder would take the one for the other
   assert.is(new Set(told.map(({ digest }) => digest)).size, 5, stdout)
   for (const { target, name, tag, digest } of told) {
@@ -49,14 +68,19 @@ test('everything that can be built is pushed under its commit, its branch and it
     const tags = target === 'horilla' ? ['1.2.3', '2.1.8-kgc', own] : ['1.2.3', ref]
     for (const one of tags) assert.is(await digestOf(short, one), digest, `${short}:${one}`)
     assert.equal((await tagsOf(short)).sort(), [...tags, 'incoming'].sort())
-    assert.match(stdout, new RegExp(`^${target} .*${digest}  \\d+\\.\\d MB  \\d of \\d layers`, 'm'))
+    assert.match(
+      stdout,
+      new RegExp(`^${target} .*${digest}  \\d+\\.\\d MB  \\d of \\d layers`, 'm'),
+    )
   }
 })
 
 test('an image that is pulled by its digest says what it was made of', async () => {
   const image = `${real.host}/kgc/kgc-api@${await digestOf('kgc-api', ref)}`
   docker('--config', writer, 'pull', '--quiet', image)
-  const labels = JSON.parse(docker('image', 'inspect', '--format', '{{json .Config.Labels}}', image)) as Record<string, string>
+  const labels = JSON.parse(
+    docker('image', 'inspect', '--format', '{{json .Config.Labels}}', image),
+  ) as Record<string, string>
   docker('image', 'rm', image)
   const { 'hu.kgc.recipe': recipe, ...others } = labels
   assert.match(recipe!, /^[0-9a-f]{16}$/)
@@ -68,17 +92,31 @@ test('an image that is pulled by its digest says what it was made of', async () 
   })
 })
 
-test('the image that migrates holds the migrations, which KGC\'s .dockerignore leaves out, and their version as a label', async () => {
+test("the image that migrates holds the migrations, which KGC's .dockerignore leaves out, and their version as a label", async () => {
   const image = `${real.host}/kgc/kgc-migrate@${await digestOf('kgc-migrate', ref)}`
   docker('--config', writer, 'pull', '--quiet', image)
-  const label = docker('image', 'inspect', '--format', `{{index .Config.Labels "${schemaLabel}"}}`, image)
-  assert.is(label, schemaVersion(source, ['apps/kgc-api/prisma/schema.prisma', 'apps/kgc-api/prisma/migrations']))
+  const label = docker(
+    'image',
+    'inspect',
+    '--format',
+    `{{index .Config.Labels "${schemaLabel}"}}`,
+    image,
+  )
+  assert.is(
+    label,
+    schemaVersion(source, ['apps/kgc-api/prisma/schema.prisma', 'apps/kgc-api/prisma/migrations']),
+  )
   const container = docker('create', image)
   docker('cp', `${container}:/prisma`, join(folder, 'held'))
   docker('rm', container)
   docker('image', 'rm', image)
   const held = readdirSync(join(folder, 'held'), { recursive: true }).sort()
-  assert.equal(held, ['migrations', 'migrations/1_first', 'migrations/1_first/migration.sql', 'schema.prisma'])
+  assert.equal(held, [
+    'migrations',
+    'migrations/1_first',
+    'migrations/1_first/migration.sql',
+    'schema.prisma',
+  ])
 })
 
 test('a second push sends nothing; one that builds again sends no layer', () => {
@@ -86,7 +124,10 @@ test('a second push sends nothing; one that builds again sends no layer', () => 
   const output = join(folder, 'output-again')
   const again = images(real.host, writer, ['push'], { env: { GITHUB_OUTPUT: output } })
   assert.is(again.code, 0, again.stderr)
-  assert.equal(toldIn(output).map(({ built }) => built), Array(5).fill(false))
+  assert.equal(
+    toldIn(output).map(({ built }) => built),
+    Array(5).fill(false),
+  )
   assert.match(again.stderr, /is there: it is not built again/)
   assert.not.match(again.stderr, /▶ Build/)
   const requests = real.requests()
@@ -95,7 +136,10 @@ test('a second push sends nothing; one that builds again sends no layer', () => 
   assert.is(replaced.code, 0, replaced.stderr)
   // an old BuildKit may date the image anew, and then its configuration goes over, as what it is made of does where that is said; no layer does
   assert.is(replaced.stdout.match(/ nothing$/gm)?.length, kgc.length, replaced.stdout)
-  assert.ok(sent(real.requests()).filter(line => line.startsWith('PUT')).length <= (attests ? 4 : 1) * kgc.length)
+  assert.ok(
+    sent(real.requests()).filter(line => line.startsWith('PUT')).length <=
+      (attests ? 4 : 1) * kgc.length,
+  )
 })
 
 test('what the build file builds in another way is built again from main; a branch replaces nothing that every environment names', async () => {
@@ -106,7 +150,10 @@ test('what the build file builds in another way is built again from main; a bran
   const [web, hr] = [await digestOf('kgc-web', ref), await digestOf('horilla-hr', '2.1.8-kgc')]
   const branch = images(real.host, writer, ['push', 'kgc-web'], { env: feature })
   assert.is(branch.code, 0, branch.stderr)
-  assert.match(branch.stderr, /was not built as docker-compose\.build\.yml now says: main, a version or --replace builds it again/)
+  assert.match(
+    branch.stderr,
+    /was not built as docker-compose\.build\.yml now says: main, a version or --replace builds it again/,
+  )
   assert.is(await digestOf('kgc-web', ref), web)
   const own = images(real.host, writer, ['push', '--replace', 'horilla'], { env: feature })
   assert.is(own.code, 0, own.stderr)
@@ -189,7 +236,9 @@ test('a registry that is killed in mid-push and comes back gets the rest, and no
   assert.is(await Promise.race([push.code, pause]), 'it goes on')
   real.start()
   assert.is(await push.code, 0, push.said())
-  const layers = [...arrived, ...real.requests()].filter(line => /^PUT \S+\/blobs\/.*201$/.test(line)).map(line => /digest=([^&\s]+)/.exec(line)![1])
+  const layers = [...arrived, ...real.requests()]
+    .filter(line => /^PUT \S+\/blobs\/.*201$/.test(line))
+    .map(line => /digest=([^&\s]+)/.exec(line)![1])
   assert.is(new Set(layers).size, layers.length, 'no layer was sent twice')
   for (const name of kgc) assert.ok(await digestOf(name, ref), name)
 })
@@ -209,8 +258,12 @@ test('a push that is interrupted sets no tag; the next one sends the rest', asyn
 test('a full disk is said, and leaves no tag behind', async () => {
   assert.is(await overflowing.code, 3, overflowing.said())
   assert.match(overflowing.said(), /WHY\s+.*no space left on device[^]*NEXT\s+make room/)
-  const tags = JSON.parse((await call(full.host, 'kgc/kgc-api/tags/list')).body).tags as string[] | undefined
-  assert.equal((tags ?? []).filter(tag => tag !== 'incoming'), [])
+  const tags = JSON.parse((await call(full.host, 'kgc/kgc-api/tags/list')).body).tags as
+    string[] | undefined
+  assert.equal(
+    (tags ?? []).filter(tag => tag !== 'incoming'),
+    [],
+  )
 })
 
 test.after(end)

@@ -21,15 +21,20 @@ export function newSource(size = 1000): string {
   const now = new Date()
   for (const app of ['api', 'web', 'dashboard']) {
     mkdirSync(join(source, `apps/kgc-${app}`), { recursive: true })
-    writeFileSync(join(source, `apps/kgc-${app}/Dockerfile`), dockerfile.replaceAll(/(content|more) \//g, `apps/kgc-${app}/$1 /`))
+    writeFileSync(
+      join(source, `apps/kgc-${app}/Dockerfile`),
+      dockerfile.replaceAll(/(content|more) \//g, `apps/kgc-${app}/$1 /`),
+    )
     utimesSync(join(source, `apps/kgc-${app}/Dockerfile`), now, now)
-    for (const name of ['content', 'more']) writeFileSync(join(source, `apps/kgc-${app}`, name), randomBytes(size))
+    for (const name of ['content', 'more'])
+      writeFileSync(join(source, `apps/kgc-${app}`, name), randomBytes(size))
   }
   // what KGC's own .dockerignore leaves out, and what migrates needs
   mkdirSync(join(source, 'apps/kgc-api/prisma/migrations/1_first'), { recursive: true })
   writeFileSync(join(source, '.dockerignore'), '**/prisma/migrations\n')
   writeFileSync(join(source, 'pnpm-lock.yaml'), 'importers:\n')
-  for (const file of ['schema.prisma', 'seed.ts', 'migrations/1_first/migration.sql']) writeFileSync(join(source, 'apps/kgc-api/prisma', file), randomBytes(size))
+  for (const file of ['schema.prisma', 'seed.ts', 'migrations/1_first/migration.sql'])
+    writeFileSync(join(source, 'apps/kgc-api/prisma', file), randomBytes(size))
   if (!existsSync(join(source, '.git'))) repository(source, 'git@github.com:acme/kgc-erp.git')
   return pin(commit(source))
 }
@@ -43,10 +48,16 @@ export function pin(ref: string): string {
 
 /** The copy as a repository, with a small image of its own. */
 export function ownRepository(): string {
-  writeFileSync(join(box.docker, 'horilla-hr/Dockerfile'), 'FROM scratch\nCOPY requirements.txt /\nCMD ["/requirements.txt"]\n')
+  writeFileSync(
+    join(box.docker, 'horilla-hr/Dockerfile'),
+    'FROM scratch\nCOPY requirements.txt /\nCMD ["/requirements.txt"]\n',
+  )
   writeFileSync(join(box.root, '.gitignore'), 'node_modules\n')
   // the real one's base image and packages are not to be had here
-  writeFileSync(join(box.docker, 'kgc/migrate.Dockerfile'), 'FROM scratch\nCOPY pnpm-lock.yaml /\nCOPY apps/kgc-api/prisma /prisma\nCMD ["/prisma"]\n')
+  writeFileSync(
+    join(box.docker, 'kgc/migrate.Dockerfile'),
+    'FROM scratch\nCOPY pnpm-lock.yaml /\nCOPY apps/kgc-api/prisma /prisma\nCMD ["/prisma"]\n',
+  )
   repository(box.root, 'https://x:token@github.com/acme/kgc-stack.git')
   return commit(box.root)
 }
@@ -66,8 +77,18 @@ const environment = (registry: string, config: string, env: Record<string, strin
 })
 
 /** Runs images.ts of the copy with a registry and a log-in. */
-export const images = (registry: string, config: string, argv: string[], options: Options = {}): Result =>
-  box.script(['images', ...argv], { timeout: 110_000, ...options, env: environment(registry, config, options.env) })
+export const images = (
+  registry: string,
+  config: string,
+  argv: string[],
+  options: Options = {},
+): Result =>
+  box.script(['images', ...argv], {
+    timeout: 110_000,
+    ...options,
+    env: environment(registry, config, options.env),
+  })
 
 /** The same, while the test goes on. */
-export const begin = (registry: string, config: string, argv: string[]): Started => box.start(['images', ...argv], environment(registry, config))
+export const begin = (registry: string, config: string, argv: string[]): Started =>
+  box.start(['images', ...argv], environment(registry, config))

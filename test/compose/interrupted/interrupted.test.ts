@@ -8,14 +8,19 @@ const stack = smallCase(import.meta.dirname, 'interrupted')
 stack.run(['env'])
 
 /** Starts `up` and sends it a signal once `when` is true; resolves with how it ended. */
-async function cut(signal: NodeJS.Signals, when: () => boolean): Promise<{ code: number | null; stderr: string }> {
+async function cut(
+  signal: NodeJS.Signals,
+  when: () => boolean,
+): Promise<{ code: number | null; stderr: string }> {
   const up = stack.start(['up'], { KGC_PROJECT: stack.project })
   await until('the moment', 30, when)
   up.kill(signal)
   return { code: await up.code, stderr: up.output.stderr }
 }
 
-const running = (service: string) => () => stack.container(service) !== '' && stack.engine('inspect', '--format', '{{.State.Status}}', stack.container(service)) === 'running'
+const running = (service: string) => () =>
+  stack.container(service) !== '' &&
+  stack.engine('inspect', '--format', '{{.State.Status}}', stack.container(service)) === 'running'
 const moments: [string, (box: Case) => () => boolean][] = [
   ['before anything is there', () => () => true],
   ['when the first container is there', () => () => stack.container('first') !== ''],
@@ -34,7 +39,10 @@ for (const [name, when] of moments)
   })
 
 test('told to stop, it ends what it started and says so, with 130 and 143', async () => {
-  for (const [signal, expected] of [['SIGINT', 130], ['SIGTERM', 143]] as const) {
+  for (const [signal, expected] of [
+    ['SIGINT', 130],
+    ['SIGTERM', 143],
+  ] as const) {
     wipe(stack.project)
     const { code, stderr } = await cut(signal, () => stack.container('first') !== '')
     assert.is(code, expected, stderr)

@@ -11,14 +11,39 @@ const test = suite('mixtures')
 const stack = smallCase(import.meta.dirname, 'mixture')
 stack.run(['env'])
 const services = ['db', 'migrate', 'web', 'worker'] as const
-const seeds = Array.from({ length: 6 * Number(process.env.KGC_SOAK || 1) }, (_, i) => i + Number(process.env.KGC_SEED || 1))
-const argv = ['compose', '-p', stack.project, '-f', join(stack.docker, 'docker-compose.yml'), '-f', join(stack.docker, 'docker-compose.dev.yml')]
+const seeds = Array.from(
+  { length: 6 * Number(process.env.KGC_SOAK || 1) },
+  (_, i) => i + Number(process.env.KGC_SEED || 1),
+)
+const argv = [
+  'compose',
+  '-p',
+  stack.project,
+  '-f',
+  join(stack.docker, 'docker-compose.yml'),
+  '-f',
+  join(stack.docker, 'docker-compose.dev.yml'),
+]
 
 /** Bare Compose, with such variables; what it says does not matter: a mixture is what it leaves. */
-const compose = (words: string[], env: Record<string, string> = {}) => spawnSync('docker', [...argv, ...words], { env: { ...process.env, ...env }, stdio: 'ignore', timeout: 60_000 })
+const compose = (words: string[], env: Record<string, string> = {}) =>
+  spawnSync('docker', [...argv, ...words], {
+    env: { ...process.env, ...env },
+    stdio: 'ignore',
+    timeout: 60_000,
+  })
 const docker = (...words: string[]) => spawnSync('docker', words, { stdio: 'ignore' })
-const status = (id: string) => (id ? stack.engine('inspect', '--format', '{{.State.Status}} {{with .State.Health}}{{.Status}}{{end}}', id) : '')
-const sql = (query: string) => stack.engine('exec', stack.container('db'), 'psql', '-qtAU', 'app', 'app', '-c', query)
+const status = (id: string) =>
+  id
+    ? stack.engine(
+        'inspect',
+        '--format',
+        '{{.State.Status}} {{with .State.Health}}{{.Status}}{{end}}',
+        id,
+      )
+    : ''
+const sql = (query: string) =>
+  stack.engine('exec', stack.container('db'), 'psql', '-qtAU', 'app', 'app', '-c', query)
 
 /** Numbers that look random, the same for the same seed (mulberry32). */
 function random(seed: number): (below: number) => number {
@@ -37,24 +62,31 @@ const happenings: Record<string, (service: string, id: string) => unknown> = {
   missing: (_, id) => docker('rm', '-f', id),
   paused: (_, id) => docker('pause', id),
   created: (service, id) => (docker('rm', '-f', id), compose(['create', '--no-build', service])),
-  older: service => compose(['up', '-d', '--no-build', '--no-deps', service], { [service.toUpperCase()]: 'older' }),
-  restarting: () => compose(['up', '-d', '--no-build', '--no-deps', 'worker'], { WORKER_EXIT: '7' }),
+  older: service =>
+    compose(['up', '-d', '--no-build', '--no-deps', service], { [service.toUpperCase()]: 'older' }),
+  restarting: () =>
+    compose(['up', '-d', '--no-build', '--no-deps', 'worker'], { WORKER_EXIT: '7' }),
   unhealthy: async () => {
     const id = stack.container('web')
     docker('exec', id, 'touch', '/run/ill')
-    if (status(id).startsWith('running')) await until('web is ill', 30, () => !status(id).endsWith(' healthy'))
+    if (status(id).startsWith('running'))
+      await until('web is ill', 30, () => !status(id).endsWith(' healthy'))
   },
 }
 
 /** What interrupts the first start of a database leaves a volume that nobody can start: no mixture of containers. */
 async function firstStart(): Promise<void> {
   const [id] = stack.container('db').split('\n')
-  if (id && status(id).startsWith('running')) await until('the first start is over', 120, () => status(id) === 'running healthy')
+  if (id && status(id).startsWith('running'))
+    await until('the first start is over', 120, () => status(id) === 'running healthy')
 }
 
 /** Compose at work on a change of all, killed after so many ms. */
 async function halfReplaced(ms: number): Promise<void> {
-  const child = spawn('docker', [...argv, 'up', '-d', '--no-build'], { env: { ...process.env, DB: 'half', WEB: 'half', WORKER: 'half' }, stdio: 'ignore' })
+  const child = spawn('docker', [...argv, 'up', '-d', '--no-build'], {
+    env: { ...process.env, DB: 'half', WEB: 'half', WORKER: 'half' },
+    stdio: 'ignore',
+  })
   await sleep(ms)
   child.kill('SIGKILL')
 }
@@ -79,7 +111,8 @@ for (const seed of seeds)
     }
     const half = pick(3) === 0 ? 200 + pick(4000) : 0
     const fault = pick(3) === 0 ? faults[pick(faults.length)] : undefined
-    for (const [service, happening] of done) await happenings[happening]!(service, stack.container(service).split('\n')[0]!)
+    for (const [service, happening] of done)
+      await happenings[happening]!(service, stack.container(service).split('\n')[0]!)
     if (fresh) await firstStart()
     if (half) await halfReplaced(half)
     if (fresh) await firstStart()
@@ -92,7 +125,8 @@ for (const seed of seeds)
       return
     }
     assert.is(code, 0, words)
-    for (const service of ['db', 'web', 'worker']) assert.is(status(stack.container(service)), 'running healthy', `${service}: ${words}`)
+    for (const service of ['db', 'web', 'worker'])
+      assert.is(status(stack.container(service)), 'running healthy', `${service}: ${words}`)
     assert.is(sql('SELECT count(*) FROM kept'), String(rows), words)
     sql(`INSERT INTO kept VALUES (${seed})`)
     rows++

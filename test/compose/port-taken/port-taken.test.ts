@@ -9,7 +9,10 @@ const test = suite('port taken')
 async function hold() {
   const holder = createServer()
   await new Promise<void>(done => holder.listen(0, '127.0.0.1', done))
-  return { env: { EDGE_PORT: String((holder.address() as AddressInfo).port) }, release: () => new Promise(done => holder.close(done)) }
+  return {
+    env: { EDGE_PORT: String((holder.address() as AddressInfo).port) },
+    release: () => new Promise(done => holder.close(done)),
+  }
 }
 
 test('a taken port is refused with its holder before anything starts; freed, up goes on', async () => {

@@ -13,35 +13,72 @@ const get = <T>(path: string): Promise<T | undefined> =>
   new Promise((done, fail) =>
     request({ socketPath: '/var/run/docker.sock', path }, answer => {
       let text = ''
-      answer.on('data', data => (text += data)).on('end', () => done(answer.statusCode === 200 ? JSON.parse(text) : undefined))
-    }).on('error', fail).end(),
+      answer
+        .on('data', data => (text += data))
+        .on('end', () => done(answer.statusCode === 200 ? JSON.parse(text) : undefined))
+    })
+      .on('error', fail)
+      .end(),
   )
 
 /** What the judge reads of a container, flat. */
-function flat({ Id, Created, RestartCount, Image, Config: { Labels, Healthcheck }, State }: Container) {
+function flat({
+  Id,
+  Created,
+  RestartCount,
+  Image,
+  Config: { Labels, Healthcheck },
+  State,
+}: Container) {
   const label = (name: string) => Labels[`com.docker.compose.${name}`]
   const probe = State.Health?.Status === 'unhealthy' ? State.Health.Log?.at(-1) : undefined
   return {
-    id: Id.slice(0, 12), created: Created, service: label('service'), needs: label('depends_on') || undefined, hash: label('config-hash')?.slice(0, 12), image: Image.slice(7, 19),
-    interval: Healthcheck?.Interval, retries: Healthcheck?.Retries,
-    status: State.Status, exit: State.ExitCode || undefined, restarts: RestartCount || undefined, error: State.Error || undefined,
-    started: State.StartedAt, finished: State.FinishedAt, health: State.Health?.Status, probe: probe && { exit: probe.ExitCode, output: probe.Output.trim().slice(-80) },
+    id: Id.slice(0, 12),
+    created: Created,
+    service: label('service'),
+    needs: label('depends_on') || undefined,
+    hash: label('config-hash')?.slice(0, 12),
+    image: Image.slice(7, 19),
+    interval: Healthcheck?.Interval,
+    retries: Healthcheck?.Retries,
+    status: State.Status,
+    exit: State.ExitCode || undefined,
+    restarts: RestartCount || undefined,
+    error: State.Error || undefined,
+    started: State.StartedAt,
+    finished: State.FinishedAt,
+    health: State.Health?.Status,
+    probe: probe && { exit: probe.ExitCode, output: probe.Output.trim().slice(-80) },
   }
 }
 
 async function look(): Promise<Map<string, string>> {
-  const filters = encodeURIComponent(JSON.stringify({ label: [`com.docker.compose.project=${project}`, 'com.docker.compose.oneoff=False'] }))
+  const filters = encodeURIComponent(
+    JSON.stringify({
+      label: [`com.docker.compose.project=${project}`, 'com.docker.compose.oneoff=False'],
+    }),
+  )
   const list = (await get<{ Id: string }[]>(`/containers/json?all=1&filters=${filters}`))!
   const all = await Promise.all(list.map(({ Id }) => get<Container>(`/containers/${Id}/json`)))
-  return new Map(all.filter(container => container !== undefined).map(container => [container.Id.slice(0, 12), JSON.stringify(flat(container))]))
+  return new Map(
+    all
+      .filter(container => container !== undefined)
+      .map(container => [container.Id.slice(0, 12), JSON.stringify(flat(container))]),
+  )
 }
 
 let last = new Map<string, string>()
 const lines: string[] = []
 function note(now: Map<string, string>, head: object) {
-  const set = [...now].filter(([id, text]) => last.get(id) !== text).map(([, text]) => JSON.parse(text))
+  const set = [...now]
+    .filter(([id, text]) => last.get(id) !== text)
+    .map(([, text]) => JSON.parse(text))
   const gone = [...last.keys()].filter(id => !now.has(id))
-  const news = set.length || gone.length || !lines.length || ('code' in head && !lines.at(-1)!.includes('"code"'))
+  const news =
+    set.length ||
+    gone.length ||
+    !lines.length ||
+    ('code' in head && !lines.at(-1)!.includes('"code"'))
   if (news) lines.push(JSON.stringify({ ...head, set, ...(gone.length ? { gone } : {}) }))
   last = now
 }

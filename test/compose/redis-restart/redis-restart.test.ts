@@ -7,13 +7,28 @@ import { until } from '../../until.ts'
 
 const test = suite('redis restart')
 const stack = fullCase('redis-restart', 18110)
-const redis = (...argv: string[]) => stack.engine('exec', stack.container('chatwoot-redis'), 'sh', '-c', 'REDISCLI_AUTH=$REDIS_PASSWORD exec redis-cli "$@"', 'sh', ...argv)
+const redis = (...argv: string[]) =>
+  stack.engine(
+    'exec',
+    stack.container('chatwoot-redis'),
+    'sh',
+    '-c',
+    'REDISCLI_AUTH=$REDIS_PASSWORD exec redis-cli "$@"',
+    'sh',
+    ...argv,
+  )
 const processed = () => Number(redis('get', 'stat:processed') || 0)
 
 test('200 jobs under way, Redis restarted twice in the middle: all are done', async () => {
   const { code, stderr } = stack.run(['up', 'demo', 'chatwoot'])
   assert.is(code, 0, stderr)
-  const workers = stack.engine('inspect', '--format', '{{.State.StartedAt}} {{.RestartCount}}', stack.container('chatwoot-sidekiq'), stack.container('chatwoot-web'))
+  const workers = stack.engine(
+    'inspect',
+    '--format',
+    '{{.State.StartedAt}} {{.RestartCount}}',
+    stack.container('chatwoot-sidekiq'),
+    stack.container('chatwoot-web'),
+  )
   const before = processed()
   // as the application puts them in: a list and a set, confirmed one by one
   const script = `i=0; while [ $i -lt 200 ]; do
@@ -23,11 +38,32 @@ test('200 jobs under way, Redis restarted twice in the middle: all are done', as
   // from a container of its own: the one of Redis is what restarts
   const image = 'kgc-demo/redis:8'
   const network = `${stack.project}_chatwoot-internal`
-  const password = stack.engine('exec', stack.container('chatwoot-redis'), 'printenv', 'REDIS_PASSWORD')
-  const load = spawn('docker', ['run', '--rm', '--network', network, '--env', 'REDIS_PASSWORD', '--entrypoint', 'sh', image, '-c', script.replaceAll('redis-cli', 'redis-cli -h chatwoot-redis')], {
-    env: { ...process.env, REDIS_PASSWORD: password },
-    stdio: 'ignore',
-  })
+  const password = stack.engine(
+    'exec',
+    stack.container('chatwoot-redis'),
+    'printenv',
+    'REDIS_PASSWORD',
+  )
+  const load = spawn(
+    'docker',
+    [
+      'run',
+      '--rm',
+      '--network',
+      network,
+      '--env',
+      'REDIS_PASSWORD',
+      '--entrypoint',
+      'sh',
+      image,
+      '-c',
+      script.replaceAll('redis-cli', 'redis-cli -h chatwoot-redis'),
+    ],
+    {
+      env: { ...process.env, REDIS_PASSWORD: password },
+      stdio: 'ignore',
+    },
+  )
   const done = new Promise<number | null>(resolve => load.on('close', resolve))
   for (const share of [40, 100]) {
     await until(`${share} jobs`, 60, () => processed() - before >= share)
@@ -36,7 +72,16 @@ test('200 jobs under way, Redis restarted twice in the middle: all are done', as
   assert.is(await done, 0)
   await until('all jobs are done', 60, () => processed() - before >= 200)
   assert.is(redis('llen', 'queue:default'), '0')
-  assert.is(stack.engine('inspect', '--format', '{{.State.StartedAt}} {{.RestartCount}}', stack.container('chatwoot-sidekiq'), stack.container('chatwoot-web')), workers)
+  assert.is(
+    stack.engine(
+      'inspect',
+      '--format',
+      '{{.State.StartedAt}} {{.RestartCount}}',
+      stack.container('chatwoot-sidekiq'),
+      stack.container('chatwoot-web'),
+    ),
+    workers,
+  )
 })
 
 test.run()

@@ -10,12 +10,18 @@ const a = fullCase('start-state', 18090)
 const b = neighbour(a)
 const file = (box: Case) => join(box.docker, 'twenty-crm/.env.demo')
 const up = (box: Case) => box.run(['up', 'demo', 'twenty-db'])
-const ids = () => a.engine('ps', '-aq', '--no-trunc', '--filter', `label=com.docker.compose.project=${a.project}`).split('\n').sort()
+const ids = () =>
+  a
+    .engine('ps', '-aq', '--no-trunc', '--filter', `label=com.docker.compose.project=${a.project}`)
+    .split('\n')
+    .sort()
 const password = (text: string) => /^TWENTY_DB_PASSWORD=(.*)/m.exec(text)![1]!
-const change = (text: string, to: string) => text.replace(/^TWENTY_DB_PASSWORD=.*/m, `TWENTY_DB_PASSWORD=${to}`)
+const change = (text: string, to: string) =>
+  text.replace(/^TWENTY_DB_PASSWORD=.*/m, `TWENTY_DB_PASSWORD=${to}`)
 const other = `${'5'.repeat(7)}f0e1d2c3b4a59687a1b2c3d4`
 const volume = `${a.project}_twenty-db-data`
-const record = () => a.engine('exec', a.container('twenty-db'), 'cat', '/var/lib/postgresql/data/kgc-secrets.json')
+const record = () =>
+  a.engine('exec', a.container('twenty-db'), 'cat', '/var/lib/postgresql/data/kgc-secrets.json')
 const written = () => {
   const { code, stderr } = up(a)
   assert.is(code, 0, stderr)
@@ -26,7 +32,8 @@ const refuses = (box: Case, why: RegExp) => {
   const { code, stderr } = up(box)
   assert.is(code, 3, stderr)
   assert.match(stderr, why)
-  for (const secret of [other, password(readFileSync(file(box), 'utf8'))]) assert.not.match(stderr, secret)
+  for (const secret of [other, password(readFileSync(file(box), 'utf8'))])
+    assert.not.match(stderr, secret)
   assert.equal(ids(), before, 'nothing was touched')
 }
 let text = ''
@@ -51,12 +58,28 @@ test('what the volume knows is in it as a salted hash; a volume of a time before
 })
 
 test('a password that was changed in the database, too, is taken, and the record follows', () => {
-  a.engine('exec', a.container('twenty-db'), 'psql', '-qU', 'postgres', '-c', `ALTER ROLE twenty_a PASSWORD '${other}'`)
+  a.engine(
+    'exec',
+    a.container('twenty-db'),
+    'psql',
+    '-qU',
+    'postgres',
+    '-c',
+    `ALTER ROLE twenty_a PASSWORD '${other}'`,
+  )
   writeFileSync(file(a), change(text, other))
   written()
   writeFileSync(file(a), text)
   refuses(a, /TWENTY_DB_PASSWORD/)
-  a.engine('exec', a.container('twenty-db'), 'psql', '-qU', 'postgres', '-c', `ALTER ROLE twenty_a PASSWORD '${password(text)}'`)
+  a.engine(
+    'exec',
+    a.container('twenty-db'),
+    'psql',
+    '-qU',
+    'postgres',
+    '-c',
+    `ALTER ROLE twenty_a PASSWORD '${password(text)}'`,
+  )
   written()
 })
 
@@ -66,14 +89,25 @@ test('stopped, the volume still refuses another password and another clone; env 
   rmSync(file(a))
   assert.is(a.run(['env', 'demo']).code, 0)
   refuses(a, /TWENTY_DB_PASSWORD, TWENTY_ENCRYPTION_KEY: another value in the volume/)
-  const rotated = text.replace(/^TWENTY_ENCRYPTION_KEY=.*/m, 'TWENTY_ENCRYPTION_KEY=MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=')
+  const rotated = text.replace(
+    /^TWENTY_ENCRYPTION_KEY=.*/m,
+    'TWENTY_ENCRYPTION_KEY=MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=',
+  )
   writeFileSync(file(a), rotated)
   refuses(a, /EVIDENCE\s+TWENTY_ENCRYPTION_KEY: another value/)
   writeFileSync(file(a), text)
 })
 
 test('a stopped volume of before records tells nothing: what its database refuses once it runs is not recorded, and the old password is taken', () => {
-  a.engine('run', '--rm', '-v', `${volume}:/data`, 'kgc-demo/base:trixie', 'rm', '/data/kgc-secrets.json')
+  a.engine(
+    'run',
+    '--rm',
+    '-v',
+    `${volume}:/data`,
+    'kgc-demo/base:trixie',
+    'rm',
+    '/data/kgc-secrets.json',
+  )
   writeFileSync(file(a), change(text, other))
   const { code, stderr } = up(a)
   assert.is(code, 0, stderr)
@@ -84,7 +118,8 @@ test('a stopped volume of before records tells nothing: what its database refuse
 
 test('moved, with the passwords that fit, and with the containers that a restart left stopped, it starts and heals', () => {
   written()
-  const sql = (query: string) => a.engine('exec', a.container('twenty-db'), 'psql', '-qtAU', 'postgres', '-c', query)
+  const sql = (query: string) =>
+    a.engine('exec', a.container('twenty-db'), 'psql', '-qtAU', 'postgres', '-c', query)
   sql('CREATE TABLE kept AS SELECT 42 AS n')
   a.engine('kill', ...ids())
   renameSync(a.docker, `${a.docker}-away`)

@@ -27,7 +27,10 @@ test('put right, the next up succeeds, though Compose still remembers it as unhe
   const { code, stderr } = stack.run(['up'])
   assert.is(code, 0, stderr)
   assert.is(stack.container('sick'), before, 'restarted, not made anew')
-  const [limit, there] = [stack.engine('inspect', '--format', '{{.HostConfig.NanoCpus}}', before), stack.engine('info', '--format', '{{.NCPU}}')]
+  const [limit, there] = [
+    stack.engine('inspect', '--format', '{{.HostConfig.NanoCpus}}', before),
+    stack.engine('info', '--format', '{{.NCPU}}'),
+  ]
   assert.is(Number(limit), Number(there) * 1e9, 'more CPUs than the machine has')
 })
 

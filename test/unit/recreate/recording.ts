@@ -33,7 +33,11 @@ const unflat = (one: Flat): Container => ({
   Created: one.created,
   Image: one.image,
   RestartCount: one.restarts ?? 0,
-  Config: { Labels: { 'com.docker.compose.service': one.service, [hashLabel]: one.hash }, Image: '', Healthcheck: { Interval: one.interval ?? 0, Retries: one.retries ?? 0 } },
+  Config: {
+    Labels: { 'com.docker.compose.service': one.service, [hashLabel]: one.hash },
+    Image: '',
+    Healthcheck: { Interval: one.interval ?? 0, Retries: one.retries ?? 0 },
+  },
   State: {
     Status: one.status,
     ExitCode: one.exit ?? 0,
@@ -41,24 +45,56 @@ const unflat = (one: Flat): Container => ({
     Error: one.error ?? '',
     StartedAt: one.started,
     FinishedAt: one.finished,
-    ...(one.health ? { Health: { Status: one.health, Log: one.probe ? [{ Start: '', End: '', ExitCode: one.probe.exit, Output: one.probe.output }] : [] } } : {}),
+    ...(one.health
+      ? {
+          Health: {
+            Status: one.health,
+            Log: one.probe
+              ? [{ Start: '', End: '', ExitCode: one.probe.exit, Output: one.probe.output }]
+              : [],
+          },
+        }
+      : {}),
   },
 })
 
 /** A recording as the judge sees it; wanted is what was there at its end. */
 export function looks(name: string): { expected: Expectation[]; steps: Look[] } {
-  const lines = readFileSync(join(import.meta.dirname, name), 'utf8').trim().split('\n').map(line => JSON.parse(line) as { at: number; code?: number; set: Flat[]; gone?: string[] })
+  const lines = readFileSync(join(import.meta.dirname, name), 'utf8')
+    .trim()
+    .split('\n')
+    .map(line => JSON.parse(line) as { at: number; code?: number; set: Flat[]; gone?: string[] })
   const there = new Map<string, Flat>()
   const steps: Look[] = []
   for (const { at, code, set, gone } of lines) {
     for (const one of set) there.set(one.id, one)
     for (const id of gone ?? []) there.delete(id)
     const found = [...there.values()].map(unflat)
-    steps.push({ at, code, seen: byService(found), before: steps[0]?.before ?? new Map(found.map(one => [one.Id, one])) })
+    steps.push({
+      at,
+      code,
+      seen: byService(found),
+      before: steps[0]?.before ?? new Map(found.map(one => [one.Id, one])),
+    })
   }
-  const needs = (one: Flat) => (one.needs ?? '').split(',').filter(Boolean).map(need => need.split(':') as [string, string])
+  const needs = (one: Flat) =>
+    (one.needs ?? '')
+      .split(',')
+      .filter(Boolean)
+      .map(need => need.split(':') as [string, string])
   const all = [...there.values()]
-  const once = new Set(all.flatMap(needs).filter(([, condition]) => condition === 'service_completed_successfully').map(([service]) => service))
-  const expected = all.map(one => ({ service: one.service, oneShot: once.has(one.service), needs: needs(one).map(([service]) => service), hash: one.hash, image: one.image }))
+  const once = new Set(
+    all
+      .flatMap(needs)
+      .filter(([, condition]) => condition === 'service_completed_successfully')
+      .map(([service]) => service),
+  )
+  const expected = all.map(one => ({
+    service: one.service,
+    oneShot: once.has(one.service),
+    needs: needs(one).map(([service]) => service),
+    hash: one.hash,
+    image: one.image,
+  }))
   return { expected, steps }
 }

@@ -17,21 +17,29 @@ const isSet = (env, name) => (env[name] ?? '') !== ''
  * @param {NodeJS.ProcessEnv} env
  */
 export function demandVariables(contract, role, env) {
-  for (const { name, why, section } of contract.removed) if (isSet(env, name)) throw new Refusal(name, why, section)
-  const asked = ({ when = {} }) => Object.entries(when).every(([name, values]) => new RegExp(`^(${values})$`).test(env[name] ?? ''))
+  for (const { name, why, section } of contract.removed)
+    if (isSet(env, name)) throw new Refusal(name, why, section)
+  const asked = ({ when = {} }) =>
+    Object.entries(when).every(([name, values]) =>
+      new RegExp(`^(${values})$`).test(env[name] ?? ''),
+    )
   for (const rule of contract.variables.filter(rule => concerns(rule, role) && asked(rule))) {
     const { name, section } = rule
-    if (rule.notEmpty && env[name] === '') throw new Refusal(name, `set to nothing; ${rule.why}`, section)
+    if (rule.notEmpty && env[name] === '')
+      throw new Refusal(name, `set to nothing; ${rule.why}`, section)
     if (!isSet(env, name)) {
       if (rule.required) throw new Refusal(name, `not set; ${rule.why}`, section)
       continue
     }
     const value = env[name]
-    const wrong = why => { throw new Refusal(name, why, section) }
+    const wrong = why => {
+      throw new Refusal(name, why, section)
+    }
     if (rule.match && !new RegExp(rule.match).test(value)) wrong(rule.why)
     if (rule.notMatch && new RegExp(rule.notMatch).test(value)) wrong(rule.why)
     if (rule.secret && placeholder.test(value)) wrong('a public default or a placeholder')
-    if (rule.base64Bytes && !isBase64Of(value, rule.base64Bytes)) wrong(`not ${rule.base64Bytes} bytes in base64; ${rule.why}`)
+    if (rule.base64Bytes && !isBase64Of(value, rule.base64Bytes))
+      wrong(`not ${rule.base64Bytes} bytes in base64; ${rule.why}`)
   }
 }
 
@@ -46,13 +54,23 @@ function isBase64Of(value, bytes) {
  * @param {NodeJS.ProcessEnv} env
  */
 export function demandVolumes(contract, role, env) {
-  const mounts = new Map(readFileSync('/proc/self/mountinfo', 'utf8').split('\n').filter(Boolean).map(line => {
-    const [left, right] = line.split(' - ')
-    return [left.split(' ')[4], right.split(' ')[0]]
-  }))
+  const mounts = new Map(
+    readFileSync('/proc/self/mountinfo', 'utf8')
+      .split('\n')
+      .filter(Boolean)
+      .map(line => {
+        const [left, right] = line.split(' - ')
+        return [left.split(' ')[4], right.split(' ')[0]]
+      }),
+  )
   for (const { path, why, section, unless = {}, roles } of contract.volumes) {
     if (!role || !roles.includes(role)) continue
-    if (Object.entries(unless).some(([name, values]) => new RegExp(`^(${values})$`).test(env[name] ?? ''))) continue
+    if (
+      Object.entries(unless).some(([name, values]) =>
+        new RegExp(`^(${values})$`).test(env[name] ?? ''),
+      )
+    )
+      continue
     const type = mounts.get(path)
     if (!type) throw new Refusal(path, `no volume is mounted there; ${why}`, section)
     if (type === 'tmpfs') throw new Refusal(path, `a tmpfs forgets; ${why}`, section)
@@ -77,5 +95,6 @@ export async function demandEviction(contract, role, redis) {
   const rule = contract.redis
   if (!rule || !concerns(rule, role)) return
   const policy = (await redis.configGet('maxmemory-policy'))['maxmemory-policy']
-  if (policy !== rule.policy) throw new Refusal('maxmemory-policy', `Redis evicts (${policy}); ${rule.why}`, rule.section)
+  if (policy !== rule.policy)
+    throw new Refusal('maxmemory-policy', `Redis evicts (${policy}); ${rule.why}`, rule.section)
 }

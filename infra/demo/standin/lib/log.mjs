@@ -9,12 +9,17 @@
  * @returns {{ info: Line, warn: Line, error: Line }}
  */
 export function logger(style, name) {
-  const line = level => (message, fields = {}) => {
-    const time = new Date().toISOString()
-    if (style === 'json') return console.log(JSON.stringify({ time, level, name, message, ...fields }))
-    const rest = Object.entries(fields).map(([key, value]) => ` ${key}=${typeof value === 'string' ? value : JSON.stringify(value)}`)
-    console.log(`${time} ${level.toUpperCase().padEnd(5)} [${name}] ${message}${rest.join('')}`)
-  }
+  const line =
+    level =>
+    (message, fields = {}) => {
+      const time = new Date().toISOString()
+      if (style === 'json')
+        return console.log(JSON.stringify({ time, level, name, message, ...fields }))
+      const rest = Object.entries(fields).map(
+        ([key, value]) => ` ${key}=${typeof value === 'string' ? value : JSON.stringify(value)}`,
+      )
+      console.log(`${time} ${level.toUpperCase().padEnd(5)} [${name}] ${message}${rest.join('')}`)
+    }
   return { info: line('info'), warn: line('warn'), error: line('error') }
 }
 
@@ -24,7 +29,11 @@ export function logger(style, name) {
  * @param {Record<string, string> | undefined} buffered patterns by the names of variables; undefined: an application that writes at once
  */
 export function holdBack(buffered, env) {
-  if (!buffered || Object.entries(buffered).some(([name, pattern]) => new RegExp(pattern).test(env[name] ?? ''))) return
+  if (
+    !buffered ||
+    Object.entries(buffered).some(([name, pattern]) => new RegExp(pattern).test(env[name] ?? ''))
+  )
+    return
   const write = process.stdout.write.bind(process.stdout)
   let kept = ''
   const release = () => {

@@ -31,7 +31,8 @@ export function obeySignals(log) {
 export async function start({ contract, role, env, faults, log }) {
   obeySignals(log)
   if (faults.has('crash')) crash(log, 'STANDIN_FAULT=crash')
-  const seconds = Number(env.STANDIN_START_DELAY || contract.startup[role] || 0) + (faults.get('slow') ?? 0)
+  const seconds =
+    Number(env.STANDIN_START_DELAY || contract.startup[role] || 0) + (faults.get('slow') ?? 0)
   log.info('starting', { version: contract.version, seconds })
   await sleep(seconds * 1000)
   const after = faults.get('crash-after')

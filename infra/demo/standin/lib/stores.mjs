@@ -10,7 +10,13 @@ const require = createRequire('/usr/share/nodejs/')
  */
 export function openPool(where, log) {
   const { Pool } = require('pg')
-  const pool = new Pool({ max: 3, connectionTimeoutMillis: 4000, query_timeout: 10_000, idleTimeoutMillis: 30_000, ...where })
+  const pool = new Pool({
+    max: 3,
+    connectionTimeoutMillis: 4000,
+    query_timeout: 10_000,
+    idleTimeoutMillis: 30_000,
+    ...where,
+  })
   pool.on('error', error => log.warn('database connection lost', { reason: error.message }))
   return pool
 }
@@ -35,7 +41,11 @@ export async function openRedis({ url, password }, log) {
     url,
     ...(password ? { password } : {}),
     disableOfflineQueue: true,
-    socket: { connectTimeout: 4000, reconnectStrategy: tries => (connected ? Math.min(tries * 200, 2000) : new Error(`no answer from ${new URL(url).host}`)) },
+    socket: {
+      connectTimeout: 4000,
+      reconnectStrategy: tries =>
+        connected ? Math.min(tries * 200, 2000) : new Error(`no answer from ${new URL(url).host}`),
+    },
   })
   let last = ''
   client.on('error', error => {
@@ -51,6 +61,12 @@ export async function openRedis({ url, password }, log) {
 /** `work`, or an error after so many milliseconds. */
 export function within(milliseconds, work) {
   let timer
-  const late = new Promise((_, reject) => (timer = setTimeout(() => reject(new Error(`no answer within ${milliseconds} ms`)), milliseconds)))
+  const late = new Promise(
+    (_, reject) =>
+      (timer = setTimeout(
+        () => reject(new Error(`no answer within ${milliseconds} ms`)),
+        milliseconds,
+      )),
+  )
   return Promise.race([work, late]).finally(() => clearTimeout(timer))
 }

@@ -3,8 +3,10 @@ import { parse } from 'libpg-query'
 import { nameOf } from './names.mjs'
 
 /** A relation as names.mjs writes it. */
-const relation = (oid = 'c') => `(CASE WHEN ${oid}.relnamespace = current_schema()::regnamespace THEN '' ELSE ${oid}.relnamespace::regnamespace || '.' END || ${oid}.relname)`
-const space = of => `(CASE WHEN ${of} = current_schema()::regnamespace THEN '' ELSE ${of}::regnamespace || '.' END)`
+const relation = (oid = 'c') =>
+  `(CASE WHEN ${oid}.relnamespace = current_schema()::regnamespace THEN '' ELSE ${oid}.relnamespace::regnamespace || '.' END || ${oid}.relname)`
+const space = of =>
+  `(CASE WHEN ${of} = current_schema()::regnamespace THEN '' ELSE ${of}::regnamespace || '.' END)`
 const own = of => `${of} NOT IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)`
 
 /** The keys of all that is there, one a row. */
@@ -40,12 +42,19 @@ const adds = {
   AlterEnumStmt: ({ newVal }) => newVal && `value ${newVal}`,
   AlterTableStmt: ({ relation, cmds }) =>
     cmds.flatMap(({ AlterTableCmd: { subtype, name, def } }) =>
-      subtype === 'AT_AddColumn' ? `column ${def.ColumnDef.colname} of ${nameOf(relation)}` : subtype === 'AT_AlterColumnType' ? `another type of ${name} of ${nameOf(relation)}` : [],
+      subtype === 'AT_AddColumn'
+        ? `column ${def.ColumnDef.colname} of ${nameOf(relation)}`
+        : subtype === 'AT_AlterColumnType'
+          ? `another type of ${name} of ${nameOf(relation)}`
+          : [],
     ),
 }
 
 /** What a database lacks of the datamodel, by the SQL that would bring it there. */
 export async function lacking(sql) {
   const { stmts = [] } = sql.replace(/^--.*$/gm, '').trim() ? await parse(sql) : {}
-  return stmts.flatMap(({ stmt }) => Object.entries(stmt).flatMap(([kind, node]) => adds[kind]?.(node) ?? [])).filter(Boolean).map(one => `  ${one}`)
+  return stmts
+    .flatMap(({ stmt }) => Object.entries(stmt).flatMap(([kind, node]) => adds[kind]?.(node) ?? []))
+    .filter(Boolean)
+    .map(one => `  ${one}`)
 }

@@ -21,7 +21,11 @@ export async function connect(work) {
   // the other words behind the question mark are Prisma's
   const schema = url.searchParams.get('schema')
   url.search = ''
-  const client = new pg.Client({ connectionString: url.href, connectionTimeoutMillis: 10_000, ...(schema ? { options: `-c search_path=${schema}` } : {}) })
+  const client = new pg.Client({
+    connectionString: url.href,
+    connectionTimeoutMillis: 10_000,
+    ...(schema ? { options: `-c search_path=${schema}` } : {}),
+  })
   await client.connect()
   try {
     return await work(database(client))
@@ -31,33 +35,51 @@ export async function connect(work) {
 }
 
 function database(client) {
-  const rows = async (sql, ...values) => (await client.query(sql, values.length ? values : undefined)).rows
-  const there = async name => (await rows('SELECT to_regclass($1) IS NOT NULL AS there', name))[0].there
-  const records = async () => ((await there(table)) ? rows(`SELECT checksum, how, at FROM ${table} ORDER BY id`) : [])
+  const rows = async (sql, ...values) =>
+    (await client.query(sql, values.length ? values : undefined)).rows
+  const there = async name =>
+    (await rows('SELECT to_regclass($1) IS NOT NULL AS there', name))[0].there
+  const records = async () =>
+    (await there(table)) ? rows(`SELECT checksum, how, at FROM ${table} ORDER BY id`) : []
   return {
     rows,
     /** One at a time migrates: held until the connection ends. */
     lock: () => rows("SELECT pg_advisory_lock(hashtext('kgc-migrate'))"),
     /** Makes our table: a person may be told to leave a row in it. */
-    prepare: () => rows(`CREATE SCHEMA IF NOT EXISTS kgc_stack; CREATE TABLE IF NOT EXISTS ${table}
+    prepare: () =>
+      rows(`CREATE SCHEMA IF NOT EXISTS kgc_stack; CREATE TABLE IF NOT EXISTS ${table}
         (id bigserial PRIMARY KEY, checksum text NOT NULL, how text NOT NULL, at timestamptz NOT NULL DEFAULT now())`),
     records,
     /** Whether the database was brought to a version, or left as it is for it. */
-    has: async checksum => (await records()).some(one => one.checksum === checksum && ['pushed', 'migrated', 'kept'].includes(one.how)),
+    has: async checksum =>
+      (await records()).some(
+        one => one.checksum === checksum && ['pushed', 'migrated', 'kept'].includes(one.how),
+      ),
     /** Writes a row; one that would repeat the last is left out. */
     async record(checksum, /** @type {How} */ how) {
       const last = (await records()).at(-1)
-      if (last?.checksum !== checksum || last.how !== how) await rows(`INSERT INTO ${table} (checksum, how) VALUES ($1, $2)`, checksum, how)
+      if (last?.checksum !== checksum || last.how !== how)
+        await rows(`INSERT INTO ${table} (checksum, how) VALUES ($1, $2)`, checksum, how)
     },
     /** How many tables there are, without Prisma's own. */
     tables: async () =>
-      (await rows("SELECT count(*)::int AS n FROM pg_tables WHERE schemaname = current_schema() AND tablename <> '_prisma_migrations'"))[0].n,
+      (
+        await rows(
+          "SELECT count(*)::int AS n FROM pg_tables WHERE schemaname = current_schema() AND tablename <> '_prisma_migrations'",
+        )
+      )[0].n,
     /** The names of the migrations that were applied, and of those that failed; undefined without Prisma's table. A retried one has several rows. */
     async history() {
       if (!(await there('_prisma_migrations'))) return undefined
-      const all = await rows('SELECT migration_name AS name, finished_at, rolled_back_at FROM _prisma_migrations')
+      const all = await rows(
+        'SELECT migration_name AS name, finished_at, rolled_back_at FROM _prisma_migrations',
+      )
       const standing = all.filter(one => !one.rolled_back_at)
-      const names = done => [...new Set(standing.filter(one => Boolean(one.finished_at) === done).map(({ name }) => name))]
+      const names = done => [
+        ...new Set(
+          standing.filter(one => Boolean(one.finished_at) === done).map(({ name }) => name),
+        ),
+      ]
       return { applied: names(true), failed: names(false) }
     },
     /** Prisma makes its table on an empty database only. */

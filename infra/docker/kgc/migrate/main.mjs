@@ -17,7 +17,10 @@ const pause = 3_000
 /** Ends when a row of ours says that the database has had this schema: also when a newer one has come on top of it since. */
 async function wait(image) {
   for (let said = ''; ; await new Promise(done => setTimeout(done, pause))) {
-    const words = await connect(db => db.has(image.checksum)).then(has => (has ? '' : `waiting for the schema ${image.short}`), error => `waiting for the database: ${error.message}`)
+    const words = await connect(db => db.has(image.checksum)).then(
+      has => (has ? '' : `waiting for the schema ${image.short}`),
+      error => `waiting for the database: ${error.message}`,
+    )
     if (!words) return
     if (words !== said) say((said = words))
   }
@@ -28,9 +31,16 @@ const verbs = { migrate, push, keep }
 try {
   if (verb === 'prisma') process.exitCode = prisma(rest).code
   else if (verb === 'wait') await wait(imageOf())
-  else if (verbs[verb]) await connect(async db => (await db.lock(), await db.prepare(), verbs[verb](db, imageOf(), say)))
+  else if (verbs[verb])
+    await connect(
+      async db => (await db.lock(), await db.prepare(), verbs[verb](db, imageOf(), say)),
+    )
   else throw new Refused(`unknown: ${verb}`, [])
 } catch (error) {
-  say(error instanceof Refused ? error.message : `failed: ${process.env.DEBUG ? error.stack : error.message}`)
+  say(
+    error instanceof Refused
+      ? error.message
+      : `failed: ${process.env.DEBUG ? error.stack : error.message}`,
+  )
   process.exitCode = 1
 }

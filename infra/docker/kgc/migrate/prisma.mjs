@@ -4,11 +4,20 @@ import { schema } from './image.mjs'
 
 const cli = process.env.KGC_PRISMA || '/kgc/node_modules/.bin/prisma'
 /** No question, no colour, no look for updates. */
-const quiet = { CI: 'true', NO_COLOR: '1', CHECKPOINT_DISABLE: '1', PRISMA_HIDE_UPDATE_MESSAGE: '1' }
+const quiet = {
+  CI: 'true',
+  NO_COLOR: '1',
+  CHECKPOINT_DISABLE: '1',
+  PRISMA_HIDE_UPDATE_MESSAGE: '1',
+}
 
 /** Runs it and shows what it says; `silent` does not. Out: the exit code and the words. */
 export function prisma(argv, silent = false) {
-  const { status, signal, error, stdout, stderr } = spawnSync(cli, argv, { encoding: 'utf8', env: { ...process.env, ...quiet }, maxBuffer: 2 ** 26 })
+  const { status, signal, error, stdout, stderr } = spawnSync(cli, argv, {
+    encoding: 'utf8',
+    env: { ...process.env, ...quiet },
+    maxBuffer: 2 ** 26,
+  })
   if (error) throw error
   const said = stdout + stderr
   if (!silent && said) process.stdout.write(said.endsWith('\n') ? said : `${said}\n`)
@@ -23,7 +32,18 @@ export const markRolledBack = name => prisma(['migrate', 'resolve', '--rolled-ba
 
 /** The SQL that would bring the database to the datamodel. Throws when Prisma cannot tell. */
 export function difference() {
-  const { code, said, stdout } = prisma(['migrate', 'diff', '--from-schema-datasource', schema, '--to-schema-datamodel', schema, '--script'], true)
+  const { code, said, stdout } = prisma(
+    [
+      'migrate',
+      'diff',
+      '--from-schema-datasource',
+      schema,
+      '--to-schema-datamodel',
+      schema,
+      '--script',
+    ],
+    true,
+  )
   if (code !== 0) throw new Error(`prisma migrate diff ended with ${code}: ${said.trim()}`)
   return stdout
 }
@@ -41,5 +61,10 @@ export const failureIn = said => ({
  * as one transaction unless it holds one of these words (https://www.postgresql.org/docs/17/protocol-flow.html#PROTOCOL-FLOW-MULTI-STATEMENT). Without a
  * code, or with that of a broken connection, nobody knows how it ended.
  */
-export const changedNothing = (sql, code = '') => /^[0-9A-Z]{5}$/.test(code) && !/^(08|57P|40003)/.test(code) && sql !== undefined && !ends.test(sql)
-const ends = /(?<!\w)(begin|start|commit|end|rollback|abort|prepare|concurrently|vacuum|call|do|execute|program|dblink[a-z_]*|database|tablespace|system)(?!\w)/i
+export const changedNothing = (sql, code = '') =>
+  /^[0-9A-Z]{5}$/.test(code) &&
+  !/^(08|57P|40003)/.test(code) &&
+  sql !== undefined &&
+  !ends.test(sql)
+const ends =
+  /(?<!\w)(begin|start|commit|end|rollback|abort|prepare|concurrently|vacuum|call|do|execute|program|dblink[a-z_]*|database|tablespace|system)(?!\w)/i

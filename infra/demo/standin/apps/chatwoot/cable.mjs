@@ -10,7 +10,10 @@ const protocol = 'actioncable-v1-json'
  */
 export function serveCable(server, { forced, faults, log }) {
   const { WebSocketServer } = createRequire('/usr/share/nodejs/')('ws')
-  const cable = new WebSocketServer({ noServer: true, handleProtocols: offered => (offered.has(protocol) ? protocol : false) })
+  const cable = new WebSocketServer({
+    noServer: true,
+    handleProtocols: offered => (offered.has(protocol) ? protocol : false),
+  })
   const tell = (socket, message) => socket.send(JSON.stringify(message))
 
   server.on('upgrade', (request, socket, head) => {
@@ -18,7 +21,8 @@ export function serveCable(server, { forced, faults, log }) {
     if (faults.has('hang')) return
     if (faults.has('http500')) return end('500 Internal Server Error')
     // Traefik says wss where it upgrades, and Rack takes both for secure
-    if (forced && !['https', 'wss'].includes(request.headers['x-forwarded-proto'])) return end(`301 Moved Permanently\r\nLocation: https://${request.headers.host}${request.url}`)
+    if (forced && !['https', 'wss'].includes(request.headers['x-forwarded-proto']))
+      return end(`301 Moved Permanently\r\nLocation: https://${request.headers.host}${request.url}`)
     if (request.url.split('?')[0] !== '/cable') return end('404 Not Found')
     cable.handleUpgrade(request, socket, head, client => {
       log.info('cable opened', { protocol: client.protocol })
@@ -37,7 +41,13 @@ export function serveCable(server, { forced, faults, log }) {
     }
   }
 
-  const ping = setInterval(() => cable.clients.forEach(client => tell(client, { type: 'ping', message: Math.floor(Date.now() / 1000) })), 3000)
+  const ping = setInterval(
+    () =>
+      cable.clients.forEach(client =>
+        tell(client, { type: 'ping', message: Math.floor(Date.now() / 1000) }),
+      ),
+    3000,
+  )
   onStop(() => {
     clearInterval(ping)
     for (const client of cable.clients) {

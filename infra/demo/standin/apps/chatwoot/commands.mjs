@@ -15,7 +15,14 @@ async function prepare(context) {
   const all = stepsOf(steps, env)
   const first = (await pending(pool, migrations, all)).length === all.length
   await createExtensions(pool, contract)
-  const count = await migrate({ pool, table: migrations, steps: all, seconds: contract.migration.seconds, faults, log })
+  const count = await migrate({
+    pool,
+    table: migrations,
+    steps: all,
+    seconds: contract.migration.seconds,
+    faults,
+    log,
+  })
   await demandKeys(pool, env, { first: true })
   if (first) await redis.set(onboarding, 'true')
   log.info('database prepared', { migrations: count, onboarding: first ? 'open' : 'unchanged' })
@@ -26,7 +33,10 @@ const lasting = work => async context => {
   await start(context)
   const stores = await open(context)
   const missing = await pending(stores.pool, migrations, stepsOf(steps, context.env))
-  if (missing.length) throw new Broken(`ActiveRecord::PendingMigrationError: ${missing.length} migrations are pending; run bundle exec rails db:chatwoot_prepare`)
+  if (missing.length)
+    throw new Broken(
+      `ActiveRecord::PendingMigrationError: ${missing.length} migrations are pending; run bundle exec rails db:chatwoot_prepare`,
+    )
   await demandKeys(stores.pool, context.env)
   await work(context, stores)
   return true
@@ -36,18 +46,26 @@ const lasting = work => async context => {
 async function pendingMigrations(context) {
   const { pool } = await open(context)
   const missing = await pending(pool, migrations, stepsOf(steps, context.env))
-  if (missing.length) throw new Broken(`You have ${missing.length} pending migrations:\n${missing.map(({ id }) => id).join('\n')}\nRun \`bin/rails db:migrate\` to update your database then try again.`)
+  if (missing.length)
+    throw new Broken(
+      `You have ${missing.length} pending migrations:\n${missing.map(({ id }) => id).join('\n')}\nRun \`bin/rails db:migrate\` to update your database then try again.`,
+    )
 }
 
 /** Three new keys, as Rails prints them. */
 function encryptionInit() {
   const key = () => randomBytes(48).toString('base64').replace(/[+/=]/g, '').slice(0, 32)
-  console.log(`active_record_encryption:\n  primary_key: ${key()}\n  deterministic_key: ${key()}\n  key_derivation_salt: ${key()}`)
+  console.log(
+    `active_record_encryption:\n  primary_key: ${key()}\n  deterministic_key: ${key()}\n  key_derivation_salt: ${key()}`,
+  )
 }
 
 export const commands = {
-  prepare, encryptionInit, pendingMigrations,
-  web: lasting(web), sidekiq: lasting(sidekiq),
+  prepare,
+  encryptionInit,
+  pendingMigrations,
+  web: lasting(web),
+  sidekiq: lasting(sidekiq),
   runner: async context => runner(context, await open(context)),
   sidekiqmon: async context => monitor(context, await open(context)),
   check: () => console.log("The Gemfile's dependencies are satisfied"),

@@ -11,7 +11,8 @@ import { Broken } from '../../lib/log.mjs'
  * @returns {Promise<string>} the server's words
  */
 export async function sendMail({ to, subject, body }, env) {
-  if (!env.SMTP_ADDRESS) throw new Broken('KGC failed: SMTP_ADDRESS is empty: Chatwoot sends no mail')
+  if (!env.SMTP_ADDRESS)
+    throw new Broken('KGC failed: SMTP_ADDRESS is empty: Chatwoot sends no mail')
   const port = Number(env.SMTP_PORT || 587)
   let talk = conversation(connect({ host: env.SMTP_ADDRESS, port }))
   try {
@@ -19,7 +20,13 @@ export async function sendMail({ to, subject, body }, env) {
     const hello = await talk(`EHLO ${env.SMTP_DOMAIN || hostname()}`, 250)
     if (/STARTTLS/i.test(hello) && env.SMTP_ENABLE_STARTTLS_AUTO !== 'false') {
       await talk('STARTTLS', 220)
-      talk = conversation(connectTls({ socket: talk.socket, servername: env.SMTP_ADDRESS, rejectUnauthorized: env.SMTP_OPENSSL_VERIFY_MODE !== 'none' }))
+      talk = conversation(
+        connectTls({
+          socket: talk.socket,
+          servername: env.SMTP_ADDRESS,
+          rejectUnauthorized: env.SMTP_OPENSSL_VERIFY_MODE !== 'none',
+        }),
+      )
       await talk(`EHLO ${env.SMTP_DOMAIN || hostname()}`, 250)
     }
     // also when it is empty: Ruby takes the empty text for a name, and logs in (chatwoot#12192)
@@ -27,8 +34,17 @@ export async function sendMail({ to, subject, body }, env) {
     await talk(`MAIL FROM:<${env.MAILER_SENDER_EMAIL}>`, 250)
     await talk(`RCPT TO:<${to}>`, 250)
     await talk('DATA', 354)
-    const head = [`From: ${env.MAILER_SENDER_EMAIL}`, `To: ${to}`, `Subject: ${subject}`, `Date: ${new Date().toUTCString()}`, `Message-ID: <${randomBytes(12).toString('hex')}@${hostname()}>`]
-    const words = await talk([...head, '', ...body.split('\n').map(line => line.replace(/^\./, '..')), '.'].join('\r\n'), 250)
+    const head = [
+      `From: ${env.MAILER_SENDER_EMAIL}`,
+      `To: ${to}`,
+      `Subject: ${subject}`,
+      `Date: ${new Date().toUTCString()}`,
+      `Message-ID: <${randomBytes(12).toString('hex')}@${hostname()}>`,
+    ]
+    const words = await talk(
+      [...head, '', ...body.split('\n').map(line => line.replace(/^\./, '..')), '.'].join('\r\n'),
+      250,
+    )
     await talk('QUIT', 221).catch(() => {})
     return words
   } catch (error) {
@@ -38,7 +54,10 @@ export async function sendMail({ to, subject, body }, env) {
   }
 }
 
-async function logIn(talk, { SMTP_USERNAME: user, SMTP_PASSWORD: password = '', SMTP_AUTHENTICATION: how }) {
+async function logIn(
+  talk,
+  { SMTP_USERNAME: user, SMTP_PASSWORD: password = '', SMTP_AUTHENTICATION: how },
+) {
   const base64 = text => Buffer.from(text).toString('base64')
   if (how !== 'login') return talk(`AUTH PLAIN ${base64(`\0${user}\0${password}`)}`, 235)
   await talk('AUTH LOGIN', 334)
@@ -56,13 +75,18 @@ function conversation(socket) {
   const give = value => (waiting ? (waiting(value), (waiting = undefined)) : replies.push(value))
   lines.on('line', line => {
     reply += `${line}\n`
-    if (/^\d{3}( |$)/.test(line)) { give(reply.trim()); reply = '' }
+    if (/^\d{3}( |$)/.test(line)) {
+      give(reply.trim())
+      reply = ''
+    }
   })
   socket.on('error', give)
   socket.on('close', () => give(new Error('the mail server hung up')))
   const talk = async (line, wanted) => {
     if (line) socket.write(`${line}\r\n`)
-    const answer = replies.length ? replies.shift() : await new Promise(resolve => (waiting = resolve))
+    const answer = replies.length
+      ? replies.shift()
+      : await new Promise(resolve => (waiting = resolve))
     if (answer instanceof Error) throw answer
     if (!answer.startsWith(String(wanted))) throw new Error(answer)
     return answer

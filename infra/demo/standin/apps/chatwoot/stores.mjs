@@ -11,35 +11,79 @@ export const migrations = 'schema_migrations'
 export const onboarding = 'alfred:CHATWOOT_INSTALLATION_ONBOARDING'
 
 export const steps = [
-  { id: '20200101000000', sql: 'CREATE TABLE accounts (id serial PRIMARY KEY, name text NOT NULL, locale text, created_at timestamptz DEFAULT now())' },
-  { id: '20200201000000', sql: 'CREATE TABLE users (id serial PRIMARY KEY, email text UNIQUE NOT NULL, name text NOT NULL, encrypted_password text NOT NULL, type text, confirmed_at timestamptz, access_token text UNIQUE NOT NULL)' },
-  { id: '20200301000000', sql: 'CREATE TABLE account_users (account_id int REFERENCES accounts, user_id int REFERENCES users, role text NOT NULL, PRIMARY KEY (account_id, user_id))' },
-  { id: '20200401000000', sql: 'CREATE TABLE contacts (id serial PRIMARY KEY, account_id int NOT NULL REFERENCES accounts, name text NOT NULL, email text, phone_number text, created_at timestamptz DEFAULT now())' },
-  { id: '20200501000000', sql: 'CREATE TABLE webhooks (id serial PRIMARY KEY, account_id int NOT NULL REFERENCES accounts, url text NOT NULL, subscriptions jsonb NOT NULL, secret text NOT NULL, UNIQUE (account_id, url))' },
-  { id: '20250101000000', sql: 'CREATE TABLE article_embeddings (id serial PRIMARY KEY, term text NOT NULL, embedding vector(3))' },
-  { id: '20260101000000', sql: 'CREATE TABLE standin_encryption (fingerprint text PRIMARY KEY, since timestamptz DEFAULT now())' },
-  { id: '20260201000000', sql: 'CREATE TABLE standin_jobs (jid text PRIMARY KEY, queue text NOT NULL, class text NOT NULL, result text NOT NULL, done_at timestamptz DEFAULT now())' },
+  {
+    id: '20200101000000',
+    sql: 'CREATE TABLE accounts (id serial PRIMARY KEY, name text NOT NULL, locale text, created_at timestamptz DEFAULT now())',
+  },
+  {
+    id: '20200201000000',
+    sql: 'CREATE TABLE users (id serial PRIMARY KEY, email text UNIQUE NOT NULL, name text NOT NULL, encrypted_password text NOT NULL, type text, confirmed_at timestamptz, access_token text UNIQUE NOT NULL)',
+  },
+  {
+    id: '20200301000000',
+    sql: 'CREATE TABLE account_users (account_id int REFERENCES accounts, user_id int REFERENCES users, role text NOT NULL, PRIMARY KEY (account_id, user_id))',
+  },
+  {
+    id: '20200401000000',
+    sql: 'CREATE TABLE contacts (id serial PRIMARY KEY, account_id int NOT NULL REFERENCES accounts, name text NOT NULL, email text, phone_number text, created_at timestamptz DEFAULT now())',
+  },
+  {
+    id: '20200501000000',
+    sql: 'CREATE TABLE webhooks (id serial PRIMARY KEY, account_id int NOT NULL REFERENCES accounts, url text NOT NULL, subscriptions jsonb NOT NULL, secret text NOT NULL, UNIQUE (account_id, url))',
+  },
+  {
+    id: '20250101000000',
+    sql: 'CREATE TABLE article_embeddings (id serial PRIMARY KEY, term text NOT NULL, embedding vector(3))',
+  },
+  {
+    id: '20260101000000',
+    sql: 'CREATE TABLE standin_encryption (fingerprint text PRIMARY KEY, since timestamptz DEFAULT now())',
+  },
+  {
+    id: '20260201000000',
+    sql: 'CREATE TABLE standin_jobs (jid text PRIMARY KEY, queue text NOT NULL, class text NOT NULL, result text NOT NULL, done_at timestamptz DEFAULT now())',
+  },
 ]
 
 /** @returns {{ pool: import('pg').Pool, redis: object }} both connected, and Redis known to keep what it is given */
 export async function open({ contract, role, env, log }) {
   demandOwnCode()
-  const pool = openPool({ host: env.POSTGRES_HOST, port: Number(env.POSTGRES_PORT || 5432), user: env.POSTGRES_USERNAME, password: env.POSTGRES_PASSWORD, database: env.POSTGRES_DATABASE }, log)
-  await pool.query('SELECT 1').catch(error => { throw new Broken(`PG::ConnectionBad: ${error.message}`) })
+  const pool = openPool(
+    {
+      host: env.POSTGRES_HOST,
+      port: Number(env.POSTGRES_PORT || 5432),
+      user: env.POSTGRES_USERNAME,
+      password: env.POSTGRES_PASSWORD,
+      database: env.POSTGRES_DATABASE,
+    },
+    log,
+  )
+  await pool.query('SELECT 1').catch(error => {
+    throw new Broken(`PG::ConnectionBad: ${error.message}`)
+  })
   const redis = await openRedis({ url: env.REDIS_URL, password: env.REDIS_PASSWORD }, log)
   await demandEviction(contract, role, redis)
   return { pool, redis }
 }
 
 function demandOwnCode() {
-  const over = readFileSync('/proc/self/mountinfo', 'utf8').split('\n').some(line => line.split(' ')[4] === '/app')
-  if (over) throw new Refusal('/app', 'a mount lies over the code; after an upgrade the old code would run on, #11274', '§5')
+  const over = readFileSync('/proc/self/mountinfo', 'utf8')
+    .split('\n')
+    .some(line => line.split(' ')[4] === '/app')
+  if (over)
+    throw new Refusal(
+      '/app',
+      'a mount lies over the code; after an upgrade the old code would run on, #11274',
+      '§5',
+    )
 }
 
 /** The migrations' extensions; a server without pgvector has none to create. */
 export async function createExtensions(pool, { extensions }) {
   for (const name of extensions.names)
-    await pool.query(`CREATE EXTENSION IF NOT EXISTS "${name}"`).catch(error => { throw new Broken(`rails aborted! PG::Error: ${error.message} (${extensions.section})`) })
+    await pool.query(`CREATE EXTENSION IF NOT EXISTS "${name}"`).catch(error => {
+      throw new Broken(`rails aborted! PG::Error: ${error.message} (${extensions.section})`)
+    })
 }
 
 /**
@@ -47,12 +91,24 @@ export async function createExtensions(pool, { extensions }) {
  * @param {{ first?: boolean }} options `first`: settles the keys of a database that has none
  */
 export async function demandKeys(pool, env, { first = false } = {}) {
-  const names = ['PRIMARY_KEY', 'DETERMINISTIC_KEY', 'KEY_DERIVATION_SALT'].map(name => `ACTIVE_RECORD_ENCRYPTION_${name}`)
-  const mine = createHash('sha256').update(names.map(name => env[name]).join(':')).digest('hex')
-  if (first) await pool.query('INSERT INTO standin_encryption (fingerprint) SELECT $1 WHERE NOT EXISTS (SELECT 1 FROM standin_encryption)', [mine])
+  const names = ['PRIMARY_KEY', 'DETERMINISTIC_KEY', 'KEY_DERIVATION_SALT'].map(
+    name => `ACTIVE_RECORD_ENCRYPTION_${name}`,
+  )
+  const mine = createHash('sha256')
+    .update(names.map(name => env[name]).join(':'))
+    .digest('hex')
+  if (first)
+    await pool.query(
+      'INSERT INTO standin_encryption (fingerprint) SELECT $1 WHERE NOT EXISTS (SELECT 1 FROM standin_encryption)',
+      [mine],
+    )
   const { rows } = await pool.query('SELECT fingerprint FROM standin_encryption')
   if (rows[0]?.fingerprint !== mine)
-    throw new Refusal('ACTIVE_RECORD_ENCRYPTION_*', 'ActiveRecord::Encryption::Errors::Decryption: not the keys that this database was encrypted with', '§3.2')
+    throw new Refusal(
+      'ACTIVE_RECORD_ENCRYPTION_*',
+      'ActiveRecord::Encryption::Errors::Decryption: not the keys that this database was encrypted with',
+      '§3.2',
+    )
 }
 
 /** Like a bcrypt hash: salted, slow enough. */
@@ -68,9 +124,24 @@ export async function enqueue(redis, name, args) {
   const queue = queues[name]
   const now = Date.now() / 1000
   const job = {
-    retry: true, queue, wrapped: name, class: 'ActiveJob::QueueAdapters::SidekiqAdapter::JobWrapper',
-    args: [{ job_class: name, job_id: randomUUID(), queue_name: queue, arguments: args, executions: 0, locale: 'en', enqueued_at: new Date().toISOString() }],
-    jid: randomBytes(12).toString('hex'), created_at: now, enqueued_at: now,
+    retry: true,
+    queue,
+    wrapped: name,
+    class: 'ActiveJob::QueueAdapters::SidekiqAdapter::JobWrapper',
+    args: [
+      {
+        job_class: name,
+        job_id: randomUUID(),
+        queue_name: queue,
+        arguments: args,
+        executions: 0,
+        locale: 'en',
+        enqueued_at: new Date().toISOString(),
+      },
+    ],
+    jid: randomBytes(12).toString('hex'),
+    created_at: now,
+    enqueued_at: now,
   }
   await redis.multi().sAdd('queues', queue).lPush(`queue:${queue}`, JSON.stringify(job)).exec()
   return job.jid

@@ -4,7 +4,10 @@ import { limiter, sign } from './security.mjs'
 import { authenticate, companyOf } from './stores.mjs'
 
 const detail = (status, words, headers) => json(status, { detail: words }, headers)
-const throttled = wait => detail(429, `Request was throttled. Expected available in ${wait} seconds.`, { 'retry-after': String(wait) })
+const throttled = wait =>
+  detail(429, `Request was throttled. Expected available in ${wait} seconds.`, {
+    'retry-after': String(wait),
+  })
 
 /** Its routes; `clientOf` gives the address that Horilla takes a request to come from, `userOf` the user of a token of a kind. */
 export function api(env, pool, clientOf, userOf) {
@@ -18,14 +21,26 @@ export function api(env, pool, clientOf, userOf) {
     if (!username || !password) return json(200, { error: 'Please provide Username and Password' })
     const user = await authenticate(pool, username, password, clientOf(request))
     if (!user) return json(401, { error: 'Invalid credentials' })
-    const { rows: [employee] } = await pool.query('SELECT id, concat_ws(\' \', employee_first_name, employee_last_name) AS full_name FROM employee_employee WHERE employee_user_id = $1', [user.id])
+    const {
+      rows: [employee],
+    } = await pool.query(
+      "SELECT id, concat_ws(' ', employee_first_name, employee_last_name) AS full_name FROM employee_employee WHERE employee_user_id = $1",
+      [user.id],
+    )
     if (!employee) throw new Error('RelatedObjectDoesNotExist: HorillaUser has no employee_get')
-    return json(200, { employee, company_id: (await companyOf(pool, user.id)) ?? null, access: sign(user.id, 'access', 3600, env.SECRET_KEY) })
+    return json(200, {
+      employee,
+      company_id: (await companyOf(pool, user.id)) ?? null,
+      access: sign(user.id, 'access', 3600, env.SECRET_KEY),
+    })
   }
 
   async function employees(request) {
     const [, token] = /^Bearer (.+)$/.exec(request.headers.authorization ?? '') ?? []
-    if (!token) return detail(401, 'Authentication credentials were not provided.', { 'www-authenticate': 'Bearer realm="api"' })
+    if (!token)
+      return detail(401, 'Authentication credentials were not provided.', {
+        'www-authenticate': 'Bearer realm="api"',
+      })
     const user = await userOf(token, 'access')
     if (!user) return detail(401, 'Given token not valid for any token type')
     const wait = userLimit(user.id)
@@ -43,12 +58,20 @@ export function api(env, pool, clientOf, userOf) {
        WHERE (employee_first_name ILIKE '%' || $1 || '%' OR employee_last_name ILIKE '%' || $1 || '%') AND ($2 OR employee_user_id = $3)
          -- people of another company stay unseen, those of none do not (HorillaCompanyManager)
          AND ($4::int IS NULL OR w.company_id IS NULL OR w.company_id = $4) ORDER BY e.id`,
-      [search, all, user.id, company])
+      [search, all, user.id, company],
+    )
     const pages = Math.max(1, Math.ceil(rows.length / 20))
-    if (!(Number.isInteger(pageNumber) && pageNumber >= 1 && pageNumber <= pages)) return detail(404, 'Invalid page.')
+    if (!(Number.isInteger(pageNumber) && pageNumber >= 1 && pageNumber <= pages))
+      return detail(404, 'Invalid page.')
     const here = `${request.secure ? 'https' : 'http'}://${request.host}${request.path}`
-    const link = page => (page >= 1 && page <= pages ? `${here}?${new URLSearchParams({ search, page })}` : null)
-    return json(200, { count: rows.length, next: link(pageNumber + 1), previous: link(pageNumber - 1), results: rows.slice((pageNumber - 1) * 20, pageNumber * 20) })
+    const link = page =>
+      page >= 1 && page <= pages ? `${here}?${new URLSearchParams({ search, page })}` : null
+    return json(200, {
+      count: rows.length,
+      next: link(pageNumber + 1),
+      previous: link(pageNumber - 1),
+      results: rows.slice((pageNumber - 1) * 20, pageNumber * 20),
+    })
   }
 
   return { 'POST /api/auth/login/': apiLogin, 'GET /api/employee/list/employees/': employees }

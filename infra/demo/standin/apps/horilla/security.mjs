@@ -2,17 +2,25 @@
 import { createHmac, timingSafeEqual } from 'node:crypto'
 
 /** @returns {Record<string, string>} */
-export const cookiesOf = request => Object.fromEntries((request.headers.cookie ?? '').split(/; */).filter(Boolean).map(pair => [pair.split('=')[0], pair.slice(pair.indexOf('=') + 1)]))
+export const cookiesOf = request =>
+  Object.fromEntries(
+    (request.headers.cookie ?? '')
+      .split(/; */)
+      .filter(Boolean)
+      .map(pair => [pair.split('=')[0], pair.slice(pair.indexOf('=') + 1)]),
+  )
 
 /** Why a POST is refused, or undefined: its origin must be a trusted one and its form's token that of the cookie. */
 export function csrfFailure(request, trusted) {
   const { origin, referer } = request.headers
   const source = origin ?? (URL.canParse(referer ?? '') ? new URL(referer).origin : undefined)
   if (!source) return 'Referer checking failed - no Referer.'
-  if (!trusted.includes(source)) return 'Origin checking failed - it does not match any trusted origins.'
+  if (!trusted.includes(source))
+    return 'Origin checking failed - it does not match any trusted origins.'
   const { csrftoken } = cookiesOf(request)
   if (!csrftoken) return 'CSRF cookie not set.'
-  if (request.form().get('csrfmiddlewaretoken') !== csrftoken) return 'CSRF token from POST incorrect.'
+  if (request.form().get('csrfmiddlewaretoken') !== csrftoken)
+    return 'CSRF token from POST incorrect.'
 }
 
 const encode = value => Buffer.from(JSON.stringify(value)).toString('base64url')

@@ -22,7 +22,14 @@ async function upgrade(context) {
   const { pool, redis } = await open(context)
   try {
     await pool.query('CREATE SCHEMA IF NOT EXISTS core')
-    await migrate({ pool, table: migrations, steps: stepsOf(steps, env), seconds: contract.migration.seconds, faults, log })
+    await migrate({
+      pool,
+      table: migrations,
+      steps: stepsOf(steps, env),
+      seconds: contract.migration.seconds,
+      faults,
+      log,
+    })
     await demandKey(pool, env, { first: true })
     log.info('Successfully migrated DB!')
   } catch (error) {
@@ -37,7 +44,10 @@ async function upgrade(context) {
 
 async function cron(context) {
   const { redis, pool } = await open(context)
-  await redis.hSet('bull:cron-queue:repeat', { 'calendar-sync': '*/5 * * * *', 'messaging-sync': '*/5 * * * *' })
+  await redis.hSet('bull:cron-queue:repeat', {
+    'calendar-sync': '*/5 * * * *',
+    'messaging-sync': '*/5 * * * *',
+  })
   context.log.info('Successfully registered all background sync jobs!')
   await redis.quit()
   await pool.end()
@@ -62,14 +72,25 @@ const lasting = work => async context => {
   const stores = await open(context)
   const all = stepsOf(steps, context.env)
   const missing = await pending(stores.pool, migrations, all)
-  if (missing.length === all.length) throw new Broken('relation "core.workspace" does not exist: the database was never migrated')
-  await demandKey(stores.pool, context.env).catch(error => { if (error.code !== '42P01') throw error })
+  if (missing.length === all.length)
+    throw new Broken('relation "core.workspace" does not exist: the database was never migrated')
+  await demandKey(stores.pool, context.env).catch(error => {
+    if (error.code !== '42P01') throw error
+  })
   await work(context, stores)
   return true
 }
 
 export const commands = {
-  entrypoint, upgrade, cron, flush, rotate,
-  migrate: async context => { await createDatabase(context); await upgrade(context) },
-  server: lasting(server), worker: lasting(worker),
+  entrypoint,
+  upgrade,
+  cron,
+  flush,
+  rotate,
+  migrate: async context => {
+    await createDatabase(context)
+    await upgrade(context)
+  },
+  server: lasting(server),
+  worker: lasting(worker),
 }

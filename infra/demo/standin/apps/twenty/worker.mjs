@@ -11,7 +11,10 @@ const lease = 10
 export async function worker({ contract, env, log, faults }, { pool, redis }) {
   let stopping = false
   const busy = new Set()
-  onStop(() => { stopping = true; return Promise.allSettled(busy) })
+  onStop(() => {
+    stopping = true
+    return Promise.allSettled(busy)
+  })
   const key = (queue, name) => `bull:${queue}:${name}`
   log.info('worker started', { queues: contract.queues.length })
   if (faults.has('hang')) return void setInterval(() => {}, 60_000)
@@ -45,13 +48,21 @@ export async function worker({ contract, env, log, faults }, { pool, redis }) {
   async function handle(queue, id) {
     await redis.set(key(queue, `${id}:lock`), '1', { EX: lease })
     const { name = '', data = '{}' } = await redis.hGetAll(key(queue, id))
-    const result = await (name === 'CallWebhookJob' ? sendWebhook(JSON.parse(data), env) : Promise.resolve('done')).catch(error => `failed: ${error.message}`)
+    const result = await (
+      name === 'CallWebhookJob' ? sendWebhook(JSON.parse(data), env) : Promise.resolve('done')
+    ).catch(error => `failed: ${error.message}`)
     await pool.query(
       `INSERT INTO core.job (queue, id, name, result) VALUES ($1, $2, $3, $4)
-       ON CONFLICT (queue, id) DO UPDATE SET result = $4, done_at = now()`, [queue, id, name, result])
-    await redis.multi()
+       ON CONFLICT (queue, id) DO UPDATE SET result = $4, done_at = now()`,
+      [queue, id, name, result],
+    )
+    await redis
+      .multi()
       .lRem(key(queue, 'active'), 1, id)
-      .zAdd(key(queue, result.startsWith('failed') ? 'failed' : 'completed'), { score: Date.now(), value: id })
+      .zAdd(key(queue, result.startsWith('failed') ? 'failed' : 'completed'), {
+        score: Date.now(),
+        value: id,
+      })
       .del(key(queue, `${id}:lock`))
       .exec()
     log.info('job', { queue, id, name, result })
@@ -61,7 +72,11 @@ export async function worker({ contract, env, log, faults }, { pool, redis }) {
   async function rescue(queue) {
     for (const id of await redis.lRange(key(queue, 'active'), 0, -1)) {
       if (await redis.exists(key(queue, `${id}:lock`))) continue
-      const [removed] = await redis.multi().lRem(key(queue, 'active'), 1, id).rPush(key(queue, 'wait'), id).exec()
+      const [removed] = await redis
+        .multi()
+        .lRem(key(queue, 'active'), 1, id)
+        .rPush(key(queue, 'wait'), id)
+        .exec()
       if (removed) log.warn('stalled job waits again', { queue, id })
     }
   }
@@ -69,14 +84,20 @@ export async function worker({ contract, env, log, faults }, { pool, redis }) {
 
 /** Posts the payload as upstream signs it: hex HMAC-SHA256 over `timestamp:body`, the body without the secret. */
 async function sendWebhook({ secret = '', ...payload }, env) {
-  if (env.OUTBOUND_HTTP_SAFE_MODE_ENABLED !== 'false') await demandPublicAddress(new URL(payload.targetUrl).hostname)
+  if (env.OUTBOUND_HTTP_SAFE_MODE_ENABLED !== 'false')
+    await demandPublicAddress(new URL(payload.targetUrl).hostname)
   const body = JSON.stringify(payload)
   const timestamp = String(Date.now())
   const response = await fetch(payload.targetUrl, {
-    method: 'POST', body, signal: AbortSignal.timeout(5000), redirect: 'manual',
+    method: 'POST',
+    body,
+    signal: AbortSignal.timeout(5000),
+    redirect: 'manual',
     headers: {
       'content-type': 'application/json',
-      'X-Twenty-Webhook-Signature': createHmac('sha256', secret).update(`${timestamp}:${body}`).digest('hex'),
+      'X-Twenty-Webhook-Signature': createHmac('sha256', secret)
+        .update(`${timestamp}:${body}`)
+        .digest('hex'),
       'X-Twenty-Webhook-Timestamp': timestamp,
       'X-Twenty-Webhook-Nonce': randomBytes(16).toString('hex'),
     },
@@ -86,10 +107,20 @@ async function sendWebhook({ secret = '', ...payload }, env) {
 }
 
 const inside = new BlockList()
-for (const [network, bits] of [['10.0.0.0', 8], ['172.16.0.0', 12], ['192.168.0.0', 16], ['127.0.0.0', 8], ['169.254.0.0', 16]]) inside.addSubnet(network, bits)
+for (const [network, bits] of [
+  ['10.0.0.0', 8],
+  ['172.16.0.0', 12],
+  ['192.168.0.0', 16],
+  ['127.0.0.0', 8],
+  ['169.254.0.0', 16],
+])
+  inside.addSubnet(network, bits)
 
 /** Upstream's safe mode, on by default: no webhook reaches a private address, and nobody is told. */
 async function demandPublicAddress(host) {
   const { address } = await lookup(host, { family: 4 })
-  if (inside.check(address)) throw new Error(`Connection to internal IP address ${address} is not allowed (OUTBOUND_HTTP_SAFE_MODE_ENABLED)`)
+  if (inside.check(address))
+    throw new Error(
+      `Connection to internal IP address ${address} is not allowed (OUTBOUND_HTTP_SAFE_MODE_ENABLED)`,
+    )
 }
