@@ -3,7 +3,7 @@ import { spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { existsSync, readFileSync } from 'node:fs'
 import { homedir } from 'node:os'
-import { join } from 'node:path'
+import { delimiter, join } from 'node:path'
 
 /** Where things that took long to fetch or to compile are kept. */
 export const cache = join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'kgc-stack')
@@ -47,14 +47,27 @@ export interface Need {
   compiles?: string | undefined
 }
 
-// the last line marks the folder as whole
-const installLinters = `
-if ! python3 -c 'import ensurepip, venv' 2>/dev/null; then
+/** Programs that the tests of a group call and a minimal Debian lacks; its packages have the same names. */
+const programs: Record<string, string[]> = {
+  curl: ['compose', 'cluster'],
+  openssl: ['compose'],
+  python3: ['unit'],
+}
+
+const isInstalled = (program: string): boolean =>
+  (process.env.PATH ?? '').split(delimiter).some(folder => existsSync(join(folder, program)))
+
+const install = `
+install() {
   sudo=; test "$(id -u)" = 0 || sudo=sudo
-  echo 'Installing python3-venv'
+  echo "Installing $*"
   $sudo apt-get update -qq
-  $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends python3-venv
-fi
+  $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@"
+}
+`
+// the last line marks the folder as whole
+const installLinters = `${install}
+if ! python3 -c 'import ensurepip, venv' 2>/dev/null; then install python3-venv; fi
 python3 -m venv --clear "$1"
 "$1/bin/pip" install --quiet --disable-pip-version-check --require-hashes --only-binary :all: --requirement "$2"
 touch "$1/whole"
@@ -152,7 +165,16 @@ export function needs(groups: string[]): Need[] {
       ],
       hint: 'npm must reach its registry',
     }))
+  const missing = Object.keys(programs)
+    .filter(program => !isInstalled(program))
+    .map(program => ({
+      name: `Have ${program}`,
+      groups: programs[program]!,
+      argv: ['sh', '-euc', `${install}install "$1"`, 'sh', program],
+      hint: `apt-get install ${program}`,
+    }))
   const all = [
+    ...missing,
     ...(existsSync(join(venv, 'whole')) ? [] : [linters]),
     docker,
     ...(compile ? [workflows] : []),

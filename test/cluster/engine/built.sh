@@ -11,15 +11,18 @@ create() {
   quietly "$KGC_CACHE/node.log" docker buildx build --progress plain --file "$engine/node/Dockerfile" --tag "$node_image" "$context"
   local modules=()
   if [ -d /lib/modules ]; then modules=(--volume /lib/modules:/lib/modules:ro); fi
-  # all capabilities but the one that a machine in a virtual machine may lack; `--privileged` would fail there
-  docker run --detach --name "$node" --hostname "$node" --cap-add ALL --cap-drop SYS_RESOURCE --cgroupns private \
+  # `--privileged` fails on a machine that lacks a capability. The node must never have SYS_RESOURCE, so that it is the same everywhere
+  # (components.sh); an Engine of version 23 or newer refuses to drop what the machine itself has not (bit 24 of its bounding set).
+  local drop=()
+  if (( 0x$(awk '/^CapBnd/ { print $2 }' /proc/self/status) >> 24 & 1 )); then drop=(--cap-drop SYS_RESOURCE); fi
+  docker run --detach --name "$node" --hostname "$node" --cap-add ALL "${drop[@]}" --cgroupns private \
     --security-opt seccomp=unconfined --security-opt apparmor=unconfined --security-opt systempaths=unconfined --security-opt label=disable \
     --device /dev/kmsg --device-cgroup-rule 'a *:* rwm' --tmpfs /run:exec --tmpfs /tmp:exec \
     --volume "$node_volume:/var" --volume "$registry_volume:/var/lib/registry" "${modules[@]}" \
     --env NODE="$node" --env NODE_IP="$node_ip" --env PODS="$pods" --env SERVICES="$services" --env DNS_IP="$dns_ip" --env REGISTRY_PORT="$port_registry" \
     --publish "127.0.0.1:$port_api:6443" --publish "127.0.0.1:$port_registry:$port_registry" \
     --publish "127.0.0.1:$port_http:30080" --publish "127.0.0.1:$port_https:30443" "$node_image" >/dev/null ||
-    { docker rm --force --volumes "$node" >/dev/null 2>&1; fail 3 'Start the node' 'Docker says why above' 'free the port, then make cluster-up'; }
+    { docker rm --force --volumes "$node" >/dev/null 2>&1; fail 3 'Start the node' 'Docker says why above' 'remove that cause (a taken port: free it), then make cluster-up'; }
 }
 
 credentials() {
