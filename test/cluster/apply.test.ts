@@ -1,5 +1,5 @@
 // What tools and the API server itself say of the manifests. Nothing is created.
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { stringify } from 'yaml'
@@ -8,6 +8,7 @@ import * as assert from 'uvu/assert'
 import { get, kubectl, tool } from './cluster.ts'
 import {
   build,
+  buildOverlay,
   copy,
   environments,
   find,
@@ -35,21 +36,6 @@ const conforms = (objects: Json[]) =>
     input: text(objects),
     nothrow: true,
   })
-
-/** Builds an overlay that is made up here, in the copy. */
-function made(kustomization: Json): Json[] {
-  const folder = join(copy.root, 'infra/k8s/overlays/made')
-  mkdirSync(folder, { recursive: true })
-  writeFileSync(
-    join(folder, 'kustomization.yaml'),
-    stringify({
-      apiVersion: 'kustomize.config.k8s.io/v1beta1',
-      kind: 'Kustomization',
-      ...kustomization,
-    }),
-  )
-  return build('overlays/made')
-}
 
 for (const folder of [...overlays, ...clusterWide])
   test(`${folder}: kubeconform -strict finds nothing, with the CRDs' schemas`, () => {
@@ -132,7 +118,7 @@ for (const folder of clusterWide)
 
 test('component external-postgres: no database in the cluster, and the old names lead outside', () => {
   const host = { name: 'external-postgres', literals: ['HOST=db.example.net'] }
-  const all = made({
+  const all = buildOverlay({
     resources: ['../staging'],
     components: ['../../components/external-postgres'],
     configMapGenerator: [host],
@@ -163,7 +149,10 @@ test('component external-postgres: no database in the cluster, and the old names
 })
 
 test('component row-security: the API alone comes as kgc_app, as on Compose', () => {
-  const all = made({ resources: ['../staging'], components: ['../../components/row-security'] })
+  const all = buildOverlay({
+    resources: ['../staging'],
+    components: ['../../components/row-security'],
+  })
   const users = workloads(all).flatMap(one =>
     [...podOf(one).containers, ...(podOf(one).initContainers ?? [])].flatMap(
       ({ name, env = [] }: Json) => {
@@ -206,7 +195,10 @@ test('component row-security: the API alone comes as kgc_app, as on Compose', ()
 })
 
 test("component s3-storage: no shared volume but Horilla's, nothing tied to a node", () => {
-  const all = made({ resources: ['../staging'], components: ['../../components/s3-storage'] })
+  const all = buildOverlay({
+    resources: ['../staging'],
+    components: ['../../components/s3-storage'],
+  })
   assert.equal(of(all, 'PersistentVolumeClaim').map(title), ['PersistentVolumeClaim horilla-media'])
   for (const name of ['twenty-server', 'twenty-worker', 'chatwoot-web', 'chatwoot-sidekiq']) {
     const workload = workloads(all).find(({ metadata }) => metadata.name === name)!
@@ -230,7 +222,7 @@ test('component cert-manager: a certificate for every host, and none by Traefik'
     name => `../../base/${name}`,
   )
   const stack = { name: 'stack', literals: ['DOMAIN=kgc.hu', 'URL_PORT=', 'TZ=Europe/Budapest'] }
-  const all = made({
+  const all = buildOverlay({
     resources: bases,
     components: ['../../components/domain', '../../components/cert-manager'],
     configMapGenerator: [stack],
@@ -252,7 +244,7 @@ test("component api-docs: what KGC's API serves beside /api/v1 is closed without
     find(all, 'Ingress', 'kgc-api-docs').metadata.annotations[
       'traefik.ingress.kubernetes.io/router.middlewares'
     ]
-  const all = made({ resources: ['../staging'], components: ['../../components/api-docs'] })
+  const all = buildOverlay({ resources: ['../staging'], components: ['../../components/api-docs'] })
   assert.equal(
     [middlewares(build('overlays/staging')), middlewares(all)],
     ['headers@file,docs-off@file', 'headers@file,docs-on@file'],
@@ -263,7 +255,7 @@ test("component api-docs: what KGC's API serves beside /api/v1 is closed without
 
 test('component smtp-login: all three of Chatwoot know the password', () => {
   const user = { name: 'chatwoot-config', behavior: 'merge', literals: ['SMTP_USERNAME=kgc'] }
-  const all = made({
+  const all = buildOverlay({
     resources: ['../staging'],
     components: ['../../components/smtp-login'],
     configMapGenerator: [user],

@@ -1,7 +1,7 @@
 // The manifests as kustomize builds them, and what can be read off them without a cluster.
-import { parseAllDocuments } from 'yaml'
+import { parseAllDocuments, stringify } from 'yaml'
 import { describeExample, type Entry } from '../../scripts/lib/env/example.ts'
-import { readFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { sandbox } from '../sandbox.ts'
 import { tool } from './cluster.ts'
@@ -23,6 +23,21 @@ export type Environment = (typeof environments)[number]
 export function build(folder: string): Json[] {
   const text = tool('kubectl', ['kustomize', join(box.root, 'infra/k8s', folder)]).stdout
   return parseAllDocuments(text).map(document => document.toJS() as Json)
+}
+
+/** The objects of an overlay that exists only in the copy, `overlays/made`. */
+export function buildOverlay(kustomization: Json): Json[] {
+  const folder = join(box.root, 'infra/k8s/overlays/made')
+  mkdirSync(folder, { recursive: true })
+  writeFileSync(
+    join(folder, 'kustomization.yaml'),
+    stringify({
+      apiVersion: 'kustomize.config.k8s.io/v1beta1',
+      kind: 'Kustomization',
+      ...kustomization,
+    }),
+  )
+  return build('overlays/made')
 }
 
 /** `Kind name` */
