@@ -73,6 +73,7 @@ export function selects(
   return (
     Object.entries(matchLabels).every(([key, value]) => labels[key] === value) &&
     matchExpressions.every(({ key, operator, values }: Json) => {
+      if (operator === 'Exists') return key in labels
       if (operator !== 'In') throw new Error(`operator ${operator} is not understood here`)
       return values.includes(labels[key])
     })
