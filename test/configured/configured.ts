@@ -91,7 +91,7 @@ const settings: [path: string, from: RegExp, to: string][] = [
     '$&  - { name: horilla-web, count: 2 }\n',
   ],
   // a fifth application
-  [`${overlays}/`, /^ {2}- \.\.\/\.\.\/base\/kgc\n/m, '$&  - ../../base/intranet\n'],
+  ['infra/k8s/base/kustomization.yaml', /^ {2}- kgc\n/m, '$&  - intranet\n'],
   [
     'infra/docker/docker-compose.yml',
     /^include:\n/m,

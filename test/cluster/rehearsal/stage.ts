@@ -61,6 +61,9 @@ export function stage() {
   const edit = (file: string, change: (said: Json) => Json) =>
     writeFileSync(file, stringify(change(parse(readFileSync(file, 'utf8')))))
   const demo = parse(readFileSync(join(overlay('demo'), 'kustomization.yaml'), 'utf8')) as Json
+  const { images: demoImages } = parse(
+    readFileSync(join(box.docker, 'kustomization.yaml'), 'utf8'),
+  ) as Json
   const { edge } = parse(readFileSync(join(overlay('demo'), 'environment.yaml'), 'utf8')) as Json
   for (const name of environments) {
     emptySeals(join(overlay(name), 'secrets'))
@@ -87,7 +90,7 @@ export function stage() {
       const own = [...Object.keys(targets), 'kgc-migrate']
       return {
         ...said,
-        images: demo.images.map(({ name, ...to }: Json) =>
+        images: demoImages.map(({ name, ...to }: Json) =>
           own.includes(name.split('/').at(-1))
             ? { name, newName: `${images}/${name.split('/').at(-1)}` }
             : { name, ...to },
