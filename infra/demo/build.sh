@@ -31,5 +31,8 @@ start=$SECONDS
 provide_traefik
 # PostgreSQL's grammar, of this repository's own packages: the migration reads SQL by it
 printf 'FROM scratch\nCOPY libpg-query /libpg-query\nCOPY @pgsql /@pgsql\n' | docker buildx build --quiet --file - --tag kgc-demo/pg-grammar:17 ../../node_modules >/dev/null
-quietly "$KGC_CACHE/demo-images.log" docker buildx bake --progress plain --file docker-compose.build.yml "$@"
+files=(--file docker-compose.build.yml)
+# an application's own, in its folder here; its contexts are seen from this folder
+for file in */docker-compose.build.yml; do [[ ! -f $file ]] || files+=(--file "$file"); done
+quietly "$KGC_CACHE/demo-images.log" docker buildx bake --progress plain "${files[@]}" "$@"
 echo "✔ Build the demo images ($((SECONDS - start)) s)" >&2
