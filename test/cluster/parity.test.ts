@@ -46,13 +46,13 @@ const production = [...build('overlays/production'), ...edge]
 /** Variables that one side alone has, or whose values differ. */
 const differences: { of: RegExp; variable: RegExp; why: string }[] = [
   {
-    of: /^(kgc-api|twenty|chatwoot|horilla)/,
+    of: /^(?!traefik$)/,
     variable: /^(DOMAIN|URL_PORT|TZ)$/,
     why: 'put into other values in the pod; Compose does so before',
   },
   {
-    of: /^(kgc-(api|migrate)|twenty|horilla)/,
-    variable: /^(KGC|TWENTY|HORILLA)_(DB|REDIS)_PASSWORD$/,
+    of: /^(?!traefik$)/,
+    variable: /^\w+_(DB|REDIS)_PASSWORD$/,
     why: 'part of an address, put together in the pod',
   },
   { of: /-db$/, variable: /^PGDATA$/, why: 'a block volume has a lost+found at its root' },

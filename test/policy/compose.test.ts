@@ -1,6 +1,6 @@
 // What every mode of the Compose stack must keep, read off `docker compose config`; each trap of the applications that YAML can show.
 import { execFileSync, spawnSync } from 'node:child_process'
-import { readFileSync, readdirSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
@@ -14,7 +14,9 @@ for (const argv of [['env'], ['env', 'demo']]) {
   const { code, stderr } = box.script(argv)
   if (code !== 0) throw new Error(`env files could not be made: ${stderr}`)
 }
-const folders = ['kgc', 'twenty-crm', 'chatwoot', 'horilla-hr', 'traefik']
+const folders = readdirSync(box.docker).filter(name =>
+  existsSync(join(box.docker, name, 'docker-compose.yml')),
+)
 const ours =
   `chatwoot-db chatwoot-prepare chatwoot-redis chatwoot-sidekiq chatwoot-web horilla-db horilla-scheduler horilla-web kgc-admin kgc-api kgc-db
   kgc-migrate kgc-redis kgc-web socket-proxy traefik twenty-db twenty-redis twenty-server twenty-worker`.split(
@@ -43,6 +45,8 @@ const alone: Record<string, Json> = Object.fromEntries(
 const { dev, prod, demo } = modes as { dev: Json; prod: Json; demo: Json }
 const oneShots = ['kgc-migrate', 'chatwoot-prepare']
 const stores = (all: Json) => Object.keys(all.services).filter(name => /-(db|redis)$/.test(name))
+
+const databases = (all: Json) => stores(all).filter(name => name.endsWith('-db'))
 
 /** Calls `check` for every service of every mode. */
 function everywhere(check: (service: Json, name: string, mode: string) => void) {
@@ -212,10 +216,9 @@ test('the volumes that record their secrets are those of the databases, in every
     const found = storesOf(all as never, Object.keys(all.services), mode)
     assert.equal(
       found.map(({ service, volume }) => [service, volume]).sort(),
-      ['chatwoot', 'horilla', 'kgc', 'twenty'].map(name => [
-        `${name}-db`,
-        `${all.name}_${name}-db-data`,
-      ]),
+      databases(all)
+        .map(name => [name, `${all.name}_${name}-data`])
+        .sort(),
       mode,
     )
   }
@@ -279,7 +282,7 @@ test('no secret stands in a command line', () => {
 
 test("every database is made with ICU's Hungarian and checksums, by the one script that all share", () => {
   for (const all of Object.values(modes))
-    for (const name of stores(all).filter(store => store.endsWith('-db'))) {
+    for (const name of databases(all)) {
       const { environment, volumes, entrypoint, command } = all.services[name]
       assert.equal([...entrypoint, ...command], ['sh', '/kgc/start.sh', 'postgres'], name)
       const words = [
