@@ -83,7 +83,11 @@ const settings: [path: string, from: RegExp, to: string][] = [
       '$&  - ../../components/smtp-login\n',
     ],
     [`${overlays}/${name}/kustomization.yaml`, /^configMapGenerator:\n/m, `$&${merged}`],
-    [`${overlays}/${name}/secrets/kustomization.yaml`, /kgc\.yaml/, '$&, intranet.yaml'],
+    [
+      `${overlays}/${name}/secrets/kustomization.yaml`,
+      /^ {2}- kgc\.yaml\n/m,
+      '$&  - intranet.yaml\n',
+    ],
   ]),
   [
     `${overlays}/staging/kustomization.yaml`,

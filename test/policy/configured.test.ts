@@ -17,6 +17,7 @@ const elsewhere = [
   'unit/summary',
   'unit/up',
   'policy/configured',
+  'policy/fifth-application',
 ].map(name => `${name}.test.ts`)
 const reads = /\b(repository|sandbox|placeOf|commitImages|pinFiles|fromFolders)\b/
 
