@@ -2,7 +2,7 @@
 // Usage: npx zx scripts/admin.ts [mode] [folder …] | <environment> [folder …] --target kubernetes
 // Exit codes: 0 2 3 6 130
 import { parseArgs } from 'node:util'
-import { given, wantsHelp } from './lib/arguments.ts'
+import { readScriptArguments, wantsHelp } from './lib/arguments.ts'
 import { exit, exitHelp } from './lib/errors.ts'
 
 if (wantsHelp()) {
@@ -21,26 +21,25 @@ ${exitHelp(0, 2, 3, 6, 130)}`)
 }
 
 const { Failure } = await import('./lib/errors.ts')
-const { emit, jsonOutput, main, result, say, step } = await import('./lib/report.ts')
-const { fromFolders } = await import('./lib/smoke/checks.ts')
-const { modes } = await import('./lib/compose/compose.ts')
-const { targetOf } = await import('./lib/smoke/target.ts')
+const { emit, setJsonOutput, main, printResult, say, step } = await import('./lib/report.ts')
+const { loadAppModules } = await import('./lib/smoke/checks.ts')
+const { stackModes } = await import('./lib/compose/stack.ts')
+const { createTarget } = await import('./lib/smoke/target.ts')
 
 await main(async () => {
   const { values, positionals } = parseArgs({
-    args: given(),
+    args: readScriptArguments(),
     allowPositionals: true,
     options: { json: { type: 'boolean' }, target: { type: 'string' } },
   })
-  jsonOutput(Boolean(values.json))
-  const named = values.target === 'kubernetes' || modes().includes(positionals[0] ?? '')
-  const target = await targetOf(values.target, named ? positionals.shift() : undefined)
+  setJsonOutput(Boolean(values.json))
+  const named = values.target === 'kubernetes' || stackModes().includes(positionals[0] ?? '')
+  const target = await createTarget(values.target, named ? positionals.shift() : undefined)
 
   // Pre-flight: nothing is touched.
-  const folders = await fromFolders<{ createAdmin: import('./lib/smoke/checks.ts').CreateAdmin }>(
-    'admin.ts',
-    positionals,
-  )
+  const folders = await loadAppModules<{
+    createAdmin: import('./lib/smoke/checks.ts').CreateAdmin
+  }>('admin.ts', positionals)
   const { ADMIN_EMAIL: email, ADMIN_PASSWORD: password } = target.context('').env
   if (!email || !password)
     throw new Failure(
@@ -74,7 +73,7 @@ await main(async () => {
       `${failed.length} of ${folders.length} failed`,
       { evidence: failed.join('\n'), next: 'the same command again; what is made stays' },
     )
-  result(
+  printResult(
     `${email} can log in; the first password is ADMIN_PASSWORD in ${target.envFile}: change it in the applications.`,
   )
 })

@@ -2,7 +2,7 @@
 // Usage: npx zx scripts/bootstrap.ts [--demo] [--yes] | --doctor [--cluster] [--environment NAME]
 // Exit codes: 0 2 3 6 7 130
 import { parseArgs } from 'node:util'
-import { given, wantsHelp } from './lib/arguments.ts'
+import { readScriptArguments, wantsHelp } from './lib/arguments.ts'
 import { exit, exitHelp } from './lib/errors.ts'
 
 if (wantsHelp()) {
@@ -28,8 +28,9 @@ With --doctor: 0 when nothing is wrong, 3 when anything is an error or a warning
 }
 
 const { Failure } = await import('./lib/errors.ts')
-const { ask } = await import('./lib/ask.ts')
-const { color, emit, jsonOutput, main, result, say, step, table } = await import('./lib/report.ts')
+const { askQuestion } = await import('./lib/prompt.ts')
+const { color, emit, setJsonOutput, main, printResult, say, step, table } =
+  await import('./lib/report.ts')
 
 // `su` without `-` leaves these out, and apt and dockerd need them
 process.env.PATH = `${process.env.PATH ?? ''}:/usr/local/sbin:/usr/sbin:/sbin`
@@ -44,11 +45,11 @@ const options = {
   cluster: flag,
   environment: { type: 'string', short: 'e' },
 } as const
-type Values = ReturnType<typeof parseArgs<{ options: typeof options }>>['values']
+type BootstrapOptions = ReturnType<typeof parseArgs<{ options: typeof options }>>['values']
 
 await main(async () => {
-  const { values } = parseArgs({ args: given(), options })
-  jsonOutput(Boolean(values.json))
+  const { values } = parseArgs({ args: readScriptArguments(), options })
+  setJsonOutput(Boolean(values.json))
   if ((values.environment || values.cluster) && !values.doctor)
     throw new Failure(
       exit.usage,
@@ -59,25 +60,31 @@ await main(async () => {
     const { findings, name } = await (
       await import('./lib/doctor/cluster-facts.ts')
     ).examineCluster(values.environment)
-    return doctor(findings, name)
+    return reportFindings(findings, name)
   }
-  if (!values.doctor) return bootstrap(values)
+  if (!values.doctor) return installMissing(values)
   const environment = values.environment ?? 'dev'
-  return doctor(await (await import('./lib/doctor/doctor.ts')).examine(environment), environment)
+  return reportFindings(
+    await (await import('./lib/doctor/doctor.ts')).examineMachine(environment),
+    environment,
+  )
 })
 
-async function bootstrap(values: Values) {
-  const { look } = await import('./lib/engine/engine.ts')
-  const { inWords, plan } = await import('./lib/engine/plan.ts')
+async function installMissing(values: BootstrapOptions) {
+  const { inspectMachine } = await import('./lib/engine/engine.ts')
+  const { describeInstallPlan, planInstall } = await import('./lib/engine/install-plan.ts')
 
   // Pre-flight: nothing is touched.
-  const before = await look()
-  const todo = plan(before, Boolean(values.demo) && !before.mmdebstrap && (await baseIsMadeHere()))
-  const words = inWords(todo)
+  const before = await inspectMachine()
+  const todo = planInstall(
+    before,
+    Boolean(values.demo) && !before.mmdebstrap && (await isBaseBuiltLocally()),
+  )
+  const words = describeInstallPlan(todo)
   emit('plan', { ...todo })
   if (values.plan || !words.length)
     return finish(before, values.plan && words.length ? `Would ${words.join(', ')}.` : '')
-  await confirm(words.join(', '), Boolean(values.yes))
+  await confirmInstall(words.join(', '), Boolean(values.yes))
 
   // Impact.
   const { installPackages, installPlugins } = await import('./lib/engine/apt.ts')
@@ -87,16 +94,16 @@ async function bootstrap(values: Values) {
     await step(`Install the plug-ins ${todo.plugins.join(' and ')}`, () =>
       installPlugins(todo.plugins),
     )
-  const installed = await look()
+  const installed = await inspectMachine()
   if (!installed.engine)
     await step('Start the Docker engine', async () =>
       (await import('./lib/engine/start.ts')).startEngine(installed.init),
     )
 
   // Result: looked at afresh, for a package may bring less than was hoped for.
-  const after = await look()
+  const after = await inspectMachine()
   try {
-    const left = inWords(plan(after))
+    const left = describeInstallPlan(planInstall(after))
     if (left.length)
       throw new Failure(
         exit.broken,
@@ -116,7 +123,7 @@ async function bootstrap(values: Values) {
   function finish({ engine, compose, buildx }: typeof before, text: string) {
     const versions = { engine, compose: compose?.version, buildx: buildx?.version }
     emit('result', { changed: !values.plan && words.length > 0, ...versions })
-    result(
+    printResult(
       text ||
         `Docker Engine ${engine}, Compose ${versions.compose}, buildx ${versions.buildx}${words.length ? ': ready.' : ': nothing to do.'}`,
     )
@@ -124,24 +131,27 @@ async function bootstrap(values: Values) {
 }
 
 /** Whether the demo's base image is not here and no registry has it to give (infra/demo/base/build.sh). */
-async function baseIsMadeHere(): Promise<boolean> {
+async function isBaseBuiltLocally(): Promise<boolean> {
   const { run } = await import('./lib/run.ts')
-  const { registryAnswers, registryOf } = await import('./lib/images/registry.ts')
+  const { isRegistryReachable, registryHostOf } = await import('./lib/images/registry/client.ts')
   const here = await run(['docker', 'image', 'inspect', 'kgc-demo/base:trixie'], {
     nothrow: true,
     timeout: 10_000,
   })
-  return here.code !== 0 && !(await registryAnswers(registryOf('debian')))
+  return here.code !== 0 && !(await isRegistryReachable(registryHostOf('debian')))
 }
 
-async function confirm(words: string, yes: boolean) {
+async function confirmInstall(words: string, yes: boolean) {
   if (!process.stdin.isTTY || yes) return say(`This will ${words}.`)
-  const answer = await ask(`This will ${words}. Go on? [Y/n] `)
+  const answer = await askQuestion(`This will ${words}. Go on? [Y/n] `)
   if (!/^(y|yes|)$/i.test(answer ?? 'no'))
     throw new Failure(exit.refused, 'Prepare the machine', 'not confirmed')
 }
 
-function doctor(findings: import('./lib/doctor/finding.ts').Finding[], environment: string) {
+function reportFindings(
+  findings: import('./lib/doctor/finding.ts').Finding[],
+  environment: string,
+) {
   const count = (severity: string) => findings.filter(one => one.severity === severity).length
   for (const one of findings) emit('finding', one)
   emit('result', {
@@ -155,7 +165,7 @@ function doctor(findings: import('./lib/doctor/finding.ts').Finding[], environme
     [symbols[severity], area, what],
     ...(next ? [['', '', `→ ${next}`]] : []),
   ])
-  result(table([['', 'area', environment], ...rows]))
+  printResult(table([['', 'area', environment], ...rows]))
   const wrong = count('error') + count('warning')
   say(
     wrong

@@ -2,7 +2,7 @@
 // Usage: npx zx scripts/deploy.ts <environment> [--tag SHA] [--again --reason TEXT] [--dry-run] [--json] [--yes] | --lock|--unlock --reason TEXT
 // Exit codes: 0 2 3 4 5 6 7 130
 import { parseArgs } from 'node:util'
-import { given, wantsHelp } from './lib/arguments.ts'
+import { readScriptArguments, wantsHelp } from './lib/arguments.ts'
 import { exit, exitHelp } from './lib/errors.ts'
 
 if (wantsHelp()) {
@@ -31,11 +31,11 @@ ${exitHelp(0, 2, 3, 4, 5, 6, 7, 130)}`)
 }
 
 const { Failure } = await import('./lib/errors.ts')
-const { hold, unlock } = await import('./lib/deploy/hold.ts')
-const { phases } = await import('./lib/deploy/phases.ts')
-const { placeOf } = await import('./lib/cluster/place.ts')
-const { emit, jsonOutput, main, result } = await import('./lib/report.ts')
-const { transact } = await import('./lib/deploy/transaction.ts')
+const { holdLock, forceUnlock } = await import('./lib/deploy/lock/manual-lock.ts')
+const { listChangePhases } = await import('./lib/deploy/phases.ts')
+const { loadEnvironment } = await import('./lib/kubernetes/environment.ts')
+const { emit, setJsonOutput, main, printResult } = await import('./lib/report.ts')
+const { runChange } = await import('./lib/deploy/transaction.ts')
 
 await main(async () => {
   const flag = { type: 'boolean' } as const
@@ -51,9 +51,13 @@ await main(async () => {
     tag: text,
     reason: text,
   } as const
-  const { values, positionals } = parseArgs({ args: given(), allowPositionals: true, options })
-  jsonOutput(Boolean(values.json))
-  const place = placeOf(positionals[0])
+  const { values, positionals } = parseArgs({
+    args: readScriptArguments(),
+    allowPositionals: true,
+    options,
+  })
+  setJsonOutput(Boolean(values.json))
+  const place = loadEnvironment(positionals[0])
   const by = values.lock || values.unlock
   if (
     positionals.length > 1 ||
@@ -72,16 +76,16 @@ await main(async () => {
       },
     )
   if (by) {
-    const words = await (values.lock ? hold : unlock)(place, values.reason!)
+    const words = await (values.lock ? holdLock : forceUnlock)(place, values.reason!)
     emit('result', { environment: place.name, lock: words })
-    return result(`${place.name}: ${words}`)
+    return printResult(`${place.name}: ${words}`)
   }
 
   const { tag, prune = false, yes = false } = values
   const source = { tag, again: values.again ? values.reason : undefined }
-  await transact(
+  await runChange(
     { place, verb: 'deploy', source, choose: () => undefined, prune, yes },
-    phases(),
+    listChangePhases(),
     values['dry-run'] ? 'Plan' : undefined,
   )
 })

@@ -2,7 +2,7 @@
 // Usage: npx zx scripts/down.ts [mode] [--purge]
 // Exit codes: 0 2 3 6 130
 import { parseArgs } from 'node:util'
-import { given, wantsHelp } from './lib/arguments.ts'
+import { readScriptArguments, wantsHelp } from './lib/arguments.ts'
 import { exit, exitHelp } from './lib/errors.ts'
 
 if (wantsHelp()) {
@@ -21,13 +21,13 @@ ${exitHelp(0, 2, 3, 6, 130)}`)
 const { Failure } = await import('./lib/errors.ts')
 const { rm } = await import('node:fs/promises')
 const { join } = await import('node:path')
-const { ask } = await import('./lib/ask.ts')
-const { containers, requireEngine } = await import('./lib/compose/containers.ts')
+const { askQuestion } = await import('./lib/prompt.ts')
+const { readContainers, requireEngine } = await import('./lib/compose/containers.ts')
 const { refuseOtherOwner } = await import('./lib/compose/ownership.ts')
-const { removeProject, volumesOf } = await import('./lib/compose/remove.ts')
-const { emit, jsonOutput, main, result, step } = await import('./lib/report.ts')
-const { stackOf } = await import('./lib/compose/compose.ts')
-const { applications, dockerFolder } = await import('./lib/repository.ts')
+const { removeProject, listProjectVolumes } = await import('./lib/compose/remove.ts')
+const { emit, setJsonOutput, main, printResult, step } = await import('./lib/report.ts')
+const { stackOf } = await import('./lib/compose/stack.ts')
+const { listApplications, dockerFolder } = await import('./lib/repository.ts')
 
 await main(async () => {
   const options = {
@@ -35,8 +35,12 @@ await main(async () => {
     purge: { type: 'boolean' },
     yes: { type: 'boolean', short: 'y' },
   } as const
-  const { values, positionals } = parseArgs({ args: given(), allowPositionals: true, options })
-  jsonOutput(Boolean(values.json))
+  const { values, positionals } = parseArgs({
+    args: readScriptArguments(),
+    allowPositionals: true,
+    options,
+  })
+  setJsonOutput(Boolean(values.json))
   // nobody who names an application means the whole stack
   if (positionals.length > 1)
     throw new Failure(exit.usage, 'Read the arguments', 'one mode: a stack is stopped whole', {
@@ -44,11 +48,11 @@ await main(async () => {
     })
   const stack = stackOf(positionals[0] ?? 'dev')
   await requireEngine()
-  const volumes = await volumesOf(stack.project)
+  const volumes = await listProjectVolumes(stack.project)
   if (values.purge)
     refuseOtherOwner(
       stack,
-      await containers(stack.project),
+      await readContainers(stack.project),
       `Purge ${stack.project}`,
       folder => `make -C ${folder} ${stack.suffix ? `${stack.mode}-down` : 'purge'}`,
     )
@@ -60,12 +64,12 @@ await main(async () => {
   // the machine's own settings are a person's work; those of a demo were generated
   if (values.purge && stack.suffix)
     await Promise.all(
-      ['.', ...applications()].map(folder =>
+      ['.', ...listApplications()].map(folder =>
         rm(join(dockerFolder, folder, `.env${stack.suffix}`), { force: true }),
       ),
     )
   emit('result', { project: stack.project, purged: Boolean(values.purge) })
-  result(
+  printResult(
     values.purge
       ? `${stack.project} is gone, data and all.`
       : `${stack.project} is stopped; its ${volumes.length} volumes stay.`,
@@ -77,7 +81,7 @@ await main(async () => {
       throw new Failure(exit.refused, what, 'it removes all data and nobody is at the terminal', {
         next: 'the same command with --yes',
       })
-    const answer = await ask(
+    const answer = await askQuestion(
       `This removes ${doomed.length} volumes with all their data (${doomed.join(', ')}).\nType ${stack.project} to go on: `,
     )
     if (answer !== stack.project) throw new Failure(exit.refused, what, 'not confirmed')

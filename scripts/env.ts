@@ -2,7 +2,7 @@
 // Usage: npx zx scripts/env.ts [environment] [--check] | --github <environment> | --owner NAME
 // Exit codes: 0 2 3 4 5
 import { parseArgs } from 'node:util'
-import { given, wantsHelp } from './lib/arguments.ts'
+import { readScriptArguments, wantsHelp } from './lib/arguments.ts'
 import { exit, exitHelp } from './lib/errors.ts'
 
 if (wantsHelp()) {
@@ -26,16 +26,20 @@ ${exitHelp(0, 2, 3, 4, 5)}`)
 
 const { join } = await import('node:path')
 const { Failure } = await import('./lib/errors.ts')
-const { environment } = await import('./lib/env/env.ts')
-const { check } = await import('./lib/env/check.ts')
-const { changes, plan, write } = await import('./lib/env/write.ts')
-const { color, emit, jsonOutput, main, result, say } = await import('./lib/report.ts')
+const { findEnvFiles } = await import('./lib/env/files.ts')
+const { checkEnvFiles } = await import('./lib/env/check.ts')
+const { isEnvFileChanged, planEnvFiles, writeEnvFiles } = await import('./lib/env/write.ts')
+const { color, emit, setJsonOutput, main, printResult, say } = await import('./lib/report.ts')
 
 await main(async () => {
   const flag = { type: 'boolean' } as const
   const options = { check: flag, github: flag, json: flag, owner: { type: 'string' } } as const
-  const { values, positionals } = parseArgs({ args: given(), allowPositionals: true, options })
-  jsonOutput(Boolean(values.json))
+  const { values, positionals } = parseArgs({
+    args: readScriptArguments(),
+    allowPositionals: true,
+    options,
+  })
+  setJsonOutput(Boolean(values.json))
   if (positionals.length > 1)
     throw new Failure(exit.usage, 'Read the arguments', 'one environment at a time', {
       next: 'npx zx scripts/env.ts --help',
@@ -46,21 +50,24 @@ await main(async () => {
       next: 'npx zx scripts/env.ts --help',
     })
   if (values.github)
-    return (await import('./lib/github/report.ts')).reportGitHub(root, positionals[0] ?? '')
+    return (await import('./lib/github/settings-command.ts')).reportGitHubSettings(
+      root,
+      positionals[0] ?? '',
+    )
   if (values.owner !== undefined) {
-    const { ownerOf, writeOwner } = await import('./lib/images/owner.ts')
+    const { readImageOwner, writeOwner } = await import('./lib/images/owner.ts')
     const files = writeOwner(values.owner)
     for (const file of files) say(`${file}: changed`)
-    emit('result', { ...ownerOf(), written: files.length })
-    return result(
+    emit('result', { ...readImageOwner(), written: files.length })
+    return printResult(
       files.length
         ? `${files.length} files name ${values.owner}: commit them, then make env.`
         : `All files name ${values.owner}: nothing to do.`,
     )
   }
-  const it = environment(root, positionals[0])
+  const it = findEnvFiles(root, positionals[0])
   const problems = () =>
-    check(root, it.name).map(one => {
+    checkEnvFiles(root, it.name).map(one => {
       emit('problem', one)
       return `${one.file}: ${[one.key, one.problem].filter(Boolean).join(' ')}; ${one.remedy}`
     })
@@ -78,15 +85,15 @@ await main(async () => {
           next: `mend them, then ${it.command} --check`,
         },
       )
-    return result(`${it.files.length} env files are in order.`)
+    return printResult(`${it.files.length} env files are in order.`)
   }
 
   // Pre-flight: all files are planned before one is touched.
-  const list = plan(it)
-  const changed = list.filter(changes)
+  const list = planEnvFiles(it)
+  const changed = list.filter(isEnvFileChanged)
 
   // Impact.
-  write(list)
+  writeEnvFiles(list)
   for (const change of list) {
     const { file, before, added, followed, unknown } = change
     const state =
@@ -111,7 +118,7 @@ await main(async () => {
   const open = problems()
   if (open.length) say(color.yellow(['Still to do:', ...open].join('\n  ')))
   emit('result', { environment: it.name, written: changed.length, problems: open.length })
-  result(
+  printResult(
     changed.length
       ? `${changed.length} of ${list.length} env files written.`
       : `${list.length} env files are there: nothing to do.`,

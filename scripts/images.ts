@@ -2,7 +2,7 @@
 // Usage: npx zx scripts/images.ts build|push [TARGET …] | pins [--write] | list [--prune [--commits] [--keep N]]
 // Exit codes: 0 2 3 5 130
 import { parseArgs } from 'node:util'
-import { given, wantsHelp } from './lib/arguments.ts'
+import { readScriptArguments, wantsHelp } from './lib/arguments.ts'
 import { exit, exitHelp } from './lib/errors.ts'
 
 if (wantsHelp()) {
@@ -33,10 +33,10 @@ ${exitHelp(0, 2, 3, 5, 130)}`)
 }
 
 const { Failure } = await import('./lib/errors.ts')
-const { lists } = await import('./lib/images/list.ts')
-const { pins } = await import('./lib/images/pins-report.ts')
-const { builds, pushes } = await import('./lib/images/push-all.ts')
-const { jsonOutput, main } = await import('./lib/report.ts')
+const { runListCommand } = await import('./lib/images/list.ts')
+const { runPinsCommand } = await import('./lib/images/pins-command.ts')
+const { runBuildCommand, runPushCommand } = await import('./lib/images/commands.ts')
+const { setJsonOutput, main } = await import('./lib/report.ts')
 
 await main(async () => {
   const flag = { type: 'boolean' } as const
@@ -49,7 +49,11 @@ await main(async () => {
     replace: flag,
     keep: { type: 'string' },
   } as const
-  const { values, positionals } = parseArgs({ args: given(), allowPositionals: true, options })
+  const { values, positionals } = parseArgs({
+    args: readScriptArguments(),
+    allowPositionals: true,
+    options,
+  })
   const { json, 'dry-run': dry = false, ...rest } = values
   const { keep = '10' } = rest
   const [verb = '', ...names] = positionals
@@ -74,11 +78,11 @@ await main(async () => {
       'one of build, push, pins, list, with its own options',
       { next: 'npx zx scripts/images.ts --help' },
     )
-  jsonOutput(Boolean(json))
-  if (verb === 'build') return builds(names, dry)
-  if (verb === 'push') return pushes(names, dry, Boolean(rest.replace))
-  if (verb === 'pins') return pins(Boolean(rest.write) && !dry)
-  return lists({
+  setJsonOutput(Boolean(json))
+  if (verb === 'build') return runBuildCommand(names, dry)
+  if (verb === 'push') return runPushCommand(names, dry, Boolean(rest.replace))
+  if (verb === 'pins') return runPinsCommand(Boolean(rest.write) && !dry)
+  return runListCommand({
     prune: Boolean(rest.prune),
     commits: Boolean(rest.commits),
     keep: Number(keep),

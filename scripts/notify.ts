@@ -2,7 +2,7 @@
 // Usage: npx zx scripts/notify.ts <started|succeeded|failed|rolled-back> --environment NAME [options]
 // Exit codes: 0 2 130
 import { parseArgs } from 'node:util'
-import { given, wantsHelp } from './lib/arguments.ts'
+import { readScriptArguments, wantsHelp } from './lib/arguments.ts'
 import { exit, exitHelp } from './lib/errors.ts'
 
 if (wantsHelp()) {
@@ -27,9 +27,10 @@ ${exitHelp(0, 2, 130)}`)
 }
 
 const { Failure } = await import('./lib/errors.ts')
-const { emit, jsonOutput, main, result, say, warn } = await import('./lib/report.ts')
-const { fromWorkflow, notify, services, webhooks } = await import('./lib/notify/notify.ts')
-const { kinds } = await import('./lib/notify/message.ts')
+const { emit, setJsonOutput, main, printResult, say, warn } = await import('./lib/report.ts')
+const { readWorkflowContext, notifyWebhooks, webhookServices, loadWebhooks } =
+  await import('./lib/notify/notify.ts')
+const { deployEventKinds } = await import('./lib/notify/message.ts')
 
 await main(async () => {
   const text = { type: 'string' } as const
@@ -46,24 +47,24 @@ await main(async () => {
     serving: text,
   }
   const { values, positionals } = parseArgs({
-    args: given(),
+    args: readScriptArguments(),
     allowPositionals: true,
     options: { ...texts, 'dry-run': flag, json: flag },
   })
-  jsonOutput(Boolean(values.json))
+  setJsonOutput(Boolean(values.json))
 
   // Pre-flight: nothing is sent.
   const usage = (why: string) =>
     new Failure(exit.usage, 'Read the arguments', why, { next: 'npx zx scripts/notify.ts --help' })
-  const kind = kinds.find(kind => kind === positionals[0])
+  const kind = deployEventKinds.find(kind => kind === positionals[0])
   if (!kind || positionals.length > 1)
-    throw usage(`"${positionals.join(' ')}" is not one of ${kinds.join(', ')}`)
+    throw usage(`"${positionals.join(' ')}" is not one of ${deployEventKinds.join(', ')}`)
   if (!values.environment) throw usage('--environment is missing')
   const { environment, cause, next, duration, 'dry-run': dry, json: _, ...own } = values
   const seconds = duration ? Number(duration) : undefined
   if (seconds !== undefined && !(seconds >= 0 && seconds < Infinity))
     throw usage(`--duration ${duration} is not a number of seconds`)
-  const here = fromWorkflow()
+  const here = readWorkflowContext()
   const event = {
     kind,
     environment,
@@ -74,29 +75,29 @@ await main(async () => {
     ...(seconds === undefined ? {} : { ms: seconds * 1000 }),
     ...(cause || next ? { failure: { cause, next } } : {}),
   }
-  const hooks = webhooks(environment)
+  const hooks = loadWebhooks(environment)
 
   if (dry) {
-    for (const { service, variable, message } of services) {
+    for (const { service, variable, message } of webhookServices) {
       const set = hooks.some(hook => hook.service === service)
       say(
         `would ${set ? '' : 'not '}be sent to ${service}: ${variable} is ${set ? 'set' : 'not set'}`,
       )
       emit('message', { service, set, message: message(event) })
-      if (!values.json) result(JSON.stringify(message(event), null, 2))
+      if (!values.json) printResult(JSON.stringify(message(event), null, 2))
     }
     return
   }
   if (!hooks.length)
-    return result(
-      `Nobody is notified: ${services.map(({ variable }) => variable).join(' and ')} are not set.`,
+    return printResult(
+      `Nobody is notified: ${webhookServices.map(({ variable }) => variable).join(' and ')} are not set.`,
     )
 
   // Impact.
-  const warnings = await notify(event, { hooks })
+  const warnings = await notifyWebhooks(event, { hooks })
   for (const warning of warnings) warn(warning)
   emit('notified', { kind, environment, services: hooks.map(({ service }) => service), warnings })
-  result(
+  printResult(
     `Notified ${hooks.length - warnings.length} of ${hooks.length}: ${hooks.map(({ service }) => service).join(', ')}.`,
   )
 })

@@ -2,7 +2,7 @@
 // Usage: npx zx scripts/rollback.ts <environment> [RELEASE] [--accept-schema] | --list | --diff A B
 // Exit codes: 0 2 3 4 5 6 7 130
 import { parseArgs } from 'node:util'
-import { given, wantsHelp } from './lib/arguments.ts'
+import { readScriptArguments, wantsHelp } from './lib/arguments.ts'
 import { exit, exitHelp } from './lib/errors.ts'
 
 if (wantsHelp()) {
@@ -23,14 +23,15 @@ ${exitHelp(0, 2, 3, 4, 5, 6, 7, 130)}`)
 }
 
 const { Failure } = await import('./lib/errors.ts')
-const { phases } = await import('./lib/deploy/phases.ts')
-const { difference, listed } = await import('./lib/deploy/history.ts')
-const { placeOf } = await import('./lib/cluster/place.ts')
-const { find, isAlike, releases, serving } = await import('./lib/deploy/release.ts')
-const { emit, jsonOutput, main, result } = await import('./lib/report.ts')
-const { requireSchema } = await import('./lib/deploy/schema.ts')
-const { transact } = await import('./lib/deploy/transaction.ts')
-type Stored = import('./lib/deploy/release.ts').Stored
+const { listChangePhases } = await import('./lib/deploy/phases.ts')
+const { diffManifests, formatReleaseTable } = await import('./lib/deploy/release-list.ts')
+const { loadEnvironment } = await import('./lib/kubernetes/environment.ts')
+const { findRelease, hasSameManifests, fetchReleases, findCurrentRelease } =
+  await import('./lib/deploy/releases.ts')
+const { emit, setJsonOutput, main, printResult } = await import('./lib/report.ts')
+const { requireCompatibleSchema } = await import('./lib/deploy/verify/schema-compatibility.ts')
+const { runChange } = await import('./lib/deploy/transaction.ts')
+type StoredRelease = import('./lib/deploy/releases.ts').StoredRelease
 
 await main(async () => {
   const flag = { type: 'boolean' } as const
@@ -43,9 +44,13 @@ await main(async () => {
     prune: flag,
     yes: flag,
   } as const
-  const { values, positionals } = parseArgs({ args: given(), allowPositionals: true, options })
-  jsonOutput(Boolean(values.json))
-  const place = placeOf(positionals[0])
+  const { values, positionals } = parseArgs({
+    args: readScriptArguments(),
+    allowPositionals: true,
+    options,
+  })
+  setJsonOutput(Boolean(values.json))
+  const place = loadEnvironment(positionals[0])
   const numbers = positionals.slice(1)
   if (
     numbers.length > (values.diff ? 2 : values.list ? 0 : 1) ||
@@ -59,23 +64,23 @@ await main(async () => {
         next: 'npx zx scripts/rollback.ts --help',
       },
     )
-  if (values.list) return show(await releases(place))
+  if (values.list) return show(await fetchReleases(place))
   if (values.diff) {
-    const all = await releases(place)
-    const text = await difference(
-      ...(numbers.map(number => find(all, number).manifests) as [
-        Stored['manifests'],
-        Stored['manifests'],
+    const all = await fetchReleases(place)
+    const text = await diffManifests(
+      ...(numbers.map(number => findRelease(all, number).manifests) as [
+        StoredRelease['manifests'],
+        StoredRelease['manifests'],
       ]),
     )
-    return result(text || 'They are the same.')
+    return printResult(text || 'They are the same.')
   }
 
-  const choose = (all: Stored[]) => {
-    const now = serving(all)
+  const choose = (all: StoredRelease[]) => {
+    const now = findCurrentRelease(all)
     const target = numbers[0]
-      ? find(all, numbers[0])
-      : all.find(one => one.ending === 'succeeded' && !(now && isAlike(one, now)))
+      ? findRelease(all, numbers[0])
+      : all.find(one => one.ending === 'succeeded' && !(now && hasSameManifests(one, now)))
     if (!target)
       throw new Failure(
         exit.refused,
@@ -97,19 +102,21 @@ await main(async () => {
     return target
   }
   const { prune = false, yes = false, 'accept-schema': accept = false } = values
-  await transact(
+  await runChange(
     { place, verb: 'rollback', source: { release: numbers[0] }, choose, prune, yes },
-    phases(['Schema', change => requireSchema(change, accept)]),
+    listChangePhases(['Schema', change => requireCompatibleSchema(change, accept)]),
     values['dry-run'] ? 'Plan' : undefined,
   )
 
-  function show(all: Stored[]) {
+  function show(all: StoredRelease[]) {
     for (const { manifests, ...one } of all)
       emit('release', {
         ...one,
         objects: manifests.length,
-        serving: one.number === serving(all)?.number,
+        serving: one.number === findCurrentRelease(all)?.number,
       })
-    return result(all.length ? listed(all) : `No release of ${place.name} is recorded yet.`)
+    return printResult(
+      all.length ? formatReleaseTable(all) : `No release of ${place.name} is recorded yet.`,
+    )
   }
 })

@@ -2,7 +2,7 @@
 // Usage: npx zx scripts/seal.ts <environment> [--only KEY …] [--all] [--cert FILE] | --check
 // Exit codes: 0 2 3 5 130
 import { parseArgs } from 'node:util'
-import { given, wantsHelp } from './lib/arguments.ts'
+import { readScriptArguments, wantsHelp } from './lib/arguments.ts'
 import { exit, exitHelp } from './lib/errors.ts'
 
 if (wantsHelp()) {
@@ -24,15 +24,17 @@ ${exitHelp(0, 2, 3, 5, 130)}`)
 }
 
 const { join } = await import('node:path')
-const { loadEnvironment, readEnv } = await import('./lib/env/env.ts')
-const { check } = await import('./lib/env/check.ts')
+const { loadEnvValues, readEnvFile } = await import('./lib/env/files.ts')
+const { checkEnvFiles } = await import('./lib/env/check.ts')
 const { Failure } = await import('./lib/errors.ts')
-const { placeOf } = await import('./lib/cluster/place.ts')
-const { emit, jsonOutput, main, result, say, step } = await import('./lib/report.ts')
-const { certificate, encrypt, judgeSeals } = await import('./lib/cluster/kubeseal.ts')
+const { loadEnvironment } = await import('./lib/kubernetes/environment.ts')
+const { emit, setJsonOutput, main, printResult, say, step } = await import('./lib/report.ts')
+const { fetchSealingCertificate, sealValues, validateSealedSecret } =
+  await import('./lib/kubernetes/kubeseal.ts')
 const { root } = await import('./lib/repository.ts')
-const { chosen, judgeKeys, sealedSecrets, writeSealed } = await import('./lib/cluster/seal.ts')
-type Problem = import('./lib/env/check.ts').Problem
+const { selectKeysToSeal, checkSealedKeys, readSealedSecrets, writeSealedSecret } =
+  await import('./lib/kubernetes/sealed-secrets.ts')
+type EnvProblem = import('./lib/env/check.ts').EnvProblem
 
 await main(async () => {
   const flag = { type: 'boolean' } as const
@@ -43,8 +45,12 @@ await main(async () => {
     only: { type: 'string', multiple: true },
     cert: { type: 'string' },
   } as const
-  const { values, positionals } = parseArgs({ args: given(), allowPositionals: true, options })
-  jsonOutput(Boolean(values.json))
+  const { values, positionals } = parseArgs({
+    args: readScriptArguments(),
+    allowPositionals: true,
+    options,
+  })
+  setJsonOutput(Boolean(values.json))
   if (positionals.length > 1 || [values.only, values.all, values.check].filter(Boolean).length > 1)
     throw new Failure(
       exit.usage,
@@ -52,52 +58,55 @@ await main(async () => {
       'one environment, and one of --only, --all and --check',
       { next: 'npx zx scripts/seal.ts --help' },
     )
-  const place = placeOf(positionals[0])
-  const secrets = sealedSecrets(place)
+  const place = loadEnvironment(positionals[0])
+  const secrets = readSealedSecrets(place)
   const what = `${values.check ? 'Check' : 'Seal'} the secrets of ${place.name}`
 
   if (values.check) {
     const found = await Promise.all(
       secrets.map(async one => [
-        ...judgeKeys(one, place.name, true),
-        ...(await judgeSeals(place, one)),
+        ...checkSealedKeys(one, place.name, true),
+        ...(await validateSealedSecret(place, one)),
       ]),
     )
     refuse(found.flat())
     emit('result', { environment: place.name, problems: 0 })
-    return result(
+    return printResult(
       `${secrets.length} SealedSecrets of ${place.name} are whole, and the cluster could unseal them.`,
     )
   }
 
   // Pre-flight: everything is read, checked and sealed before a file is written.
-  refuse([...check(root, place.name), ...secrets.flatMap(one => judgeKeys(one, place.name, false))])
+  refuse([
+    ...checkEnvFiles(root, place.name),
+    ...secrets.flatMap(one => checkSealedKeys(one, place.name, false)),
+  ])
   const strange = (values.only ?? []).filter(key => !secrets.some(({ keys }) => key in keys))
   if (strange.length)
     throw new Failure(exit.usage, what, `in none of the SealedSecrets: ${strange.join(', ')}`, {
       next: `grep -r ': "' ${place.folder}/secrets | cut -c1-120`,
     })
-  loadEnvironment(root, place.name)
+  loadEnvValues(root, place.name)
   const todo = secrets
-    .map(one => ({ one, keys: chosen(one.keys, values) }))
+    .map(one => ({ one, keys: selectKeysToSeal(one.keys, values) }))
     .filter(({ keys }) => keys.length)
   if (!todo.length) {
     emit('result', { environment: place.name, sealed: 0 })
-    return result(
+    return printResult(
       'Every key is sealed already. Whether they hold the values of the env files cannot be told: after a change, --only KEY, or --all.',
     )
   }
-  const pem = await certificate(place, values.cert)
+  const pem = await fetchSealingCertificate(place, values.cert)
   const sealed = await step(
     `Seal ${todo.flatMap(({ keys }) => keys).length} keys for ${place.namespace}`,
     () =>
       Promise.all(
         todo.map(async ({ one, keys }) => {
-          const env = readEnv(join(root, 'infra/docker', one.folder, `.env.${place.name}`))
+          const env = readEnvFile(join(root, 'infra/docker', one.folder, `.env.${place.name}`))
           return {
             one,
             keys,
-            ciphertexts: await encrypt(
+            ciphertexts: await sealValues(
               place,
               one,
               Object.fromEntries(keys.map(key => [key, env[key] ?? ''])),
@@ -110,17 +119,17 @@ await main(async () => {
 
   // Impact.
   for (const { one, keys, ciphertexts } of sealed) {
-    writeSealed(one, ciphertexts)
+    writeSealedSecret(one, ciphertexts)
     say(`  ${one.file}: ${keys.length} of ${Object.keys(one.keys).length} (${keys.join(', ')})`)
     emit('file', { file: one.file, sealed: keys })
   }
   const count = sealed.flatMap(({ keys }) => keys).length
   emit('result', { environment: place.name, sealed: count })
-  result(
+  printResult(
     `${count} keys sealed in ${sealed.length} files. They can be committed; a pod reads a new value when it starts anew.`,
   )
 
-  function refuse(problems: Problem[]) {
+  function refuse(problems: EnvProblem[]) {
     for (const one of problems) emit('problem', one)
     if (!problems.length) return
     const evidence = problems

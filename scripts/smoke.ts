@@ -2,7 +2,7 @@
 // Usage: npx zx scripts/smoke.ts [mode] [--quick] [--mail ADDRESS] | <environment> --target kubernetes
 // Exit codes: 0 2 3 6 130
 import { parseArgs } from 'node:util'
-import { given, wantsHelp } from './lib/arguments.ts'
+import { readScriptArguments, wantsHelp } from './lib/arguments.ts'
 import { exit, exitHelp } from './lib/errors.ts'
 
 if (wantsHelp()) {
@@ -25,12 +25,13 @@ ${exitHelp(0, 2, 3, 6, 130)}`)
 }
 
 const { Failure } = await import('./lib/errors.ts')
-const { color, duration, emit, jsonOutput, main, result, say, table, warn } =
+const { color, formatDuration, emit, setJsonOutput, main, printResult, say, table, warn } =
   await import('./lib/report.ts')
-const { fromFolders, productChecks } = await import('./lib/smoke/checks.ts')
-const { counted, failed, outcome, unasked } = await import('./lib/smoke/outcome.ts')
-const { summarize } = await import('./lib/summary.ts')
-const { targetOf } = await import('./lib/smoke/target.ts')
+const { loadAppModules, productChecks } = await import('./lib/smoke/checks.ts')
+const { countOutcomes, failedChecks, runCheck, skippedChecks } =
+  await import('./lib/smoke/outcome.ts')
+const { addSummaryFacts } = await import('./lib/job-summary.ts')
+const { createTarget } = await import('./lib/smoke/target.ts')
 
 await main(async () => {
   const text = { type: 'string' } as const
@@ -41,8 +42,12 @@ await main(async () => {
     mail: text,
     target: text,
   } as const
-  const { values, positionals } = parseArgs({ args: given(), allowPositionals: true, options })
-  jsonOutput(Boolean(values.json))
+  const { values, positionals } = parseArgs({
+    args: readScriptArguments(),
+    allowPositionals: true,
+    options,
+  })
+  setJsonOutput(Boolean(values.json))
   if (values.mail !== undefined && !/^[^@\s]+@[^@\s]+$/.test(values.mail))
     throw new Failure(exit.usage, 'Read the arguments', '--mail wants an address')
   if (positionals.length > 1)
@@ -53,14 +58,14 @@ await main(async () => {
       { next: 'npx zx scripts/smoke.ts --help' },
     )
   const start = Date.now()
-  const target = await targetOf(values.target, positionals[0])
-  summarize({}, `Smoke ${target.title}`)
+  const target = await createTarget(values.target, positionals[0])
+  addSummaryFacts({}, `Smoke ${target.title}`)
 
   const outcomes = values.mail
     ? await mail(values.mail)
     : [...(await target.health()), ...(values.quick ? [] : await product())]
   for (const one of outcomes) emit('check', one)
-  result(
+  printResult(
     table([
       ['', 'check', 'ms', ''],
       ...outcomes.map(({ name, ok, detail, ms }) => [
@@ -71,8 +76,8 @@ await main(async () => {
       ]),
     ]),
   )
-  const [bad, open] = [failed(outcomes), unasked(outcomes)]
-  summarize({ Checks: counted(outcomes), Took: duration(Date.now() - start) })
+  const [bad, open] = [failedChecks(outcomes), skippedChecks(outcomes)]
+  addSummaryFacts({ Checks: countOutcomes(outcomes), Took: formatDuration(Date.now() - start) })
   const [names, openNames] = [bad, open].map(list => list.map(({ name }) => name))
   emit('result', {
     checks: outcomes.length,
@@ -81,7 +86,8 @@ await main(async () => {
     ms: Date.now() - start,
   })
   for (const { name, detail } of open) warn(`${name}: ${detail}`)
-  if (!bad.length) return say(color.green(`${counted(outcomes)} (${duration(Date.now() - start)})`))
+  if (!bad.length)
+    return say(color.green(`${countOutcomes(outcomes)} (${formatDuration(Date.now() - start)})`))
   throw new Failure(
     exit.broken,
     `Smoke ${target.title}`,
@@ -99,14 +105,14 @@ await main(async () => {
   async function mail(to: string) {
     await target.requireRunning()
     const folders = (
-      await fromFolders<{ sendMail?: import('./lib/smoke/checks.ts').SendMail }>(
+      await loadAppModules<{ sendMail?: import('./lib/smoke/checks.ts').SendMail }>(
         'smoke.ts',
         values.only,
       )
     ).filter(({ sendMail }) => sendMail)
     return Promise.all(
       folders.map(({ folder, sendMail }) =>
-        outcome(`${folder}: mail`, () => sendMail!(target.context(folder), to), 60_000),
+        runCheck(`${folder}: mail`, () => sendMail!(target.context(folder), to), 60_000),
       ),
     )
   }

@@ -2,7 +2,7 @@
 // Usage: npx zx scripts/up.ts [mode] [folder or service …]
 // Exit codes: 0 2 3 6 7 130
 import { parseArgs } from 'node:util'
-import { given, wantsHelp } from './lib/arguments.ts'
+import { readScriptArguments, wantsHelp } from './lib/arguments.ts'
 import { exit, exitHelp } from './lib/errors.ts'
 
 if (wantsHelp()) {
@@ -21,24 +21,27 @@ ${exitHelp(0, 2, 3, 6, 7, 130)}`)
 
 const { Failure } = await import('./lib/errors.ts')
 const { resolve } = await import('node:path')
-const { allContainers, byService, requireEngine } = await import('./lib/compose/containers.ts')
-const { emit, jsonOutput, main, result, step, table } = await import('./lib/report.ts')
-const { addresses } = await import('./lib/compose/addresses.ts')
-const { config, modes, select, stackOf } = await import('./lib/compose/compose.ts')
-const { withinCpus } = await import('./lib/compose/cpus.ts')
-const { check } = await import('./lib/env/check.ts')
+const { listContainers, containersByService, requireEngine } =
+  await import('./lib/compose/containers.ts')
+const { emit, setJsonOutput, main, printResult, step, table } = await import('./lib/report.ts')
+const { publicAddresses } = await import('./lib/compose/addresses.ts')
+const { readComposeConfig, stackModes, selectServices, stackOf } =
+  await import('./lib/compose/stack.ts')
+const { fitCpuLimits } = await import('./lib/compose/cpus.ts')
+const { checkEnvFiles } = await import('./lib/env/check.ts')
 const { requireCompose } = await import('./lib/engine/versions.ts')
-const { loadEnvironment } = await import('./lib/env/env.ts')
-const { provideImages } = await import('./lib/images/provide.ts')
+const { loadEnvValues } = await import('./lib/env/files.ts')
+const { pullOrBuildImages } = await import('./lib/images/pull-or-build.ts')
 const { root } = await import('./lib/repository.ts')
 const { refuseOtherOwner } = await import('./lib/compose/ownership.ts')
-const { refuseClosedMounts } = await import('./lib/compose/mounts.ts')
-const { takenPorts } = await import('./lib/compose/ports.ts')
-const { findStores, recordSecrets, refuseMisfits } = await import('./lib/compose/volume-fit.ts')
-const { oldVolumes, refuseOldVolumes } = await import('./lib/compose/volume-layout.ts')
-const { storesOf } = await import('./lib/compose/volume-secrets.ts')
-const { expectations } = await import('./lib/compose/wanted.ts')
-const { start, wake } = await import('./lib/compose/start.ts')
+const { requireReadableMounts } = await import('./lib/compose/mounts.ts')
+const { findTakenPorts } = await import('./lib/compose/ports.ts')
+const { checkVolumeSecrets, recordSecrets, requireMatchingSecrets } =
+  await import('./lib/compose/volumes/check.ts')
+const { findOldVolumes, refuseOldVolumes } = await import('./lib/compose/volumes/layout.ts')
+const { databaseVolumesOf } = await import('./lib/compose/volumes/secrets.ts')
+const { expectedServices } = await import('./lib/compose/expected-services.ts')
+const { startServices, startStopped } = await import('./lib/compose/start.ts')
 
 await main(async () => {
   const options = {
@@ -46,51 +49,59 @@ await main(async () => {
     file: { type: 'string', short: 'f', multiple: true },
     timeout: { type: 'string' },
   } as const
-  const { values, positionals } = parseArgs({ args: given(), allowPositionals: true, options })
-  jsonOutput(Boolean(values.json))
+  const { values, positionals } = parseArgs({
+    args: readScriptArguments(),
+    allowPositionals: true,
+    options,
+  })
+  setJsonOutput(Boolean(values.json))
   const timeout = Number(values.timeout ?? 2400) * 1000
   if (!(timeout > 0)) throw new Failure(exit.usage, 'Read the arguments', '--timeout wants seconds')
-  const mode = positionals[0] && modes().includes(positionals[0]) ? positionals.shift()! : 'dev'
+  const mode =
+    positionals[0] && stackModes().includes(positionals[0]) ? positionals.shift()! : 'dev'
   const asked = stackOf(
     mode,
     (values.file ?? []).map(file => resolve(file)),
   )
   const environment = asked.suffix.slice(1)
   // what it knows as secret is never printed, not even from a log
-  loadEnvironment(root, environment, true)
+  loadEnvValues(root, environment, true)
 
   // Pre-flight: nothing is touched.
   refuseOutdated()
   await requireEngine()
   await requireCompose()
-  const all = await config(asked)
-  const stack = await withinCpus(asked, all)
-  const services = await select(stack, all, positionals)
-  const before = await allContainers(stack.project)
+  const all = await readComposeConfig(asked)
+  const stack = await fitCpuLimits(asked, all)
+  const services = await selectServices(stack, all, positionals)
+  const before = await listContainers(stack.project)
   const what = `Start ${stack.project}`
-  refuseOtherOwner(stack, byService(before), what, folder =>
+  refuseOtherOwner(stack, containersByService(before), what, folder =>
     stack.suffix
       ? `make -C ${folder} ${mode}-down`
       : `make -C ${folder} down   (its data stays; its env files are needed here)`,
   )
   await refuseTakenPorts()
-  await provideImages(stack, all, services)
-  await refuseClosedMounts(all, services, what)
-  const seen = byService(before)
+  await pullOrBuildImages(stack, all, services)
+  await requireReadableMounts(all, services, what)
+  const seen = containersByService(before)
   const [old, stores] = await Promise.all([
-    oldVolumes(storesOf(all, services, environment), seen),
-    findStores(stack, all, services, seen),
+    findOldVolumes(databaseVolumesOf(all, services, environment), seen),
+    checkVolumeSecrets(stack, all, services, seen),
   ])
   refuseOldVolumes(stack, old, what)
-  refuseMisfits(stack, stores, what)
-  const expected = await expectations(stack === asked ? all : await config(stack), services)
+  requireMatchingSecrets(stack, stores, what)
+  const expected = await expectedServices(
+    stack === asked ? all : await readComposeConfig(stack),
+    services,
+  )
 
   // Impact.
   const since = Date.now()
-  await wake(before, expected)
+  await startStopped(before, expected)
   const argv = positionals.length ? services : ['--remove-orphans']
   const verdicts = await step(`Start ${services.length} services of ${stack.project}`, () =>
-    start({ stack, all, expected, before, since, timeout }, argv, what),
+    startServices({ stack, all, expected, before, since, timeout }, argv, what),
   )
 
   await recordSecrets(stack, stores)
@@ -100,17 +111,17 @@ await main(async () => {
     Object.values(all.services)
       .flatMap(({ ports }) => ports ?? [])
       .find(({ target }) => target === 8443)?.published ?? '443'
-  const urls = addresses(all, port).filter(({ service }) => services.includes(service))
+  const urls = publicAddresses(all, port).filter(({ service }) => services.includes(service))
   emit('result', {
     project: stack.project,
     ready: verdicts.map(({ service }) => service),
     addresses: urls,
   })
-  result(table([['service', 'address'], ...urls.map(({ service, url }) => [service, url])]))
+  printResult(table([['service', 'address'], ...urls.map(({ service, url }) => [service, url])]))
 
   // a pin that has moved is not what would run; whole files that are missing are said below
   function refuseOutdated() {
-    const old = check(root, environment).filter(({ outdated }) => outdated)
+    const old = checkEnvFiles(root, environment).filter(({ outdated }) => outdated)
     if (!old.length) return
     const evidence = old.map(({ file, key, problem }) => `${file}: ${key} ${problem}`).join('\n')
     const next = environment ? `npx zx scripts/env.ts ${environment}` : 'make env'
@@ -121,7 +132,7 @@ await main(async () => {
   }
 
   async function refuseTakenPorts() {
-    const taken = await takenPorts(all, services, before)
+    const taken = await findTakenPorts(all, services, before)
     if (!taken.length) return
     const words = taken.map(
       ({ service, port, by }) => `${port} (${service}) is held by ${by || 'another process'}`,

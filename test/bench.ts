@@ -6,10 +6,10 @@ import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { config, stackOf } from '../scripts/lib/compose/compose.ts'
-import { containers } from '../scripts/lib/compose/containers.ts'
+import { readComposeConfig, stackOf } from '../scripts/lib/compose/stack.ts'
+import { readContainers } from '../scripts/lib/compose/containers.ts'
 import { Failure, exit } from '../scripts/lib/errors.ts'
-import { main, result, say, table } from '../scripts/lib/report.ts'
+import { main, printResult, say, table } from '../scripts/lib/report.ts'
 import { root } from '../scripts/lib/repository.ts'
 import { kubeconfig } from './tools.ts'
 
@@ -33,9 +33,9 @@ export interface Row {
 
 async function demoRuns() {
   const stack = stackOf('demo')
-  const seen = await containers(stack.project)
+  const seen = await readContainers(stack.project)
   const missing = seen.size
-    ? Object.keys((await config(stack)).services).filter(name => !seen.has(name))
+    ? Object.keys((await readComposeConfig(stack)).services).filter(name => !seen.has(name))
     : ['nothing of it runs']
   if (missing.length)
     throw new Failure(exit.refused, 'Find the demo', `not there: ${missing.join(', ')}`, {
@@ -206,6 +206,6 @@ await main(async () => {
   say(`Medians of ${runs} runs; a run more before them, not counted`)
   const rows: Row[] = []
   for (const name of wanted) rows.push(...(await parts[name]()))
-  if (values.json) return result(JSON.stringify(rows))
-  result(table([['', 'ours', 'bare', 'target', ''], ...rows.map(line)]))
+  if (values.json) return printResult(JSON.stringify(rows))
+  printResult(table([['', 'ours', 'bare', 'target', ''], ...rows.map(line)]))
 })

@@ -21,7 +21,7 @@ const whole = [
 ]
 
 // they go first: at the end of a run nothing would be beside them
-const long = ['failures', 'putback', 'deploy', 'secrets', 'interrupted'].map(
+const long = ['failures', 'restore', 'deploy', 'secrets', 'interrupted'].map(
   name => `cluster/deploy/${name}`,
 )
 

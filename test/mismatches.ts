@@ -215,11 +215,11 @@ export const rows: Row[] = [
     fault:
       'an owner of the images and of the monorepo was invented, and the real one has capitals, which no image may have',
     refuses: [
-      'unit/owner',
+      'unit/image-owner',
       'an upper-case owner is refused with the lower-case one, as is what can be no owner; nothing is written',
     ],
     passes: [
-      'unit/owner',
+      'unit/image-owner',
       'the command writes an owner wherever he must be named, changes him, and does nothing the second time',
     ],
   },

@@ -3,7 +3,7 @@
 // Usage: node --import=tsx test/one-process.ts '[["up.ts", "--help"], …]'; stdout: what each said, as JSON
 import { join } from 'node:path'
 
-export interface Said {
+export interface CommandOutput {
   code: number
   stdout: string
   stderr: string
@@ -18,8 +18,8 @@ export async function inProcess(
   root: string,
   [name, ...words]: string[],
   env: Record<string, string | undefined> = {},
-): Promise<Said> {
-  const said: Said = { code: 0, stdout: '', stderr: '' }
+): Promise<CommandOutput> {
+  const said: CommandOutput = { code: 0, stdout: '', stderr: '' }
   const before = {
     exit: process.exit,
     argv: process.argv,
@@ -60,7 +60,7 @@ export async function inProcess(
 }
 
 if (process.argv[1] === import.meta.filename) {
-  const said: Said[] = []
+  const said: CommandOutput[] = []
   for (const call of JSON.parse(process.argv.at(-1)!) as string[][])
     said.push(await inProcess(join(import.meta.dirname, '..'), call))
   console.log(JSON.stringify(said))

@@ -3,7 +3,7 @@ import { spawn, spawnSync, type ChildProcess } from 'node:child_process'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 
-export interface Done {
+export interface ProcessResult {
   /** null when a signal ended it, or when it could not be started. */
   code: number | null
   signal: NodeJS.Signals | null
@@ -28,7 +28,7 @@ const running = new Set<ChildProcess>()
 let over = false
 
 /** How a program ended, in words. */
-export const words = ({ code, signal, ended, text }: Done): string =>
+export const words = ({ code, signal, ended, text }: ProcessResult): string =>
   ended ??
   (code !== null
     ? `ended with exit code ${code}`
@@ -48,7 +48,7 @@ export function duration(ms: number): string {
 export function execute(
   argv: string[],
   { limit, silence, line, cwd = join(import.meta.dirname, '..') }: Limits,
-): Promise<Done> {
+): Promise<ProcessResult> {
   const start = Date.now()
   return new Promise(resolve => {
     if (over) return

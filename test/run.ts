@@ -7,7 +7,7 @@ import { parseArgs } from 'node:util'
 import { isAlone, isLong, lane, widths, type Job } from './lanes.ts'
 import { linters } from './lint.ts'
 import { judge as judgeRows, type Ran } from './mismatches.ts'
-import { endAll, execute, words, type Done } from './process.ts'
+import { endAll, execute, words, type ProcessResult } from './process.ts'
 import { Progress, type Count } from './progress.ts'
 import { kubeconfig, needs, type Need } from './tools.ts'
 
@@ -79,7 +79,7 @@ async function judge(run: Run) {
 }
 
 /** uvu's closing lines; a file that ended otherwise than they say has failed. */
-function read({ text, code }: Done): Count {
+function read({ text, code }: ProcessResult): Count {
   const number = (label: string) =>
     Number([...text.matchAll(new RegExp(`^\\s*${label}:\\s+(\\d+)`, 'gm'))].at(-1)?.[1] ?? 0)
   const [total, passed, skipped] = [number('Total'), number('Passed'), number('Skipped')]

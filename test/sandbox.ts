@@ -3,7 +3,7 @@ import { execFileSync, spawn, spawnSync } from 'node:child_process'
 import { cpSync, existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
-import { inProcess, type Said } from './one-process.ts'
+import { inProcess, type CommandOutput } from './one-process.ts'
 
 // what a test removes at its exit it removes when it is told to stop, too
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1))
@@ -54,7 +54,7 @@ export interface Sandbox {
   /** Runs a script of the copy: `script(['up', 'demo'])`. */
   script: (argv: string[], options?: Options) => Result
   /** The same in this process, in a tenth of the time (one-process.ts says what it cannot show). */
-  inProcess: (argv: string[], env?: Record<string, string>) => Promise<Said>
+  inProcess: (argv: string[], env?: Record<string, string>) => Promise<CommandOutput>
   /** Starts it, while this process goes on; killed with the process. */
   start: (argv: string[], env?: Record<string, string>) => Started
   remove: () => void

@@ -1,5 +1,5 @@
 /** Waits until `check` returns something true, and returns it; an error in it counts as not yet. Asks every `pause` ms, throws after `seconds`. */
-export async function until<T>(
+export async function waitUntil<T>(
   what: string,
   seconds: number,
   check: () => T | Promise<T>,

@@ -1,11 +1,11 @@
 // What a script says: people read stderr, machines read stdout (NDJSON with --json).
 import { randomUUID } from 'node:crypto'
 import { Failure, exit } from './errors.ts'
-import { flushed, isRich, toMachines, toPeople } from './output.ts'
-import { endChildren, onInterrupt } from './run.ts'
-import { noteStep, writeSummary } from './summary.ts'
+import { flushStdout, isRichTerminal, writeStdout, writeStderr } from './output.ts'
+import { signalChildren, onInterrupt } from './run.ts'
+import { addSummaryStep, writeJobSummary } from './job-summary.ts'
 
-const plain = !isRich()
+const plain = !isRichTerminal()
 const grouped = process.env.GITHUB_ACTIONS === 'true'
 let json = false
 
@@ -19,68 +19,70 @@ export const color = {
 }
 
 /** Switches stdout to NDJSON events. */
-export const jsonOutput = (on: boolean): void => void (json = on)
+export const setJsonOutput = (on: boolean): void => void (json = on)
 
 /** A line for people, on stderr, with known secrets taken out. */
-export const say = (text: string): void => toPeople(`${text}\n`)
+export const say = (text: string): void => writeStderr(`${text}\n`)
 
 /** What went wrong and changes no result. */
 export function warn(text: string): void {
   say(color.yellow(`  ⚠ ${text}`))
-  if (grouped) say(`::warning::${command(text)}`)
+  if (grouped) say(`::warning::${escapeCommand(text)}`)
 }
 
 /** A text as it may stand in a workflow command. */
-const command = (text: string): string =>
+const escapeCommand = (text: string): string =>
   text.replaceAll('%', '%25').replaceAll('\r', '%0D').replaceAll('\n', '%0A')
 
 /** An event for machines, one JSON line on stdout; nothing without --json. */
 export function emit(event: string, data: object = {}): void {
-  if (json) toMachines(`${JSON.stringify({ event, time: new Date().toISOString(), ...data })}\n`)
+  if (json) writeStdout(`${JSON.stringify({ event, time: new Date().toISOString(), ...data })}\n`)
 }
 
 /** Text that may hold a log: in a workflow nothing in it is taken for a command. */
-function quote(text: string): void {
+function sayQuoted(text: string): void {
   const end = randomUUID()
   say(grouped ? `::stop-commands::${end}\n${text}\n::${end}::` : text)
 }
 
 /** The last result, and the step that is being done. */
-let last = ''
-let now = ''
+let lastResult = ''
+let currentStep = ''
 onInterrupt(() =>
-  writeSummary(new Failure(130, now || 'Begin', 'interrupted', { next: 'the same command again' })),
+  writeJobSummary(
+    new Failure(130, currentStep || 'Begin', 'interrupted', { next: 'the same command again' }),
+  ),
 )
 
 /** A result for people on stdout, unless stdout carries NDJSON. */
-export const result = (text: string): void =>
-  void ((last = text), json ? say(text) : toMachines(`${text}\n`))
+export const printResult = (text: string): void =>
+  void ((lastResult = text), json ? say(text) : writeStdout(`${text}\n`))
 
 /** Seconds, readable: `0.4 s`, `1 min 05 s`. */
-export function duration(ms: number): string {
+export function formatDuration(ms: number): string {
   if (ms < 59_950) return `${(ms / 1000).toFixed(1)} s`
   const seconds = Math.round(ms / 1000)
   return `${Math.floor(seconds / 60)} min ${String(seconds % 60).padStart(2, '0')} s`
 }
 
 /** Bytes, readable: `12.3 MB`. */
-export const megabytes = (bytes: number): string => `${(bytes / 1e6).toFixed(1)} MB`
+export const formatMegabytes = (bytes: number): string => `${(bytes / 1e6).toFixed(1)} MB`
 
 /** Runs a phase and narrates it: its name, then its seconds. Passes on what `work` returns or throws. */
 export async function step<T>(name: string, work: () => Promise<T> | T): Promise<T> {
   const start = Date.now()
-  now = name
+  currentStep = name
   say(grouped ? `::group::${name}` : `▶ ${name}`)
   emit('step', { name, state: 'started' })
   try {
     const value = await work()
-    noteStep(name, duration(Date.now() - start), true)
-    say(color.green(`✔ ${name}`) + color.dim(` (${duration(Date.now() - start)})`))
+    addSummaryStep(name, formatDuration(Date.now() - start), true)
+    say(color.green(`✔ ${name}`) + color.dim(` (${formatDuration(Date.now() - start)})`))
     emit('step', { name, state: 'done', ms: Date.now() - start })
     return value
   } catch (error) {
-    noteStep(name, duration(Date.now() - start), false)
-    say(color.red(`✘ ${name}`) + color.dim(` (${duration(Date.now() - start)})`))
+    addSummaryStep(name, formatDuration(Date.now() - start), false)
+    say(color.red(`✘ ${name}`) + color.dim(` (${formatDuration(Date.now() - start)})`))
     emit('step', { name, state: 'failed', ms: Date.now() - start })
     throw error
   } finally {
@@ -104,7 +106,7 @@ export function table(rows: string[][]): string {
 }
 
 /** What an error says. */
-function failureText(failure: Failure): string {
+function formatFailure(failure: Failure): string {
   const lines = [`${color.red('✘ WHAT')}  ${failure.what}`, `  WHY   ${failure.why}`]
   if (failure.evidence) lines.push('  EVIDENCE', failure.evidence.replace(/^/gm, '    '))
   if (failure.next) lines.push(`  NEXT  ${failure.next}`)
@@ -117,26 +119,26 @@ export async function main(body: () => Promise<number | void>): Promise<never> {
   let code: number
   try {
     code = (await body()) ?? exit.done
-    writeSummary(last || 'done')
+    writeJobSummary(lastResult || 'done')
   } catch (error) {
-    endChildren('SIGTERM')
-    code = error instanceof Failure ? error.code : isUsage(error) ? exit.usage : exit.bug
+    signalChildren('SIGTERM')
+    code = error instanceof Failure ? error.code : isUsageError(error) ? exit.usage : exit.bug
     const failure =
       error instanceof Failure
         ? error
         : new Failure(
             exit.bug,
-            isUsage(error) ? 'Read the arguments' : 'Run the script',
+            isUsageError(error) ? 'Read the arguments' : 'Run the script',
             String((error as Error).message ?? error),
             {
-              next: isUsage(error)
+              next: isUsageError(error)
                 ? 'the same command with --help'
                 : 'the same command with DEBUG=1 shows where',
             },
           )
-    quote(failureText(failure))
-    writeSummary(failure)
-    if (grouped) say(`::error::${command(`${failure.what}: ${failure.why}`)}`)
+    sayQuoted(formatFailure(failure))
+    writeJobSummary(failure)
+    if (grouped) say(`::error::${escapeCommand(`${failure.what}: ${failure.why}`)}`)
     emit('error', {
       code,
       what: failure.what,
@@ -148,10 +150,10 @@ export async function main(body: () => Promise<number | void>): Promise<never> {
     if (process.env.DEBUG && error instanceof Error) say(error.stack ?? '')
   }
   process.exitCode = code
-  await flushed()
+  await flushStdout()
   process.exit(code)
 }
 
-const isUsage = (error: unknown): boolean =>
+const isUsageError = (error: unknown): boolean =>
   error instanceof TypeError &&
   String((error as NodeJS.ErrnoException).code).startsWith('ERR_PARSE_ARGS')

@@ -6,7 +6,7 @@ export const root = join(import.meta.dirname, '../..')
 export const dockerFolder = join(root, 'infra/docker')
 
 /** The folders of the applications: those with a Compose file of their own. */
-export function applications(): string[] {
+export function listApplications(): string[] {
   return readdirSync(dockerFolder, { withFileTypes: true })
     .filter(
       entry =>
@@ -16,5 +16,5 @@ export function applications(): string[] {
 }
 
 /** The folder that a person means by its name or its first word (`shop` for shop-web); undefined for neither. */
-export const folderOf = (name: string): string | undefined =>
-  applications().find(folder => folder === name || folder.startsWith(`${name}-`))
+export const findApplicationFolder = (name: string): string | undefined =>
+  listApplications().find(folder => folder === name || folder.startsWith(`${name}-`))

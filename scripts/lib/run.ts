@@ -4,7 +4,7 @@ import { spawn } from 'node:child_process'
 import { closeSync, openSync } from 'node:fs'
 import { $, type ProcessPromise } from 'zx'
 import { Failure, exit } from './errors.ts'
-import { toPeople } from './output.ts'
+import { writeStderr } from './output.ts'
 
 export interface RunOptions {
   /** What is being done, for the error. */
@@ -24,7 +24,7 @@ export interface RunOptions {
   onOutput?: (text: string) => void
 }
 
-export interface Output {
+export interface RunOutput {
   stdout: string
   stderr: string
   code: number
@@ -42,7 +42,7 @@ function signalGroup(child: ProcessPromise, signal: NodeJS.Signals): void {
 }
 
 /** Sends a signal to the process groups of all children that still run. */
-export function endChildren(signal: NodeJS.Signals): void {
+export function signalChildren(signal: NodeJS.Signals): void {
   for (const child of children) signalGroup(child, signal)
 }
 
@@ -56,48 +56,48 @@ export function onInterrupt(work: () => Promise<unknown> | unknown): () => void 
 let ending = false
 const cleaning = new AsyncLocalStorage<boolean>()
 /** Once the script ends nothing goes on but the work for an interrupt: whoever else starts a process or waits for one waits for ever. */
-const stopHere = async (): Promise<void> =>
+const blockWhenEnding = async (): Promise<void> =>
   ending && !cleaning.getStore() ? new Promise(() => {}) : undefined
 
 const signals = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const
 
-async function interrupted(signal: keyof typeof signals) {
+async function handleInterrupt(signal: keyof typeof signals) {
   ending = true
-  endChildren(signal)
+  signalChildren(signal)
   await Promise.race([
     Promise.allSettled([...cleanups].map(work => cleaning.run(true, work))),
     new Promise(done => setTimeout(done, 2000).unref()),
   ])
-  endChildren('SIGKILL')
-  toPeople(`\nInterrupted by ${signal}; what was started has been ended.\n`)
+  signalChildren('SIGKILL')
+  writeStderr(`\nInterrupted by ${signal}; what was started has been ended.\n`)
   process.exit(signals[signal])
 }
 // a cancelled workflow sends SIGINT, and SIGTERM 7.5 s later; a terminal that is closed, as when ssh loses its connection, SIGHUP
 for (const signal of Object.keys(signals) as (keyof typeof signals)[])
-  process.once(signal, () => void interrupted(signal))
+  process.once(signal, () => void handleInterrupt(signal))
 
 /**
  * zx runs commands by bash. One that is nobody's child and has a socket for its input, as node gives it, takes itself for a remote login and reads
  * ~/.bashrc, whatever that does and prints (https://www.gnu.org/software/bash/manual/html_node/Bash-Startup-Files.html).
  */
-const plainBash = { SHLVL: '1', BASH_ENV: '' }
+const plainBashEnv = { SHLVL: '1', BASH_ENV: '' }
 
 /**
  * Runs a command. In: the argument list (never a secret in it). Out: its output, exit code and ms.
  * Throws Failure with the last 20 lines of both streams when it ends non-zero, unless `nothrow`.
  */
-export async function run(argv: string[], options: RunOptions = {}): Promise<Output> {
-  await stopHere()
+export async function run(argv: string[], options: RunOptions = {}): Promise<RunOutput> {
+  await blockWhenEnding()
   const start = Date.now()
   if (options.signal?.aborted)
-    return over(argv, options, { stdout: '', stderr: '', code: 137, ms: 0 })
-  if (process.env.DEBUG) toPeople(`$ ${argv.join(' ')}\n`)
+    return finishRun(argv, options, { stdout: '', stderr: '', code: 137, ms: 0 })
+  if (process.env.DEBUG) writeStderr(`$ ${argv.join(' ')}\n`)
   const child = $({
     quiet: true,
     nothrow: true,
     detached: true,
     ...(options.cwd ? { cwd: options.cwd } : {}),
-    env: { ...process.env, ...plainBash, ...options.env },
+    env: { ...process.env, ...plainBashEnv, ...options.env },
     ...(options.input === undefined ? {} : { input: options.input }),
     stdio: [options.input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
   })`${argv}`
@@ -121,8 +121,8 @@ export async function run(argv: string[], options: RunOptions = {}): Promise<Out
   options.signal?.removeEventListener('abort', end)
   timers.forEach(clearTimeout)
   children.delete(child)
-  await stopHere()
-  return over(
+  await blockWhenEnding()
+  return finishRun(
     argv,
     options,
     {
@@ -135,12 +135,22 @@ export async function run(argv: string[], options: RunOptions = {}): Promise<Out
   )
 }
 
-function over(argv: string[], options: RunOptions, output: Output, late = false): Output {
-  if (output.code !== 0 && !options.nothrow) throw failed(argv, options, output, late)
+function finishRun(
+  argv: string[],
+  options: RunOptions,
+  output: RunOutput,
+  late = false,
+): RunOutput {
+  if (output.code !== 0 && !options.nothrow) throw createRunFailure(argv, options, output, late)
   return output
 }
 
-function failed(argv: string[], options: RunOptions, output: Output, late: boolean): Failure {
+function createRunFailure(
+  argv: string[],
+  options: RunOptions,
+  output: RunOutput,
+  late: boolean,
+): Failure {
   const why = late
     ? `it took longer than ${options.timeout} ms`
     : `\`${argv.slice(0, 6).join(' ')}\` ended with ${output.code}`
@@ -151,20 +161,20 @@ function failed(argv: string[], options: RunOptions, output: Output, late: boole
 }
 
 /** Starts a daemon that outlives the script; what it prints is added to the file `log`. Out: its process id, 0 when it cannot be started. */
-export function background(argv: string[], log: string): number {
+export function spawnDetached(argv: string[], log: string): number {
   const file = openSync(log, 'a', 0o640)
   const child = spawn(argv[0]!, argv.slice(1), {
     cwd: '/',
     detached: true,
     stdio: ['ignore', file, file],
   })
-  child.on('error', error => toPeople(`${argv[0]}: ${error.message}\n`))
+  child.on('error', error => writeStderr(`${argv[0]}: ${error.message}\n`))
   child.unref()
   closeSync(file)
   return child.pid ?? 0
 }
 
 /** Whether a command is on the PATH. */
-export async function has(command: string): Promise<boolean> {
+export async function hasCommand(command: string): Promise<boolean> {
   return (await run(['sh', '-c', 'command -v "$0"', command], { nothrow: true })).code === 0
 }

@@ -1,7 +1,7 @@
 // How fast deploys are: a good one and one that changes nothing, beside bare kubectl; and how soon one that fails says why and has the old version back.
 import { say } from '../../scripts/lib/report.ts'
 import type { Row } from '../bench.ts'
-import { bare, begin, clear, deploy, found, load, script, write, type Deploy } from './stage.ts'
+import { bare, begin, clear, deploy, found, load, script, write, type Deploy } from './setup.ts'
 
 /** ms for which all must stay ready: scripts/lib/deploy/change.ts. */
 const window = 10_000
@@ -178,5 +178,5 @@ function put(name: string, { code, events, shown, text }: Deploy): Row[] {
 
 /** An image that its registry has and that no node here can run. */
 async function unrunnable(): Promise<string> {
-  return (await import('../cluster/deploy/stand.ts')).unrunnable()
+  return (await import('../cluster/deploy/test-environment.ts')).unrunnable()
 }

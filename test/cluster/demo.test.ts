@@ -9,7 +9,7 @@ import type { SmokeContext } from '../../scripts/lib/smoke/checks.ts'
 import { localEdge } from '../../scripts/lib/smoke/edge.ts'
 import { get, kubectl, registry, tool } from './cluster.ts'
 import { copy, type Json } from './manifests.ts'
-import { until } from '../until.ts'
+import { waitUntil } from '../until.ts'
 
 const test = suite('demo')
 const overlays = join(copy.root, 'infra/k8s/overlays')
@@ -33,7 +33,7 @@ async function allReady(seconds: number) {
     return list.filter(({ status }) => status.phase !== 'Succeeded').length >= 17 && !waiting.length
   }
   // each look is a process: five a second would take from the pods what they need to become Ready
-  await until('all pods Ready', seconds, ready, 1000).catch(error => {
+  await waitUntil('all pods Ready', seconds, ready, 1000).catch(error => {
     throw new Error(`${error.message}: ${waiting.join(', ')}`)
   })
 }
@@ -83,7 +83,7 @@ test('all pods are Ready within five minutes of one apply, and nothing crashes o
 
 test('six hosts answer through Traefik, each with its own application, three of them once their administrator has opened the door', async () => {
   const edge = localEdge(false)
-  await until(
+  await waitUntil(
     'Traefik Ready',
     60,
     () => get('deployment', 'traefik', '--namespace', 'traefik').status.readyReplicas === 1,
@@ -95,7 +95,7 @@ test('six hosts answer through Traefik, each with its own application, three of 
       host,
     )
   kubectl(['label', 'ingress', 'twenty', 'chatwoot', 'horilla', 'kgc.hu/door=open', ...inDemo])
-  await until('Traefik serves them', 20, () =>
+  await waitUntil('Traefik serves them', 20, () =>
     tool('curl', [
       '-sk',
       '--resolve',
@@ -204,7 +204,7 @@ test('a changed value rolls the pods that read it, and no others', async () => {
   writeFileSync(file, text)
   for (const name of ['deployment/horilla-web', 'deployment/horilla-scheduler'])
     kubectl(['rollout', 'status', ...inDemo, name, '--timeout=180s'], { timeout: 190_000 })
-  await until('the old pods gone', 60, () => names(pods()).length === before.length)
+  await waitUntil('the old pods gone', 60, () => names(pods()).length === before.length)
   assert.equal(
     before.filter(name => !names(pods()).includes(name)).every(name => name.startsWith('horilla-')),
     true,
@@ -221,12 +221,12 @@ test('a StatefulSet with a bad image is healed by a good one', async () => {
     'statefulset/kgc-redis',
     'redis=127.0.0.1:5001/kgc-demo/redis:none',
   ])
-  await until('the bad image is noticed', 60, () =>
+  await waitUntil('the bad image is noticed', 60, () =>
     /ImagePull/.test(container().state?.waiting?.reason ?? ''),
   )
   const start = Date.now()
   kubectl(['rollout', 'undo', ...inDemo, 'statefulset/kgc-redis'])
-  await until('the good one runs', 60, () => container().ready)
+  await waitUntil('the good one runs', 60, () => container().ready)
   assert.ok(Date.now() - start < 45_000)
 })
 

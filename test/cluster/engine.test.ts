@@ -2,7 +2,7 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { apply, get, kubectl, namespace, registry, tool } from './cluster.ts'
-import { until } from '../until.ts'
+import { waitUntil } from '../until.ts'
 
 const test = suite('engine')
 const place = namespace('kgc-test-engine')
@@ -111,11 +111,13 @@ test('logs are there', () => {
 })
 
 test('kubectl top knows the node and the pod, and the autoscaler sees its CPU', async () => {
-  await until('kubectl top node', 60, () => /\d+m/.test(kubectl(['top', 'nodes', '--no-headers'])))
-  await until('kubectl top pod', 60, () =>
+  await waitUntil('kubectl top node', 60, () =>
+    /\d+m/.test(kubectl(['top', 'nodes', '--no-headers'])),
+  )
+  await waitUntil('kubectl top pod', 60, () =>
     /^probe-\S+\s+\d+m\s+\d+Mi/.test(kubectl(inPlace('top', 'pods', '--no-headers'))),
   )
-  const current = await until(
+  const current = await waitUntil(
     'the HPA to have metrics',
     60,
     () => get('hpa', 'probe', ...inPlace()).status.currentMetrics?.[0]?.resource?.current,
@@ -138,7 +140,11 @@ test('a value sealed by kubeseal becomes a Secret; sealed for another namespace 
   assert.not.match(JSON.stringify(sealed), /opened|b3BlbmVk/)
   tool('kubeseal', ['--validate'], { input: JSON.stringify(sealed) })
   apply(sealed)
-  const found = await until('the Secret', 30, () => get('secret', 'sealed', ...inPlace()).data.word)
+  const found = await waitUntil(
+    'the Secret',
+    30,
+    () => get('secret', 'sealed', ...inPlace()).data.word,
+  )
   assert.is(Buffer.from(found, 'base64').toString(), 'opened')
   const moved = JSON.parse(seal('elsewhere'))
   moved.metadata.namespace = moved.spec.template.metadata.namespace = place
@@ -179,7 +185,7 @@ test('a NetworkPolicy is enforced: only the pod that it lets in comes through', 
     tool('kubectl', inPlace('exec', name, '--', 'perl', '-MIO::Socket::INET', '-e', call), {
       nothrow: true,
     }).code === 0
-  await until('both to reach the server', 20, () => reaches('friend') && reaches('stranger'))
+  await waitUntil('both to reach the server', 20, () => reaches('friend') && reaches('stranger'))
   apply({
     apiVersion: 'networking.k8s.io/v1',
     kind: 'NetworkPolicy',
@@ -189,7 +195,7 @@ test('a NetworkPolicy is enforced: only the pod that it lets in comes through', 
       ingress: [{ from: [{ podSelector: { matchLabels: { name: 'friend' } } }] }],
     },
   })
-  await until('the stranger to be kept out', 20, () => !reaches('stranger'))
+  await waitUntil('the stranger to be kept out', 20, () => !reaches('stranger'))
   assert.ok(reaches('friend'))
 })
 

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { repository } from '../sandbox.ts'
-import { until } from '../until.ts'
+import { waitUntil } from '../until.ts'
 import { apply, get, kubectl, namespace, registry } from './cluster.ts'
 import { buildOverlay, copy, find, of, podOf, type Json } from './manifests.ts'
 
@@ -46,7 +46,7 @@ async function check(): Promise<{ succeeded: boolean; missing: Record<string, st
   kubectl(['delete', 'job', job.metadata.name, ...here, '--ignore-not-found'])
   apply({ ...job, metadata: { ...job.metadata, namespace: inside } })
   let ended = ''
-  await until('the check ends', 180, () => {
+  await waitUntil('the check ends', 180, () => {
     const { status } = get('job', job.metadata.name, ...here)
     ended = status.conditions?.find(
       ({ type, status }: Json) => /^(Complete|Failed)$/.test(type) && status === 'True',
@@ -98,7 +98,7 @@ test('a server that managed.sql has prepared has all that the applications need'
       stringData: { [key]: `of-${name}` },
     })
   }
-  await until('the server is ready', 120, () =>
+  await waitUntil('the server is ready', 120, () =>
     get('pod', 'server', ...there).status.conditions?.some(
       ({ type, status }: Json) => type === 'Ready' && status === 'True',
     ),

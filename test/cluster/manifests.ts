@@ -1,6 +1,6 @@
 // The manifests as kustomize builds them, and what can be read off them without a cluster.
 import { parseAllDocuments, stringify } from 'yaml'
-import { describeExample, type Entry } from '../../scripts/lib/env/example.ts'
+import { parseExample, type ExampleEntry } from '../../scripts/lib/env/example.ts'
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { sandbox } from '../sandbox.ts'
@@ -81,9 +81,9 @@ export function selects(
 }
 
 /** The application's folder that a Secret belongs to, and what its example says of the keys. */
-export function describedKeys(secret: string): Entry[] {
+export function describedKeys(secret: string): ExampleEntry[] {
   const folder = secret.replace(/-secrets$/, '')
-  return describeExample(readFileSync(join(box.docker, folder, '.env.example'), 'utf8')).filter(
+  return parseExample(readFileSync(join(box.docker, folder, '.env.example'), 'utf8')).filter(
     ({ secret }) => secret,
   )
 }

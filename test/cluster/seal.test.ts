@@ -7,7 +7,7 @@ import * as assert from 'uvu/assert'
 import { emptySeals } from '../kubeseal.ts'
 import { sandbox } from '../sandbox.ts'
 import { clusterEnv, get, kubectl, namespace } from './cluster.ts'
-import { until } from '../until.ts'
+import { waitUntil } from '../until.ts'
 
 const test = suite('seal')
 const place = namespace('kgc-test-seal')
@@ -49,7 +49,7 @@ test('the values of the env files arrive in the cluster, empty ones too', async 
   assert.is(code, 0, stderr)
   apply()
   for (const folder of ['kgc', 'twenty-crm', 'chatwoot', 'horilla-hr']) {
-    const secret = await until(`Secret of ${folder}`, 30, () => unsealed(`${folder}-secrets`))
+    const secret = await waitUntil(`Secret of ${folder}`, 30, () => unsealed(`${folder}-secrets`))
     const wanted = values(folder)
     assert.ok(Object.keys(secret).length >= 3)
     for (const [key, value] of Object.entries(secret))
@@ -78,7 +78,7 @@ test('a changed value arrives when its key is sealed anew; no other ciphertext c
     ['KGC_TWENTY_API_KEY'],
   )
   apply()
-  await until(
+  await waitUntil(
     'the new value',
     30,
     () => unsealed('kgc-secrets').KGC_TWENTY_API_KEY === 'q7Rz2LpW9sXv4TnB',

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { read } from '../../scripts/lib/cluster/cluster.ts'
+import { parseManifests } from '../../scripts/lib/kubernetes/kubectl.ts'
 import { clusterEnv, get, kubectl, namespace } from './cluster.ts'
 import type { Json } from './manifests.ts'
 
@@ -176,7 +176,7 @@ test('kubernetes-sigs/kustomize#4081, helm/helm#6921, helm/helm#3246: every stri
       }),
     )
     const sent = JSON.parse(
-      JSON.stringify(await read(kubectl(['kustomize', folder]), 'Read it')),
+      JSON.stringify(await parseManifests(kubectl(['kustomize', folder]), 'Read it')),
     ) as Json[]
     kubectl(['apply', '--server-side', '--kustomize', folder])
     const [map, made] = [

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { parse } from 'yaml'
-import { storesOf } from '../../scripts/lib/compose/volume-secrets.ts'
+import { databaseVolumesOf } from '../../scripts/lib/compose/volumes/secrets.ts'
 import { repository, sandbox } from '../sandbox.ts'
 
 const test = suite('policy')
@@ -213,7 +213,7 @@ test('an application alone uses the volumes that it has in the full stack', () =
 
 test('the volumes that record their secrets are those of the databases, in every mode', () => {
   for (const [mode, all] of Object.entries(modes)) {
-    const found = storesOf(all as never, Object.keys(all.services), mode)
+    const found = databaseVolumesOf(all as never, Object.keys(all.services), mode)
     assert.equal(
       found.map(({ service, volume }) => [service, volume]).sort(),
       databases(all)

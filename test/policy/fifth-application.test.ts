@@ -5,11 +5,14 @@ import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { parseAllDocuments } from 'yaml'
-import { faults, missingKeys } from '../../scripts/lib/deploy/faults.ts'
+import {
+  findManifestErrors,
+  findMissingSecretKeys,
+} from '../../scripts/lib/deploy/preflight/manifest-errors.ts'
 import { fakes } from '../fakes.ts'
 import { commit, initialize } from '../git.ts'
 import { repository, sandbox } from '../sandbox.ts'
-import { kubeconfigOf } from '../unit/kubectl.ts'
+import { kubeconfigOf } from '../unit/fake-kubectl.ts'
 
 const test = suite('fifth-application')
 type Json = Record<string, any>
@@ -114,7 +117,7 @@ test('Compose has its services in every mode', () => {
 withKubectl('every overlay has it, and a deploy finds no fault in the manifests', () => {
   for (const environment of ['production', 'staging', 'demo']) {
     const all = rendered(`overlays/${environment}`)
-    assert.equal(faults(all as never), [], environment)
+    assert.equal(findManifestErrors(all as never), [], environment)
     const database = all.find(
       ({ kind, metadata }) => kind === 'StatefulSet' && metadata.name === 'wiki-db',
     )!
@@ -125,9 +128,9 @@ withKubectl('every overlay has it, and a deploy finds no fault in the manifests'
     const value = (key: string) => env.find(({ name }) => name === key)!.value
     assert.equal([value('POSTGRES_DB'), value('DATABASE_LOGIN')], ['wiki', 'wiki_a'])
   }
-  const missing = missingKeys(rendered('overlays/staging') as never, new Map())
+  const missing = findMissingSecretKeys(rendered('overlays/staging') as never, new Map())
   assert.ok(missing.includes('WIKI_SECRET of wiki-secrets is missing or empty'), missing.join('\n'))
-  assert.equal(missingKeys(rendered('overlays/demo') as never, new Map()), [])
+  assert.equal(findMissingSecretKeys(rendered('overlays/demo') as never, new Map()), [])
 })
 
 test('smoke has its checks and doctor its settings', () => {

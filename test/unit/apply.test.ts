@@ -1,20 +1,24 @@
 // How manifests get into the cluster while the API server is away, the lock is lost, or an earlier Job is in the way.
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import type { Manifest } from '../../scripts/lib/cluster/cluster.ts'
-import { patience, retried } from '../../scripts/lib/cluster/retried.ts'
-import { inOrder, put, remove } from '../../scripts/lib/deploy/apply.ts'
-import type { Wait } from '../../scripts/lib/deploy/readiness.ts'
-import { Refusals } from '../../scripts/lib/deploy/refusals.ts'
-import { store, type Stored } from '../../scripts/lib/deploy/release.ts'
-import { jobStamp } from '../../scripts/lib/deploy/stamp.ts'
-import { freeStuckPods } from '../../scripts/lib/deploy/stuck.ts'
-import { dryRun } from '../../scripts/lib/deploy/trial.ts'
+import type { Manifest } from '../../scripts/lib/kubernetes/kubectl.ts'
+import { apiRetryMs, createRetryingKubectl } from '../../scripts/lib/kubernetes/kubectl-retry.ts'
+import {
+  applyInOrder,
+  applyManifests,
+  deleteObjects,
+} from '../../scripts/lib/deploy/apply/apply.ts'
+import type { RolloutOptions } from '../../scripts/lib/rollout/wait.ts'
+import { PreflightProblems } from '../../scripts/lib/deploy/preflight/problems.ts'
+import { storeRelease, type StoredRelease } from '../../scripts/lib/deploy/releases.ts'
+import { jobChecksumAnnotation } from '../../scripts/lib/deploy/apply/checksums.ts'
+import { deleteStuckPods } from '../../scripts/lib/deploy/apply/stuck-pods.ts'
+import { runServerDryRun } from '../../scripts/lib/deploy/preflight/server-dry-run.ts'
 import { Failure } from '../../scripts/lib/errors.ts'
-import { place, played } from './kubectl.ts'
+import { place, withFakeKubectl } from './fake-kubectl.ts'
 
 const test = suite('apply')
-patience.pause = 100
+apiRetryMs.pause = 100
 const refused =
   'echo "The connection to the server 127.0.0.1:6443 was refused - did you specify the right host or port?" >&2; exit 1'
 const map: Manifest = { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'a' } }
@@ -22,14 +26,14 @@ const lost = new Failure(4, 'Hold the lock', 'it was unlocked')
 
 test('while the API server is away all that may be done twice is tried again', async () => {
   const once = (work: () => Promise<unknown>, answer = 'exit 0') =>
-    played(`[ $n -gt 0 ] || { ${refused}; }; ${answer}`, work)
+    withFakeKubectl(`[ $n -gt 0 ] || { ${refused}; }; ${answer}`, work)
   const set: Manifest = { kind: 'StatefulSet', metadata: { name: 'db' } }
-  const release = { number: 7, manifests: [] as Manifest[] } as Stored
+  const release = { number: 7, manifests: [] as Manifest[] } as StoredRelease
   const all = await Promise.all([
-    await once(() => put(place, [map])),
-    await once(() => remove(place, [map])),
-    await once(() => freeStuckPods(place, [set]), `echo '{"items":[]}'`),
-    await once(() => store(place, release, 'replace')),
+    await once(() => applyManifests(place, [map])),
+    await once(() => deleteObjects(place, [map])),
+    await once(() => deleteStuckPods(place, [set]), `echo '{"items":[]}'`),
+    await once(() => storeRelease(place, release, 'replace')),
   ])
   for (const { error, calls, said } of all) {
     assert.is(error, undefined)
@@ -39,27 +43,28 @@ test('while the API server is away all that may be done twice is tried again', a
 })
 
 test('not for ever, and not what is an answer', async () => {
-  const soon = () => retried(undefined, { most: 300, pause: 100 })(place, ['get', 'jobs'])
-  const { error, calls } = await played(refused, soon)
+  const soon = () =>
+    createRetryingKubectl(undefined, { most: 300, pause: 100 })(place, ['get', 'jobs'])
+  const { error, calls } = await withFakeKubectl(refused, soon)
   assert.match(error!.message, 'was refused')
   assert.ok(calls.length > 1)
-  const no = await played('echo "Error from server (Forbidden): no" >&2; exit 1', soon)
+  const no = await withFakeKubectl('echo "Error from server (Forbidden): no" >&2; exit 1', soon)
   assert.is(no.calls.length, 1)
   assert.match(no.error!.message, 'Forbidden')
 })
 
 test('who has lost the lock applies nothing more, and what is under way ends', async () => {
-  const before = await played('exit 0', () => put(place, [map], () => lost))
+  const before = await withFakeKubectl('exit 0', () => applyManifests(place, [map], () => lost))
   assert.is(before.error, lost)
   assert.equal(before.calls, [])
   const end = Date.now() + 700
-  const meanwhile = await played('exec sleep 20', () =>
-    put(place, [map], () => (Date.now() > end ? lost : undefined)),
+  const meanwhile = await withFakeKubectl('exec sleep 20', () =>
+    applyManifests(place, [map], () => (Date.now() > end ? lost : undefined)),
   )
   assert.is(meanwhile.error, lost)
   assert.ok(meanwhile.ms < 5_000, `${meanwhile.ms} ms`)
-  const between = await played(refused, () =>
-    put(place, [map], () => (Date.now() > end + 1000 ? lost : undefined)),
+  const between = await withFakeKubectl(refused, () =>
+    applyManifests(place, [map], () => (Date.now() > end + 1000 ? lost : undefined)),
   )
   assert.is(between.error, lost)
 })
@@ -70,42 +75,42 @@ test('a record that was made though the answer was lost is the one that was mean
     who: 'anna',
     started: 'now',
     manifests: [] as Manifest[],
-  } as unknown as Stored
+  } as unknown as StoredRelease
   const there = (who: string) =>
     JSON.stringify({
       items: [{ data: { release: JSON.stringify({ number: 7, who, started: 'now' }) } }],
     })
   const made = (who: string) =>
-    played(
+    withFakeKubectl(
       `case "$*" in *create*) [ $n = 0 ] && { echo "unexpected EOF" >&2; exit 1; }; echo 'Error from server (AlreadyExists): x' >&2; exit 1 ;;
       *) echo '${there(who)}' ;; esac`,
-      () => store(place, release, 'create'),
+      () => storeRelease(place, release, 'create'),
     )
   assert.is((await made('anna')).error, undefined)
   assert.match((await made('bela')).error!.message, 'AlreadyExists')
 })
 
 test('what a finalizer holds is told and waited for no longer; what may not be removed is a failure', async () => {
-  const held = await played(
+  const held = await withFakeKubectl(
     "echo 'error: timed out waiting for the condition on configmaps/a' >&2; exit 1",
-    () => remove(place, [map]),
+    () => deleteObjects(place, [map]),
   )
   assert.is(held.error, undefined)
   assert.match(
     held.said,
     'Not gone after a minute: error: timed out waiting for the condition on configmaps/a',
   )
-  const denied = await played("echo 'Error from server (Forbidden): no' >&2; exit 1", () =>
-    remove(place, [map]),
+  const denied = await withFakeKubectl("echo 'Error from server (Forbidden): no' >&2; exit 1", () =>
+    deleteObjects(place, [map]),
   )
   assert.match(denied.error!.message, 'Forbidden')
 })
 
 test('a trial that ends without a word is a refusal, not a change of nothing', async () => {
   const said = async (body: string, all: Manifest[]) => {
-    const refusals = new Refusals()
-    await played(body, () => dryRun(place, all, refusals))
-    return refusals.list
+    const refusals = new PreflightProblems()
+    await withFakeKubectl(body, () => runServerDryRun(place, all, refusals))
+    return refusals.messages
   }
   const job: Manifest = { kind: 'Job', metadata: { name: 'j' } }
   const different =
@@ -144,7 +149,7 @@ test('a trial that ends without a word is a refusal, not a change of nothing', a
 // an earlier migration in the way of the next one
 const stamp = (name: string) => ({
   name: 'migrate',
-  annotations: { 'kgc.hu/order': 'migrate', [jobStamp]: name },
+  annotations: { 'kgc.hu/order': 'migrate', [jobChecksumAnnotation]: name },
 })
 const next: Manifest = { apiVersion: 'batch/v1', kind: 'Job', metadata: stamp('new'), spec: {} }
 const old = (status: object) => ({
@@ -185,8 +190,14 @@ function migrate(items: object[], most = 1000, later: object[] = []) {
   esac`
   const lock = { phase: async () => {}, lost: () => undefined, release: async () => {}, ahead: 1 }
   // however long ago the change began, what it starts now has its time
-  const wait: Wait = { place, what: 'Deploy', since: Date.now() - 3_600_000, stable: 0, lock }
-  return played(body, () => inOrder(wait, [], [next], () => {}).then(() => wait))
+  const wait: RolloutOptions = {
+    place,
+    what: 'Deploy',
+    since: Date.now() - 3_600_000,
+    stable: 0,
+    lock,
+  }
+  return withFakeKubectl(body, () => applyInOrder(wait, [], [next], () => {}).then(() => wait))
 }
 const dropped = ({ calls }: { calls: string[] }) =>
   calls.some(one => one.includes('delete job migrate'))

@@ -1,9 +1,9 @@
 // What is said of a build that failed. The outputs are those of the tools' own, cut, on KGC's monorepo at 5ef03fe and in Docker 20.10.
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { buildFailure, ofOneSource } from '../../scripts/lib/images/build-failure.ts'
-import { firstError } from '../../scripts/lib/images/first-error.ts'
-import { newestOfAll } from '../../scripts/lib/images/last-built.ts'
+import { createBuildFailure, selectFailedSource } from '../../scripts/lib/images/build/failure.ts'
+import { findFirstError } from '../../scripts/lib/images/build/first-error.ts'
+import { findNewestCommonCommit } from '../../scripts/lib/images/build/last-built.ts'
 
 const test = suite('build-failure')
 const commit = (letter: string) => letter.repeat(40)
@@ -96,7 +96,7 @@ const cases: [said: string, error: string][] = [
 test('the first error of the step that failed is named, with its file, whichever tool says it', () => {
   for (const [said, error] of cases)
     assert.equal(
-      [firstError(failing('[kgc-web builder 5/5] RUN it', said))].map(({ step, error }) => [
+      [findFirstError(failing('[kgc-web builder 5/5] RUN it', said))].map(({ step, error }) => [
         step,
         error,
       ]),
@@ -108,13 +108,13 @@ test("Docker's own refusal is the error where no tool ran; a builder that does n
   const missing = `#7 [2/2] COPY apps/none/package.json .
 #7 ERROR: "/apps/none/package.json" not found: not found
 ERROR: failed to solve: failed to compute cache key: "/apps/none/package.json" not found: not found`
-  const { step, error } = firstError(missing)
+  const { step, error } = findFirstError(missing)
   assert.is(
     `${step}: ${error}`,
     '2/2: COPY apps/none/package.json .: "/apps/none/package.json" not found: not found',
   )
   assert.is(
-    firstError('ERROR: open /x/Dockerfile: no such file or directory').error,
+    findFirstError('ERROR: open /x/Dockerfile: no such file or directory').error,
     'ERROR: open /x/Dockerfile: no such file or directory',
   )
 })
@@ -122,7 +122,7 @@ ERROR: failed to solve: failed to compute cache key: "/apps/none/package.json" n
 test('the error says what failed, the few lines around it, where all of it is, and which commit was the last that built', () => {
   const text = failing('[kgc-api builder 5/5] RUN pnpm build --filter=@kgc/api...', tsup)
   const last = { commit: commit('b'), known: 'ghcr.io has it, of 2026-02-03' }
-  const { code, why, evidence, next, serving } = buildFailure(images, text, {
+  const { code, why, evidence, next, serving } = createBuildFailure(images, text, {
     last,
     log: 'All that the builder said: /x',
   })
@@ -140,30 +140,36 @@ test('the error says what failed, the few lines around it, where all of it is, a
   )
   assert.is(next, `KGC_REF=${commit('b')}   (in infra/docker/kgc/.env.example)`)
   assert.is(serving, 'nothing was pushed')
-  assert.is(buildFailure(images, text).next, 'npx zx scripts/images.ts build kgc-api kgc-web')
+  assert.is(createBuildFailure(images, text).next, 'npx zx scripts/images.ts build kgc-api kgc-web')
 })
 
 test('the last commit is the newest that all images of the source have that failed, and not the one that failed', () => {
   const other = { target: 'horilla', name: 'ghcr.io/o/horilla', commit: commit('f') }
-  assert.equal(ofOneSource([other, ...images], failing('[kgc-web 1/1] RUN it', vite)), images)
-  assert.equal(ofOneSource([other, ...images], 'ERROR: no'), [other])
+  assert.equal(
+    selectFailedSource([other, ...images], failing('[kgc-web 1/1] RUN it', vite)),
+    images,
+  )
+  assert.equal(selectFailedSource([other, ...images], 'ERROR: no'), [other])
   const seen = (letter: string, day: string) => ({
     commit: commit(letter),
     created: `2026-02-${day}`,
   })
   const api = [seen('a', '09'), seen('c', '02'), seen('b', '03'), seen('d', '04')]
-  assert.equal(newestOfAll([api, [seen('b', '05'), seen('c', '06')]], commit('a')), seen('b', '03'))
-  assert.is(newestOfAll([api, []], commit('a')), undefined)
-  assert.is(newestOfAll([], commit('a')), undefined)
+  assert.equal(
+    findNewestCommonCommit([api, [seen('b', '05'), seen('c', '06')]], commit('a')),
+    seen('b', '03'),
+  )
+  assert.is(findNewestCommonCommit([api, []], commit('a')), undefined)
+  assert.is(findNewestCommonCommit([], commit('a')), undefined)
 })
 
 test('where the image that makes the SBOM cannot be had, the next step leaves the SBOM out; no space is refused', () => {
   const text =
     'ERROR: failed to solve: failed to resolve source metadata for docker.io/docker/buildkit-syft-scanner:stable-1: dial tcp: lookup registry-1.docker.io'
-  const { why, next } = buildFailure(images, text)
+  const { why, next } = createBuildFailure(images, text)
   assert.match(why, /SBOM.*failed to resolve source metadata/)
   assert.is(next, 'KGC_SBOM=false npx zx scripts/images.ts push kgc-api kgc-web')
-  assert.is(buildFailure(images, 'write: no space left on device').code, 3)
+  assert.is(createBuildFailure(images, 'write: no space left on device').code, 3)
 })
 
 test.run()

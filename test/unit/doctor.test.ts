@@ -1,15 +1,19 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import type { Config } from '../../scripts/lib/compose/compose.ts'
+import type { ComposeConfig } from '../../scripts/lib/compose/stack.ts'
 import type { Container } from '../../scripts/lib/compose/containers.ts'
-import { judgeCollations, parseMoved } from '../../scripts/lib/doctor/collations.ts'
-import { judgeContainers, judgeIdle, type Pulse } from '../../scripts/lib/doctor/containers.ts'
+import { judgeCollations, parseChangedCollations } from '../../scripts/lib/doctor/collations.ts'
+import {
+  judgeContainers,
+  judgeIdle,
+  type StackHealth,
+} from '../../scripts/lib/doctor/containers.ts'
 import { judgeEnv } from '../../scripts/lib/doctor/doctor.ts'
 import {
-  edgeOf,
-  hostsOf,
+  findTlsEdge,
+  listRoutedHosts,
   judgeCertificates,
-  type Served,
+  type ServedCertificate,
 } from '../../scripts/lib/doctor/certificates.ts'
 import type { Finding } from '../../scripts/lib/doctor/finding.ts'
 import { judgeClock } from '../../scripts/lib/doctor/clock.ts'
@@ -17,7 +21,7 @@ import {
   judgeEngine,
   judgePorts,
   judgeResources,
-  storesOf,
+  engineDataFolders,
 } from '../../scripts/lib/doctor/machine.ts'
 import { judgeDisks, judgeImages, judgeVolumes, parseDf } from '../../scripts/lib/doctor/storage.ts'
 import type { Machine } from '../../scripts/lib/engine/engine.ts'
@@ -141,22 +145,23 @@ test('machine: disk and memory', () => {
 test("machine: with containerd's store the images lie on containerd's disk, which is looked at, too", () => {
   const DriverStatus: [string, string][] = [['driver-type', 'io.containerd.snapshotter.v1']]
   const root = { DockerRootDir: '/data' }
-  assert.equal(storesOf({ ...root, DriverStatus: [['Backing Filesystem', 'extfs']] }, ''), [
-    '/data',
-  ])
   assert.equal(
-    storesOf(
+    engineDataFolders({ ...root, DriverStatus: [['Backing Filesystem', 'extfs']] }, ''),
+    ['/data'],
+  )
+  assert.equal(
+    engineDataFolders(
       { ...root, DriverStatus, Containerd: { Address: '/run/containerd/containerd.sock' } },
       '',
     ),
     ['/data', '/var/lib/containerd'],
   )
-  assert.equal(storesOf({ ...root, DriverStatus }, 'version = 3\nroot = "/big/containerd"\n'), [
-    '/data',
-    '/big/containerd',
-  ])
   assert.equal(
-    storesOf(
+    engineDataFolders({ ...root, DriverStatus }, 'version = 3\nroot = "/big/containerd"\n'),
+    ['/data', '/big/containerd'],
+  )
+  assert.equal(
+    engineDataFolders(
       {
         ...root,
         DriverStatus,
@@ -248,7 +253,7 @@ const all = {
   },
   networks: { outer: { name: 'p_outer' }, 'web-internal': { name: 'p_web', internal: true } },
   volumes: { data: { name: 'p_data' } },
-} as unknown as Config
+} as unknown as ComposeConfig
 const container = (state: Partial<Container['State']> = {}, restarts = 0): Container => ({
   Id: 'a',
   Name: '/x',
@@ -273,8 +278,8 @@ const good = {
 }
 const pulse = (
   change: Partial<Record<keyof typeof good, Container>> = {},
-  rest: Partial<Pulse> = {},
-): Pulse => ({
+  rest: Partial<StackHealth> = {},
+): StackHealth => ({
   stack: { mode: 'dev', project: 'p', suffix: '' },
   all,
   seen: new Map(Object.entries({ ...good, ...change })),
@@ -447,9 +452,9 @@ test('volumes: a full disk is one error, however many volumes lie on it', () => 
 })
 
 test('volumes: a collation version that has moved is one error for each server, with the commands in their order', () => {
-  silent(judgeCollations('p', parseMoved('db', '')))
-  silent(judgeCollations('p', parseMoved('db', 'psql: error: connection refused\n')))
-  const moved = parseMoved('db', 'app postgres|153.120|153.128\n')
+  silent(judgeCollations('p', parseChangedCollations('db', '')))
+  silent(judgeCollations('p', parseChangedCollations('db', 'psql: error: connection refused\n')))
+  const moved = parseChangedCollations('db', 'app postgres|153.120|153.128\n')
   one(
     judgeCollations('p', moved),
     'error',
@@ -458,13 +463,13 @@ test('volumes: a collation version that has moved is one error for each server, 
   )
 })
 
-const certificate = (change: Partial<Served> = {}): Served => ({
+const certificate = (change: Partial<ServedCertificate> = {}): ServedCertificate => ({
   host: 'a.hu',
   standIn: false,
   until: now + 60 * 86_400_000,
   ...change,
 })
-const certificates = (list: Served[], real = true) =>
+const certificates = (list: ServedCertificate[], real = true) =>
   judgeCertificates(list, real, 'p', 'edge', now)
 
 test('certificates: days left, by what is served', () => {
@@ -513,13 +518,13 @@ test('certificates: of another host, of an unknown issuer, or none at all', () =
 })
 
 test('certificates: where the edge listens and for which hosts, read from the files', () => {
-  assert.equal(edgeOf(all), { service: 'edge', port: 8443 })
+  assert.equal(findTlsEdge(all), { service: 'edge', port: 8443 })
   const labels = {
     'traefik.http.routers.x.rule': 'Host(`b.hu`) || (Host(`a.hu`) && PathPrefix(`/api`))',
     'traefik.http.routers.x.middlewares': 'y',
   }
-  const rules = { services: { x: { labels } } } as unknown as Config
-  assert.equal(hostsOf(rules), ['a.hu', 'b.hu'])
+  const rules = { services: { x: { labels } } } as unknown as ComposeConfig
+  assert.equal(listRoutedHosts(rules), ['a.hu', 'b.hu'])
 })
 
 test.run()

@@ -1,13 +1,13 @@
 // Doors of the edge that only an administrator opens, and what Traefik's own answers are taken for.
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { homely, hostsBehind } from '../../scripts/lib/smoke/doors.ts'
+import { rejectTraefikAnswers, hostsBehind } from '../../scripts/lib/smoke/doors.ts'
 
 const test = suite('doors')
 
 test("nobody at home is not a closed door: Traefik's own answer is an error to the checks of an application", async () => {
   const ask = (folder: string, status: number, body: string) =>
-    homely(
+    rejectTraefikAnswers(
       {
         get: async () => ({ status, body, headers: new Headers(), ms: 0 }),
         websocket: async () => '',

@@ -5,10 +5,10 @@ import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { Machine } from '../../scripts/lib/engine/engine.ts'
-import { installCommand, ownApt, unpackCommands } from '../../scripts/lib/engine/apt.ts'
-import { inWords, plan } from '../../scripts/lib/engine/plan.ts'
-import { dropStale, startByHand } from '../../scripts/lib/engine/start.ts'
-import { atLeast, unfit } from '../../scripts/lib/engine/versions.ts'
+import { installCommand, isolatedAptOptions, unpackCommands } from '../../scripts/lib/engine/apt.ts'
+import { describeInstallPlan, planInstall } from '../../scripts/lib/engine/install-plan.ts'
+import { removeStalePidFile, startDaemon } from '../../scripts/lib/engine/start.ts'
+import { isAtLeast, findUnsupportedParts } from '../../scripts/lib/engine/versions.ts'
 import { Failure } from '../../scripts/lib/errors.ts'
 
 const test = suite('engine')
@@ -66,7 +66,7 @@ const full = (system: string, change: Partial<Machine> = {}): Machine => {
 }
 const refusal = (machine: Machine, base = false): Failure => {
   try {
-    plan(machine, base)
+    planInstall(machine, base)
   } catch (error) {
     if (error instanceof Failure) return error
     throw error
@@ -83,7 +83,7 @@ test('versions are compared by number', () => {
     ['0.13.1+ds1', '0.13'],
     ['1.0', '0.13'],
   ] as const
-  for (const [version, least] of enough) assert.ok(atLeast(version, least), version)
+  for (const [version, least] of enough) assert.ok(isAtLeast(version, least), version)
   for (const [version, least] of [
     ['2.9.0', '2.26'],
     ['1.29.2', '2.26'],
@@ -92,20 +92,20 @@ test('versions are compared by number', () => {
     ['', '0.13'],
     ['dev', '2.26'],
   ] as const)
-    assert.not.ok(atLeast(version, least), version)
+    assert.not.ok(isAtLeast(version, least), version)
 })
 
 test('a bare machine of each system gets its own packages', () => {
-  const packages = (system: string) => plan(bare(system)).packages.join(' ')
+  const packages = (system: string) => planInstall(bare(system)).packages.join(' ')
   assert.is(packages('debian12'), 'docker.io iptables')
-  assert.equal(plan(bare('debian12')).plugins, ['compose', 'buildx'])
+  assert.equal(planInstall(bare('debian12')).plugins, ['compose', 'buildx'])
   for (const system of ['debian13', 'testing'])
     assert.is(packages(system), 'docker.io docker-cli iptables docker-compose docker-buildx')
   for (const system of ['jammy', 'noble', 'mint'])
     assert.is(packages(system), 'docker.io iptables docker-compose-v2 docker-buildx')
   for (const system of ['debian13', 'testing', 'jammy', 'noble', 'mint'])
-    assert.equal(plan(bare(system)).plugins, [], system)
-  assert.equal(plan(bare('lmde')).plugins, ['compose', 'buildx'])
+    assert.equal(planInstall(bare(system)).plugins, [], system)
+  assert.equal(planInstall(bare('lmde')).plugins, ['compose', 'buildx'])
 })
 
 test('a machine that has everything has nothing to do, whatever it is and whoever asks', () => {
@@ -116,30 +116,36 @@ test('a machine that has everything has nothing to do, whatever it is and whoeve
     full('focal'),
     mac,
   ])
-    assert.equal(plan(machine), { packages: [], plugins: [], start: false })
+    assert.equal(planInstall(machine), { packages: [], plugins: [], start: false })
 })
 
 test('a client without an engine gets the engine alone', () => {
   const { engine: _, ...machine } = full('debian12', { dockerd: false, silence: down })
-  assert.equal(plan(machine), { packages: ['docker.io'], plugins: [], start: true })
-  assert.equal(inWords(plan(machine)), ['install docker.io', 'start the Docker engine'])
+  assert.equal(planInstall(machine), { packages: ['docker.io'], plugins: [], start: true })
+  assert.equal(describeInstallPlan(planInstall(machine)), [
+    'install docker.io',
+    'start the Docker engine',
+  ])
 })
 
 test('an engine that is stopped is started; iptables comes only when it is missing', () => {
   const { engine: _, ...machine } = full('noble', { silence: down })
-  assert.equal(plan(machine), { packages: [], plugins: [], start: true })
-  assert.equal(plan({ ...machine, iptables: false }).packages, ['iptables'])
+  assert.equal(planInstall(machine), { packages: [], plugins: [], start: true })
+  assert.equal(planInstall({ ...machine, iptables: false }).packages, ['iptables'])
 })
 
 test("Docker's own packages get Docker's own plug-ins", () => {
   const { compose: _, buildx: __, ...machine } = full('noble', { vendor: true })
-  assert.equal(plan(machine).packages, ['docker-compose-plugin', 'docker-buildx-plugin'])
+  assert.equal(planInstall(machine).packages, ['docker-compose-plugin', 'docker-buildx-plugin'])
 })
 
 test('the demo takes mmdebstrap only when its base is made here and it is missing', () => {
-  assert.equal(plan(full('debian12'), true).packages, ['mmdebstrap', 'debian-archive-keyring'])
-  assert.equal(plan(full('debian12', { mmdebstrap: true }), true).packages, [])
-  assert.equal(plan(full('debian12')).packages, [])
+  assert.equal(planInstall(full('debian12'), true).packages, [
+    'mmdebstrap',
+    'debian-archive-keyring',
+  ])
+  assert.equal(planInstall(full('debian12', { mmdebstrap: true }), true).packages, [])
+  assert.equal(planInstall(full('debian12')).packages, [])
 })
 
 test('elsewhere it is refused, with the next step', () => {
@@ -192,7 +198,7 @@ test('an engine elsewhere, Podman, and a user who may not are told apart', () =>
       .why,
     /ssh:\/\/shop,/,
   )
-  assert.ok(plan({ ...machine, host: 'unix:///var/run/docker.sock' }).start)
+  assert.ok(planInstall({ ...machine, host: 'unix:///var/run/docker.sock' }).start)
   assert.match(refusal(full('debian12', { podman: true })).why, /Podman/)
   const denied =
     'permission denied while trying to connect to the Docker daemon socket at unix:///var/run/docker.sock: dial'
@@ -210,7 +216,7 @@ test('what is older than tested is named and refused, with its remedy', () => {
     refusal(full('noble', { buildx: { version: '0.10.4', path: `${packaged}buildx` } })).next!,
     /--only-upgrade.*dpkg -S/,
   )
-  assert.equal(unfit(full('debian12')), [])
+  assert.equal(findUnsupportedParts(full('debian12')), [])
 })
 
 test('a client that the engine does not speak with is named, and no engine is started: bootstrap and doctor send nobody in a circle', () => {
@@ -252,7 +258,7 @@ test('docker/compose#11990, #12388: a release of Compose with a known fault is r
     assert.match(next!, /--only-upgrade/)
   }
   for (const version of ['2.28.1', '2.29.1', '2.29.7', '2.32.1', '12.29.0', '2.26.1-4', '5.7.1'])
-    assert.equal(unfit(full('noble', compose(version))), [], version)
+    assert.equal(findUnsupportedParts(full('noble', compose(version))), [], version)
 })
 
 test('apt asks nothing and waits for others', () => {
@@ -262,7 +268,7 @@ test('apt asks nothing and waits for others', () => {
 })
 
 test("the plug-ins' apt neither reads nor changes the machine's sources and lists", () => {
-  const words = ownApt('/tmp/x').join(' ')
+  const words = isolatedAptOptions('/tmp/x').join(' ')
   for (const option of [
     'Dir::Etc::SourceList=/tmp/x/',
     'Dir::Etc::SourceParts=/dev/null',
@@ -293,7 +299,7 @@ const daemon = (name: string, script: string, timeout = 5_000) => ({
 
 test('an engine started by hand is waited for and outlives the wait', async () => {
   const pid = join(folder, 'pid')
-  await startByHand(
+  await startDaemon(
     daemon('up', `echo $$ > ${pid}; sleep 0.5; : > ${join(folder, 'up')}; exec sleep 20`),
   )
   const id = Number(readFileSync(pid, 'utf8'))
@@ -302,8 +308,8 @@ test('an engine started by hand is waited for and outlives the wait', async () =
 })
 
 test('one that ends is a failure with its log, long before the time is over; one that is mute times out', async () => {
-  const fails = async (one: Parameters<typeof startByHand>[0]) =>
-    startByHand(one).then(
+  const fails = async (one: Parameters<typeof startDaemon>[0]) =>
+    startDaemon(one).then(
       () => assert.unreachable() as never,
       (error: Failure) => error,
     )
@@ -318,11 +324,11 @@ test("a killed engine's mark is removed, a living one's stays", () => {
   const mark = join(folder, 'docker.pid')
   const other = spawn('sleep', ['5'])
   writeFileSync(mark, String(other.pid))
-  dropStale(mark, 'sleep')
+  removeStalePidFile(mark, 'sleep')
   assert.ok(existsSync(mark))
-  dropStale(mark, 'dockerd')
+  removeStalePidFile(mark, 'dockerd')
   assert.not.ok(existsSync(mark))
-  dropStale(mark, 'dockerd')
+  removeStalePidFile(mark, 'dockerd')
   other.kill()
 })
 

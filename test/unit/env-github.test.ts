@@ -6,7 +6,7 @@ import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { wanted } from '../../scripts/lib/github/wanted.ts'
+import { listWorkflowSettings } from '../../scripts/lib/github/workflow-settings.ts'
 import { repository, sandbox, type Result } from '../sandbox.ts'
 
 const test = suite('env --github')
@@ -61,14 +61,17 @@ const state = (stdout: string, name: string) =>
 
 test('what is wanted is what the workflows say', () => {
   const names = (environment: string) =>
-    wanted(box.root, environment)
+    listWorkflowSettings(box.root, environment)
       .map(({ kind, name, required }) => `${kind} ${name}${required ? '' : '?'}`)
       .sort()
   const hooks = ['secret DISCORD_WEBHOOK_URL?', 'secret KUBECONFIG', 'secret SLACK_WEBHOOK_URL?']
   assert.equal(names('staging'), hooks)
   assert.equal(names('production'), [...hooks, 'variable ATTESTATIONS?'])
   assert.equal(names('images'), ['secret KGC_READ_TOKEN', 'variable KGC_REPOSITORY?'])
-  assert.equal(wanted(box.root, 'staging')[0]!.files, ['deploy-staging.yml', 'rollback.yml'])
+  assert.equal(listWorkflowSettings(box.root, 'staging')[0]!.files, [
+    'deploy-staging.yml',
+    'rollback.yml',
+  ])
 })
 
 test('an environment that is not there: the command that makes it, then those that fill it, with no value among them', async () => {

@@ -16,12 +16,12 @@ import { dirname, join } from 'node:path'
 import { parse } from 'dotenv'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { check } from '../../scripts/lib/env/check.ts'
-import { fault } from '../../scripts/lib/env/value.ts'
-import { changes, plan, write } from '../../scripts/lib/env/write.ts'
-import { environment, loadEnvironment, readEnv } from '../../scripts/lib/env/env.ts'
+import { checkEnvFiles } from '../../scripts/lib/env/check.ts'
+import { validateEnvValue } from '../../scripts/lib/env/value.ts'
+import { isEnvFileChanged, planEnvFiles, writeEnvFiles } from '../../scripts/lib/env/write.ts'
+import { findEnvFiles, loadEnvValues, readEnvFile } from '../../scripts/lib/env/files.ts'
 import { Failure } from '../../scripts/lib/errors.ts'
-import { alphabet, describeExample, generate } from '../../scripts/lib/env/example.ts'
+import { valueAlphabet, parseExample, generateValue } from '../../scripts/lib/env/example.ts'
 import { redact } from '../../scripts/lib/redact.ts'
 import { inProcess } from '../one-process.ts'
 
@@ -120,8 +120,8 @@ function put(root: string, path: string, text: string): void {
 }
 
 const generated = (root: string, name = '') => {
-  const list = plan(environment(root, name))
-  write(list)
+  const list = planEnvFiles(findEnvFiles(root, name))
+  writeEnvFiles(list)
   return list
 }
 const [top, blue, red] = [
@@ -148,7 +148,7 @@ const failure = (work: () => unknown): Failure => {
 const everything = (root: string) => [top, blue, red].map(path => read(root, path)).join()
 
 test('an example is described by its attributes', () => {
-  const [one, two] = describeExample(
+  const [one, two] = parseExample(
     '# Free.\n\n# What.\n#@ required secret generate=hex:3 min=2 oneof=a|b with=B|a:C demo=x\nA=\n#@ pinned\nB=1\n',
   )
   assert.equal(one, {
@@ -183,7 +183,7 @@ for (const [why, text] of [
   ['wants a number', '#@ min=x\nA='],
 ] as const)
   test(`an example is refused: ${JSON.stringify(text)}`, () =>
-    assert.match(failure(() => describeExample(text)).why, why))
+    assert.match(failure(() => parseExample(text)).why, why))
 
 test('generated values have their form and never repeat', () => {
   for (const [how, form] of [
@@ -192,8 +192,8 @@ test('generated values have their form and never repeat', () => {
     ['alnum:32', /^[A-Za-z0-9]{32}$/],
     ['uuid', /^[\da-f-]{36}$/],
   ] as const) {
-    assert.match(generate(how), form)
-    assert.is(new Set(Array.from({ length: 100 }, () => generate(how))).size, 100)
+    assert.match(generateValue(how), form)
+    assert.is(new Set(Array.from({ length: 100 }, () => generateValue(how))).size, 100)
   }
 })
 
@@ -212,11 +212,11 @@ test('writes every file, 0600, with its comments; a second run has nothing to do
   assert.match(read(root, top), '# The domain.\nDOMAIN=shop.hu\nHTTPS_PORT=443\n')
   assert.not.match(read(root, top), 'free comment')
   assert.not.match(everything(root), '#@')
-  assert.match(readEnv(join(root, blue)).BLUE_DB_PASSWORD ?? '', /^[\da-f]{48}$/)
+  assert.match(readEnvFile(join(root, blue)).BLUE_DB_PASSWORD ?? '', /^[\da-f]{48}$/)
   assert.equal(readdirSync(join(root, 'infra/docker/blue')), ['.env', '.env.example'])
-  assert.equal(check(root), [])
+  assert.equal(checkEnvFiles(root), [])
   const before = everything(root)
-  assert.equal(plan(environment(root)).filter(changes), [])
+  assert.equal(planEnvFiles(findEnvFiles(root)).filter(isEnvFileChanged), [])
   generated(root)
   assert.is(everything(root), before)
 })
@@ -225,39 +225,42 @@ test('another environment has files, defaults and secrets of its own', () => {
   const root = tree()
   generated(root)
   generated(root, 'demo')
-  const demo = readEnv(join(root, `${top}.demo`))
+  const demo = readEnvFile(join(root, `${top}.demo`))
   assert.equal(
     [demo.DOMAIN, demo.HTTPS_PORT, demo.KGC_ENV_SUFFIX],
     ['shop.localhost', '8443', '.demo'],
   )
-  assert.is(readEnv(join(root, `${blue}.demo`)).DOMAIN, 'shop.localhost')
-  assert.is(readEnv(join(root, top)).KGC_ENV_SUFFIX, undefined)
-  assert.is.not(readEnv(join(root, `${blue}.demo`)).BLUE_KEY, readEnv(join(root, blue)).BLUE_KEY)
-  assert.equal([check(root), check(root, 'demo')], [[], []])
-  assert.equal(plan(environment(root, 'demo')).filter(changes), [])
+  assert.is(readEnvFile(join(root, `${blue}.demo`)).DOMAIN, 'shop.localhost')
+  assert.is(readEnvFile(join(root, top)).KGC_ENV_SUFFIX, undefined)
+  assert.is.not(
+    readEnvFile(join(root, `${blue}.demo`)).BLUE_KEY,
+    readEnvFile(join(root, blue)).BLUE_KEY,
+  )
+  assert.equal([checkEnvFiles(root), checkEnvFiles(root, 'demo')], [[], []])
+  assert.equal(planEnvFiles(findEnvFiles(root, 'demo')).filter(isEnvFileChanged), [])
   set(root, `${top}.demo`, 'KGC_ENV_SUFFIX', '')
   assert.equal(
-    check(root, 'demo').map(({ key }) => key),
+    checkEnvFiles(root, 'demo').map(({ key }) => key),
     ['KGC_ENV_SUFFIX'],
   )
   generated(root, 'demo')
-  assert.is(readEnv(join(root, `${top}.demo`)).KGC_ENV_SUFFIX, '.demo')
+  assert.is(readEnvFile(join(root, `${top}.demo`)).KGC_ENV_SUFFIX, '.demo')
 })
 
 test('dev and prod mean the own stack; names that would hit an example are refused', () => {
   const root = tree()
   assert.equal(
-    ['dev', 'prod', ''].map(name => environment(root, name).suffix),
+    ['dev', 'prod', ''].map(name => findEnvFiles(root, name).suffix),
     ['', '', ''],
   )
   for (const name of ['example', 'Demo', '../x', 'a.b', '-x'])
-    assert.is(failure(() => environment(root, name)).code, 2)
+    assert.is(failure(() => findEnvFiles(root, name)).code, 2)
 })
 
 test('keeps what is there: values, own comments, order, emptied defaults', () => {
   const root = tree()
   generated(root)
-  const secret = readEnv(join(root, blue)).BLUE_KEY
+  const secret = readEnvFile(join(root, blue)).BLUE_KEY
   set(root, blue, 'BLUE_PORT', '4001')
   set(root, blue, 'BLUE_LOG_LEVEL', '')
   put(root, blue, `# rotated by Anna\n# BLUE_KEY=older\n${read(root, blue)}`)
@@ -265,7 +268,7 @@ test('keeps what is there: values, own comments, order, emptied defaults', () =>
   generated(root)
   assert.is(read(root, blue), before)
   assert.equal(
-    [readEnv(join(root, blue)).BLUE_KEY, readEnv(join(root, blue)).BLUE_PORT],
+    [readEnvFile(join(root, blue)).BLUE_KEY, readEnvFile(join(root, blue)).BLUE_PORT],
     [secret, '4001'],
   )
 })
@@ -273,7 +276,7 @@ test('keeps what is there: values, own comments, order, emptied defaults', () =>
 test('adds the keys of a newer example after their neighbours, an emptied secret is made anew', () => {
   const root = tree()
   generated(root)
-  const { BLUE_KEY } = readEnv(join(root, blue))
+  const { BLUE_KEY } = readEnvFile(join(root, blue))
   put(root, blue, read(root, blue).replace(/^BLUE_PORT.*\n/m, ''))
   set(root, blue, 'BLUE_DB_PASSWORD', '')
   put(
@@ -285,8 +288,8 @@ test('adds the keys of a newer example after their neighbours, an emptied secret
   assert.equal(change?.added, ['BLUE_PORT', 'BLUE_NEW'])
   assert.match(read(root, blue), /COMMON_SECRET=.*\nBLUE_PORT=3001\n/)
   assert.match(read(root, blue), /\n\n# New\.\nBLUE_NEW=[\da-f]{16}\n$/)
-  assert.match(readEnv(join(root, blue)).BLUE_DB_PASSWORD ?? '', /^[\da-f]{48}$/)
-  assert.is(readEnv(join(root, blue)).BLUE_KEY, BLUE_KEY)
+  assert.match(readEnvFile(join(root, blue)).BLUE_DB_PASSWORD ?? '', /^[\da-f]{48}$/)
+  assert.is(readEnvFile(join(root, blue)).BLUE_KEY, BLUE_KEY)
 })
 
 test('a key that stored data needs is made once: emptied, it is asked for; a line that is not there is a new key', () => {
@@ -297,7 +300,7 @@ test('a key that stored data needs is made once: emptied, it is asked for; a lin
   const { why, next } = failure(() => generated(root))
   assert.match(why, /BLUE_KEY is empty/)
   assert.match(next ?? '', /backup/)
-  assert.match(check(root).find(({ key }) => key === 'BLUE_KEY')?.remedy ?? '', /backup/)
+  assert.match(checkEnvFiles(root).find(({ key }) => key === 'BLUE_KEY')?.remedy ?? '', /backup/)
   put(root, blue, first.replace(/^BLUE_KEY=.*\n/m, ''))
   generated(root)
   assert.match(read(root, blue), /^BLUE_KEY=\S{44}$/m)
@@ -338,9 +341,9 @@ test('shared values follow the root file, pinned ones the example', () => {
   )
   assert.equal(
     [
-      readEnv(join(root, blue)).DOMAIN,
-      readEnv(join(root, red)).DOMAIN,
-      readEnv(join(root, blue)).BLUE_REF,
+      readEnvFile(join(root, blue)).DOMAIN,
+      readEnvFile(join(root, red)).DOMAIN,
+      readEnvFile(join(root, blue)).BLUE_REF,
     ],
     ['other.hu', 'other.hu', 'abc123'],
   )
@@ -353,15 +356,15 @@ test('a lost root file takes its shared values back from the folders, unless the
   generated(root)
   rmSync(join(root, top))
   generated(root)
-  assert.is(readEnv(join(root, top)).DOMAIN, 'mine.hu')
+  assert.is(readEnvFile(join(root, top)).DOMAIN, 'mine.hu')
   rmSync(join(root, top))
   set(root, blue, 'DOMAIN', 'else.hu')
-  assert.match(failure(() => plan(environment(root))).why, 'DOMAIN')
+  assert.match(failure(() => planEnvFiles(findEnvFiles(root))).why, 'DOMAIN')
 })
 
 test('a shared key that the root example lacks is an error of the example', () => {
   const root = tree({ 'infra/docker/blue/.env.example': '#@ shared\nNOWHERE=\n' })
-  assert.match(failure(() => environment(root)).why, 'NOWHERE')
+  assert.match(failure(() => findEnvFiles(root)).why, 'NOWHERE')
 })
 
 for (const [what, text] of [
@@ -396,16 +399,16 @@ test('a symbolic link and an unreadable file are refused by name, and nothing is
     assert.is(error.code, 2)
     assert.match(error.what, 'red-shop/.env')
     assert.match(error.why, /symbolic link|cannot be read/)
-    assert.equal(check(root).filter(({ file }) => file === red).length, 1)
+    assert.equal(checkEnvFiles(root).filter(({ file }) => file === red).length, 1)
     assert.equal(readdirSync(join(root, 'infra/docker')), ['blue', 'red-shop'])
   }
 })
 
 test('a file that changed since it was read is left alone, and no temporary file stays', () => {
   const root = tree()
-  const list = plan(environment(root))
+  const list = planEnvFiles(findEnvFiles(root))
   put(root, red, 'RED_PORT=9\n')
-  assert.is(failure(() => write(list)).code, 4)
+  assert.is(failure(() => writeEnvFiles(list)).code, 4)
   assert.is(read(root, red), 'RED_PORT=9\n')
   assert.equal(readdirSync(join(root, 'infra/docker/red-shop')), ['.env', '.env.example'])
 })
@@ -422,12 +425,12 @@ test('loadEnvironment merges, the root file winning, and hides the secrets', () 
   const root = tree()
   generated(root)
   for (const path of [blue, red]) set(root, path, 'DOMAIN', 'stale.hu')
-  const values = loadEnvironment(root)
+  const values = loadEnvValues(root)
   assert.equal([values.DOMAIN, values.RED_PORT], ['shop.hu', '3002'])
   assert.is(redact(`x${values.BLUE_DB_PASSWORD}x`), 'x[secret]x')
   assert.is(redact('shop.hu'), 'shop.hu')
   rmSync(join(root, red))
-  assert.is(failure(() => loadEnvironment(root)).code, 2)
+  assert.is(failure(() => loadEnvValues(root)).code, 2)
 })
 
 /** What is wrong, in which file, at which key, how it is spoilt, what the check says. A string as spoiling is the value. */
@@ -568,14 +571,14 @@ const bad: [string, string, string | ((root: string) => void), RegExp][] = [
   [
     red,
     'RED_DB_PASSWORD',
-    root => set(root, red, 'RED_DB_PASSWORD', readEnv(join(root, blue)).BLUE_DB_PASSWORD ?? ''),
+    root => set(root, red, 'RED_DB_PASSWORD', readEnvFile(join(root, blue)).BLUE_DB_PASSWORD ?? ''),
     /same as BLUE_DB_PASSWORD in infra\/docker\/blue/,
   ],
   [
     blue,
     'BLUE_DB_PASSWORD',
     root => (
-      set(root, top, 'SMTP_PASSWORD', readEnv(join(root, blue)).BLUE_DB_PASSWORD ?? ''),
+      set(root, top, 'SMTP_PASSWORD', readEnvFile(join(root, blue)).BLUE_DB_PASSWORD ?? ''),
       generated(root)
     ),
     /same as SMTP_PASSWORD in infra\/docker\/\.env/,
@@ -596,7 +599,7 @@ test(`every one of ${bad.length} bad inputs is named by file, key and remedy, wi
     if (typeof spoil === 'string') set(root, file, key, spoil)
     else spoil(root)
     const before = statSync(join(root, 'infra/docker')).mtimeMs
-    const found = check(root)
+    const found = checkEnvFiles(root)
     const text = JSON.stringify(found)
     const hit = found.find(one => one.file === file && one.key === key && words.test(one.problem))
     assert.ok(hit?.remedy, `${name}: ${text}`)
@@ -639,25 +642,25 @@ test('nothing right is called wrong', () => {
   ]
   for (const [file, key, value] of fine) set(root, file, key, value)
   generated(root)
-  assert.equal(check(root), [])
+  assert.equal(checkEnvFiles(root), [])
 })
 
 test('a thousand generated secrets are all accepted', () => {
   const root = tree()
-  const [, second, third] = environment(root).files
+  const [, second, third] = findEnvFiles(root).files
   const names = new Set(['blue', 'red', 'shop'])
   for (const entry of [...(second?.entries ?? []), ...(third?.entries ?? [])].filter(
     entry => entry.generate,
   ))
     for (let i = 0; i < 1000; i++) {
-      const value = generate(entry.generate ?? '')
-      assert.is(fault(entry, value, names, ''), undefined, `${entry.key}: ${value}`)
+      const value = generateValue(entry.generate ?? '')
+      assert.is(validateEnvValue(entry, value, names, ''), undefined, `${entry.key}: ${value}`)
     }
 })
 
 test("the repository's own examples: complete, no secret in them, no name in two folders, files in order", () => {
   const root = mkdtempSync(join(base, 'real-'))
-  const { files } = environment(repository)
+  const { files } = findEnvFiles(repository)
   assert.ok(files.length > 4)
   const home = new Map<string, string>()
   for (const { folder, entries, example } of files) {
@@ -672,7 +675,7 @@ test("the repository's own examples: complete, no secret in them, no name in two
         [],
         `${example}: ${key} has an attribute of unknown name`,
       )
-      assert.match(value, alphabet)
+      assert.match(value, valueAlphabet)
       for (const other of entry.with ?? []) {
         assert.ok(
           entries.some(one => one.key === other.key),
@@ -690,8 +693,8 @@ test("the repository's own examples: complete, no secret in them, no name in two
   }
   for (const name of ['', 'demo', 'staging']) {
     generated(root, name)
-    assert.equal(check(root, name), [], name)
-    assert.equal(plan(environment(root, name)).filter(changes), [])
+    assert.equal(checkEnvFiles(root, name), [], name)
+    assert.equal(planEnvFiles(findEnvFiles(root, name)).filter(isEnvFileChanged), [])
   }
 })
 
@@ -725,7 +728,7 @@ test('the script: help, usage errors, check; stdout is NDJSON alone', async () =
   })
   assert.equal([first.status, first.stdout], [0, '3 of 3 env files written.\n'])
   assert.match(first.stderr, 'infra/docker/blue/.env.demo: created')
-  for (const secret of Object.values(readEnv(join(root, `${blue}.demo`))).filter(
+  for (const secret of Object.values(readEnvFile(join(root, `${blue}.demo`))).filter(
     value => value.length > 30,
   ))
     assert.not.match(first.stderr, secret)

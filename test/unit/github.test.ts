@@ -2,24 +2,36 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { proven, unproven } from '../../scripts/lib/deploy/after.ts'
-import { announce, announceSame, type News } from '../../scripts/lib/deploy/announce.ts'
-import { Failure } from '../../scripts/lib/errors.ts'
-import { ask, gitHub, inWords, type GitHub } from '../../scripts/lib/github/github.ts'
 import {
-  endingOf,
-  newestOf,
-  otherDigests,
-  payloadOf,
-  recorded,
-  short,
+  requirePromoted,
+  findUnpromotedImages,
+} from '../../scripts/lib/deploy/preflight/promotion.ts'
+import {
+  startGitHubDeployment,
+  ensureDeploymentRecorded,
+  type DeploymentInfo,
+} from '../../scripts/lib/deploy/github-deployment.ts'
+import { Failure } from '../../scripts/lib/errors.ts'
+import {
+  requestGitHub,
+  readGitHubRepository,
+  describeGitHubError,
+  type GitHubRepository,
+} from '../../scripts/lib/github/client.ts'
+import {
+  finalDeploymentState,
+  findNewestDeployment,
+  findChangedDigests,
+  parseDeploymentPayload,
+  fetchDeployment,
+  shortenDescription,
 } from '../../scripts/lib/github/deployments.ts'
-import type { Place } from '../../scripts/lib/cluster/place.ts'
+import type { Environment } from '../../scripts/lib/kubernetes/environment.ts'
 import { keepSecret, redact } from '../../scripts/lib/redact.ts'
-import { endOf } from '../../scripts/lib/deploy/tell.ts'
+import { describeOutcome } from '../../scripts/lib/deploy/notifications.ts'
 import { gitHubStandIn, hang, status } from '../github.ts'
 import { repository } from '../sandbox.ts'
-import { until } from '../until.ts'
+import { waitUntil } from '../until.ts'
 
 const test = suite('github')
 
@@ -27,7 +39,7 @@ for (const name of Object.keys(process.env))
   if (/^(GITHUB|GH)_/.test(name)) delete process.env[name]
 const commit = 'a'.repeat(40)
 const [first, second] = [`sha256:${'1'.repeat(64)}`, `sha256:${'2'.repeat(64)}`]
-const news = (change: Partial<News> = {}): News => ({
+const news = (change: Partial<DeploymentInfo> = {}): DeploymentInfo => ({
   environment: 'staging',
   verb: 'deploy',
   release: 7,
@@ -36,7 +48,7 @@ const news = (change: Partial<News> = {}): News => ({
   images: { 'ghcr.io/kgc/api:a': first },
   ...change,
 })
-const place = { name: 'production', after: 'staging' } as Place
+const place = { name: 'production', after: 'staging' } as Environment
 const soon = () => Date.now() + 5000
 /** What it throws; not an error is not what is expected. */
 const thrown = (work: Promise<unknown>) =>
@@ -47,7 +59,7 @@ test.after(() => servers.forEach(server => server.close()))
 async function start() {
   const server = await gitHubStandIn()
   servers.push(server)
-  return { ...server, github: gitHub(server.env)! }
+  return { ...server, github: readGitHubRepository(server.env)! }
 }
 
 // Reading the environment
@@ -58,14 +70,17 @@ test('a token and a repository make it known; the token is a secret at once', ()
     GITHUB_REPOSITORY: 'kgc/stack',
     GITHUB_API_URL: 'https://api.x.hu',
   }
-  assert.equal(gitHub(env), {
+  assert.equal(readGitHubRepository(env), {
     owner: 'kgc',
     repo: 'stack',
     token: 'canaryEnvToken',
     api: 'https://api.x.hu',
   })
   assert.is(redact('a canaryEnvToken b'), 'a [secret] b')
-  assert.is(gitHub({ ...env, GITHUB_TOKEN: '', GH_TOKEN: 'canaryOther' })!.token, 'canaryOther')
+  assert.is(
+    readGitHubRepository({ ...env, GITHUB_TOKEN: '', GH_TOKEN: 'canaryOther' })!.token,
+    'canaryOther',
+  )
   const wrong = [
     {},
     { ...env, GITHUB_TOKEN: '' },
@@ -73,7 +88,7 @@ test('a token and a repository make it known; the token is a secret at once', ()
     { ...env, GITHUB_REPOSITORY: 'a/b/c' },
   ]
   assert.equal(
-    wrong.map(one => gitHub(one)),
+    wrong.map(one => readGitHubRepository(one)),
     wrong.map(() => undefined),
   )
 })
@@ -82,32 +97,32 @@ test('a token and a repository make it known; the token is a secret at once', ()
 
 test('a description keeps its end: of what is too long the cause is cut', () => {
   assert.is(
-    short('the image\n is not there', 'release 4 serves'),
+    shortenDescription('the image\n is not there', 'release 4 serves'),
     'the image is not there; release 4 serves',
   )
-  const long = short('x'.repeat(500), 'rolled back, release 4 serves')
+  const long = shortenDescription('x'.repeat(500), 'rolled back, release 4 serves')
   assert.is(long.length, 140)
   assert.match(long, /^x+…; rolled back, release 4 serves$/)
-  assert.is([...short('🦊'.repeat(300), '🦊'.repeat(300))].length, 140)
-  assert.is(short('whole'), 'whole')
+  assert.is([...shortenDescription('🦊'.repeat(300), '🦊'.repeat(300))].length, 140)
+  assert.is(shortenDescription('whole'), 'whole')
   keepSecret('canaryInCause')
-  assert.is(short('it said canaryInCause'), 'it said [secret]')
+  assert.is(shortenDescription('it said canaryInCause'), 'it said [secret]')
 })
 
 test('a deploy ends in words that name what failed and what serves', () => {
-  const change = { release: { number: 7 } } as Parameters<typeof endOf>[0]
-  assert.is(endOf(change, 'succeeded', {}), 'release 7 serves')
+  const change = { release: { number: 7 } } as Parameters<typeof describeOutcome>[0]
+  assert.is(describeOutcome(change, 'succeeded', {}), 'release 7 serves')
   const failed = new Failure(5, 'Deploy to staging', 'Deployment api: ImagePullBackOff')
   const serving = 'release 6 serves again'
   assert.is(
-    endOf(change, 'rolled-back', { failed, serving }),
+    describeOutcome(change, 'rolled-back', { failed, serving }),
     'Deployment api: ImagePullBackOff; rolled back, release 6 serves again',
   )
   const known = Object.assign(failed, {
     cause: { application: 'api', likely: 'its image is not in the registry' },
   })
   assert.is(
-    endOf(change, 'failed', { failed: known, serving: 'release 6 is half back' }),
+    describeOutcome(change, 'failed', { failed: known, serving: 'release 6 is half back' }),
     'api: its image is not in the registry; release 6 is half back',
   )
 })
@@ -128,14 +143,17 @@ test('a script without a token does not load octokit', () => {
 test('a deployment is ours by its payload, as an object or as JSON', () => {
   const ours = { by: 'kgc-stack', verb: 'deploy', release: 1, images: {} }
   assert.equal(
-    [ours, JSON.stringify(ours)].map(payload => payloadOf({ id: 1, payload })),
+    [ours, JSON.stringify(ours)].map(payload => parseDeploymentPayload({ id: 1, payload })),
     [ours, ours],
   )
   for (const payload of ['', '{', '{}', null, undefined, {}, { by: 'other' }, [], '"kgc-stack"'])
-    assert.is(payloadOf({ id: 1, payload }), undefined)
-  assert.equal(payloadOf({ id: 1, payload: { by: 'kgc-stack', images: null } })!.images, {})
+    assert.is(parseDeploymentPayload({ id: 1, payload }), undefined)
+  assert.equal(
+    parseDeploymentPayload({ id: 1, payload: { by: 'kgc-stack', images: null } })!.images,
+    {},
+  )
   assert.is(
-    newestOf([
+    findNewestDeployment([
       { id: 3, payload: ours },
       { id: 9, payload: ours },
       { id: 12, payload: '' },
@@ -146,7 +164,7 @@ test('a deployment is ours by its payload, as an object or as JSON', () => {
 
 test('what counts is the newest status that is an ending: `inactive` hides no success', () => {
   const ending = (...states: string[]) =>
-    endingOf(states.map((state, index) => ({ id: states.length - index, state })))
+    finalDeploymentState(states.map((state, index) => ({ id: states.length - index, state })))
   assert.equal(
     [
       ending(),
@@ -162,16 +180,16 @@ test('what counts is the newest status that is an ending: `inactive` hides no su
 test('images are compared by digest, where the name is the same', () => {
   const had = { 'ghcr.io/kgc/api:a': first, 'ghcr.io/kgc/web:a': second }
   assert.equal(
-    otherDigests(had, [
+    findChangedDigests(had, [
       ['ghcr.io/kgc/api:b', first],
       [`ghcr.io/kgc/web@${second}`, second],
       ['postgres:17', second],
     ]),
     [],
   )
-  assert.equal(otherDigests(had, [['ghcr.io/kgc/api:a', second]]), ['ghcr.io/kgc/api:a'])
+  assert.equal(findChangedDigests(had, [['ghcr.io/kgc/api:a', second]]), ['ghcr.io/kgc/api:a'])
   assert.equal(
-    otherDigests({ ...had, 'ghcr.io/kgc/api:b': second }, [['ghcr.io/kgc/api:a', second]]),
+    findChangedDigests({ ...had, 'ghcr.io/kgc/api:b': second }, [['ghcr.io/kgc/api:a', second]]),
     [],
     'one name, two versions',
   )
@@ -179,7 +197,7 @@ test('images are compared by digest, where the name is the same', () => {
 
 test('answers are told in words, and tried again only where it may help', () => {
   const answer = (status: number, headers = {}, data: unknown = { message: 'Why' }) =>
-    inWords({ status, response: { headers, data } })
+    describeGitHubError({ status, response: { headers, data } })
   assert.equal(answer(502), { why: 'answered 502 (Why)', wait: 0 })
   assert.equal(answer(429, { 'retry-after': '2' }), { why: 'answered 429 (Why)', wait: 2000 })
   assert.equal(answer(403, { 'x-ratelimit-remaining': '0' }).wait, 0)
@@ -189,7 +207,7 @@ test('answers are told in words, and tried again only where it may help', () => 
   assert.equal(answer(401).why, 'answered 401 (Why): the token is not valid')
   assert.equal(answer(422, {}, '<html>'), { why: 'answered 422' })
   const cause = Object.assign(new Error(), { code: 'ECONNREFUSED' })
-  assert.equal(inWords({ status: 500, cause }), {
+  assert.equal(describeGitHubError({ status: 500, cause }), {
     why: 'cannot be reached (ECONNREFUSED)',
     wait: 0,
   })
@@ -200,11 +218,11 @@ test('answers are told in words, and tried again only where it may help', () => 
 test('busy is tried again, no answer at all takes no longer than the limit', async () => {
   const { github, answers, requests, token } = await start()
   answers.push(status(502), status(429, '', { 'Retry-After': '0' }), response => response.destroy())
-  assert.is(await recorded(github, soon(), 'staging', commit), undefined)
+  assert.is(await fetchDeployment(github, soon(), 'staging', commit), undefined)
   assert.is(requests.length, 4)
-  const refused = async (github: GitHub, ms: number) => {
+  const refused = async (github: GitHubRepository, ms: number) => {
     const start = Date.now()
-    const { message } = await thrown(recorded(github, start + ms, 'staging', commit))
+    const { message } = await thrown(fetchDeployment(github, start + ms, 'staging', commit))
     assert.ok(Date.now() - start < ms + 5000, `${Date.now() - start} ms`)
     assert.not.match(message, token)
     return message
@@ -238,7 +256,9 @@ test('a token that comes back in an answer is told to nobody', async () => {
   const { github, answers, token } = await start()
   answers.push(status(403, `no ${token} here`))
   const { message } = await thrown(
-    ask(github, soon(), ({ rest }) => rest.repos.listDeployments({ owner: 'kgc', repo: 'stack' })),
+    requestGitHub(github, soon(), ({ rest }) =>
+      rest.repos.listDeployments({ owner: 'kgc', repo: 'stack' }),
+    ),
   )
   assert.match(message, 'no [secret] here')
 })
@@ -250,7 +270,10 @@ const tenSeconds = (async () => {
   const { github, answers } = await start()
   answers.push(hang)
   const begun = Date.now()
-  return { warning: await announce(news(), github)!.ended('success', ''), ms: Date.now() - begun }
+  return {
+    warning: await startGitHubDeployment(news(), github)!.finish('success', ''),
+    ms: Date.now() - begun,
+  }
 })()
 
 test('a deploy is a deployment of its commit, in progress and then a success, with the address of its run', async () => {
@@ -260,7 +283,10 @@ test('a deploy is a deployment of its commit, in progress and then a success, wi
     GITHUB_RUN_ID: '5',
   })
   const { github, deployments, requests } = await start()
-  assert.is(await announce(news(), github)!.ended('success', 'release 7 serves'), undefined)
+  assert.is(
+    await startGitHubDeployment(news(), github)!.finish('success', 'release 7 serves'),
+    undefined,
+  )
   for (const name of ['GITHUB_SERVER_URL', 'GITHUB_REPOSITORY', 'GITHUB_RUN_ID'])
     delete process.env[name]
   const [{ request, statuses }] = deployments as [(typeof deployments)[0]]
@@ -290,9 +316,9 @@ test('a deploy is a deployment of its commit, in progress and then a success, wi
 
 test('its end is told once: an interrupt after it changes nothing', async () => {
   const { github, states } = await start()
-  const announced = announce(news(), github)!
-  await announced.ended('failure', 'the image is not there; rolled back, release 6 serves')
-  assert.is(await announced.ended('error', 'interrupted'), undefined)
+  const announced = startGitHubDeployment(news(), github)!
+  await announced.finish('failure', 'the image is not there; rolled back, release 6 serves')
+  assert.is(await announced.finish('error', 'interrupted'), undefined)
   assert.equal(states(), ['in_progress', 'failure'])
 })
 
@@ -300,26 +326,26 @@ test('the change does not wait for the beginning; an end that comes early comes 
   const { github, answers, states } = await start()
   answers.push(status(502))
   const start_ = Date.now()
-  const announced = announce(news(), github)!
+  const announced = startGitHubDeployment(news(), github)!
   assert.ok(Date.now() - start_ < 900)
-  await announced.ended('error', 'interrupted in phase apply', 1500)
+  await announced.finish('error', 'interrupted in phase apply', 1500)
   assert.equal(states(), ['in_progress', 'error'])
 })
 
 test('nobody is told without a token, or of a commit that GitHub cannot have', async () => {
   const { github, requests } = await start()
-  assert.is(announce(news(), gitHub({})), undefined)
+  assert.is(startGitHubDeployment(news(), readGitHubRepository({})), undefined)
   for (const commit of [undefined, `${'a'.repeat(40)}-dirty`, 'main'])
-    assert.is(announce(news({ commit }), github), undefined)
-  assert.is(await announceSame(news({ commit: undefined }), github), undefined)
+    assert.is(startGitHubDeployment(news({ commit }), github), undefined)
+  assert.is(await ensureDeploymentRecorded(news({ commit: undefined }), github), undefined)
   assert.equal(requests, [])
 })
 
 test('a refusal, a hanging GitHub and one that is not there are one warning each, in time', async () => {
   const { github, answers, token, requests } = await start()
-  const warning = async (announced = announce(news(), github, 300)!) => {
+  const warning = async (announced = startGitHubDeployment(news(), github, 300)!) => {
     const start = Date.now()
-    const text = (await announced.ended('success', 'release 7 serves', 20_000))!
+    const text = (await announced.finish('success', 'release 7 serves', 20_000))!
     assert.ok(Date.now() - start < 10_000, `${Date.now() - start} ms`)
     assert.not.match(text, token)
     return text
@@ -335,7 +361,7 @@ test('a refusal, a hanging GitHub and one that is not there are one warning each
   answers.push(hang)
   assert.match(await warning(), /did not answer in time/)
   assert.match(
-    await warning(announce(news(), { ...github, api: 'http://127.0.0.1:1' }, 600)!),
+    await warning(startGitHubDeployment(news(), { ...github, api: 'http://127.0.0.1:1' }, 600)!),
     /cannot be reached/,
   )
 })
@@ -344,18 +370,18 @@ test('once the deployment is made, a hanging beginning does not take its end', a
   const { github, answers, states, requests } = await start()
   const pass = { shift: answers.shift.bind(answers) }
   answers.shift = () => (requests.length === 2 ? hang : pass.shift())
-  const announced = announce(news(), github, 1000)!
-  await until('the request', 5, () => requests.length === 2, 5)
-  await announced.ended('error', 'interrupted', 600)
+  const announced = startGitHubDeployment(news(), github, 1000)!
+  await waitUntil('the request', 5, () => requests.length === 2, 5)
+  await announced.finish('error', 'interrupted', 600)
   assert.equal(states(), ['error'])
 })
 
 test('deployments of releases whose process was killed are ended by the next', async () => {
   const { github, states, deployments } = await start()
-  await announce(news({ release: 4 }), github)!.ended('success', 'release 4 serves')
-  announce(news({ release: 5 }), github)
-  await until('the status', 5, () => states(deployments[1]?.id).length > 0, 5)
-  await announce(news({ release: 6, interrupted: [4, 5] }), github)!.ended(
+  await startGitHubDeployment(news({ release: 4 }), github)!.finish('success', 'release 4 serves')
+  startGitHubDeployment(news({ release: 5 }), github)
+  await waitUntil('the status', 5, () => states(deployments[1]?.id).length > 0, 5)
+  await startGitHubDeployment(news({ release: 6, interrupted: [4, 5] }), github)!.finish(
     'success',
     'release 6 serves',
   )
@@ -371,31 +397,31 @@ test('deployments of releases whose process was killed are ended by the next', a
 
 test('where nothing was to do GitHub is told only what it does not know', async () => {
   const { github, deployments, states } = await start()
-  assert.is(await announceSame(news(), github), undefined)
+  assert.is(await ensureDeploymentRecorded(news(), github), undefined)
   assert.equal([deployments.length, states()], [1, ['in_progress', 'success']])
-  await announceSame(news(), github)
+  await ensureDeploymentRecorded(news(), github)
   assert.is(deployments.length, 1, 'it knows')
-  await announceSame(news({ commit: 'b'.repeat(40) }), github)
+  await ensureDeploymentRecorded(news({ commit: 'b'.repeat(40) }), github)
   assert.is(deployments.length, 2, 'another commit that changes nothing')
-  await announceSame(news({ images: { 'ghcr.io/kgc/api:a': second } }), github)
+  await ensureDeploymentRecorded(news({ images: { 'ghcr.io/kgc/api:a': second } }), github)
   assert.is(deployments.length, 3, 'other images')
-  await announce(news(), github)!.ended('error', 'interrupted')
-  await announceSame(news(), github)
+  await startGitHubDeployment(news(), github)!.finish('error', 'interrupted')
+  await ensureDeploymentRecorded(news(), github)
   assert.equal(
     [deployments.length, states()],
     [5, ['in_progress', 'success']],
     'what it knows is no success',
   )
   assert.match(
-    (await announceSame(news(), { ...github, api: 'http://127.0.0.1:1' }, 600))!,
+    (await ensureDeploymentRecorded(news(), { ...github, api: 'http://127.0.0.1:1' }, 600))!,
     /cannot be reached/,
   )
 })
 
 // One after the other
 
-async function refusal(github: GitHub | undefined, sha: string | undefined = commit) {
-  const error = await proven(place, sha, github, 300).then(
+async function refusal(github: GitHubRepository | undefined, sha: string | undefined = commit) {
+  const error = await requirePromoted(place, sha, github, 300).then(
     () => undefined,
     (error: unknown) => error,
   )
@@ -406,18 +432,18 @@ async function refusal(github: GitHub | undefined, sha: string | undefined = com
 test('a commit that succeeded there may go on, also when another has come after it', async () => {
   const { github } = await start()
   assert.is(
-    await proven({ ...place, after: undefined } as unknown as Place, commit, github),
+    await requirePromoted({ ...place, after: undefined } as unknown as Environment, commit, github),
     undefined,
   )
-  await announce(news(), github)!.ended('success', '')
-  await announce(news({ commit: 'b'.repeat(40) }), github)!.ended('success', '')
-  assert.is((await proven(place, commit, github))!.release, 7)
+  await startGitHubDeployment(news(), github)!.finish('success', '')
+  await startGitHubDeployment(news({ commit: 'b'.repeat(40) }), github)!.finish('success', '')
+  assert.is((await requirePromoted(place, commit, github))!.release, 7)
 })
 
 test('a commit that was never there, failed there, is being deployed there, or went elsewhere may not', async () => {
   const { github, deployments } = await start()
-  await announce(news({ commit: 'b'.repeat(40) }), github)!.ended('success', '')
-  await announce(news({ environment: 'demo' }), github)!.ended('success', '')
+  await startGitHubDeployment(news({ commit: 'b'.repeat(40) }), github)!.finish('success', '')
+  await startGitHubDeployment(news({ environment: 'demo' }), github)!.finish('success', '')
   assert.match(await refusal(github), 'GitHub records no deployment of aaaaaaaaaaaa to staging')
   deployments.push({
     id: 0,
@@ -432,17 +458,17 @@ test('a commit that was never there, failed there, is being deployed there, or w
     'records no deployment',
     'GitHub Actions makes one for its job, before anything is deployed',
   )
-  const running = announce(news(), github)!
-  await until(
+  const running = startGitHubDeployment(news(), github)!
+  await waitUntil(
     'the status',
     5,
     () => deployments.length === 4 && deployments[3]!.statuses.length > 0,
     5,
   )
   assert.match(await refusal(github), 'is recorded as in_progress')
-  await running.ended('success', '')
+  await running.finish('success', '')
   assert.is(await refusal(github), '')
-  await announce(news(), github)!.ended('failure', '')
+  await startGitHubDeployment(news(), github)!.finish('failure', '')
   assert.match(await refusal(github), 'is recorded as failure')
 })
 
@@ -452,7 +478,10 @@ test('a commit that is none may not, GitHub that does not answer is no yes', asy
     await refusal(github, `${commit}-dirty`),
     'production takes what staging had, and files are changed',
   )
-  assert.match((await thrown(proven(place, undefined, github))).message, 'no commit is known')
+  assert.match(
+    (await thrown(requirePromoted(place, undefined, github))).message,
+    'no commit is known',
+  )
   answers.push(status(403, 'Resource not accessible by integration'))
   assert.match(await refusal(github), 'answered 403')
   answers.push(hang)
@@ -460,7 +489,7 @@ test('a commit that is none may not, GitHub that does not answer is no yes', asy
 })
 
 test('without a token a workflow is refused, a person is told', async () => {
-  assert.is(await proven(place, commit, undefined), undefined)
+  assert.is(await requirePromoted(place, commit, undefined), undefined)
   process.env.GITHUB_ACTIONS = 'true'
   assert.match(await refusal(undefined), 'GITHUB_TOKEN or GITHUB_REPOSITORY is not set')
   delete process.env.GITHUB_ACTIONS
@@ -474,7 +503,7 @@ test('a tag that has moved since staging is refused', () => {
     images: { 'ghcr.io/kgc/api:a': first },
   } as const
   assert.equal(
-    unproven(
+    findUnpromotedImages(
       place,
       had,
       new Map([
@@ -485,10 +514,10 @@ test('a tag that has moved since staging is refused', () => {
     [],
   )
   assert.match(
-    unproven(place, had, new Map([['ghcr.io/kgc/api:a', second]])).join(),
+    findUnpromotedImages(place, had, new Map([['ghcr.io/kgc/api:a', second]])).join(),
     /^ghcr.io\/kgc\/api:a is not what staging had/,
   )
-  assert.equal(unproven(place, undefined, new Map([['ghcr.io/kgc/api:a', second]])), [])
+  assert.equal(findUnpromotedImages(place, undefined, new Map([['ghcr.io/kgc/api:a', second]])), [])
 })
 
 test('the limit is 10 s', async () => {

@@ -5,7 +5,7 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { createAdmin } from '../../infra/docker/horilla-hr/admin.ts'
 import { checks } from '../../infra/docker/horilla-hr/smoke.ts'
-import type { Ask } from '../../scripts/lib/smoke/edge.ts'
+import type { EdgeRequest } from '../../scripts/lib/smoke/edge.ts'
 import type { SmokeContext } from '../../scripts/lib/smoke/checks.ts'
 import { repository } from '../sandbox.ts'
 
@@ -15,11 +15,11 @@ type Reply = { status: number; body?: string }
 /** What a check says when `answer` answers; every request is in `asked`. */
 async function verdict(
   name: string,
-  answer: (path: string, ask: Ask) => Reply,
+  answer: (path: string, ask: EdgeRequest) => Reply,
   exec = async () => '',
 ) {
-  const asked: { path: string; ask: Ask }[] = []
-  const get = async (url: string, ask: Ask = {}) => {
+  const asked: { path: string; ask: EdgeRequest }[] = []
+  const get = async (url: string, ask: EdgeRequest = {}) => {
     const path = new URL(url).pathname
     asked.push({ path, ask })
     return { headers: new Headers(), body: '', ms: 0, ...answer(path, ask) }

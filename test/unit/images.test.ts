@@ -15,36 +15,44 @@ import { basename, dirname, join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { Failure } from '../../scripts/lib/errors.ts'
-import { recipeOf, setTimesApart } from '../../scripts/lib/images/bake.ts'
-import { pinsOf, whereChosen } from '../../scripts/lib/images/chosen-commit.ts'
-import { copyOf } from '../../scripts/lib/images/copy.ts'
-import { gitHubVersions, removeFromGitHub } from '../../scripts/lib/images/packages.ts'
-import { brief, patiently } from '../../scripts/lib/images/patience.ts'
-import { judge, pinsIn, repinned } from '../../scripts/lib/images/pins.ts'
-import { pinFiles } from '../../scripts/lib/images/pins-check.ts'
-import { complaint, thereAlready, uploadOf } from '../../scripts/lib/images/push.ts'
-import { RegistryError } from '../../scripts/lib/images/registry-answer.ts'
-import { ask } from '../../scripts/lib/images/registry.ts'
-import { refOf, webAddress, type Ref, type Source } from '../../scripts/lib/images/source.ts'
-import { versionsOf } from '../../scripts/lib/images/stock-ask.ts'
-import { removable, type Version } from '../../scripts/lib/images/stock.ts'
+import { hashRecipe, makeFileTimesUnique } from '../../scripts/lib/images/build/bake.ts'
+import { findCommitPins, describeCommitPins } from '../../scripts/lib/images/pinned-commits.ts'
+import { copySource } from '../../scripts/lib/images/build/source-copy.ts'
 import {
-  asPushed,
-  isOwn,
-  ofRun,
-  planOf,
+  listGitHubVersions,
+  removeGitHubVersion,
+} from '../../scripts/lib/images/github-packages.ts'
+import { briefRetryDelaysSeconds, retryRegistry } from '../../scripts/lib/images/registry/retry.ts'
+import { judgePin, findPins, replaceDigests } from '../../scripts/lib/images/pins.ts'
+import { readPinFiles } from '../../scripts/lib/images/pins-check.ts'
+import { parsePushError, findExistingImage, describeUpload } from '../../scripts/lib/images/push.ts'
+import { RegistryError } from '../../scripts/lib/images/registry/errors.ts'
+import { callRegistry } from '../../scripts/lib/images/registry/client.ts'
+import {
+  readGitRef,
+  toWebAddress,
+  type GitRef,
+  type ImageSource,
+} from '../../scripts/lib/images/build/source.ts'
+import { listImageVersions } from '../../scripts/lib/images/registry-versions.ts'
+import { findRemovableVersions, type ImageVersion } from '../../scripts/lib/images/retention.ts'
+import {
+  withPushTags,
+  isBuiltByThisRun,
+  withRunLabel,
+  planImageTags,
   recipeLabel,
-  refTag,
-  requireDistinct,
+  tagForRef,
+  requireDistinctTags,
   runLabel,
-} from '../../scripts/lib/images/tags.ts'
+} from '../../scripts/lib/images/build/tags.ts'
 import { commit as gitCommit, git, initialize } from '../git.ts'
 import { addressOf } from '../compose/images/bridge.ts'
 
 const test = suite('images')
 const commit = 'a'.repeat(40)
 const digest = (letter: string) => `sha256:${letter.repeat(64)}`
-const source: Source = {
+const source: ImageSource = {
   commit,
   created: '2026-11-01T11:00:00Z',
   url: 'https://github.com/o/r',
@@ -59,7 +67,7 @@ const target = (image: string, name = 'api') => ({
   here: true,
   recipe: 'as-now',
 })
-const main: Ref = { type: 'branch', name: 'main' }
+const main: GitRef = { type: 'branch', name: 'main' }
 
 test("a submodule's copy has a .git that knows the commit, what is not committed yet, and nothing that is left out or ignored", async () => {
   const folder = mkdtempSync(join(tmpdir(), 'kgc-test-'))
@@ -87,7 +95,7 @@ test("a submodule's copy has a .git that knows the commit, what is not committed
   )
   for (const path of ['built', 'new']) writeFileSync(join(fork, path), '')
   rmSync(join(fork, 'gone'))
-  await copyOf(fork, { without: ['ee', 'spec/ee'] }, copy)
+  await copySource(fork, { without: ['ee', 'spec/ee'] }, copy)
   const files = readdirSync(copy, { recursive: true, encoding: 'utf8' }).filter(
     path => !/^\.git($|\/)/.test(path),
   )
@@ -99,7 +107,7 @@ test("a submodule's copy has a .git that knows the commit, what is not committed
 })
 
 test('a branch and a version give a tag, other tags of git give none', () => {
-  const cases: [Ref, string | undefined][] = [
+  const cases: [GitRef, string | undefined][] = [
     [main, 'main'],
     [{ type: 'branch', name: 'feature/Über-x_1' }, 'feature-ber-x_1'],
     [{ type: 'branch', name: '--.x' }, 'x'],
@@ -111,11 +119,11 @@ test('a branch and a version give a tag, other tags of git give none', () => {
     [{ type: 'tag', name: 'v1.2.3+x' }, undefined],
     [{ type: '', name: '' }, undefined],
   ]
-  for (const [ref, tag] of cases) assert.is(refTag(ref), tag, JSON.stringify(ref))
+  for (const [ref, tag] of cases) assert.is(tagForRef(ref), tag, JSON.stringify(ref))
 })
 
 test("an image has its branch's, its file's and its commit's tag, in this order, and a name in lower case", () => {
-  assert.equal(planOf(target(`ghcr.io/Org/Api:${commit}`), source, main), {
+  assert.equal(planImageTags(target(`ghcr.io/Org/Api:${commit}`), source, main), {
     target: 'api',
     name: 'ghcr.io/org/api',
     commit,
@@ -130,7 +138,7 @@ test("an image has its branch's, its file's and its commit's tag, in this order,
     fileTag: commit,
     leads: true,
   })
-  const tagged = planOf(
+  const tagged = planImageTags(
     target('ghcr.io/org/hr:2.1.8-kgc'),
     { ...source, url: '' },
     { type: 'tag', name: 'v3.0.0' },
@@ -141,9 +149,9 @@ test("an image has its branch's, its file's and its commit's tag, in this order,
 })
 
 test("a push sets the file's own tag from main and versions alone, whatever a branch is called; a build sets it always", () => {
-  const tags = (ref: Ref, image = 'ghcr.io/org/hr:2.1.8-kgc') => {
-    const plan = planOf(target(image), source, ref)
-    return [plan.tags, asPushed(plan).tags].map(list =>
+  const tags = (ref: GitRef, image = 'ghcr.io/org/hr:2.1.8-kgc') => {
+    const plan = planImageTags(target(image), source, ref)
+    return [plan.tags, withPushTags(plan).tags].map(list =>
       list.map(tag => (tag === commit ? 'commit' : tag)).join(' '),
     )
   }
@@ -167,34 +175,35 @@ test('Dockerfiles of one size and time are set apart, others are left alone; a s
     utimesSync(file, 1_700_000_000, 1_700_000_000)
   }
   const times = () => files.map(file => statSync(file).mtimeMs)
-  setTimesApart(files)
+  makeFileTimesUnique(files)
   const apart = times()
   assert.is(new Set(apart.slice(0, 3)).size, 3)
   assert.equal([apart[0], apart[3]], [1_700_000_000_000, 1_700_000_000_000])
-  setTimesApart(files)
+  makeFileTimesUnique(files)
   assert.equal(times(), apart)
   rmSync(folder, { recursive: true })
 })
 
 test('no commit, another commit, or one name for two images: none is built', () => {
   assert.throws(
-    () => planOf(target('x/api:unset'), source, main, pinsOf(['x/kgc-api:unset'])[0]),
+    () =>
+      planImageTags(target('x/api:unset'), source, main, findCommitPins(['x/kgc-api:unset'])[0]),
     (error: Failure) =>
       /no commit is chosen/.test(error.why) &&
       error.next === `KGC_REF=${commit}   (in infra/docker/kgc/.env.example)`,
   )
   assert.is(
-    whereChosen(['x/kgc-api:unset', 'x/kgc-web:unset', 'x/redis:8']),
+    describeCommitPins(['x/kgc-api:unset', 'x/kgc-web:unset', 'x/redis:8']),
     'KGC_REF in infra/docker/kgc/.env.example',
   )
   assert.throws(
-    () => planOf(target(`x/api:${'b'.repeat(40)}`), source, main),
+    () => planImageTags(target(`x/api:${'b'.repeat(40)}`), source, main),
     /its tag is bbbbbbbbbbbb, its source is at aaaaaaaaaaaa/,
   )
   const two = [target('x/hr:1', 'one'), target('x/hr:2', 'two')].map(one =>
-    planOf(one, source, main),
+    planImageTags(one, source, main),
   )
-  assert.throws(() => requireDistinct(two), /one and two would both be x\/hr:main/)
+  assert.throws(() => requireDistinctTags(two), /one and two would both be x\/hr:main/)
 })
 
 test("a remote is given as people open it, without anybody's login", () => {
@@ -204,17 +213,17 @@ test("a remote is given as people open it, without anybody's login", () => {
     'ssh://git@github.com:22/o/r',
     'https://github.com/o/r/',
   ]
-  for (const remote of same) assert.is(webAddress(remote), 'https://github.com/o/r', remote)
+  for (const remote of same) assert.is(toWebAddress(remote), 'https://github.com/o/r', remote)
   for (const remote of ['', '/srv/r.git', '../r', 'file:///srv/r'])
-    assert.is(webAddress(remote), '', remote)
+    assert.is(toWebAddress(remote), '', remote)
 })
 
 test("the workflow's ref is the ref", async () => {
-  assert.equal(await refOf('/', { GITHUB_REF_TYPE: 'tag', GITHUB_REF_NAME: 'v1.0.0' }), {
+  assert.equal(await readGitRef('/', { GITHUB_REF_TYPE: 'tag', GITHUB_REF_NAME: 'v1.0.0' }), {
     type: 'tag',
     name: 'v1.0.0',
   })
-  assert.equal(await refOf('/', {}), { type: '', name: '' })
+  assert.equal(await readGitRef('/', {}), { type: '', name: '' })
 })
 
 const file = 'docker-compose.yml'
@@ -245,7 +254,7 @@ test('pins are read off YAML, Dockerfiles and examples, and only there where an 
     ['x/Dockerfile', dockerfile],
     ['.env.example', 'X_IMAGE=org/c:1.2\nTIME=a:1\n'],
   ])
-  const pins = pinsIn(files)
+  const pins = findPins(files)
   const counts = pins.map(({ image, places }) => `${image} ${places.length}`)
   assert.equal(counts.sort(), [
     'node:20 1',
@@ -269,8 +278,8 @@ test('a pin is judged by what its registry has', () => {
     places: digests.map((digest, i) => ({ file, line: i, ...(digest ? { digest } : {}) })),
   })
   const [old, now] = [digest('1'), digest('2')]
-  const state = (...[pin, seen]: Parameters<typeof judge>) =>
-    `${judge(pin, seen).state} ${judge(pin, seen).words}`.trim()
+  const state = (...[pin, seen]: Parameters<typeof judgePin>) =>
+    `${judgePin(pin, seen).state} ${judgePin(pin, seen).words}`.trim()
   assert.is(state(pin(now, now), { digest: now }), 'good')
   assert.is(
     state(pin(undefined, undefined), { digest: now }),
@@ -295,22 +304,22 @@ test('digests are written in every place, the rest of the text stays; a second t
     ['org/c:1.2', digest('3')],
     ['x:1', digest('4')],
   ])
-  const written = repinned(file, yaml, digests)
+  const written = replaceDigests(file, yaml, digests)
   const expected = yaml
     .replace('image: redis:7,', `image: redis:7@${digest('2')},`)
     .replace(digest('1'), digest('2'))
     .replace('org/c:1.2', `org/c:1.2@${digest('3')}`)
   assert.is(written, expected)
-  assert.is(repinned(file, written, digests), written)
+  assert.is(replaceDigests(file, written, digests), written)
   assert.is(
-    repinned('x/Dockerfile', 'FROM redis:7 AS x\n', digests),
+    replaceDigests('x/Dockerfile', 'FROM redis:7 AS x\n', digests),
     `FROM redis:7@${digest('2')} AS x\n`,
   )
-  assert.is(repinned('README.md', 'image: redis:7', digests), 'image: redis:7')
+  assert.is(replaceDigests('README.md', 'image: redis:7', digests), 'image: redis:7')
 })
 
 test("the stack's own pins are found: each image of Compose, none of the demo's", () => {
-  const images = pinsIn(pinFiles()).map(({ image }) => image)
+  const images = findPins(readPinFiles()).map(({ image }) => image)
   for (const name of ['postgres:', 'redis:', 'traefik:'])
     assert.ok(
       images.some(image => image.startsWith(name)),
@@ -323,14 +332,17 @@ test("the stack's own pins are found: each image of Compose, none of the demo's"
 })
 
 const plain = { image: 'x', tags: [], size: 1, children: [] }
-const version = (name: string, more: Partial<Version> = {}): Version => ({
+const version = (name: string, more: Partial<ImageVersion> = {}): ImageVersion => ({
   ...plain,
   digest: name,
   created: `2026-01-${name}`,
   ...more,
 })
-const going = (all: Version[], keep: Partial<Parameters<typeof removable>[1]> = {}) =>
-  removable(all, { newest: 0, named: new Set(), commits: false, ...keep }).map(
+const going = (
+  all: ImageVersion[],
+  keep: Partial<Parameters<typeof findRemovableVersions>[1]> = {},
+) =>
+  findRemovableVersions(all, { newest: 0, named: new Set(), commits: false, ...keep }).map(
     ({ digest }) => digest,
   )
 
@@ -363,7 +375,7 @@ test('the parts of a version stay with it and count for nothing among the newest
 
 test('an attestation that is found by its tag stays or goes with its image, and takes no place among the newest', () => {
   const of = (letter: string) => ({ tags: [`sha256-${letter.repeat(64)}`] })
-  const one = (letter: string, more: Partial<Version>) => version(digest(letter), more)
+  const one = (letter: string, more: Partial<ImageVersion>) => version(digest(letter), more)
   const [old, now] = [
     one('a', { created: '2026-01-01', children: ['part'] }),
     one('b', { created: '2026-01-02', tags: [commit] }),
@@ -394,7 +406,7 @@ test('an attestation that is found by its tag stays or goes with its image, and 
 })
 
 test('nothing goes while it is not known what a version that is needed consists of', () => {
-  const refused = (lost: Partial<Version>, keep: Parameters<typeof going>[1] = {}) => {
+  const refused = (lost: Partial<ImageVersion>, keep: Parameters<typeof going>[1] = {}) => {
     try {
       return going([version('09', { ...lost, lost: true }), version('08')], keep)
     } catch (error) {
@@ -436,7 +448,7 @@ async function small(
 test('a version that its registry lists and does not have is lost, and no version without parts', async () => {
   for (const lost of [false, true]) {
     const { image, end } = await small({}, lost)
-    const found = await versionsOf(image)
+    const found = await listImageVersions(image)
     end()
     const known = { image, digest: digest('a'), tags: ['main'], children: [] }
     assert.equal(found, [
@@ -453,16 +465,16 @@ test("a commit's image is built again from main when the build file builds it in
     dockerfile: 'Dockerfile',
     args: { VITE_API_URL },
   })
-  assert.is(recipeOf(build('/a', '/api/v1')), recipeOf(build('/b', '/api/v1')))
-  assert.is.not(recipeOf(build('/a', '/api/v1')), recipeOf(build('/a', '/api/v2')))
-  const there = async (labels: Record<string, string>, ref: Ref) => {
+  assert.is(hashRecipe(build('/a', '/api/v1')), hashRecipe(build('/b', '/api/v1')))
+  assert.is.not(hashRecipe(build('/a', '/api/v1')), hashRecipe(build('/a', '/api/v2')))
+  const there = async (labels: Record<string, string>, ref: GitRef) => {
     const { image, end } = await small(labels)
-    const found = await thereAlready(planOf(target(`${image}:${commit}`), source, ref))
+    const found = await findExistingImage(planImageTags(target(`${image}:${commit}`), source, ref))
     end()
     assert.not.ok(found?.own)
     return found?.digest
   }
-  const feature: Ref = { type: 'branch', name: 'feature' }
+  const feature: GitRef = { type: 'branch', name: 'feature' }
   assert.is(await there({ [recipeLabel]: 'as-now' }, main), digest('a'))
   assert.is(await there({ [recipeLabel]: 'as-before' }, main), undefined)
   assert.is(await there({}, main), undefined, 'from a time without the label')
@@ -474,32 +486,34 @@ test("a commit's image is built again from main when the build file builds it in
 })
 
 test('a re-run knows what an earlier attempt of the same run has built, and takes nothing else for its own', async () => {
-  const plan = planOf(target(`x/api:${commit}`), source, main)
-  assert.equal(ofRun(plan, {}), plan)
-  const { labels } = ofRun(plan, { GITHUB_RUN_ID: '42' })
+  const plan = planImageTags(target(`x/api:${commit}`), source, main)
+  assert.equal(withRunLabel(plan, {}), plan)
+  const { labels } = withRunLabel(plan, { GITHUB_RUN_ID: '42' })
   assert.is(labels[runLabel], '42')
   const own = (id: string, attempt: string, seen = labels) =>
-    isOwn(seen, { GITHUB_RUN_ID: id, GITHUB_RUN_ATTEMPT: attempt })
+    isBuiltByThisRun(seen, { GITHUB_RUN_ID: id, GITHUB_RUN_ATTEMPT: attempt })
   assert.equal(
     [
       own('42', '2'),
       own('42', '1'),
       own('43', '2'),
       own('42', '2', plan.labels),
-      isOwn(plan.labels, {}),
+      isBuiltByThisRun(plan.labels, {}),
     ],
     [true, false, false, false, false],
   )
   const { image, end } = await small({ ...labels, [recipeLabel]: 'as-now' })
   Object.assign(process.env, { GITHUB_RUN_ID: '42', GITHUB_RUN_ATTEMPT: '2' })
-  const found = await thereAlready(planOf(target(`${image}:${commit}`), source, main)).finally(end)
+  const found = await findExistingImage(
+    planImageTags(target(`${image}:${commit}`), source, main),
+  ).finally(end)
   for (const name of ['GITHUB_RUN_ID', 'GITHUB_RUN_ATTEMPT']) delete process.env[name]
   assert.equal(found, { digest: digest('a'), own: true })
 })
 
 test('what Docker says of a failed push is a refusal, or may pass', () => {
   const says = (text: string) => {
-    const { status, passing, message } = complaint('ghcr.io/o/a', { stdout: '', stderr: text })
+    const { status, passing, message } = parsePushError('ghcr.io/o/a', { stdout: '', stderr: text })
     return `${status} ${passing} ${message}`
   }
   assert.match(
@@ -524,7 +538,7 @@ test('only what may pass is tried again, as long as the registry asks for', asyn
     const work = async () => {
       if (count++ < times) throw error
     }
-    await patiently('x', work, [0.01, 0.01]).catch(() => undefined)
+    await retryRegistry('x', work, [0.01, 0.01]).catch(() => undefined)
     return [count, Math.floor((Date.now() - start) / 2000)]
   }
   assert.equal(await tries(new RegistryError('', 503)), [3, 0])
@@ -533,7 +547,7 @@ test('only what may pass is tried again, as long as the registry asks for', asyn
   assert.equal(await tries(new RegistryError('', 429, 1000)), [1, 0])
   for (const error of [new RegistryError('', 403), new RegistryError('', 507), new Error('bug')])
     assert.equal(await tries(error), [1, 0])
-  assert.is(brief.length, 2)
+  assert.is(briefRetryDelaysSeconds.length, 2)
 })
 
 test('who pushes asks for a token to push, even where the registry speaks of pull alone', async () => {
@@ -554,7 +568,7 @@ test('who pushes asks for a token to push, even where the registry speaks of pul
   })
   await new Promise<void>(done => server.listen(0, '127.0.0.1', done))
   const host = `127.0.0.1:${(server.address() as AddressInfo).port}`
-  const words = await ask(host, 'o/a/blobs/uploads/', { method: 'POST' }).then(
+  const words = await callRegistry(host, 'o/a/blobs/uploads/', { method: 'POST' }).then(
     () => '',
     error => (error as Error).message,
   )
@@ -595,7 +609,7 @@ test("GitHub's packages are listed page by page, of an organisation or a user, a
     )
   const one = (id: number) => version('1', { image: 'ghcr.io/o/a/b', id })
   try {
-    const found = await gitHubVersions('ghcr.io/o/a/b')
+    const found = await listGitHubVersions('ghcr.io/o/a/b')
     assert.is(found.length, 101)
     assert.equal(found[0], {
       image: 'ghcr.io/o/a/b',
@@ -608,20 +622,20 @@ test("GitHub's packages are listed page by page, of an organisation or a user, a
       asked.includes('GET /users/o/packages/container/a%2Fb/versions?per_page=100&page=2'),
       asked.join('\n'),
     )
-    assert.equal(await gitHubVersions('ghcr.io/o/none'), [])
-    await removeFromGitHub(one(7))
+    assert.equal(await listGitHubVersions('ghcr.io/o/none'), [])
+    await removeGitHubVersion(one(7))
     assert.is(
-      await fails(removeFromGitHub(one(8))),
+      await fails(removeGitHubVersion(one(8))),
       'GitHub denies it (403): the token lacks delete:packages',
     )
     process.env.GITHUB_TOKEN = 'other-canary'
     assert.is(
-      await fails(gitHubVersions('ghcr.io/o/a')),
+      await fails(listGitHubVersions('ghcr.io/o/a')),
       'GitHub denies it (401): the token lacks read:packages',
     )
     delete process.env.GITHUB_TOKEN
     delete process.env.GH_TOKEN
-    assert.match(await fails(gitHubVersions('ghcr.io/o/a')), /set GITHUB_TOKEN/)
+    assert.match(await fails(listGitHubVersions('ghcr.io/o/a')), /set GITHUB_TOKEN/)
   } finally {
     server.close()
   }
@@ -636,13 +650,13 @@ test("an attestation's blobs are no layers of the image", () => {
     'incoming: digest: sha256:1 size: 856',
   ].join('\n')
   assert.is(
-    uploadOf(said, [`sha256:${'a'.repeat(64)}`, `sha256:${'b'.repeat(64)}`]),
+    describeUpload(said, [`sha256:${'a'.repeat(64)}`, `sha256:${'b'.repeat(64)}`]),
     '1 of 2 layers',
   )
-  assert.is(uploadOf(said, [`sha256:${'a'.repeat(64)}`]), 'nothing')
+  assert.is(describeUpload(said, [`sha256:${'a'.repeat(64)}`]), 'nothing')
   // the engine's own store names layers by what they are when they are unpacked
-  assert.is(uploadOf(said, [`sha256:${'d'.repeat(64)}`]), '2 of 3 layers')
-  assert.is(uploadOf(said, []), '2 of 3 layers')
+  assert.is(describeUpload(said, [`sha256:${'d'.repeat(64)}`]), '2 of 3 layers')
+  assert.is(describeUpload(said, []), '2 of 3 layers')
 })
 
 test("a test's registry stands on the bridge of an engine that was never restarted, too: that one names no gateway", () => {

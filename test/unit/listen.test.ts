@@ -5,13 +5,13 @@ import { delimiter, join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { Container } from '../../scripts/lib/compose/containers.ts'
-import { watch, type Watch } from '../../scripts/lib/compose/watch.ts'
-import { wordsOf } from '../../scripts/lib/compose/words.ts'
-import { lastSaid, listener } from '../../scripts/lib/listen.ts'
+import { watchServices, type WatchOptions } from '../../scripts/lib/compose/watch.ts'
+import { describeHealth } from '../../scripts/lib/compose/health-probe.ts'
+import { findLastLogLine, createLogPoller } from '../../scripts/lib/log-poller.ts'
 import { keepSecret } from '../../scripts/lib/redact.ts'
-import { ask } from '../../scripts/lib/rollout/words.ts'
-import { narrator } from '../../scripts/lib/rollout/tell.ts'
-import { place, played } from './kubectl.ts'
+import { fetchLastLogLines } from '../../scripts/lib/rollout/last-log-lines.ts'
+import { createRolloutProgress } from '../../scripts/lib/rollout/progress.ts'
+import { place, withFakeKubectl } from './fake-kubectl.ts'
 
 const test = suite('listen')
 const secret = 'canary-5d20e7b1'
@@ -46,14 +46,14 @@ const container = (Output = ''): Container =>
 test("the last line that says something, ordered by the engine's time, without a secret and what a terminal obeys, cut after that", () => {
   const log =
     '2026-11-28T20:00:02Z \u001b[32mApplying base.0012\u001b[0m\n\n2026-11-28T20:00:01Z Waiting for the database\n2026-11-28T20:00:03Z \n'
-  assert.is(lastSaid(log, true), 'Applying base.0012')
-  assert.is(lastSaid(`${'x'.repeat(115)}${secret}`), `${'x'.repeat(115)}[secr`)
-  assert.is(lastSaid('\n'), '')
+  assert.is(findLastLogLine(log, true), 'Applying base.0012')
+  assert.is(findLastLogLine(`${'x'.repeat(115)}${secret}`), `${'x'.repeat(115)}[secr`)
+  assert.is(findLastLogLine('\n'), '')
   assert.is(
-    wordsOf(container('curl: (7) Failed to connect\n'), log),
+    describeHealth(container('curl: (7) Failed to connect\n'), log),
     'its check says: curl: (7) Failed to connect; its log: Applying base.0012',
   )
-  assert.is(wordsOf(container(), ''), '')
+  assert.is(describeHealth(container(), ''), '')
 })
 
 test('nobody is asked before ten seconds, nor sooner again than the pause; who cannot be asked has said nothing', async () => {
@@ -62,15 +62,15 @@ test('nobody is asked before ten seconds, nor sooner again than the pause; who c
     asked++,
     names.map(name => (name === 'mute' ? '' : `${name} ${asked}`))
   )
-  const young = listener(Date.now(), 1_000)
+  const young = createLogPoller(Date.now(), 1_000)
   assert.equal([...(await young(['a'], ask))], [])
-  const old = listener(Date.now() - 10_000, 60_000)
+  const old = createLogPoller(Date.now() - 10_000, 60_000)
   assert.equal([...(await old(['a', 'mute'], ask))], [['a', 'a 1']])
   assert.equal([...(await old(['a'], ask))], [['a', 'a 1']])
   assert.is(asked, 1)
   assert.equal(
     [
-      ...(await listener(0, 0)(['a'], async () => {
+      ...(await createLogPoller(0, 0)(['a'], async () => {
         throw new Error('no')
       })),
     ],
@@ -113,7 +113,7 @@ test('up: where nothing is redrawn, the heartbeat says what a service does that 
     echo: 0,
     code: () => undefined,
   }
-  const said = await hurried(() => watch(options as unknown as Watch))
+  const said = await hurried(() => watchServices(options as unknown as WatchOptions))
   process.env.PATH = path
   rmSync(box, { recursive: true })
   assert.match(
@@ -128,15 +128,15 @@ test('up: where nothing is redrawn, the heartbeat says what a service does that 
 })
 
 test('deploy: the heartbeat says what a pod does that is not ready', async () => {
-  const { value, calls } = await played('echo first; echo applying 12', () =>
-    ask(place, [{ pod: 'hr-1', container: 'web' }]),
+  const { value, calls } = await withFakeKubectl('echo first; echo applying 12', () =>
+    fetchLastLogLines(place, [{ pod: 'hr-1', container: 'web' }]),
   )
   assert.equal(value, ['its log: applying 12'])
   assert.match(calls.join('\n'), 'logs hr-1 --container web --tail 5')
   const said = await hurried(async () => {
-    const tell = narrator(Date.now())
+    const tell = createRolloutProgress(Date.now())
     await new Promise(done => setTimeout(done, 400))
-    tell.beat(
+    tell.showHeartbeat(
       new Map([['Deployment hr', { state: 'waiting', detail: '0 of 1 ready' }]]),
       new Map([['Deployment hr', value![0]!]]),
     )

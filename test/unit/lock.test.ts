@@ -3,12 +3,12 @@ import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { stopwatch } from '../../scripts/lib/stopwatch.ts'
-import type { Manifest } from '../../scripts/lib/cluster/cluster.ts'
-import { isAlive } from '../../scripts/lib/deploy/actor.ts'
-import { describe, judge } from '../../scripts/lib/deploy/lease.ts'
-import { outlast } from '../../scripts/lib/deploy/outlast.ts'
-import { place, played } from './kubectl.ts'
+import { startStopwatch } from '../../scripts/lib/stopwatch.ts'
+import type { Manifest } from '../../scripts/lib/kubernetes/kubectl.ts'
+import { isProcessAlive } from '../../scripts/lib/deploy/actor.ts'
+import { describeLease, leaseState } from '../../scripts/lib/deploy/lock/lease.ts'
+import { waitForStaleLock } from '../../scripts/lib/deploy/lock/stale-lock.ts'
+import { place, withFakeKubectl } from './fake-kubectl.ts'
 
 const test = suite('lock')
 const now = Date.parse('2026-11-25T12:00:00Z')
@@ -37,9 +37,9 @@ const lease = (spec: object = {}, annotations: Record<string, string> = {}): Man
 })
 
 test('no lease, and one that was released, bind nobody', () => {
-  assert.is(judge(undefined, now, nobodyGone), 'free')
+  assert.is(leaseState(undefined, now, nobodyGone), 'free')
   assert.is(
-    judge(
+    leaseState(
       { kind: 'Lease', metadata: { name: 'x' }, spec: { leaseTransitions: 3 } },
       now,
       nobodyGone,
@@ -49,23 +49,23 @@ test('no lease, and one that was released, bind nobody', () => {
 })
 
 test("a lease is held for 60 s after its last renewal, by the cluster's clock", () => {
-  assert.is(judge(lease({ renewTime: at(-60) }), now, nobodyGone), 'held')
-  assert.is(judge(lease({ renewTime: at(-61) }), now, nobodyGone), 'expired')
+  assert.is(leaseState(lease({ renewTime: at(-60) }), now, nobodyGone), 'held')
+  assert.is(leaseState(lease({ renewTime: at(-61) }), now, nobodyGone), 'expired')
 })
 
 test('a holder whose process has ended on this machine holds nothing; of other machines nothing is known', () => {
   assert.is(
-    judge(lease(), now, (machine, pid) => machine === 'a' && pid === 7),
+    leaseState(lease(), now, (machine, pid) => machine === 'a' && pid === 7),
     'dead',
   )
   assert.is(
-    judge(lease(), now, machine => machine === 'b'),
+    leaseState(lease(), now, machine => machine === 'b'),
     'held',
   )
   const unknown = lease()
   delete unknown.metadata.annotations!['kgc.hu/machine']
   assert.is(
-    judge(unknown, now, () => true),
+    leaseState(unknown, now, () => true),
     'held',
   )
 })
@@ -76,17 +76,17 @@ test('what is held by hand does not expire', () => {
     { 'kgc.hu/who': 'anna@desk', 'kgc.hu/reason': 'audit' },
   )
   assert.is(
-    judge(byHand, now, () => true),
+    leaseState(byHand, now, () => true),
     'held',
   )
-  assert.is(describe(byHand), 'held by hand by anna@desk since 2026-11-25T11:58:30Z: audit')
+  assert.is(describeLease(byHand), 'held by hand by anna@desk since 2026-11-25T11:58:30Z: audit')
 })
 
 test('the holder is named with what it does, and where to look', () => {
   const words =
     'held by anna@desk since 2026-11-25T11:58:30Z (deploy, phase watch, renewed 11:59:50)'
-  assert.is(describe(lease()), words)
-  assert.is(describe(lease({}, { 'kgc.hu/run': 'https://ci/1' })), `${words}: https://ci/1`)
+  assert.is(describeLease(lease()), words)
+  assert.is(describeLease(lease({}, { 'kgc.hu/run': 'https://ci/1' })), `${words}: https://ci/1`)
 })
 
 /** Waits for a lease of so many seconds; from the third reading on the API server has this version of it. */
@@ -102,7 +102,7 @@ function waiting(version: string, { terminal = false, byHand = false, seconds = 
     *configmap*) printf %s "$(date -u +%Y-%m-%dT%H:%M:%SZ)" ;;
     *) if [ $n -lt 3 ]; then echo '${JSON.stringify(seen('1'))}'; else echo '${JSON.stringify(seen(version))}'; fi ;;
   esac`
-  return played(body, () => outlast(place, seen('1') as Manifest, terminal))
+  return withFakeKubectl(body, () => waitForStaleLock(place, seen('1') as Manifest, terminal))
 }
 
 test('a lock that nobody renews is waited for until its time is over', async () => {
@@ -137,11 +137,11 @@ test('a process that has ended is not alive, though its parent has not asked for
   try {
     const [said] = await once(parent.stdout, 'data')
     const pid = Number(said)
-    for (const end = Date.now() + 5_000; isAlive(pid) && Date.now() < end;)
+    for (const end = Date.now() + 5_000; isProcessAlive(pid) && Date.now() < end;)
       await new Promise(done => setTimeout(done, 50))
     assert.match(readFileSync(`/proc/${pid}/stat`, 'utf8'), ' Z ')
-    assert.not.ok(isAlive(pid))
-    assert.ok(isAlive(process.pid))
+    assert.not.ok(isProcessAlive(pid))
+    assert.ok(isProcessAlive(process.pid))
   } finally {
     parent.kill('SIGKILL')
   }
@@ -149,7 +149,7 @@ test('a process that has ended is not alive, though its parent has not asked for
 
 test('a clock that is set back takes no time away', async () => {
   const now = Date.now
-  const passed = stopwatch()
+  const passed = startStopwatch()
   await new Promise(done => setTimeout(done, 30))
   try {
     Date.now = () => now() - 3_600_000

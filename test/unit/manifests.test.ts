@@ -1,8 +1,8 @@
 // What is read of a YAML text is what kubectl reads of it.
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { read } from '../../scripts/lib/cluster/cluster.ts'
-import { played } from './kubectl.ts'
+import { parseManifests } from '../../scripts/lib/kubernetes/kubectl.ts'
+import { withFakeKubectl } from './fake-kubectl.ts'
 
 const test = suite('manifests')
 
@@ -54,7 +54,7 @@ test('kubernetes-sigs/kustomize#4081, helm/helm#6921: kubectl reads the text, an
 ${written}END
 ${said}SAID
 ;; *) exit 1 ;; esac`
-  const { value, error } = await played(body, () => read(written, 'Build it'))
+  const { value, error } = await withFakeKubectl(body, () => parseManifests(written, 'Build it'))
   assert.is(error, undefined)
   assert.equal(
     value!.map(({ data }) => data),
@@ -66,9 +66,9 @@ ${said}SAID
 })
 
 test('what kubectl cannot read is refused in its words', async () => {
-  const { error } = await played(
+  const { error } = await withFakeKubectl(
     `echo 'error: error parsing STDIN: error converting YAML to JSON: yaml: line 3' >&2; exit 1`,
-    () => read('a', 'Build it'),
+    () => parseManifests('a', 'Build it'),
   )
   assert.equal(
     [error!.code, error!.what, error!.why],

@@ -5,9 +5,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { recipeOf } from '../../scripts/lib/images/bake.ts'
-import { schemaWords } from '../../scripts/lib/deploy/schema-change.ts'
-import { schemaLabel, schemaVersion } from '../../scripts/lib/images/schema-version.ts'
+import { hashRecipe } from '../../scripts/lib/images/build/bake.ts'
+import { describeSchemaChange } from '../../scripts/lib/deploy/verify/schema-changes.ts'
+import { schemaLabel, computeSchemaVersion } from '../../scripts/lib/images/build/schema-version.ts'
 import { repository } from '../sandbox.ts'
 
 const test = suite('migration')
@@ -200,7 +200,7 @@ test("the image's label and the migration know a schema by the same version", ()
     ])
       writeFileSync(join(root, 'apps/prisma', file), file)
     const of = () => [
-      schemaVersion(root, ['apps/prisma/schema.prisma', 'apps/prisma/migrations']),
+      computeSchemaVersion(root, ['apps/prisma/schema.prisma', 'apps/prisma/migrations']),
       imageOf(join(root, 'apps/prisma/schema.prisma')).checksum,
     ]
     const [label, own] = of()
@@ -220,18 +220,21 @@ test("the image's label and the migration know a schema by the same version", ()
 test('a deploy knows beforehand whether the schema will change', () => {
   const label = { [schemaLabel]: 'abc0123456789'.padEnd(64, '0') }
   assert.is(
-    schemaWords('Job m', [{}, label], {
+    describeSchemaChange('Job m', [{}, label], {
       kgc: 'schema abc012345678, 2 migrations',
       x: '3 migrations',
     }),
     'Job m: the schema stays abc012345678',
   )
   assert.is(
-    schemaWords('Job m', [label], { kgc: 'schema fff012345678', x: '3 migrations' }),
+    describeSchemaChange('Job m', [label], { kgc: 'schema fff012345678', x: '3 migrations' }),
     'Job m: the schema changes to abc012345678, from schema fff012345678',
   )
-  assert.is(schemaWords('Job m', [label], undefined), 'Job m: the schema changes to abc012345678')
-  assert.is(schemaWords('Job m', [{}], {}), undefined)
+  assert.is(
+    describeSchemaChange('Job m', [label], undefined),
+    'Job m: the schema changes to abc012345678',
+  )
+  assert.is(describeSchemaChange('Job m', [{}], {}), undefined)
 })
 
 const dockerfile = join(repository, 'infra/docker/kgc/migrate.Dockerfile')
@@ -259,7 +262,7 @@ test('a Dockerfile of ours counts by what it says, not by where it is', () => {
     copy('a.Dockerfile', 'FROM a'),
     copy('b.Dockerfile', 'FROM a'),
     copy('c.Dockerfile', 'FROM c'),
-  ].map(recipeOf)
+  ].map(hashRecipe)
   rmSync(root, { recursive: true })
   assert.is(a, b)
   assert.is.not(a, c)

@@ -4,8 +4,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import type { Config } from '../../scripts/lib/compose/compose.ts'
-import { closedMounts, mayRead, openCommand } from '../../scripts/lib/compose/mounts.ts'
+import type { ComposeConfig } from '../../scripts/lib/compose/stack.ts'
+import { findUnreadableMounts, canRead, chmodCommand } from '../../scripts/lib/compose/mounts.ts'
 
 const test = suite('mounts')
 const folder = 0o040000
@@ -13,21 +13,21 @@ const file = 0o100000
 const of = (mode: number, uid = 1000, gid = 1000) => ({ mode, uid, gid })
 
 test('traefik/traefik#11396: root without DAC_OVERRIDE is bound by owner, group and others', () => {
-  assert.ok(mayRead(of(folder | 0o755), '', false))
-  assert.not(mayRead(of(folder | 0o700), '', false), 'cloned by another user under umask 077')
-  assert.not(mayRead(of(folder | 0o750), 'root', false), 'and 027')
-  assert.not(mayRead(of(folder | 0o744), '', false), 'a folder must be entered')
-  assert.ok(mayRead(of(folder | 0o700), '', true))
-  assert.ok(mayRead(of(folder | 0o700, 0, 0), '', false))
-  assert.ok(mayRead(of(folder | 0o750, 1000, 0), '', false))
+  assert.ok(canRead(of(folder | 0o755), '', false))
+  assert.not(canRead(of(folder | 0o700), '', false), 'cloned by another user under umask 077')
+  assert.not(canRead(of(folder | 0o750), 'root', false), 'and 027')
+  assert.not(canRead(of(folder | 0o744), '', false), 'a folder must be entered')
+  assert.ok(canRead(of(folder | 0o700), '', true))
+  assert.ok(canRead(of(folder | 0o700, 0, 0), '', false))
+  assert.ok(canRead(of(folder | 0o750, 1000, 0), '', false))
 })
 
 test('another user by its number or its name', () => {
-  assert.ok(mayRead(of(file | 0o600, 101), '101:101', false))
-  assert.ok(mayRead(of(file | 0o640, 0, 101), '101:101', false))
-  assert.not(mayRead(of(file | 0o640, 0, 0), '101:101', true))
-  assert.not(mayRead(of(file | 0o600, 0, 0), 'postgres', true))
-  assert.ok(mayRead(of(file | 0o644, 0, 0), 'postgres', false))
+  assert.ok(canRead(of(file | 0o600, 101), '101:101', false))
+  assert.ok(canRead(of(file | 0o640, 0, 101), '101:101', false))
+  assert.not(canRead(of(file | 0o640, 0, 0), '101:101', true))
+  assert.not(canRead(of(file | 0o600, 0, 0), 'postgres', true))
+  assert.ok(canRead(of(file | 0o644, 0, 0), 'postgres', false))
 })
 
 test('what is open to all asks nobody; a closed file deep in a folder is found, and one command opens all', async () => {
@@ -45,17 +45,17 @@ test('what is open to all asks nobody; a closed file deep in a folder is found, 
         volumes: [{ type: 'bind', source: root, target: '/x' }],
       },
     },
-  } as Config
-  assert.equal(await closedMounts(config, ['edge']), [])
+  } as ComposeConfig
+  assert.equal(await findUnreadableMounts(config, ['edge']), [])
   chmodSync(join(root, 'in/rules.yml'), 0o600)
-  const closed = await closedMounts(config, ['edge'])
+  const closed = await findUnreadableMounts(config, ['edge'])
   assert.equal(
     closed.map(({ service, user }) => [service, user]),
     [['edge', 'edge']],
   )
   assert.match(closed[0]!.path, /in\/rules\.yml$/)
   assert.is(
-    openCommand([
+    chmodCommand([
       { ...closed[0]!, path: 'a' },
       { ...closed[0]!, path: 'a/b' },
       { ...closed[0]!, path: 'ab' },

@@ -4,9 +4,18 @@ import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { retryAfter } from '../../scripts/lib/backoff.ts'
-import { fromWorkflow, notify, services, type Webhook } from '../../scripts/lib/notify/notify.ts'
-import { discordMessage, slackMessage, type DeployEvent } from '../../scripts/lib/notify/message.ts'
+import { parseRetryAfter } from '../../scripts/lib/retry.ts'
+import {
+  readWorkflowContext,
+  notifyWebhooks,
+  webhookServices,
+  type Webhook,
+} from '../../scripts/lib/notify/notify.ts'
+import {
+  formatDiscordMessage,
+  formatSlackMessage,
+  type DeployEvent,
+} from '../../scripts/lib/notify/message.ts'
 import { keepSecret } from '../../scripts/lib/redact.ts'
 import { repository, sandbox, start } from '../sandbox.ts'
 
@@ -49,7 +58,7 @@ const snapshots = join(import.meta.dirname, 'snapshots/notify.json')
 const seen = Object.fromEntries(
   Object.entries(cases).map(([name, one]) => [
     name,
-    { slack: slackMessage(one), discord: discordMessage(one) },
+    { slack: formatSlackMessage(one), discord: formatDiscordMessage(one) },
   ]),
 )
 if (process.env.UPDATE_SNAPSHOTS) writeFileSync(snapshots, JSON.stringify(seen, null, 2) + '\n')
@@ -66,10 +75,12 @@ function texts(value: unknown, path = ''): [string, string][] {
   return Object.entries(Object(value)).flatMap(([key, inner]) => texts(inner, `${path}.${key}`))
 }
 const all = (one: DeployEvent) =>
-  [...texts(slackMessage(one)), ...texts(discordMessage(one))].map(([, text]) => text).join('\n')
+  [...texts(formatSlackMessage(one)), ...texts(formatDiscordMessage(one))]
+    .map(([, text]) => text)
+    .join('\n')
 
 function fits(one: DeployEvent) {
-  const slack = slackMessage(one)
+  const slack = formatSlackMessage(one)
   assert.ok(slack.blocks.length <= 50)
   for (const [path, text] of texts(slack)) {
     const max =
@@ -81,7 +92,7 @@ function fits(one: DeployEvent) {
     assert.ok(text.length >= 1 && text.length <= max, `Slack ${path}: ${text.length}`)
     assert.not.match(text, /&(?!(amp|lt|gt);)/, path)
   }
-  const [embed] = discordMessage(one).embeds
+  const [embed] = formatDiscordMessage(one).embeds
   const { title, description = '', fields } = embed!
   assert.ok(title.length <= 256 && description.length <= 4096 && fields.length <= 25)
   for (const { name, value } of fields)
@@ -96,11 +107,11 @@ function fits(one: DeployEvent) {
 
 test('a rollback is called one', () => {
   assert.is(
-    slackMessage({ kind: 'succeeded', verb: 'rollback', environment: 'production' }).text,
+    formatSlackMessage({ kind: 'succeeded', verb: 'rollback', environment: 'production' }).text,
     'Rollback of production succeeded',
   )
   assert.is(
-    slackMessage({ kind: 'rolled-back', verb: 'deploy', environment: 'production' }).text,
+    formatSlackMessage({ kind: 'rolled-back', verb: 'deploy', environment: 'production' }).text,
     'production was rolled back',
   )
 })
@@ -110,7 +121,7 @@ test('a log of 40 lines and 10,000 characters fits, and its end is kept', () => 
   assert.is(log.length, 40 * 250 - 1)
   const one = event({ kind: 'failed', failure: { ...failure, log } })
   fits(one)
-  for (const message of [slackMessage(one), discordMessage(one)]) {
+  for (const message of [formatSlackMessage(one), formatDiscordMessage(one)]) {
     const text = texts(message)
       .map(([, text]) => text)
       .find(text => text.includes('Last log lines'))!
@@ -169,10 +180,10 @@ test('a log calls nobody and cannot leave its block', () => {
     actor: '<!channel>`@everyone`',
     serving: '<!everyone> # *@here*',
   })
-  const slack = texts(slackMessage(one)).filter(([path]) => !path.endsWith('.type'))
+  const slack = texts(formatSlackMessage(one)).filter(([path]) => !path.endsWith('.type'))
   for (const [path, text] of slack)
     if (!text.endsWith('|Open the run>')) assert.not.match(text, /[<>]/, path)
-  for (const [path, text] of [...slack, ...texts(discordMessage(one))]) {
+  for (const [path, text] of [...slack, ...texts(formatDiscordMessage(one))]) {
     assert.not.match(text, /@(everyone|here|channel)/i, path)
     assert.not.match(text, /[\u001b\u202e]/, path)
     assert.ok(
@@ -181,7 +192,7 @@ test('a log calls nobody and cannot leave its block', () => {
       path,
     )
   }
-  const { embeds, allowed_mentions } = discordMessage(one)
+  const { embeds, allowed_mentions } = formatDiscordMessage(one)
   assert.equal(allowed_mentions, { parse: [] })
   assert.match(embeds[0]!.description!, "'''\n<!channel>", 'in a block Discord reads no markup')
   assert.match(
@@ -189,7 +200,7 @@ test('a log calls nobody and cannot leave its block', () => {
     '\\*bold\\* \\[text\\](https://x.hu)',
     'outside of one it does',
   )
-  const marked = JSON.stringify(slackMessage(one)).match(/\{"type":"mrkdwn"[^{}]*\}/g)!
+  const marked = JSON.stringify(formatSlackMessage(one)).match(/\{"type":"mrkdwn"[^{}]*\}/g)!
   for (const text of marked)
     assert.match(text, '"verbatim":true', 'Slack adds no mention of its own')
 })
@@ -232,12 +243,12 @@ const workflow = {
 }
 
 test('a workflow step knows commit, actor and its run', () => {
-  assert.equal(fromWorkflow(workflow), {
+  assert.equal(readWorkflowContext(workflow), {
     commit: 'abc',
     actor: 'eva',
     link: 'https://github.com/kgc/stack/actions/runs/7',
   })
-  assert.equal(fromWorkflow({}), { commit: undefined, actor: undefined, link: undefined })
+  assert.equal(readWorkflowContext({}), { commit: undefined, actor: undefined, link: undefined })
 })
 
 // Sending
@@ -266,11 +277,11 @@ async function stub(...answers: Answer[]) {
   await new Promise<void>(done => server.listen(0, '127.0.0.1', done))
   return { address: `http://127.0.0.1:${(server.address() as AddressInfo).port}${path}`, bodies }
 }
-const hook = (address: string, index = 0): Webhook => ({ ...services[index]!, address })
+const hook = (address: string, index = 0): Webhook => ({ ...webhookServices[index]!, address })
 
 async function told(hooks: Webhook[], limit?: number) {
   const start = Date.now()
-  const warnings = await notify(event(), { hooks, ...(limit ? { limit } : {}) })
+  const warnings = await notifyWebhooks(event(), { hooks, ...(limit ? { limit } : {}) })
   heard.push(...warnings)
   return { warnings, ms: Date.now() - start }
 }
@@ -278,7 +289,10 @@ async function told(hooks: Webhook[], limit?: number) {
 test('each service gets its message', async () => {
   const [slack, discord] = [await stub(status(200, 'ok')), await stub(status(204))]
   assert.equal((await told([hook(slack.address), hook(discord.address, 1)])).warnings, [])
-  assert.equal([slack.bodies, discord.bodies], [[slackMessage(event())], [discordMessage(event())]])
+  assert.equal(
+    [slack.bodies, discord.bodies],
+    [[formatSlackMessage(event())], [formatDiscordMessage(event())]],
+  )
 })
 
 test('429 is waited for as long as it asks, 5xx is tried again', async () => {
@@ -316,7 +330,7 @@ test('the wait is read from seconds or a date', () => {
     null,
   ]
   assert.equal(
-    headers.map(header => retryAfter(header, now)),
+    headers.map(header => parseRetryAfter(header, now)),
     [3000, 250, 5000, 0, 0, 0, 0],
   )
 })
@@ -410,13 +424,14 @@ const tenSeconds = (async () => {
 
 test('it never throws', async () => {
   assert.match(
-    (await notify({ kind: 'started', environment: 'Not One' })).join(),
+    (await notifyWebhooks({ kind: 'started', environment: 'Not One' })).join(),
     /^Nobody was notified: Choose the environment/,
   )
   const hooks = [hook(`http://127.0.0.1:1${path}`)]
-  assert.equal(await notify({ kind: 'nonsense' as 'started', environment: 'x' }, { hooks }), [
-    'Nobody was notified: a bug (TypeError)',
-  ])
+  assert.equal(
+    await notifyWebhooks({ kind: 'nonsense' as 'started', environment: 'x' }, { hooks }),
+    ['Nobody was notified: a bug (TypeError)'],
+  )
 })
 
 // The script
@@ -484,7 +499,12 @@ test('a workflow step tells the one that is set what it knows', async () => {
     serving: 'release 41',
   }
   assert.equal(bodies, [
-    discordMessage({ kind: 'failed', environment: 'staging', ...fromWorkflow(github), ...given }),
+    formatDiscordMessage({
+      kind: 'failed',
+      environment: 'staging',
+      ...readWorkflowContext(github),
+      ...given,
+    }),
   ])
 })
 
@@ -519,7 +539,7 @@ test('a dry run prints the messages and sends none', async () => {
     .split('\n')
     .map(line => (JSON.parse(line) as { message: unknown }).message)
   const one: DeployEvent = { kind: 'succeeded', environment: 'staging' }
-  assert.equal(messages, [slackMessage(one), discordMessage(one)])
+  assert.equal(messages, [formatSlackMessage(one), formatDiscordMessage(one)])
 })
 
 test('wrong usage ends with 2 and names what is wrong', async () => {

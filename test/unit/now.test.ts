@@ -12,20 +12,20 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import type { Manifest } from '../../scripts/lib/cluster/cluster.ts'
-import { patience } from '../../scripts/lib/cluster/retried.ts'
+import type { Manifest } from '../../scripts/lib/kubernetes/kubectl.ts'
+import { apiRetryMs } from '../../scripts/lib/kubernetes/kubectl-retry.ts'
 import type { Phase } from '../../scripts/lib/deploy/change.ts'
-import { apply, watch } from '../../scripts/lib/deploy/deploy.ts'
-import { title } from '../../scripts/lib/deploy/manifests.ts'
-import { patience as proof } from '../../scripts/lib/deploy/proof.ts'
-import { record } from '../../scripts/lib/deploy/record.ts'
-import type { Stored } from '../../scripts/lib/deploy/release.ts'
-import { transact } from '../../scripts/lib/deploy/transaction.ts'
+import { applyChange, watchChange } from '../../scripts/lib/deploy/deploy.ts'
+import { resourceId } from '../../scripts/lib/deploy/apply/order.ts'
+import { smokeRetryWindowMs as proof } from '../../scripts/lib/deploy/verify/verify.ts'
+import { recordChange } from '../../scripts/lib/deploy/record.ts'
+import type { StoredRelease } from '../../scripts/lib/deploy/releases.ts'
+import { runChange } from '../../scripts/lib/deploy/transaction.ts'
 import { Failure } from '../../scripts/lib/errors.ts'
-import { place, played } from './kubectl.ts'
+import { place, withFakeKubectl } from './fake-kubectl.ts'
 
 const test = suite('now')
-Object.assign(patience, { most: 100, pause: 50 })
+Object.assign(apiRetryMs, { most: 100, pause: 50 })
 proof.most = 100
 
 const object = (kind: string, name: string, release: number): Manifest => ({
@@ -92,7 +92,7 @@ async function change(
   const [from, to, numbers] = verb === 'deploy' ? [one, two, [1, 2]] : [two, one, [2, 3]]
   mkdirSync(join(state, 'objects'))
   for (const object of from)
-    writeFileSync(join(state, 'objects', title(object)), JSON.stringify(object))
+    writeFileSync(join(state, 'objects', resourceId(object)), JSON.stringify(object))
   writeFileSync(join(state, 'fault'), `${fault}\n`)
   const good = {
     number: numbers[0],
@@ -100,14 +100,16 @@ async function change(
     manifests: from,
     images: {},
     checks: [],
-  } as unknown as Stored
+  } as unknown as StoredRelease
   const release = {
     ...good,
     number: numbers[1],
     ending: 'applying',
     manifests: to,
-    created: to.filter(one => !from.some(other => title(other) === title(one))).map(title),
-  } as unknown as Stored
+    created: to
+      .filter(one => !from.some(other => resourceId(other) === resourceId(one)))
+      .map(resourceId),
+  } as unknown as StoredRelease
   let away = 0
   const lost = () => {
     const gone =
@@ -117,12 +119,12 @@ async function change(
       ? new Failure(7, 'Hold the lock', 'it could not be renewed for 52 s')
       : undefined
   }
-  const names = (all: Manifest[]) => all.map(title)
+  const names = (all: Manifest[]) => all.map(resourceId)
   const lock: Phase = [
     'Lock',
     async change => {
       const lock = { phase: async () => {}, lost, release: async () => {}, ahead: 1 }
-      const removed = from.filter(one => !names(to).includes(title(one)))
+      const removed = from.filter(one => !names(to).includes(resourceId(one)))
       const plan = {
         created: release.created,
         changed: names(to).filter(name => !/stack/.test(name) && !release.created!.includes(name)),
@@ -142,8 +144,14 @@ async function change(
   process.env.STATE = state
   try {
     const asked = { place, verb, source: {}, choose: () => undefined, prune: false, yes: false }
-    const { error } = await played(server, () =>
-      transact(asked, [lock, ['Apply', apply], ['Watch', watch], tried, ['Record', record]]),
+    const { error } = await withFakeKubectl(server, () =>
+      runChange(asked, [
+        lock,
+        ['Apply', applyChange],
+        ['Watch', watchChange],
+        tried,
+        ['Record', recordChange],
+      ]),
     )
     const files = readdirSync(join(state, 'objects'))
     const read = (name: string) => JSON.parse(readFileSync(join(state, name), 'utf8'))
@@ -167,7 +175,7 @@ const list = (text = '') => text.split(', ').filter(Boolean)
 function compare({ code, now, objects, ending }: Seen, verb: string): void {
   const [before, next, [was, is]] = verb === 'deploy' ? [one, two, [1, 2]] : [two, one, [2, 3]]
   const release = (all: Manifest[]) =>
-    Object.fromEntries(all.map(one => [title(one), one.metadata.labels!.release!]))
+    Object.fromEntries(all.map(one => [resourceId(one), one.metadata.labels!.release!]))
   const whole = (all: Manifest[]) => assert.equal(objects, release(all), `${code}, ${now}`)
   // what differs from the release before: it is of another, has come or is gone
   const old = release(before)

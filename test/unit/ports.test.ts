@@ -2,9 +2,9 @@
 import { createServer, Server, type AddressInfo } from 'node:net'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import type { Config } from '../../scripts/lib/compose/compose.ts'
+import type { ComposeConfig } from '../../scripts/lib/compose/stack.ts'
 import type { Container } from '../../scripts/lib/compose/containers.ts'
-import { listens, takenPorts } from '../../scripts/lib/compose/ports.ts'
+import { isListening, findTakenPorts } from '../../scripts/lib/compose/ports.ts'
 import { fakes } from '../fakes.ts'
 
 const test = suite('ports')
@@ -12,7 +12,7 @@ const programs = fakes(['docker', 'ss'])
 const path = process.env.PATH
 Object.assign(process.env, programs.env)
 
-const wants = (...ports: number[]): Config => ({
+const wants = (...ports: number[]): ComposeConfig => ({
   name: 'p',
   services: { edge: { ports: ports.map(port => ({ target: 80, published: String(port) })) } },
 })
@@ -42,14 +42,14 @@ function refusePrivilegedPorts(): void {
 }
 
 /** The ports that are taken for a user; `ss` says this of those that only root may listen on. */
-async function taken(all: Config, seen: Container[] = [], lines = ''): Promise<number[]> {
+async function taken(all: ComposeConfig, seen: Container[] = [], lines = ''): Promise<number[]> {
   programs.answer([
     { call: /^docker ps/ },
     { call: /^ss -Hltnp/ },
     { call: /^ss -Hltn /, stdout: lines },
   ])
   process.env.PATH = `${programs.bin}:${path}`
-  const found = await takenPorts(all, ['edge'], seen).finally(() => (process.env.PATH = path))
+  const found = await findTakenPorts(all, ['edge'], seen).finally(() => (process.env.PATH = path))
   return found.map(({ port }) => port)
 }
 
@@ -74,12 +74,12 @@ test('an address is in the way of itself and of all, and all of each', () => {
   const line = (address: string) =>
     `LISTEN 0      4096   ${address}:80   0.0.0.0:*\nLISTEN 0 5 192.0.2.7:80 0.0.0.0:*\n`
   for (const address of ['0.0.0.0', '*', '[::]', '127.0.0.1', '127.0.0.1%lo'])
-    assert.ok(listens(line(address), '127.0.0.1'), address)
+    assert.ok(isListening(line(address), '127.0.0.1'), address)
   for (const address of ['127.0.0.53%lo', '[::1]', '10.0.0.1']) {
-    assert.not.ok(listens(line(address), '127.0.0.1'), address)
-    assert.ok(listens(line(address), '0.0.0.0'), address)
+    assert.not.ok(isListening(line(address), '127.0.0.1'), address)
+    assert.ok(isListening(line(address), '0.0.0.0'), address)
   }
-  assert.not.ok(listens('', '0.0.0.0'))
+  assert.not.ok(isListening('', '0.0.0.0'))
 })
 
 test.run()

@@ -3,21 +3,25 @@ import { tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import type { Manifest } from '../../scripts/lib/cluster/cluster.ts'
-import { difference, listed } from '../../scripts/lib/deploy/history.ts'
-import { isExcused, isOld, stillFailing } from '../../scripts/lib/deploy/proof.ts'
+import type { Manifest } from '../../scripts/lib/kubernetes/kubectl.ts'
+import { diffManifests, formatReleaseTable } from '../../scripts/lib/deploy/release-list.ts'
 import {
-  configMapOf,
-  find,
-  isAlike,
-  leftBy,
-  pack,
-  serving,
-  surplus,
-  unpack,
-  type Ending,
-  type Stored,
-} from '../../scripts/lib/deploy/release.ts'
+  isKnownFailure,
+  isPreexistingFailure,
+  remainingFailures,
+} from '../../scripts/lib/deploy/verify/verify.ts'
+import {
+  createReleaseConfigMap,
+  findRelease,
+  hasSameManifests,
+  listReleaseObjects,
+  packManifests,
+  findCurrentRelease,
+  findExpiredReleases,
+  unpackManifests,
+  type ReleaseEnding,
+  type StoredRelease,
+} from '../../scripts/lib/deploy/releases.ts'
 
 const test = suite('release')
 const object = (kind: string, name: string, more: object = {}): Manifest => ({
@@ -26,7 +30,7 @@ const object = (kind: string, name: string, more: object = {}): Manifest => ({
   metadata: { name },
   ...more,
 })
-const release = (number: number, ending: Ending = 'succeeded'): Stored => ({
+const release = (number: number, ending: ReleaseEnding = 'succeeded'): StoredRelease => ({
   number,
   ending,
   what: 'deploy',
@@ -36,9 +40,9 @@ const release = (number: number, ending: Ending = 'succeeded'): Stored => ({
   images: {},
   manifests: [object('ConfigMap', 'a')],
 })
-const history = (...endings: Ending[]) =>
+const history = (...endings: ReleaseEnding[]) =>
   endings.map((ending, index) => release(endings.length - index, ending))
-const numbers = (list: Stored[]) => list.map(({ number }) => number)
+const numbers = (list: StoredRelease[]) => list.map(({ number }) => number)
 
 test('what is stored comes back as it was, without its Secrets; sealed ones stay', () => {
   const all = [
@@ -46,40 +50,46 @@ test('what is stored comes back as it was, without its Secrets; sealed ones stay
     object('Secret', 'b', { stringData: { KEY: 'canary-secret' } }),
     object('SealedSecret', 'c'),
   ]
-  assert.equal(unpack(pack(all)), [all[0], all[2]])
-  const map = configMapOf({ ...release(3), manifests: all })
+  assert.equal(unpackManifests(packManifests(all)), [all[0], all[2]])
+  const map = createReleaseConfigMap({ ...release(3), manifests: all })
   assert.is(map.metadata.name, 'kgc-release-3')
   assert.not.match(JSON.stringify(map), 'canary')
   assert.is(JSON.parse(map.data.release).manifests, undefined)
 })
 
 test('what serves is the last that succeeded, whatever came after', () => {
-  assert.is(serving(history('rolled back', 'applying', 'succeeded', 'succeeded'))?.number, 2)
-  assert.is(serving(history('broken')), undefined)
+  assert.is(
+    findCurrentRelease(history('rolled back', 'applying', 'succeeded', 'succeeded'))?.number,
+    2,
+  )
+  assert.is(findCurrentRelease(history('broken')), undefined)
 })
 
 test('ten are kept', () => {
-  assert.equal(surplus(history(...Array<Ending>(10).fill('succeeded'))), [])
-  assert.equal(numbers(surplus(history(...Array<Ending>(12).fill('succeeded')))), [2, 1])
+  assert.equal(findExpiredReleases(history(...Array<ReleaseEnding>(10).fill('succeeded'))), [])
+  assert.equal(
+    numbers(findExpiredReleases(history(...Array<ReleaseEnding>(12).fill('succeeded')))),
+    [2, 1],
+  )
 })
 
 test('what serves and what served before are kept behind any number of failures', () => {
   const all = history(
-    ...Array<Ending>(11).fill('rolled back'),
+    ...Array<ReleaseEnding>(11).fill('rolled back'),
     'succeeded',
     'rolled back',
     'succeeded',
     'succeeded',
   )
-  assert.equal(numbers(surplus(all)), [5, 3, 1])
+  assert.equal(numbers(findExpiredReleases(all)), [5, 3, 1])
 })
 
 test('a release is found by its number or by its ConfigMap; one that is not there is refused with those that are', () => {
   const all = history('succeeded', 'succeeded')
-  assert.is(find(all, '1').number, 1)
-  assert.is(find(all, 'kgc-release-2').number, 2)
+  assert.is(findRelease(all, '1').number, 1)
+  assert.is(findRelease(all, 'kgc-release-2').number, 2)
   assert.throws(
-    () => find(all, '9'),
+    () => findRelease(all, '9'),
     (error: { code: number; next: string }) => error.code === 2 && error.next === 'one of: 2, 1',
   )
 })
@@ -87,10 +97,10 @@ test('a release is found by its number or by its ConfigMap; one that is not ther
 test('a check says nothing against a release that never passed it or was never asked it', () => {
   const old = { ...release(3), checks: ['a', 'b'], failing: ['b'] }
   assert.equal(
-    ['a', 'b', 'younger'].map(check => isExcused(old, check)),
+    ['a', 'b', 'younger'].map(check => isKnownFailure(old, check)),
     [false, true, true],
   )
-  assert.is(isExcused(release(2), 'younger'), false)
+  assert.is(isKnownFailure(release(2), 'younger'), false)
 })
 
 test('a check that fails is no news when it failed as it was last asked, whoever has deployed since without its login', () => {
@@ -98,9 +108,9 @@ test('a check that fails is no news when it failed as it was last asked, whoever
     number: number,
     checks: string[],
     failing: string[] = [],
-    ending: Ending = 'succeeded',
+    ending: ReleaseEnding = 'succeeded',
   ) => ({ ...release(number, ending), checks, failing })
-  const old = (...all: ReturnType<typeof asked>[]) => isOld(all, 'login')
+  const old = (...all: ReturnType<typeof asked>[]) => isPreexistingFailure(all, 'login')
   assert.is(old(), true, 'nothing served')
   assert.is(old(asked(2, ['login'], ['login'])), true)
   assert.is(old(asked(3, ['page']), asked(2, ['login'], ['login'])), true)
@@ -108,12 +118,12 @@ test('a check that fails is no news when it failed as it was last asked, whoever
   assert.is(old(asked(3, ['login'], ['login'], 'rolled back'), asked(2, ['login'])), false)
   assert.is(old(asked(3, ['page'])), false, 'never asked')
   assert.is(
-    isOld([{ ...release(3, 'succeeded'), failing: ['login'] }], 'login'),
+    isPreexistingFailure([{ ...release(3, 'succeeded'), failing: ['login'] }], 'login'),
     true,
     'from a time without the list',
   )
   const failing = (checks: string[], now: string[]) =>
-    stillFailing(asked(3, ['login', 'page'], ['login', 'page']), checks, now).join()
+    remainingFailures(asked(3, ['login', 'page'], ['login', 'page']), checks, now).join()
   assert.equal(
     [failing(['login', 'page'], []), failing(['page'], []), failing(['login', 'page'], ['page'])],
     ['', 'login', 'page'],
@@ -122,8 +132,8 @@ test('a check that fails is no news when it failed as it was last asked, whoever
 
 test('what a release that never served found there was not its own', () => {
   const manifests = ['a', 'b'].map(name => object('ConfigMap', name))
-  const titles = (ending: Ending, created?: string[]) =>
-    leftBy({ ...release(1, ending), manifests, ...(created ? { created } : {}) }).map(
+  const titles = (ending: ReleaseEnding, created?: string[]) =>
+    listReleaseObjects({ ...release(1, ending), manifests, ...(created ? { created } : {}) }).map(
       ({ metadata }) => metadata.name,
     )
   assert.equal(titles('broken', ['ConfigMap b']), ['b'])
@@ -136,25 +146,25 @@ test('releases are alike whatever their Secrets say', () => {
     ...release(2),
     manifests: [object('ConfigMap', 'a'), object('Secret', 's', { stringData: { A: '1' } })],
   }
-  assert.is(isAlike(one, release(1)), true)
-  assert.is(isAlike(one, { ...one, manifests: [object('ConfigMap', 'b')] }), false)
+  assert.is(hasSameManifests(one, release(1)), true)
+  assert.is(hasSameManifests(one, { ...one, manifests: [object('ConfigMap', 'b')] }), false)
 })
 
 test('the list marks what serves', () => {
-  const lines = listed(history('rolled back', 'succeeded')).split('\n')
+  const lines = formatReleaseTable(history('rolled back', 'succeeded')).split('\n')
   assert.match(lines[1]!, /^ +2 .*rolled back +2026-11-25 12:00 +anna@desk +abcdef012345/)
   assert.match(lines[2]!, /^▸ +1 .*succeeded/)
 })
 
 test('two releases are compared object by object', async () => {
-  const text = await difference(
+  const text = await diffManifests(
     [object('ConfigMap', 'a', { data: { x: '1' } }), object('Service', 'gone')],
     [object('ConfigMap', 'a', { data: { x: '2' } })],
   )
   assert.match(text, '--- a/ConfigMap.a.yaml\n+++ b/ConfigMap.a.yaml')
   assert.match(text, /-  x: "1"\n\+  x: "2"/)
   assert.match(text, '-kind: Service')
-  assert.is(await difference([object('ConfigMap', 'a')], [object('ConfigMap', 'a')]), '')
+  assert.is(await diffManifests([object('ConfigMap', 'a')], [object('ConfigMap', 'a')]), '')
 })
 
 test('two releases of which diff can say nothing are not the same', async () => {
@@ -167,7 +177,7 @@ test('two releases of which diff can say nothing are not the same', async () => 
   const path = process.env.PATH
   process.env.PATH = `${box}${delimiter}${path}`
   try {
-    await difference([object('ConfigMap', 'a')], [object('ConfigMap', 'b')])
+    await diffManifests([object('ConfigMap', 'a')], [object('ConfigMap', 'b')])
     assert.unreachable()
   } catch (error) {
     assert.match((error as Error).message, 'Compare the releases: diff: a: No space left on device')

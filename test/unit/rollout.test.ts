@@ -4,25 +4,25 @@ import { tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import type { Place } from '../../scripts/lib/cluster/place.ts'
+import type { Environment } from '../../scripts/lib/kubernetes/environment.ts'
 import {
-  evidence,
-  judge,
-  watch,
-  type Cause,
-  type Observed,
-  type Rollout,
-} from '../../scripts/lib/rollout/rollout.ts'
-import { kubeconfigOf } from './kubectl.ts'
+  collectFailureLogs,
+  workloadStatus,
+  watchRollout,
+  type FailureCause,
+  type ClusterSnapshot,
+  type WorkloadStatus,
+} from '../../scripts/lib/rollout/watch.ts'
+import { kubeconfigOf } from './fake-kubectl.ts'
 
 type Json = any
-type Moment = Observed & { now: number }
+type Moment = ClusterSnapshot & { now: number }
 const test = suite('rollout')
 
 const text = (name: string) =>
   readFileSync(join(import.meta.dirname, 'rollout', `${name}.json`), 'utf8')
 const load = (name: string): { since: number; moments: Moment[] } => JSON.parse(text(name))
-const own = (name: string, { workloads, jobs }: Observed): Json[] =>
+const own = (name: string, { workloads, jobs }: ClusterSnapshot): Json[] =>
   [...workloads, ...jobs].filter(({ metadata }) => metadata.name === name)
 /** The verdict on the last moment of a recording, or on another, after a change to it. */
 function verdict(
@@ -31,14 +31,14 @@ function verdict(
     moment: Moment & { deployment: Json; pod: Json; container: Json; since: number },
   ) => void = () => {},
   index = -1,
-): Rollout {
+): WorkloadStatus {
   const { since, moments } = load(name)
   const moment = Object.assign(moments.at(index)!, { since })
   const pod = moment.pods.find(({ metadata }) => metadata.name.startsWith(name))
   const container = pod?.status.initContainerStatuses?.[0] ?? pod?.status.containerStatuses?.[0]
   const all = Object.assign(moment, { deployment: own(name, moment)[0], pod, container })
   change(all)
-  return judge(all.deployment, all, all.now, all.since)
+  return workloadStatus(all.deployment, all, all.now, all.since)
 }
 const state = (...args: Parameters<typeof verdict>) => verdict(...args).state
 
@@ -283,7 +283,7 @@ for (const [name, { before, after = 0, message, likely, next, ...wanted }] of ta
     assert.is(cause!.name, name)
     for (const moment of moments.slice(0, -1))
       for (const one of own(name, moment))
-        assert.is.not(judge(one, moment, moment.now, since).state, 'failed')
+        assert.is.not(workloadStatus(one, moment, moment.now, since).state, 'failed')
     if (before)
       assert.is(
         state(name, moment => (moment.now += after - before)),
@@ -296,10 +296,10 @@ test('what is well is ready in the end, and never called failed', () => {
     const { since, moments } = load(name)
     for (const moment of moments)
       for (const one of own(name, moment))
-        assert.is.not(judge(one, moment, moment.now, since).state, 'failed', name)
+        assert.is.not(workloadStatus(one, moment, moment.now, since).state, 'failed', name)
     for (const one of own(name, moments.at(-1)!))
       assert.is(
-        judge(one, moments.at(-1)!, moments.at(-1)!.now, since).state,
+        workloadStatus(one, moments.at(-1)!, moments.at(-1)!.now, since).state,
         'ready',
         `${name} ${one.kind}`,
       )
@@ -439,7 +439,7 @@ function surplus(
   })
   moment.pods.push(...ready)
   change(Object.assign(moment, { deployment, ready }))
-  return (least?: number) => judge(deployment, moment, moment.now, since, least)
+  return (least?: number) => workloadStatus(deployment, moment, moment.now, since, least)
 }
 
 test('a pod beyond the least of what the change leaves alone may find no room', () => {
@@ -498,7 +498,7 @@ test('a StatefulSet that recreates a lost pod has not failed', () => {
     lastTimestamp: new Date(moment.now).toISOString(),
     involvedObject: { uid: set.metadata.uid },
   } as Json)
-  assert.is(judge(set, moment, moment.now + 60_000, since).state, 'ready')
+  assert.is(workloadStatus(set, moment, moment.now + 60_000, since).state, 'ready')
 })
 
 test('what has ended and is ready again is believed once it has lived longer than the last time', () => {
@@ -510,7 +510,7 @@ test('what has ended and is ready again is believed once it has lived longer tha
   )!
   const { startedAt } = (again.pods[0] as Json).status.containerStatuses[0].state.running
   const after = (seconds: number) =>
-    judge(again.workloads[0]!, again, Date.parse(startedAt) + seconds * 1000, since).state
+    workloadStatus(again.workloads[0]!, again, Date.parse(startedAt) + seconds * 1000, since).state
   assert.equal([after(2), after(20), after(30)], ['waiting', 'waiting', 'ready'])
 })
 
@@ -614,7 +614,7 @@ test('two exits are enough when the databases were ready all the time; three whe
       moment.workloads.push(set)
       moment.pods.push(member)
     }
-    return judge(deployment, moment, moment.now, since).state
+    return workloadStatus(deployment, moment, moment.now, since).state
   }
   assert.is(twice(-60_000), 'failed')
   assert.is(twice(1_000), 'waiting', 'a database became ready after its last start')
@@ -660,7 +660,7 @@ test('what was not ready in time has failed, whatever the kind', () => {
 process.env.KUBECONFIG = kubeconfigOf('stage')
 const box = mkdtempSync(join(tmpdir(), 'kgc-rollout-'))
 process.once('exit', () => rmSync(box, { recursive: true, force: true }))
-const place: Place = {
+const place: Environment = {
   name: 'test',
   folder: '',
   namespace: 'played',
@@ -671,7 +671,7 @@ const place: Place = {
   stable: 0,
   sealedSecrets: { namespace: '', name: '' },
 }
-const answer = ({ workloads, jobs, pods, replicaSets, events }: Observed) =>
+const answer = ({ workloads, jobs, pods, replicaSets, events }: ClusterSnapshot) =>
   JSON.stringify({ items: [...workloads, ...jobs, ...pods, ...replicaSets, ...events] })
 
 /** kubectl answers a `get` with these one after the other, the last one again and again; a word in place of an answer is an error. */
@@ -719,7 +719,7 @@ function today(name: string, age = 0): string[] {
 const look =
   (name: string, kind = 'Deployment', more = {}) =>
   () =>
-    watch({
+    watchRollout({
       place,
       names: [{ kind, name }],
       since: Date.now(),
@@ -836,19 +836,19 @@ test('watch: what is left alone needs no more than the least', async () => {
 })
 
 test('evidence: an event need not say anything', async () => {
-  const { cause } = verdict('crash') as { cause: Cause }
+  const { cause } = verdict('crash') as { cause: FailureCause }
   const { message, ...event } = load('crash')
     .moments.at(-1)!
     .events.find(({ involvedObject }) => involvedObject.name === cause.pod)!
   const { value } = await play(
     [answer({ workloads: [], jobs: [], pods: [], replicaSets: [], events: [event as Json] })],
-    () => evidence(cause, place),
+    () => collectFailureLogs(cause, place),
   )
   assert.match(value, new RegExp(`${event.reason}.*: $`))
 })
 
 test('evidence: both logs and the last events', async () => {
-  const { cause } = verdict('crash') as { cause: Cause }
+  const { cause } = verdict('crash') as { cause: FailureCause }
   const { value } = await play(
     [
       answer({
@@ -859,7 +859,7 @@ test('evidence: both logs and the last events', async () => {
         events: load('crash').moments.at(-1)!.events,
       }),
     ],
-    () => evidence(cause, place),
+    () => collectFailureLogs(cause, place),
   )
   assert.match(
     value,

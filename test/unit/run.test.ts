@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { PassThrough } from 'node:stream'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { ask } from '../../scripts/lib/ask.ts'
+import { askQuestion } from '../../scripts/lib/prompt.ts'
 import { run } from '../../scripts/lib/run.ts'
 
 const test = suite('run')
@@ -93,9 +93,9 @@ const lib = (name: string) =>
 function script(text: string) {
   const from = (name: string, what: string) => lib(name).replace('import ', `import ${what} from `)
   const whole =
-    from('report.ts', '{ emit, jsonOutput, main, result, say }') +
+    from('report.ts', '{ emit, setJsonOutput, main, printResult, say }') +
     from('run.ts', '{ onInterrupt, run }') +
-    from('ask.ts', '{ ask }') +
+    from('prompt.ts', '{ askQuestion }') +
     text
   const child = spawn(process.execPath, ['--import=tsx', '--input-type=module', '--eval', whole], {
     env: { ...process.env, NO_COLOR: '1' },
@@ -115,7 +115,7 @@ function script(text: string) {
 }
 
 test('a script whose reader goes away goes on to its end', async () => {
-  const { child, ended } = script(`jsonOutput(true)
+  const { child, ended } = script(`setJsonOutput(true)
     await main(async () => {
       for (let i = 0; i < 20; i++) { emit('step', { i }); say('step ' + i); await new Promise(done => setTimeout(done, 20)) }
       await run(['sh', '-c', 'exit 0'])
@@ -143,7 +143,7 @@ test('who is asked and ends the input has not answered; Ctrl-C interrupts', asyn
     const output = Object.assign(new PassThrough(), { isTTY: true, columns: 80 })
     setTimeout(() => input.write(keys), 50)
     return Promise.race([
-      ask('Type it: ', input, output),
+      askQuestion('Type it: ', input, output),
       new Promise(done => setTimeout(() => done('nothing'), 2_000)),
     ])
   }
@@ -154,7 +154,7 @@ test('who is asked and ends the input has not answered; Ctrl-C interrupts', asyn
     const input = stream()
     setTimeout(() => input.write('\\x03'), 50)
     const alive = setInterval(() => {}, 1000)
-    await main(async () => { say('answer: ' + (await ask('Type it: ', input, stream()))) })`)
+    await main(async () => { say('answer: ' + (await askQuestion('Type it: ', input, stream()))) })`)
   const { code, said } = await ended
   assert.is(code, 130, said)
   assert.not.match(said, 'answer')

@@ -1,11 +1,14 @@
 // How far databases are migrated, and what a rollback makes of it.
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import type { Manifest } from '../../scripts/lib/cluster/cluster.ts'
+import type { Manifest } from '../../scripts/lib/kubernetes/kubectl.ts'
 import type { Change } from '../../scripts/lib/deploy/change.ts'
-import { heads } from '../../scripts/lib/deploy/product.ts'
-import { movedHeads, requireSchema } from '../../scripts/lib/deploy/schema.ts'
-import { place, played } from './kubectl.ts'
+import { fetchSchemaVersions } from '../../scripts/lib/deploy/verify/application-checks.ts'
+import {
+  describeMigratedSchemas,
+  requireCompatibleSchema,
+} from '../../scripts/lib/deploy/verify/schema-compatibility.ts'
+import { place, withFakeKubectl } from './fake-kubectl.ts'
 
 const test = suite('schema')
 const database = (name: string): Manifest => ({
@@ -35,22 +38,28 @@ esac`
 const patience = { most: 3, pause: 10 }
 
 test('a database that does not answer is asked again, and then not known; one that is not part of it has no head', async () => {
-  const { value, calls } = await played(body, () => heads(place, manifests, patience))
+  const { value, calls } = await withFakeKubectl(body, () =>
+    fetchSchemaVersions(place, manifests, patience),
+  )
   assert.equal(value, { kgc: '41 migrations, 0a1b2c3d', chatwoot: '?' })
   const asked = (name: string) => calls.filter(one => one.includes(`exec ${name}`)).length
   assert.equal(['kgc-db', 'chatwoot-db', 'horilla-db', 'twenty-db'].map(asked), [2, 3, 1, 0])
 })
 
 test('moved is what differs, and what was not known then or is not now', () => {
-  assert.equal(movedHeads({ a: '1' }, { a: '1' }), [])
-  assert.equal(movedHeads({ a: '1' }, { a: '2' }), ['a: 1 then, 2 now'])
-  assert.equal(movedHeads({ a: '?' }, { a: '1' }), ['a: it could not be asked then, 1 now'])
-  assert.equal(movedHeads({ a: '1' }, { a: '?' }), ['a: 1 then, it cannot be asked now'])
-  assert.equal(movedHeads({ a: '?' }, { a: '?' }), [
+  assert.equal(describeMigratedSchemas({ a: '1' }, { a: '1' }), [])
+  assert.equal(describeMigratedSchemas({ a: '1' }, { a: '2' }), ['a: 1 then, 2 now'])
+  assert.equal(describeMigratedSchemas({ a: '?' }, { a: '1' }), [
+    'a: it could not be asked then, 1 now',
+  ])
+  assert.equal(describeMigratedSchemas({ a: '1' }, { a: '?' }), [
+    'a: 1 then, it cannot be asked now',
+  ])
+  assert.equal(describeMigratedSchemas({ a: '?' }, { a: '?' }), [
     'a: it could not be asked then, it cannot be asked now',
   ])
-  assert.equal(movedHeads(undefined, { a: '1' }), ['a: none is recorded then, 1 now'])
-  assert.equal(movedHeads({ a: '1' }, {}), ['a: 1 then, it is not there now'])
+  assert.equal(describeMigratedSchemas(undefined, { a: '1' }), ['a: none is recorded then, 1 now'])
+  assert.equal(describeMigratedSchemas({ a: '1' }, {}), ['a: 1 then, it is not there now'])
 })
 
 test('a rollback over a database of which nothing was known is refused, until that is accepted', async () => {
@@ -65,7 +74,8 @@ test('a rollback over a database of which nothing was known is refused, until th
     found: { manifests, history: [target] },
     choose: () => target,
   } as unknown as Change
-  const went = (accept: boolean) => played(body, () => requireSchema(change, accept))
+  const went = (accept: boolean) =>
+    withFakeKubectl(body, () => requireCompatibleSchema(change, accept))
   const { error } = await went(false)
   assert.is(error!.code, 3)
   assert.match(

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import type { Said } from '../one-process.ts'
+import type { CommandOutput } from '../one-process.ts'
 
 const test = suite('scripts')
 const repository = join(import.meta.dirname, '../..')
@@ -26,11 +26,11 @@ const away = {
 }
 
 /** What these calls say, all in one process: starting one takes longer than all that a wrong word does. */
-function together(calls: string[][]): Said[] {
+function together(calls: string[][]): CommandOutput[] {
   const argv = ['--import=tsx', join(repository, 'test/one-process.ts'), JSON.stringify(calls)]
   return JSON.parse(
     execFileSync(process.execPath, argv, { cwd: repository, encoding: 'utf8', env: away }),
-  ) as Said[]
+  ) as CommandOutput[]
 }
 
 const tooMany = [

@@ -2,19 +2,21 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { describeExample } from '../../scripts/lib/env/example.ts'
-import { release } from '../../scripts/lib/cluster/kubeseal.ts'
-import { chosen, judgeKeys } from '../../scripts/lib/cluster/seal.ts'
+import { parseExample } from '../../scripts/lib/env/example.ts'
+import { sealedSecretsVersion } from '../../scripts/lib/kubernetes/kubeseal.ts'
+import { selectKeysToSeal, checkSealedKeys } from '../../scripts/lib/kubernetes/sealed-secrets.ts'
 import { emptySeals, kubeseal } from '../kubeseal.ts'
 import { repository, sandbox } from '../sandbox.ts'
-import { kubeconfigOf } from './kubectl.ts'
+import { kubeconfigOf } from './fake-kubectl.ts'
 
 const test = suite('seal')
-const entries = describeExample('#@ required secret\nA=\n#@ secret\nB=\n')
+const entries = parseExample('#@ required secret\nA=\n#@ secret\nB=\n')
 const judge = (keys: Record<string, string>, empty = false) =>
-  judgeKeys({ file: 'secrets/shop.yaml', folder: 'shop', keys, entries }, 'staging', empty).map(
-    ({ key, problem }) => `${key} ${problem}`,
-  )
+  checkSealedKeys(
+    { file: 'secrets/shop.yaml', folder: 'shop', keys, entries },
+    'staging',
+    empty,
+  ).map(({ key, problem }) => `${key} ${problem}`)
 
 test('keys: missing and unknown ones are named, empty ones when it is asked', () => {
   assert.equal(judge({ A: '', B: '' }), [])
@@ -28,16 +30,16 @@ test('keys: missing and unknown ones are named, empty ones when it is asked', ()
 
 test('what is sealed: empty keys; those that are named; all', () => {
   const keys = { A: '', B: 'x', C: 'y' }
-  assert.equal(chosen(keys, {}), ['A'])
-  assert.equal(chosen(keys, { only: ['B', 'D'] }), ['B'])
-  assert.equal(chosen(keys, { all: true }), ['A', 'B', 'C'])
-  assert.equal(chosen({ A: 'x' }, {}), [])
+  assert.equal(selectKeysToSeal(keys, {}), ['A'])
+  assert.equal(selectKeysToSeal(keys, { only: ['B', 'D'] }), ['B'])
+  assert.equal(selectKeysToSeal(keys, { all: true }), ['A', 'B', 'C'])
+  assert.equal(selectKeysToSeal({ A: 'x' }, {}), [])
 })
 
 test('kubeseal and the controller are of one release', () => {
   assert.match(
     readFileSync(join(repository, 'infra/k8s/README.md'), 'utf8'),
-    `sealed-secrets/releases/download/v${release}/controller.yaml`,
+    `sealed-secrets/releases/download/v${sealedSecretsVersion}/controller.yaml`,
   )
 })
 
@@ -84,8 +86,8 @@ test('without kubeseal it says which one and how to have it', async () => {
     KUBECONFIG: kubeconfig,
   })
   assert.is(code, 3)
-  assert.match(stderr, `must fit the controller (${release})`)
-  assert.match(stderr, `kubeseal-${release}-linux-amd64.tar.gz`)
+  assert.match(stderr, `must fit the controller (${sealedSecretsVersion})`)
+  assert.match(stderr, `kubeseal-${sealedSecretsVersion}-linux-amd64.tar.gz`)
   assert.is(all(), before)
 })
 

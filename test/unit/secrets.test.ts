@@ -2,7 +2,7 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { keepSecret, redact } from '../../scripts/lib/redact.ts'
-import { hideRead } from '../../scripts/lib/deploy/secrets.ts'
+import { redactSecretsOf } from '../../scripts/lib/deploy/secret-values.ts'
 
 const test = suite('secrets')
 const secret = (name: string, data: Record<string, string>) => ({
@@ -21,7 +21,10 @@ const key = (name: string, key: string) =>
   workload({ containers: [{ env: [{ name: key, valueFrom: { secretKeyRef: { name, key } } }] }] })
 
 test('a key that a container reads', () => {
-  hideRead([secret('a', { KEY: 'value-of-a-key', DOMAIN: 'kgc.localhost' }), key('a', 'KEY')])
+  redactSecretsOf([
+    secret('a', { KEY: 'value-of-a-key', DOMAIN: 'kgc.localhost' }),
+    key('a', 'KEY'),
+  ])
   assert.is(redact('it is value-of-a-key at kgc.localhost'), 'it is [secret] at kgc.localhost')
 })
 
@@ -32,7 +35,7 @@ test('all keys of a Secret that comes as a whole: envFrom, a volume, a part of o
     { volumes: [{ name: 'v', projected: { sources: [{ secret: { name: 'b2' } }] } }] },
     { initContainers: [{ envFrom: [{ secretRef: { name: 'b3' } }] }] },
   ].entries()) {
-    hideRead([
+    redactSecretsOf([
       { ...secret(`b${n}`, {}), data: { KEY: Buffer.from(`whole-value-${n}`).toString('base64') } },
       workload(pod),
     ])
@@ -46,7 +49,7 @@ test('in JSON, line by line, in an address, and the password of one', () => {
     LINES: 'first line of the key\nsecond line of the key',
     URL: 'postgresql://kgc:p%40ssword-of-it@db:5432/kgc',
   }
-  hideRead([secret('c', values), ...Object.keys(values).map(name => key('c', name))])
+  redactSecretsOf([secret('c', values), ...Object.keys(values).map(name => key('c', name))])
   assert.is(redact(JSON.stringify({ said: values.QUOTED })), '{"said":"[secret]"}')
   assert.is(redact('  second line of the key'), '  [secret]')
   assert.is(redact(JSON.stringify(values.LINES)), '"[secret]"')

@@ -1,16 +1,21 @@
 // How a change ends that has met a bug of the script's own.
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import type { Manifest } from '../../scripts/lib/cluster/cluster.ts'
-import { waitOf, type Asked, type Change, type Phase } from '../../scripts/lib/deploy/change.ts'
-import type { Stored } from '../../scripts/lib/deploy/release.ts'
-import { goesForward } from '../../scripts/lib/deploy/standing.ts'
-import { transact } from '../../scripts/lib/deploy/transaction.ts'
+import type { Manifest } from '../../scripts/lib/kubernetes/kubectl.ts'
+import {
+  createRolloutOptions,
+  type DeployRequest,
+  type Change,
+  type Phase,
+} from '../../scripts/lib/deploy/change.ts'
+import type { StoredRelease } from '../../scripts/lib/deploy/releases.ts'
+import { trackApplied } from '../../scripts/lib/deploy/applied-objects.ts'
+import { runChange } from '../../scripts/lib/deploy/transaction.ts'
 import { Failure } from '../../scripts/lib/errors.ts'
-import { place, played } from './kubectl.ts'
+import { place, withFakeKubectl } from './fake-kubectl.ts'
 
 const test = suite('transaction')
-const asked: Asked = {
+const asked: DeployRequest = {
   place,
   verb: 'deploy',
   source: {},
@@ -36,11 +41,16 @@ function holds(good: boolean, freed: string[]): Phase {
     ending: 'succeeded',
     manifests: [web],
     images: {},
-  } as unknown as Stored
+  } as unknown as StoredRelease
   return [
     'Lock',
     async change => {
-      const release = { ...served, number: 5, ending: 'applying', created: [] } as unknown as Stored
+      const release = {
+        ...served,
+        number: 5,
+        ending: 'applying',
+        created: [],
+      } as unknown as StoredRelease
       const lock = {
         phase: async () => {},
         lost: () => undefined,
@@ -69,7 +79,9 @@ const went = async (
   body = `case "$*" in *apply*) ;; *" get "*) echo '{"items":[]}' ;; esac`,
 ) => {
   const freed: string[] = []
-  const ended = await played(body, () => transact(asked, [holds(good, freed), ['Apply', work]]))
+  const ended = await withFakeKubectl(body, () =>
+    runChange(asked, [holds(good, freed), ['Apply', work]]),
+  )
   assert.equal(freed, ['freed'])
   return { ...ended, failure: ended.error as Failure }
 }
@@ -87,7 +99,7 @@ test('a bug before anything was applied: what served serves', async () => {
 
 test('a bug when something was: it goes back, or is said to stand as it is', async () => {
   const touches = async (change: Change) => {
-    goesForward(change)(web, 'done')
+    trackApplied(change)(web, 'done')
     bug()
   }
   const first = await went(false, touches)
@@ -111,7 +123,7 @@ test('a bug when something was: it goes back, or is said to stand as it is', asy
 
 test('a bug of the way back itself still says how things stand', async () => {
   const { failure } = await went(true, async change => {
-    goesForward(change)(web, 'done')
+    trackApplied(change)(web, 'done')
     Object.assign(change.found!, {
       history: [{ ...change.found!.history[0]!, manifests: undefined }],
     })
@@ -137,7 +149,7 @@ test('what a change leaves alone needs no more pods than the least', () => {
     { ...workload('agent'), kind: 'DaemonSet' },
     scaler,
   ]
-  const { least } = waitOf({ ...asked, lock: {} } as Change, false, all, [web])
+  const { least } = createRolloutOptions({ ...asked, lock: {} } as Change, false, all, [web])
   assert.equal(
     [...least!],
     [

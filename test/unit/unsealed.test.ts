@@ -1,16 +1,20 @@
 // What waits for the Sealed Secrets controller: its answers are those of sealed-secrets 0.27 (status.observedGeneration, condition Synced).
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import type { Manifest } from '../../scripts/lib/cluster/cluster.ts'
-import { inOrder } from '../../scripts/lib/deploy/apply.ts'
+import type { Manifest } from '../../scripts/lib/kubernetes/kubectl.ts'
+import { applyInOrder } from '../../scripts/lib/deploy/apply/apply.ts'
 import type { Change } from '../../scripts/lib/deploy/change.ts'
-import { apply } from '../../scripts/lib/deploy/deploy.ts'
-import { putBack } from '../../scripts/lib/deploy/putback.ts'
-import type { Wait } from '../../scripts/lib/deploy/readiness.ts'
-import type { Stored } from '../../scripts/lib/deploy/release.ts'
-import { closed, opened, parts } from '../../scripts/lib/deploy/unsealed.ts'
+import { applyChange } from '../../scripts/lib/deploy/deploy.ts'
+import { restoreRelease } from '../../scripts/lib/deploy/restore.ts'
+import type { RolloutOptions } from '../../scripts/lib/rollout/wait.ts'
+import type { StoredRelease } from '../../scripts/lib/deploy/releases.ts'
+import {
+  readUnsealError,
+  waitUntilUnsealed,
+  splitAfterSealedSecrets,
+} from '../../scripts/lib/deploy/apply/unseal.ts'
 import { Failure } from '../../scripts/lib/errors.ts'
-import { place, played } from './kubectl.ts'
+import { place, withFakeKubectl } from './fake-kubectl.ts'
 
 const test = suite('unsealed')
 const object = (kind: string, name: string): Manifest => ({ kind, metadata: { name }, spec: {} })
@@ -40,9 +44,9 @@ const body = (first: object, then: object) => `case "$*" in
 esac`
 const put = (first: object, then: object, list = all) => {
   const touched: string[] = []
-  const wait: Wait = { place, what: 'Deploy', since: Date.now(), stable: 0, lock }
-  const work = () => inOrder(wait, list, [], ({ kind }) => touched.push(kind))
-  return played(body(first, then), work).then(ended => ({ ...ended, touched }))
+  const wait: RolloutOptions = { place, what: 'Deploy', since: Date.now(), stable: 0, lock }
+  const work = () => applyInOrder(wait, list, [], ({ kind }) => touched.push(kind))
+  return withFakeKubectl(body(first, then), work).then(ended => ({ ...ended, touched }))
 }
 const order = ({ calls }: { calls: string[] }) =>
   calls
@@ -52,7 +56,8 @@ const order = ({ calls }: { calls: string[] }) =>
     .filter(Boolean)
 
 test('objects are cut behind what is sealed, not behind each', () => {
-  const kinds = (list: Manifest[]) => parts(list).map(part => part.map(({ kind }) => kind))
+  const kinds = (list: Manifest[]) =>
+    splitAfterSealedSecrets(list).map(part => part.map(({ kind }) => kind))
   assert.equal(kinds(all), [
     ['ConfigMap', 'SealedSecret'],
     ['StatefulSet', 'Deployment'],
@@ -65,14 +70,14 @@ test('objects are cut behind what is sealed, not behind each', () => {
 })
 
 test('one is open when the controller has seen this writing of it and says so', () => {
-  assert.is(closed(sealed()).words, '')
-  assert.match(closed(sealed('a', {}, 3)).words, 'has not opened it')
-  assert.match(closed({ ...sealed(), status: undefined }).words, 'has not opened it')
-  assert.equal(closed(sealed('a', wrong)), {
+  assert.is(readUnsealError(sealed()).words, '')
+  assert.match(readUnsealError(sealed('a', {}, 3)).words, 'has not opened it')
+  assert.match(readUnsealError({ ...sealed(), status: undefined }).words, 'has not opened it')
+  assert.equal(readUnsealError(sealed('a', wrong)), {
     words: 'no key could decrypt secret (PASSWORD)',
     no: true,
   })
-  assert.match(closed(undefined).words, 'not there any more')
+  assert.match(readUnsealError(undefined).words, 'not there any more')
 })
 
 test('what comes after a SealedSecret is applied when that is open', async () => {
@@ -114,14 +119,14 @@ test('one that cannot be opened ends the change before anything else is touched'
 test('a controller that is not there is waited for until the time is over', async () => {
   const list = [object('SealedSecret', 'shop-secrets'), object('SealedSecret', 'other')]
   const answer = { items: [sealed('shop-secrets', {}, 3), sealed('other')] }
-  const work = () => opened(place, list, undefined, { most: 700, pause: 100, no: 100 })
-  const { error, ms } = await played(`echo '${JSON.stringify(answer)}'`, work)
+  const work = () => waitUntilUnsealed(place, list, undefined, { most: 700, pause: 100, no: 100 })
+  const { error, ms } = await withFakeKubectl(`echo '${JSON.stringify(answer)}'`, work)
   assert.match(
     error!.message,
     /^Open what is sealed: SealedSecret shop-secrets: the Sealed Secrets controller has not opened it[^;]*$/,
   )
   assert.ok(ms >= 700, `${ms} ms`)
-  const gone = await played('true', work)
+  const gone = await withFakeKubectl('true', work)
   assert.match(gone.error!.message, 'shop-secrets: it is not there any more; SealedSecret other')
 })
 
@@ -144,7 +149,7 @@ test('what an interrupted change has sealed is waited for by the next one, thoug
       plan,
       found: { history, manifests: all },
     } as unknown as Change
-    const went = await played(body(sealed(), sealed()), () => apply(change))
+    const went = await withFakeKubectl(body(sealed(), sealed()), () => applyChange(change))
     assert.is(went.error?.stack, undefined)
     assert.is(order(went)[0], `applied ${first}`)
     assert.is(order(went).at(-1), 'applied Deployment')
@@ -152,8 +157,18 @@ test('what an interrupted change has sealed is waited for by the next one, thoug
 })
 
 test('the way back waits too, puts back what it can, and says what is not open', async () => {
-  const good = { number: 4, ending: 'succeeded', manifests: all, images: {} } as unknown as Stored
-  const release = { ...good, number: 5, ending: 'applying', created: [] } as unknown as Stored
+  const good = {
+    number: 4,
+    ending: 'succeeded',
+    manifests: all,
+    images: {},
+  } as unknown as StoredRelease
+  const release = {
+    ...good,
+    number: 5,
+    ending: 'applying',
+    created: [],
+  } as unknown as StoredRelease
   const change = {
     place,
     verb: 'deploy',
@@ -170,9 +185,9 @@ test('the way back waits too, puts back what it can, and says what is not open',
     plan: { created: [], changed: ['Deployment web'], removed: [], generated: [], jobs: [] },
     found: { history: [good], manifests: all },
   } as unknown as Change
-  const { value, calls, error } = await played(
+  const { value, calls, error } = await withFakeKubectl(
     body(sealed('shop-secrets', wrong), sealed('shop-secrets', wrong)),
-    () => putBack(change, new Failure(6, 'Deploy', 'x')),
+    () => restoreRelease(change, new Failure(6, 'Deploy', 'x')),
   )
   assert.is(error, undefined)
   assert.is(value!.code, 6)

@@ -12,11 +12,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { lowered } from '../../scripts/lib/compose/cpus.ts'
-import { ownWay } from '../../scripts/lib/images/provide.ts'
+import { lowerCpuLimits } from '../../scripts/lib/compose/cpus.ts'
+import { hasProxyOrMirror } from '../../scripts/lib/images/pull-or-build.ts'
 import { fakes, type Reply } from '../fakes.ts'
 import { commit, initialize } from '../git.ts'
-import type { Said } from '../one-process.ts'
+import type { CommandOutput } from '../one-process.ts'
 import { sandbox } from '../sandbox.ts'
 import { onTerminal } from '../terminal.ts'
 
@@ -78,7 +78,7 @@ function prepare(replies: Reply[], env: Record<string, string> = {}): Record<str
     ...env,
   }
 }
-const heard = <T extends Said>(said: T) => ({
+const heard = <T extends CommandOutput>(said: T) => ({
   ...said,
   calls: engine.calls().map(({ words }) => words.join(' ')),
 })
@@ -153,12 +153,15 @@ test('behind a proxy, or with mirrors, the engine is asked to pull, whatever ans
   const info = JSON.stringify({ RegistryConfig: { Mirrors: ['https://mirror.kgc.test/'] } })
   assert.ok(asked((await up([], [{ call: /^docker info/, stdout: info }])).calls, /pull/))
   assert.ok(asked((await up([], [], { https_proxy: 'http://127.0.0.1:9' })).calls, /pull/))
-  assert.ok(ownWay({ HttpsProxy: 'http://proxy' }, {}))
+  assert.ok(hasProxyOrMirror({ HttpsProxy: 'http://proxy' }, {}))
   assert.ok(
-    ownWay({ RegistryConfig: { IndexConfigs: { 'docker.io': { Mirrors: ['https://m/'] } } } }, {}),
+    hasProxyOrMirror(
+      { RegistryConfig: { IndexConfigs: { 'docker.io': { Mirrors: ['https://m/'] } } } },
+      {},
+    ),
   )
   assert.not.ok(
-    ownWay(
+    hasProxyOrMirror(
       {
         HttpProxy: '',
         RegistryConfig: { Mirrors: [], IndexConfigs: { 'docker.io': { Mirrors: null } } },
@@ -214,8 +217,8 @@ test('docker/compose#11990: a release of Compose with a known fault is refused b
 
 test('samugit83/redamon#163: where the machine has fewer CPUs than a limit, the limit is lowered, and only then', async () => {
   const greedy = { ...config, services: { shop: { image, cpus: 2 }, small: { image, cpus: 0.5 } } }
-  assert.equal(lowered(greedy, 1), { shop: { cpus: 1 } })
-  assert.equal(lowered(greedy, 2), {})
+  assert.equal(lowerCpuLimits(greedy, 1), { shop: { cpus: 1 } })
+  assert.equal(lowerCpuLimits(greedy, 2), {})
   const { stderr, calls } = await up(
     [],
     [

@@ -2,13 +2,18 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import type { Manifest } from '../../scripts/lib/cluster/cluster.ts'
-import { unproven } from '../../scripts/lib/deploy/after.ts'
-import { placeFrom } from '../../scripts/lib/cluster/place.ts'
-import { Refusals } from '../../scripts/lib/deploy/refusals.ts'
-import type { Stored } from '../../scripts/lib/deploy/release.ts'
-import { imagesOf } from '../../scripts/lib/deploy/stamp.ts'
-import { builtOf, commitImages, resolve, tagged } from '../../scripts/lib/deploy/versions.ts'
+import type { Manifest } from '../../scripts/lib/kubernetes/kubectl.ts'
+import { findUnpromotedImages } from '../../scripts/lib/deploy/preflight/promotion.ts'
+import { parseEnvironment } from '../../scripts/lib/kubernetes/environment.ts'
+import { PreflightProblems } from '../../scripts/lib/deploy/preflight/problems.ts'
+import type { StoredRelease } from '../../scripts/lib/deploy/releases.ts'
+import { listWorkloadImages } from '../../scripts/lib/deploy/apply/checksums.ts'
+import {
+  parseCommitImages,
+  listCommitImages,
+  resolveImageDigests,
+  applyImageTags,
+} from '../../scripts/lib/deploy/preflight/images.ts'
 
 const test = suite('versions')
 const buildFile = `services:
@@ -18,41 +23,41 @@ const buildFile = `services:
 `
 const example = (commit: string) =>
   new Map([['shop/.env.example', `OTHER=x\n#@ pinned format=hex\nAPI_REF=${commit}\n`]])
-const place = placeFrom('staging', 'images: ghcr.io/kgc', 'namespace: kgc-staging')
+const place = parseEnvironment('staging', 'images: ghcr.io/kgc', 'namespace: kgc-staging')
 const workload = (image: string): Manifest => ({
   kind: 'Deployment',
   metadata: { name: 'one' },
   spec: { template: { spec: { containers: [{ image }] } } },
 })
 const old = `ghcr.io/kgc/api:old@sha256:${'1'.repeat(64)}`
-const served = (image: string) => ({ manifests: [workload(image)] }) as Stored
+const served = (image: string) => ({ manifests: [workload(image)] }) as StoredRelease
 
 /** The image that a deploy takes in the place of `image`, or why it takes none. */
 function take(
   image: string,
-  { commit = '', tag, last }: { commit?: string; tag?: string; last?: Stored } = {},
+  { commit = '', tag, last }: { commit?: string; tag?: string; last?: StoredRelease } = {},
 ) {
-  const refusals = new Refusals()
-  const all = tagged(
+  const refusals = new PreflightProblems()
+  const all = applyImageTags(
     place,
     [workload(image)],
-    builtOf(buildFile, example(commit)),
+    parseCommitImages(buildFile, example(commit)),
     tag,
     last,
     refusals,
   )
-  return refusals.list[0] ?? imagesOf(all)[0]
+  return refusals.messages[0] ?? listWorkloadImages(all)[0]
 }
 
 test('an image is built of a commit when its tag is a key that an example pins', () => {
-  assert.equal(builtOf(buildFile, example('abc')), [
+  assert.equal(parseCommitImages(buildFile, example('abc')), [
     { name: 'api', key: 'API_REF', file: 'shop/.env.example', commit: 'abc' },
   ])
 })
 
 test('this repository has such images, and all are pinned in one place', () => {
-  assert.is.not(commitImages().length, 0)
-  assert.is(new Set(commitImages().map(({ file, key }) => `${file} ${key}`)).size, 1)
+  assert.is.not(listCommitImages().length, 0)
+  assert.is(new Set(listCommitImages().map(({ file, key }) => `${file} ${key}`)).size, 1)
 })
 
 test('--tag wins over what is pinned and over what the overlay says, for these images alone', () => {
@@ -84,17 +89,17 @@ test('when nothing serves either it is refused, and both ways out are named', ()
 })
 
 test('--tag is refused where the environment does not say where its images are', () => {
-  const refusals = new Refusals()
+  const refusals = new PreflightProblems()
   const { images: _, ...nowhere } = place
-  tagged(
+  applyImageTags(
     nowhere,
     [workload('ghcr.io/kgc/api:1')],
-    builtOf(buildFile, example('')),
+    parseCommitImages(buildFile, example('')),
     'def',
     undefined,
     refusals,
   )
-  assert.equal(refusals.list, [
+  assert.equal(refusals.messages, [
     '--tag def has no image to go to: say where they are (images: in infra/k8s/overlays/staging/environment.yaml), or leave --tag out',
   ])
 })
@@ -114,14 +119,16 @@ test('what is to be replaced is looked for, so that it can come back, and is not
   const api = `127.0.0.1:${(server.address() as AddressInfo).port}/api`
   process.env.DOCKER_CONFIG = '/nonexistent'
   const missing: string[] = []
-  const find = (last: Stored) =>
-    resolve([workload(`${api}:two`)], last, new Refusals(), words => missing.push(words))
+  const find = (last: StoredRelease) =>
+    resolveImageDigests([workload(`${api}:two`)], last, new PreflightProblems(), words =>
+      missing.push(words),
+    )
   const digests = await find(served(`${api}:one@${before}`))
   assert.equal(asked.sort(), [before, 'two'].sort())
   assert.equal([...digests], [[`${api}:two`, after]])
   // the second version of production was refused: what it served was not what staging had
   assert.equal(
-    unproven(
+    findUnpromotedImages(
       place,
       { by: 'kgc-stack', verb: 'deploy', release: 2, images: { [`${api}:two`]: after } },
       digests,
@@ -139,12 +146,15 @@ test('a registry in trouble for a moment refuses no deploy; one that stays so do
     const server = createServer((_, answer) => void answer.writeHead(...answers(asked++)).end())
     await new Promise<void>(done => server.listen(0, '127.0.0.1', done))
     const image = `127.0.0.1:${(server.address() as AddressInfo).port}/api:1`
-    const [refusals, start] = [new Refusals(), Date.now()]
-    const digests = await resolve([workload(image)], undefined, refusals, () => {}).finally(() =>
-      server.close(),
-    )
+    const [refusals, start] = [new PreflightProblems(), Date.now()]
+    const digests = await resolveImageDigests(
+      [workload(image)],
+      undefined,
+      refusals,
+      () => {},
+    ).finally(() => server.close())
     assert.ok(Date.now() - start < 10_000)
-    return { digest: digests.get(image), refusals: refusals.list, asked }
+    return { digest: digests.get(image), refusals: refusals.messages, asked }
   }
   process.env.DOCKER_CONFIG = '/nonexistent'
   assert.equal(await ask(n => (n ? [200, { 'docker-content-digest': digest }] : [503, {}])), {

@@ -24,7 +24,7 @@ export const createAdmin: CreateAdmin = async (context, { email, password }) => 
     end
     Redis::Alfred.delete(Redis::Alfred::CHATWOOT_INSTALLATION_ONBOARDING)
     puts "KGC #{done.to_json}"`
-  const done = await rails(context, script, {
+  const done = await runRails(context, script, {
     email,
     password,
     name: 'Administrator',
@@ -37,7 +37,7 @@ export const createAdmin: CreateAdmin = async (context, { email, password }) => 
  * Runs Ruby inside Chatwoot. The data goes with the script through standard input and stands in no argument; the script finds it
  * in `data` and ends with `puts "KGC <JSON>"`. Throws with Rails' own words.
  */
-export async function rails(
+export async function runRails(
   { exec }: SmokeContext,
   script: string,
   data: Record<string, string>,

@@ -1,19 +1,19 @@
 // What Chatwoot is for: its page, its live connection, and a Sidekiq that takes jobs and sends webhooks to KGC.
 import { randomBytes } from 'node:crypto'
 import {
-  eventually,
-  type Check,
+  pollUntilFound,
+  type SmokeCheck,
   type SendMail,
   type SmokeContext,
 } from '../../../scripts/lib/smoke/checks.ts'
 import { databaseChecks } from '../../../scripts/lib/smoke/database.ts'
-import { rails } from './admin.ts'
+import { runRails } from './admin.ts'
 
 const kgcWebhook = 'http://kgc-api:3000/api/v1/webhooks/chatwoot'
 const open =
   'the onboarding is open, and the first visitor can make himself the administrator: make admin APP=chatwoot'
 
-export const checks: Check[] = [
+export const checks: SmokeCheck[] = [
   ...databaseChecks('chatwoot-db'),
   {
     name: 'the login page loads',
@@ -107,7 +107,7 @@ export const checks: Check[] = [
       await provideWebhook(context, token, account)
       const name = `Smoke-${randomBytes(6).toString('hex')}`
       await call(context, `/api/v1/accounts/${account}/contacts`, { token, body: { name } })
-      const seen = await eventually(
+      const seen = await pollUntilFound(
         async () =>
           (await context.logs('kgc-api', 60)).split('\n').find(line => line.includes(name)),
         20,
@@ -190,7 +190,7 @@ export const sendMail: SendMail = async (context, to) => {
     ActionMailer::Base.raise_delivery_errors = true
     ActionMailer::Base.mail(from: ENV['MAILER_SENDER_EMAIL'], to: data['to'], subject: data['subject'], body: data['body']).deliver_now
     puts "KGC #{{ mail: "accepted by #{ENV['SMTP_ADDRESS']}" }.to_json}"`
-  const { mail } = await rails(context, script, {
+  const { mail } = await runRails(context, script, {
     to,
     subject: 'Test mail of Chatwoot',
     body: 'Sent from the container chatwoot-web with its own settings.',

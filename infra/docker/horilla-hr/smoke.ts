@@ -1,5 +1,9 @@
 // What Horilla is for, asked through the edge.
-import { eventually, type Check, type SmokeContext } from '../../../scripts/lib/smoke/checks.ts'
+import {
+  pollUntilFound,
+  type SmokeCheck,
+  type SmokeContext,
+} from '../../../scripts/lib/smoke/checks.ts'
 import { databaseChecks } from '../../../scripts/lib/smoke/database.ts'
 
 /** A page's answer in a few words. */
@@ -39,7 +43,7 @@ const setUp = [
   ),
 ] as const
 
-export const checks: Check[] = [
+export const checks: SmokeCheck[] = [
   ...databaseChecks('horilla-db'),
   {
     name: 'the log-in page carries a CSRF token',
@@ -59,7 +63,7 @@ export const checks: Check[] = [
     name: 'the database and the scheduler are ready',
     async run({ edge, address }) {
       let last = ''
-      const found = await eventually(async () => {
+      const found = await pollUntilFound(async () => {
         const { status, body } = await edge.get(`${address('hr')}/ready/`)
         last = brief(status, body)
         const { database, scheduler } =

@@ -1,10 +1,10 @@
 // What KGC's own applications are for: an API that reaches its database, and two pages that load with what they need.
 import { randomUUID } from 'node:crypto'
-import type { Check, SmokeContext } from '../../../scripts/lib/smoke/checks.ts'
-import type { Answer, Ask } from '../../../scripts/lib/smoke/edge.ts'
+import type { SmokeCheck, SmokeContext } from '../../../scripts/lib/smoke/checks.ts'
+import type { EdgeResponse, EdgeRequest } from '../../../scripts/lib/smoke/edge.ts'
 import { databaseChecks } from '../../../scripts/lib/smoke/database.ts'
 
-export const checks: Check[] = [
+export const checks: SmokeCheck[] = [
   ...databaseChecks('kgc-db'),
   {
     name: 'the API is ready',
@@ -35,7 +35,7 @@ export const checks: Check[] = [
   {
     name: 'the project dashboard asks everybody for its password',
     async run({ edge, address }) {
-      const strangers: Ask[] = [
+      const strangers: EdgeRequest[] = [
         {},
         { headers: basic('kgc', '') },
         { headers: basic('kgc', randomUUID()) },
@@ -113,8 +113,8 @@ const basic = (user: string, password: string) => ({
 async function page(
   { edge, address }: SmokeContext,
   subdomain: string,
-  ask?: Ask,
-): Promise<{ headers: Answer['headers']; asset: string }> {
+  ask?: EdgeRequest,
+): Promise<{ headers: EdgeResponse['headers']; asset: string }> {
   const { status, headers, body } = await edge.get(`${address(subdomain)}/`, ask)
   if (status !== 200 || !headers.get('content-type')?.startsWith('text/html'))
     throw new Error(`/ answers ${status} ${headers.get('content-type')}`)
@@ -124,7 +124,7 @@ async function page(
 }
 
 /** Throws unless a page and its script load; a missing one that is answered with the page is a blank screen. */
-async function loads(context: SmokeContext, subdomain: string, ask?: Ask): Promise<string> {
+async function loads(context: SmokeContext, subdomain: string, ask?: EdgeRequest): Promise<string> {
   const { asset } = await page(context, subdomain, ask)
   const { status, headers } = await context.edge.get(context.address(subdomain) + asset, ask)
   const type = headers.get('content-type') ?? 'no content type'
@@ -134,7 +134,7 @@ async function loads(context: SmokeContext, subdomain: string, ask?: Ask): Promi
 }
 
 /** Throws unless what must not be there is 404, and every answer forbids other sites to frame it: the configuration is ours (nginx/nginx.conf). */
-async function closed(context: SmokeContext, subdomain: string, ask?: Ask): Promise<void> {
+async function closed(context: SmokeContext, subdomain: string, ask?: EdgeRequest): Promise<void> {
   const { headers, asset } = await page(context, subdomain, ask)
   const answers = [{ path: '/', headers }]
   for (const path of [`${asset}.map`, `/assets/${randomUUID()}.js`, '/sprint-status.yaml']) {

@@ -1,7 +1,7 @@
 // What the edge owes to every application: HTTPS only, the security headers, and nothing for who asks for something else.
-import type { Check } from '../../../scripts/lib/smoke/checks.ts'
+import type { SmokeCheck } from '../../../scripts/lib/smoke/checks.ts'
 
-export const checks: Check[] = [
+export const checks: SmokeCheck[] = [
   {
     name: 'HTTP redirects to HTTPS',
     async run({ edge, address }) {

@@ -1,11 +1,11 @@
 // Twenty's first administrator: in single-workspace mode the first one to sign up; the workspace that this makes closes the door.
-import { eventually, type CreateAdmin } from '../../../scripts/lib/smoke/checks.ts'
+import { pollUntilFound, type CreateAdmin } from '../../../scripts/lib/smoke/checks.ts'
 import {
-  Complaint,
+  ApiError,
   activateWorkspace,
   activationStatus,
   createWorkspace,
-  inside,
+  requestInContainer,
   isServerAdmin,
   signIn,
   signUp,
@@ -14,7 +14,7 @@ import {
 
 /** An interrupted run is gone on with: user, workspace and its tables are made where they are missing. */
 export const createAdmin: CreateAdmin = async (outside, { email, password }) => {
-  const context = { ...outside, edge: { ...outside.edge, get: inside(outside) } }
+  const context = { ...outside, edge: { ...outside.edge, get: requestInContainer(outside) } }
   try {
     if (await workspaceExists(context)) return await enter()
     const token = await createWorkspace(context, await signUp(context, email, password), 'KGC')
@@ -23,7 +23,7 @@ export const createAdmin: CreateAdmin = async (outside, { email, password }) => 
       .join('; ')
   } catch (error) {
     const { message } = error as Error
-    if (!(error instanceof Complaint)) throw new Error(`${message}: is twenty-server healthy?`)
+    if (!(error instanceof ApiError)) throw new Error(`${message}: is twenty-server healthy?`)
     throw new Error(
       `Twenty says "${message}"; the first one who signs up becomes the administrator, so nobody is let in at ${context.address('crm')} yet`,
     )
@@ -31,7 +31,7 @@ export const createAdmin: CreateAdmin = async (outside, { email, password }) => 
 
   async function enter(): Promise<string> {
     const token = await signIn(context, email, password).catch((error: Error) => {
-      if (!(error instanceof Complaint)) throw error
+      if (!(error instanceof ApiError)) throw error
     })
     if (!token)
       return 'the workspace was there already; this address and password do not sign in to it (changed since, or somebody else was first)'
@@ -43,9 +43,9 @@ export const createAdmin: CreateAdmin = async (outside, { email, password }) => 
     // it takes a minute on a slow disk, and the server goes on when nobody waits for it any more
     if ((await activationStatus(context, token)) === 'PENDING_CREATION')
       await activateWorkspace(context, token).catch((error: Error) => {
-        if (error instanceof Complaint) throw error
+        if (error instanceof ApiError) throw error
       })
-    const made = await eventually(
+    const made = await pollUntilFound(
       async () => (/_CREATION$/.test(await activationStatus(context, token)) ? undefined : true),
       180,
     )

@@ -2,20 +2,20 @@
 // The operations are those of upstream's own sign-in page, read in its source; here they have run against the demo's stand-in only.
 import type { SmokeContext } from '../../../scripts/lib/smoke/checks.ts'
 
-export interface Question {
+export interface ApiRequest {
   query: string
   variables?: Record<string, unknown>
   token?: string
 }
 
 /** What GraphQL complains about, in its own words. */
-export class Complaint extends Error {}
+export class ApiError extends Error {}
 
 /** Asks through the edge and returns the one field that was asked for. Throws Complaint with GraphQL's words, Error for anything else. */
-export async function ask<T>(
+export async function callApi<T>(
   { edge, address }: SmokeContext,
   path: '/metadata' | '/graphql',
-  { query, variables = {}, token }: Question,
+  { query, variables = {}, token }: ApiRequest,
 ): Promise<T> {
   const { status, body } = await edge.get(`${address('crm')}${path}`, {
     method: 'POST',
@@ -28,7 +28,7 @@ export async function ask<T>(
     timeout: 180_000,
   })
   const answer = parse(body)
-  if (answer?.errors?.length) throw new Complaint(answer.errors[0]!.message)
+  if (answer?.errors?.length) throw new ApiError(answer.errors[0]!.message)
   if (!answer?.data) throw new Error(`${path} answered ${status} without GraphQL's data`)
   return Object.values(answer.data)[0] as T
 }
@@ -37,7 +37,7 @@ export async function ask<T>(
  * The server asked from inside its container, by the curl of its image: the edge serves nobody before the administrator is there. What
  * is sent, tokens and passwords among it, goes by standard input alone.
  */
-export const inside =
+export const requestInContainer =
   ({ exec }: SmokeContext): SmokeContext['edge']['get'] =>
   async (url, { method = 'GET', headers = {}, body } = {}) => {
     const start = Date.now()
@@ -89,10 +89,10 @@ export async function workspaceExists(context: SmokeContext): Promise<boolean> {
   const query =
     'query Workspace($origin: String!) { getPublicWorkspaceDataByDomain(origin: $origin) { id } }'
   try {
-    await ask(context, '/metadata', { query, variables: { origin: context.address('crm') } })
+    await callApi(context, '/metadata', { query, variables: { origin: context.address('crm') } })
     return true
   } catch (error) {
-    if (error instanceof Complaint && /workspace not found/i.test(error.message)) return false
+    if (error instanceof ApiError && /workspace not found/i.test(error.message)) return false
     throw error
   }
 }
@@ -105,7 +105,7 @@ export async function signIn(
 ): Promise<string> {
   const query = `mutation Login($email: String!, $password: String!, $origin: String!) {
     getLoginTokenFromCredentials(email: $email, password: $password, origin: $origin) { loginToken { token } } }`
-  const { loginToken } = await ask<LoginToken>(context, '/metadata', {
+  const { loginToken } = await callApi<LoginToken>(context, '/metadata', {
     query,
     variables: { email, password, origin: context.address('crm') },
   })
@@ -116,7 +116,7 @@ export async function signIn(
 async function accessToken(context: SmokeContext, loginToken: string): Promise<string> {
   const query = `mutation Tokens($loginToken: String!, $origin: String!) {
     getAuthTokensFromLoginToken(loginToken: $loginToken, origin: $origin) { tokens { accessOrWorkspaceAgnosticToken { token } } } }`
-  const { tokens } = await ask<Tokens>(context, '/metadata', {
+  const { tokens } = await callApi<Tokens>(context, '/metadata', {
     query,
     variables: { loginToken, origin: context.address('crm') },
   })
@@ -132,9 +132,9 @@ export async function signUp(
   const mutation = (name: string) =>
     `mutation User($email: String!, $password: String!) { ${name}(email: $email, password: $password) { tokens { accessOrWorkspaceAgnosticToken { token } } } }`
   const enter = (name: string) =>
-    ask<Tokens>(context, '/metadata', { query: mutation(name), variables: { email, password } })
+    callApi<Tokens>(context, '/metadata', { query: mutation(name), variables: { email, password } })
   const { tokens } = await enter('signUp').catch((error: Error) => {
-    if (error instanceof Complaint && /already exists/i.test(error.message)) return enter('signIn')
+    if (error instanceof ApiError && /already exists/i.test(error.message)) return enter('signIn')
     throw error
   })
   return tokens.accessOrWorkspaceAgnosticToken.token
@@ -148,7 +148,7 @@ export async function createWorkspace(
 ): Promise<string> {
   const query =
     'mutation Workspace($input: SignUpInNewWorkspaceInput) { signUpInNewWorkspace(input: $input) { loginToken { token } } }'
-  const { loginToken } = await ask<LoginToken>(context, '/metadata', {
+  const { loginToken } = await callApi<LoginToken>(context, '/metadata', {
     query,
     variables: { input: { displayName } },
     token,
@@ -158,7 +158,7 @@ export async function createWorkspace(
 
 /** Where the workspace stands: PENDING_CREATION until it is activated, ONGOING_CREATION while its tables are made. */
 export async function activationStatus(context: SmokeContext, token: string): Promise<string> {
-  const found = await ask<{ activationStatus: string }>(context, '/metadata', {
+  const found = await callApi<{ activationStatus: string }>(context, '/metadata', {
     query: '{ currentWorkspace { activationStatus } }',
     token,
   })
@@ -169,12 +169,13 @@ export async function activationStatus(context: SmokeContext, token: string): Pr
 export async function activateWorkspace(context: SmokeContext, token: string): Promise<void> {
   const query =
     'mutation Activate($data: ActivateWorkspaceInput!) { activateWorkspace(data: $data) { id } }'
-  await ask(context, '/metadata', { query, variables: { data: {} }, token })
+  await callApi(context, '/metadata', { query, variables: { data: {} }, token })
 }
 
 /** Whether the one who is signed in is the server's administrator, which the first one to sign up becomes. */
 export async function isServerAdmin(context: SmokeContext, token: string): Promise<boolean> {
   const query = '{ currentUser { canAccessFullAdminPanel } }'
-  return (await ask<{ canAccessFullAdminPanel: boolean }>(context, '/metadata', { query, token }))
-    .canAccessFullAdminPanel
+  return (
+    await callApi<{ canAccessFullAdminPanel: boolean }>(context, '/metadata', { query, token })
+  ).canAccessFullAdminPanel
 }

@@ -1,18 +1,18 @@
 // What Twenty is for: the page, GraphQL, and a worker that takes jobs and sends webhooks to KGC.
 import { randomBytes } from 'node:crypto'
 import {
-  eventually,
-  type Check,
+  pollUntilFound,
+  type SmokeCheck,
   type SendMail,
   type SmokeContext,
 } from '../../../scripts/lib/smoke/checks.ts'
 import { databaseChecks } from '../../../scripts/lib/smoke/database.ts'
-import type { Answer } from '../../../scripts/lib/smoke/edge.ts'
-import { ask, signIn, workspaceExists } from './api.ts'
+import type { EdgeResponse } from '../../../scripts/lib/smoke/edge.ts'
+import { callApi, signIn, workspaceExists } from './api.ts'
 
 const kgcWebhook = 'http://kgc-api:3000/api/v1/webhooks/twenty'
 
-export const checks: Check[] = [
+export const checks: SmokeCheck[] = [
   ...databaseChecks('twenty-db'),
   {
     name: 'the page loads',
@@ -39,7 +39,7 @@ export const checks: Check[] = [
       const [records, settings] = await Promise.all(
         ['/graphql', '/metadata'].map(path => edge.get(address('crm') + path, question)),
       )
-      const wrong = (path: string, { status, body }: Answer) =>
+      const wrong = (path: string, { status, body }: EdgeResponse) =>
         new Error(`${path} answers ${status}: ${body.slice(0, 120)}`)
       if (!/"__typename":\s*"Query"/.test(settings!.body)) throw wrong('/metadata', settings!)
       // who is not signed in has no schema at /graphql, so a release may answer with GraphQL's errors there
@@ -84,7 +84,7 @@ export const checks: Check[] = [
       const late = await lateJobs(context)
       if (!late.length) return
       // one that was due later than it was made may be seen just before it is taken
-      const left = await eventually(
+      const left = await pollUntilFound(
         async () => ((await lateJobs(context)).some(job => late.includes(job)) ? undefined : true),
         5,
       )
@@ -115,12 +115,12 @@ export const checks: Check[] = [
       const firstName = `Smoke-${randomBytes(6).toString('hex')}`
       const query =
         'mutation Person($data: PersonCreateInput!) { createPerson(data: $data) { id } }'
-      await ask(context, '/graphql', {
+      await callApi(context, '/graphql', {
         query,
         variables: { data: { name: { firstName, lastName: 'Check' } } },
         token,
       })
-      const seen = await eventually(async () => (await received())[before], 20)
+      const seen = await pollUntilFound(async () => (await received())[before], 20)
       if (!seen)
         throw new Error(
           `kgc-api has not logged a webhook of Twenty within 20 s: ${context.logCommand('twenty-worker')}`,
@@ -158,7 +158,7 @@ async function lateJobs({ exec }: SmokeContext): Promise<string[]> {
 
 /** The webhook to KGC, made once, with the secret that KGC's own container knows. */
 async function provideWebhook(context: SmokeContext, token: string): Promise<void> {
-  const webhooks = await ask<{ targetUrl: string }[]>(context, '/metadata', {
+  const webhooks = await callApi<{ targetUrl: string }[]>(context, '/metadata', {
     query: '{ webhooks { id targetUrl } }',
     token,
   })
@@ -167,7 +167,7 @@ async function provideWebhook(context: SmokeContext, token: string): Promise<voi
     'mutation Webhook($input: CreateWebhookInput!) { createWebhook(input: $input) { id } }'
   const secret = (await context.exec('kgc-api', ['printenv', 'TWENTY_WEBHOOK_SECRET'])).trim()
   const input = { targetUrl: kgcWebhook, operations: ['*.*'], description: 'KGC', secret }
-  await ask(context, '/metadata', { query, variables: { input }, token })
+  await callApi(context, '/metadata', { query, variables: { input }, token })
 }
 
 /** From the worker, which sends Twenty's mail, with its own settings; curl reads them from its standard input. */

@@ -1,4 +1,4 @@
-import type { Config } from './compose.ts'
+import type { ComposeConfig } from './stack.ts'
 
 interface Address {
   service: string
@@ -7,7 +7,7 @@ interface Address {
 }
 
 /** The public addresses of the stack by service, each once, read from the routers' rules, first host only. */
-export function addresses(all: Config, port: string): Address[] {
+export function publicAddresses(all: ComposeConfig, port: string): Address[] {
   const found = Object.entries(all.services).flatMap(([service, { labels }]) =>
     Object.entries(labels ?? {})
       .filter(([key]) => /^traefik\.http\.routers\.[\w-]+\.rule$/.test(key))

@@ -51,11 +51,11 @@ export interface Container {
 }
 
 /** The service that a container is of. */
-export const serviceOf = ({ Config }: Container): string =>
+export const serviceNameOf = ({ Config }: Container): string =>
   Config.Labels['com.docker.compose.service'] ?? ''
 
 /** All containers of a project (one-off `run` containers left out); of a service that is being replaced two. Throws Failure (refused) when the engine does not answer. */
-export async function allContainers(project: string): Promise<Container[]> {
+export async function listContainers(project: string): Promise<Container[]> {
   const filters = [
     '--filter',
     `label=com.docker.compose.project=${project}`,
@@ -72,14 +72,14 @@ export async function allContainers(project: string): Promise<Container[]> {
 }
 
 /** By service; of two of one service the newer. */
-export function byService(found: Container[]): Map<string, Container> {
+export function containersByService(found: Container[]): Map<string, Container> {
   const sorted = [...found].sort((a, b) => Date.parse(a.Created) - Date.parse(b.Created))
-  return new Map(sorted.map(container => [serviceOf(container), container]))
+  return new Map(sorted.map(container => [serviceNameOf(container), container]))
 }
 
 /** The project's containers by service. Throws as `allContainers`. */
-export const containers = async (project: string): Promise<Map<string, Container>> =>
-  byService(await allContainers(project))
+export const readContainers = async (project: string): Promise<Map<string, Container>> =>
+  containersByService(await listContainers(project))
 
 /** The services that a container was made to depend on, by its label (`db:service_healthy:false,…`): known without the Compose files. */
 export const dependenciesOf = ({ Config: { Labels } }: Pick<Container, 'Config'>): string[] =>

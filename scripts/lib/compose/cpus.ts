@@ -2,20 +2,23 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type { Config, Stack } from './compose.ts'
-import { info } from '../engine/engine.ts'
+import type { ComposeConfig, Stack } from './stack.ts'
+import { readEngineInfo } from '../engine/engine.ts'
 import { say } from '../report.ts'
 
 /** The services that want more CPUs than there are, with what there is. */
-export function lowered({ services }: Config, there: number): Record<string, { cpus: number }> {
+export function lowerCpuLimits(
+  { services }: ComposeConfig,
+  there: number,
+): Record<string, { cpus: number }> {
   const greedy = Object.entries(services).filter(([, { cpus }]) => Number(cpus ?? 0) > there)
   return Object.fromEntries(greedy.map(([name]) => [name, { cpus: there }]))
 }
 
 /** The stack with no limit above the engine's CPUs. The same machine always gives the same one: a second run changes nothing. */
-export async function withinCpus(stack: Stack, all: Config): Promise<Stack> {
-  const { NCPU } = (await info()).info
-  const services = NCPU ? lowered(all, NCPU) : {}
+export async function fitCpuLimits(stack: Stack, all: ComposeConfig): Promise<Stack> {
+  const { NCPU } = (await readEngineInfo()).info
+  const services = NCPU ? lowerCpuLimits(all, NCPU) : {}
   const names = Object.keys(services)
   if (!names.length) return stack
   say(

@@ -2,14 +2,14 @@
 // root in a container without capabilities is nobody special: an edge that cannot read its rules answers 404 to all (traefik/traefik#11396).
 import { lstatSync, readdirSync, type Stats } from 'node:fs'
 import { join, relative } from 'node:path'
-import type { Config, Service } from './compose.ts'
-import { info } from '../engine/engine.ts'
+import type { ComposeConfig, ComposeService } from './stack.ts'
+import { readEngineInfo } from '../engine/engine.ts'
 import { Failure, exit } from '../errors.ts'
 import { root } from '../repository.ts'
 import { run } from '../run.ts'
 
 /** A mounted file or folder that its service cannot read. */
-export interface Closed {
+export interface UnreadableMount {
   service: string
   path: string
   /** Who it is in the container: `root`, `postgres`, `101:101`. */
@@ -17,7 +17,7 @@ export interface Closed {
 }
 
 /** What of a file counts here: its mode, owner and group. */
-export type Owned = Pick<Stats, 'mode' | 'uid' | 'gid'>
+export type FileOwner = Pick<Stats, 'mode' | 'uid' | 'gid'>
 
 /** The files and folders at and under a path; what cannot be listed from here, and anything but those two, is left out. */
 function tree(path: string): { path: string; stats: Stats }[] {
@@ -37,7 +37,7 @@ function tree(path: string): { path: string; stats: Stats }[] {
 }
 
 /** Whether a container's user may read it, and enter it where it is a folder. `capable`: root may do anything. A user by name is none of the owners. */
-export function mayRead({ mode, uid, gid }: Owned, user: string, capable: boolean): boolean {
+export function canRead({ mode, uid, gid }: FileOwner, user: string, capable: boolean): boolean {
   const [name = '', group] = user.split(':')
   const own = !name || name === 'root' ? 0 : /^\d+$/.test(name) ? Number(name) : undefined
   if (own === 0 && capable) return true
@@ -49,17 +49,20 @@ export function mayRead({ mode, uid, gid }: Owned, user: string, capable: boolea
 
 const all = (list: string[] | undefined, ...names: string[]) =>
   (list ?? []).some(name => ['ALL', ...names].includes(name.replace(/^CAP_/, '')))
-const capable = ({ cap_drop, cap_add }: Service) =>
+const capable = ({ cap_drop, cap_add }: ComposeService) =>
   !all(cap_drop, 'DAC_OVERRIDE') || all(cap_add, 'DAC_OVERRIDE', 'DAC_READ_SEARCH')
 
 /** What these services mount and cannot read. The engine is asked only where something is not open to all. */
-export async function closedMounts(config: Config, services: string[]): Promise<Closed[]> {
+export async function findUnreadableMounts(
+  config: ComposeConfig,
+  services: string[],
+): Promise<UnreadableMount[]> {
   const mounted = services.flatMap(service =>
     (config.services[service]?.volumes ?? [])
       .filter(({ type }) => type === 'bind')
       .flatMap(({ source = '' }) => tree(source).map(one => ({ service, ...one }))),
   )
-  const doubtful = mounted.filter(({ stats }) => !mayRead(stats, 'nobody', false))
+  const doubtful = mounted.filter(({ stats }) => !canRead(stats, 'nobody', false))
   if (!doubtful.length || (await mapsUsers())) return []
   const users = new Map(
     await Promise.all(
@@ -70,7 +73,7 @@ export async function closedMounts(config: Config, services: string[]): Promise<
   )
   const closed = doubtful.filter(
     ({ service, stats }) =>
-      !mayRead(stats, users.get(service)!, capable(config.services[service]!)),
+      !canRead(stats, users.get(service)!, capable(config.services[service]!)),
   )
   return closed.map(({ service, path }) => ({
     service,
@@ -82,7 +85,7 @@ export async function closedMounts(config: Config, services: string[]): Promise<
 /** In a rootless engine, with mapped users, or behind Docker Desktop's file sharing, owners in the container are others than here. */
 async function mapsUsers(): Promise<boolean> {
   if (process.platform !== 'linux') return true
-  const { SecurityOptions, OperatingSystem } = (await info()).info
+  const { SecurityOptions, OperatingSystem } = (await readEngineInfo()).info
   return (
     /Docker Desktop/.test(OperatingSystem ?? '') ||
     /name=(rootless|userns)/.test((SecurityOptions ?? []).join())
@@ -90,7 +93,7 @@ async function mapsUsers(): Promise<boolean> {
 }
 
 /** As whom a service runs: what its files say, or else its image. */
-const userOf = async ({ user, image = '' }: Service): Promise<string> =>
+const userOf = async ({ user, image = '' }: ComposeService): Promise<string> =>
   user ??
   (
     await run(['docker', 'image', 'inspect', '--format', '{{.Config.User}}', image], {
@@ -99,23 +102,23 @@ const userOf = async ({ user, image = '' }: Service): Promise<string> =>
   ).stdout.trim()
 
 /** The command that opens them. */
-export const openCommand = (closed: Closed[]): string =>
+export const chmodCommand = (closed: UnreadableMount[]): string =>
   `chmod -R o+rX ${[...new Set(closed.map(({ path }) => path))].filter((path, _, paths) => !paths.some(other => path.startsWith(`${other}/`))).join(' ')}`
 
 /** Throws Failure (refused) when a service could not read what it mounts. */
-export async function refuseClosedMounts(
-  config: Config,
+export async function requireReadableMounts(
+  config: ComposeConfig,
   services: string[],
   what: string,
 ): Promise<void> {
-  const closed = await closedMounts(config, services)
+  const closed = await findUnreadableMounts(config, services)
   if (!closed.length) return
-  const [{ service, path, user }] = closed as [Closed]
+  const [{ service, path, user }] = closed as [UnreadableMount]
   const evidence = closed.map(one => `${one.service} (${one.user}): ${one.path}`).join('\n')
   throw new Failure(
     exit.refused,
     what,
     `${service} runs as ${user} and cannot read ${path}, which it mounts`,
-    { evidence, next: openCommand(closed) },
+    { evidence, next: chmodCommand(closed) },
   )
 }

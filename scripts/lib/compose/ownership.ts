@@ -1,7 +1,7 @@
 // Whose stack it is: the folder that its containers were started from. A second clone has the same project name.
 import { existsSync, realpathSync } from 'node:fs'
 import { join, sep } from 'node:path'
-import type { Stack } from './compose.ts'
+import type { Stack } from './stack.ts'
 import type { Container } from './containers.ts'
 import { Failure, exit } from '../errors.ts'
 import { root } from '../repository.ts'
@@ -14,7 +14,7 @@ export const repositoryOf = (folder: string): string =>
  * The repositories, still there, that the containers were started from, when none is from this one (`here`). One that is gone was moved, and
  * where containers of both run, an earlier take-over is half done: then nobody else owns the stack.
  */
-export function otherOwners(seen: Iterable<Pick<Container, 'Config'>>, here = root): string[] {
+export function findOtherOwners(seen: Iterable<Pick<Container, 'Config'>>, here = root): string[] {
   const folders = [...seen].map(
     ({ Config: { Labels } }) => Labels['com.docker.compose.project.working_dir'] ?? '',
   )
@@ -35,7 +35,7 @@ export function refuseOtherOwner(
   what: string,
   remedy: (folder: string) => string,
 ): void {
-  const [owner] = otherOwners(seen.values())
+  const [owner] = findOtherOwners(seen.values())
   if (owner === undefined) return
   throw new Failure(
     exit.refused,

@@ -1,17 +1,17 @@
 // Who holds the ports that a stack wants to publish.
 import { createServer } from 'node:net'
-import { serviceOf, type Container } from './containers.ts'
+import { serviceNameOf, type Container } from './containers.ts'
 import { run } from '../run.ts'
-import type { Config } from './compose.ts'
+import type { ComposeConfig } from './stack.ts'
 
-interface Wanted {
+interface PublishedPort {
   service: string
   host: string
   port: number
 }
 
 /** The ports that these services publish on the machine. */
-function publishedPorts(all: Config, services: string[]): Wanted[] {
+function publishedPorts(all: ComposeConfig, services: string[]): PublishedPort[] {
   return services.flatMap(service =>
     (all.services[service]?.ports ?? [])
       .filter(port => port.published)
@@ -27,12 +27,12 @@ async function isFree(host: string, port: number): Promise<boolean> {
     server.listen({ host, port, exclusive: true }, () => server.close(() => resolve(undefined)))
   })
   return code === 'EACCES'
-    ? !listens((await run(['ss', '-Hltn', `sport = :${port}`], { nothrow: true })).stdout, host)
+    ? !isListening((await run(['ss', '-Hltn', `sport = :${port}`], { nothrow: true })).stdout, host)
     : code !== 'EADDRINUSE'
 }
 
 /** Whether one of `ss`'s lines, all of one port, stands in the way of an address: its own, or one that means all. */
-export function listens(lines: string, host: string): boolean {
+export function isListening(lines: string, host: string): boolean {
   const addresses = [...lines.matchAll(/^LISTEN\s+\d+\s+\d+\s+(\S+):\d+\s/gm)].map(([, address]) =>
     address!.replace(/%.*/, ''),
   )
@@ -42,7 +42,7 @@ export function listens(lines: string, host: string): boolean {
 }
 
 /** Who listens on a port, in words: a container, or a process; '' when it cannot be told. */
-async function holder(port: number): Promise<string> {
+async function findPortHolder(port: number): Promise<string> {
   const container = (
     await run(['docker', 'ps', '--filter', `publish=${port}`, '--format', '{{.Names}}'], {
       nothrow: true,
@@ -55,27 +55,27 @@ async function holder(port: number): Promise<string> {
 }
 
 /** A port that another holds: `by`, in words. */
-export interface Taken {
+export interface TakenPort {
   service: string
   port: number
   by: string
 }
 
 /** The ports of these services that another holds; what the service's own containers (in `seen`) publish is its own. */
-export async function takenPorts(
-  all: Config,
+export async function findTakenPorts(
+  all: ComposeConfig,
   services: string[],
   seen: Container[],
-): Promise<Taken[]> {
+): Promise<TakenPort[]> {
   const published = (service: string) =>
     seen
-      .filter(one => serviceOf(one) === service)
+      .filter(one => serviceNameOf(one) === service)
       .flatMap(one => Object.values(one.NetworkSettings?.Ports ?? {}).flatMap(list => list ?? []))
   const wanted = publishedPorts(all, services).filter(
     ({ service, port }) => !published(service).some(({ HostPort }) => Number(HostPort) === port),
   )
   const taken = wanted.map(async ({ service, host, port }) =>
-    (await isFree(host, port)) ? [] : [{ service, port, by: await holder(port) }],
+    (await isFree(host, port)) ? [] : [{ service, port, by: await findPortHolder(port) }],
   )
   return (await Promise.all(taken)).flat()
 }

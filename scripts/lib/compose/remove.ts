@@ -12,7 +12,7 @@ const labelOf = (project: string) => ['--filter', `label=com.docker.compose.proj
  * The names of the project's volumes: those with its label, and those of its name without any. A killed run has left such ones; the engine makes
  * one for whatever mounts a name that is gone.
  */
-export async function volumesOf(project: string): Promise<string[]> {
+export async function listProjectVolumes(project: string): Promise<string[]> {
   const argv = [
     'docker',
     'volume',
@@ -36,7 +36,7 @@ export async function removeProject(project: string, volumes: boolean): Promise<
   const found = await all(project)
   const paused = found.filter(({ State }) => State.Status === 'paused').map(({ Id }) => Id)
   if (paused.length) await run(['docker', 'unpause', ...paused], { nothrow: true })
-  await stopInOrder(found)
+  await stopDependentsFirst(found)
   await gone(
     `Remove the containers of ${project}`,
     () => list(['ps', '-aq', '--no-trunc'], project),
@@ -53,7 +53,7 @@ export async function removeProject(project: string, volumes: boolean): Promise<
   if (volumes)
     await gone(
       `Remove the volumes of ${project}`,
-      () => volumesOf(project),
+      () => listProjectVolumes(project),
       names => ['volume', 'rm', ...names],
       'docker ps -a --filter volume=<volume>   (who has it; remove that, then the same command again)',
       3,
@@ -74,7 +74,7 @@ async function all(project: string): Promise<Container[]> {
 }
 
 /** Whoever depends on a container is stopped before it; each has its own grace period. One that cannot be stopped is removed by force later. */
-export function stopInOrder(
+export function stopDependentsFirst(
   containers: Container[],
   stop = (id: string): Promise<unknown> => run(['docker', 'stop', id], { nothrow: true }),
 ): Promise<unknown> {

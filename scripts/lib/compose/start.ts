@@ -1,26 +1,31 @@
 // Lets Compose start a stack, from whatever state it is in.
 import { stripVTControlCharacters } from 'node:util'
-import { compose } from './compose.ts'
-import { allContainers, serviceOf, type Container } from './containers.ts'
-import { failureBlock, inWords, likelyCause } from './failure.ts'
-import type { Expectation, Verdict } from './health.ts'
-import { isWanted } from './state.ts'
-import { watch, type Watch } from './watch.ts'
+import { runCompose } from './stack.ts'
+import { listContainers, serviceNameOf, type Container } from './containers.ts'
+import { failureReport, describeStatuses, likelyCause } from './failure-report.ts'
+import type { ExpectedService, ContainerStatus } from './stack-status.ts'
+import { isUpToDate } from './container-status.ts'
+import { watchServices, type WatchOptions } from './watch.ts'
 import { Failure, exit } from '../errors.ts'
 import { step, warn } from '../report.ts'
-import { run, type Output } from '../run.ts'
+import { run, type RunOutput } from '../run.ts'
 
 /**
  * Readies for Compose what is there: it starts no paused container, and fails at once on a dependency that has been unhealthy since before. Stopped,
  * that is started anew when what it needs is ready. One of an older configuration is left to Compose, which replaces it.
  */
-export async function wake(before: Container[], expected: Expectation[]): Promise<void> {
+export async function startStopped(
+  before: Container[],
+  expected: ExpectedService[],
+): Promise<void> {
   const ours = before.flatMap(one =>
-    expected.filter(({ service }) => service === serviceOf(one)).map(wanted => ({ one, wanted })),
+    expected
+      .filter(({ service }) => service === serviceNameOf(one))
+      .map(wanted => ({ one, wanted })),
   )
   const paused = ours.filter(({ one }) => one.State.Status === 'paused')
   const ill = ours.filter(
-    ({ one, wanted }) => one.State.Health?.Status === 'unhealthy' && isWanted(wanted, one),
+    ({ one, wanted }) => one.State.Health?.Status === 'unhealthy' && isUpToDate(wanted, one),
   )
   for (const [list, verb, words] of [
     [paused, 'unpause', 'Unpause'],
@@ -32,16 +37,20 @@ export async function wake(before: Container[], expected: Expectation[]): Promis
       )
 }
 
-type Start = Omit<Watch, 'code' | 'echo'>
+type Start = Omit<WatchOptions, 'code' | 'echo'>
 
 /** Calls `docker compose up` with these arguments and watches until all is ready. Throws Failure (broken, timeout) when it does not get so. */
-export async function start(options: Start, argv: string[], what: string): Promise<Verdict[]> {
+export async function startServices(
+  options: Start,
+  argv: string[],
+  what: string,
+): Promise<ContainerStatus[]> {
   let { seen, outcome } = await attempt(options, argv, 2_000)
   if (outcome?.code && !hasFailed(seen)) {
     // what it stumbled over, a dependency that was ill for a moment or a container half removed, may be gone
     warn(`Compose gave up: ${lastLine(outcome)}; once more`)
     ;({ seen, outcome } = await attempt(
-      { ...options, before: await allContainers(options.stack.project) },
+      { ...options, before: await listContainers(options.stack.project) },
       argv,
       10_000,
     ))
@@ -55,29 +64,29 @@ async function attempt(
   options: Start,
   argv: string[],
   echo: number,
-): Promise<{ seen: Verdict[]; outcome: Output | undefined }> {
-  let outcome: Output | undefined
-  void compose(options.stack, ['up', '-d', '--no-build', '--quiet-pull', ...argv], {
+): Promise<{ seen: ContainerStatus[]; outcome: RunOutput | undefined }> {
+  let outcome: RunOutput | undefined
+  void runCompose(options.stack, ['up', '-d', '--no-build', '--quiet-pull', ...argv], {
     nothrow: true,
   }).then(output => (outcome = output))
-  const seen = await watch({ ...options, echo, code: () => outcome?.code })
+  const seen = await watchServices({ ...options, echo, code: () => outcome?.code })
   return { seen, outcome }
 }
 
 async function failure(
   { stack, all }: Start,
-  seen: Verdict[],
-  outcome: Output | undefined,
+  seen: ContainerStatus[],
+  outcome: RunOutput | undefined,
   what: string,
 ): Promise<Failure> {
   if (hasFailed(seen)) {
-    const { why, evidence, service } = await failureBlock(stack, all, seen)
+    const { why, evidence, service } = await failureReport(stack, all, seen)
     return new Failure(exit.broken, what, why, {
       evidence,
       next: `docker compose -p ${stack.project} logs ${service}; then the same command again`,
     })
   }
-  const open = `not ready: ${inWords(seen.filter(({ state }) => state !== 'ready'))}`
+  const open = `not ready: ${describeStatuses(seen.filter(({ state }) => state !== 'ready'))}`
   const next = `npx zx scripts/bootstrap.ts --doctor --environment ${stack.mode}`
   if (!outcome?.code) return new Failure(exit.timeout, what, open, { next })
   const cause = likelyCause(outcome.stderr)
@@ -87,6 +96,6 @@ async function failure(
   })
 }
 
-const hasFailed = (seen: Verdict[]): boolean => seen.some(({ state }) => state === 'failed')
-const lastLine = ({ stderr }: Output): string =>
+const hasFailed = (seen: ContainerStatus[]): boolean => seen.some(({ state }) => state === 'failed')
+const lastLine = ({ stderr }: RunOutput): string =>
   stripVTControlCharacters(stderr).trim().split('\n').at(-1) ?? ''

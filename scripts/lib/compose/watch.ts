@@ -1,20 +1,26 @@
-// Waits for a stack, truthfully: asks the engine, lets health.ts judge, narrates.
-import type { Config, Stack } from './compose.ts'
-import { containers, type Container } from './containers.ts'
-import { dependsOn, inWords } from './failure.ts'
-import { judge, type Expectation, type Judgement, type Look, type Verdict } from './health.ts'
-import { askedAgain, stopped, waits } from './state.ts'
-import { ask } from './words.ts'
-import { listener, saying } from '../listen.ts'
-import { liveTable } from '../live-table.ts'
-import { isRich } from '../output.ts'
-import { color, duration, emit, say } from '../report.ts'
+// Waits for a stack, truthfully: asks the engine, lets stack-status.ts judge, narrates.
+import type { ComposeConfig, Stack } from './stack.ts'
+import { readContainers, type Container } from './containers.ts'
+import { dependsOn, describeStatuses } from './failure-report.ts'
+import {
+  judgeStack,
+  type ExpectedService,
+  type StackStatus,
+  type StackSnapshot,
+  type ContainerStatus,
+} from './stack-status.ts'
+import { unhealthyRechecked, notStartedYet, waitingForOthers } from './container-status.ts'
+import { probeHealth } from './health-probe.ts'
+import { createLogPoller, appendLogLine } from '../log-poller.ts'
+import { createLiveTable } from '../progress.ts'
+import { isRichTerminal } from '../output.ts'
+import { color, formatDuration, emit, say } from '../report.ts'
 import { run } from '../run.ts'
 
-export interface Watch {
+export interface WatchOptions {
   stack: Stack
-  all: Config
-  expected: Expectation[]
+  all: ComposeConfig
+  expected: ExpectedService[]
   /** What was there when Compose was called. */
   before: Container[]
   /** ms of the clock when the watched change began. */
@@ -28,27 +34,32 @@ export interface Watch {
 }
 
 /** ms that Compose is given to end what it has begun once something has failed: longer than the longest stop_grace_period. */
-const patience = 180_000
+const composeExitTimeoutMs = 180_000
 /** ms in which a wait for what has failed is taken for one. */
-const calm = 3_000
+const stuckAfterMs = 3_000
 
 /**
  * Watches until Compose is done and all services are ready or one has failed, or the time is over. What fails before is shown at once; Compose goes
  * on until it ends or no more is left to it than to wait for what has failed. Returns the last verdicts.
  */
-export async function watch(options: Watch): Promise<Verdict[]> {
+export async function watchServices(options: WatchOptions): Promise<ContainerStatus[]> {
   const before = new Map(options.before.map(one => [one.Id, one]))
-  const table = liveTable(options.since)
-  const listen = listener(options.since, 5_000)
-  let judged: Judgement | undefined
+  const table = createLiveTable(options.since)
+  const listen = createLogPoller(options.since, 5_000)
+  let judged: StackStatus | undefined
   let heartbeat = Date.now()
   let over = 0
   let red = 0
   for (;;) {
     const code = options.code()
     const at = Date.now()
-    const look: Look = { at, before, code, seen: await containers(options.stack.project) }
-    judged = judge(options.expected, look, judged)
+    const look: StackSnapshot = {
+      at,
+      before,
+      code,
+      seen: await readContainers(options.stack.project),
+    }
+    judged = judgeStack(options.expected, look, judged)
     const verdicts = await Promise.all(
       judged.verdicts.map(verdict =>
         withExitCode(verdict, look.seen.get(verdict.service), options.since),
@@ -56,10 +67,10 @@ export async function watch(options: Watch): Promise<Verdict[]> {
     )
     const heard = await listen(
       verdicts.filter(({ state }) => state === 'waiting').map(({ service }) => service),
-      names => Promise.all(names.map(service => ask(look.seen.get(service)))),
+      names => Promise.all(names.map(service => probeHealth(look.seen.get(service)))),
     )
     // a log says something new at each look: only what is redrawn in place may follow it
-    const shown = isRich() ? told(verdicts, heard) : verdicts
+    const shown = isRichTerminal() ? told(verdicts, heard) : verdicts
     for (const { name, ...row } of table.show(
       shown.map(({ service, ...rest }) => ({ name: service, ...rest })),
     ))
@@ -77,40 +88,52 @@ export async function watch(options: Watch): Promise<Verdict[]> {
         : open.every(({ state }) => state === 'absent'))
     )
       return verdicts
-    if (red && at - red > (isStuck(options.all, failed, open) ? calm : patience)) return verdicts
+    if (
+      red &&
+      at - red > (isStuck(options.all, failed, open) ? stuckAfterMs : composeExitTimeoutMs)
+    )
+      return verdicts
     if (at - options.since > options.timeout) return verdicts
-    if (!isRich() && at - heartbeat > 15_000) {
+    if (!isRichTerminal() && at - heartbeat > 15_000) {
       heartbeat = at
-      const why = red ? `${inWords(failed)}; Compose ends what it has begun` : 'waiting for'
-      say(color.dim(`  ${duration(at - options.since)}: ${why} ${inWords(told(open, heard))}`))
+      const why = red
+        ? `${describeStatuses(failed)}; Compose ends what it has begun`
+        : 'waiting for'
+      say(
+        color.dim(
+          `  ${formatDuration(at - options.since)}: ${why} ${describeStatuses(told(open, heard))}`,
+        ),
+      )
     }
     await new Promise(done => setTimeout(done, 400))
   }
 }
 
 /** The verdicts with what the services themselves say. */
-const told = (verdicts: Verdict[], heard: Map<string, string>): Verdict[] =>
+const told = (verdicts: ContainerStatus[], heard: Map<string, string>): ContainerStatus[] =>
   verdicts.map(one =>
-    one.state === 'waiting' ? { ...one, detail: saying(one.detail, heard.get(one.service)) } : one,
+    one.state === 'waiting'
+      ? { ...one, detail: appendLogLine(one.detail, heard.get(one.service)) }
+      : one,
   )
 
 /** Ill, and not yet given up. */
-const isAsked = ({ detail }: Verdict): boolean => detail === askedAgain
+const isAsked = ({ detail }: ContainerStatus): boolean => detail === unhealthyRechecked
 
 /** Whether Compose, which has made all containers before it starts the first, has nothing left to do but to wait for what has failed. */
-const isStuck = (all: Config, failed: Verdict[], open: Verdict[]): boolean =>
+const isStuck = (all: ComposeConfig, failed: ContainerStatus[], open: ContainerStatus[]): boolean =>
   open.every(
     ({ service, detail }) =>
-      (detail === waits || detail === stopped) &&
+      (detail === waitingForOthers || detail === notStartedYet) &&
       failed.some(one => dependsOn(all, service, one.service)),
   )
 
 /** A crash loop that runs at this moment: its exit code stands in the engine's events. */
 async function withExitCode(
-  verdict: Verdict,
+  verdict: ContainerStatus,
   container: Container | undefined,
   since: number,
-): Promise<Verdict> {
+): Promise<ContainerStatus> {
   if (!container || !/^crash loop: \d/.test(verdict.detail)) return verdict
   const filters = [
     '--filter',

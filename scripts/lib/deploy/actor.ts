@@ -4,11 +4,11 @@ import { readFileSync, readlinkSync } from 'node:fs'
 import { hostname, userInfo } from 'node:os'
 
 /** Who is at work: the actor of a workflow or the user of this machine. */
-export const actor = (): string =>
+export const readActor = (): string =>
   process.env.GITHUB_ACTOR || `${userInfo().username}@${hostname()}`
 
 /** The address of the workflow's run; undefined outside of one. */
-export function runUrl(): string | undefined {
+export function workflowRunUrl(): string | undefined {
   const {
     GITHUB_SERVER_URL: server,
     GITHUB_REPOSITORY: repository,
@@ -18,7 +18,7 @@ export function runUrl(): string | undefined {
 }
 
 /** Names this machine as far as its process ids reach: its boot and the namespace of its processes; '' where Linux does not tell. */
-export function machine(): string {
+export function readMachineId(): string {
   try {
     const parts = [
       readFileSync('/proc/sys/kernel/random/boot_id', 'utf8'),
@@ -31,7 +31,7 @@ export function machine(): string {
 }
 
 /** Whether a process of this machine runs. One that has ended and that nobody has waited for is still listed: in containers for long. */
-export function isAlive(pid: number): boolean {
+export function isProcessAlive(pid: number): boolean {
   try {
     process.kill(pid, 0)
   } catch (error) {

@@ -1,45 +1,50 @@
 // A change to an environment: what it is, what its phases have found, and how it is written down.
-import type { Announced } from './announce.ts'
-import type { Manifest } from '../cluster/cluster.ts'
-import type { Lock } from './lock.ts'
-import { title, type Changes } from './manifests.ts'
-import type { Place } from '../cluster/place.ts'
-import type { Found, Source } from './preflight.ts'
-import type { Wait } from './readiness.ts'
+import type { GitHubDeployment } from './github-deployment.ts'
+import type { Manifest } from '../kubernetes/kubectl.ts'
+import type { Lock } from './lock/lock.ts'
+import { resourceId, type ManifestChanges } from './apply/order.ts'
+import type { Environment } from '../kubernetes/environment.ts'
+import type { PreflightResult, ReleaseSource } from './preflight.ts'
+import type { RolloutOptions } from '../rollout/wait.ts'
 import { redact } from '../redact.ts'
-import { isAlike, store, type Ending, type Stored } from './release.ts'
-import { narrator } from '../rollout/tell.ts'
-import { leastReplicas } from '../smoke/cluster-health.ts'
+import {
+  hasSameManifests,
+  storeRelease,
+  type ReleaseEnding,
+  type StoredRelease,
+} from './releases.ts'
+import { createRolloutProgress } from '../rollout/progress.ts'
+import { minReadyReplicas } from '../smoke/workload-health.ts'
 
-export interface Plan extends Changes {
+export interface ChangePlan extends ManifestChanges {
   removed: Manifest[]
   generated: Manifest[]
   jobs: Manifest[]
 }
 
 /** What is asked for. */
-export interface Asked {
-  place: Place
+export interface DeployRequest {
+  place: Environment
   /** `deploy` or `rollback`. */
   verb: 'deploy' | 'rollback'
-  source: Source
+  source: ReleaseSource
   /** Which release is put back; throws when it may not be. */
-  choose: (history: Stored[]) => Stored | undefined
+  choose: (history: StoredRelease[]) => StoredRelease | undefined
   prune: boolean
   yes: boolean
 }
 
 /** Of the release that is deployed, of the one before (or gone, if that has none), or one of the two. */
-export type Stand = 'new' | 'old' | 'unknown'
+export type AppliedVersion = 'new' | 'old' | 'unknown'
 
-export interface Change extends Asked {
+export interface Change extends DeployRequest {
   started: number
-  found?: Found
-  plan?: Plan
+  found?: PreflightResult
+  plan?: ChangePlan
   lock?: Lock
-  release?: Stored
+  release?: StoredRelease
   /** What GitHub is told of it. */
-  announced?: Announced | undefined
+  announced?: GitHubDeployment | undefined
   /** The first message to people, which is on its way. */
   told?: Promise<string[]>
   /** People are being told how it ended, or have been. */
@@ -47,11 +52,11 @@ export interface Change extends Asked {
   /** What has been applied, or may have been; without Jobs. */
   touched: Manifest[]
   /** Which release each of them is of now, by its title; a Job runs once, and what it has done stays. */
-  stands: Map<string, Stand>
+  stands: Map<string, AppliedVersion>
   /** What was removed at the end, by its title. */
   removed: Set<string>
   /** How its workloads are waited for, since the first object was applied. */
-  wait?: Wait
+  wait?: RolloutOptions
   /** The phase that it is in. */
   phase: string
   /** How it ended, for the last line. */
@@ -61,13 +66,13 @@ export interface Change extends Asked {
 export type Phase = [name: string, work: (change: Change) => Promise<void>]
 
 /** Neither does anything change, nor is there anything to record. */
-export function isNothing({ plan, found }: Change): boolean {
+export function isNoChange({ plan, found }: Change): boolean {
   const { created, changed, jobs, removed } = plan!
   const [newest] = found!.history
   return (
     ![created, changed, jobs, removed].some(list => list.length) &&
     newest?.ending === 'succeeded' &&
-    isAlike(newest, { ...newest, manifests: found!.manifests })
+    hasSameManifests(newest, { ...newest, manifests: found!.manifests })
   )
 }
 
@@ -75,19 +80,19 @@ export function isNothing({ plan, found }: Change): boolean {
  * How the workloads among `all` are waited for from now on. `settled`: nothing has been done that pods could suffer from. Those that are not
  * `touched` need no more pods than the least: what an autoscaler adds may find no room, and that is no fault of the change.
  */
-export function waitOf(
+export function createRolloutOptions(
   { place, verb, lock }: Change,
   settled: boolean,
   all: Manifest[],
   touched: Manifest[],
-): Wait {
+): RolloutOptions {
   const since = Date.now()
   const what = `${verb === 'deploy' ? 'Deploy to' : 'Roll back'} ${place.name}`
-  const names = new Set(touched.map(title))
+  const names = new Set(touched.map(resourceId))
   const alone = all.filter(
-    one => ['Deployment', 'StatefulSet'].includes(one.kind) && !names.has(title(one)),
+    one => ['Deployment', 'StatefulSet'].includes(one.kind) && !names.has(resourceId(one)),
   )
-  const least = new Map(alone.map(one => [title(one), leastReplicas(one, all)]))
+  const least = new Map(alone.map(one => [resourceId(one), minReadyReplicas(one, all)]))
   return {
     place,
     what,
@@ -96,14 +101,14 @@ export function waitOf(
     settled,
     least,
     lock: lock!,
-    tell: narrator(since),
+    tell: createRolloutProgress(since),
   }
 }
 
 /** Writes down how it ended. */
-export async function finish(
+export async function finishRelease(
   { place, release, lock }: Change,
-  ending: Ending,
+  ending: ReleaseEnding,
   cause?: string,
 ): Promise<void> {
   Object.assign(release!, {
@@ -111,5 +116,5 @@ export async function finish(
     ended: new Date().toISOString(),
     ...(cause ? { cause: redact(cause).slice(0, 300) } : {}),
   })
-  await store(place, release!, 'replace', lock?.lost)
+  await storeRelease(place, release!, 'replace', lock?.lost)
 }

@@ -1,17 +1,23 @@
 // The phases of a change, in their order.
 import type { Phase } from './change.ts'
-import { plan } from './plan.ts'
-import { apply, lock, lookAhead, smoke, watch } from './deploy.ts'
-import { record } from './record.ts'
+import { planChange } from './plan.ts'
+import {
+  applyChange,
+  lockEnvironment,
+  preflightChange,
+  smokeTestChange,
+  watchChange,
+} from './deploy.ts'
+import { recordChange } from './record.ts'
 
 /** What a deploy goes through; `more` comes after the pre-flight, while nothing is touched. */
-export const phases = (...more: Phase[]): Phase[] => [
-  ['Pre-flight', lookAhead],
+export const listChangePhases = (...more: Phase[]): Phase[] => [
+  ['Pre-flight', preflightChange],
   ...more,
-  ['Plan', plan],
-  ['Lock', lock],
-  ['Apply', apply],
-  ['Watch', watch],
-  ['Smoke', smoke],
-  ['Record', record],
+  ['Plan', planChange],
+  ['Lock', lockEnvironment],
+  ['Apply', applyChange],
+  ['Watch', watchChange],
+  ['Smoke', smokeTestChange],
+  ['Record', recordChange],
 ]

@@ -1,58 +1,58 @@
 // The phase that says what a change will do.
 import type { Change } from './change.ts'
-import { kubectl, type Manifest } from '../cluster/cluster.ts'
+import { kubectl, type Manifest } from '../kubernetes/kubectl.ts'
 import { Failure, exit } from '../errors.ts'
-import { readDiff, removals, seatBelt, title } from './manifests.ts'
-import type { Place } from '../cluster/place.ts'
-import { leftBy, serving, type Stored } from './release.ts'
+import { parseKubectlDiff, findOrphans, pruneLimit, resourceId } from './apply/order.ts'
+import type { Environment } from '../kubernetes/environment.ts'
+import { listReleaseObjects, findCurrentRelease, type StoredRelease } from './releases.ts'
 import { emit, say } from '../report.ts'
-import { schemaChanges } from './schema-change.ts'
-import { digestsOf, hasRun, isSame } from './stamp.ts'
+import { listSchemaChanges } from './verify/schema-changes.ts'
+import { listWorkloadDigests, hasJobSucceeded, isSameJob } from './apply/checksums.ts'
 
 /** Says what will be created, changed and removed. */
-export async function plan(change: Change): Promise<void> {
+export async function planChange(change: Change): Promise<void> {
   const { place, prune, found } = change
   const { manifests, history, diff, live } = found!
-  const good = serving(history)
+  const good = findCurrentRelease(history)
   const since = good ? history.indexOf(good) + 1 : history.length
   // Deployments and StatefulSets name what has been applied last, and their ReplicaSets and ControllerRevisions what may come back
   const holders = live.filter(({ kind }) => !['Deployment', 'StatefulSet'].includes(kind))
-  const { removed, generated } = removals(
+  const { removed, generated } = findOrphans(
     manifests,
-    history.slice(0, since).map(leftBy),
-    history.slice(since).map(leftBy),
+    history.slice(0, since).map(listReleaseObjects),
+    history.slice(since).map(listReleaseObjects),
     holders,
   )
-  const there = await existing(place, [...removed, ...generated])
+  const there = await findExistingObjects(place, [...removed, ...generated])
   change.plan = {
-    ...readDiff(diff, manifests),
-    removed: removed.filter(one => there.has(title(one))),
-    generated: generated.filter(one => there.has(title(one))),
+    ...parseKubectlDiff(diff, manifests),
+    removed: removed.filter(one => there.has(resourceId(one))),
+    generated: generated.filter(one => there.has(resourceId(one))),
     // migrations have no way back: a release that is put back runs none
     jobs:
       'release' in change.source
         ? []
-        : manifests.filter(({ kind }) => kind === 'Job').filter(job => mustRun(job, live, good)),
+        : manifests.filter(({ kind }) => kind === 'Job').filter(job => mustRunJob(job, live, good)),
   }
   const lines = {
     created: change.plan.created,
     changed: change.plan.changed,
-    runs: change.plan.jobs.map(title),
-    removed: change.plan.removed.map(title),
+    runs: change.plan.jobs.map(resourceId),
+    removed: change.plan.removed.map(resourceId),
   }
   for (const [word, titles] of Object.entries(lines))
     if (titles.length) say(`  ${word}: ${titles.join(', ')}`)
   if (!Object.values(lines).some(titles => titles.length)) say('  nothing changes')
-  const schemas = await schemaChanges(change.plan.jobs, good?.heads)
+  const schemas = await listSchemaChanges(change.plan.jobs, good?.heads)
   for (const words of schemas) say(`  ${words}`)
-  const [images, served] = [manifests, good?.manifests ?? []].map(digestsOf)
+  const [images, served] = [manifests, good?.manifests ?? []].map(listWorkloadDigests)
   emit('plan', {
     ...lines,
     schemas,
     images,
     coming: images!.filter(image => !served!.includes(image)),
   })
-  if (change.plan.removed.length > seatBelt && !prune)
+  if (change.plan.removed.length > pruneLimit && !prune)
     throw new Failure(
       exit.refused,
       `Plan the ${change.verb}`,
@@ -62,7 +62,7 @@ export async function plan(change: Change): Promise<void> {
 }
 
 /** Which of these objects are in the cluster. */
-async function existing(place: Place, all: Manifest[]): Promise<Set<string>> {
+async function findExistingObjects(place: Environment, all: Manifest[]): Promise<Set<string>> {
   if (!all.length) return new Set()
   const input = all
     .map(({ apiVersion, kind, metadata }) =>
@@ -85,8 +85,8 @@ async function existing(place: Place, all: Manifest[]): Promise<Set<string>> {
 }
 
 /** A migration runs unless the same one is known to have ended well. */
-function mustRun(job: Manifest, live: Manifest[], good: Stored | undefined): boolean {
-  const named = (all: Manifest[] = []) => all.find(one => title(one) === title(job))
+function mustRunJob(job: Manifest, live: Manifest[], good: StoredRelease | undefined): boolean {
+  const named = (all: Manifest[] = []) => all.find(one => resourceId(one) === resourceId(job))
   const [here, before] = [named(live), named(good?.manifests)]
-  return here ? !hasRun(job, here) : !(before && isSame(job, before))
+  return here ? !hasJobSucceeded(job, here) : !(before && isSameJob(job, before))
 }

@@ -1,163 +1,194 @@
 // Everything that can be known before anything is touched; what is wrong is said all at once.
-import { proven, unproven } from './after.ts'
-import { fromFolders } from '../smoke/checks.ts'
-import { kubectl, lastLine, list, rendered, workloads, type Manifest } from '../cluster/cluster.ts'
-import { knownCommit } from './commit.ts'
+import { requirePromoted, findUnpromotedImages } from './preflight/promotion.ts'
+import { loadAppModules } from '../smoke/checks.ts'
+import {
+  kubectl,
+  lastOutputLine,
+  listObjects,
+  renderManifests,
+  selectWorkloads,
+  type Manifest,
+} from '../kubernetes/kubectl.ts'
+import { readDeployCommit } from './preflight/commit.ts'
 import { Failure, exit } from '../errors.ts'
-import { settings } from '../images/bake.ts'
-import { faults, missingKeys, otherVolumes } from './faults.ts'
-import { forbidden, type Hop } from './hops.ts'
-import { current, isInTheWay, writingOf } from './lease.ts'
-import { arranged, title } from './manifests.ts'
-import { refuseOlder, type Wanted } from './older.ts'
-import type { Place } from '../cluster/place.ts'
-import { outlast } from './outlast.ts'
-import { Refusals } from './refusals.ts'
+import { readBuildVariables } from '../images/build/bake.ts'
+import {
+  findManifestErrors,
+  findMissingSecretKeys,
+  findChangedDatabases,
+} from './preflight/manifest-errors.ts'
+import { findBlockedUpgrades, type UpgradeRule } from './preflight/upgrade-paths.ts'
+import { fetchLease, isLockHeld, resourceVersionOf } from './lock/lease.ts'
+import { sortForApply, resourceId } from './apply/order.ts'
+import { refuseDowngrade, type RequestedVersion } from './preflight/downgrade.ts'
+import type { Environment } from '../kubernetes/environment.ts'
+import { waitForStaleLock } from './lock/stale-lock.ts'
+import { PreflightProblems } from './preflight/problems.ts'
 import { warn } from '../report.ts'
-import { releases, serving, type Stored } from './release.ts'
-import { mayAll } from './rights.ts'
-import { hideRead, liveKeys } from './secrets.ts'
-import { imagesOf, stamped } from './stamp.ts'
-import { dryRun } from './trial.ts'
-import { commitImages, resolve, tagged, type Built } from './versions.ts'
+import { fetchReleases, findCurrentRelease, type StoredRelease } from './releases.ts'
+import { requirePermissions } from './preflight/permissions.ts'
+import { redactSecretsOf, fetchSecretKeys } from './secret-values.ts'
+import { listWorkloadImages, withDigestsAndChecksums } from './apply/checksums.ts'
+import { runServerDryRun } from './preflight/server-dry-run.ts'
+import {
+  listCommitImages,
+  resolveImageDigests,
+  applyImageTags,
+  type CommitImage,
+} from './preflight/images.ts'
 
 /** What the pre-flight has found out. */
-export interface Found {
+export interface PreflightResult {
   /** Stamped, in the order in which they are applied. */
   manifests: Manifest[]
   digests: Map<string, string>
-  history: Stored[]
+  history: StoredRelease[]
   /** What stands in the environment: workloads, pods, what may start some, and volumes. */
   live: Manifest[]
   /** What `kubectl diff` says of all but the Jobs. */
   diff: string
   commit: string | undefined
   /** Which writing of the lock's lease was there. */
-  lease: string
+  leaseVersion: string
   /** What is asked before it begins: whether it is older cannot be told. */
   questions: string[]
 }
 
 /** The manifests to put in place: the overlay's own, or those of a release that is put back (Jobs are not run again). */
-export type Source =
+export type ReleaseSource =
   { tag?: string | undefined; again?: string | undefined } | { release: string | undefined }
 
 /** Finds out all that a change needs to know. Throws Failure (refused) with everything that stands in its way. */
-export async function preflight(
-  place: Place,
-  source: Source,
-  choose: (history: Stored[]) => Stored | undefined,
-): Promise<Found> {
-  const refusals = new Refusals()
-  const more = new Refusals()
+export async function runPreflight(
+  place: Environment,
+  source: ReleaseSource,
+  choose: (history: StoredRelease[]) => StoredRelease | undefined,
+): Promise<PreflightResult> {
+  const refusals = new PreflightProblems()
+  const more = new PreflightProblems()
   const what = `Deploy to ${place.name}`
-  const known = refusals.check(() => knownCommit())
+  const known = refusals.check(() => readDeployCommit())
   // asked at once, and of no interest when the cluster is out of reach
-  const lease = more.check(() => current(place))
+  const lease = more.check(() => fetchLease(place))
   const asked = Promise.all([
     // not before the lease is known: who holds it writes releases
-    lease.then(() => more.check(() => releases(place))),
-    more.check(() => liveKeys(place)),
-    lease.then(one => more.check(() => isInTheWay(place, one))),
-    more.check(() => list(place, standing)),
-    'release' in source ? undefined : known.then(commit => more.check(() => proven(place, commit))),
+    lease.then(() => more.check(() => fetchReleases(place))),
+    more.check(() => fetchSecretKeys(place)),
+    lease.then(one => more.check(() => isLockHeld(place, one))),
+    more.check(() => listObjects(place, liveKinds)),
+    'release' in source
+      ? undefined
+      : known.then(commit => more.check(() => requirePromoted(place, commit))),
   ])
   asked.catch(() => {})
   const [reachable, built, commit] = await Promise.all([
-    refusals.check(() => reach(place)),
-    'release' in source ? [] : refusals.check(() => rendered(place)),
+    refusals.check(() => requireSupportedCluster(place)),
+    'release' in source ? [] : refusals.check(() => renderManifests(place)),
     known,
   ])
-  if (!reachable || !built) refusals.done(what)
+  if (!reachable || !built) refusals.throwIfAny(what)
   const [history, secrets, held, live, had] = await asked
-  refusals.add(...more.list)
-  if (held) await outlast(place, (await lease)!)
-  if (!history || !secrets || !live) refusals.done(what)
-  const last = serving(history!)
+  refusals.add(...more.messages)
+  if (held) await waitForStaleLock(place, (await lease)!)
+  if (!history || !secrets || !live) refusals.throwIfAny(what)
+  const last = findCurrentRelease(history!)
   const back = 'release' in source ? choose(history!) : undefined
-  const own = commitImages()
+  const own = listCommitImages()
   const plain =
     'release' in source
-      ? withClaims(back!.manifests, live!)
-      : tagged(place, built!, own, source.tag, last, refusals)
+      ? keepVolumeSizes(back!.manifests, live!)
+      : applyImageTags(place, built!, own, source.tag, last, refusals)
   const questions =
     'release' in source
       ? []
-      : await refuseOlder(
-          wantedOf(place, own, source.tag, commit),
+      : await refuseDowngrade(
+          createRequestedVersion(place, own, source.tag, commit),
           history!,
           refusals,
           source.again,
         )
-  hideRead([...plain, ...(last?.manifests ?? [])])
-  refusals.add(...faults(plain), ...missingKeys(plain, secrets!), ...otherVolumes(plain, live!))
+  redactSecretsOf([...plain, ...(last?.manifests ?? [])])
+  refusals.add(
+    ...findManifestErrors(plain),
+    ...findMissingSecretKeys(plain, secrets!),
+    ...findChangedDatabases(plain, live!),
+  )
   const tried = async () => {
     // who leaves a release needs its images no more
-    const digests = await resolve(plain, last, refusals, back ? warn : words => refusals.add(words))
-    const manifests = arranged(back ? plain : stamped(plain, digests))
+    const digests = await resolveImageDigests(
+      plain,
+      last,
+      refusals,
+      back ? warn : words => refusals.add(words),
+    )
+    const manifests = sortForApply(back ? plain : withDigestsAndChecksums(plain, digests))
     const wanted = back ? manifests.filter(({ kind }) => kind !== 'Job') : manifests
     return {
       digests,
       manifests,
-      diff: refusals.list.some(one => /^no release says/.test(one))
+      diff: refusals.messages.some(one => /^no release says/.test(one))
         ? ''
-        : await dryRun(place, wanted, refusals),
+        : await runServerDryRun(place, wanted, refusals),
     }
   }
   const [found] = await Promise.all([
     tried(),
-    refusals.check(() => mayAll(place, plain)),
-    hops(plain, live!, Boolean(back), refusals),
+    refusals.check(() => requirePermissions(place, plain)),
+    checkUpgradePaths(plain, live!, Boolean(back), refusals),
   ])
-  refusals.add(...unproven(place, had, found.digests))
-  refusals.done(what)
+  refusals.add(...findUnpromotedImages(place, had, found.digests))
+  refusals.throwIfAny(what)
   return {
     ...found,
     history: history!,
     live: live!,
     commit: commit ?? undefined,
-    lease: writingOf(await lease),
+    leaseVersion: resourceVersionOf(await lease),
     questions,
   }
 }
 
 /** What is to be held against the releases that have served. */
-const wantedOf = (
-  { images }: Place,
-  own: Built[],
+const createRequestedVersion = (
+  { images }: Environment,
+  own: CommitImage[],
   tag: string | undefined,
   commit: string | undefined,
-): Wanted => {
+): RequestedVersion => {
   const variable = own.find(({ source }) => source)?.source
   return {
     commit,
     tag,
     names: own.map(({ name }) => `${images}/${name}`),
-    source: variable && settings()[variable],
+    source: variable && readBuildVariables()[variable],
   }
 }
 
 /** What stands in the environment, what may start a pod there, and its volumes. */
-const standing =
+const liveKinds =
   'deployments,statefulsets,replicasets,controllerrevisions,pods,jobs,persistentvolumeclaims'
 
 /** Volumes that are there keep their size: it may have grown since, and cannot shrink. */
-function withClaims(all: Manifest[], live: Manifest[]): Manifest[] {
+function keepVolumeSizes(all: Manifest[], live: Manifest[]): Manifest[] {
   const here = (one: Manifest) =>
-    live.find(other => other.kind === 'PersistentVolumeClaim' && title(other) === title(one))
+    live.find(
+      other => other.kind === 'PersistentVolumeClaim' && resourceId(other) === resourceId(one),
+    )
   return all.map(one =>
     here(one) ? { ...one, spec: { ...one.spec, resources: here(one)!.spec.resources } } : one,
   )
 }
 
 /** kubectl is there and of an age with the cluster, and the cluster answers in the environment's context. */
-async function reach(place: Place): Promise<true> {
+async function requireSupportedCluster(place: Environment): Promise<true> {
   const next = `npx zx scripts/bootstrap.ts --doctor --cluster --environment ${place.name}`
   const output = await kubectl(place, ['version', '--output', 'json', '--request-timeout', '15s'], {
     nothrow: true,
   })
   if (output.code !== 0)
-    throw new Failure(exit.refused, `Ask the cluster of ${place.name}`, lastLine(output), { next })
+    throw new Failure(exit.refused, `Ask the cluster of ${place.name}`, lastOutputLine(output), {
+      next,
+    })
   const { clientVersion, serverVersion } = JSON.parse(output.stdout) as Record<
     string,
     { minor: string }
@@ -183,20 +214,22 @@ async function reach(place: Place): Promise<true> {
 }
 
 /** Jumps between versions that an application forbids, judged by what runs. */
-async function hops(
+async function checkUpgradePaths(
   all: Manifest[],
   live: Manifest[],
   back: boolean,
-  refusals: Refusals,
+  refusals: PreflightProblems,
 ): Promise<void> {
   if (back) return
-  const rules = (await fromFolders<{ hops: Hop[] }>('hops.ts')).flatMap(({ hops }) => hops)
-  for (const one of workloads(all)) {
-    const now = live.find(other => title(other) === title(one))
+  const rules = (await loadAppModules<{ upgradePaths: UpgradeRule[] }>('upgrade-paths.ts')).flatMap(
+    ({ upgradePaths }) => upgradePaths,
+  )
+  for (const one of selectWorkloads(all)) {
+    const now = live.find(other => resourceId(other) === resourceId(one))
     if (now)
       refusals.add(
-        ...forbidden(rules, imagesOf([now]), imagesOf([one])).map(
-          words => `${title(one)}: ${words}`,
+        ...findBlockedUpgrades(rules, listWorkloadImages([now]), listWorkloadImages([one])).map(
+          words => `${resourceId(one)}: ${words}`,
         ),
       )
   }

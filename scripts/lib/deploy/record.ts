@@ -1,53 +1,59 @@
 // The last phase of a change: it is written down, and how it ended is put into words.
-import { remove } from './apply.ts'
-import { finish, isNothing, type Change } from './change.ts'
-import { title } from './manifests.ts'
-import type { Place } from '../cluster/place.ts'
-import { stillFailing } from './proof.ts'
-import { serving, store, trim, type Stored } from './release.ts'
-import { goesForward } from './standing.ts'
-import { duration, warn } from '../report.ts'
-import { tell, tellSame } from './tell.ts'
+import { deleteObjects } from './apply/apply.ts'
+import { finishRelease, isNoChange, type Change } from './change.ts'
+import { resourceId } from './apply/order.ts'
+import type { Environment } from '../kubernetes/environment.ts'
+import { remainingFailures } from './verify/verify.ts'
+import { findCurrentRelease, storeRelease, pruneReleases, type StoredRelease } from './releases.ts'
+import { trackApplied } from './applied-objects.ts'
+import { formatDuration, warn } from '../report.ts'
+import { notifyChange, ensureReleaseRecorded } from './notifications.ts'
 
 /** Removes what is not part of it any more, and records the release as the one that serves. */
-export async function record(change: Change): Promise<void> {
+export async function recordChange(change: Change): Promise<void> {
   const { place, plan, found, release, started, removed } = change
-  const nothing = isNothing(change)
-  await remove(place, [...plan!.removed, ...plan!.generated], change.lock!.lost, (one, how) => {
-    goesForward(change)(one, how)
-    if (how === 'done') removed.add(title(one))
-  })
+  const nothing = isNoChange(change)
+  await deleteObjects(
+    place,
+    [...plan!.removed, ...plan!.generated],
+    change.lock!.lost,
+    (one, how) => {
+      trackApplied(change)(one, how)
+      if (how === 'done') removed.add(resourceId(one))
+    },
+  )
   const { failing = [], checks = [] } = release!
-  if (nothing) await noteFewer(place, serving(found!.history)!, checks, failing)
-  const number = nothing ? serving(found!.history)!.number : release!.number
+  if (nothing)
+    await updateKnownFailures(place, findCurrentRelease(found!.history)!, checks, failing)
+  const number = nothing ? findCurrentRelease(found!.history)!.number : release!.number
   if (!nothing) {
-    await finish(change, 'succeeded')
+    await finishRelease(change, 'succeeded')
     // too many records harm nobody: the next change removes them
-    const trimmed = trim(place, [release!, ...found!.history]).catch((error: Error) =>
+    const trimmed = pruneReleases(place, [release!, ...found!.history]).catch((error: Error) =>
       warn(`Old releases could not be removed: ${error.message}`),
     )
-    await Promise.all([trimmed, tell(change, 'succeeded')])
-  } else await tellSame(change, number)
+    await Promise.all([trimmed, notifyChange(change, 'succeeded')])
+  } else await ensureReleaseRecorded(change, number)
   const ms = Date.now() - started
-  const when = serving(found!.history) ? ', as before' : ''
+  const when = findCurrentRelease(found!.history) ? ', as before' : ''
   const but = failing.length
     ? ` ${failing.length} checks do not pass${when}: npx zx scripts/smoke.ts ${place.name} --target kubernetes`
     : ''
   const text = `${nothing ? 'Nothing to do: ' : ''}${place.name} serves release ${number}`
   change.ended = {
     event: { environment: place.name, release: number, changed: !nothing, failing, ms },
-    text: `${text} (${nothing ? '' : `${release!.what}, `}${duration(ms)}).${but}`,
+    text: `${text} (${nothing ? '' : `${release!.what}, `}${formatDuration(ms)}).${but}`,
   }
 }
 
 /** A check that passes by now may not fail again unnoticed. */
-async function noteFewer(
-  place: Place,
-  now: Stored,
+async function updateKnownFailures(
+  place: Environment,
+  now: StoredRelease,
   asked: string[],
   failing: string[],
 ): Promise<void> {
-  const left = stillFailing(now, asked, failing)
+  const left = remainingFailures(now, asked, failing)
   if ((now.failing ?? []).length > left.length)
-    await store(place, Object.assign(now, { failing: left }), 'replace')
+    await storeRelease(place, Object.assign(now, { failing: left }), 'replace')
 }

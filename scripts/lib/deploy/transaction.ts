@@ -1,16 +1,20 @@
 // A change as one guarded transaction: its phases one after the other; what fails once the lock is held is put back.
-import { finish, isNothing, type Asked, type Change, type Phase } from './change.ts'
+import { finishRelease, isNoChange, type DeployRequest, type Change, type Phase } from './change.ts'
 import { Failure, exit, type ExitCode } from '../errors.ts'
-import { title } from './manifests.ts'
-import { putBack } from './putback.ts'
-import { serving } from './release.ts'
-import { emit, result, step, warn } from '../report.ts'
+import { resourceId } from './apply/order.ts'
+import { restoreRelease } from './restore.ts'
+import { findCurrentRelease } from './releases.ts'
+import { emit, printResult, step, warn } from '../report.ts'
 import { onInterrupt } from '../run.ts'
-import { inPlace, lasting } from './standing.ts'
-import { leave, noteFacts, tell } from './tell.ts'
+import { describeLiveObjects, describeLastingJobs } from './applied-objects.ts'
+import { notifyAborted, updateJobSummary, notifyChange } from './notifications.ts'
 
 /** Runs the phases one after the other, up to `last`. What fails once the lock is held is put back. */
-export async function transact(asked: Asked, phases: Phase[], last?: string): Promise<void> {
+export async function runChange(
+  asked: DeployRequest,
+  phases: Phase[],
+  last?: string,
+): Promise<void> {
   const change: Change = {
     ...asked,
     started: Date.now(),
@@ -19,20 +23,23 @@ export async function transact(asked: Asked, phases: Phase[], last?: string): Pr
     removed: new Set(),
     phase: '',
   }
-  noteFacts(change, Boolean(last))
+  updateJobSummary(change, Boolean(last))
   const forget = onInterrupt(async () => {
     const { release, over, phase } = change
     // what has come to its end is not interrupted any more; it may only not be recorded or told yet
     if (release?.ending === 'succeeded')
       return void (await Promise.all([
-        finish(change, 'succeeded').catch(() => {}),
-        over ?? tell(change, 'succeeded'),
+        finishRelease(change, 'succeeded').catch(() => {}),
+        over ?? notifyChange(change, 'succeeded'),
       ]))
     const record =
       release?.ending === 'applying'
-        ? finish(change, 'interrupted', 'interrupted').catch(() => {})
+        ? finishRelease(change, 'interrupted', 'interrupted').catch(() => {})
         : undefined
-    await Promise.all([record, leave(change, `interrupted in phase ${phase.toLowerCase()}`, 1800)])
+    await Promise.all([
+      record,
+      notifyAborted(change, `interrupted in phase ${phase.toLowerCase()}`, 1800),
+    ])
   })
   try {
     for (const [name, work] of phases) {
@@ -41,15 +48,15 @@ export async function transact(asked: Asked, phases: Phase[], last?: string): Pr
       // who only looks on does not wait until the lock says so
       if (!['Watch', 'Smoke'].includes(name)) await noted
       await step(name, () => Promise.all([work(change), noted]))
-      noteFacts(change, Boolean(last))
+      updateJobSummary(change, Boolean(last))
       if (name === last) break
     }
     if (!change.ended) return
     emit('result', change.ended.event)
-    result(change.ended.text)
+    printResult(change.ended.text)
   } catch (error) {
-    const end = await ending(change, error)
-    await leave(change, String((end as Error).message))
+    const end = await resolveFailure(change, error)
+    await notifyAborted(change, String((end as Error).message))
     throw end
   } finally {
     forget()
@@ -65,44 +72,45 @@ export async function transact(asked: Asked, phases: Phase[], last?: string): Pr
 }
 
 /** What to end with; before, what a failure has broken is put back. */
-async function ending(change: Change, error: unknown): Promise<unknown> {
+async function resolveFailure(change: Change, error: unknown): Promise<unknown> {
   // while the lock is being taken nothing has been touched
   if (!change.lock || !change.release || change.phase === 'Lock') return error
-  const failure = error instanceof Failure ? error : bug(change, error)
+  const failure = error instanceof Failure ? error : createBugFailure(change, error)
   const as = (code: ExitCode, serving: string, evidence = failure.evidence) =>
     new Failure(code, failure.what, failure.why, {
       evidence,
       next: failure.next,
-      serving: serving + lasting(change),
+      serving: serving + describeLastingJobs(change),
     })
   // whoever has the lock now decides
-  if (change.lock.lost()) return as(failure.code, `${inPlace(change)}; nothing was put back`)
+  if (change.lock.lost())
+    return as(failure.code, `${describeLiveObjects(change)}; nothing was put back`)
   // it was proven to work: what fails now is only the book-keeping
   if (change.phase === 'Record')
-    return Object.assign(as(exit.broken, unrecorded(change)), {
+    return Object.assign(as(exit.broken, describeUnrecorded(change)), {
       next: `npx zx scripts/${change.verb}.ts ${change.place.name}, once more`,
     })
-  return putBack(change, failure).catch((fault: Error) =>
+  return restoreRelease(change, failure).catch((fault: Error) =>
     as(
       exit.broken,
-      `the way back was not gone to its end, by a bug in the script: ${fault.message}; ${inPlace(change)}`,
+      `the way back was not gone to its end, by a bug in the script: ${fault.message}; ${describeLiveObjects(change)}`,
       [failure.evidence, fault.stack].filter(Boolean).join('\n'),
     ),
   )
 }
 
 /** What serves when the last phase has failed. */
-function unrecorded({ found, release, plan, removed }: Change): string {
-  const number = isNothing({ found, plan } as Change)
-    ? serving(found!.history)!.number
+function describeUnrecorded({ found, release, plan, removed }: Change): string {
+  const number = isNoChange({ found, plan } as Change)
+    ? findCurrentRelease(found!.history)!.number
     : release!.number
-  const left = plan!.removed.map(title).filter(name => !removed.has(name))
+  const left = plan!.removed.map(resourceId).filter(name => !removed.has(name))
   const more = left.length ? `; what it has no more may still be there: ${left.join(', ')}` : ''
   return `release ${number} serves and passed the smoke test, but may not be recorded as the one that does${more}`
 }
 
 /** A bug in the script as a failure of the change: what was changed by then must go back like after any other. */
-function bug({ verb, place, phase }: Change, error: unknown): Failure {
+function createBugFailure({ verb, place, phase }: Change, error: unknown): Failure {
   const { message, stack } = error instanceof Error ? error : new Error(String(error))
   return new Failure(
     exit.bug,

@@ -1,6 +1,6 @@
 // What the doctor asks and says of the certificates that the edge really serves. The judge is pure.
 import { checkServerIdentity, connect } from 'node:tls'
-import type { Config } from '../compose/compose.ts'
+import type { ComposeConfig } from '../compose/stack.ts'
 import { finding, type Finding } from './finding.ts'
 
 const day = 86_400_000
@@ -8,7 +8,7 @@ const day = 86_400_000
 const least = 14
 
 /** What was served for a host. */
-export interface Served {
+export interface ServedCertificate {
   host: string
   /** Nobody answered. */
   silence?: string
@@ -22,7 +22,7 @@ export interface Served {
 }
 
 /** The service and the port on this machine where the edge speaks TLS. */
-export function edgeOf(all: Config): { service: string; port: number } | undefined {
+export function findTlsEdge(all: ComposeConfig): { service: string; port: number } | undefined {
   for (const [service, { ports }] of Object.entries(all.services))
     for (const { target, published } of ports ?? [])
       if (target === 8443 && published) return { service, port: Number(published) }
@@ -30,7 +30,7 @@ export function edgeOf(all: Config): { service: string; port: number } | undefin
 }
 
 /** Every host that the routers' rules name. */
-export function hostsOf(all: Config): string[] {
+export function listRoutedHosts(all: ComposeConfig): string[] {
   const labels = Object.values(all.services).flatMap(service =>
     Object.entries(service.labels ?? {}),
   )
@@ -45,7 +45,7 @@ export function hostsOf(all: Config): string[] {
 }
 
 /** Shakes hands for a host and looks at the certificate. */
-export const served = (host: string, port: number): Promise<Served> =>
+export const fetchCertificate = (host: string, port: number): Promise<ServedCertificate> =>
   new Promise(resolve => {
     const socket = connect({
       host: '127.0.0.1',
@@ -54,7 +54,10 @@ export const served = (host: string, port: number): Promise<Served> =>
       rejectUnauthorized: false,
       timeout: 5_000,
     })
-    const end = (answer: Omit<Served, 'host'>) => (socket.destroy(), resolve({ host, ...answer }))
+    const end = (answer: Omit<ServedCertificate, 'host'>) => (
+      socket.destroy(),
+      resolve({ host, ...answer })
+    )
     socket.on('timeout', () => end({ silence: 'no answer in 5 s' }))
     socket.on('error', error => end({ silence: error.message }))
     socket.on('secureConnect', () => {
@@ -73,7 +76,7 @@ export const served = (host: string, port: number): Promise<Served> =>
 
 /** `real`: production, where visitors must see a certificate that their browsers trust. */
 export function judgeCertificates(
-  all: Served[],
+  all: ServedCertificate[],
   real: boolean,
   project: string,
   service: string,
@@ -95,7 +98,7 @@ export function judgeCertificates(
 }
 
 function faultOf(
-  { silence, standIn, until = 0, otherHost, untrusted }: Served,
+  { silence, standIn, until = 0, otherHost, untrusted }: ServedCertificate,
   real: boolean,
   now: number,
 ): [Finding['severity'], string] | undefined {

@@ -1,8 +1,8 @@
 // What the doctor asks and says of the clock. The judge is pure.
 import { request } from 'node:https'
-import type { Config } from '../compose/compose.ts'
+import type { ComposeConfig } from '../compose/stack.ts'
 import { finding, type Finding } from './finding.ts'
-import { registryOf } from '../images/registry.ts'
+import { registryHostOf } from '../images/registry/client.ts'
 import { run } from '../run.ts'
 
 /** Seconds of difference that break one-time passwords, and sessions and certificates. */
@@ -18,9 +18,9 @@ interface Clock {
 }
 
 /** Asks the registries of the stack's images and `others`; where none answers, the machine's time service. */
-export async function clock(all: Config | undefined, others: string[]): Promise<Clock> {
+export async function readClock(all: ComposeConfig | undefined, others: string[]): Promise<Clock> {
   const images = Object.values(all?.services ?? {}).flatMap(({ image }) => (image ? [image] : []))
-  const hosts = [...new Set([...images.map(registryOf), ...others])].filter(
+  const hosts = [...new Set([...images.map(registryHostOf), ...others])].filter(
     host => !/^(localhost|127\.)/.test(host),
   )
   const told = await Promise.any(hosts.map(dateOf)).catch(() => undefined)

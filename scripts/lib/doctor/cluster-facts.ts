@@ -1,32 +1,38 @@
 // Asks a cluster what the doctor wants to know. Reads only; what may not be looked at stays undefined.
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
-import { built, kubectl, lastLine, rendered, type Manifest } from '../cluster/cluster.ts'
-import { placeOf, places, type Place } from '../cluster/place.ts'
+import {
+  buildKustomization,
+  kubectl,
+  lastOutputLine,
+  renderManifests,
+  type Manifest,
+} from '../kubernetes/kubectl.ts'
+import { loadEnvironment, listEnvironments, type Environment } from '../kubernetes/environment.ts'
 import { root } from '../repository.ts'
-import { lacking, rightsOf } from '../cluster/rights.ts'
-import { judgeCluster, type ClusterFacts, type Seen } from './cluster.ts'
+import { findMissingPermissions, listRequiredPermissions } from '../kubernetes/permissions.ts'
+import { judgeCluster, type ClusterFacts, type ObservedObjects } from './cluster.ts'
 import type { Finding } from './finding.ts'
 import { Failure } from '../errors.ts'
-import { has, run } from '../run.ts'
+import { hasCommand, run } from '../run.ts'
 
 /** Everything that is to be said of an environment's cluster; without a name of the one that lives in the current context. */
 export async function examineCluster(
   name?: string,
 ): Promise<{ name: string; findings: Finding[] }> {
-  const there = await has('kubectl')
+  const there = await hasCommand('kubectl')
   const words = async (argv: string[]) =>
     there ? (await run(['kubectl', 'config', ...argv], { nothrow: true })).stdout.trim() : ''
   const [current, contexts] = await Promise.all([
     words(['current-context']),
     words(['get-contexts', '--output', 'name']),
   ])
-  const all = places().map(placeOf)
+  const all = listEnvironments().map(loadEnvironment)
   const place = name
-    ? placeOf(name)
+    ? loadEnvironment(name)
     : (all.find(({ context }) => context === current) ??
       all.find(({ context }) => !context) ??
-      placeOf())
+      loadEnvironment())
   const facts = { place, kubectl: there, current, contexts: contexts.split('\n').filter(Boolean) }
   return { name: place.name, findings: judgeCluster({ ...facts, ...(await ask(place, facts)) }) }
 }
@@ -50,7 +56,7 @@ const nothing: Asked = {
 }
 
 async function ask(
-  place: Place,
+  place: Environment,
   known: Pick<ClusterFacts, 'kubectl' | 'contexts' | 'current'>,
 ): Promise<Asked> {
   if (!known.kubectl || !known.contexts.includes(place.context ?? known.current)) return nothing
@@ -62,10 +68,10 @@ async function ask(
     ? (JSON.parse(output.stdout) as { serverVersion?: NonNullable<ClusterFacts['version']> })
         .serverVersion
     : undefined
-  if (!version) return { ...nothing, silence: lastLine({ ...output, stdout: '' }) }
+  if (!version) return { ...nothing, silence: lastOutputLine({ ...output, stdout: '' }) }
   const own = `${place.folder}/cluster`
   const foundation = existsSync(join(root, own)) ? own : 'infra/k8s/cluster'
-  const made = await built(place, foundation)
+  const made = await buildKustomization(place, foundation)
   const homes = [
     ...new Set(
       made
@@ -130,18 +136,20 @@ async function ask(
     foundation,
     wanted,
     ...overlay,
-    refused: await lacking(place, rightsOf(overlay.overlay ?? []), { nothrow: true }),
+    refused: await findMissingPermissions(place, listRequiredPermissions(overlay.overlay ?? []), {
+      nothrow: true,
+    }),
   }
 }
 
-async function see(place: Place, kind: string, ...argv: string[]): Promise<Seen> {
+async function see(place: Environment, kind: string, ...argv: string[]): Promise<ObservedObjects> {
   const output = await kubectl(place, ['get', kind, ...argv, '--output', 'json'], { nothrow: true })
   return output.code === 0 ? (JSON.parse(output.stdout) as { items: Manifest[] }).items : undefined
 }
 
-async function overlayOf(place: Place): Promise<Pick<ClusterFacts, 'overlay' | 'unbuilt'>> {
+async function overlayOf(place: Environment): Promise<Pick<ClusterFacts, 'overlay' | 'unbuilt'>> {
   try {
-    return { overlay: await rendered(place) }
+    return { overlay: await renderManifests(place) }
   } catch (error) {
     if (!(error instanceof Failure)) throw error
     return {

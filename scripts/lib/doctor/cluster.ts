@@ -1,15 +1,15 @@
 // What the doctor says of a cluster and of an environment's place in it. Pure: cluster-facts.ts does the asking.
-import type { Manifest } from '../cluster/cluster.ts'
+import type { Manifest } from '../kubernetes/kubectl.ts'
 import { finding, type Finding } from './finding.ts'
-import type { Place } from '../cluster/place.ts'
+import type { Environment } from '../kubernetes/environment.ts'
 import {
-  judgeFoundation,
+  judgePrerequisites,
   judgePolicies,
-  judgeRights,
+  judgePermissions,
   judgeSealing,
-  kubectl,
-  unseen,
-} from './place.ts'
+  kubectlCommand,
+  notVisible,
+} from './namespace.ts'
 
 /** The oldest Kubernetes that the manifests work on (`preStop.sleep`). */
 const least = 30
@@ -19,10 +19,10 @@ const localPath =
   'https://raw.githubusercontent.com/rancher/local-path-provisioner/v0.0.30/deploy/local-path-storage.yaml'
 
 /** A list as the cluster gave it; undefined when it may not be looked at. */
-export type Seen = Manifest[] | undefined
+export type ObservedObjects = Manifest[] | undefined
 
 export interface ClusterFacts {
-  place: Pick<Place, 'name' | 'namespace' | 'context' | 'sealedSecrets'>
+  place: Pick<Environment, 'name' | 'namespace' | 'context' | 'sealedSecrets'>
   /** Whether kubectl is on the PATH. */
   kubectl: boolean
   contexts: string[]
@@ -30,22 +30,22 @@ export interface ClusterFacts {
   /** Why the API server does not answer. */
   silence?: string
   version?: { gitVersion: string; major: string; minor: string }
-  nodes: Seen
-  namespaces: Seen
-  storageClasses: Seen
-  ingressClasses: Seen
-  priorityClasses: Seen
-  apiServices: Seen
+  nodes: ObservedObjects
+  namespaces: ObservedObjects
+  storageClasses: ObservedObjects
+  ingressClasses: ObservedObjects
+  priorityClasses: ObservedObjects
+  apiServices: ObservedObjects
   /** The SealedSecret CRD, and its controller's Deployment. */
-  crds: Seen
-  controllers: Seen
-  daemonSets: Seen
-  deployments: Seen
+  crds: ObservedObjects
+  controllers: ObservedObjects
+  daemonSets: ObservedObjects
+  deployments: ObservedObjects
   /** The folder that an administrator applies once, and what it makes for this environment. */
   foundation: string
   wanted: Manifest[]
   /** The environment's own manifests; undefined when they cannot be built, `unbuilt` says why. */
-  overlay: Seen
+  overlay: ObservedObjects
   unbuilt?: { why: string; next: string }
   /** What the current user may not do, of what a deploy does. */
   refused: string[]
@@ -60,10 +60,10 @@ export function judgeCluster(facts: ClusterFacts): Finding[] {
     ...access,
     ...judgeStorage(facts),
     ...judgeMetrics(facts),
-    ...judgeFoundation(facts),
+    ...judgePrerequisites(facts),
     ...(unbuilt ? [finding('cluster', 'error', unbuilt.why, unbuilt.next)] : judgeSealing(facts)),
     ...judgePolicies(facts),
-    ...judgeRights(facts),
+    ...judgePermissions(facts),
   ]
 }
 
@@ -85,7 +85,7 @@ export function judgeAccess(facts: ClusterFacts): Finding[] {
   if (!version)
     return say(
       `the API server does not answer: ${silence ?? 'no answer'}`,
-      kubectl(facts, 'cluster-info'),
+      kubectlCommand(facts, 'cluster-info'),
     )
   const [major, minor] = [Number.parseInt(version.major), Number.parseInt(version.minor)]
   if (major === 1 && minor < least)
@@ -105,20 +105,23 @@ export function judgeAccess(facts: ClusterFacts): Finding[] {
 
 export function judgeStorage(facts: ClusterFacts): Finding[] {
   const { storageClasses } = facts
-  if (!storageClasses) return [unseen('StorageClasses')]
+  if (!storageClasses) return [notVisible('StorageClasses')]
   const isDefault = ({ metadata }: Manifest) =>
     metadata.annotations?.['storageclass.kubernetes.io/is-default-class'] === 'true'
   const all = storageClasses.map(({ metadata }) => metadata.name)
   const chosen = storageClasses.filter(isDefault).map(({ metadata }) => metadata.name)
   const mark = (name: string, yes: boolean) =>
-    kubectl(
+    kubectlCommand(
       facts,
       `annotate storageclass ${name} --overwrite storageclass.kubernetes.io/is-default-class=${yes}`,
     )
   const say = (severity: Finding['severity'], what: string, next: string) => [
     finding('cluster', severity, what, next),
   ]
-  const provisioner = kubectl(facts, `apply -f ${localPath}   (on one node; else the provider's)`)
+  const provisioner = kubectlCommand(
+    facts,
+    `apply -f ${localPath}   (on one node; else the provider's)`,
+  )
   if (!all.length) return say('error', 'there is no StorageClass: no volume is made', provisioner)
   if (!chosen.length)
     return say('error', `no StorageClass is the default (${all.join(', ')})`, mark(all[0]!, true))
@@ -132,7 +135,7 @@ export function judgeStorage(facts: ClusterFacts): Finding[] {
 }
 
 export function judgeMetrics(facts: ClusterFacts): Finding[] {
-  if (!facts.apiServices) return [unseen('API services')]
+  if (!facts.apiServices) return [notVisible('API services')]
   const metrics = facts.apiServices.find(({ spec }) => spec.group === 'metrics.k8s.io')
   if (!metrics)
     return [
@@ -140,14 +143,14 @@ export function judgeMetrics(facts: ClusterFacts): Finding[] {
         'cluster',
         'warning',
         'metrics-server is not there: nothing is scaled',
-        kubectl(facts, `apply -f ${metricsServer}`),
+        kubectlCommand(facts, `apply -f ${metricsServer}`),
       ),
     ]
   const state = metrics.status?.conditions?.find(
     ({ type }: { type: string }) => type === 'Available',
   )
   if (state?.status === 'True') return []
-  const next = kubectl(facts, `describe apiservice ${metrics.metadata.name}`)
+  const next = kubectlCommand(facts, `describe apiservice ${metrics.metadata.name}`)
   return [
     finding(
       'cluster',

@@ -1,12 +1,12 @@
 // Whether the databases' order is still the one that their indexes were built in. ICU's order changes with its releases, and what is looked up in an
 // index of the old order may not be found. PostgreSQL records the version that a database was made with, and warns in its log alone.
 import type { Container } from '../compose/containers.ts'
-import type { Store } from '../compose/volume-secrets.ts'
+import type { DatabaseVolume } from '../compose/volumes/secrets.ts'
 import { finding, type Finding } from './finding.ts'
 import { run } from '../run.ts'
 
 /** A server whose order has moved. */
-export interface Moved {
+export interface ChangedCollation {
   service: string
   databases: string[]
   /** The version that the indexes were built with, and that of the image that runs. */
@@ -18,10 +18,10 @@ const query = `SELECT string_agg(datname, ' ' ORDER BY datname), datcollversion,
   WHERE datallowconn AND datcollversion <> pg_database_collation_actual_version(oid) GROUP BY 2, 3`
 
 /** Asked of the databases that run; one that gives no answer says nothing here. */
-export async function movedCollations(
-  stores: Store[],
+export async function findChangedCollations(
+  stores: DatabaseVolume[],
   seen: Map<string, Container>,
-): Promise<Moved[]> {
+): Promise<ChangedCollation[]> {
   const asked = stores.map(async ({ service }) => {
     const container = seen.get(service)
     if (container?.State.Status !== 'running') return []
@@ -31,12 +31,12 @@ export async function movedCollations(
       nothrow: true,
       timeout: 10_000,
     })
-    return parseMoved(service, stdout)
+    return parseChangedCollations(service, stdout)
   })
   return (await Promise.all(asked)).flat()
 }
 
-export const parseMoved = (service: string, text: string): Moved[] =>
+export const parseChangedCollations = (service: string, text: string): ChangedCollation[] =>
   [...text.matchAll(/^([^|\n]+)\|([^|\n]+)\|([^|\n]+)$/gm)].map(([, names, was, is]) => ({
     service,
     databases: names!.split(' '),
@@ -45,7 +45,7 @@ export const parseMoved = (service: string, text: string): Moved[] =>
   }))
 
 /** With the commands: the indexes first, for once the version is refreshed nobody notices any more that they are old. */
-export const judgeCollations = (project: string, all: Moved[]): Finding[] =>
+export const judgeCollations = (project: string, all: ChangedCollation[]): Finding[] =>
   all.map(({ service, databases, was, is }) => {
     const words = `${service}: the indexes of ${databases.join(', ')} are in the order of collation version ${was}, its image brings ${is}: rows may not be found`
     const psql =

@@ -1,18 +1,18 @@
 // What the doctor asks and says of a stack's containers. The judges are pure.
 import { readFile } from 'node:fs/promises'
-import { isOneShot, wasPruned, type Config, type Stack } from '../compose/compose.ts'
+import { isOneShot, wasPruned, type ComposeConfig, type Stack } from '../compose/stack.ts'
 import type { Container } from '../compose/containers.ts'
-import { likelyCause } from '../compose/failure.ts'
+import { likelyCause } from '../compose/failure-report.ts'
 import { finding, type Finding } from './finding.ts'
-import { duration } from '../report.ts'
+import { formatDuration } from '../report.ts'
 import { run } from '../run.ts'
 
 /** Restarts within this time (ms) of now are worth a warning, older ones a remark. */
 const recent = 10 * 60_000
 
-export interface Pulse {
+export interface StackHealth {
   stack: Pick<Stack, 'mode' | 'project' | 'suffix'>
-  all: Config
+  all: ComposeConfig
   /** Containers by service. */
   seen: Map<string, Container>
   /** The project's volumes, by their full names. */
@@ -27,27 +27,27 @@ export interface Pulse {
 }
 
 /** The command that starts it. */
-export const up = ({ mode }: Pulse['stack']): string =>
+export const upCommand = ({ mode }: StackHealth['stack']): string =>
   `make up${mode === 'dev' ? '' : ` MODE=${mode}`}`
 
 /** The one line for a stack of which nothing is there. */
-export function judgeIdle(stack: Pulse['stack'], volumes: string[]): Finding[] {
+export function judgeIdle(stack: StackHealth['stack'], volumes: string[]): Finding[] {
   if (!volumes.length)
     return [
       finding(
         'containers',
         'info',
         `${stack.project} has never been started`,
-        stack.suffix ? `make ${stack.mode}` : up(stack),
+        stack.suffix ? `make ${stack.mode}` : upCommand(stack),
       ),
     ]
   // people stop a development stack when they go home; production that does not run is an outage
   const words = `nothing of ${stack.project} is running; its ${volumes.length} volumes are here`
-  return [finding('containers', stack.mode === 'prod' ? 'error' : 'info', words, up(stack))]
+  return [finding('containers', stack.mode === 'prod' ? 'error' : 'info', words, upCommand(stack))]
 }
 
 /** The state of every service of a stack that was started. */
-export function judgeContainers(pulse: Pulse): Finding[] {
+export function judgeContainers(pulse: StackHealth): Finding[] {
   const { stack, all, seen } = pulse
   const missing = Object.keys(all.services).filter(
     service => !seen.has(service) && !wasPruned(all, seen, service),
@@ -64,26 +64,33 @@ export function judgeContainers(pulse: Pulse): Finding[] {
       all.services[service] ? judgeContainer(pulse, service, container) : [],
     ),
     ...(gaps.length
-      ? [finding('containers', 'warning', `not started: ${gaps.join(', ')}`, up(stack))]
+      ? [finding('containers', 'warning', `not started: ${gaps.join(', ')}`, upCommand(stack))]
       : []),
     ...(rest.length
-      ? [finding('containers', 'info', `not started here: ${rest.join(', ')}`, up(stack))]
+      ? [finding('containers', 'info', `not started here: ${rest.join(', ')}`, upCommand(stack))]
       : []),
     ...(unknown.length
-      ? [finding('containers', 'info', `no longer in the files: ${unknown.join(', ')}`, up(stack))]
+      ? [
+          finding(
+            'containers',
+            'info',
+            `no longer in the files: ${unknown.join(', ')}`,
+            upCommand(stack),
+          ),
+        ]
       : []),
   ]
 }
 
-const internal = (all: Config, service: string): string[] =>
+const internal = (all: ComposeConfig, service: string): string[] =>
   Object.keys(all.services[service]?.networks ?? {}).filter(key => all.networks?.[key]?.internal)
 
 function judgeContainer(
-  pulse: Pulse,
+  pulse: StackHealth,
   service: string,
   { RestartCount: restarts, State: state }: Container,
 ): Finding[] {
-  const say = (severity: Finding['severity'], what: string, next = up(pulse.stack)) => [
+  const say = (severity: Finding['severity'], what: string, next = upCommand(pulse.stack)) => [
     finding('containers', severity, `${service} ${what}`, next),
   ]
   const compose = `docker compose -p ${pulse.stack.project}`
@@ -112,12 +119,12 @@ function judgeContainer(
       : []),
     ...(state.Health?.Status === 'unhealthy' ? say('error', `is unhealthy: ${why}`) : []),
     ...(state.Health?.Status === 'starting'
-      ? say('info', `is still starting (${duration(age)})`)
+      ? say('info', `is still starting (${formatDuration(age)})`)
       : []),
     ...(restarts
       ? say(
           age < recent ? 'warning' : 'info',
-          `was restarted ${restarts}×, last ${duration(age)} ago`,
+          `was restarted ${restarts}×, last ${formatDuration(age)} ago`,
           logs,
         )
       : []),
@@ -125,7 +132,7 @@ function judgeContainer(
 }
 
 /** The last log line of each service that does not run. */
-export async function lastWords(seen: Map<string, Container>): Promise<Map<string, string>> {
+export async function readLastLogLines(seen: Map<string, Container>): Promise<Map<string, string>> {
   const ill = [...seen].filter(
     ([, { State: state }]) =>
       state.Status === 'restarting' || (state.Status === 'exited' && state.ExitCode !== 0),
@@ -144,7 +151,7 @@ export async function lastWords(seen: Map<string, Container>): Promise<Map<strin
 }
 
 /** The likely causes why services are unhealthy: what they have logged in the minute after their start, and last. */
-export async function likelyCauses(seen: Map<string, Container>): Promise<Map<string, string>> {
+export async function findLikelyCauses(seen: Map<string, Container>): Promise<Map<string, string>> {
   const ill = [...seen].filter(([, { State: state }]) => state.Health?.Status === 'unhealthy')
   const causes = ill.map(async ([service, { Id, State: state }]) => {
     const early = [
@@ -170,7 +177,7 @@ export async function likelyCauses(seen: Map<string, Container>): Promise<Map<st
  * Processes killed for want of memory, read from the running containers' cgroups: the engine tells (OOMKilled) only of the main
  * process. Nothing where cgroups cannot be seen from here (Docker Desktop).
  */
-export async function oomKills(seen: Map<string, Container>): Promise<Map<string, number>> {
+export async function countOomKills(seen: Map<string, Container>): Promise<Map<string, number>> {
   const files = (id: string) => [
     `memory/docker/${id}/memory.oom_control`,
     `system.slice/docker-${id}.scope/memory.events`,

@@ -1,23 +1,34 @@
 // Looks at a machine and a stack and says all that is wrong, each with what mends it. Changes nothing.
-import { config, missingEnvFiles, stackOf, type Config, type Stack } from '../compose/compose.ts'
-import { edgeOf, hostsOf, judgeCertificates, served } from './certificates.ts'
-import { clock, judgeClock } from './clock.ts'
-import { judgeCollations, movedCollations } from './collations.ts'
-import { containers, type Container } from '../compose/containers.ts'
+import {
+  readComposeConfig,
+  missingEnvFiles,
+  stackOf,
+  type ComposeConfig,
+  type Stack,
+} from '../compose/stack.ts'
+import {
+  findTlsEdge,
+  listRoutedHosts,
+  judgeCertificates,
+  fetchCertificate,
+} from './certificates.ts'
+import { readClock, judgeClock } from './clock.ts'
+import { judgeCollations, findChangedCollations } from './collations.ts'
+import { readContainers, type Container } from '../compose/containers.ts'
 import {
   judgeContainers,
   judgeIdle,
-  lastWords,
-  likelyCauses,
-  oomKills,
-  type Pulse,
+  readLastLogLines,
+  findLikelyCauses,
+  countOomKills,
+  type StackHealth,
 } from './containers.ts'
-import { findStores } from '../compose/volume-fit.ts'
+import { checkVolumeSecrets } from '../compose/volumes/check.ts'
 import { finding, type Finding, type Severity } from './finding.ts'
-import { judgeEngine, judgePorts, judgeResources, resources } from './machine.ts'
+import { judgeEngine, judgePorts, judgeResources, readResources } from './machine.ts'
 import { root } from '../repository.ts'
 import {
-  filesystems,
+  volumeFilesystems,
   judgeDisks,
   judgeImages,
   judgeLayouts,
@@ -26,28 +37,28 @@ import {
   judgeStores,
   judgeVolumes,
 } from './storage.ts'
-import { info, look } from '../engine/engine.ts'
-import { loadEnvironment } from '../env/env.ts'
-import { check, type Problem } from '../env/check.ts'
+import { readEngineInfo, inspectMachine } from '../engine/engine.ts'
+import { loadEnvValues } from '../env/files.ts'
+import { checkEnvFiles, type EnvProblem } from '../env/check.ts'
 import { Failure } from '../errors.ts'
-import { otherOwners } from '../compose/ownership.ts'
-import { closedMounts } from '../compose/mounts.ts'
-import { takenPorts } from '../compose/ports.ts'
-import { volumesOf } from '../compose/remove.ts'
-import { oldVolumes } from '../compose/volume-layout.ts'
-import { storesOf } from '../compose/volume-secrets.ts'
-import { whereChosen } from '../images/chosen-commit.ts'
-import { nobodys } from '../images/owner.ts'
-import { missingImages, ownWay } from '../images/provide.ts'
-import { silentRegistries } from '../images/registry.ts'
+import { findOtherOwners } from '../compose/ownership.ts'
+import { findUnreadableMounts } from '../compose/mounts.ts'
+import { findTakenPorts } from '../compose/ports.ts'
+import { listProjectVolumes } from '../compose/remove.ts'
+import { findOldVolumes } from '../compose/volumes/layout.ts'
+import { databaseVolumesOf } from '../compose/volumes/secrets.ts'
+import { describeCommitPins } from '../images/pinned-commits.ts'
+import { findOwnerlessImages } from '../images/owner.ts'
+import { findMissingImages, hasProxyOrMirror } from '../images/pull-or-build.ts'
+import { findUnreachableRegistries } from '../images/registry/client.ts'
 
 /** Everything that is to be said of this machine and the stack of a mode, the worst of each area first. */
-export async function examine(mode: string): Promise<Finding[]> {
+export async function examineMachine(mode: string): Promise<Finding[]> {
   const stack = stackOf(mode)
-  const [machine, { info: engine }] = await Promise.all([look(), info()])
+  const [machine, { info: engine }] = await Promise.all([inspectMachine(), readEngineInfo()])
   const answers = Boolean(machine.engine && machine.compose)
   const [seen, volumes] = machine.engine
-    ? await Promise.all([containers(stack.project), volumesOf(stack.project)])
+    ? await Promise.all([readContainers(stack.project), listProjectVolumes(stack.project)])
     : [new Map<string, Container>(), []]
   const { all, findings: files } = await readFiles(
     stack,
@@ -58,10 +69,10 @@ export async function examine(mode: string): Promise<Finding[]> {
     URL.canParse(url) ? [new URL(url).host] : [],
   )
   const [space, taken, time, rest] = await Promise.all([
-    resources(engine),
-    all ? takenPorts(all, Object.keys(all.services), [...seen.values()]) : [],
-    clock(all, sources),
-    all && machine.engine ? examineStack(stack, all, seen, volumes, ownWay(engine)) : [],
+    readResources(engine),
+    all ? findTakenPorts(all, Object.keys(all.services), [...seen.values()]) : [],
+    readClock(all, sources),
+    all && machine.engine ? examineStack(stack, all, seen, volumes, hasProxyOrMirror(engine)) : [],
   ])
   const order: Severity[] = ['error', 'warning', 'info']
   const areas = [
@@ -88,15 +99,15 @@ async function readFiles(
   stack: Stack,
   readable: boolean,
   used: boolean,
-): Promise<{ all?: Config; findings: Finding[] }> {
+): Promise<{ all?: ComposeConfig; findings: Finding[] }> {
   const missing = missingEnvFiles(stack)
   const command = stack.suffix ? `npx zx scripts/env.ts ${stack.mode}` : 'make env'
-  const findings = judgeEnv(check(root, stack.mode), used, command)
+  const findings = judgeEnv(checkEnvFiles(root, stack.mode), used, command)
   if (missing.length || !readable) return { findings }
   try {
     // what it knows as secret is never printed, not even from a log
-    loadEnvironment(root, stack.mode)
-    return { all: await config(stack), findings }
+    loadEnvValues(root, stack.mode)
+    return { all: await readComposeConfig(stack), findings }
   } catch (error) {
     if (!(error instanceof Failure)) throw error
     return {
@@ -109,7 +120,7 @@ async function readFiles(
 }
 
 /** `used`: the stack has been started. Before that, files that are not there are no fault. */
-export function judgeEnv(problems: Problem[], used: boolean, command: string): Finding[] {
+export function judgeEnv(problems: EnvProblem[], used: boolean, command: string): Finding[] {
   const whole = problems.filter(({ key, problem }) => !key && problem === 'is missing')
   const rest = problems.filter(one => !whole.includes(one))
   const words = `${whole.length} are not there: ${whole.map(({ file }) => file).join(', ')}`
@@ -125,42 +136,46 @@ export function judgeEnv(problems: Problem[], used: boolean, command: string): F
 
 async function examineStack(
   stack: Stack,
-  all: Config,
+  all: ComposeConfig,
   seen: Map<string, Container>,
   volumes: string[],
   ownWay: boolean,
 ): Promise<Finding[]> {
   const services = Object.keys(all.services)
   const images = new Set(services.map(name => all.services[name]?.image)).size
-  const edge = edgeOf(all)
+  const edge = findTlsEdge(all)
   const serving = edge && seen.get(edge.service)?.State.Status === 'running'
-  const databases = storesOf(all, services, stack.suffix.slice(1))
+  const databases = databaseVolumesOf(all, services, stack.suffix.slice(1))
   const [missing, logs, causes, kills, disks, certificates, closed, stores, moved, old] =
     await Promise.all([
-      missingImages(all, services),
-      lastWords(seen),
-      likelyCauses(seen),
-      oomKills(seen),
-      filesystems(all, seen),
-      serving ? Promise.all(hostsOf(all).map(host => served(host, edge.port))) : [],
-      closedMounts(all, services),
-      findStores(stack, all, services, seen),
-      movedCollations(databases, seen),
-      oldVolumes(databases, seen),
+      findMissingImages(all, services),
+      readLastLogLines(seen),
+      findLikelyCauses(seen),
+      countOomKills(seen),
+      volumeFilesystems(all, seen),
+      serving
+        ? Promise.all(listRoutedHosts(all).map(host => fetchCertificate(host, edge.port)))
+        : [],
+      findUnreadableMounts(all, services),
+      checkVolumeSecrets(stack, all, services, seen),
+      findChangedCollations(databases, seen),
+      findOldVolumes(databases, seen),
     ])
   const silent =
     stack.suffix || !missing.length || ownWay
       ? []
-      : await silentRegistries(
-          missing.filter(image => !image.endsWith(':unset') && !nobodys([image]).length),
+      : await findUnreachableRegistries(
+          missing.filter(
+            image => !image.endsWith(':unset') && !findOwnerlessImages([image]).length,
+          ),
           5_000,
         )
-  const where = whereChosen(missing)
-  const pulse: Pulse = { stack, all, seen, volumes, logs, causes, kills, now: Date.now() }
+  const where = describeCommitPins(missing)
+  const pulse: StackHealth = { stack, all, seen, volumes, logs, causes, kills, now: Date.now() }
   return [
     ...judgeImages(stack, images, missing, silent, seen.size > 0, where),
     ...(seen.size ? judgeContainers(pulse) : judgeIdle(stack, volumes)),
-    ...judgeOwner(stack.project, otherOwners(seen.values())),
+    ...judgeOwner(stack.project, findOtherOwners(seen.values())),
     ...judgeMounts(closed),
     ...judgeVolumes(pulse),
     ...judgeStores(stores),

@@ -2,29 +2,30 @@
 import { readFile, stat, statfs } from 'node:fs/promises'
 import { totalmem } from 'node:os'
 import { finding, type Finding } from './finding.ts'
-import type { Info, Machine } from '../engine/engine.ts'
-import { stranger, unfit } from '../engine/versions.ts'
-import { plan } from '../engine/plan.ts'
+import type { EngineInfo, Machine } from '../engine/engine.ts'
+import { findApiMismatch, findUnsupportedParts } from '../engine/versions.ts'
+import { planInstall } from '../engine/install-plan.ts'
 import { Failure } from '../errors.ts'
-import type { Taken } from '../compose/ports.ts'
+import type { TakenPort } from '../compose/ports.ts'
 
 const GB = 1e9
 const drivers = 'https://docs.docker.com/engine/storage/drivers/select-storage-driver/'
 const sizes = { diskError: 5 * GB, diskWarning: 20 * GB, memory: 4 * GB }
 
-export function judgeEngine(machine: Machine, info: Info): Finding[] {
-  const next = mend(machine)
+export function judgeEngine(machine: Machine, info: EngineInfo): Finding[] {
+  const next = repairCommand(machine)
   const found: Finding[] = []
   if (!machine.client) return [finding('engine', 'error', 'the docker command is not there', next)]
   if (machine.podman)
     found.push(
       finding('engine', 'error', '`docker` is Podman here; the stack was never run on it', next),
     )
-  if (!machine.engine && !stranger(machine))
+  if (!machine.engine && !findApiMismatch(machine))
     found.push(finding('engine', 'error', `the engine does not answer: ${machine.silence}`, next))
   if (!machine.compose) found.push(finding('engine', 'error', 'Compose v2 is not there', next))
   if (!machine.buildx) found.push(finding('engine', 'error', 'buildx is not there', next))
-  for (const { why, remedy } of unfit(machine)) found.push(finding('engine', 'error', why, remedy))
+  for (const { why, remedy } of findUnsupportedParts(machine))
+    found.push(finding('engine', 'error', why, remedy))
   if (['vfs', 'aufs', 'devicemapper'].includes(info.Driver ?? ''))
     found.push(
       finding(
@@ -47,9 +48,9 @@ export function judgeEngine(machine: Machine, info: Info): Finding[] {
 }
 
 /** The command that gives the machine what it lacks. */
-function mend(machine: Machine): string {
+function repairCommand(machine: Machine): string {
   try {
-    plan(machine)
+    planInstall(machine)
     return 'make bootstrap'
   } catch (error) {
     if (error instanceof Failure && error.next) return error.next
@@ -63,10 +64,10 @@ interface Resources {
   memory: number
 }
 
-export async function resources(info: Info): Promise<Resources> {
+export async function readResources(info: EngineInfo): Promise<Resources> {
   const config = await readFile('/etc/containerd/config.toml', 'utf8').catch(() => '')
   const seen = await Promise.all(
-    storesOf(info, config).map(async folder => ({
+    engineDataFolders(info, config).map(async folder => ({
       folder,
       space: await statfs(folder).catch(() => undefined),
       disk: await stat(folder).catch(() => undefined),
@@ -80,8 +81,8 @@ export async function resources(info: Info): Promise<Resources> {
 }
 
 /** Where an engine keeps its data. Its images are containerd's when it uses containerd's store, and a containerd of the system's own keeps them elsewhere. */
-export function storesOf(
-  { DockerRootDir = '/var/lib/docker', DriverStatus, Containerd }: Info,
+export function engineDataFolders(
+  { DockerRootDir = '/var/lib/docker', DriverStatus, Containerd }: EngineInfo,
   config: string,
 ): string[] {
   const snapshotter = DriverStatus?.some(([, value]) =>
@@ -116,7 +117,7 @@ export function judgeResources({ disks, memory }: Resources, real: boolean): Fin
   return found
 }
 
-export const judgePorts = (taken: Taken[]): Finding[] =>
+export const judgePorts = (taken: TakenPort[]): Finding[] =>
   taken.map(({ service, port, by }) => {
     const [, pid] = /\(pid (\d+)\)/.exec(by) ?? []
     const look = by.startsWith('container ')

@@ -1,18 +1,18 @@
 // What the doctor asks and says of a stack's images and volumes. The judges are pure.
-import type { Config } from '../compose/compose.ts'
+import type { ComposeConfig } from '../compose/stack.ts'
 import type { Container } from '../compose/containers.ts'
-import { openCommand, type Closed } from '../compose/mounts.ts'
-import type { StoreFit } from '../compose/volume-fit.ts'
-import { takeOver } from '../compose/volume-layout.ts'
-import type { Store } from '../compose/volume-secrets.ts'
-import { up, type Pulse } from './containers.ts'
+import { chmodCommand, type UnreadableMount } from '../compose/mounts.ts'
+import type { VolumeSecretsFit } from '../compose/volumes/check.ts'
+import { takeOverCommand } from '../compose/volumes/layout.ts'
+import type { DatabaseVolume } from '../compose/volumes/secrets.ts'
+import { upCommand, type StackHealth } from './containers.ts'
 import { finding, type Finding } from './finding.ts'
-import { howToSet, nobodys } from '../images/owner.ts'
+import { setOwnerCommand, findOwnerlessImages } from '../images/owner.ts'
 import { run } from '../run.ts'
 
 /** `silent`: registries that do not answer; `where` the commit of images that have none is chosen. A demo's images are built here and never pulled. */
 export function judgeImages(
-  stack: Pulse['stack'],
+  stack: StackHealth['stack'],
   total: number,
   missing: string[],
   silent: string[],
@@ -20,7 +20,7 @@ export function judgeImages(
   where = '',
 ): Finding[] {
   const unset = missing.filter(image => image.endsWith(':unset'))
-  const ownerless = nobodys(missing)
+  const ownerless = findOwnerlessImages(missing)
   const rest = missing.filter(image => !unset.includes(image) && !ownerless.includes(image))
   const whose = ownerless.length
     ? [
@@ -28,7 +28,7 @@ export function judgeImages(
           'images',
           'warning',
           `whose they are is not set: ${ownerless.join(', ')}`,
-          howToSet(),
+          setOwnerCommand(),
         ),
       ]
     : []
@@ -59,12 +59,17 @@ export function judgeImages(
     ]
   return [
     ...found,
-    finding('images', started ? 'warning' : 'info', `${words}; they will be pulled`, up(stack)),
+    finding(
+      'images',
+      started ? 'warning' : 'info',
+      `${words}; they will be pulled`,
+      upCommand(stack),
+    ),
   ]
 }
 
 /** Volumes that the files name and that are not there, and the other way round. Silent for a stack that was never started. */
-export function judgeVolumes({ stack, all, seen, volumes }: Pulse): Finding[] {
+export function judgeVolumes({ stack, all, seen, volumes }: StackHealth): Finding[] {
   if (!volumes.length && !seen.size) return []
   const named = Object.values(all.volumes ?? {}).map(({ name }) => name)
   const missing = named.filter(name => !volumes.includes(name))
@@ -72,7 +77,7 @@ export function judgeVolumes({ stack, all, seen, volumes }: Pulse): Finding[] {
   const remove = `docker volume rm ${unused.join(' ')}   (its data is gone then)`
   return [
     ...(missing.length
-      ? [finding('volumes', 'info', `not there yet: ${missing.join(', ')}`, up(stack))]
+      ? [finding('volumes', 'info', `not there yet: ${missing.join(', ')}`, upCommand(stack))]
       : []),
     ...(unused.length
       ? [finding('volumes', 'info', `no longer in the files: ${unused.join(', ')}`, remove)]
@@ -92,19 +97,19 @@ export const judgeOwner = (project: string, owners: string[]): Finding[] =>
   )
 
 /** What services mount from this machine and cannot read. */
-export const judgeMounts = (closed: Closed[]): Finding[] =>
+export const judgeMounts = (closed: UnreadableMount[]): Finding[] =>
   [...new Set(closed.map(({ service }) => service))].map(service => {
     const own = closed.filter(one => one.service === service)
     return finding(
       'containers',
       'error',
       `${service} runs as ${own[0]!.user} and cannot read ${own.map(({ path }) => path).join(', ')}`,
-      openCommand(own),
+      chmodCommand(own),
     )
   })
 
 /** Volumes that were written with other secrets than the env files hold. */
-export const judgeStores = (found: StoreFit[]): Finding[] =>
+export const judgeStores = (found: VolumeSecretsFit[]): Finding[] =>
   found
     .filter(({ misfits }) => misfits.length)
     .map(({ store, misfits, record }) => {
@@ -113,13 +118,13 @@ export const judgeStores = (found: StoreFit[]): Finding[] =>
     })
 
 /** Volumes of before the applications had roles of their own. */
-export const judgeLayouts = (stack: Pulse['stack'], old: Store[]): Finding[] =>
+export const judgeLayouts = (stack: StackHealth['stack'], old: DatabaseVolume[]): Finding[] =>
   old.map(one =>
     finding(
       'volumes',
       'error',
       `${one.volume} is from before applications had roles of their own: it has no role ${one.login}`,
-      takeOver(stack, [one]),
+      takeOverCommand(stack, [one]),
     ),
   )
 
@@ -132,8 +137,8 @@ export interface Filesystem {
 }
 
 /** How full the disks under the volumes are, asked in the containers that have them. */
-export async function filesystems(
-  all: Config,
+export async function volumeFilesystems(
+  all: ComposeConfig,
   seen: Map<string, Container>,
 ): Promise<Filesystem[]> {
   const asked = [...seen].map(async ([service, { Id, State: state }]) => {

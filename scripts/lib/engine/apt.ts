@@ -3,13 +3,13 @@ import { chmod, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Failure, exit } from '../errors.ts'
-import { color, duration, say } from '../report.ts'
-import { run, type Output } from '../run.ts'
+import { color, formatDuration, say } from '../report.ts'
+import { run, type RunOutput } from '../run.ts'
 
 /** Where Docker's client looks for plug-ins that no package owns. */
 const pluginFolder = '/usr/local/lib/docker/cli-plugins'
 /** Seconds to wait for another apt: a new cloud machine upgrades itself at its first start. */
-const patience = 300
+const aptLockTimeoutSeconds = 300
 const noQuestions = { DEBIAN_FRONTEND: 'noninteractive', NEEDRESTART_MODE: 'l' }
 
 /** `apt-get install`, as arguments: asks nothing, waits for other package managers. */
@@ -19,7 +19,7 @@ export const installCommand = (packages: string[]): string[] => [
   '--yes',
   '--quiet',
   '--option',
-  `DPkg::Lock::Timeout=${patience}`,
+  `DPkg::Lock::Timeout=${aptLockTimeoutSeconds}`,
   '--option',
   'Dpkg::Options::=--force-confold',
   ...packages,
@@ -41,7 +41,7 @@ export async function installPackages(packages: string[]): Promise<void> {
 /** Fresh lists. A broken source of somebody else's does not matter when the packages are found all the same. */
 async function refresh(packages: string[]): Promise<void> {
   try {
-    await update()
+    await updatePackageLists()
   } catch (error) {
     if (!(error instanceof Failure) || (await candidates(packages)) < packages.length) throw error
     say(color.yellow(`  ${error.why}; not needed here`))
@@ -58,9 +58,9 @@ async function candidates(packages: string[]): Promise<number> {
 }
 
 /** `apt-get update`. Its lock has no time-out of apt's own. */
-export async function update(options: string[] = []): Promise<void> {
+export async function updatePackageLists(options: string[] = []): Promise<void> {
   const argv = ['apt-get', ...options, 'update', '--quiet']
-  const end = Date.now() + patience * 1000
+  const end = Date.now() + aptLockTimeoutSeconds * 1000
   for (;;) {
     const output = await narrated(argv)
     if (output.code === 0) return
@@ -71,7 +71,7 @@ export async function update(options: string[] = []): Promise<void> {
 }
 
 /** apt with sources and lists of its own in `folder`: the machine's own are neither read nor left changed. */
-export const ownApt = (folder: string): string[] =>
+export const isolatedAptOptions = (folder: string): string[] =>
   [
     `Dir::Etc::SourceList=${folder}/sources.list`,
     'Dir::Etc::SourceParts=/dev/null',
@@ -104,7 +104,7 @@ export const unpackCommands = (plugins: string[], target: string): string[][] =>
  */
 export async function installPlugins(plugins: string[], target = pluginFolder): Promise<void> {
   const what = `Install the plug-ins ${plugins.join(' and ')}`
-  const mirror = (await debianMirror()) || (await update(), await debianMirror())
+  const mirror = (await debianMirror()) || (await updatePackageLists(), await debianMirror())
   if (!mirror)
     throw new Failure(exit.broken, what, "no source of apt is Debian's own", {
       next: 'https://docs.docker.com/compose/install/linux/',
@@ -117,11 +117,11 @@ export async function installPlugins(plugins: string[], target = pluginFolder): 
       join(folder, 'sources.list'),
       `deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] ${mirror} trixie main\n`,
     )
-    await update(ownApt(folder))
+    await updatePackageLists(isolatedAptOptions(folder))
     const download = await narrated(
       [
         'apt-get',
-        ...ownApt(folder),
+        ...isolatedAptOptions(folder),
         'download',
         '--quiet',
         ...plugins.map(name => `docker-${name}`),
@@ -145,11 +145,11 @@ async function debianMirror(): Promise<string> {
 }
 
 /** Runs apt without a question, with a heartbeat, and says when it waits for another. */
-async function narrated(argv: string[], cwd?: string): Promise<Output> {
+async function narrated(argv: string[], cwd?: string): Promise<RunOutput> {
   const start = Date.now()
   let last = ''
   const beat = setInterval(
-    () => say(color.dim(`  ${duration(Date.now() - start)}: ${last.slice(0, 120)}`)),
+    () => say(color.dim(`  ${formatDuration(Date.now() - start)}: ${last.slice(0, 120)}`)),
     15_000,
   )
   let held = ''
@@ -157,14 +157,14 @@ async function narrated(argv: string[], cwd?: string): Promise<Output> {
     last = text.trim().split('\n').at(-1) || last
     const lock = /Could not get lock.*/.exec(text)?.[0] ?? ''
     if (lock && lock !== held)
-      say(color.dim(`  waiting, up to ${patience} s: ${(held = lock).slice(0, 160)}`))
+      say(color.dim(`  waiting, up to ${aptLockTimeoutSeconds} s: ${(held = lock).slice(0, 160)}`))
   }
   return run(argv, { nothrow: true, env: noQuestions, onOutput, ...(cwd ? { cwd } : {}) }).finally(
     () => clearInterval(beat),
   )
 }
 
-const broken = (what: string, output: Output, next: string): Failure => {
+const broken = (what: string, output: RunOutput, next: string): Failure => {
   const lines = `${output.stdout}\n${output.stderr}`.trim().split('\n')
   const why = lines.findLast(line => /^E: /.test(line)) ?? `apt-get ended with ${output.code}`
   return new Failure(exit.broken, what, why, { evidence: lines.slice(-15).join('\n'), next })

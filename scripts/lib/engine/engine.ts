@@ -39,7 +39,7 @@ export interface Machine {
 }
 
 /** `docker info`, as far as it is needed here. */
-export interface Info {
+export interface EngineInfo {
   ServerVersion?: string
   Driver?: string
   CgroupVersion?: string
@@ -62,20 +62,20 @@ export interface Info {
 }
 
 /** Asks the client about itself and its engine; the plug-ins are named even when no engine answers. */
-export async function info(): Promise<{ info: Info; silence: string }> {
+export async function readEngineInfo(): Promise<{ info: EngineInfo; silence: string }> {
   const output = await run(['docker', 'info', '--format', '{{json .}}'], {
     nothrow: true,
     timeout: 20_000,
   })
   const line = output.stdout.split('\n').find(text => text.startsWith('{'))
-  const found = line ? (JSON.parse(line) as Info) : {}
+  const found = line ? (JSON.parse(line) as EngineInfo) : {}
   const silence =
     found.ServerErrors?.[0] || output.stderr.trim().split('\n').at(-1) || 'it does not answer'
   return { info: found, silence: found.ServerVersion ? '' : silence }
 }
 
 /** Looks at the machine; changes nothing. */
-export async function look(): Promise<Machine> {
+export async function inspectMachine(): Promise<Machine> {
   const commands = ['docker', 'dockerd', 'iptables', 'mmdebstrap', 'apt-get']
   const [paths, asked, itself, release] = await Promise.all([
     // one shell for all: each costs tens of milliseconds
@@ -89,7 +89,7 @@ export async function look(): Promise<Machine> {
       ],
       { what: 'Look for commands' },
     ),
-    info(),
+    readEngineInfo(),
     run(['docker', '--version'], { nothrow: true }),
     readFile('/etc/os-release', 'utf8').catch(() => ''),
   ])

@@ -2,8 +2,8 @@
 import { existsSync, readFileSync, rmSync } from 'node:fs'
 import { Failure, exit } from '../errors.ts'
 import type { Machine } from './engine.ts'
-import { color, duration, say } from '../report.ts'
-import { background, run } from '../run.ts'
+import { color, formatDuration, say } from '../report.ts'
+import { spawnDetached, run } from '../run.ts'
 
 /** An engine: how it is started by hand, where it keeps its marks, how to ask whether it answers. */
 interface Daemon {
@@ -29,7 +29,7 @@ const engine: Daemon = {
 
 /** Starts the engine the way this machine starts services. Throws Failure with the end of the log when it does not come up. */
 export async function startEngine(init: Machine['init'], daemon = engine): Promise<void> {
-  for (const { file, command } of daemon.pids) dropStale(file, command)
+  for (const { file, command } of daemon.pids) removeStalePidFile(file, command)
   if (init === 'systemd') {
     await run(['systemctl', 'enable', '--now', 'docker'], { what: 'Start the Docker engine' })
     if (await answers(daemon, () => true)) return
@@ -46,12 +46,12 @@ export async function startEngine(init: Machine['init'], daemon = engine): Promi
     if (await answers(daemon, () => code === 0 && running(daemon))) return
     say(color.yellow('  `service docker start` has not brought it up; starting dockerd itself'))
   }
-  await startByHand(daemon)
+  await startDaemon(daemon)
 }
 
 /** Starts the engine as a process of its own that outlives the script. */
-export async function startByHand(daemon: Daemon): Promise<void> {
-  const pid = background(daemon.argv, daemon.log)
+export async function startDaemon(daemon: Daemon): Promise<void> {
+  const pid = spawnDetached(daemon.argv, daemon.log)
   if (await answers(daemon, () => alive(pid)))
     return say(
       color.dim(
@@ -84,7 +84,7 @@ async function answers(daemon: Daemon, lives: () => boolean): Promise<boolean> {
     if (lives()) seen = now
     if (now - seen > 3_000 || now - start > daemon.timeout) return false
     if (now - heartbeat > 15_000)
-      (say(color.dim(`  ${duration(now - start)}: waiting for the engine to answer`)),
+      (say(color.dim(`  ${formatDuration(now - start)}: waiting for the engine to answer`)),
         (heartbeat = now))
     await new Promise(done => setTimeout(done, 300))
   }
@@ -97,7 +97,7 @@ const running = ({ pids }: Daemon): boolean =>
  * Removes a file with the process id of an engine that was killed: dockerd refuses to start while any process has that id,
  * and takes any process with the other one for its containerd.
  */
-export function dropStale(file: string, command: string): void {
+export function removeStalePidFile(file: string, command: string): void {
   if (!existsSync(file) || nameOf(file) === command) return
   say(color.dim(`  ${file} is of an engine that was killed: removed`))
   rmSync(file, { force: true })

@@ -1,14 +1,14 @@
 // Which versions of Docker's parts the stack runs on.
 import { Failure, exit } from '../errors.ts'
 import { run } from '../run.ts'
-import { look, type Machine } from './engine.ts'
+import { inspectMachine, type Machine } from './engine.ts'
 
 /** The lowest versions the stack was tested with. */
-export const lowest = { engine: '20.10', compose: '2.26', buildx: '0.13' } as const
-type Part = keyof typeof lowest
+export const minimumVersions = { engine: '20.10', compose: '2.26', buildx: '0.13' } as const
+type Part = keyof typeof minimumVersions
 
 /** Releases of Compose with a fault that breaks this stack, by their exact version. */
-const faulty: Record<string, string> = {
+const brokenVersions: Record<string, string> = {
   '2.29.0':
     'empties $$NAME in included files, so that databases have no password (docker/compose#11990)',
   '2.32.0':
@@ -16,7 +16,7 @@ const faulty: Record<string, string> = {
 }
 
 /** Whether a version is at least another: 2.9 is older than 2.26. What cannot be read is taken for old. */
-export function atLeast(version: string, least: string): boolean {
+export function isAtLeast(version: string, least: string): boolean {
   const numbers = (text: string) => (/\d+(\.\d+)*/.exec(text)?.[0] ?? '0').split('.').map(Number)
   const [have, want] = [numbers(version), numbers(least)]
   const i = want.findIndex((number, i) => (have[i] ?? 0) !== number)
@@ -24,14 +24,14 @@ export function atLeast(version: string, least: string): boolean {
 }
 
 /** Why a version is none that the stack runs on; undefined when it is one. */
-export function fault(part: Part, version: string): string | undefined {
-  if (!atLeast(version, lowest[part]))
-    return `is older than ${lowest[part]}, the lowest that was tested`
-  return part === 'compose' ? faulty[/\d+\.\d+\.\d+/.exec(version)?.[0] ?? ''] : undefined
+export function versionProblem(part: Part, version: string): string | undefined {
+  if (!isAtLeast(version, minimumVersions[part]))
+    return `is older than ${minimumVersions[part]}, the lowest that was tested`
+  return part === 'compose' ? brokenVersions[/\d+\.\d+\.\d+/.exec(version)?.[0] ?? ''] : undefined
 }
 
 /** In words what does not fit, and what mends it. */
-export interface Unfit {
+export interface UnsupportedPart {
   why: string
   remedy: string
 }
@@ -39,9 +39,9 @@ export interface Unfit {
 const upgrade = (name: string) => `apt-get update && apt-get install --only-upgrade ${name}`
 
 /** What is there and does not fit: the client to the engine, a part to the stack. */
-export function unfit(
+export function findUnsupportedParts(
   machine: Pick<Machine, Part | 'vendor' | 'silence' | 'clientVersion'>,
-): Unfit[] {
+): UnsupportedPart[] {
   const { engine, compose, buildx, vendor } = machine
   const packages = vendor ? 'docker-ce docker-ce-cli' : 'docker.io'
   const plugin = (path: string) =>
@@ -54,10 +54,10 @@ export function unfit(
     ['buildx', buildx?.version, plugin(buildx?.path ?? '')],
   ]
   const faults = parts.flatMap(([part, version, remedy]) => {
-    const words = version && fault(part, version)
+    const words = version && versionProblem(part, version)
     return words ? [{ why: `${part} ${version} ${words}`, remedy }] : []
   })
-  const client = stranger(machine)
+  const client = findApiMismatch(machine)
   return [...(client ? [client] : []), ...faults]
 }
 
@@ -68,11 +68,11 @@ const words = [
 ]
 
 /** A client that speaks no version of the API that the engine does. Starting an engine, or installing one, helps nobody then. */
-export function stranger({
+export function findApiMismatch({
   silence = '',
   clientVersion,
   vendor,
-}: Pick<Machine, 'vendor' | 'silence' | 'clientVersion'>): Unfit | undefined {
+}: Pick<Machine, 'vendor' | 'silence' | 'clientVersion'>): UnsupportedPart | undefined {
   const said = words.map(one => one.exec(silence)?.groups).find(Boolean)
   if (!said) return undefined
   const { asked, limit, age = 'new' } = said
@@ -98,9 +98,11 @@ export async function requireCompose(): Promise<void> {
     timeout: 20_000,
   })
   const version = stdout.trim()
-  const why = code === 0 && version ? fault('compose', version) : undefined
+  const why = code === 0 && version ? versionProblem('compose', version) : undefined
   if (!why) return
-  const remedy = unfit(await look()).find(one => one.why.startsWith('compose '))?.remedy
+  const remedy = findUnsupportedParts(await inspectMachine()).find(one =>
+    one.why.startsWith('compose '),
+  )?.remedy
   throw new Failure(exit.refused, 'Look at Docker Compose', `${version} ${why}`, {
     next: remedy ?? 'make bootstrap',
   })

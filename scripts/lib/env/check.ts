@@ -1,13 +1,13 @@
 // Reads an environment's files and says all that is wrong with them, never a value.
 import { lstatSync } from 'node:fs'
 import { parse } from 'dotenv'
-import { environment, readText, type EnvFile, type Environment } from './env.ts'
-import { badLines } from './lines.ts'
-import { fault } from './value.ts'
+import { findEnvFiles, readEnvText, type EnvFile, type EnvFiles } from './files.ts'
+import { findBadLines } from './lines.ts'
+import { validateEnvValue } from './value.ts'
 import { Failure } from '../errors.ts'
-import { defaultValue, type Entry } from './example.ts'
+import { defaultValue, type ExampleEntry } from './example.ts'
 
-export interface Problem {
+export interface EnvProblem {
   /** Relative to the repository. */
   file: string
   /** '' when it is the whole file. */
@@ -18,23 +18,23 @@ export interface Problem {
   outdated?: true
 }
 
-interface Seen {
+interface EnvValue {
   file: EnvFile
-  entry: Entry
+  entry: ExampleEntry
   value: string
 }
 
 /** All problems of an environment's files; reads only. Throws Failure (usage) for a wrong name or example. */
-export function check(root: string, name = ''): Problem[] {
-  const it = environment(root, name)
-  const problems: Problem[] = []
-  const seen: Seen[] = []
+export function checkEnvFiles(root: string, name = ''): EnvProblem[] {
+  const it = findEnvFiles(root, name)
+  const problems: EnvProblem[] = []
+  const seen: EnvValue[] = []
   for (const file of it.files) {
-    const report = (key: string, problem: string, remedy: string, more: Partial<Problem> = {}) =>
+    const report = (key: string, problem: string, remedy: string, more: Partial<EnvProblem> = {}) =>
       void problems.push({ file: file.name, key, problem, remedy, ...more })
-    const text = readable(it, file, report)
+    const text = readAndReport(it, file, report)
     if (text === undefined) continue
-    const bad = badLines(text)
+    const bad = findBadLines(text)
     for (const { key, why, remedy } of bad) report(key, why, remedy)
     if (text.includes('\0')) continue
     const values = parse(text)
@@ -55,20 +55,20 @@ export function check(root: string, name = ''): Problem[] {
   }
   return [
     ...problems,
-    ...each(it, seen),
-    ...halfSet(seen),
-    ...sameSecret(seen, it.command),
-    ...samePort(seen),
+    ...checkValues(it, seen),
+    ...findHalfSetKeys(seen),
+    ...findRepeatedSecrets(seen, it.command),
+    ...findRepeatedPorts(seen),
   ]
 }
 
-function readable(
-  it: Environment,
+function readAndReport(
+  it: EnvFiles,
   file: EnvFile,
   report: (key: string, problem: string, remedy: string) => void,
 ): string | undefined {
   try {
-    const text = readText(file.path)
+    const text = readEnvText(file.path)
     if (text === undefined) report('', 'is missing', `run \`${it.command}\``)
     else if (lstatSync(file.path).mode & 0o077)
       report('', 'can be read by others', `chmod 600 ${file.name}`)
@@ -81,13 +81,13 @@ function readable(
 }
 
 /** What is wrong with each value by itself, and against the root's and the example's. */
-function each(it: Environment, seen: Seen[]): Problem[] {
+function checkValues(it: EnvFiles, seen: EnvValue[]): EnvProblem[] {
   const names = new Set(it.files.flatMap(({ folder }) => folder.split('-')).filter(Boolean))
   const top = new Map(
     seen.filter(({ file }) => !file.folder).map(({ entry, value }) => [entry.key, value]),
   )
   return seen.flatMap(({ file, entry, value }) => {
-    const say = (problem: string, remedy: string, more: Partial<Problem> = {}) => [
+    const say = (problem: string, remedy: string, more: Partial<EnvProblem> = {}) => [
       { file: file.name, key: entry.key, problem, remedy, ...more },
     ]
     const shared = file.folder && entry.shared ? top.get(entry.key) : undefined
@@ -102,12 +102,13 @@ function each(it: Environment, seen: Seen[]): Problem[] {
         outdated: true,
       })
     // a shared value is judged once, in the root file
-    const found = shared === undefined ? fault(entry, value, names, it.command) : undefined
+    const found =
+      shared === undefined ? validateEnvValue(entry, value, names, it.command) : undefined
     return found ? say(found.problem, found.remedy) : []
   })
 }
 
-const halfSet = (seen: Seen[]): Problem[] =>
+const findHalfSetKeys = (seen: EnvValue[]): EnvProblem[] =>
   seen.flatMap(({ file, entry, value }) =>
     (entry.with ?? [])
       .filter(other => (other.value === undefined ? value : value === other.value))
@@ -127,7 +128,7 @@ const halfSet = (seen: Seen[]): Problem[] =>
  * Secrets that are made here must all differ. Two that others gave out may be one: an account of a store, an old key on its way out.
  * A key shared with the root file is one secret.
  */
-function sameSecret(seen: Seen[], command: string): Problem[] {
+function findRepeatedSecrets(seen: EnvValue[], command: string): EnvProblem[] {
   const secrets = seen.filter(
     ({ file, entry, value }) => entry.secret && value && !(file.folder && entry.shared),
   )
@@ -149,8 +150,8 @@ function sameSecret(seen: Seen[], command: string): Problem[] {
 }
 
 /** Ports of this machine; SMTP_PORT beside SMTP_HOST is another's. */
-function samePort(seen: Seen[]): Problem[] {
-  const remote = ({ file, entry }: Seen) =>
+function findRepeatedPorts(seen: EnvValue[]): EnvProblem[] {
+  const remote = ({ file, entry }: EnvValue) =>
     seen.some(
       other => other.file === file && other.entry.key === entry.key.replace(/PORT$/, 'HOST'),
     )

@@ -3,9 +3,9 @@ import { randomBytes, randomUUID } from 'node:crypto'
 import { Failure, exit } from '../errors.ts'
 
 /** The characters that Compose, dotenv and kubectl read alike without quotes. */
-export const alphabet = /^[A-Za-z0-9_+/=.:@,-]*$/
+export const valueAlphabet = /^[A-Za-z0-9_+/=.:@,-]*$/
 
-export const formats = [
+export const valueFormats = [
   'url',
   'origin',
   'host',
@@ -22,10 +22,10 @@ export const formats = [
   'duration',
   'owner',
 ] as const
-export type Format = (typeof formats)[number]
+export type ValueFormat = (typeof valueFormats)[number]
 
 /** A key of an example. */
-export interface Entry {
+export interface ExampleEntry {
   key: string
   /** The value that stands in the example. */
   value: string
@@ -43,7 +43,7 @@ export interface Entry {
   keep: boolean
   /** `hex:24`, `base64:32`, `alnum:32`, `password:24` (of every class that password rules ask for) or `uuid`. */
   generate?: string
-  format?: Format
+  format?: ValueFormat
   /** Of a number its value, else the length of the text. */
   min?: number
   max?: number
@@ -57,8 +57,8 @@ export interface Entry {
 const flags = ['required', 'secret', 'shared', 'pinned', 'keep'] as const
 
 /** The entries of an example. Throws Failure (usage) that names the line it cannot read; `name` is the file's. */
-export function describeExample(text: string, name = '.env.example'): Entry[] {
-  const entries: Entry[] = []
+export function parseExample(text: string, name = '.env.example'): ExampleEntry[] {
+  const entries: ExampleEntry[] = []
   let comment: string[] = []
   let attributes: { line: number; words: string[] } | undefined
   let gap = false
@@ -78,7 +78,7 @@ export function describeExample(text: string, name = '.env.example'): Entry[] {
     else {
       const value = line.slice(key.length + 1)
       if (entries.some(entry => entry.key === key)) fail(`${key} stands in the file twice`)
-      if (!alphabet.test(value)) fail(`${key}: a character outside ${alphabet.source}`)
+      if (!valueAlphabet.test(value)) fail(`${key}: a character outside ${valueAlphabet.source}`)
       const entry = {
         key,
         value,
@@ -91,7 +91,7 @@ export function describeExample(text: string, name = '.env.example'): Entry[] {
         keep: false,
         environments: {},
       }
-      for (const word of attributes?.words ?? []) attribute(entry, word, fail)
+      for (const word of attributes?.words ?? []) applyAttribute(entry, word, fail)
       entries.push(entry)
       ;[comment, attributes, gap] = [[], undefined, false]
     }
@@ -99,7 +99,7 @@ export function describeExample(text: string, name = '.env.example'): Entry[] {
   return entries
 }
 
-function attribute(entry: Entry, word: string, fail: (why: string) => void): void {
+function applyAttribute(entry: ExampleEntry, word: string, fail: (why: string) => void): void {
   const at = word.indexOf('=')
   const [name, value] = at < 0 ? [word] : [word.slice(0, at), word.slice(at + 1)]
   const flag = flags.find(known => known === name)
@@ -111,38 +111,39 @@ function attribute(entry: Entry, word: string, fail: (why: string) => void): voi
       ? void (entry.generate = value)
       : fail(`unknown ${word}`)
   if (name === 'format') {
-    const format = formats.find(known => known === value)
+    const format = valueFormats.find(known => known === value)
     return format ? void (entry.format = format) : fail(`unknown ${word}`)
   }
   if (name === 'min' || name === 'max')
     return /^\d+$/.test(value) ? void (entry[name] = Number(value)) : fail(`${name} wants a number`)
   if (name === 'oneof') return void (entry.oneof = value.split('|'))
-  if (name === 'with') return void (entry.with = value.split('|').map(needed))
-  if (!alphabet.test(value)) return fail(`${entry.key}: a character outside ${alphabet.source}`)
+  if (name === 'with') return void (entry.with = value.split('|').map(parseRequiredKey))
+  if (!valueAlphabet.test(value))
+    return fail(`${entry.key}: a character outside ${valueAlphabet.source}`)
   entry.environments[name] = value
 }
 
 /** `KEY`, or `value:KEY`. */
-const needed = (word: string) =>
+const parseRequiredKey = (word: string) =>
   (([key = '', value]) => ({ key, ...(value === undefined ? {} : { value }) }))(
     word.split(':').toReversed(),
   )
 
 /** The example's own value in an environment; '' is the machine's own. */
-export const defaultValue = (entry: Entry, environment: string): string =>
+export const defaultValue = (entry: ExampleEntry, environment: string): string =>
   entry.environments[environment] ?? entry.value
 
 /** A new value as `generate` says. */
-export function generate(how: string): string {
+export function generateValue(how: string): string {
   const [kind, size = '0'] = how.split(':')
   if (kind === 'uuid') return randomUUID()
-  if (kind === 'password') return password(Number(size))
+  if (kind === 'password') return generatePassword(Number(size))
   return kind === 'alnum'
-    ? alnum(Number(size))
+    ? generateAlnum(Number(size))
     : randomBytes(Number(size)).toString(kind === 'hex' ? 'hex' : 'base64')
 }
 
-function alnum(length: number): string {
+function generateAlnum(length: number): string {
   const characters = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789'
   let text = ''
   // 248 = 4 × 62: bytes above it would make the first characters likelier
@@ -153,7 +154,9 @@ function alnum(length: number): string {
 }
 
 /** Letters of both cases, digits and a _, whatever chance says. */
-function password(length: number): string {
-  const text = `${alnum(length - 1)}_`
-  return /[a-z]/.test(text) && /[A-Z]/.test(text) && /\d/.test(text) ? text : password(length)
+function generatePassword(length: number): string {
+  const text = `${generateAlnum(length - 1)}_`
+  return /[a-z]/.test(text) && /[A-Z]/.test(text) && /\d/.test(text)
+    ? text
+    : generatePassword(length)
 }

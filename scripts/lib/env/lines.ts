@@ -1,5 +1,5 @@
 // The lines of an env file, before their values are looked at.
-import { alphabet } from './example.ts'
+import { valueAlphabet } from './example.ts'
 
 /** A line that the three readers of env files would not read alike. */
 interface BadLine {
@@ -9,7 +9,7 @@ interface BadLine {
 }
 
 /** What is wrong with the text of an env file. What passes, dotenv reads as it stands. */
-export function badLines(text: string): BadLine[] {
+export function findBadLines(text: string): BadLine[] {
   if (text.includes('\0'))
     return [{ key: '', why: 'holds NUL bytes', remedy: 'write it anew as plain text' }]
   const bad: BadLine[] = []
@@ -33,7 +33,7 @@ export function badLines(text: string): BadLine[] {
       )
     else if (first) say(`stands in lines ${first} and ${line}`, 'delete one of them')
     else if (/<.*>/.test(value)) say('is a placeholder', 'set the real value, or leave it empty')
-    else if (!alphabet.test(value))
+    else if (!valueAlphabet.test(value))
       say(
         'holds a character that not all readers take alike',
         'no quotes, spaces or comments; only letters, digits and _ + / = . : @ , -',

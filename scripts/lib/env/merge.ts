@@ -1,11 +1,11 @@
 // The text of an env file, made of its example and of what people wrote into it.
-import type { EnvFile, Environment } from './env.ts'
+import type { EnvFile, EnvFiles } from './files.ts'
 
-const leftOver = '# No longer in the example: delete what is not needed.'
+const leftoverHeading = '# No longer in the example: delete what is not needed.'
 
 /** The text that a file gets: `wanted` values in it, with the lines that a person wrote left where they are. `old` is what `before` holds. */
-export function merge(
-  { name, command, files }: Environment,
+export function mergeEnvFile(
+  { name, command, files }: EnvFiles,
   file: EnvFile,
   before: string | undefined,
   old: Record<string, string>,
@@ -22,7 +22,7 @@ export function merge(
   const at = (key: string) => lines.findIndex(line => line.startsWith(`${key}=`))
   const unknown = Object.keys(old).filter(key => !wanted.has(key))
   const misplaced = unknown.filter(
-    key => !lines.includes(leftOver) || at(key) < lines.indexOf(leftOver),
+    key => !lines.includes(leftoverHeading) || at(key) < lines.indexOf(leftoverHeading),
   )
   const moved = misplaced.flatMap(key => lines.splice(at(key), 1))
   const added = [...wanted.keys()].filter(key => !(key in old))
@@ -34,12 +34,12 @@ export function merge(
     const line = `${entry.key}=${wanted.get(entry.key)}`
     if (here >= 0) lines[(last = here)] = line
     else {
-      const end = lines.includes(leftOver) ? lines.indexOf(leftOver) : lines.length
+      const end = lines.includes(leftoverHeading) ? lines.indexOf(leftoverHeading) : lines.length
       const block = [...(entry.gap || entry.comment.length ? [''] : []), ...entry.comment, line]
       lines.splice(last < 0 ? end : last + 1, 0, ...block)
       last = at(entry.key)
     }
   }
-  if (moved.length && !lines.includes(leftOver)) lines.push('', leftOver)
+  if (moved.length && !lines.includes(leftoverHeading)) lines.push('', leftoverHeading)
   return { after: [...lines, ...moved].join('\n') + '\n', added, followed, unknown }
 }

@@ -1,14 +1,14 @@
 // Judges one value of an env file. What it says never holds the value.
-import { alphabet, type Entry, type Format } from './example.ts'
+import { valueAlphabet, type ExampleEntry, type ValueFormat } from './example.ts'
 
-interface Fault {
+interface ValueProblem {
   problem: string
   remedy: string
 }
 
-const label = '[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?'
-const host = new RegExp(`^(?=.{1,253}$)${label}(\\.${label})*$`, 'i')
-const list = (text: string, one: (part: string) => boolean) => text.split(',').every(one)
+const hostLabel = '[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?'
+const hostPattern = new RegExp(`^(?=.{1,253}$)${hostLabel}(\\.${hostLabel})*$`, 'i')
+const isListOf = (text: string, one: (part: string) => boolean) => text.split(',').every(one)
 const isPort = (text: string) => /^[1-9]\d{0,4}$/.test(text) && Number(text) <= 65_535
 
 function isUrl(text: string): boolean {
@@ -17,35 +17,37 @@ function isUrl(text: string): boolean {
     url &&
     /^https?:$/.test(url.protocol) &&
     /^https?:\/\/[^/]/.test(text) &&
-    host.test(url.hostname),
+    hostPattern.test(url.hostname),
   )
 }
 /** Whether GitHub and GHCR could have such an owner. */
-export const isOwner = (text: string): boolean => /^(?=.{1,39}$)[a-z\d]+(-[a-z\d]+)*$/.test(text)
+export const isOwnerName = (text: string): boolean =>
+  /^(?=.{1,39}$)[a-z\d]+(-[a-z\d]+)*$/.test(text)
 const isOrigin = (text: string) =>
   isUrl(text) && new URL(text).origin === text.replace(/^(http:.*):80$|^(https:.*):443$/, '$1$2')
 
-const formats: Record<Format, { test: (text: string) => boolean; wants: string }> = {
+const formatRules: Record<ValueFormat, { test: (text: string) => boolean; wants: string }> = {
   url: { test: isUrl, wants: 'an address that starts with http:// or https://' },
   origin: {
     test: isOrigin,
     wants: 'scheme, host and port alone: https://crm.kgc.hu, with no slash at its end',
   },
   origins: {
-    test: text => list(text, isOrigin),
+    test: text => isListOf(text, isOrigin),
     wants:
       'addresses such as https://crm.kgc.hu with commas between them, with no slash at the end',
   },
   host: {
-    test: text => host.test(text),
+    test: text => hostPattern.test(text),
     wants: 'a host name alone, without scheme, port or slash',
   },
   hosts: {
-    test: text => list(text, part => host.test(part)),
+    test: text => isListOf(text, part => hostPattern.test(part)),
     wants: 'host names with commas between them, without scheme, port or slash',
   },
   email: {
-    test: text => /^[\w.+-]+@[^@]+\.[^@]+$/.test(text) && host.test(text.split('@')[1] ?? ''),
+    test: text =>
+      /^[\w.+-]+@[^@]+\.[^@]+$/.test(text) && hostPattern.test(text.split('@')[1] ?? ''),
     wants: 'one e-mail address',
   },
   port: { test: isPort, wants: 'a port from 1 to 65535' },
@@ -59,7 +61,7 @@ const formats: Record<Format, { test: (text: string) => boolean; wants: string }
   },
   alnum: { test: text => /^[A-Za-z0-9]+$/.test(text), wants: 'letters and digits only' },
   owner: {
-    test: isOwner,
+    test: isOwnerName,
     wants: "an owner's name on GitHub in lower case, for GHCR takes no other",
   },
   duration: {
@@ -70,14 +72,14 @@ const formats: Record<Format, { test: (text: string) => boolean; wants: string }
 
 // Short words count only when they stand alone between separators, which + and / are not: chance puts them into a random value, and base64 puts
 // those around them.
-const wholeWords =
+const placeholderWords =
   /(^|[^A-Za-z0-9+/=])(x{3,}|to-?do|tbd|fixme|your|yours|dummy|sample)(?=$|[^A-Za-z0-9+/=])/i
-const anywhere =
+const placeholderParts =
   /change[-_.]?(me|this|it)|passw(or)?[dt]|placeholder|example|replace[-_.]?(me|this|with)|insecure/i
 const plainPlaceholder =
   /^(change[-_.]?me|x{3,}|to-?do|tbd|fixme|placeholder|example)$|^your[-_.]|(^|[./@-])(example\.(com|org|net|hu)|your-?(domain|company|host|server|mail))(?=$|[./:-])/i
 
-const common = new Set(
+const commonWords = new Set(
   `a access admin administrator api app application auth base change changeit client code crm database db default demo dev develop development
   for guest hash hex hmac hr in is it jwt key kgc letmein lengthy local localhost long me mail master minio minioadmin my not of only or pass postgres
   postgresql prod production pwd qwerty random redis replace root secret secure server session signature signing smtp staging strong super system test testing
@@ -85,7 +87,7 @@ const common = new Set(
 )
 
 /** Made of nothing but well-known words and the names around it, as shipped defaults are: `postgres`, `super-secret-key`, `minioadmin1`. */
-function isPublic(value: string, names: Set<string>): boolean {
+function isPubliclyKnown(value: string, names: Set<string>): boolean {
   // a key that a framework's generator marks as unsafe, and a shipped one that has been copied around
   if (/^(django-insecure-|d3f6a[15])/i.test(value)) return true
   const words = value
@@ -94,13 +96,13 @@ function isPublic(value: string, names: Set<string>): boolean {
     .filter(Boolean)
   return (
     words.length > 0 &&
-    words.every(word => common.has(word) || names.has(word)) &&
+    words.every(word => commonWords.has(word) || names.has(word)) &&
     value.replace(/\D/g, '').length <= 6
   )
 }
 
 /** Few characters, one piece repeated, or a run such as 12345678. */
-function isPoor(value: string): boolean {
+function isEasilyGuessed(value: string): boolean {
   const steps = [...value]
     .slice(1)
     .map((character, i) => Math.abs(character.charCodeAt(0) - value.charCodeAt(i)))
@@ -118,12 +120,12 @@ function isPoor(value: string): boolean {
  * The first thing wrong with a value, or undefined. `names` are words that are public here, such as the folders' names;
  * `command` makes a new value.
  */
-export function fault(
-  entry: Entry,
+export function validateEnvValue(
+  entry: ExampleEntry,
   value: string,
   names: Set<string>,
   command: string,
-): Fault | undefined {
+): ValueProblem | undefined {
   const { secret, generate, format, min, max, oneof } = entry
   const renew = entry.keep
     ? 'it cannot simply be replaced: the README of the folder says how it is changed with its data'
@@ -141,21 +143,25 @@ export function fault(
               : 'set it',
         }
       : undefined
-  if (!alphabet.test(value))
+  if (!valueAlphabet.test(value))
     return {
       problem: 'holds a character that not all readers take alike',
       remedy: 'only letters, digits and _ + / = . : @ , -',
     }
-  if (secret ? wholeWords.test(value) || anywhere.test(value) : plainPlaceholder.test(value))
+  if (
+    secret
+      ? placeholderWords.test(value) || placeholderParts.test(value)
+      : plainPlaceholder.test(value)
+  )
     return { problem: 'is a placeholder', remedy: renew }
-  if (secret && isPublic(value, names))
+  if (secret && isPubliclyKnown(value, names))
     return { problem: 'is a publicly known default', remedy: renew }
   const number = format === 'int' || format === 'port'
   const size = number ? Number(value) : value.length
   if (!number && min !== undefined && size < min)
     return { problem: `is too short: ${min} characters at the least`, remedy: renew }
-  if (format && !formats[format].test(value))
-    return { problem: `has the wrong format: ${formats[format].wants}`, remedy: renew }
+  if (format && !formatRules[format].test(value))
+    return { problem: `has the wrong format: ${formatRules[format].wants}`, remedy: renew }
   const unit = number ? '' : ' characters'
   if (min !== undefined && size < min)
     return {
@@ -178,7 +184,7 @@ export function fault(
       problem: 'breaks the address that it is put into',
       remedy: `only letters, digits, _ and -; ${renew}`,
     }
-  return secret && isPoor(value)
+  return secret && isEasilyGuessed(value)
     ? { problem: 'is easily guessed: few different characters, or a pattern', remedy: renew }
     : undefined
 }

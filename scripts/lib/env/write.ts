@@ -12,14 +12,14 @@ import {
 } from 'node:fs'
 import { dirname } from 'node:path'
 import { parse } from 'dotenv'
-import { readText, type EnvFile, type Environment } from './env.ts'
+import { readEnvText, type EnvFile, type EnvFiles } from './files.ts'
 import { Failure, exit } from '../errors.ts'
-import { defaultValue, generate, type Entry } from './example.ts'
-import { badLines } from './lines.ts'
-import { merge } from './merge.ts'
+import { defaultValue, generateValue, type ExampleEntry } from './example.ts'
+import { findBadLines } from './lines.ts'
+import { mergeEnvFile } from './merge.ts'
 
 /** What is to become of an env file. */
-export interface Change {
+export interface EnvFileChange {
   file: EnvFile
   /** undefined: not there yet. */
   before: string | undefined
@@ -32,10 +32,10 @@ export interface Change {
 }
 
 /** What writing the environment would do; reads only. Throws Failure (usage) when a file that is there cannot be read for certain. */
-export function plan(environment: Environment): Change[] {
-  const texts = environment.files.map(({ path }) => readText(path))
+export function planEnvFiles(environment: EnvFiles): EnvFileChange[] {
+  const texts = environment.files.map(({ path }) => readEnvText(path))
   const bad = texts.flatMap((text, i) =>
-    badLines(text ?? '').map(
+    findBadLines(text ?? '').map(
       ({ key, why, remedy }) =>
         `${environment.files[i]?.name}: ${[key, why].filter(Boolean).join(' ')}; ${remedy}`,
     ),
@@ -56,9 +56,9 @@ export function plan(environment: Environment): Change[] {
     const old = olds[i] ?? {}
     const wanted = new Map(file.entries.map(entry => [entry.key, resolve(entry, old)]))
     if (!file.folder) for (const [key, value] of wanted) top.set(key, value)
-    return { file, before: texts[i], ...merge(environment, file, texts[i], old, wanted) }
+    return { file, before: texts[i], ...mergeEnvFile(environment, file, texts[i], old, wanted) }
 
-    function resolve(entry: Entry, old: Record<string, string>): string {
+    function resolve(entry: ExampleEntry, old: Record<string, string>): string {
       const { key, pinned, shared } = entry
       const value = defaultValue(entry, environment.name)
       if (pinned && value) return value
@@ -85,18 +85,18 @@ export function plan(environment: Environment): Change[] {
             next: `set ${key} in ${file.name}`,
           },
         )
-      return theirs[0] ?? (value || (entry.generate ? generate(entry.generate) : ''))
+      return theirs[0] ?? (value || (entry.generate ? generateValue(entry.generate) : ''))
     }
   })
 }
 
 /** Whether a change changes anything: the text, or a mode that lets others read it. */
-export const changes = ({ file, before, after }: Change): boolean =>
+export const isEnvFileChanged = ({ file, before, after }: EnvFileChange): boolean =>
   before !== after || (lstatSync(file.path).mode & 0o777) !== 0o600
 
 /** Writes the changed files, each whole or not at all, mode 0600. Throws Failure (refused) before the first when a folder cannot be written. */
-export function write(list: Change[]): void {
-  for (const { file } of list.filter(changes)) {
+export function writeEnvFiles(list: EnvFileChange[]): void {
+  for (const { file } of list.filter(isEnvFileChanged)) {
     try {
       accessSync(dirname(file.path), constants.W_OK)
     } catch {
@@ -105,10 +105,10 @@ export function write(list: Change[]): void {
       })
     }
   }
-  for (const change of list.filter(changes)) replace(change)
+  for (const change of list.filter(isEnvFileChanged)) replaceFile(change)
 }
 
-function replace({ file, before, after }: Change): void {
+function replaceFile({ file, before, after }: EnvFileChange): void {
   const temporary = `${file.path}.${process.pid}.tmp`
   try {
     const handle = openSync(temporary, 'wx', 0o600)
@@ -118,7 +118,7 @@ function replace({ file, before, after }: Change): void {
     } finally {
       closeSync(handle)
     }
-    if (readText(file.path) !== before)
+    if (readEnvText(file.path) !== before)
       throw new Failure(exit.locked, `Write ${file.name}`, 'somebody changed it at this moment', {
         next: 'the same command again',
       })

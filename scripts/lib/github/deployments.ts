@@ -1,10 +1,10 @@
 // The deployments that GitHub shows for an environment: those of our making, how they end, and which of them prove a commit.
-import { ask, type GitHub } from './github.ts'
+import { requestGitHub, type GitHubRepository } from './client.ts'
 import { redact } from '../redact.ts'
-import { parseImage } from '../images/registry.ts'
+import { parseImage } from '../images/registry/client.ts'
 
 /** What marks a deployment as ours: GitHub's own workflows make one for each of their jobs, too. */
-export interface Payload {
+export interface DeploymentPayload {
   by: 'kgc-stack'
   verb: 'deploy' | 'rollback'
   release: number
@@ -12,41 +12,43 @@ export interface Payload {
   images: Record<string, string>
 }
 
-export interface Deployment {
+export interface DeploymentRecord {
   id: number
   /** GitHub gives back an object or its JSON. */
   payload: unknown
 }
-export interface Status {
+export interface DeploymentStatus {
   id: number
   state: string
 }
-export type State = 'in_progress' | 'success' | 'failure' | 'error'
+export type DeploymentState = 'in_progress' | 'success' | 'failure' | 'error'
 
 /** The payload of a deployment of our making; undefined of any other. */
-export function payloadOf({ payload }: Deployment): Payload | undefined {
+export function parseDeploymentPayload({
+  payload,
+}: DeploymentRecord): DeploymentPayload | undefined {
   let said = payload
   try {
     if (typeof said === 'string') said = JSON.parse(said)
   } catch {
     return undefined
   }
-  const { by, images, ...rest } = Object(said) as Payload
+  const { by, images, ...rest } = Object(said) as DeploymentPayload
   return by === 'kgc-stack'
-    ? { by, ...rest, images: Object(images) as Payload['images'] }
+    ? { by, ...rest, images: Object(images) as DeploymentPayload['images'] }
     : undefined
 }
 
 /** The newest of our making. */
-export const newestOf = <T extends Deployment>(all: T[]): T | undefined =>
-  all.filter(payloadOf).sort((a, b) => b.id - a.id)[0]
+export const findNewestDeployment = <T extends DeploymentRecord>(all: T[]): T | undefined =>
+  all.filter(parseDeploymentPayload).sort((a, b) => b.id - a.id)[0]
 
 /** How a deployment ended. `inactive` is no ending: GitHub adds it when a later deployment to the same environment succeeds. */
-export const endingOf = (all: Status[]): string =>
+export const finalDeploymentState = (all: DeploymentStatus[]): string =>
   all.filter(({ state }) => state !== 'inactive').sort((a, b) => b.id - a.id)[0]?.state ?? 'pending'
 
 /** The images of the same name whose digest differs from what a deployment had. */
-export function otherDigests(
+export function findChangedDigests(
   had: Record<string, string>,
   now: Iterable<[image: string, digest: string]>,
 ): string[] {
@@ -59,59 +61,68 @@ export function otherDigests(
 }
 
 /** The newest deployment of our making of a commit to an environment, and how it ended; undefined when there is none. */
-export async function recorded(
-  github: GitHub,
+export async function fetchDeployment(
+  github: GitHubRepository,
   until: number,
   environment: string,
   sha: string,
-): Promise<{ state: string; payload: Payload } | undefined> {
+): Promise<{ state: string; payload: DeploymentPayload } | undefined> {
   const { owner, repo } = github
-  const newest = newestOf(
-    await ask(github, until, ({ rest }) =>
+  const newest = findNewestDeployment(
+    await requestGitHub(github, until, ({ rest }) =>
       rest.repos.listDeployments({ owner, repo, environment, sha, per_page: 100 }),
     ),
   )
-  return newest && { state: await stateOf(github, until, newest), payload: payloadOf(newest)! }
+  return (
+    newest && {
+      state: await fetchDeploymentState(github, until, newest),
+      payload: parseDeploymentPayload(newest)!,
+    }
+  )
 }
 
-async function stateOf(github: GitHub, until: number, { id }: Deployment): Promise<string> {
+async function fetchDeploymentState(
+  github: GitHubRepository,
+  until: number,
+  { id }: DeploymentRecord,
+): Promise<string> {
   const { owner, repo } = github
-  return endingOf(
-    await ask(github, until, ({ rest }) =>
+  return finalDeploymentState(
+    await requestGitHub(github, until, ({ rest }) =>
       rest.repos.listDeploymentStatuses({ owner, repo, deployment_id: id, per_page: 100 }),
     ),
   )
 }
 
 /** Those of our making that nothing has ended, of releases whose process is known to have. */
-export async function leftOver(
-  github: GitHub,
+export async function findUnfinishedDeployments(
+  github: GitHubRepository,
   until: number,
   environment: string,
   releases: number[],
 ): Promise<number[]> {
   if (!releases.length) return []
   const { owner, repo } = github
-  const all = await ask(github, until, ({ rest }) =>
+  const all = await requestGitHub(github, until, ({ rest }) =>
     rest.repos.listDeployments({ owner, repo, environment, per_page: 100 }),
   )
-  const ours = all.filter(one => releases.includes(payloadOf(one)?.release ?? -1))
-  const states = await Promise.all(ours.map(one => stateOf(github, until, one)))
+  const ours = all.filter(one => releases.includes(parseDeploymentPayload(one)?.release ?? -1))
+  const states = await Promise.all(ours.map(one => fetchDeploymentState(github, until, one)))
   return ours
     .filter((_, index) => /^(pending|queued|in_progress)$/.test(states[index]!))
     .map(({ id }) => id)
 }
 
 /** Makes a deployment. Returns its number. */
-export async function create(
-  github: GitHub,
+export async function createDeployment(
+  github: GitHubRepository,
   until: number,
   {
     environment,
     ref,
     payload,
     description,
-  }: { environment: string; ref: string; payload: Payload; description: string },
+  }: { environment: string; ref: string; payload: DeploymentPayload; description: string },
 ): Promise<number> {
   const { owner, repo } = github
   // it is deployed already, or will be in a moment: GitHub has nothing to merge and nothing to wait for
@@ -119,10 +130,10 @@ export async function create(
     auto_merge: false,
     required_contexts: [],
     payload: { ...payload },
-    description: short(description),
+    description: shortenDescription(description),
   }
   const request = { owner, repo, environment, ref, ...more }
-  const made = await ask<{ id?: number; message?: string }>(github, until, ({ rest }) =>
+  const made = await requestGitHub<{ id?: number; message?: string }>(github, until, ({ rest }) =>
     rest.repos.createDeployment(request),
   )
   const { id, message = 'it does not say why' } = made
@@ -131,31 +142,35 @@ export async function create(
 }
 
 /** Says how a deployment goes on. */
-export async function setStatus(
-  github: GitHub,
+export async function setDeploymentStatus(
+  github: GitHubRepository,
   until: number,
   id: number,
-  state: State,
+  state: DeploymentState,
   description: string,
   log?: string,
 ): Promise<void> {
   const { owner, repo } = github
-  const more = { state, description: short(description), ...(log ? { log_url: log } : {}) }
-  await ask(github, until, ({ rest }) =>
+  const more = {
+    state,
+    description: shortenDescription(description),
+    ...(log ? { log_url: log } : {}),
+  }
+  await requestGitHub(github, until, ({ rest }) =>
     rest.repos.createDeploymentStatus({ owner, repo, deployment_id: id, ...more }),
   )
 }
 
 /** GitHub takes descriptions of up to 140 characters. */
-const room = 140
+const maxDescriptionLength = 140
 
 /** A cause, and what follows from it, in as many characters as GitHub takes: the cause is what is cut. */
-export function short(cause: string, then = ''): string {
+export function shortenDescription(cause: string, then = ''): string {
   const [first, rest] = [cause, then && `; ${then}`].map(text =>
     redact(text).replace(/\s+/g, ' ').trim(),
   )
-  const [head, tail] = [[...first!], [...rest!].slice(0, room - 20)]
-  return head.length + tail.length <= room
+  const [head, tail] = [[...first!], [...rest!].slice(0, maxDescriptionLength - 20)]
+  return head.length + tail.length <= maxDescriptionLength
     ? [...head, ...tail].join('')
-    : [...head.slice(0, room - 1 - tail.length), '…', ...tail].join('')
+    : [...head.slice(0, maxDescriptionLength - 1 - tail.length), '…', ...tail].join('')
 }

@@ -1,16 +1,16 @@
 // `images.ts list`: what the registry keeps of the images built here, and what of it can go.
-import { targets } from './bake.ts'
+import { listBuildTargets } from './build/bake.ts'
 import { Failure, exit } from '../errors.ts'
-import { namedByReleases, type Named } from './named.ts'
+import { findReleaseReferences, type ReleaseReferences } from './release-references.ts'
 import { requireOwner } from './owner.ts'
-import { short } from './pins.ts'
-import { refused } from './push.ts'
-import { parseImage, registryOf } from './registry.ts'
-import { color, emit, megabytes, result, say, step, table } from '../report.ts'
-import { removeVersion, tellsUntagged, versionsOf } from './stock-ask.ts'
-import { newestFirst, removable, type Version } from './stock.ts'
+import { shortenDigest } from './pins.ts'
+import { asRegistryFailure } from './push.ts'
+import { parseImage, registryHostOf } from './registry/client.ts'
+import { color, emit, formatMegabytes, printResult, say, step, table } from '../report.ts'
+import { removeVersion, listsUntagged, listImageVersions } from './registry-versions.ts'
+import { sortNewestFirst, findRemovableVersions, type ImageVersion } from './retention.ts'
 
-export interface Options {
+export interface ListOptions {
   prune: boolean
   commits: boolean
   /** How many of the newest stay. */
@@ -19,51 +19,55 @@ export interface Options {
 }
 
 /** Lists all versions; with `prune` removes those that nobody needs. */
-export async function lists({ prune, commits, keep, dry }: Options): Promise<void> {
+export async function runListCommand({ prune, commits, keep, dry }: ListOptions): Promise<void> {
   const images = [
-    ...new Set((await targets()).map(({ image }) => parseImage(image).name.toLowerCase())),
+    ...new Set((await listBuildTargets()).map(({ image }) => parseImage(image).name.toLowerCase())),
   ]
   requireOwner('List the images', images)
-  const what = `Ask ${[...new Set(images.map(registryOf))].join(', ')}`
+  const what = `Ask ${[...new Set(images.map(registryHostOf))].join(', ')}`
   const versions = await step(what, async () =>
-    (await Promise.all(images.map(image => refused(what, () => versionsOf(image))))).flat(),
+    (
+      await Promise.all(
+        images.map(image => asRegistryFailure(what, () => listImageVersions(image))),
+      )
+    ).flat(),
   )
-  const named = await step('Read the releases', () => namedByReleases(images))
+  const named = await step('Read the releases', () => findReleaseReferences(images))
   for (const { environment, why } of named.unread)
     say(color.yellow(`  ${environment}: its releases cannot be read (${why})`))
-  const keeping = { newest: keep, named: new Set(named.by.keys()), commits }
+  const keeping = { newest: keep, named: new Set(named.releasesByDigest.keys()), commits }
   const going = prune
     ? images.flatMap(image =>
-        removable(
+        findRemovableVersions(
           versions.filter(one => one.image === image),
           keeping,
         ),
       )
     : []
-  const releases = (one: Version) =>
-    [one.digest, ...one.children].flatMap(digest => named.by.get(digest) ?? [])
+  const releases = (one: ImageVersion) =>
+    [one.digest, ...one.children].flatMap(digest => named.releasesByDigest.get(digest) ?? [])
   emit('result', {
     versions: versions.map(one => ({ ...one, releases: releases(one) })),
     removed: going.map(({ image, digest }) => ({ image, digest })),
   })
-  const row = (one: Version) => [
+  const row = (one: ImageVersion) => [
     one.image,
     one.tags.join(', ') || '(none)',
-    short(one.digest),
-    megabytes(one.size),
-    age(one.created),
+    shortenDigest(one.digest),
+    formatMegabytes(one.size),
+    formatAge(one.created),
     releases(one).join(', ') || (named.unread.length ? '?' : ''),
     going.includes(one) ? 'goes' : '',
   ]
-  result(
+  printResult(
     table([
       ['image', 'tags', 'digest', 'size', 'age', 'releases', ''],
-      ...newestFirst(versions).map(row),
+      ...sortNewestFirst(versions).map(row),
     ]),
   )
   if (!prune) return
-  requireReleases(named)
-  if (!commits && !images.some(tellsUntagged))
+  requireReadableReleases(named)
+  if (!commits && !images.some(listsUntagged))
     say(
       '  this registry lists no versions without a tag: --commits also removes those that only their commit names',
     )
@@ -71,12 +75,14 @@ export async function lists({ prune, commits, keep, dry }: Options): Promise<voi
     return say(going.length ? `  ${going.length} would be removed` : '  nothing to remove')
   await step(`Remove ${going.length} versions`, async () => {
     for (const one of going)
-      await refused(`Remove ${one.image}@${short(one.digest)}`, () => removeVersion(one))
+      await asRegistryFailure(`Remove ${one.image}@${shortenDigest(one.digest)}`, () =>
+        removeVersion(one),
+      )
   })
 }
 
 /** Throws Failure (refused) when it is not known which images releases name. */
-function requireReleases({ environments, unread }: Named): void {
+function requireReadableReleases({ environments, unread }: ReleaseReferences): void {
   const what = 'Remove old images'
   if (!environments.length)
     throw new Failure(
@@ -99,7 +105,7 @@ function requireReleases({ environments, unread }: Named): void {
     )
 }
 
-function age(created: string): string {
+function formatAge(created: string): string {
   const hours = (Date.now() - Date.parse(created)) / 3_600_000
   return Number.isNaN(hours)
     ? '?'

@@ -1,15 +1,15 @@
 // Whose the images that are built here are, and their source: one key of an example, and what YAML and JSON must name by it.
 import { readFileSync, readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { environment } from '../env/env.ts'
-import { isOwner } from '../env/value.ts'
+import { findEnvFiles } from '../env/files.ts'
+import { isOwnerName } from '../env/value.ts'
 import { Failure, exit } from '../errors.ts'
 import { root as repository } from '../repository.ts'
 
 /** The registry of images that are nobody's yet: by RFC 2606 no host has such a name, so nobody else's image is taken for one. */
-export const nobody = 'unset.invalid'
+export const unsetRegistry = 'unset.invalid'
 
-export interface Owner {
+export interface ImageOwner {
   key: string
   /** The example that has it. */
   file: string
@@ -18,8 +18,8 @@ export interface Owner {
 }
 
 /** The key: the one whose format is `owner`. */
-export function ownerOf(root = repository): Owner {
-  const found = environment(root).files.flatMap(({ example, entries }) =>
+export function readImageOwner(root = repository): ImageOwner {
+  const found = findEnvFiles(root).files.flatMap(({ example, entries }) =>
     entries
       .filter(({ format }) => format === 'owner')
       .map(({ key, value }) => ({ key, file: example, name: value })),
@@ -34,43 +34,43 @@ export function ownerOf(root = repository): Owner {
 }
 
 /** Where an owner's images are. */
-export const registryOfOwner = (name: string): string => (name ? `ghcr.io/${name}` : nobody)
+export const registryForOwner = (name: string): string => (name ? `ghcr.io/${name}` : unsetRegistry)
 
 /** What a person does while there is no owner. */
-export const howToSet = ({ key, file } = ownerOf()): string =>
+export const setOwnerCommand = ({ key, file } = readImageOwner()): string =>
   `npx zx scripts/env.ts --owner NAME   (sets ${key} in ${file})`
 
 /** Those images that are nobody's. */
-export const nobodys = (images: string[]): string[] => [
-  ...new Set(images.filter(image => image.startsWith(`${nobody}/`))),
+export const findOwnerlessImages = (images: string[]): string[] => [
+  ...new Set(images.filter(image => image.startsWith(`${unsetRegistry}/`))),
 ]
 
 /** Throws Failure (usage) when one of these images is nobody's. */
 export function requireOwner(what: string, images: string[]): void {
-  const list = nobodys(images)
+  const list = findOwnerlessImages(images)
   if (list.length)
     throw new Failure(exit.usage, what, `whose they are is not set: ${list.join(', ')}`, {
-      next: howToSet(),
+      next: setOwnerCommand(),
     })
 }
 
-const places: [pattern: RegExp, of: (name: string) => string][] = [
+const ownerPatterns: [pattern: RegExp, of: (name: string) => string][] = [
   // where images are: Compose, Kubernetes, Renovate; upstream's images of GHCR would need a look here
-  [/(?<![\w./])(?<!\w-)(?:unset\.invalid|ghcr\.io\/[\w-]+)(?=[/}\s"]|$)/gm, registryOfOwner],
+  [/(?<![\w./])(?<!\w-)(?:unset\.invalid|ghcr\.io\/[\w-]+)(?=[/}\s"]|$)/gm, registryForOwner],
   // the repository that Renovate looks at
   [
     /(?<=": "https:\/\/)(?:unset\.invalid|github\.com\/[\w-]+)(?=\/[\w.-]+",?$)/gm,
-    name => (name ? `github.com/${name}` : nobody),
+    name => (name ? `github.com/${name}` : unsetRegistry),
   ],
 ]
 
 /** All that names an owner in files that are read as they are: `file`, and what stands there. */
-export function ownersNamed(
+export function findNamedOwners(
   root = repository,
 ): { file: string; found: string; expected: (name: string) => string }[] {
-  return readable(root).flatMap(file => {
+  return listOwnerFiles(root).flatMap(file => {
     const text = readFileSync(join(root, file), 'utf8')
-    return places.flatMap(([pattern, expected]) =>
+    return ownerPatterns.flatMap(([pattern, expected]) =>
       [...text.matchAll(pattern)].map(([found]) => ({ file, found, expected })),
     )
   })
@@ -78,7 +78,7 @@ export function ownersNamed(
 
 /** Writes the owner into his key and wherever else he must be named. Out: the files that were changed. Throws Failure (usage) for no owner's name. */
 export function writeOwner(name: string, root = repository): string[] {
-  const { key, file: example } = ownerOf(root)
+  const { key, file: example } = readImageOwner(root)
   const what = `Set ${key}`
   const lower = name.toLowerCase()
   if (lower !== name)
@@ -88,25 +88,25 @@ export function writeOwner(name: string, root = repository): string[] {
       'GHCR takes lower case alone, and GitHub does not tell one from the other',
       { next: `npx zx scripts/env.ts --owner ${lower}` },
     )
-  if (!isOwner(name))
+  if (!isOwnerName(name))
     throw new Failure(
       exit.usage,
       what,
       'no owner on GitHub has such a name: letters, digits, and single - between them',
       { next: 'npx zx scripts/env.ts --help' },
     )
-  return [...new Set([example, ...readable(root)])].filter(file => {
+  return [...new Set([example, ...listOwnerFiles(root)])].filter(file => {
     const text = readFileSync(join(root, file), 'utf8')
     const own =
       file === example ? text.replace(new RegExp(`^${key}=.*$`, 'm'), `${key}=${name}`) : text
-    const now = places.reduce((text, [pattern, of]) => text.replace(pattern, of(name)), own)
+    const now = ownerPatterns.reduce((text, [pattern, of]) => text.replace(pattern, of(name)), own)
     if (now !== text) writeFileSync(join(root, file), now)
     return now !== text
   })
 }
 
 /** The YAML, JSON and examples that say what runs, by their paths; env files are no part of the repository. */
-const readable = (root: string): string[] =>
+const listOwnerFiles = (root: string): string[] =>
   ['infra', '.github'].flatMap(folder =>
     readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })
       .filter(name => /\.(ya?ml|json)$|\.env\.example$/.test(name))

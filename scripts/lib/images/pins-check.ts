@@ -2,14 +2,21 @@
 import { readFileSync, readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parse } from 'yaml'
-import { brief, patiently } from './patience.ts'
-import { judge, pinsIn, repinned, type Pin, type Seen, type Verdict } from './pins.ts'
-import { RegistryError } from './registry-answer.ts'
-import { digestIfThere, parseImage } from './registry.ts'
+import { briefRetryDelaysSeconds, retryRegistry } from './registry/retry.ts'
+import {
+  judgePin,
+  findPins,
+  replaceDigests,
+  type Pin,
+  type PinLookup,
+  type CheckedPin,
+} from './pins.ts'
+import { RegistryError } from './registry/errors.ts'
+import { findImageDigest, parseImage } from './registry/client.ts'
 import { root } from '../repository.ts'
 
 /** The files under infra/ that pin images of other people: what is built here and what belongs to the demo alone has no registry to ask. */
-export function pinFiles(): Map<string, string> {
+export function readPinFiles(): Map<string, string> {
   const names = readdirSync(join(root, 'infra'), { recursive: true, encoding: 'utf8' })
     .map(name => join('infra', name))
     .sort()
@@ -22,7 +29,7 @@ export function pinFiles(): Map<string, string> {
 }
 
 /** The names of the images that are built here, by the defaults of the file that says how. */
-function builtHere(): string[] {
+function listBuiltImages(): string[] {
   const file = join(root, 'infra/docker/docker-compose.build.yml')
   const { services } = parse(readFileSync(file, 'utf8')) as {
     services: Record<string, { image: string }>
@@ -33,9 +40,9 @@ function builtHere(): string[] {
 }
 
 /** What its registry has of a pin. */
-async function look({ image, places }: Pin): Promise<Seen> {
+async function lookUpPin({ image, places }: Pin): Promise<PinLookup> {
   try {
-    const digest = await patiently(image, () => digestIfThere(image), brief)
+    const digest = await retryRegistry(image, () => findImageDigest(image), briefRetryDelaysSeconds)
     if (!digest) return 'gone'
     const old = places.find(place => place.digest && place.digest !== digest)?.digest
     return {
@@ -43,10 +50,10 @@ async function look({ image, places }: Pin): Promise<Seen> {
       ...(old
         ? {
             oldIsThere: Boolean(
-              await patiently(
+              await retryRegistry(
                 image,
-                () => digestIfThere(`${parseImage(image).name}@${old}`),
-                brief,
+                () => findImageDigest(`${parseImage(image).name}@${old}`),
+                briefRetryDelaysSeconds,
               ),
             ),
           }
@@ -59,34 +66,34 @@ async function look({ image, places }: Pin): Promise<Seen> {
 }
 
 /** Every pin, and whether it is what its registry has. A registry that does not answer is asked once. */
-export async function checkPins(files: Map<string, string>): Promise<Verdict[]> {
-  const built = builtHere()
-  const pins = pinsIn(files).filter(({ image }) => !built.includes(parseImage(image).name))
+export async function checkPins(files: Map<string, string>): Promise<CheckedPin[]> {
+  const built = listBuiltImages()
+  const pins = findPins(files).filter(({ image }) => !built.includes(parseImage(image).name))
   const silent = new Map<string, string>()
-  const verdicts: Verdict[] = []
+  const verdicts: CheckedPin[] = []
   for (const pin of pins) {
     const { host } = parseImage(pin.image)
-    const seen = silent.has(host) ? { unknown: silent.get(host)! } : await look(pin)
+    const seen = silent.has(host) ? { unknown: silent.get(host)! } : await lookUpPin(pin)
     if (
       typeof seen === 'object' &&
       'unknown' in seen &&
       /cannot be reached|does not answer/.test(seen.unknown)
     )
       silent.set(host, seen.unknown)
-    verdicts.push(judge(pin, seen))
+    verdicts.push(judgePin(pin, seen))
   }
   return verdicts
 }
 
 /** Writes the digests that differ, everywhere. Out: the files that it changed. */
-export function writePins(files: Map<string, string>, verdicts: Verdict[]): string[] {
+export function writePins(files: Map<string, string>, verdicts: CheckedPin[]): string[] {
   const digests = new Map(
     verdicts.flatMap(({ image, state, digest }) =>
       digest && state !== 'good' ? [[image, digest] as const] : [],
     ),
   )
   const changed = [...files]
-    .map(([name, text]) => ({ name, text, now: repinned(name, text, digests) }))
+    .map(([name, text]) => ({ name, text, now: replaceDigests(name, text, digests) }))
     .filter(({ text, now }) => text !== now)
   for (const { name, now } of changed) writeFileSync(join(root, name), now)
   return changed.map(({ name }) => name)

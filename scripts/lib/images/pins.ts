@@ -1,7 +1,7 @@
 // Images that the YAML pins: which there are, whether their registries agree, and how they are written. Pure.
 
 /** Where an image stands. */
-export interface Place {
+export interface PinLocation {
   file: string
   /** From 1. */
   line: number
@@ -12,12 +12,12 @@ export interface Place {
 export interface Pin {
   /** `name:tag`. */
   image: string
-  places: Place[]
+  places: PinLocation[]
 }
 
 const reference = String.raw`((?:[\w.-]+(?::\d+)?\/)*[a-z0-9][\w.-]*:\w[\w.-]*)(?:@(sha256:[0-9a-f]{64}))?(?=$|[\s"',}])`
 /** Where an image stands in a line, by the file's name: behind a key, or as the default of a variable there. */
-const places: [file: RegExp, before: string][] = [
+const pinPatterns: [file: RegExp, before: string][] = [
   [/\.ya?ml$/, String.raw`^(?:[^#]*[\s{,])?image:\s+["']?(?:\$\{\w+:-)?`],
   [
     /(^|\/)Dockerfile[^/]*$/,
@@ -27,16 +27,16 @@ const places: [file: RegExp, before: string][] = [
 ]
 
 /** Finds the image of a line in such a file. */
-function finder(file: string): RegExp | undefined {
-  const before = places.find(([name]) => name.test(file))?.[1]
+function pinPatternFor(file: string): RegExp | undefined {
+  const before = pinPatterns.find(([name]) => name.test(file))?.[1]
   return before ? new RegExp(`(?<=${before})${reference}`, 'g') : undefined
 }
 
 /** The images with a tag that stand in files, given as path and text. */
-export function pinsIn(files: Map<string, string>): Pin[] {
-  const pins = new Map<string, Place[]>()
+export function findPins(files: Map<string, string>): Pin[] {
+  const pins = new Map<string, PinLocation[]>()
   for (const [file, text] of files) {
-    const pattern = finder(file)
+    const pattern = pinPatternFor(file)
     if (!pattern) continue
     for (const [index, line] of text.split('\n').entries())
       for (const [, image, digest] of line.matchAll(pattern))
@@ -49,8 +49,8 @@ export function pinsIn(files: Map<string, string>): Pin[] {
 }
 
 /** The text with these digests (by image) behind their images; everything else as it was. */
-export function repinned(file: string, text: string, digests: Map<string, string>): string {
-  const pattern = finder(file)
+export function replaceDigests(file: string, text: string, digests: Map<string, string>): string {
+  const pattern = pinPatternFor(file)
   const change = (line: string) =>
     line.replace(pattern!, (all, image: string) =>
       digests.has(image) ? `${image}@${digests.get(image)}` : all,
@@ -59,11 +59,11 @@ export function repinned(file: string, text: string, digests: Map<string, string
 }
 
 /** What a registry has under a pin's tag, or why that is not known; and whether it still has the pinned digest. */
-export type Seen = { digest: string; oldIsThere?: boolean } | 'gone' | { unknown: string }
-export type State = 'good' | 'gone' | 'moved' | 'no digest' | 'unknown'
+export type PinLookup = { digest: string; oldIsThere?: boolean } | 'gone' | { unknown: string }
+export type PinState = 'good' | 'gone' | 'moved' | 'no digest' | 'unknown'
 
-export interface Verdict extends Pin {
-  state: State
+export interface CheckedPin extends Pin {
+  state: PinState
   /** In a few words, where the state needs some. */
   words: string
   /** What to write. */
@@ -71,20 +71,20 @@ export interface Verdict extends Pin {
 }
 
 /** Whether a pin is what its registry has. */
-export function judge(pin: Pin, seen: Seen): Verdict {
+export function judgePin(pin: Pin, seen: PinLookup): CheckedPin {
   if (seen === 'gone')
     return { ...pin, state: 'gone', words: 'its registry has no such tag: choose another' }
   if ('unknown' in seen) return { ...pin, state: 'unknown', words: seen.unknown }
   const { digest, oldIsThere } = seen
   const pinned = pin.places.flatMap(place => place.digest ?? [])
   const other = pinned.find(one => one !== digest)
-  const now = `the tag is ${short(digest)}`
+  const now = `the tag is ${shortenDigest(digest)}`
   if (other)
     return {
       ...pin,
       digest,
       state: 'moved',
-      words: `${short(other)} is pinned and ${oldIsThere ? 'still there' : 'gone'}, ${now}`,
+      words: `${shortenDigest(other)} is pinned and ${oldIsThere ? 'still there' : 'gone'}, ${now}`,
     }
   if (pinned.length === pin.places.length) return { ...pin, digest, state: 'good', words: '' }
   return {
@@ -96,4 +96,4 @@ export function judge(pin: Pin, seen: Seen): Verdict {
 }
 
 /** Enough of a digest to tell it from others. */
-export const short = (digest: string): string => digest.slice(0, 19)
+export const shortenDigest = (digest: string): string => digest.slice(0, 19)

@@ -1,17 +1,17 @@
 // Sends images to their registry: all layers first, then the names that deploys use.
-import { bake } from './bake.ts'
-import { overrides, type Plan } from './build.ts'
+import { bake } from './build/bake.ts'
+import { createOverrides, type BuildPlan } from './build/build.ts'
 import { Failure, exit } from '../errors.ts'
-import { brief, patiently } from './patience.ts'
-import { RegistryError } from './registry-answer.ts'
-import { dockerLogin, loginOf } from './registry-login.ts'
-import { contentsOf, ifMissing } from './registry-manifest.ts'
-import { ask, digestIfThere, parseImage } from './registry.ts'
+import { briefRetryDelaysSeconds, retryRegistry } from './registry/retry.ts'
+import { RegistryError } from './registry/errors.ts'
+import { readDockerLogin, findRegistryLogin } from './registry/auth.ts'
+import { readImageContents, ignoreNotFound } from './registry/manifests.ts'
+import { callRegistry, findImageDigest, parseImage } from './registry/client.ts'
 import { say } from '../report.ts'
-import { run, type Output } from '../run.ts'
-import { isOwn, recipeLabel, type Planned } from './tags.ts'
+import { run, type RunOutput } from '../run.ts'
+import { isBuiltByThisRun, recipeLabel, type PlannedImage } from './build/tags.ts'
 
-export interface Pushed extends Planned {
+export interface PushedImage extends PlannedImage {
   digest: string
   /** By this run, now or in an earlier attempt: then it may sign it. */
   built: boolean
@@ -22,49 +22,51 @@ export interface Pushed extends Planned {
 }
 
 /** The tag under which an image arrives; each arrival takes it over from the one before. */
-const arrival = 'incoming'
+const incomingTag = 'incoming'
 
 /** Throws Failure (refused) when this login may not push an image of this name; an upload is begun and given up. */
-export async function requireRight({ name }: Planned): Promise<void> {
+export async function requirePushPermission({ name }: PlannedImage): Promise<void> {
   const { host } = parseImage(name)
   const what = `Ask whether ${name} may be pushed`
-  await refused(what, () => patiently(what, () => trial(name), brief))
-  if ((await loginOf(host)) && !(await dockerLogin(host)))
+  await asRegistryFailure(what, () =>
+    retryRegistry(what, () => tryUpload(name), briefRetryDelaysSeconds),
+  )
+  if ((await findRegistryLogin(host)) && !(await readDockerLogin(host)))
     throw new Failure(exit.refused, what, `Docker itself has no login for ${host}`, {
       next: `docker login ${host} --username … --password-stdin`,
     })
 }
 
 /** Begins an upload, with a few bytes where they are given, and gives it up. Throws the registry's no, in words that Docker leaves out. */
-async function trial(name: string, body?: string): Promise<void> {
+async function tryUpload(name: string, body?: string): Promise<void> {
   const { host, repository } = parseImage(name)
-  const answer = await ask(host, `${repository}/blobs/uploads/`, { method: 'POST' })
+  const answer = await callRegistry(host, `${repository}/blobs/uploads/`, { method: 'POST' })
   const upload = new URL(answer.headers.get('location') ?? '', answer.url)
   if (upload.host !== new URL(answer.url).host) return
   try {
     if (body)
-      await ask(host, upload.href, {
+      await callRegistry(host, upload.href, {
         method: 'PATCH',
         headers: { 'content-type': 'application/octet-stream' },
         body,
       })
   } finally {
-    await ask(host, upload.href, { method: 'DELETE' }).catch(() => undefined)
+    await callRegistry(host, upload.href, { method: 'DELETE' }).catch(() => undefined)
   }
 }
 
 /** A registry's no as a refusal that says what to do. */
-export async function refused<T>(what: string, work: () => Promise<T>): Promise<T> {
+export async function asRegistryFailure<T>(what: string, work: () => Promise<T>): Promise<T> {
   try {
     return await work()
   } catch (error) {
     if (error instanceof RegistryError)
-      throw new Failure(exit.refused, what, error.message, { next: nextOf(error) })
+      throw new Failure(exit.refused, what, error.message, { next: nextStepAfter(error) })
     throw error
   }
 }
 
-function nextOf({ message, status }: RegistryError): string {
+function nextStepAfter({ message, status }: RegistryError): string {
   if (status === 401 || status === 403)
     return `a token with ${/(\w+:packages)/.exec(message)?.[1] ?? 'more rights'}, then docker login --password-stdin`
   if (status === 507 || /no space/.test(message))
@@ -73,24 +75,26 @@ function nextOf({ message, status }: RegistryError): string {
 }
 
 /** A commit's image that is in the registry; `own`: an earlier attempt of this workflow's run has built it. */
-export interface There {
+export interface ExistingImage {
   digest: string
   own: boolean
 }
 
 /** The image that a commit has already; undefined when it is to be built: it was never pushed, or the build file has changed since. */
-export async function thereAlready({
+export async function findExistingImage({
   name,
   commit,
   labels,
   leads,
-}: Planned): Promise<There | undefined> {
-  const digest = await refused(`Look for ${name}`, () =>
-    patiently(name, () => digestIfThere(`${name}:${commit}`), brief),
+}: PlannedImage): Promise<ExistingImage | undefined> {
+  const digest = await asRegistryFailure(`Look for ${name}`, () =>
+    retryRegistry(name, () => findImageDigest(`${name}:${commit}`), briefRetryDelaysSeconds),
   )
   if (!digest) return undefined
-  const found = await refused(`Read ${name}`, () => contentsOf(name, digest).catch(ifMissing))
-  const there = { digest, own: isOwn(found?.labels ?? {}) }
+  const found = await asRegistryFailure(`Read ${name}`, () =>
+    readImageContents(name, digest).catch(ignoreNotFound),
+  )
+  const there = { digest, own: isBuiltByThisRun(found?.labels ?? {}) }
   if (found?.labels[recipeLabel] === labels[recipeLabel]) return there
   const then = leads ? 'it is built again' : 'main, a version or --replace builds it again'
   say(
@@ -100,38 +104,40 @@ export async function thereAlready({
 }
 
 /** Sends what was built. Out: its digest, and how much was sent. No name that deploys use is touched. */
-export async function upload(
-  image: Planned,
-  plan: Plan,
+export async function uploadImage(
+  image: PlannedImage,
+  plan: BuildPlan,
 ): Promise<{ digest: string; uploaded: string }> {
   const what = `Push ${image.name}`
-  return refused(what, () =>
-    patiently(what, () =>
-      plan.builder.engine ? fromEngine(image, plan) : fromBuilder(image, plan),
+  return asRegistryFailure(what, () =>
+    retryRegistry(what, () =>
+      plan.builder.usesEngineStore ? pushFromEngine(image, plan) : pushFromBuilder(image, plan),
     ),
   )
 }
 
-async function fromEngine(
-  { name, commit }: Planned,
-  { builder }: Plan,
+async function pushFromEngine(
+  { name, commit }: PlannedImage,
+  { builder }: BuildPlan,
 ): Promise<{ digest: string; uploaded: string }> {
-  const here = `${name}:${arrival}`
+  const here = `${name}:${incomingTag}`
   await run(['docker', 'tag', `${name}:${commit}`, here], { what: `Push ${name}` })
   try {
     const output = await run(['docker', 'push', here], { nothrow: true })
     const digest = /^\S+: digest: (sha256:[0-9a-f]{64})/m.exec(output.stdout)?.[1]
     if (!digest) {
-      const why = await trial(name, ' '.repeat(1_000_000)).catch(error => error as RegistryError)
+      const why = await tryUpload(name, ' '.repeat(1_000_000)).catch(
+        error => error as RegistryError,
+      )
       throw why && /no space/.test(why.message)
         ? new RegistryError(why.message, 507)
-        : complaint(name, output)
+        : parsePushError(name, output)
     }
     return {
       digest,
-      uploaded: uploadOf(
+      uploaded: describeUpload(
         output.stdout,
-        builder.attests ? (await contentsOf(name, digest)).layers : [],
+        builder.attests ? (await readImageContents(name, digest)).layers : [],
       ),
     }
   } finally {
@@ -140,7 +146,7 @@ async function fromEngine(
 }
 
 /** How much Docker says that it sent. `layers`: the digests of an image's layers; what else was sent with it (attestations) is none. */
-export function uploadOf(text: string, layers: string[]): string {
+export function describeUpload(text: string, layers: string[]): string {
   const all = [...text.matchAll(/^(\w+): (?:(Pushed|Mounted from .*)|Layer already exists)$/gm)]
   const own = all.filter(([, id]) => layers.some(digest => digest.startsWith(`sha256:${id}`)))
   const counted = own.length ? own : all
@@ -148,25 +154,25 @@ export function uploadOf(text: string, layers: string[]): string {
   return sent ? `${sent} of ${counted.length} layers` : 'nothing'
 }
 
-async function fromBuilder(
-  image: Planned,
-  plan: Plan,
+async function pushFromBuilder(
+  image: PlannedImage,
+  plan: BuildPlan,
 ): Promise<{ digest: string; uploaded: string }> {
   const onward = {
-    ...overrides(image, plan),
-    tags: `${image.name}:${arrival}`,
+    ...createOverrides(image, plan),
+    tags: `${image.name}:${incomingTag}`,
     output: 'type=image,push=true',
   }
   const done = await bake({ [image.target]: onward }, plan.env)
   const digest = done.metadata[image.target]?.['containerimage.digest']
-  if (!digest) throw complaint(image.name, done)
+  if (!digest) throw parsePushError(image.name, done)
   return { digest, uploaded: 'by the builder' }
 }
 
 /** What Docker says of a push that failed, as the registry's no that it is. */
-export function complaint(
+export function parsePushError(
   name: string,
-  { stdout, stderr }: Pick<Output, 'stdout' | 'stderr'>,
+  { stdout, stderr }: Pick<RunOutput, 'stdout' | 'stderr'>,
 ): RegistryError {
   const { host } = parseImage(name)
   const text = `${stdout}\n${stderr}`

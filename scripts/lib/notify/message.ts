@@ -1,53 +1,53 @@
 // The messages of notify.ts: what a deploy tells people, in Slack's and Discord's form and within their limits.
 import { stripVTControlCharacters } from 'node:util'
 import { redact } from '../redact.ts'
-import { duration } from '../report.ts'
+import { formatDuration } from '../report.ts'
 
-type Text = string | undefined
+type OptionalText = string | undefined
 
 /** What is told. Texts may be of any length and hold anything: the messages are trimmed and made harmless. */
 export interface DeployEvent {
-  kind: Kind
+  kind: DeployEventKind
   /** What was done; a deploy when it is not said. */
   verb?: 'deploy' | 'rollback'
   environment: string
-  release?: Text
-  commit?: Text
-  actor?: Text
+  release?: OptionalText
+  commit?: OptionalText
+  actor?: OptionalText
   ms?: number | undefined
   /** The workflow run. */
-  link?: Text
-  failure?: FailureBlock | undefined
+  link?: OptionalText
+  failure?: EventFailure | undefined
   /** What is serving now. */
-  serving?: Text
+  serving?: OptionalText
 }
 
 /** Why a deploy failed or was rolled back. */
-interface FailureBlock {
-  application?: Text
-  pod?: Text
-  container?: Text
-  reason?: Text
+interface EventFailure {
+  application?: OptionalText
+  pod?: OptionalText
+  container?: OptionalText
+  reason?: OptionalText
   exitCode?: number | undefined
   /** The likely cause, in words. */
-  cause?: Text
+  cause?: OptionalText
   /** The last lines of the log. */
-  log?: Text
+  log?: OptionalText
   /** The command that goes on from here. */
-  next?: Text
+  next?: OptionalText
 }
 
-const looks = {
+const kindStyles = {
   started: { title: (what: string) => `${what} has started`, color: 0x3b82f6 },
   succeeded: { title: (what: string) => `${what} succeeded`, color: 0x22c55e },
   failed: { title: (what: string) => `${what} failed`, color: 0xef4444 },
   'rolled-back': { title: (_: string, name: string) => `${name} was rolled back`, color: 0xf59e0b },
 }
-export type Kind = keyof typeof looks
-export const kinds = Object.keys(looks) as Kind[]
+export type DeployEventKind = keyof typeof kindStyles
+export const deployEventKinds = Object.keys(kindStyles) as DeployEventKind[]
 
 /** Text without known secrets, escape sequences and invisible characters, that calls nobody and cannot leave a code block. */
-const harmless = (text: string): string =>
+const sanitizeText = (text: string): string =>
   redact(
     stripVTControlCharacters(text)
       .replace(/\r\n?/g, '\n')
@@ -56,13 +56,13 @@ const harmless = (text: string): string =>
     .replaceAll('`', "'")
     .replace(/@(?=everyone|here|channel)/gi, '@\u200b')
 
-const line = (text: string): string => harmless(text).replace(/\s+/g, ' ').trim()
+const sanitizeLine = (text: string): string => sanitizeText(text).replace(/\s+/g, ' ').trim()
 
 /** What both messages say. */
-function contents({ kind, failure = {}, ...event }: DeployEvent) {
+function messageContents({ kind, failure = {}, ...event }: DeployEvent) {
   const { application, pod, container, reason, exitCode, cause = '', log = '', next = '' } = failure
   const commit = event.commit?.replace(/^([0-9a-f]{12})[0-9a-f]{28,}$/, '$1')
-  const took = event.ms === undefined ? undefined : duration(event.ms)
+  const took = event.ms === undefined ? undefined : formatDuration(event.ms)
   const facts = {
     Release: event.release,
     Commit: commit,
@@ -75,34 +75,34 @@ function contents({ kind, failure = {}, ...event }: DeployEvent) {
     'Exit code': exitCode?.toString(),
   }
   return {
-    ...looks[kind],
-    title: looks[kind].title(
-      `${event.verb === 'rollback' ? 'Rollback of' : 'Deploy to'} ${line(event.environment)}`,
-      line(event.environment),
+    ...kindStyles[kind],
+    title: kindStyles[kind].title(
+      `${event.verb === 'rollback' ? 'Rollback of' : 'Deploy to'} ${sanitizeLine(event.environment)}`,
+      sanitizeLine(event.environment),
     ),
     facts: Object.entries(facts)
-      .map(([label, value]) => [label, line(value ?? '')] as const)
+      .map(([label, value]) => [label, sanitizeLine(value ?? '')] as const)
       .filter(([, value]) => value),
-    cause: line(cause),
-    next: line(next),
-    serving: line(event.serving ?? ''),
-    log: harmless(log).trimEnd(),
-    link: linkOf(event.link),
+    cause: sanitizeLine(cause),
+    next: sanitizeLine(next),
+    serving: sanitizeLine(event.serving ?? ''),
+    log: sanitizeText(log).trimEnd(),
+    link: sanitizeLink(event.link),
   }
 }
 
 /** A web address that may stand in a message. */
-function linkOf(given = ''): string | undefined {
+function sanitizeLink(given = ''): string | undefined {
   const link = redact(given.trim())
   if (!/^https?:\/\//.test(link) || !URL.canParse(link)) return undefined
   const { href } = new URL(link)
   return href.length <= 1000 ? href.replaceAll('|', '%7C') : undefined
 }
 
-type Write = (text: string) => string
+type EscapeText = (text: string) => string
 
 /** The beginning of a text, as long as it fits once it is written. */
-function head(text: string, max: number, write: Write): string {
+function truncateEnd(text: string, max: number, write: EscapeText): string {
   if (write(text).length <= max) return write(text)
   let kept = text.slice(0, max - 1)
   while (write(kept).length >= max) kept = kept.slice(0, -1)
@@ -110,7 +110,7 @@ function head(text: string, max: number, write: Write): string {
 }
 
 /** The last lines of a log that fit once they are written; of a line that is too long alone, its end. */
-function tail(text: string, max: number, write: Write): string {
+function truncateStart(text: string, max: number, write: EscapeText): string {
   if (write(text).length <= max) return write(text)
   let kept = text.slice(-max)
   do
@@ -122,15 +122,15 @@ function tail(text: string, max: number, write: Write): string {
 }
 
 // Slack reads & < > in every text; its plain_text knows no other markup
-const slackText: Write = text =>
+const escapeSlack: EscapeText = text =>
   text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;')
 
 /** An incoming webhook's message in Block Kit. Limits: 150 characters a header, 2000 a field, 3000 a text. */
-export function slackMessage(event: DeployEvent) {
-  const { title, facts, cause, log, next, serving, link } = contents(event)
+export function formatSlackMessage(event: DeployEvent) {
+  const { title, facts, cause, log, next, serving, link } = messageContents(event)
   const plain = (text: string, max: number) => ({
     type: 'plain_text',
-    text: head(text, max, slackText),
+    text: truncateEnd(text, max, escapeSlack),
     emoji: false,
   })
   const marked = (text: string) => ({ type: 'mrkdwn', text, verbatim: true })
@@ -139,44 +139,55 @@ export function slackMessage(event: DeployEvent) {
     blocks.push({
       type: 'section',
       fields: facts.map(([label, value]) =>
-        marked(`*${label}*\n\`${head(value, 256, slackText)}\``),
+        marked(`*${label}*\n\`${truncateEnd(value, 256, escapeSlack)}\``),
       ),
     })
   if (cause) blocks.push({ type: 'section', text: plain(`Likely cause: ${cause}`, 1500) })
   if (log)
     blocks.push({
       type: 'section',
-      text: marked(`*Last log lines*\n\`\`\`\n${tail(log, 2900, slackText)}\n\`\`\``),
+      text: marked(`*Last log lines*\n\`\`\`\n${truncateStart(log, 2900, escapeSlack)}\n\`\`\``),
     })
   if (next)
-    blocks.push({ type: 'section', text: marked(`*Next*\n\`${head(next, 1000, slackText)}\``) })
+    blocks.push({
+      type: 'section',
+      text: marked(`*Next*\n\`${truncateEnd(next, 1000, escapeSlack)}\``),
+    })
   if (serving) blocks.push({ type: 'section', text: plain(`Serving now: ${serving}`, 1500) })
   if (link)
-    blocks.push({ type: 'context', elements: [marked(`<${slackText(link)}|Open the run>`)] })
-  return { text: head(title, 150, slackText), blocks }
+    blocks.push({ type: 'context', elements: [marked(`<${escapeSlack(link)}|Open the run>`)] })
+  return { text: truncateEnd(title, 150, escapeSlack), blocks }
 }
 
-const discordText: Write = text => text.replace(/[\\*_~|<>[\]#]/g, '\\$&')
-const asItIs: Write = text => text
+const escapeDiscord: EscapeText = text => text.replace(/[\\*_~|<>[\]#]/g, '\\$&')
+const keepText: EscapeText = text => text
 
 /** A webhook's message with one embed. Limits: 256 characters a title, 1024 a field, 4096 the description, 6000 in all. */
-export function discordMessage(event: DeployEvent) {
-  const { color, facts, cause, log, next, serving, link, ...words } = contents(event)
-  const title = head(words.title, 256, discordText)
+export function formatDiscordMessage(event: DeployEvent) {
+  const { color, facts, cause, log, next, serving, link, ...words } = messageContents(event)
+  const title = truncateEnd(words.title, 256, escapeDiscord)
   const fields = facts.map(([name, value]) => ({
     name,
-    value: `\`${head(value, 256, asItIs)}\``,
+    value: `\`${truncateEnd(value, 256, keepText)}\``,
     inline: true,
   }))
-  if (next) fields.push({ name: 'Next', value: `\`${head(next, 1000, asItIs)}\``, inline: false })
+  if (next)
+    fields.push({ name: 'Next', value: `\`${truncateEnd(next, 1000, keepText)}\``, inline: false })
   if (serving)
-    fields.push({ name: 'Serving now', value: head(serving, 1000, discordText), inline: false })
+    fields.push({
+      name: 'Serving now',
+      value: truncateEnd(serving, 1000, escapeDiscord),
+      inline: false,
+    })
   const used =
     title.length + fields.reduce((sum, { name, value }) => sum + name.length + value.length, 0)
 
-  const description = cause ? [`**Likely cause:** ${head(cause, 1000, discordText)}`] : []
+  const description = cause ? [`**Likely cause:** ${truncateEnd(cause, 1000, escapeDiscord)}`] : []
   const room = Math.min(4096, 6000 - used) - description.join('').length
-  if (log) description.push(`**Last log lines**\n\`\`\`\n${tail(log, room - 40, asItIs)}\n\`\`\``)
+  if (log)
+    description.push(
+      `**Last log lines**\n\`\`\`\n${truncateStart(log, room - 40, keepText)}\n\`\`\``,
+    )
   const embed = {
     title,
     color,

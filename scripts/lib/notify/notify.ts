@@ -1,37 +1,37 @@
 // Tells people in Slack and Discord what a deploy does. A message that does not arrive is a warning, never a result.
 import fetch from 'node-fetch'
-import { attempts, retryAfter, type Attempt } from '../backoff.ts'
-import { loadEnvironment } from '../env/env.ts'
+import { retryUntilDeadline, parseRetryAfter, type Attempt } from '../retry.ts'
+import { loadEnvValues } from '../env/files.ts'
 import { Failure } from '../errors.ts'
-import { discordMessage, slackMessage, type DeployEvent } from './message.ts'
+import { formatDiscordMessage, formatSlackMessage, type DeployEvent } from './message.ts'
 import { keepSecret, redact } from '../redact.ts'
-import { duration } from '../report.ts'
+import { formatDuration } from '../report.ts'
 import { root } from '../repository.ts'
 
 /** The services, and the variable that holds the webhook's address. */
-export const services = [
-  { service: 'Slack', variable: 'SLACK_WEBHOOK_URL', message: slackMessage },
-  { service: 'Discord', variable: 'DISCORD_WEBHOOK_URL', message: discordMessage },
+export const webhookServices = [
+  { service: 'Slack', variable: 'SLACK_WEBHOOK_URL', message: formatSlackMessage },
+  { service: 'Discord', variable: 'DISCORD_WEBHOOK_URL', message: formatDiscordMessage },
 ]
-export type Webhook = (typeof services)[number] & { address: string }
+export type Webhook = (typeof webhookServices)[number] & { address: string }
 
 /**
  * The webhooks that are set, in the process's environment or else in the environment's env files, which need not be there. Their addresses
  * are secrets from now on. Throws Failure (usage) for an environment that cannot be or a file that cannot be read.
  */
-export function webhooks(name: string): Webhook[] {
+export function loadWebhooks(name: string): Webhook[] {
   // a notification needs no complete environment
-  const files = loadEnvironment(root, name, true)
+  const files = loadEnvValues(root, name, true)
   const address = (variable: string) => (process.env[variable] || files[variable] || '').trim()
-  const set = services
+  const set = webhookServices
     .map(one => ({ ...one, address: address(one.variable) }))
     .filter(({ address }) => address)
-  for (const { address } of set) hide(address)
+  for (const { address } of set) redactAddress(address)
   return set
 }
 
 /** An address may come back in parts: a proxy's page quotes the path, an error the host and what follows. */
-function hide(address: string): void {
+function redactAddress(address: string): void {
   keepSecret(address)
   if (!URL.canParse(address)) return
   const { href, pathname, search } = new URL(address)
@@ -46,14 +46,14 @@ function hide(address: string): void {
 }
 
 /** Tells all services at once, in `limit` ms altogether; never throws. Out: a warning for each that was not told. */
-export async function notify(
+export async function notifyWebhooks(
   event: DeployEvent,
   { hooks, limit = 10_000 }: { hooks?: Webhook[]; limit?: number } = {},
 ): Promise<string[]> {
   const end = Date.now() + limit
   try {
     const warnings = await Promise.all(
-      (hooks ?? webhooks(event.environment)).map(hook => deliver(hook, event, end)),
+      (hooks ?? loadWebhooks(event.environment)).map(hook => deliverEvent(hook, event, end)),
     )
     return warnings.filter(warning => warning !== undefined).map(redact)
   } catch (error) {
@@ -65,20 +65,22 @@ export async function notify(
   }
 }
 
-async function deliver(
+async function deliverEvent(
   { service, variable, address, message }: Webhook,
   event: DeployEvent,
   end: number,
 ): Promise<string | undefined> {
-  hide(address)
+  redactAddress(address)
   if (!/^https?:\/\//.test(address) || !URL.canParse(address))
     return `${service}: ${variable} is not a web address`
   const body = JSON.stringify(message(event))
-  const outcome = await attempts(end, 500, () => post(address, body, Math.max(1, end - Date.now())))
+  const outcome = await retryUntilDeadline(end, 500, () =>
+    postToWebhook(address, body, Math.max(1, end - Date.now())),
+  )
   return 'why' in outcome ? `${service} ${outcome.why}` : undefined
 }
 
-async function post(address: string, body: string, ms: number): Promise<Attempt<true>> {
+async function postToWebhook(address: string, body: string, ms: number): Promise<Attempt<true>> {
   try {
     const headers = { 'Content-Type': 'application/json' }
     const response = await fetch(address, {
@@ -91,8 +93,11 @@ async function post(address: string, body: string, ms: number): Promise<Attempt<
     })
     const text = response.text().catch(() => '')
     if (response.ok) return { done: true }
-    const why = `answered ${response.status}${reason(await text)}`
-    const wait = Math.max(retryAfter(response.headers.get('retry-after')), discordWait(await text))
+    const why = `answered ${response.status}${shortReason(await text)}`
+    const wait = Math.max(
+      parseRetryAfter(response.headers.get('retry-after')),
+      discordRetryMs(await text),
+    )
     return response.status === 429 || response.status >= 500 ? { why, wait } : { why }
   } catch (error) {
     // node-fetch puts the address into its messages
@@ -100,19 +105,19 @@ async function post(address: string, body: string, ms: number): Promise<Attempt<
     return {
       why:
         name === 'AbortError'
-          ? `did not answer in ${duration(ms)}`
+          ? `did not answer in ${formatDuration(ms)}`
           : `cannot be reached (${code ?? name})`,
     }
   }
 }
 
 /** The service's own short words; nothing that could be a page or an address. */
-function reason(body: string): string {
-  const words = redact(String(fromJson(body).message ?? body).trim())
+function shortReason(body: string): string {
+  const words = redact(String(parseJson(body).message ?? body).trim())
   return /^[\w ,.:]{1,100}$/.test(words) ? ` (${words})` : ''
 }
 
-function fromJson(body: string): Record<string, unknown> {
+function parseJson(body: string): Record<string, unknown> {
   try {
     return Object(JSON.parse(body)) as Record<string, unknown>
   } catch {
@@ -121,11 +126,11 @@ function fromJson(body: string): Record<string, unknown> {
 }
 
 /** ms that Discord asks to wait: its JSON is finer than its header. */
-const discordWait = (body: string): number =>
-  Math.ceil(Number(fromJson(body).retry_after) * 1000) || 0
+const discordRetryMs = (body: string): number =>
+  Math.ceil(Number(parseJson(body).retry_after) * 1000) || 0
 
 /** What a GitHub Actions step knows of itself. */
-export function fromWorkflow(
+export function readWorkflowContext(
   env: NodeJS.ProcessEnv = process.env,
 ): Pick<DeployEvent, 'commit' | 'actor' | 'link'> {
   const { GITHUB_SHA, GITHUB_ACTOR, GITHUB_SERVER_URL, GITHUB_REPOSITORY, GITHUB_RUN_ID } = env

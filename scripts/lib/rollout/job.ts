@@ -1,39 +1,49 @@
 // Judges a Job. Pure.
-import { isReady } from '../smoke/cluster-health.ts'
-import type { Manifest as Json } from '../cluster/cluster.ts'
-import { creationCause, podCause } from './causes.ts'
-import type { Observed } from './judge.ts'
-import { at, condition, containersOf, type Context, type Finding } from './objects.ts'
-import { owns } from './owners.ts'
-import { trouble, waiting } from './pod.ts'
-import { failed, type Rollout } from './verdict.ts'
+import { isReady } from '../smoke/workload-health.ts'
+import type { Manifest as Json } from '../kubernetes/kubectl.ts'
+import { diagnoseCreation, diagnosePod } from './failures.ts'
+import type { ClusterSnapshot } from './workload.ts'
+import {
+  timestampMs,
+  findCondition,
+  listPodContainers,
+  type DiagnosisContext,
+  type Diagnosis,
+} from './objects.ts'
+import { isOwnerOf } from './owners.ts'
+import { describePodProblem, createWaitingStatus } from './pod.ts'
+import { createFailedStatus, type WorkloadStatus } from './status.ts'
 
 /** The verdict on one Job. */
-export function judgeJob(job: Json, { pods }: Observed, context: Context): Rollout {
+export function jobStatus(
+  job: Json,
+  { pods }: ClusterSnapshot,
+  context: DiagnosisContext,
+): WorkloadStatus {
   const is = (type: string) =>
-    condition(job, type)?.status === 'True' ? condition(job, type) : undefined
+    findCondition(job, type)?.status === 'True' ? findCondition(job, type) : undefined
   if (is('Complete')) return { state: 'ready', detail: 'done' }
-  const mine = pods.filter(pod => owns(job, pod))
+  const mine = pods.filter(pod => isOwnerOf(job, pod))
   const end = is('Failed') ?? is('FailureTarget')
   const found = end
-    ? jobCause(job, mine, end)
-    : (mine.map(pod => podCause(pod, context)).find(Boolean) ?? creationCause(job, context))
-  if (found) return failed(job, found)
-  return waiting(
-    mine.map(pod => (isReady(pod) ? '' : trouble(pod, context))).find(Boolean) ||
+    ? diagnoseJob(job, mine, end)
+    : (mine.map(pod => diagnosePod(pod, context)).find(Boolean) ?? diagnoseCreation(job, context))
+  if (found) return createFailedStatus(job, found)
+  return createWaitingStatus(
+    mine.map(pod => (isReady(pod) ? '' : describePodProblem(pod, context))).find(Boolean) ||
       (mine.length ? 'runs' : 'has no pod yet'),
     mine,
   )
 }
 
-function jobCause(job: Json, pods: Json[], { reason, message }: Record<string, any>): Finding {
-  const started = (pod: Json) => at(pod.status.startTime)
+function diagnoseJob(job: Json, pods: Json[], { reason, message }: Record<string, any>): Diagnosis {
+  const started = (pod: Json) => timestampMs(pod.status.startTime)
   const pod = pods
     .filter(({ status }) => status.phase === 'Failed')
     .sort((a, b) => started(a) - started(b))
     .at(-1)
   const container =
-    pod && containersOf(pod).find(({ status }) => status.state?.terminated?.exitCode)
+    pod && listPodContainers(pod).find(({ status }) => status.state?.terminated?.exitCode)
   const late = 'it took longer than it may, or its pods were taken away'
   if (!pod || !container)
     return { reason, message, likely: late, next: `kubectl describe job ${job.metadata.name}` }

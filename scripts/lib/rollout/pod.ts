@@ -1,31 +1,31 @@
 // What a pod that is not ready, or not yet to be believed, is at. Pure.
-import type { Manifest as Json } from '../cluster/cluster.ts'
-import { isReady } from '../smoke/cluster-health.ts'
-import { lastEnd, lifetime } from './crash.ts'
+import type { Manifest as Json } from '../kubernetes/kubectl.ts'
+import { isReady } from '../smoke/workload-health.ts'
+import { findLastTermination, lifetimeMs } from './crash-loop.ts'
 import {
-  at,
-  condition,
-  containersOf,
-  eventsOf,
-  lastMessage,
-  probeWords,
-  type Context,
+  timestampMs,
+  findCondition,
+  listPodContainers,
+  listObjectEvents,
+  findLastMessage,
+  describeProbeFailure,
+  type DiagnosisContext,
 } from './objects.ts'
-import type { Rollout } from './verdict.ts'
+import type { WorkloadStatus } from './status.ts'
 
 /** ms that a container which has ended must at the most run to be believed. */
-const longestTrial = 60_000
+const maxProbationMs = 60_000
 
 /** A container that has ended and runs again is believed once it has lived longer than the last time. */
-export function onTrial(pod: Json, context: Context): string | undefined {
-  const trials = containersOf(pod)
+export function describeProbation(pod: Json, context: DiagnosisContext): string | undefined {
+  const trials = listPodContainers(pod)
     .filter(({ init, status }) => !init && status.state?.running)
     .map(container => {
-      const ended = lastEnd(container, context)
+      const ended = findLastTermination(container, context)
       if (
         !ended ||
-        context.now - at(container.status.state.running.startedAt) >
-          Math.min(lifetime(ended) + 5_000, longestTrial)
+        context.now - timestampMs(container.status.state.running.startedAt) >
+          Math.min(lifetimeMs(ended) + 5_000, maxProbationMs)
       )
         return undefined
       return `${container.status.name} ended with exit ${ended.exitCode} and runs again`
@@ -34,22 +34,23 @@ export function onTrial(pod: Json, context: Context): string | undefined {
 }
 
 /** What a pod that is not ready does; '' when it shows nothing. */
-export function trouble(pod: Json, context: Context): string {
+export function describePodProblem(pod: Json, context: DiagnosisContext): string {
   if (pod.status.phase === 'Succeeded') return ''
-  const events = eventsOf(pod, context)
-  const scheduled = condition(pod, 'PodScheduled')
+  const events = listObjectEvents(pod, context)
+  const scheduled = findCondition(pod, 'PodScheduled')
   if (scheduled?.status === 'False') return `${scheduled.reason}: ${scheduled.message}`
-  const words = containersOf(pod).map(container => {
+  const words = listPodContainers(pod).map(container => {
     const { init, spec, status } = container
     const { running, terminated, waiting } = status.state ?? {}
     if (init && running) return `${status.name} runs first`
-    const ended = lastEnd(container, context)
+    const ended = findLastTermination(container, context)
     if (ended && (terminated || waiting)) return `${status.name} ended with exit ${ended.exitCode}`
-    if (running && !status.ready) return probeWords(events, spec) || `${status.name} starts`
+    if (running && !status.ready)
+      return describeProbeFailure(events, spec) || `${status.name} starts`
     if (waiting && !['ContainerCreating', 'PodInitializing'].includes(waiting.reason))
       return `${status.name}: ${waiting.reason}${
-        pulling.test(waiting.reason)
-          ? lastMessage(events, /^Failed$/, /^Failed to pull/)
+        imagePullReasons.test(waiting.reason)
+          ? findLastMessage(events, /^Failed$/, /^Failed to pull/)
               .replace(/^/, ' ')
               .trimEnd()
               .slice(0, 200)
@@ -64,10 +65,10 @@ export function trouble(pod: Json, context: Context): string {
 }
 
 /** Whose log says what pods that are not ready are at: the first container that runs and is not ready. */
-function speaker(pods: Json[]): { pod: string; container: string } | undefined {
+function findLogSource(pods: Json[]): { pod: string; container: string } | undefined {
   const all = pods
     .filter(pod => !isReady(pod))
-    .flatMap(pod => containersOf(pod).map(container => ({ pod, ...container })))
+    .flatMap(pod => listPodContainers(pod).map(container => ({ pod, ...container })))
   const found =
     all.find(({ init, status }) => status.state?.running && (init || !status.ready)) ??
     all.find(({ status }) => status.state?.running)
@@ -75,16 +76,16 @@ function speaker(pods: Json[]): { pod: string; container: string } | undefined {
 }
 
 /** The verdict that these pods are waited for. */
-export function waiting(detail: string, pods: Json[]): Rollout {
-  const speaks = speaker(pods)
+export function createWaitingStatus(detail: string, pods: Json[]): WorkloadStatus {
+  const speaks = findLogSource(pods)
   return { state: 'waiting', detail, ...(speaks ? { speaks } : {}) }
 }
 
-const pulling = /^(ErrImagePull|ImagePullBackOff)$/
+const imagePullReasons = /^(ErrImagePull|ImagePullBackOff)$/
 
 /** Since when a pod has been ready without a restart, ms of the cluster's clock. */
-export const stoodSince = (pod: Json): number =>
+export const podReadySinceMs = (pod: Json): number =>
   Math.max(
-    at(condition(pod, 'Ready')?.lastTransitionTime),
-    ...containersOf(pod).map(({ status }) => at(status.state?.running?.startedAt)),
+    timestampMs(findCondition(pod, 'Ready')?.lastTransitionTime),
+    ...listPodContainers(pod).map(({ status }) => timestampMs(status.state?.running?.startedAt)),
   )

@@ -3,11 +3,11 @@ import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import type { Edge } from './edge.ts'
-import { loadEnvironment, readEnv } from '../env/env.ts'
+import { loadEnvValues, readEnvFile } from '../env/files.ts'
 import { Failure, exit } from '../errors.ts'
-import { outcome, type Outcome } from './outcome.ts'
-import { applications, dockerFolder, folderOf, root } from '../repository.ts'
-import type { Output } from '../run.ts'
+import { runCheck, type CheckOutcome } from './outcome.ts'
+import { listApplications, dockerFolder, findApplicationFolder, root } from '../repository.ts'
+import type { RunOutput } from '../run.ts'
 
 /** What an application's own checks get (infra/docker/<folder>/smoke.ts exports `checks`). */
 export interface SmokeContext {
@@ -27,11 +27,11 @@ export interface SmokeContext {
 }
 
 /** Where a stack runs, on this machine or in a cluster, and what smoke and admin ask of it. */
-export interface Target {
+export interface SmokeTarget {
   title: string
   /** Throws Failure (refused) when nothing of it runs. */
   requireRunning: () => Promise<void>
-  health: () => Promise<Outcome[]>
+  health: () => Promise<CheckOutcome[]>
   context: (folder: string) => SmokeContext
   /** Lets the edge serve an application whose administrator is there; returns a few words, '' when nothing kept it from that. */
   open: (folder: string) => Promise<string>
@@ -41,7 +41,7 @@ export interface Target {
   doctor: string
 }
 
-export interface Check {
+export interface SmokeCheck {
   name: string
   /** Only where the stack is disposable: it writes. */
   writes?: boolean
@@ -63,7 +63,7 @@ export type CreateAdmin = (context: SmokeContext, admin: Admin) => Promise<strin
 export type SendMail = (context: SmokeContext, to: string) => Promise<string>
 
 /** Asks again until `probe` returns something, at most `seconds` long; `undefined` when it never did. */
-export async function eventually<T>(
+export async function pollUntilFound<T>(
   probe: () => Promise<T | undefined>,
   seconds: number,
 ): Promise<T | undefined> {
@@ -76,28 +76,28 @@ export async function eventually<T>(
 }
 
 /** A service that is outside the cluster (infra/k8s/components): no command can be run in it. */
-export class OutsideService extends Error {}
+export class OutsideServiceError extends Error {}
 
 /** The error for a command that failed in a service: the last it said. */
 export function commandFailed(
   command: string,
   service: string,
-  { code, stdout, stderr }: Output,
+  { code, stdout, stderr }: RunOutput,
 ): Error {
   const said = `${stdout}\n${stderr}`.trim().split('\n').slice(-3).join(' / ')
   return new Error(`${command} in ${service} ended with ${code}: ${said}`)
 }
 
 /**
- * What each application's folder exports from `file` (smoke.ts, admin.ts, hops.ts, heads.ts), by folder; folders without it are left out.
+ * What each application's folder exports from `file` (smoke.ts, admin.ts, upgrade-paths.ts, schema-version.ts), by folder; folders without it are left out.
  * `only` names the folders that are wanted: Failure (usage) for one that has no such file.
  */
-export async function fromFolders<T>(
+export async function loadAppModules<T>(
   file: string,
   only?: string[],
 ): Promise<(T & { folder: string })[]> {
-  const folders = applications().filter(folder => existsSync(join(dockerFolder, folder, file)))
-  const chosen = (only ?? []).map(name => folderOf(name) ?? name)
+  const folders = listApplications().filter(folder => existsSync(join(dockerFolder, folder, file)))
+  const chosen = (only ?? []).map(name => findApplicationFolder(name) ?? name)
   const strange = chosen.filter(name => !folders.includes(name))
   if (strange.length)
     throw new Failure(
@@ -118,29 +118,32 @@ export async function fromFolders<T>(
 }
 
 /** A check of an application as it can be asked, within `timeout` ms. */
-export interface Askable {
+export interface RunnableCheck {
   name: string
-  ask: (timeout: number) => Promise<Outcome>
+  ask: (timeout: number) => Promise<CheckOutcome>
 }
 
 /** The checks of what the applications are for that may run there, each with its application's name; `only`: of these folders. */
-export async function productChecks(target: Target, only?: string[]): Promise<Askable[]> {
-  const folders = await fromFolders<{ checks: Check[] }>('smoke.ts', only)
+export async function productChecks(
+  target: SmokeTarget,
+  only?: string[],
+): Promise<RunnableCheck[]> {
+  const folders = await loadAppModules<{ checks: SmokeCheck[] }>('smoke.ts', only)
   return folders.flatMap(({ folder, checks }) => {
     const context = target.context(folder)
     return checks
       .filter(({ writes }) => !writes || context.disposable)
-      .map(check => askable(`${folder}: ${check.name}`, check, context, target.envFile))
+      .map(check => toRunnableCheck(`${folder}: ${check.name}`, check, context, target.envFile))
   })
 }
 
 /** A check without the settings that it needs is not asked. */
-export function askable(
+export function toRunnableCheck(
   name: string,
-  { needs = [], run }: Check,
+  { needs = [], run }: SmokeCheck,
   context: SmokeContext,
   envFile: string,
-): Askable {
+): RunnableCheck {
   const lacks = needs.filter(key => !context.env[key])
   const unasked = {
     name,
@@ -150,16 +153,16 @@ export function askable(
   }
   return {
     name,
-    ask: async timeout => (lacks.length ? unasked : outcome(name, () => run(context), timeout)),
+    ask: async timeout => (lacks.length ? unasked : runCheck(name, () => run(context), timeout)),
   }
 }
 
 /** The settings of an environment for a folder's checks, its own and the shared ones; remembers the secrets for redaction. */
-export function settings(suffix: string, folder: string): Record<string, string> {
-  loadEnvironment(root, suffix.slice(1))
+export function checkSettings(suffix: string, folder: string): Record<string, string> {
+  loadEnvValues(root, suffix.slice(1))
   const own = join(dockerFolder, folder, `.env${suffix}`)
   return {
-    ...readEnv(join(dockerFolder, `.env${suffix}`)),
-    ...(existsSync(own) ? readEnv(own) : {}),
+    ...readEnvFile(join(dockerFolder, `.env${suffix}`)),
+    ...(existsSync(own) ? readEnvFile(own) : {}),
   }
 }

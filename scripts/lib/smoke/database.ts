@@ -1,11 +1,11 @@
 // What every PostgreSQL of the stack owes to its application, asked in its own container.
-import { OutsideService, type Check, type SmokeContext } from './checks.ts'
+import { OutsideServiceError, type SmokeCheck, type SmokeContext } from './checks.ts'
 
 /** The names of a Hungarian list in their order: accents come after their letter, `cs` is a letter of its own after `c`. */
 const sorted = 'Ádám, Anna, Cukor, Csilla, Éva, Zsolt'
 
 /** The checks of the database in `service`, whichever its name is. */
-export const databaseChecks = (service: string): Check[] => [
+export const databaseChecks = (service: string): SmokeCheck[] => [
   { name: 'its database sorts as Hungarian', run: context => sortsAsHungarian(context, service) },
   { name: 'it is no superuser of its database', run: context => hasFewRights(context, service) },
 ]
@@ -77,7 +77,7 @@ export async function askDatabase(
       .filter(Boolean)
       .map(line => line.split('|'))
   } catch (error) {
-    if (error instanceof OutsideService) return undefined
+    if (error instanceof OutsideServiceError) return undefined
     throw error
   }
 }

@@ -1,10 +1,10 @@
 // What keeps the edge from serving an application that has no administrator yet: its router asks for the middleware `open-<folder>@file`,
 // and Traefik leaves a router out whose middleware does not exist. `make admin` writes it where Traefik reads,
-// into a volume of the stack. On Kubernetes the door is a label of the Ingress (target-cluster.ts).
+// into a volume of the stack. On Kubernetes the door is a label of the Ingress (kubernetes-target.ts).
 import { join } from 'node:path'
 import { existsSync } from 'node:fs'
-import { eventually } from './checks.ts'
-import { compose, config, type Config, type Stack } from '../compose/compose.ts'
+import { pollUntilFound } from './checks.ts'
+import { runCompose, readComposeConfig, type ComposeConfig, type Stack } from '../compose/stack.ts'
 import type { Edge } from './edge.ts'
 import { dockerFolder } from '../repository.ts'
 
@@ -16,20 +16,20 @@ const own = new Map([
 ])
 
 /** Whether an answer is Traefik's own, because nobody is behind the address. */
-export const isTraefiks = ({ status, body }: { status: number; body: string }): boolean =>
+export const isTraefikAnswer = ({ status, body }: { status: number; body: string }): boolean =>
   body.trim() === own.get(status)
 
 /**
  * The edge for an application that an administrator opens: Traefik's own answer is an error there, so that a check that expects a closed
  * door is not green because nobody is at home.
  */
-export function homely(edge: Edge, folder: string): Edge {
+export function rejectTraefikAnswers(edge: Edge, folder: string): Edge {
   if (!existsSync(join(dockerFolder, folder, 'admin.ts'))) return edge
   return {
     ...edge,
     async get(url, ask) {
       const answer = await edge.get(url, ask)
-      if (!isTraefiks(answer)) return answer
+      if (!isTraefikAnswer(answer)) return answer
       throw new Error(
         `away: ${url} is answered by Traefik itself (${answer.status}): nobody is behind it, or it is closed until \`make admin APP=${folder}\``,
       )
@@ -38,7 +38,10 @@ export function homely(edge: Edge, folder: string): Edge {
 }
 
 /** The hosts whose routers wait for that door. Pure. */
-export function hostsBehind({ services }: Pick<Config, 'services'>, folder: string): string[] {
+export function hostsBehind(
+  { services }: Pick<ComposeConfig, 'services'>,
+  folder: string,
+): string[] {
   const labels = Object.values(services).flatMap(({ labels = {} }) => Object.entries(labels))
   const routers = labels
     .filter(
@@ -58,7 +61,7 @@ export async function openDoor(
   edge: Edge,
   address: (subdomain: string) => string,
 ): Promise<string> {
-  const hosts = hostsBehind(await config(stack), folder)
+  const hosts = hostsBehind(await readComposeConfig(stack), folder)
   if (!hosts.length) return ''
   // a middleware that changes nothing: `application` sets the same header
   const text = JSON.stringify({
@@ -66,20 +69,20 @@ export async function openDoor(
   })
   const script =
     'file=/etc/traefik/dynamic/doors/$0.yml; cat > "$file.new" && mv "$file.new" "$file"'
-  const written = await compose(stack, ['exec', '-T', 'traefik', 'sh', '-c', script, folder], {
+  const written = await runCompose(stack, ['exec', '-T', 'traefik', 'sh', '-c', script, folder], {
     input: text,
     nothrow: true,
   })
   if (written.code !== 0)
     return `the edge does not run, so it stays closed there: the same command again once it does`
   // Traefik watches the folder, but not the folders in it
-  await compose(stack, ['kill', '--signal', 'HUP', 'traefik'], {
+  await runCompose(stack, ['kill', '--signal', 'HUP', 'traefik'], {
     what: 'Let Traefik read the door',
   })
   const port = new URL(address('x')).port
   const url = `https://${hosts[0]}${port ? `:${port}` : ''}/`
-  const open = await eventually(
-    async () => ((await edge.get(url).then(isTraefiks, () => true)) ? undefined : true),
+  const open = await pollUntilFound(
+    async () => ((await edge.get(url).then(isTraefikAnswer, () => true)) ? undefined : true),
     20,
   )
   if (!open)

@@ -5,14 +5,14 @@ import { Agent, request } from 'node:https'
 import { isIP } from 'node:net'
 import fetch from 'node-fetch'
 
-export interface Answer {
+export interface EdgeResponse {
   status: number
   headers: Headers | import('node-fetch').Headers
   body: string
   ms: number
 }
 
-export interface Ask {
+export interface EdgeRequest {
   method?: string
   headers?: Record<string, string>
   body?: string
@@ -22,7 +22,7 @@ export interface Ask {
 
 export interface Edge {
   /** Asks an address; redirects are not followed. Throws with the address and the cause when nobody answers. */
-  get: (url: string, ask?: Ask) => Promise<Answer>
+  get: (url: string, ask?: EdgeRequest) => Promise<EdgeResponse>
   /** Upgrades to a WebSocket and returns the first message (text). */
   websocket: (url: string, protocol: string) => Promise<string>
 }

@@ -1,6 +1,6 @@
 // What checks found: each is run with its time, none hides another, and one that could not be asked is no failure.
 
-export interface Outcome {
+export interface CheckOutcome {
   name: string
   /** null: it was not asked, for want of a login, and has neither passed nor failed. */
   ok: boolean | null
@@ -9,11 +9,11 @@ export interface Outcome {
 }
 
 /** Runs a check within `timeout` ms; never throws. */
-export async function outcome(
+export async function runCheck(
   name: string,
   work: () => Promise<string | void>,
   timeout: number,
-): Promise<Outcome> {
+): Promise<CheckOutcome> {
   const start = Date.now()
   let timer: NodeJS.Timeout | undefined
   const late = new Promise<never>(
@@ -34,12 +34,14 @@ export async function outcome(
   }
 }
 
-export const passed = (all: Outcome[]): Outcome[] => all.filter(({ ok }) => ok)
-export const failed = (all: Outcome[]): Outcome[] => all.filter(({ ok }) => ok === false)
-export const unasked = (all: Outcome[]): Outcome[] => all.filter(({ ok }) => ok === null)
+export const passedChecks = (all: CheckOutcome[]): CheckOutcome[] => all.filter(({ ok }) => ok)
+export const failedChecks = (all: CheckOutcome[]): CheckOutcome[] =>
+  all.filter(({ ok }) => ok === false)
+export const skippedChecks = (all: CheckOutcome[]): CheckOutcome[] =>
+  all.filter(({ ok }) => ok === null)
 
 /** How many passed of those that were asked, and how many were not. */
-export function counted(all: Outcome[]): string {
-  const left = unasked(all).length
-  return `${passed(all).length} of ${all.length - left} checks passed${left ? `, ${left} not asked` : ''}`
+export function countOutcomes(all: CheckOutcome[]): string {
+  const left = skippedChecks(all).length
+  return `${passedChecks(all).length} of ${all.length - left} checks passed${left ? `, ${left} not asked` : ''}`
 }

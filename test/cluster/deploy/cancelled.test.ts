@@ -4,8 +4,8 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { standAtGitHub } from './at-github.ts'
-import { until } from '../../until.ts'
+import { standAtGitHub } from './github-environment.ts'
+import { waitUntil } from '../../until.ts'
 
 const test = suite('cancelled deploy')
 const { box, commit, deploy, get, github, releases, step } = await standAtGitHub('kgc-t-cancel')
@@ -44,7 +44,7 @@ async function cancel(script: string, phase: RegExp) {
   let said = ''
   child.stderr.on('data', data => (said += data))
   const ended = new Promise<number | null>(done => child.once('exit', done))
-  await until(`phase ${phase}`, 60, () => phase.test(said))
+  await waitUntil(`phase ${phase}`, 60, () => phase.test(said))
   const all = family(child.pid!)
   const begun = Date.now()
   child.kill('SIGINT')

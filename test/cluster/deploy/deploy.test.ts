@@ -1,10 +1,10 @@
 // A deploy on a real cluster, with the deployer's rights: what goes well, what is refused, what is put back.
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { stand } from './stand.ts'
+import { createTestEnvironment } from './test-environment.ts'
 
 const test = suite('deploy')
-const { space, write, run, get, releases, generations } = stand('kgc-t-deploy')
+const { space, write, run, get, releases, generations } = createTestEnvironment('kgc-t-deploy')
 const deploy = (...argv: string[]) => run(['deploy', 'test', ...argv])
 const alpha = () =>
   get('pods', '--selector', 'app=alpha').items.filter(

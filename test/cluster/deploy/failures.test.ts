@@ -9,7 +9,12 @@ import * as assert from 'uvu/assert'
 import { parseAllDocuments } from 'yaml'
 import { table } from '../../../scripts/lib/report.ts'
 import { apply, namespace } from '../cluster.ts'
-import { stand, unrunnable, type Shape, type Stand } from './stand.ts'
+import {
+  createTestEnvironment,
+  unrunnable,
+  type Shape,
+  type TestEnvironment,
+} from './test-environment.ts'
 
 type Json = Record<string, any>
 const test = suite('failures')
@@ -225,16 +230,16 @@ interface Seen {
 const isReady = ({ metadata, status }: Json) =>
   !metadata.deletionTimestamp &&
   status.conditions?.some(({ type, status }: Json) => type === 'Ready' && status === 'True')
-const podsOf = ({ get }: Stand): string[] =>
+const podsOf = ({ get }: TestEnvironment): string[] =>
   get('pods', '--selector', 'app=alpha')
     .items.filter(isReady)
     .map(({ metadata }: Json) => metadata.name)
-const workloadsOf = ({ get }: Stand): string[] =>
+const workloadsOf = ({ get }: TestEnvironment): string[] =>
   get('deployments,statefulsets').items.map(
     ({ kind, metadata }: Json) => `${kind} ${metadata.name}`,
   )
 
-async function observe(here: Stand, { shape, there = [] }: Row): Promise<Seen> {
+async function observe(here: TestEnvironment, { shape, there = [] }: Row): Promise<Seen> {
   if (there.length)
     apply(...there.map(one => ({ ...one, metadata: { ...one.metadata, namespace: here.space } })))
   const look = () => [podsOf(here), workloadsOf(here)] as const
@@ -278,7 +283,7 @@ test.before(async () => {
   twoFaced()
   rows['image for another processor']!.shape.image = await unrunnable()
   const lane = async (_: unknown, n: number) => {
-    const here = stand(`kgc-t-fail${n}`, { stable: 10 })
+    const here = createTestEnvironment(`kgc-t-fail${n}`, { stable: 10 })
     const first = here.start(['deploy', 'test'])
     if ((await first.code) !== 0) throw new Error(`the first deploy fails: ${first.said()}`)
     for (let name = queue.shift(); name; name = queue.shift())

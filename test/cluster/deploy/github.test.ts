@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { git } from '../../git.ts'
-import { standAtGitHub } from './at-github.ts'
+import { standAtGitHub } from './github-environment.ts'
 
 const test = suite('deploy and GitHub')
 const { box, commit, deploy, github, summary } = await standAtGitHub('kgc-t-github')

@@ -2,18 +2,18 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { kubectl } from '../cluster.ts'
-import { stand } from './stand.ts'
-import { until } from '../../until.ts'
+import { createTestEnvironment } from './test-environment.ts'
+import { waitUntil } from '../../until.ts'
 
 const test = suite('interrupted deploy')
-const { space, write, run, start, get, releases } = stand('kgc-t-cut')
+const { space, write, run, start, get, releases } = createTestEnvironment('kgc-t-cut')
 const endings = () => releases().map(({ ending }) => ending)
 const holder = () => get('lease', 'kgc-deploy').spec.holderIdentity
 const slow = ['sh', '-c', 'sleep 4; exec redis-server --save ""']
 
 async function cut(phase: RegExp, signal: NodeJS.Signals) {
   const deploy = start(['deploy', 'test'])
-  await until(`phase ${phase}`, 60, () => phase.test(deploy.said()))
+  await waitUntil(`phase ${phase}`, 60, () => phase.test(deploy.said()))
   deploy.kill(signal)
   return { code: await deploy.code, said: deploy.said() }
 }
@@ -46,7 +46,7 @@ test('cut off while a migration runs: the rerun waits for it, and does not start
   write({ command: slow, migrate: 'sleep 8' })
   const deploy = start(['deploy', 'test'])
   const old = get('job', 'migrate').metadata.uid
-  const job: any = await until('the migration', 40, () =>
+  const job: any = await waitUntil('the migration', 40, () =>
     [get('job', 'migrate')].find(
       ({ metadata, status }: any) => metadata.uid !== old && status.active,
     ),

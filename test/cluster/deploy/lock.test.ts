@@ -4,13 +4,13 @@ import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { clusterEnv, get, kubectl, namespace, tool } from '../cluster.ts'
-import { hold, unlock } from '../../../scripts/lib/deploy/hold.ts'
-import { placeIn } from './place.ts'
-import { until } from '../../until.ts'
+import { holdLock, forceUnlock } from '../../../scripts/lib/deploy/lock/manual-lock.ts'
+import { environmentIn } from './environment.ts'
+import { waitUntil } from '../../until.ts'
 
 const test = suite('deploy lock')
 const space = namespace('kgc-t-lock')
-const place = placeIn(space)
+const place = environmentIn(space)
 const lease = () => get('lease', 'kgc-deploy', '--namespace', space)
 
 interface Racer {
@@ -35,7 +35,7 @@ function race(...more: string[]): Racer {
   return racer
 }
 const winner = (list: Racer[]) =>
-  until('a winner', 60, () => list.find(({ text }) => text.includes('won')))
+  waitUntil('a winner', 60, () => list.find(({ text }) => text.includes('won')))
 
 async function end({ child, code }: Racer, signal: NodeJS.Signals) {
   child.kill(signal)
@@ -58,8 +58,8 @@ test('it is renewed, and whoever is unlocked by hand stops', async () => {
   const racer = race()
   await winner([racer])
   const { renewTime } = lease().spec
-  await until('a renewal', 30, () => lease().spec.renewTime > renewTime)
-  assert.match(await unlock(place, 'a test'), /^it was held by /)
+  await waitUntil('a renewal', 30, () => lease().spec.renewTime > renewTime)
+  assert.match(await forceUnlock(place, 'a test'), /^it was held by /)
   assert.is(await racer.code, 4)
   assert.match(racer.text, /WHY +it was unlocked: unlocked by .*: a test/)
 })
@@ -75,11 +75,11 @@ test('who has looked before another change began and ended must look again', asy
 })
 
 test('held by hand it does not expire; it is refused until it is unlocked', async () => {
-  await hold(place, 'freeze until Monday')
+  await holdLock(place, 'freeze until Monday')
   const racer = race()
   assert.is(await racer.code, 4)
   assert.match(racer.text, /held by hand by .*: freeze until Monday/)
-  await unlock(place, 'Monday')
+  await forceUnlock(place, 'Monday')
   assert.match(lease().metadata.annotations['kgc.hu/ended'], /Monday \(it was held by hand/)
 })
 

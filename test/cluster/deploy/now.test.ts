@@ -3,12 +3,12 @@ import { chmodSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { unpack } from '../../../scripts/lib/deploy/release.ts'
+import { unpackManifests } from '../../../scripts/lib/deploy/releases.ts'
 import { clusterEnv } from '../cluster.ts'
-import { stand } from './stand.ts'
+import { createTestEnvironment } from './test-environment.ts'
 
 const test = suite('now on a cluster')
-const { box, run, write, get, releases } = stand('kgc-t-now')
+const { box, run, write, get, releases } = createTestEnvironment('kgc-t-now')
 
 // a kubectl that says this from the call on whose words are like that, for good or `once`
 const bin = join(box.root, 'bin')
@@ -104,7 +104,7 @@ const configOf = (all: any[]) =>
   all.find(one => one.kind === 'Deployment' && one.metadata.name === 'alpha').spec.template.spec
     .containers[0].envFrom[0].configMapRef.name
 const recorded = (number: number) =>
-  configOf(unpack(get('configmap', `kgc-release-${number}`).binaryData.manifests))
+  configOf(unpackManifests(get('configmap', `kgc-release-${number}`).binaryData.manifests))
 
 let change = 0
 const good = () => {

@@ -5,17 +5,17 @@ import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { way } from '../way.ts'
-import { stand, type Stand } from './stand.ts'
+import { startProxy } from '../cuttable-proxy.ts'
+import { createTestEnvironment, type TestEnvironment } from './test-environment.ts'
 
 const test = suite('outage')
 const slow = ['sh', '-c', 'sleep 6; exec redis-server --save ""']
 
 /** A deploy that has lost its API server for 20 s when it said `line`. */
-async function withoutServer(here: Stand, line: RegExp) {
+async function withoutServer(here: TestEnvironment, line: RegExp) {
   const config = readFileSync(join(here.box.root, 'kubeconfig'), 'utf8')
   const [, port] = /"server":"https:\/\/127\.0\.0\.1:(\d+)"/.exec(config)!
-  const { port: own, cut, close } = await way(Number(port))
+  const { port: own, cut, close } = await startProxy(Number(port))
   const file = join(here.box.root, 'kubeconfig-way')
   writeFileSync(file, config.replace(`127.0.0.1:${port}`, `127.0.0.1:${own}`), { mode: 0o600 })
   const deploy = here.start(['deploy', 'test'], { KUBECONFIG: file })
@@ -45,16 +45,16 @@ const seconds = (events: Record<string, any>[]): Record<string, number> =>
   Object.fromEntries(
     events.flatMap(({ name, ms }) => (ms === undefined ? [] : [[name, ms / 1000]])),
   )
-const good = async (here: Stand) => {
+const good = async (here: TestEnvironment) => {
   const first = here.start(['deploy', 'test', '--json'])
   assert.is(await first.code, 0, first.said())
   return seconds(first.events())
 }
 const parts = {
-  applying: stand('kgc-t-away1'),
-  watching: stand('kgc-t-away2'),
-  asking: stand('kgc-t-away3'),
-  smoking: stand('kgc-t-away4'),
+  applying: createTestEnvironment('kgc-t-away1'),
+  watching: createTestEnvironment('kgc-t-away2'),
+  asking: createTestEnvironment('kgc-t-away3'),
+  smoking: createTestEnvironment('kgc-t-away4'),
 }
 const begun = Object.fromEntries(Object.entries(parts).map(([name, here]) => [name, good(here)]))
 const away = (name: 'applying' | 'watching' | 'smoking', line: RegExp) =>
@@ -73,7 +73,7 @@ test('the registry is down, or silent, or in trouble: refused in words, nothing 
   await begun.asking
   const here = parts.asking
   const before = here.generations()
-  const nobody = await way(1)
+  const nobody = await startProxy(1)
   nobody.cut('closed')
   const cases: [string, RegExp][] = [
     [`127.0.0.1:${nobody.port}`, /cannot be reached \(\w+\)/],

@@ -4,11 +4,11 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { kubectl } from '../cluster.ts'
 import type { Started } from '../../sandbox.ts'
-import { stand } from './stand.ts'
-import { until } from '../../until.ts'
+import { createTestEnvironment } from './test-environment.ts'
+import { waitUntil } from '../../until.ts'
 
 const test = suite('race')
-const { space, write, start, get, releases } = stand('kgc-t-race')
+const { space, write, start, get, releases } = createTestEnvironment('kgc-t-race')
 const racers = process.env.KGC_SOAK ? 20 : 8
 
 // all of them share two processors with whoever else is at work
@@ -28,7 +28,7 @@ for (let round = 1; round <= Number(process.env.KGC_SOAK || 1); round++)
       void one.code.then(() => ended.add(one))
       return one
     })
-    await until('all but one refused', 300, () => ended.size === racers - 1)
+    await waitUntil('all but one refused', 300, () => ended.size === racers - 1)
     const refused = all.filter(one => ended.has(one))
     const winner = all.find(one => !ended.has(one))!
     const { spec } = get('lease', 'kgc-deploy')
@@ -37,7 +37,7 @@ for (let round = 1; round <= Number(process.env.KGC_SOAK || 1); round++)
       assert.is(await code, 4, said())
       assert.match(said(), holder)
     }
-    await until('the migration', 60, () => get('job', 'migrate').status.ready === 1)
+    await waitUntil('the migration', 60, () => get('job', 'migrate').status.ready === 1)
     kubectl(['exec', '--namespace', space, 'job/migrate', '--', 'touch', '/tmp/go'])
     assert.is(await winner.code, 0, winner.said())
     assert.is(releases().length, round, 'nobody else has left a trace')

@@ -4,11 +4,11 @@ import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { kubectl } from '../cluster.ts'
-import { stand } from './stand.ts'
+import { createTestEnvironment } from './test-environment.ts'
 
 const test = suite('rollback')
-const { space, box, write, run, get, releases } = stand('kgc-t-rollback')
-const headsFile = join(box.docker, 'alpha/heads.ts')
+const { space, box, write, run, get, releases } = createTestEnvironment('kgc-t-rollback')
+const versionFile = join(box.docker, 'alpha/schema-version.ts')
 const rollback = (...argv: string[]) => run(['rollback', 'test', ...argv])
 const extra = {
   apiVersion: 'v1',
@@ -85,12 +85,15 @@ test('when a database was migrated since, it refuses and says what moved, until 
   const { code, stderr } = rollback('3')
   assert.is(code, 3, stderr)
   assert.match(stderr, 'alpha: 20260101_first then, 20260202_second now')
-  const heads = readFileSync(headsFile, 'utf8')
-  writeFileSync(headsFile, `export const head = async () => { throw new Error('no answer') }\n`)
+  const heads = readFileSync(versionFile, 'utf8')
+  writeFileSync(
+    versionFile,
+    `export const schemaVersion = async () => { throw new Error('no answer') }\n`,
+  )
   const unknown = rollback('3')
   assert.is(unknown.code, 3, unknown.stderr)
   assert.match(unknown.stderr, 'alpha: 20260101_first then, it cannot be asked now')
-  writeFileSync(headsFile, heads)
+  writeFileSync(versionFile, heads)
   const accepted = rollback('3', '--accept-schema')
   assert.is(accepted.code, 0, accepted.stderr)
 })

@@ -2,11 +2,11 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { kubectl, tool } from '../cluster.ts'
-import { stand } from './stand.ts'
+import { createTestEnvironment } from './test-environment.ts'
 
 type Json = Record<string, any>
 const test = suite('sealed')
-const { space, write, run, get } = stand('kgc-t-sealed')
+const { space, write, run, get } = createTestEnvironment('kgc-t-sealed')
 
 /** Sealed as `npx zx scripts/seal.ts` does it; for another namespace it opens nowhere else. */
 function sealed(value: string, namespace = space): Json {

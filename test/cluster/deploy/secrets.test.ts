@@ -6,12 +6,12 @@ import { gunzipSync } from 'node:zlib'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { tool } from '../cluster.ts'
-import { inbox } from './inbox.ts'
-import { stand } from './stand.ts'
+import { startWebhookReceiver } from './webhook-receiver.ts'
+import { createTestEnvironment } from './test-environment.ts'
 
 type Json = Record<string, any>
 const test = suite('secrets')
-const { space, box, write, start, get, releases } = stand('kgc-t-secrets')
+const { space, box, write, start, get, releases } = createTestEnvironment('kgc-t-secrets')
 
 const canary = (name: string) => `canary-${name}-6f1d2c3b4a59`
 const values: Record<string, string> = {
@@ -88,8 +88,8 @@ function reader(command: string[], env: Json[]): Json {
 }
 
 const hook = {
-  slack: await inbox(`/services/${canary('slack')}`),
-  discord: await inbox(`/api/webhooks/${canary('discord')}`),
+  slack: await startWebhookReceiver(`/services/${canary('slack')}`),
+  discord: await startWebhookReceiver(`/api/webhooks/${canary('discord')}`),
 }
 writeFileSync(
   join(box.docker, '.env.test'),

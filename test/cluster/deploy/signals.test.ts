@@ -5,9 +5,9 @@ import { availableParallelism, loadavg } from 'node:os'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { inbox, type Inbox } from './inbox.ts'
-import { stand, type Stand } from './stand.ts'
-import { until } from '../../until.ts'
+import { startWebhookReceiver, type WebhookReceiver } from './webhook-receiver.ts'
+import { createTestEnvironment, type TestEnvironment } from './test-environment.ts'
+import { waitUntil } from '../../until.ts'
 
 type Json = Record<string, any>
 const test = suite('signals')
@@ -19,7 +19,7 @@ const all = ['Pre-flight', 'Plan', 'Lock', 'Apply', 'Watch', 'Smoke', 'Record']
 const phasesOf = (signal: Signal) => (signal === 'SIGINT' && rounds === 1 ? ['Watch'] : all)
 
 /** What serves, with everything that differs from one deploy to the next taken out. */
-function state({ get }: Stand, token: string): string {
+function state({ get }: TestEnvironment, token: string): string {
   const { items } = get('deployments,statefulsets,services,jobs')
   const config = get('deployment', 'alpha').spec.template.spec.containers[0].envFrom[0].configMapRef
     .name
@@ -36,7 +36,7 @@ function state({ get }: Stand, token: string): string {
 }
 
 /** The migrations that have been started: a Job each. */
-const migrations = ({ get }: Stand): number =>
+const migrations = ({ get }: TestEnvironment): number =>
   new Set(
     get('events')
       .items.filter(
@@ -48,16 +48,16 @@ const migrations = ({ get }: Stand): number =>
 const isReady = ({ metadata, status }: Json) =>
   !metadata.deletionTimestamp &&
   status.conditions?.some(({ type, status }: Json) => type === 'Ready' && status === 'True')
-const readyPods = ({ get }: Stand): string[] =>
+const readyPods = ({ get }: TestEnvironment): string[] =>
   get('pods')
     .items.filter(isReady)
     .map(({ metadata }: Json) => metadata.labels.app)
     .sort()
-const holder = ({ get }: Stand) => get('lease', 'kgc-deploy').spec.holderIdentity
+const holder = ({ get }: TestEnvironment) => get('lease', 'kgc-deploy').spec.holderIdentity
 
 interface Place {
-  here: Stand
-  hook: Inbox
+  here: TestEnvironment
+  hook: WebhookReceiver
   env: Record<string, string>
   /** The end state of an undisturbed deploy. */
   calm: string
@@ -65,8 +65,8 @@ interface Place {
 const shape = (token: string) => ({ config: { A: token }, migrate: `echo ${token}` })
 
 async function ready(signal: Signal): Promise<Place> {
-  const here = stand(`kgc-t-${signal.toLowerCase()}`)
-  const hook = await inbox()
+  const here = createTestEnvironment(`kgc-t-${signal.toLowerCase()}`)
+  const hook = await startWebhookReceiver()
   const env = { SLACK_WEBHOOK_URL: hook.address }
   here.write(shape('calm-calm'))
   const first = here.start(['deploy', 'test'], env)
@@ -118,7 +118,7 @@ async function again(
   const rerun = here.start(['deploy', 'test'], env)
   assert.is(await rerun.code, 0, rerun.said())
   assert.is(state(here, token), calm)
-  await until(
+  await waitUntil(
     'alpha and beta ready, nothing else',
     30,
     () => readyPods(here).join() === 'alpha,beta',

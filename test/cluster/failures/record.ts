@@ -3,7 +3,11 @@
 import { readFileSync, readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseAllDocuments } from 'yaml'
-import { judge, type Observed, type Rollout } from '../../../scripts/lib/rollout/rollout.ts'
+import {
+  workloadStatus,
+  type ClusterSnapshot,
+  type WorkloadStatus,
+} from '../../../scripts/lib/rollout/watch.ts'
 import { get, kubectl, namespace } from '../cluster.ts'
 
 type Json = Record<string, any>
@@ -71,7 +75,7 @@ const strip = (value: any): any => {
   )
 }
 
-function look(space: string): Observed {
+function look(space: string): ClusterSnapshot {
   const all: any[] = get(
     'deployments,statefulsets,jobs,replicasets,pods,events',
     '--namespace',
@@ -98,7 +102,7 @@ async function record(name: string) {
   const space = namespace(`kgc-t-record-${name}`)
   const since = Date.now()
   kubectl(['apply', '--namespace', space, '--filename', file])
-  const moments: (Observed & { now: number })[] = []
+  const moments: (ClusterSnapshot & { now: number })[] = []
   let shown = ''
   let settled = 0
   for (;;) {
@@ -107,7 +111,7 @@ async function record(name: string) {
     const mine = [...seen.workloads, ...seen.jobs].filter(one =>
       wanted.some(({ kind, metadata }) => kind === one.kind && metadata.name === one.metadata.name),
     )
-    const verdicts: Rollout[] = mine.map(one => judge(one, seen, now, since))
+    const verdicts: WorkloadStatus[] = mine.map(one => workloadStatus(one, seen, now, since))
     const words = JSON.stringify(verdicts)
     if (words !== shown) {
       moments.push({ now, ...seen })

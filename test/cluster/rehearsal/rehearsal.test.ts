@@ -6,7 +6,7 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { gitHubStandIn } from '../../github.ts'
 import { kubectl, tool } from '../cluster.ts'
-import { empty, environments, images, monorepo, serving, stage } from './stage.ts'
+import { empty, environments, images, monorepo, serving, stage } from './setup.ts'
 
 const test = suite('rehearsal')
 const kgc = monorepo()

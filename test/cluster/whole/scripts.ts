@@ -4,9 +4,9 @@ import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { emptySeals } from '../../kubeseal.ts'
-import { until } from '../../until.ts'
+import { waitUntil } from '../../until.ts'
 import { clusterEnv, get, kubectl, registry, writeKubeconfig } from '../cluster.ts'
-import { box, clear, here, overlays } from './place.ts'
+import { box, clear, here, overlays } from './environment.ts'
 
 const test = suite('scripts')
 const script = (...argv: string[]) => box.script(argv, { env: clusterEnv, timeout: 240_000 })
@@ -49,7 +49,7 @@ test('smoke passes, with the checks of every application', () => {
 
 test('smoke fails and names the workload that is scaled to 0', async () => {
   kubectl(['scale', 'deployment/kgc-admin', '--replicas', '0', ...here])
-  await until(
+  await waitUntil(
     'no pod of it',
     60,
     () => get('deployment', 'kgc-admin', ...here).status.replicas === undefined,
@@ -60,7 +60,7 @@ test('smoke fails and names the workload that is scaled to 0', async () => {
   assert.match(stderr, 'kgc-admin: scaled to 0, 1 at the least in the overlay')
   assert.match(stderr, 'kgc: the project dashboard loads with its password')
   assert.match(stderr, '3 of ')
-  await until('healthy again', 120, () => smoke('--quick').code === 0)
+  await waitUntil('healthy again', 120, () => smoke('--quick').code === 0)
 })
 
 test('smoke says why a pod does not start', async () => {
@@ -73,7 +73,7 @@ test('smoke says why a pod does not start', async () => {
     ...here,
   ])
   try {
-    const found = await until(
+    const found = await waitUntil(
       'the failure',
       60,
       () => /kgc-web: .*(ErrImagePull|ImagePullBackOff).*/.exec(smoke('--quick').stderr)?.[0],
@@ -82,7 +82,7 @@ test('smoke says why a pod does not start', async () => {
   } finally {
     kubectl(['rollout', 'undo', 'deployment/kgc-web', ...here])
   }
-  await until('healthy again', 120, () => smoke('--quick').code === 0)
+  await waitUntil('healthy again', 120, () => smoke('--quick').code === 0)
 })
 
 test('where nothing runs, smoke says so with the command that starts it', () => {

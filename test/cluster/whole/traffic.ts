@@ -7,11 +7,11 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { parse } from 'dotenv'
 import { edgeAt } from '../../../scripts/lib/smoke/edge.ts'
-import { describeExample } from '../../../scripts/lib/env/example.ts'
+import { parseExample } from '../../../scripts/lib/env/example.ts'
 import { table } from '../../../scripts/lib/report.ts'
-import { until } from '../../until.ts'
+import { waitUntil } from '../../until.ts'
 import { clusterEnv, get, kubectl } from '../cluster.ts'
-import { box, domain, here, prepare } from './place.ts'
+import { box, domain, here, prepare } from './environment.ts'
 
 type Json = Record<string, any>
 const test = suite('traffic')
@@ -117,7 +117,7 @@ test('deploy.ts brings the demo up from nothing, with the rights of a deployer',
   kubectl(['label', 'ingress', 'twenty', 'chatwoot', 'horilla', 'kgc.hu/door=open', ...here])
   const answers = async (url: string) => (await edge.get(url, { timeout: 5_000 })).status === 200
   for (const [name, url] of Object.entries(addresses))
-    await until(`${name} through the edge`, 30, () => answers(url))
+    await waitUntil(`${name} through the edge`, 30, () => answers(url))
 })
 
 test('a good rollout of KGC, Chatwoot, Horilla and Twenty: no request is lost but of Twenty, of which there may be one only', async () => {
@@ -172,7 +172,7 @@ test('none of the generated secrets is in an output, a record or the lock', () =
       'utf8',
     )
     const set = parse(readFileSync(join(folder, '.env.demo')))
-    return describeExample(example).flatMap(({ key, secret }) =>
+    return parseExample(example).flatMap(({ key, secret }) =>
       secret && (set[key] ?? '').length >= 6 ? [[key, set[key]!] as const] : [],
     )
   })

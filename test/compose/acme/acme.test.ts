@@ -10,7 +10,7 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { repository, sandbox } from '../../sandbox.ts'
 import { compiled } from '../../tools.ts'
-import { wipe } from '../case.ts'
+import { removeAll } from '../project.ts'
 
 const test = suite('acme')
 const pebble = compiled('pebble')
@@ -23,8 +23,8 @@ const [http, https, management] = (await Promise.all([freePort(), freePort(), fr
 ]
 
 const project = 'kgc-test-acme'
-wipe(project)
-process.once('exit', () => wipe(project))
+removeAll(project)
+process.once('exit', () => removeAll(project))
 
 const box = sandbox()
 const keys = join(box.root, 'pebble')

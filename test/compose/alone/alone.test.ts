@@ -5,11 +5,11 @@ import { spawnSync } from 'node:child_process'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { parse, stringify } from 'yaml'
-import { fullCase } from '../case.ts'
-import { until } from '../../until.ts'
+import { fullProject } from '../project.ts'
+import { waitUntil } from '../../until.ts'
 
 const test = suite('alone')
-const stack = fullCase('alone', 18120)
+const stack = fullProject('alone', 18120)
 assert.is(stack.run(['env']).code, 0)
 
 const folders: Record<
@@ -91,7 +91,7 @@ for (const [folder, { service, key, port, path, says, header }] of Object.entrie
         ],
         { encoding: 'utf8' },
       ).stdout
-    await until(`${service} answers`, 90, () => says.test(ask()))
+    await waitUntil(`${service} answers`, 90, () => says.test(ask()))
     const down = compose('-f', override, 'down', '--volumes', '--timeout', '5')
     assert.is(down.status, 0, down.stderr)
   })

@@ -2,12 +2,12 @@ import { appendFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { smallCase } from '../case.ts'
+import { smallProject } from '../project.ts'
 
 const test = suite('crash loop')
 
 test('a crash loop without a health check fails up, with its exit code and log, secrets taken out', () => {
-  const stack = smallCase(import.meta.dirname, 'crash-loop')
+  const stack = smallProject(import.meta.dirname, 'crash-loop')
   stack.run(['env'])
   appendFileSync(join(stack.docker, '.env'), 'LICENCE_KEY=canary-of-the-licence\n')
   const { code, stderr, ms } = stack.run(['up'])

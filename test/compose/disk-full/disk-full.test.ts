@@ -2,11 +2,11 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { fullCase } from '../case.ts'
-import { until } from '../../until.ts'
+import { fullProject } from '../project.ts'
+import { waitUntil } from '../../until.ts'
 
 const test = suite('disk full')
-const stack = fullCase('disk-full', 18100)
+const stack = fullProject('disk-full', 18100)
 const small = join(stack.root, 'small.yml')
 /** Gives the database a disk of so many MB. */
 const disk = (megabytes: number) =>
@@ -49,7 +49,7 @@ test('a database whose disk fills while it runs: doctor names the volume; with r
   assert.is(doctor.code, 3)
   assert.match(doctor.stdout, /horilla-db.*(full|100 ?%)/)
   stack.engine('exec', database, 'rm', '/var/lib/postgresql/data/filler')
-  await until('it answers', 30, () =>
+  await waitUntil('it answers', 30, () =>
     stack
       .run(['smoke', 'demo', '--quick', '--json'])
       .stdout.includes('"name":"horilla-db","ok":true'),

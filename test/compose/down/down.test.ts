@@ -3,10 +3,10 @@ import { rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { smallCase } from '../case.ts'
+import { smallProject } from '../project.ts'
 
 const test = suite('down')
-const stack = smallCase(import.meta.dirname, 'down')
+const stack = smallProject(import.meta.dirname, 'down')
 stack.run(['env'])
 const label = ['--filter', `label=com.docker.compose.project=${stack.project}`]
 const left = () =>

@@ -4,10 +4,10 @@ import { chmodSync, chownSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { fullCase } from '../case.ts'
+import { fullProject } from '../project.ts'
 
 const test = suite('edge')
-const stack = fullCase('edge', 18150)
+const stack = fullProject('edge', 18150)
 const rules = join(stack.docker, 'traefik/dynamic')
 const file = join(rules, 'middlewares.yml')
 const text = readFileSync(file, 'utf8')

@@ -3,12 +3,12 @@ import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { smallCase } from '../case.ts'
+import { smallProject } from '../project.ts'
 import { privateEngine } from './engine.ts'
-import { until } from '../../until.ts'
+import { waitUntil } from '../../until.ts'
 
 const test = suite('engine restarted')
-const stack = smallCase(import.meta.dirname, 'engine-restart')
+const stack = smallProject(import.meta.dirname, 'engine-restart')
 const engine = privateEngine()
 const env = { DOCKER_HOST: engine.host }
 stack.run(['env'])
@@ -46,7 +46,7 @@ for (const [words, signal] of [
     assert.is(code, 3, 'without an engine nothing can be said')
     assert.match(stderr, /Cannot connect to the Docker daemon|failed to connect to the docker API/)
     await engine.start()
-    await until('all services are healthy again', 40, () => quick().code === 0)
+    await waitUntil('all services are healthy again', 40, () => quick().code === 0)
     assert.is(starts(), before + 1)
     assert.is(stack.run(['up'], { env }).code, 0, 'up finds nothing to mend')
   })

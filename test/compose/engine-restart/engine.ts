@@ -3,7 +3,7 @@ import { execFileSync, spawn, spawnSync, type ChildProcess } from 'node:child_pr
 import { closeSync, mkdtempSync, openSync, readFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { until } from '../../until.ts'
+import { waitUntil } from '../../until.ts'
 
 export interface PrivateEngine {
   /** DOCKER_HOST */
@@ -39,7 +39,7 @@ export function privateEngine(): PrivateEngine {
       const [command, ...argv] = [...asRoot, 'sh', '-c', outside]
       shell = spawn(command!, argv, { stdio: ['ignore', file, file] })
       closeSync(file)
-      await until('the engine answers', 40, answers).catch(error => {
+      await waitUntil('the engine answers', 40, answers).catch(error => {
         throw new Error(
           `${(error as Error).message}\n${readFileSync(log, 'utf8').split('\n').slice(-10).join('\n')}`,
         )

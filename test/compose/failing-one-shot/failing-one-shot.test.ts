@@ -1,11 +1,11 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { smallCase } from '../case.ts'
+import { smallProject } from '../project.ts'
 
 const test = suite('failing one-shot')
 
 test('a one-shot that fails fails up and names who waits; one that ends well does not', () => {
-  const stack = smallCase(import.meta.dirname, 'failing-one-shot')
+  const stack = smallProject(import.meta.dirname, 'failing-one-shot')
   stack.run(['env'])
   const { code, stderr } = stack.run(['up'])
   assert.is(code, 6, stderr)

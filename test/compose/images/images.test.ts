@@ -4,10 +4,13 @@ import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { call, clean, docker, folder, logIn, prepare, proxy, registry, trust } from './registry.ts'
-import { begin, box, images, newSource, ownRepository, pin, source } from './stage.ts'
-import { schemaLabel, schemaVersion } from '../../../scripts/lib/images/schema-version.ts'
+import { begin, box, images, newSource, ownRepository, pin, source } from './setup.ts'
+import {
+  schemaLabel,
+  computeSchemaVersion,
+} from '../../../scripts/lib/images/build/schema-version.ts'
 import { commit } from '../../git.ts'
-import { until } from '../../until.ts'
+import { waitUntil } from '../../until.ts'
 
 const test = suite('images')
 process.once('exit', clean)
@@ -104,7 +107,10 @@ test("the image that migrates holds the migrations, which KGC's .dockerignore le
   )
   assert.is(
     label,
-    schemaVersion(source, ['apps/kgc-api/prisma/schema.prisma', 'apps/kgc-api/prisma/migrations']),
+    computeSchemaVersion(source, [
+      'apps/kgc-api/prisma/schema.prisma',
+      'apps/kgc-api/prisma/migrations',
+    ]),
   )
   const container = docker('create', image)
   docker('cp', `${container}:/prisma`, join(folder, 'held'))
@@ -229,7 +235,7 @@ test('a registry that is killed in mid-push and comes back gets the rest, and no
   ref = newSource(20_000_000)
   real.requests()
   const push = begin(real.host, writer, ['push', ...kgc])
-  await until('the second image is on its way', 60, () => /▶ Push \S+kgc-api/.test(push.said()))
+  await waitUntil('the second image is on its way', 60, () => /▶ Push \S+kgc-api/.test(push.said()))
   real.kill()
   const arrived = real.requests()
   const pause = new Promise<string>(done => setTimeout(done, 1500, 'it goes on'))
@@ -246,7 +252,7 @@ test('a registry that is killed in mid-push and comes back gets the rest, and no
 test('a push that is interrupted sets no tag; the next one sends the rest', async () => {
   ref = newSource(10_000_000)
   const push = begin(real.host, writer, ['push', ...kgc])
-  await until('the second image is on its way', 60, () => /▶ Push \S+kgc-api/.test(push.said()))
+  await waitUntil('the second image is on its way', 60, () => /▶ Push \S+kgc-api/.test(push.said()))
   push.kill('SIGINT')
   assert.is(await push.code, 130, push.said())
   for (const name of kgc) assert.is((await tagsOf(name)).includes(ref), false, name)

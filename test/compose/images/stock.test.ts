@@ -3,13 +3,13 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { placeOf, places } from '../../../scripts/lib/cluster/place.ts'
-import { configMapOf } from '../../../scripts/lib/deploy/release.ts'
-import { pinFiles } from '../../../scripts/lib/images/pins-check.ts'
-import { pinsIn } from '../../../scripts/lib/images/pins.ts'
-import { kubeconfigOf } from '../../unit/kubectl.ts'
+import { loadEnvironment, listEnvironments } from '../../../scripts/lib/kubernetes/environment.ts'
+import { createReleaseConfigMap } from '../../../scripts/lib/deploy/releases.ts'
+import { readPinFiles } from '../../../scripts/lib/images/pins-check.ts'
+import { findPins } from '../../../scripts/lib/images/pins.ts'
+import { kubeconfigOf } from '../../unit/fake-kubectl.ts'
 import { call, clean, folder, logIn, prepare, proxy, publish, registry, trust } from './registry.ts'
-import { box, images, newSource } from './stage.ts'
+import { box, images, newSource } from './setup.ts'
 
 const test = suite('pins and stock')
 process.once('exit', clean)
@@ -20,12 +20,12 @@ for (const host of [real.host, proxied]) trust(host)
 const writer = logIn('writer', real.host)
 const reader = logIn('reader', proxied)
 newSource()
-const names = [...pinFiles().keys()]
+const names = [...readPinFiles().keys()]
 const read = () => new Map(names.map(name => [name, readFileSync(join(box.root, name), 'utf8')]))
 
 /** The registry's own name for an image: `a/b:1` becomes `host/pins/b:1`. */
 const moved = (image: string) => `${real.host}/pins/${image.split('/').at(-1)}`
-const pinned = pinsIn(pinFiles())
+const pinned = findPins(readPinFiles())
 const standing = (image: string) =>
   new RegExp(`(?<=[\\s=-])${image.replaceAll('.', '\\.')}(?![\\w.-])`, 'g')
 for (const [name, text] of read())
@@ -33,7 +33,7 @@ for (const [name, text] of read())
     join(box.root, name),
     pinned.reduce((all, { image }) => all.replaceAll(standing(image), moved(image)), text),
   )
-const tags = pinsIn(read()).filter(({ image }) => image.startsWith(real.host))
+const tags = findPins(read()).filter(({ image }) => image.startsWith(real.host))
 const [gone, ...others] = tags.toSorted(
   (a, b) =>
     Number(b.places.some(place => place.digest)) - Number(a.places.some(place => place.digest)),
@@ -70,7 +70,7 @@ test('--write sets them in Compose, Kubernetes and Dockerfile in step, and leave
   await put(gone!.image)
   const { code, stderr } = pins('--write')
   assert.is(code, 0, stderr)
-  for (const { image, places } of pinsIn(read()))
+  for (const { image, places } of findPins(read()))
     if (digests.has(image))
       for (const { file, line, digest } of places)
         assert.is(digest, digests.get(image), `${file}:${line}`)
@@ -117,7 +117,7 @@ writeFileSync(
   `#!/bin/sh\nif [ -f ${answer} ]; then cat ${answer}; else echo 'the server is away' >&2; exit 1; fi\n`,
   { mode: 0o755 },
 )
-const contexts = places().flatMap(name => placeOf(name).context ?? [])
+const contexts = listEnvironments().flatMap(name => loadEnvironment(name).context ?? [])
 const cluster = {
   PATH: `${bin}${delimiter}${process.env.PATH}`,
   KUBECONFIG: kubeconfigOf('any', ...contexts),
@@ -151,7 +151,9 @@ test('while a cluster cannot be asked nothing is removed', async () => {
 test('the versions are listed with the releases that name them; without --commits a tag keeps a version', async () => {
   writeFileSync(
     answer,
-    JSON.stringify({ items: [configMapOf({ ...release, images: named, manifests: [] })] }),
+    JSON.stringify({
+      items: [createReleaseConfigMap({ ...release, images: named, manifests: [] })],
+    }),
   )
   const { code, stdout, stderr } = stock(real.host, writer, '--prune', '--keep', '1')
   assert.is(code, 0, stderr)

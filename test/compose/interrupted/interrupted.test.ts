@@ -1,10 +1,10 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { smallCase, wipe, type Case } from '../case.ts'
-import { until } from '../../until.ts'
+import { smallProject, removeAll, type ComposeProject } from '../project.ts'
+import { waitUntil } from '../../until.ts'
 
 const test = suite('interrupted up')
-const stack = smallCase(import.meta.dirname, 'interrupted')
+const stack = smallProject(import.meta.dirname, 'interrupted')
 stack.run(['env'])
 
 /** Starts `up` and sends it a signal once `when` is true; resolves with how it ended. */
@@ -13,7 +13,7 @@ async function cut(
   when: () => boolean,
 ): Promise<{ code: number | null; stderr: string }> {
   const up = stack.start(['up'], { KGC_PROJECT: stack.project })
-  await until('the moment', 30, when)
+  await waitUntil('the moment', 30, when)
   up.kill(signal)
   return { code: await up.code, stderr: up.output.stderr }
 }
@@ -21,7 +21,7 @@ async function cut(
 const running = (service: string) => () =>
   stack.container(service) !== '' &&
   stack.engine('inspect', '--format', '{{.State.Status}}', stack.container(service)) === 'running'
-const moments: [string, (box: Case) => () => boolean][] = [
+const moments: [string, (box: ComposeProject) => () => boolean][] = [
   ['before anything is there', () => () => true],
   ['when the first container is there', () => () => stack.container('first') !== ''],
   ['when the first runs', () => running('first')],
@@ -30,7 +30,7 @@ const moments: [string, (box: Case) => () => boolean][] = [
 
 for (const [name, when] of moments)
   test(`killed ${name}, the next up ends in the same state`, async () => {
-    wipe(stack.project)
+    removeAll(stack.project)
     assert.is((await cut('SIGKILL', when(stack))).code, null)
     const { code, stderr } = stack.run(['up'])
     assert.is(code, 0, stderr)
@@ -43,7 +43,7 @@ test('told to stop, it ends what it started and says so, with 130 and 143', asyn
     ['SIGINT', 130],
     ['SIGTERM', 143],
   ] as const) {
-    wipe(stack.project)
+    removeAll(stack.project)
     const { code, stderr } = await cut(signal, () => stack.container('first') !== '')
     assert.is(code, expected, stderr)
     assert.match(stderr, `Interrupted by ${signal}`)

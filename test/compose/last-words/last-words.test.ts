@@ -4,10 +4,10 @@ import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { repository } from '../../sandbox.ts'
-import { fullCase } from '../case.ts'
+import { fullProject } from '../project.ts'
 
 const test = suite('last words')
-const stack = fullCase('last-words', 18070)
+const stack = fullProject('last-words', 18070)
 const here = import.meta.dirname
 const files = [
   join(stack.docker, 'docker-compose.yml'),

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { repository } from '../../sandbox.ts'
-import { until } from '../../until.ts'
+import { waitUntil } from '../../until.ts'
 
 const test = suite('managed postgres')
 const name = 'kgc-test-managed-postgres'
@@ -54,7 +54,7 @@ test('an administrator with CREATEROLE and CREATEDB makes the roles and the data
     `${folder}:/kgc:ro`,
     'kgc-demo/postgres:17',
   )
-  await until(
+  await waitUntil(
     'the server is there',
     120,
     () => docker('exec', name, 'pg_isready', '-qh', '127.0.0.1').status === 0,

@@ -5,10 +5,10 @@ import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { repository } from '../../sandbox.ts'
-import { smallCase } from '../case.ts'
+import { smallProject } from '../project.ts'
 
 const test = suite('migration')
-const { docker, project, engine } = smallCase(import.meta.dirname, 'migration')
+const { docker, project, engine } = smallProject(import.meta.dirname, 'migration')
 cpSync(join(repository, 'infra/docker/kgc/migrate'), join(docker, 'migrate'), { recursive: true })
 writeFileSync(
   join(docker, 'init.sql'),

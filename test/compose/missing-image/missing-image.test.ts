@@ -1,11 +1,11 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { smallCase } from '../case.ts'
+import { smallProject } from '../project.ts'
 
 const test = suite('missing image')
 
 test('an image that cannot be had is refused within 15 s, by name, before anything starts', () => {
-  const stack = smallCase(import.meta.dirname, 'missing-image')
+  const stack = smallProject(import.meta.dirname, 'missing-image')
   stack.run(['env'])
   const { code, stderr, ms } = stack.run(['up'])
   assert.is(code, 3, stderr)

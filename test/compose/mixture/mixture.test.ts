@@ -4,11 +4,11 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { until } from '../../until.ts'
-import { smallCase, wipe } from '../case.ts'
+import { waitUntil } from '../../until.ts'
+import { smallProject, removeAll } from '../project.ts'
 
 const test = suite('mixtures')
-const stack = smallCase(import.meta.dirname, 'mixture')
+const stack = smallProject(import.meta.dirname, 'mixture')
 stack.run(['env'])
 const services = ['db', 'migrate', 'web', 'worker'] as const
 const seeds = Array.from(
@@ -70,7 +70,7 @@ const happenings: Record<string, (service: string, id: string) => unknown> = {
     const id = stack.container('web')
     docker('exec', id, 'touch', '/run/ill')
     if (status(id).startsWith('running'))
-      await until('web is ill', 30, () => !status(id).endsWith(' healthy'))
+      await waitUntil('web is ill', 30, () => !status(id).endsWith(' healthy'))
   },
 }
 
@@ -78,7 +78,7 @@ const happenings: Record<string, (service: string, id: string) => unknown> = {
 async function firstStart(): Promise<void> {
   const [id] = stack.container('db').split('\n')
   if (id && status(id).startsWith('running'))
-    await until('the first start is over', 120, () => status(id) === 'running healthy')
+    await waitUntil('the first start is over', 120, () => status(id) === 'running healthy')
 }
 
 /** Compose at work on a change of all, killed after so many ms. */
@@ -106,7 +106,7 @@ for (const seed of seeds)
     const done = services.map(service => [service, names[pick(names.length)]!] as const)
     const fresh = pick(6) === 0 || seed === seeds[0]
     if (fresh) {
-      wipe(stack.project)
+      removeAll(stack.project)
       rows = 0
     }
     const half = pick(3) === 0 ? 200 + pick(4000) : 0

@@ -5,11 +5,11 @@ import { join } from 'node:path'
 import { parse } from 'dotenv'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { fullCase } from '../case.ts'
-import { until } from '../../until.ts'
+import { fullProject } from '../project.ts'
+import { waitUntil } from '../../until.ts'
 
 const test = suite('old volume')
-const stack = fullCase('old-volume', 18080)
+const stack = fullProject('old-volume', 18080)
 const volume = `${stack.project}_twenty-db-data`
 const up = () => stack.run(['up', 'demo', 'twenty-db'])
 const ask = (id: string, user: string, query: string) =>
@@ -50,7 +50,7 @@ test('it is made as the release before made it: the application is superuser, li
     dump,
     'kgc-demo/postgres:17',
   )
-  await until(
+  await waitUntil(
     'the old database is there',
     120,
     () => spawnSync('docker', ['exec', id, 'pg_isready', '-qh', '127.0.0.1']).status === 0,

@@ -1,7 +1,7 @@
 import { createServer, type AddressInfo } from 'node:net'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { smallCase } from '../case.ts'
+import { smallProject } from '../project.ts'
 
 const test = suite('port taken')
 
@@ -16,7 +16,7 @@ async function hold() {
 }
 
 test('a taken port is refused with its holder before anything starts; freed, up goes on', async () => {
-  const stack = smallCase(import.meta.dirname, 'port-taken')
+  const stack = smallProject(import.meta.dirname, 'port-taken')
   stack.run(['env'])
   const { env, release } = await hold()
   const { code, stderr } = stack.run(['up'], { env })

@@ -1,10 +1,10 @@
 // A healthy stack is changed, over and over: each `up` ends ready.
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { smallCase } from '../case.ts'
+import { smallProject } from '../project.ts'
 
 const test = suite('re-creation')
-const stack = smallCase(import.meta.dirname, 'recreate')
+const stack = smallProject(import.meta.dirname, 'recreate')
 stack.run(['env'])
 // a soak of ten rounds makes a hundred changes
 const rounds = process.env.KGC_SOAK ? 10 * Number(process.env.KGC_SOAK) : 2

@@ -2,11 +2,11 @@
 import { spawn } from 'node:child_process'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { fullCase } from '../case.ts'
-import { until } from '../../until.ts'
+import { fullProject } from '../project.ts'
+import { waitUntil } from '../../until.ts'
 
 const test = suite('redis restart')
-const stack = fullCase('redis-restart', 18110)
+const stack = fullProject('redis-restart', 18110)
 const redis = (...argv: string[]) =>
   stack.engine(
     'exec',
@@ -66,11 +66,11 @@ test('200 jobs under way, Redis restarted twice in the middle: all are done', as
   )
   const done = new Promise<number | null>(resolve => load.on('close', resolve))
   for (const share of [40, 100]) {
-    await until(`${share} jobs`, 60, () => processed() - before >= share)
+    await waitUntil(`${share} jobs`, 60, () => processed() - before >= share)
     stack.engine('restart', '--time', '5', stack.container('chatwoot-redis'))
   }
   assert.is(await done, 0)
-  await until('all jobs are done', 60, () => processed() - before >= 200)
+  await waitUntil('all jobs are done', 60, () => processed() - before >= 200)
   assert.is(redis('llen', 'queue:default'), '0')
   assert.is(
     stack.engine(

@@ -7,16 +7,16 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { parseAllDocuments } from 'yaml'
 import { createAdmin as twentyAdmin } from '../../../infra/docker/twenty-crm/admin.ts'
-import { head as twentyHead } from '../../../infra/docker/twenty-crm/heads.ts'
+import { schemaVersion as twentySchemaVersion } from '../../../infra/docker/twenty-crm/schema-version.ts'
 import { checks as kgcChecks } from '../../../infra/docker/kgc/smoke.ts'
 import type { SmokeContext } from '../../../scripts/lib/smoke/checks.ts'
 import { edgeAt } from '../../../scripts/lib/smoke/edge.ts'
 import { otherNodes } from '../../tools.ts'
-import { fullCase } from '../case.ts'
-import { until } from '../../until.ts'
+import { fullProject } from '../project.ts'
+import { waitUntil } from '../../until.ts'
 
 const test = suite('whole stack')
-const stack = fullCase('stack', 18060)
+const stack = fullProject('stack', 18060)
 const names = () =>
   stack
     .engine(
@@ -95,7 +95,7 @@ test('the administrator of Twenty, interrupted before each of its calls and whil
       JSON.stringify({ query: '{ __typename }' }),
     )
   const admin = { email: 'first@kgc.localhost', password: 'Secret-123456' }
-  const before = await twentyHead(context(99))
+  const before = await twentySchemaVersion(context(99))
   for (const [calls, patience] of [[1], [2], [3], [4], [5], [5, 0.1], [6]] as const) {
     const words = await twentyAdmin(context(calls, patience), admin).catch(
       (error: Error) => error.message,
@@ -112,7 +112,11 @@ test('the administrator of Twenty, interrupted before each of its calls and whil
       `SELECT display_name || ' ' || activation_status FROM core.workspace`,
     )
     assert.is(left, 'KGC ACTIVE', `interrupted after ${calls} calls`)
-    assert.is(await twentyHead(context(99)), before, 'a workspace that is made is no migration')
+    assert.is(
+      await twentySchemaVersion(context(99)),
+      before,
+      'a workspace that is made is no migration',
+    )
     sql(
       'twenty',
       'TRUNCATE core."user", core.workspace, core.token, core.user_workspace; DELETE FROM core."upgradeMigration" WHERE "isInitial"',
@@ -130,7 +134,7 @@ test('the administrator of Twenty, interrupted before each of its calls and whil
 test('a newer release of Twenty moves the head that a rollback is judged by, and nothing in the table that is frozen', async () => {
   const exec = async (service: string, argv: string[]) =>
     answer(['exec', stack.container(service), ...argv]).stdout
-  const head = () => twentyHead({ exec } as unknown as SmokeContext)
+  const head = () => twentySchemaVersion({ exec } as unknown as SmokeContext)
   const frozen = () => sql('twenty', 'SELECT count(*), max(name) FROM core._typeorm_migrations')
   const before = [await head(), frozen()]
   stack.engine(
@@ -283,7 +287,7 @@ test('with what its image brings each page is open, and smoke says so', async ()
     const id = stack.engine('run', '--detach', '--rm', `kgc-demo/kgc-${page}:demo`)
     const address = `http://${stack.engine('inspect', '--format', '{{.NetworkSettings.IPAddress}}', id)}`
     const edge = edgeAt({}, false)
-    await until(`${page} serves`, 30, () =>
+    await waitUntil(`${page} serves`, 30, () =>
       edge.get(`${address}/health`).then(
         () => true,
         () => false,
@@ -394,7 +398,7 @@ test('the workers dead: smoke fails and says which; started, all is green again'
   assert.is(code, 6)
   for (const worker of workers) assert.match(stderr, new RegExp(`${worker}: exited, exit 137`))
   stack.engine('start', ...workers.map(stack.container))
-  await until('green again', 60, () => smoke().code === 0)
+  await waitUntil('green again', 60, () => smoke().code === 0)
   const after = started()
   for (const name of names().filter(name => !workers.includes(name)))
     assert.is(after[name], before[name], `${name} was not touched`)
@@ -486,7 +490,7 @@ test('a scheduler that hangs is red, though /ready/ says ok; going on, it is gre
   )
   assert.match(curl('https://hr.kgc.localhost:18061/ready/'), '"scheduler":"ok"')
   signal('CONT')
-  await until('green again', 30, () => smoke('--quick').code === 0)
+  await waitUntil('green again', 30, () => smoke('--quick').code === 0)
 })
 
 test('the service user of Horilla sees the people of its company and of none, and without a company nobody', () => {
@@ -581,7 +585,7 @@ test('a database stopped: smoke --quick says so, doctor says what mends it; star
   assert.is(doctor.code, 3)
   assert.match(doctor.stdout, /kgc-db.*make up MODE=demo/s)
   stack.engine('start', stack.container('kgc-db'))
-  await until('green again', 60, () => smoke().code === 0)
+  await waitUntil('green again', 60, () => smoke().code === 0)
   const after = started()
   for (const name of names().filter(name => name !== 'kgc-db'))
     assert.is(after[name], before[name], `${name} was not touched`)
@@ -611,7 +615,7 @@ test('row security: off, the API sees the rows of all tenants; on, a role withou
   )
   // Traefik hears of a new container a moment after it is healthy
   const seen = () =>
-    until('the API answers', 30, () => [
+    waitUntil('the API answers', 30, () => [
       JSON.parse(curl('https://api.kgc.localhost:18061/api/v1/tenants')).count as number,
     ])
   const turn = (to: string) => {

@@ -3,13 +3,13 @@ import { renameSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { fullCase, neighbour, type Case } from '../case.ts'
+import { fullProject, neighbour, type ComposeProject } from '../project.ts'
 
 const test = suite('start state')
-const a = fullCase('start-state', 18090)
+const a = fullProject('start-state', 18090)
 const b = neighbour(a)
-const file = (box: Case) => join(box.docker, 'twenty-crm/.env.demo')
-const up = (box: Case) => box.run(['up', 'demo', 'twenty-db'])
+const file = (box: ComposeProject) => join(box.docker, 'twenty-crm/.env.demo')
+const up = (box: ComposeProject) => box.run(['up', 'demo', 'twenty-db'])
 const ids = () =>
   a
     .engine('ps', '-aq', '--no-trunc', '--filter', `label=com.docker.compose.project=${a.project}`)
@@ -27,7 +27,7 @@ const written = () => {
   assert.is(code, 0, stderr)
   return readFileSync(file(a), 'utf8')
 }
-const refuses = (box: Case, why: RegExp) => {
+const refuses = (box: ComposeProject, why: RegExp) => {
   const before = ids()
   const { code, stderr } = up(box)
   assert.is(code, 3, stderr)

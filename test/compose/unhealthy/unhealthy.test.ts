@@ -1,9 +1,9 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { smallCase } from '../case.ts'
+import { smallProject } from '../project.ts'
 
 const test = suite('unhealthy')
-const stack = smallCase(import.meta.dirname, 'unhealthy')
+const stack = smallProject(import.meta.dirname, 'unhealthy')
 stack.run(['env'])
 
 test('an unhealthy service fails up, with what its check said and who waits for it', () => {

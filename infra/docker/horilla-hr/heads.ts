@@ -1,6 +1,0 @@
-// How far the database is migrated.
-import type { SmokeContext } from '../../../scripts/lib/smoke/checks.ts'
-import { migrationsIn } from '../../../scripts/lib/deploy/product.ts'
-
-export const head = (context: SmokeContext) =>
-  migrationsIn(context, 'horilla-db', 'django_migrations')

@@ -1,0 +1,24 @@
+// Version steps that Twenty does not survive.
+import {
+  isVersionBefore,
+  type UpgradeRule,
+} from '../../../scripts/lib/deploy/preflight/upgrade-paths.ts'
+
+export const upgradePaths: UpgradeRule[] = [
+  {
+    image: /(^|\/)twenty$/,
+    // https://docs.twenty.com/developers/self-hosting/upgrade-guide
+    forbids: (from, to) =>
+      isVersionBefore(from, [1, 22, 0]) && (to[0] !== from[0] || to[1] > from[1] + 1)
+        ? `Twenty before v1.22 goes one minor version at a time: v${from[0]}.${from[1] + 1} is next`
+        : undefined,
+  },
+  {
+    image: /(^|\/)twenty$/,
+    // upgrade commands of a minor version change the schema, and nothing takes them back (packages/twenty-server/docs/UPGRADE_COMMANDS.md)
+    forbids: (from, to) =>
+      isVersionBefore(to, from) && `${to[0]}.${to[1]}` !== `${from[0]}.${from[1]}`
+        ? 'Twenty does not go back: its upgrade commands have no way back; restore a backup of that version'
+        : undefined,
+  },
+]

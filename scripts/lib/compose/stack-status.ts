@@ -1,0 +1,126 @@
+// Judges a stack that is changing: what was there, what the engine shows now and what is wanted in, verdicts out. Pure.
+// `docker compose up --wait` calls a crash loop without a health check healthy, and a one-shot that ended well a failure.
+import type { Container } from './containers.ts'
+import { isUpToDate, settling, containerStatus, type ContainerView } from './container-status.ts'
+import type { ProgressState } from '../progress.ts'
+
+export interface ContainerStatus {
+  service: string
+  state: ProgressState
+  /** In words: 'healthy', 'starting', 'crash loop: exit 1, 3 restarts' … */
+  detail: string
+}
+
+/** What is wanted of a service. */
+export interface ExpectedService {
+  service: string
+  oneShot: boolean
+  /** The services that it depends on. */
+  needs: string[]
+  /** Compose's hash of its configuration, and the id of its image; another one is of an older generation. Not known: undefined. */
+  hash: string | undefined
+  image: string | undefined
+}
+
+/** The stack at one moment. */
+export interface StackSnapshot {
+  /** ms of the clock. */
+  at: number
+  /** By service. */
+  seen: Map<string, Container>
+  /** What was there when Compose was called, by id. */
+  before: Map<string, Container>
+  /** Compose's exit code; undefined while it works. */
+  code?: number | undefined
+}
+
+/** From when on a container answers for itself: what it did while others were away, or Compose was at work on it, does not count. */
+export interface AccountableSince {
+  id: string
+  restarts: number
+  /** ms of the clock. */
+  at: number
+  /** It does not answer for itself yet. */
+  held: boolean
+}
+
+export interface StackStatus {
+  verdicts: ContainerStatus[]
+  grounds: Map<string, AccountableSince>
+  /** Something that Compose has made or started in this run is not ready. */
+  busy: boolean
+}
+
+/**
+ * The verdicts on all services at this look; `last` is the look's before. While Compose works only a container that it has made or started in this
+ * run can fail, once all that it depends on is ready: any other may be about to be replaced. After that each answers for itself.
+ */
+export function judgeStack(
+  expected: ExpectedService[],
+  look: StackSnapshot,
+  last?: StackStatus,
+): StackStatus {
+  const verdicts = new Map<string, ContainerStatus>()
+  const grounds = new Map<string, AccountableSince>()
+  const steady = new Set<string>()
+  let busy = false
+  for (const one of sortByDependency(expected)) {
+    const { service } = one
+    const container = look.seen.get(service)
+    const awaited = one.needs.find(need => !steady.has(need))
+    const view = container && viewOf(one, container, look, awaited, last)
+    if (view) grounds.set(service, view.ground)
+    const [state, detail] = view ? containerStatus(view) : (['absent', 'not created'] as const)
+    verdicts.set(service, { service, state, detail })
+    if (!awaited && (state === 'ready' || detail === settling)) steady.add(service)
+    busy ||= Boolean(view?.fresh) && state === 'waiting'
+  }
+  return { verdicts: expected.map(({ service }) => verdicts.get(service)!), grounds, busy }
+}
+
+/** What a service depends on comes before it. */
+function sortByDependency(expected: ExpectedService[]): Set<ExpectedService> {
+  const order = new Set<ExpectedService>()
+  const add = (one: ExpectedService | undefined) => {
+    if (!one || order.has(one)) return
+    for (const need of one.needs) add(expected.find(({ service }) => service === need))
+    order.add(one)
+  }
+  expected.forEach(add)
+  return order
+}
+
+function viewOf(
+  one: ExpectedService,
+  container: Container,
+  look: StackSnapshot,
+  awaited: string | undefined,
+  last: StackStatus | undefined,
+): ContainerView {
+  const old = look.before.get(container.Id)
+  const fresh =
+    !old || (isUpToDate(one, container) && container.State.StartedAt !== old.State.StartedAt)
+  // what was well before may ask others than those that it names
+  const held = awaited !== undefined || (!fresh && (look.code === undefined || Boolean(last?.busy)))
+  const first = { id: container.Id, restarts: old?.RestartCount ?? 0, at: 0, held }
+  return {
+    one,
+    container,
+    look,
+    old,
+    fresh,
+    awaited,
+    ground: nextGround(container, look, held, last?.grounds.get(one.service) ?? first),
+  }
+}
+
+function nextGround(
+  { Id: id, RestartCount: restarts }: Container,
+  { at }: StackSnapshot,
+  held: boolean,
+  last: AccountableSince,
+): AccountableSince {
+  if (held) return { id, restarts, at, held }
+  if (last.id !== id) return { id, restarts: 0, at: 0, held }
+  return last.held ? { ...last, at, held } : last
+}

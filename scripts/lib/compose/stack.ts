@@ -1,0 +1,191 @@
+// What Compose knows: the stack as its files describe it.
+import { existsSync, readdirSync } from 'node:fs'
+import { join } from 'node:path'
+import type { Container } from './containers.ts'
+import { Failure, exit } from '../errors.ts'
+import { listApplications, dockerFolder, findApplicationFolder, root } from '../repository.ts'
+import { run, type RunOutput, type RunOptions } from '../run.ts'
+
+/** A stack on this machine: which files and which env files make it. */
+export interface Stack {
+  /** dev, prod, demo …: the override `docker-compose.<mode>.yml`. */
+  mode: string
+  project: string
+  /** Suffix of its env files: '' or '.demo'. */
+  suffix: string
+  /** Everything before the Compose subcommand. */
+  argv: string[]
+}
+
+/** The overrides that are a way to run the stack. `build` is not: it says what is built. */
+export function stackModes(): string[] {
+  const names = readdirSync(dockerFolder).map(
+    name => /^docker-compose\.(\w+)\.yml$/.exec(name)?.[1],
+  )
+  return names.filter(name => name !== undefined && name !== 'build') as string[]
+}
+
+/**
+ * The stack of a mode. dev and prod are two ways to run the machine's own stack and share its env files, volumes and project;
+ * any other mode is a stack of its own beside it. `files` are further Compose files.
+ * KGC_PROJECT renames the project, so that a test can stand beside a demo.
+ */
+export function stackOf(mode: string, files: string[] = []): Stack {
+  if (!stackModes().includes(mode))
+    throw new Failure(
+      exit.usage,
+      'Choose the stack',
+      `there is no docker-compose.${mode}.yml in infra/docker`,
+      { next: `one of: ${stackModes().join(', ')}` },
+    )
+  const suffix = mode === 'dev' || mode === 'prod' ? '' : `.${mode}`
+  const project = process.env.KGC_PROJECT ?? (suffix ? `kgc-${mode}` : 'kgc')
+  const all = ['docker-compose.yml', `docker-compose.${mode}.yml`]
+    .map(name => join(dockerFolder, name))
+    .concat(files)
+  return {
+    mode,
+    project,
+    suffix,
+    argv: [
+      'docker',
+      'compose',
+      '-p',
+      project,
+      '--env-file',
+      join(dockerFolder, `.env${suffix}`),
+      ...all.flatMap(file => ['-f', file]),
+    ],
+  }
+}
+
+/** The env files that the stack reads and that are not there. */
+export function missingEnvFiles(stack: Stack): string[] {
+  const folders = [
+    '.',
+    ...listApplications().filter(name => existsSync(join(dockerFolder, name, '.env.example'))),
+  ]
+  return folders
+    .map(folder => join('infra/docker', folder, `.env${stack.suffix}`))
+    .filter(path => !existsSync(join(root, path)))
+}
+
+export interface ComposeService {
+  image?: string
+  cpus?: number | string
+  user?: string
+  cap_drop?: string[]
+  cap_add?: string[]
+  restart?: string
+  ports?: { published?: string; host_ip?: string; target: number }[]
+  healthcheck?: { test?: string[]; disable?: boolean }
+  depends_on?: Record<string, { condition: string }>
+  labels?: Record<string, string>
+  environment?: Record<string, string | null>
+  volumes?: { type: string; source?: string; target: string }[]
+  networks?: Record<string, unknown>
+}
+
+export interface ComposeConfig {
+  name: string
+  services: Record<string, ComposeService>
+  volumes?: Record<string, { name: string }>
+  networks?: Record<string, { name: string; internal?: boolean }>
+}
+
+/** `docker compose <arguments>` of the stack. */
+export const runCompose = (
+  stack: Stack,
+  argv: string[],
+  options: RunOptions = {},
+): Promise<RunOutput> => run([...stack.argv, ...argv], { cwd: dockerFolder, ...options })
+
+/** The stack's files as Compose reads them. Throws Failure (usage) with Compose's own words. */
+export async function readComposeConfig(stack: Stack): Promise<ComposeConfig> {
+  const missing = missingEnvFiles(stack)
+  if (missing.length)
+    throw new Failure(exit.usage, 'Read the env files', `not there: ${missing.join(', ')}`, {
+      next: stack.suffix ? `npx zx scripts/env.ts ${stack.mode}` : 'make env',
+    })
+  const output = await runCompose(stack, ['config', '--format', 'json'], { nothrow: true })
+  if (output.code !== 0)
+    throw new Failure(
+      exit.usage,
+      `Read the Compose files of ${stack.mode}`,
+      output.stderr.trim().split('\n').at(-1) ?? '',
+      { next: 'npx zx scripts/env.ts --check' },
+    )
+  return JSON.parse(output.stdout) as ComposeConfig
+}
+
+/**
+ * The services meant by names of services or of application folders, with all that they depend on; all services for no name.
+ * Throws Failure (usage) for a name that is neither.
+ */
+export async function selectServices(
+  stack: Stack,
+  all: ComposeConfig,
+  names: string[],
+): Promise<string[]> {
+  if (!names.length) return Object.keys(all.services)
+  const chosen = new Set<string>()
+  for (const name of names)
+    for (const service of await matchServices(stack, all, name)) chosen.add(service)
+  for (const service of chosen)
+    for (const other of Object.keys(all.services[service]?.depends_on ?? {})) chosen.add(other)
+  return [...chosen]
+}
+
+async function matchServices(stack: Stack, all: ComposeConfig, name: string): Promise<string[]> {
+  if (all.services[name]) return [name]
+  const folder = findApplicationFolder(name)
+  if (folder) return servicesOf(stack, all, folder)
+  throw new Failure(
+    exit.usage,
+    'Choose the services',
+    `${name} is neither a service nor a folder of infra/docker`,
+    {
+      next: `folders: ${listApplications().join(', ')}; services: ${Object.keys(all.services).join(', ')}`,
+    },
+  )
+}
+
+/** The services that a folder's own Compose file brings. */
+export async function servicesOf(
+  stack: Stack,
+  all: ComposeConfig,
+  folder: string,
+): Promise<string[]> {
+  const env = join(dockerFolder, folder, `.env${stack.suffix}`)
+  const file = join(dockerFolder, folder, 'docker-compose.yml')
+  const output = await run(
+    ['docker', 'compose', '--env-file', env, '-f', file, 'config', '--services'],
+    { what: `Read ${folder}` },
+  )
+  return output.stdout
+    .trim()
+    .split('\n')
+    .filter(service => all.services[service])
+}
+
+/** A service that runs once and ends: others wait for its success. */
+export const isOneShot = (all: ComposeConfig, service: string): boolean =>
+  Object.values(all.services).some(
+    other => other.depends_on?.[service]?.condition === 'service_completed_successfully',
+  )
+
+/** A one-shot without a container that is no fault: all that waited for it run, so it has ended well and was pruned since. */
+export function wasPruned(
+  all: ComposeConfig,
+  seen: Map<string, Container>,
+  service: string,
+): boolean {
+  const waited = Object.entries(all.services).filter(
+    ([, { depends_on }]) => depends_on?.[service]?.condition === 'service_completed_successfully',
+  )
+  return (
+    !seen.has(service) &&
+    waited.length > 0 &&
+    waited.every(([name]) => seen.get(name)?.State.Status === 'running')
+  )
+}

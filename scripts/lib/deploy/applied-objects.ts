@@ -1,0 +1,56 @@
+// What stands in an environment while a change is under way or has come to no good end, computed from what was done.
+import type { ApplyListener } from './apply/apply.ts'
+import type { Change, AppliedVersion } from './change.ts'
+import { resourceId } from './apply/order.ts'
+import { findCurrentRelease } from './releases.ts'
+
+/** Remembers what was applied of the new release. */
+export const trackApplied =
+  ({ touched, stands }: Change): ApplyListener =>
+  (one, how) => {
+    if (how === 'not') return
+    if (one.kind !== 'Job') touched.push(one)
+    stands.set(resourceId(one), how === 'done' ? 'new' : 'unknown')
+  }
+
+/** Remembers what was put back, or removed because the release before has not got it. */
+export const trackRestored =
+  ({ stands }: Change): ApplyListener =>
+  (one, how) => {
+    if (how !== 'not') stands.set(resourceId(one), how === 'done' ? 'old' : 'unknown')
+  }
+
+const isJobId = (name: string) => name.startsWith('Job ')
+const summarizeNames = (names: string[]) =>
+  `${names.slice(0, 5).join(', ')}${names.length > 5 ? ` and ${names.length - 5} more` : ''}`
+const listIdsByVersion = ({ stands }: Pick<Change, 'stands'>, how: AppliedVersion) =>
+  [...stands].filter(([name, one]) => one === how && !isJobId(name)).map(([name]) => name)
+
+/** Whether nothing but Jobs is of the new release, or may be. */
+export const isFullyRestored = (change: Pick<Change, 'stands'>): boolean =>
+  !listIdsByVersion(change, 'new').length && !listIdsByVersion(change, 'unknown').length
+/** Whether something has gone back. */
+export const hasRestoreStarted = (change: Pick<Change, 'stands'>): boolean =>
+  listIdsByVersion(change, 'old').length > 0
+
+/** Which release's objects are in place. */
+export function describeLiveObjects(change: Pick<Change, 'stands' | 'found' | 'release'>): string {
+  const [fresh, unknown] = [listIdsByVersion(change, 'new'), listIdsByVersion(change, 'unknown')]
+  const good = findCurrentRelease(change.found!.history)
+  const [before, now] = [
+    good ? `release ${good.number}` : 'what was there before',
+    `release ${change.release!.number}`,
+  ]
+  if (isFullyRestored(change)) return `the objects of ${before} are in place`
+  const parts = [
+    fresh.length && `${summarizeNames(fresh)} of ${now}`,
+    unknown.length && `${summarizeNames(unknown)} of ${now} or of ${before}`,
+  ].filter(Boolean)
+  return `in place: ${parts.join('; ')}; all else of ${before}`
+}
+
+/** What does not go back: the Jobs that were begun. */
+export function describeLastingJobs({ stands }: Pick<Change, 'stands'>): string {
+  const jobs = [...stands.keys()].filter(isJobId)
+  return jobs.length ? `; what ${jobs.join(', ')} has done to its database stays` : ''
+}

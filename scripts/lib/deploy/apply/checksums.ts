@@ -1,0 +1,119 @@
+// What a deploy writes on the manifests: images by digest, hashes of what pods read. Pure.
+import { createHash } from 'node:crypto'
+import { selectWorkloads, type Manifest } from '../../kubernetes/kubectl.ts'
+import { parseImage } from '../../images/registry/client.ts'
+
+export const configChecksumAnnotation = 'kgc.hu/config'
+export const jobChecksumAnnotation = 'kgc.hu/manifest'
+
+const computeChecksum = (value: unknown): string =>
+  createHash('sha256').update(JSON.stringify(value)).digest('hex').slice(0, 16)
+/** What a workload makes. */
+export const podSpecOf = (one: Manifest): Record<string, any> => one.spec.template.spec
+/** All containers of a workload's pods. */
+export const containerSpecsOf = (one: Manifest): Record<string, any>[] => [
+  ...(podSpecOf(one).initContainers ?? []),
+  ...podSpecOf(one).containers,
+]
+
+type Condition = { type: string; status: string }
+const hasCondition = ({ status }: Manifest, ...types: string[]): boolean =>
+  (status?.conditions ?? []).some(
+    (one: Condition) => types.includes(one.type) && one.status === 'True',
+  )
+/** Whether a Job of the cluster has ended, well or not. */
+export const hasJobEnded = (live: Manifest): boolean => hasCondition(live, 'Complete', 'Failed')
+/** Whether the cluster's Job is this very one. */
+export const isSameJob = (job: Manifest, live: Manifest): boolean =>
+  live.metadata.annotations?.[jobChecksumAnnotation] ===
+  job.metadata.annotations?.[jobChecksumAnnotation]
+/** Whether this very Job has ended well there. */
+export const hasJobSucceeded = (job: Manifest, live: Manifest): boolean =>
+  hasCondition(live, 'Complete') && isSameJob(job, live)
+
+/** The images of all workloads, each once. */
+export const listWorkloadImages = (all: Manifest[]): string[] => [
+  ...new Set(
+    selectWorkloads(all)
+      .flatMap(containerSpecsOf)
+      .map(({ image }) => image as string),
+  ),
+]
+
+/** The images of manifests that are stamped, as `name@digest`, each once. */
+export const listWorkloadDigests = (all: Manifest[]): string[] => [
+  ...new Set(
+    listWorkloadImages(all)
+      .map(parseImage)
+      .map(({ name, digest }) => `${name}@${digest}`),
+  ),
+]
+
+/** The names of ConfigMaps and Secrets that a workload's pods read, as `kind/name`. */
+function listConfigReferences(workload: Manifest): string[] {
+  const found = new Set<string>()
+  const map = (name?: string) => name && found.add(`ConfigMap/${name}`)
+  const secret = (name?: string) => name && found.add(`Secret/${name}`)
+  for (const { envFrom = [], env = [] } of containerSpecsOf(workload)) {
+    for (const { configMapRef, secretRef } of envFrom)
+      (map(configMapRef?.name), secret(secretRef?.name))
+    for (const { valueFrom } of env)
+      (map(valueFrom?.configMapKeyRef?.name), secret(valueFrom?.secretKeyRef?.name))
+  }
+  for (const volume of podSpecOf(workload).volumes ?? [])
+    for (const one of [volume, ...(volume.projected?.sources ?? [])])
+      (map(one.configMap?.name), secret(one.secret?.secretName ?? one.secret?.name))
+  return [...found].sort()
+}
+
+/** The manifests with other images in the place of some. */
+export function replaceImages(all: Manifest[], image: (old: string) => string): Manifest[] {
+  const copy = structuredClone(all)
+  for (const container of selectWorkloads(copy).flatMap(containerSpecsOf))
+    container.image = image(container.image)
+  return copy
+}
+
+/** Another tag for the images of these names, whatever they have now. */
+export function replaceImageTags(all: Manifest[], names: string[], tag: string): Manifest[] {
+  return replaceImages(all, old =>
+    names.includes(parseImage(old).name) ? `${parseImage(old).name}:${tag}` : old,
+  )
+}
+
+/**
+ * The manifests as they are applied: images by digest, on each pod template a hash of the settings and secrets that its pods read (so that
+ * they start anew when one changes), on each Job a hash of itself (so that it is known whether it has run).
+ */
+export function withDigestsAndChecksums(all: Manifest[], digests: Map<string, string>): Manifest[] {
+  const copy = replaceImages(all, old => {
+    const { name, tag, digest } = parseImage(old)
+    return `${name}${tag ? `:${tag}` : ''}@${digest ?? digests.get(old)}`
+  })
+  const settings = new Map<string, unknown>()
+  for (const { kind, metadata, data, stringData, binaryData, spec } of copy)
+    if (['ConfigMap', 'Secret', 'SealedSecret'].includes(kind))
+      settings.set(`${kind.replace('Sealed', '')}/${metadata.name}`, [
+        data,
+        stringData,
+        binaryData,
+        spec?.encryptedData,
+      ])
+  for (const one of selectWorkloads(copy)) {
+    const read = listConfigReferences(one).map(name => [name, settings.get(name)])
+    const { template } = one.spec
+    template.metadata = {
+      ...template.metadata,
+      annotations: {
+        ...template.metadata?.annotations,
+        [configChecksumAnnotation]: computeChecksum(read),
+      },
+    }
+    if (one.kind === 'Job')
+      one.metadata.annotations = {
+        ...one.metadata.annotations,
+        [jobChecksumAnnotation]: computeChecksum(one.spec),
+      }
+  }
+  return copy
+}

@@ -1,0 +1,81 @@
+// The Jobs of a change, and those of an earlier one that are in their way.
+import { listObjects, type Manifest } from '../../kubernetes/kubectl.ts'
+import { createRetryingKubectl } from '../../kubernetes/kubectl-retry.ts'
+import { exit, type Failure } from '../../errors.ts'
+import { resourceId } from './order.ts'
+import { waitForRollout, type RolloutOptions } from '../../rollout/wait.ts'
+import { say } from '../../report.ts'
+import type { FailureCause } from '../../rollout/workload.ts'
+import { listPodContainers } from '../../rollout/objects.ts'
+import { isOwnerOf } from '../../rollout/owners.ts'
+import { hasJobEnded, hasJobSucceeded, isSameJob } from './checksums.ts'
+
+/** ms between two looks at a Job that is not waited for otherwise. */
+const jobPollMs = 3_000
+
+/**
+ * Makes way for Jobs: one cannot be changed. Out: those to apply. The same one that runs already is left to run, or has ended well since the plan
+ * was made; another is waited for, not cut off.
+ */
+export async function prepareJobs(wait: RolloutOptions, jobs: Manifest[]): Promise<Manifest[]> {
+  const { place, lock } = wait
+  for (let said = ''; ;) {
+    const live = await listObjects(place, 'jobs', [], createRetryingKubectl(lock.lost))
+    const here = (job: Manifest) => live.find(one => resourceId(one) === resourceId(job))
+    const running = jobs.filter(job => here(job) && !hasJobEnded(here(job)!))
+    const others = running.filter(job => !isSameJob(job, here(job)!))
+    if (others.length) {
+      const words = `  ${others.map(resourceId).join(', ')} of an earlier change still runs; waiting for its end`
+      if (words !== said) say((said = words))
+      await waitForJobs(wait, others)
+      continue
+    }
+    const missing = jobs.filter(
+      job => !running.includes(job) && !(here(job) && hasJobSucceeded(job, here(job)!)),
+    )
+    const old = missing.filter(here).map(({ metadata }) => metadata.name)
+    // its pods may go later: those of the new one are told apart by their owner
+    if (old.length) await deleteJobs(wait, old, `Remove the finished ${old.join(', ')}`)
+    return missing
+  }
+}
+
+const deleteJobs = ({ place, lock }: RolloutOptions, names: string[], what: string) =>
+  createRetryingKubectl(lock.lost)(place, ['delete', 'job', ...names, '--ignore-not-found'], {
+    timeout: 120_000,
+    what,
+  })
+
+/** Waits for the end of Jobs, or a moment. One that hangs and has not begun is removed: what keeps it from beginning may never be mended. */
+async function waitForJobs(wait: RolloutOptions, jobs: Manifest[]): Promise<void> {
+  const { place, lock } = wait
+  const failure = await waitForRollout({ ...wait, since: Date.now(), stable: 0 }, jobs).then(
+    () => undefined,
+    (error: Failure & { cause?: FailureCause }) => error,
+  )
+  if (lock.lost()) throw lock.lost()
+  if (!failure) return
+  if (![exit.broken, exit.timeout].some(code => code === failure.code)) throw failure
+  const all = await listObjects(place, 'jobs,pods', [], createRetryingKubectl(lock.lost))
+  const hung = all.find(
+    ({ kind, metadata }) => kind === 'Job' && metadata.name === failure.cause?.name,
+  )
+  if (!hung || hasJobEnded(hung) || hasJobStarted(hung, all))
+    return void (await new Promise(done => setTimeout(done, jobPollMs)))
+  say(
+    `  removed: ${resourceId(hung)} of an earlier change, of which nothing has run: ${failure.why}`,
+  )
+  await deleteJobs(wait, [hung.metadata.name], `Remove ${hung.metadata.name}`)
+}
+
+/** Whether a Job has begun its work, or may be at it. What ran before that and ended well (it has waited for a database) is not the work. */
+function hasJobStarted(job: Manifest, all: Manifest[]): boolean {
+  const pods = all.filter(one => one.kind === 'Pod' && isOwnerOf(job, one))
+  const worked = pods
+    .flatMap(listPodContainers)
+    .some(({ init, status: { state = {}, lastState = {} } }) => {
+      const end = state.terminated ?? lastState.terminated
+      return state.running || (end && !(init && end.exitCode === 0))
+    })
+  return Boolean(job.status?.failed || job.status?.succeeded || worked)
+}

@@ -1,0 +1,120 @@
+// What manifests tell by themselves: in which order they go, what changes from one list to the next, what is removed. Pure.
+import type { Manifest } from '../../kubernetes/kubectl.ts'
+
+/** The annotation kgc.hu/order, in the order of its values. */
+export const applyOrders = ['data', 'migrate', 'application', 'edge'] as const
+export type ApplyOrder = (typeof applyOrders)[number]
+
+const kindOrder = [
+  'ConfigMap',
+  'Secret',
+  'SealedSecret',
+  'PersistentVolumeClaim',
+  'NetworkPolicy',
+  'Service',
+  'StatefulSet',
+  'Deployment',
+  'DaemonSet',
+  'Job',
+  'HorizontalPodAutoscaler',
+  'PodDisruptionBudget',
+  'Ingress',
+]
+/** What is never removed: it holds data, or more than this environment. */
+const neverPrunedKinds = [
+  'PersistentVolumeClaim',
+  'Secret',
+  'SealedSecret',
+  'Namespace',
+  'CustomResourceDefinition',
+]
+/** How many objects may be removed without being asked for. */
+export const pruneLimit = 3
+
+/** `Kind name`: what an object is called here. */
+export const resourceId = ({ kind, metadata }: Manifest): string => `${kind} ${metadata.name}`
+const resourceIds = (all: Manifest[]) => new Set(all.map(resourceId))
+
+/** Objects without the annotation are data when they hold it, else part of an application. */
+export function applyOrderOf(one: Manifest): ApplyOrder {
+  const said = one.metadata.annotations?.['kgc.hu/order'] as ApplyOrder | undefined
+  if (said && applyOrders.includes(said)) return said
+  return ['ConfigMap', 'Secret', 'SealedSecret', 'PersistentVolumeClaim', 'NetworkPolicy'].includes(
+    one.kind,
+  )
+    ? 'data'
+    : one.kind === 'Job'
+      ? 'migrate'
+      : 'application'
+}
+
+/** In the order in which they are applied: by kgc.hu/order, and inside by kind. */
+export function sortForApply(all: Manifest[]): Manifest[] {
+  const rank = (one: Manifest) =>
+    applyOrders.indexOf(applyOrderOf(one)) * 100 +
+    (kindOrder.includes(one.kind) ? kindOrder.indexOf(one.kind) : kindOrder.length)
+  return all.toSorted((a, b) => rank(a) - rank(b))
+}
+
+export interface ManifestChanges {
+  created: string[]
+  changed: string[]
+}
+
+/** What `kubectl diff` says, object by object; `unknown` is what belongs to none of them. */
+export function parseKubectlDiff(
+  text: string,
+  all: Manifest[],
+): ManifestChanges & { unknown: string[] } {
+  const changes = { created: [] as string[], changed: [] as string[], unknown: [] as string[] }
+  for (const part of text.split(/^diff /m).slice(1)) {
+    const file = /^\+\+\+ \S+\/([^/\s]+)/m.exec(part)?.[1] ?? ''
+    const one = all.find(({ apiVersion, kind, metadata }) => {
+      const [version, group] = (apiVersion as string).split('/').reverse()
+      return (
+        file ===
+        `${group ? `${group}.` : ''}${version}.${kind}.${metadata.namespace ?? ''}.${metadata.name}`
+      )
+    })
+    // what is there has more than one line; a Secret that is not is shown as an empty one
+    if (!one) changes.unknown.push(file || part.split('\n')[0]!)
+    else changes[/^@@ -(0,0|1) /m.test(part) ? 'created' : 'changed'].push(resourceId(one))
+  }
+  return changes
+}
+
+/** Whether kustomize made it, with a hash of its contents at the end of its name. */
+const isGeneratedConfigMap = ({ kind, metadata }: Manifest) =>
+  kind === 'ConfigMap' && /-[2456789bcdfghkmt]{10}$/.test(metadata.name)
+
+/**
+ * What was there before and is not any more. `before` are the manifests of the releases, the newest first, down to the last good one;
+ * `older` those of all others; `holders` what may still start a pod (ReplicaSets, ControllerRevisions, Jobs): a generated ConfigMap that one of
+ * them names stays.
+ */
+export function findOrphans(
+  all: Manifest[],
+  before: Manifest[][],
+  older: Manifest[][],
+  holders: object[],
+): { removed: Manifest[]; generated: Manifest[] } {
+  const now = resourceIds(all)
+  const gone = (lists: Manifest[][]) => [
+    ...new Map(
+      lists
+        .flat()
+        .filter(one => !now.has(resourceId(one)) && !neverPrunedKinds.includes(one.kind))
+        .map(one => [resourceId(one), one]),
+    ).values(),
+  ]
+  const held = JSON.stringify(holders)
+  return {
+    removed: gone(before).filter(one => !isGeneratedConfigMap(one)),
+    generated: gone([...before, ...older]).filter(
+      one =>
+        isGeneratedConfigMap(one) &&
+        !held.includes(`"${one.metadata.name}"`) &&
+        !held.includes(`\\"${one.metadata.name}\\"`),
+    ),
+  }
+}

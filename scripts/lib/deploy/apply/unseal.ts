@@ -1,0 +1,85 @@
+// Waits until the Sealed Secrets controller has opened what was applied: until then pods that start anew read the old values.
+import { kubectlArgv, type Manifest } from '../../kubernetes/kubectl.ts'
+import type { Environment } from '../../kubernetes/environment.ts'
+import { createRetryingKubectl, type LockLossCheck } from '../../kubernetes/kubectl-retry.ts'
+import { Failure, exit } from '../../errors.ts'
+import { findCondition } from '../../rollout/objects.ts'
+
+/** ms: for the controller at the most, between two looks, and for one that says no: it tries five times within a second. */
+const unsealTimesMs = { most: 30_000, pause: 500, no: 3_000 }
+
+const isSealedSecret = ({ kind }: Manifest): boolean => kind === 'SealedSecret'
+
+/** The objects in their order, cut behind each SealedSecret that something else follows. */
+export function splitAfterSealedSecrets(all: Manifest[]): Manifest[][] {
+  const end =
+    all.findIndex((one, i) => isSealedSecret(one) && all[i + 1] && !isSealedSecret(all[i + 1]!)) + 1
+  return end ? [all.slice(0, end), ...splitAfterSealedSecrets(all.slice(end))] : [all]
+}
+
+/** What keeps a SealedSecret closed, in words; '' when its Secret holds what was sealed. `no`: the controller has tried. */
+export function readUnsealError(live: Manifest | undefined): { words: string; no?: boolean } {
+  if (!live) return { words: 'it is not there any more' }
+  const { status, message } = findCondition(live, 'Synced') ?? {}
+  if ((live.status?.observedGeneration ?? 0) < live.metadata.generation!)
+    return {
+      words: 'the Sealed Secrets controller has not opened it: it is not there, or does not work',
+    }
+  return status === 'True'
+    ? { words: '' }
+    : { words: message || 'the Sealed Secrets controller does not say why', no: true }
+}
+
+/** Waits until the SealedSecrets among these objects are opened. Throws Failure (broken) with the controller's words. */
+export async function waitUntilUnsealed(
+  place: Environment,
+  all: Manifest[],
+  lost?: LockLossCheck,
+  { most, pause, no } = unsealTimesMs,
+): Promise<void> {
+  const names = all.filter(isSealedSecret).map(({ metadata }) => metadata.name)
+  if (!names.length) return
+  const [what, begun] = ['Open what is sealed', Date.now()]
+  for (let said = 0; ; await new Promise(done => setTimeout(done, pause))) {
+    // by their names: to list them all may not be allowed
+    const argv = [
+      'get',
+      'sealedsecrets.bitnami.com',
+      ...names,
+      '--ignore-not-found',
+      '--output',
+      'json',
+    ]
+    const { stdout } = await createRetryingKubectl(lost)(place, argv, { what })
+    const answer = stdout.trim()
+      ? (JSON.parse(stdout) as Manifest & { items?: Manifest[] })
+      : undefined
+    const live = answer?.items ?? [answer]
+    const left = names
+      .map(name => ({ name, ...readUnsealError(live.find(one => one?.metadata.name === name)) }))
+      .filter(({ words }) => words)
+    if (!left.length) return
+    said = left.some(one => one.no) ? said || Date.now() : 0
+    if ((said && Date.now() - said >= no) || Date.now() - begun >= most)
+      throw createUnsealFailure(place, what, left)
+  }
+}
+
+function createUnsealFailure(
+  place: Environment,
+  what: string,
+  left: { name: string; words: string; no?: boolean }[],
+): Failure {
+  const [first] = [...left].sort((a, b) => Number(b.no ?? false) - Number(a.no ?? false))
+  const look = `${kubectlArgv(place).join(' ')} get sealedsecret ${first!.name} --output yaml`
+  return new Failure(
+    exit.broken,
+    what,
+    left.map(({ name, words }) => `SealedSecret ${name}: ${words}`).join('; '),
+    {
+      next: left.some(({ no }) => no)
+        ? `${look}, or npx zx scripts/seal.ts ${place.name} --check`
+        : look,
+    },
+  )
+}

@@ -1,0 +1,173 @@
+// One deploy at a time: a Lease in the environment's namespace that says who holds it, since when and in which phase.
+import { randomUUID } from 'node:crypto'
+import { readActor, readMachineId, workflowRunUrl } from '../actor.ts'
+import type { Manifest } from '../../kubernetes/kubectl.ts'
+import { Failure, exit, type ExitCode } from '../../errors.ts'
+import {
+  fetchClusterTime,
+  fetchLease,
+  describeLease,
+  hasProcessEnded,
+  leaseState,
+  createLease,
+  createLockedFailure,
+  formatMicroTime,
+  resourceVersionOf,
+  writeLease,
+} from './lease.ts'
+import type { Environment } from '../../kubernetes/environment.ts'
+import { say } from '../../report.ts'
+import { onInterrupt } from '../../run.ts'
+import { startStopwatch } from '../../stopwatch.ts'
+
+const leaseSeconds = { ttl: 60, renew: 15 }
+
+export interface Lock {
+  /** Writes into the lease what is being done; throws Failure (locked) when the lock is lost. */
+  phase: (name: string) => Promise<void>
+  /** Why the lock is not held any more; undefined while it is. */
+  lost: () => Failure | undefined
+  release: () => Promise<void>
+  /** ms by which the cluster's clock is ahead of this machine's, as far as it matters. */
+  ahead: number
+}
+
+/**
+ * Takes the lock for `what` (`deploy`, `rollback`). Throws Failure (locked) that names who has it. A lock whose holder is gone is taken over.
+ * `seen`: which writing of the lease the pre-flight has seen; when there is another, what it found out may not be true any more.
+ */
+export async function acquireLock(place: Environment, what: string, seen?: string): Promise<Lock> {
+  const told = fetchClusterTime(place).then(now => ({
+    now,
+    offset: now - Date.now(),
+    passed: startStopwatch(),
+  }))
+  const [before, { now, offset, passed }] = await Promise.all([fetchLease(place), told])
+  const state = leaseState(before, now, hasProcessEnded)
+  if (before && state === 'held') throw createLockedFailure(place, before)
+  if (seen !== undefined && resourceVersionOf(before) !== seen)
+    throw new Failure(
+      exit.locked,
+      `Lock ${place.name}`,
+      'another change has begun and ended since the pre-flight; nothing was touched',
+      { next: 'the same command again' },
+    )
+  if (before && state !== 'free')
+    say(
+      `  the lock was ${describeLease(before)}; ${state === 'dead' ? 'its process has ended' : `it has not been renewed for ${before.spec.leaseDurationSeconds} s`}: taken over`,
+    )
+  const annotations: Record<string, string | undefined> = {
+    'kgc.hu/what': what,
+    'kgc.hu/phase': 'lock',
+    'kgc.hu/run': workflowRunUrl(),
+    'kgc.hu/machine': readMachineId() || undefined,
+    'kgc.hu/pid': String(process.pid),
+  }
+  const spec = () => ({
+    holderIdentity,
+    leaseDurationSeconds: leaseSeconds.ttl,
+    acquireTime,
+    renewTime: formatMicroTime(now + passed()),
+    leaseTransitions: transitions,
+  })
+  const holderIdentity = `${readActor()} ${randomUUID().slice(0, 8)}`
+  const acquireTime = formatMicroTime(now)
+  const transitions = (before?.spec.leaseTransitions ?? 0) + 1
+  const mine = await writeLease(place, createLease(place, before, spec(), annotations))
+  if (!mine) {
+    const other = await fetchLease(place)
+    throw other?.spec.holderIdentity
+      ? createLockedFailure(place, other)
+      : new Failure(exit.locked, `Lock ${place.name}`, 'another was quicker', {
+          next: 'the same command again',
+        })
+  }
+  return {
+    ...startRenewal(place, mine, annotations, spec),
+    ahead: Math.abs(offset) > 2000 ? offset : 0,
+  }
+}
+
+/** Renews a lock until it is released or lost. */
+function startRenewal(
+  place: Environment,
+  taken: Manifest,
+  annotations: Record<string, string | undefined>,
+  spec: () => object,
+): Omit<Lock, 'ahead'> {
+  let lease: Manifest = taken
+  let sinceRenewal = startStopwatch()
+  let gone: Failure | undefined
+  let queue: Promise<unknown> = Promise.resolve()
+  const lose = (code: ExitCode, why: string) =>
+    void (gone ??= new Failure(code, `Hold the lock of ${place.name}`, why, {
+      next: `npx zx scripts/deploy.ts ${place.name}, once nobody else is at work`,
+    }))
+  const lost = () => {
+    // whoever comes takes it over after its time: by then nothing may be touched any more
+    if (!gone && sinceRenewal() > (leaseSeconds.ttl - 8) * 1000)
+      lose(exit.timeout, `it could not be renewed for ${Math.round(sinceRenewal() / 1000)} s`)
+    return gone
+  }
+  // renewals and phases one after the other: each needs the version that the one before has made
+  const next = <T>(work: () => Promise<T>): Promise<T> => {
+    const done = queue.then(work)
+    queue = done.catch(() => {})
+    return done
+  }
+  const renew = async () => {
+    if (lost()) return
+    const written = await writeLease(place, createLease(place, lease, spec(), annotations))
+    if (!written) {
+      const other = await fetchLease(place)
+      // an answer that was lost on its way: the lease is still this one's
+      if (other && other.spec.holderIdentity === lease.spec.holderIdentity)
+        return void (lease = other)
+      return lose(
+        exit.locked,
+        other?.spec.holderIdentity
+          ? `it is ${describeLease(other)}`
+          : `it was unlocked: ${other?.metadata.annotations?.['kgc.hu/ended'] ?? 'the lease is gone'}`,
+      )
+    }
+    lease = written
+    sinceRenewal = startStopwatch()
+  }
+  const timer = setInterval(
+    () =>
+      void next(renew).catch(error =>
+        say(`  the lock could not be renewed: ${(error as Failure).why ?? error}`),
+      ),
+    leaseSeconds.renew * 1000,
+  )
+  timer.unref()
+  const release = async () => {
+    clearInterval(timer)
+    // an interrupted renewal never ends: its process has been
+    await Promise.race([queue, new Promise(done => setTimeout(done, 500))])
+    const ended = {
+      'kgc.hu/ended': `released by ${lease.spec.holderIdentity} in phase ${annotations['kgc.hu/phase']}`,
+    }
+    const free = (now: Manifest) =>
+      writeLease(
+        place,
+        createLease(place, now, { leaseTransitions: now.spec.leaseTransitions }, ended),
+      )
+    if (!(await free(lease))) {
+      // somebody has written it since: a renewal whose answer was lost, or whoever took it away
+      const now = await fetchLease(place)
+      if (now && now.spec.holderIdentity === lease.spec.holderIdentity) await free(now)
+    }
+    // not before: who is interrupted in the middle of it does it again
+    forget()
+  }
+  const forget = onInterrupt(release)
+  const phase = async (name: string) => {
+    annotations['kgc.hu/phase'] = name
+    await next(renew).catch(error =>
+      say(`  the lock could not be renewed: ${(error as Failure).why ?? error}`),
+    )
+    if (lost()) throw gone
+  }
+  return { phase, lost, release }
+}

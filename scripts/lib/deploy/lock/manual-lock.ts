@@ -1,0 +1,64 @@
+// The deploy lock in a person's hands: held for as long as it takes, or ended whoever holds it.
+import { randomUUID } from 'node:crypto'
+import { readActor, workflowRunUrl } from '../actor.ts'
+import { Failure, exit } from '../../errors.ts'
+import {
+  fetchClusterTime,
+  fetchLease,
+  describeLease,
+  hasProcessEnded,
+  leaseState,
+  createLease,
+  createLockedFailure,
+  formatMicroTime,
+  writeLease,
+} from './lease.ts'
+import type { Environment } from '../../kubernetes/environment.ts'
+
+/** Holds the lock by hand, for as long as it takes. Throws Failure (locked) when another has it. */
+export async function holdLock(place: Environment, reason: string): Promise<string> {
+  const [before, now] = await Promise.all([fetchLease(place), fetchClusterTime(place)])
+  if (before && leaseState(before, now, hasProcessEnded) === 'held')
+    throw createLockedFailure(place, before)
+  const spec = {
+    holderIdentity: `${readActor()} ${randomUUID().slice(0, 8)}`,
+    acquireTime: formatMicroTime(now),
+    renewTime: formatMicroTime(now),
+    leaseTransitions: (before?.spec.leaseTransitions ?? 0) + 1,
+  }
+  const mine = await writeLease(
+    place,
+    createLease(place, before, spec, {
+      'kgc.hu/who': readActor(),
+      'kgc.hu/reason': reason,
+      'kgc.hu/run': workflowRunUrl(),
+    }),
+  )
+  if (!mine)
+    throw new Failure(exit.locked, `Lock ${place.name}`, 'another was quicker', {
+      next: 'the same command again',
+    })
+  return describeLease(mine)
+}
+
+/** Ends whatever lock there is; who did it and why stays in the lease. Returns what it was. */
+export async function forceUnlock(place: Environment, reason: string): Promise<string> {
+  const before = await fetchLease(place)
+  if (!before?.spec.holderIdentity) return 'nobody held it'
+  const ended = `unlocked by ${readActor()} at ${new Date().toISOString().slice(0, 19)}Z: ${reason} (it was ${describeLease(before)})`
+  if (
+    !(await writeLease(
+      place,
+      createLease(
+        place,
+        before,
+        { leaseTransitions: before.spec.leaseTransitions },
+        { 'kgc.hu/ended': ended },
+      ),
+    ))
+  )
+    throw new Failure(exit.locked, `Unlock ${place.name}`, 'it changed at this moment', {
+      next: 'the same command again',
+    })
+  return `it was ${describeLease(before)}`
+}

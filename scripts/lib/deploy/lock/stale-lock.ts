@@ -1,0 +1,44 @@
+// A lock whose holder may be dead, such as a runner that was killed: nobody is there to run the command again.
+import {
+  fetchLease,
+  fetchClusterTime,
+  describeLease,
+  createLockedFailure,
+  resourceVersionOf,
+} from './lease.ts'
+import type { Manifest } from '../../kubernetes/kubectl.ts'
+import type { Environment } from '../../kubernetes/environment.ts'
+import { say } from '../../report.ts'
+import { startStopwatch } from '../../stopwatch.ts'
+
+/**
+ * Waits until a lease that is held is over because nobody renews it. Throws Failure (locked) as soon as its holder is seen at work (it renews four
+ * times in its time), and at once when it is held by hand or somebody is at the terminal.
+ */
+export async function waitForStaleLock(
+  place: Environment,
+  lease: Manifest,
+  terminal = Boolean(process.stdin.isTTY),
+): Promise<void> {
+  const { leaseDurationSeconds: ttl, renewTime } = lease.spec
+  if (terminal || ttl === undefined) throw createLockedFailure(place, lease)
+  const end = Date.parse(renewTime) + ttl * 1000
+  const left = end - (await fetchClusterTime(place)) + 1000
+  const passed = startStopwatch()
+  say(
+    `  the lock is ${describeLease(lease)}; unless it is renewed it ends by itself at ${formatUtcTime(end)}: waiting for that`,
+  )
+  let doubted = false
+  while (passed() < left) {
+    await new Promise(done => setTimeout(done, Math.min(ttl * 50, left - passed())))
+    // an API server that is away for a moment says nothing about the holder
+    const now = await fetchLease(place).catch(() => lease)
+    if (resourceVersionOf(now) !== resourceVersionOf(lease))
+      throw createLockedFailure(place, now?.spec.holderIdentity ? now : lease)
+    if (doubted || passed() < (ttl * 1000) / 3) continue
+    doubted = true
+    say(`  nobody has renewed it for ${ttl / 3} s: its holder is gone`)
+  }
+}
+
+const formatUtcTime = (ms: number): string => `${new Date(ms).toISOString().slice(11, 19)} UTC`

@@ -1,0 +1,128 @@
+// Which images a change takes: the tags of those that are built of a commit of their own, and the digest of each.
+import { existsSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { parse } from 'yaml'
+import type { Manifest } from '../../kubernetes/kubectl.ts'
+import { parseExample } from '../../env/example.ts'
+import type { Environment } from '../../kubernetes/environment.ts'
+import type { PreflightProblems } from './problems.ts'
+import { briefRetryDelaysSeconds, retryRegistry } from '../../images/registry/retry.ts'
+import { setOwnerCommand, findOwnerlessImages } from '../../images/owner.ts'
+import { fetchImageDigest, parseImage } from '../../images/registry/client.ts'
+import type { StoredRelease } from '../releases.ts'
+import { listApplications, dockerFolder } from '../../repository.ts'
+import { listWorkloadImages, replaceImages, replaceImageTags } from '../apply/checksums.ts'
+
+/** An image whose tag is a commit. */
+export interface CommitImage {
+  /** Without where it is: an environment says that. */
+  name: string
+  /** The key of an env example that holds the commit. */
+  key: string
+  /** That example. */
+  file: string
+  /** The commit that stands there; '' when none does. */
+  commit: string
+  /** The variable that may name a checkout of its source. */
+  source?: string
+}
+
+/** The images that are built of a commit: the build file (its text) has a key as their tag, and an example (by its file) pins that key. */
+export function parseCommitImages(buildFile: string, examples: Map<string, string>): CommitImage[] {
+  const { services } = parse(buildFile) as {
+    services: Record<string, { image: string; build?: { context?: string } }>
+  }
+  const pins = [...examples].flatMap(([file, text]) =>
+    parseExample(text, file)
+      .filter(({ pinned }) => pinned)
+      .map(({ key, value }) => ({ key, file, commit: value })),
+  )
+  return Object.values(services).flatMap(({ image, build }) => {
+    const [, name, key] = /([\w-]+):\$\{(\w+)[^}]*\}$/.exec(image) ?? []
+    const pin = pins.find(pin => pin.key === key)
+    const source = /^\$\{(\w+)/.exec(build?.context ?? '')?.[1]
+    return name && pin ? [{ name, ...pin, ...(source ? { source } : {}) }] : []
+  })
+}
+
+/** The same, of this repository. */
+export function listCommitImages(): CommitImage[] {
+  const files = listApplications()
+    .map(folder => `${folder}/.env.example`)
+    .filter(file => existsSync(join(dockerFolder, file)))
+  const read = (file: string) => readFileSync(join(dockerFolder, file), 'utf8')
+  return parseCommitImages(
+    read('docker-compose.build.yml'),
+    new Map(files.map(file => [`infra/docker/${file}`, read(file)])),
+  )
+}
+
+/**
+ * A deploy's manifests before they are stamped. The images that are built of a commit take `tag`; without one, where the overlay names none,
+ * the commit that is pinned, and where none is, they stay as they serve.
+ */
+export function applyImageTags(
+  place: Environment,
+  all: Manifest[],
+  own: CommitImage[],
+  tag: string | undefined,
+  last: StoredRelease | undefined,
+  refusals: PreflightProblems,
+): Manifest[] {
+  const { images, folder } = place
+  const whole = ({ name }: CommitImage) => `${images}/${name}`
+  if (tag && !images)
+    refusals.add(
+      `--tag ${tag} has no image to go to: say where they are (images: in ${folder}/environment.yaml), or leave --tag out`,
+    )
+  if (tag) return replaceImageTags(all, images ? own.map(whole) : [], tag)
+  const serving = listWorkloadImages(last?.manifests ?? [])
+  const missing = new Set<string>()
+  const result = replaceImages(all, old => {
+    const image = parseImage(old)
+    if (image.tag !== 'unset') return old
+    const pin = own.find(one => whole(one) === image.name)
+    if (pin?.commit) return `${image.name}:${pin.commit}`
+    const now = serving.find(one => parseImage(one).name === image.name)
+    if (!now) missing.add(image.name)
+    return now ?? old
+  })
+  const pins = [...new Set(own.map(({ key, file }) => `, or ${key} in ${file}`))].join('')
+  if (missing.size)
+    refusals.add(
+      `no release says which commit of ${[...missing].join(', ')} serves: --tag SHA${pins}`,
+    )
+  return result
+}
+
+/** The digest of every image of `all`; `missing` hears of those of the `last` release that are not there any more. */
+export async function resolveImageDigests(
+  all: Manifest[],
+  last: StoredRelease | undefined,
+  refusals: PreflightProblems,
+  missing: (words: string) => void,
+): Promise<Map<string, string>> {
+  const digests = new Map<string, string>()
+  const ownerless = findOwnerlessImages(listWorkloadImages(all))
+  if (ownerless.length)
+    refusals.add(`whose the images are is not set, as of ${ownerless[0]}: ${setOwnerCommand()}`)
+  const now = listWorkloadImages(all).filter(image => !ownerless.includes(image))
+  const ask = (image: string, words: string, add: (words: string) => void) =>
+    retryRegistry(image, () => fetchImageDigest(image), briefRetryDelaysSeconds, 5).catch(
+      (error: Error) => add(`${words} ${image}: ${error.message}`),
+    )
+  const old = listWorkloadImages(last?.manifests.filter(({ kind }) => kind !== 'Job') ?? []).filter(
+    image => !now.includes(image),
+  )
+  const take = async (image: string) => {
+    const digest = await ask(image, 'the image', words => refusals.add(words))
+    if (digest) digests.set(image, digest)
+  }
+  await Promise.all([
+    ...now.map(take),
+    ...old.map(image =>
+      ask(image, `the image to go back to, of release ${last?.number},`, missing),
+    ),
+  ])
+  return digests
+}

@@ -1,0 +1,19 @@
+// What an account must be allowed to do for a change, asked before it begins.
+import { kubectlArgv, type Manifest } from '../../kubernetes/kubectl.ts'
+import type { Environment } from '../../kubernetes/environment.ts'
+import { findMissingPermissions, listRequiredPermissions } from '../../kubernetes/permissions.ts'
+import { Failure, exit } from '../../errors.ts'
+
+/** Throws Failure (refused) when the account may not do all that a deploy of these manifests does. */
+export async function requirePermissions(place: Environment, all: Manifest[]): Promise<void> {
+  const denied = await findMissingPermissions(place, listRequiredPermissions(all))
+  if (denied.length)
+    throw new Failure(
+      exit.refused,
+      'Ask what this account may do',
+      `it may not: ${denied.join(', ')}`,
+      {
+        next: `${kubectlArgv(place).join(' ')} auth can-i --list; the rights are in infra/k8s/cluster/deployer`,
+      },
+    )
+}

@@ -1,0 +1,35 @@
+// What stands in the way of a change, collected and said all at once.
+import { Failure, exit } from '../../errors.ts'
+
+/** Collects what is wrong. */
+export class PreflightProblems {
+  readonly messages: string[] = []
+
+  /** What `work` returns; undefined when it fails, which is remembered. */
+  async check<T>(work: () => Promise<T>): Promise<T | undefined> {
+    try {
+      return await work()
+    } catch (error) {
+      if (!(error instanceof Failure)) throw error
+      this.add(`${error.what}: ${error.why}${error.next ? `; ${error.next}` : ''}`)
+      return undefined
+    }
+  }
+
+  add(...words: string[]): void {
+    for (const one of words) if (!this.messages.includes(one)) this.messages.push(one)
+  }
+
+  /** Throws Failure (refused) with all that is wrong, if something is. */
+  throwIfAny(what: string): void {
+    if (!this.messages.length) return
+    const [first, ...more] = this.messages
+    const why = more.length
+      ? `${this.messages.length} reasons, nothing was touched`
+      : `${first}; nothing was touched`
+    throw new Failure(exit.refused, what, why, {
+      evidence: more.length ? this.messages.map(one => `- ${one}`).join('\n') : undefined,
+      next: 'mend it, then the same command again',
+    })
+  }
+}

@@ -1,0 +1,163 @@
+// What was deployed: a ConfigMap per release with its manifests (no Secrets), from which it can be put back exactly.
+import { gunzipSync, gzipSync } from 'node:zlib'
+import {
+  kubectl,
+  kubectlArgv,
+  lastOutputLine,
+  listObjects,
+  type Manifest,
+} from '../kubernetes/kubectl.ts'
+import { resourceId } from './apply/order.ts'
+import type { Environment } from '../kubernetes/environment.ts'
+import { createRetryingKubectl, type LockLossCheck } from '../kubernetes/kubectl-retry.ts'
+import { Failure, exit } from '../errors.ts'
+
+/** How many are kept; more only where what serves would be lost. */
+const keptReleases = 10
+const releaseLabel = 'kgc.hu/release'
+
+/** How a release ended; `applying` is one that is at work, or was killed at it. */
+export type ReleaseEnding = 'applying' | 'succeeded' | 'rolled back' | 'broken' | 'interrupted'
+
+export interface Release {
+  number: number
+  ending: ReleaseEnding
+  /** `deploy`, or `rollback to 7`. */
+  what: string
+  who: string
+  run?: string | undefined
+  commit?: string | undefined
+  /** Why it was put in place though it is older, or may be. */
+  again?: string | undefined
+  started: string
+  ended?: string
+  /** By image, its digest. */
+  images: Record<string, string>
+  /** By application, the last migration of its database when the release ended; `?` when that could not be asked. */
+  heads?: Record<string, string>
+  /** What it created; a name that is not among them was there before. */
+  created?: string[]
+  /** The checks that it was asked. */
+  checks?: string[]
+  /** Those that failed though it succeeded: nothing was there before, or they failed before. */
+  failing?: string[]
+  /** Why it failed. */
+  cause?: string
+}
+
+/** A release as it is stored. */
+export interface StoredRelease extends Release {
+  manifests: Manifest[]
+}
+
+/** A release's manifests, packed; Secrets are left out, sealed ones stay. */
+export function packManifests(manifests: Manifest[]): string {
+  const json = JSON.stringify(manifests.filter(({ kind }) => kind !== 'Secret'))
+  const packed = gzipSync(json, { level: 9 }).toString('base64')
+  // a ConfigMap holds 1 MiB
+  if (packed.length > 1_000_000)
+    throw new Failure(
+      exit.refused,
+      'Record the release',
+      `its manifests take ${packed.length} bytes, and a ConfigMap holds 1048576`,
+    )
+  return packed
+}
+
+export const unpackManifests = (packed: string): Manifest[] =>
+  JSON.parse(gunzipSync(Buffer.from(packed, 'base64')).toString()) as Manifest[]
+
+/** The ConfigMap that holds a release. */
+export function createReleaseConfigMap({ manifests, ...release }: StoredRelease): Manifest {
+  return {
+    apiVersion: 'v1',
+    kind: 'ConfigMap',
+    metadata: {
+      name: `kgc-release-${release.number}`,
+      labels: { [releaseLabel]: String(release.number) },
+    },
+    data: { release: JSON.stringify(release) },
+    binaryData: { manifests: packManifests(manifests) },
+  }
+}
+
+/** The release that serves: the last that succeeded. */
+export const findCurrentRelease = <T extends Release>(releases: T[]): T | undefined =>
+  releases.find(({ ending }) => ending === 'succeeded')
+
+const comparableManifests = ({ manifests }: StoredRelease) =>
+  JSON.stringify(manifests.filter(({ kind }) => kind !== 'Secret'))
+/** Whether two releases are the same to the letter, but for Secrets that are not sealed. */
+export const hasSameManifests = (a: StoredRelease, b: StoredRelease): boolean =>
+  comparableManifests(a) === comparableManifests(b)
+
+/** What a release may have left in the cluster: all of one that has served, of another what it created. */
+export const listReleaseObjects = ({ ending, created, manifests }: StoredRelease): Manifest[] =>
+  ending === 'succeeded' || !created
+    ? manifests
+    : manifests.filter(one => created.includes(resourceId(one)))
+
+/** Which to remove of releases given newest first: all but the ten newest, what serves, and what served before. */
+export function findExpiredReleases<T extends Release>(releases: T[]): T[] {
+  const good = releases.filter(({ ending }) => ending === 'succeeded').slice(0, 2)
+  return releases.filter((release, index) => index >= keptReleases && !good.includes(release))
+}
+
+/** All releases of an environment, the newest first. */
+export async function fetchReleases(place: Environment): Promise<StoredRelease[]> {
+  const maps = await listObjects(place, 'configmaps', ['--selector', releaseLabel])
+  const stored = maps.map(({ data, binaryData }) => ({
+    ...(JSON.parse(data.release) as Release),
+    manifests: unpackManifests(binaryData.manifests),
+  }))
+  return stored.sort((a, b) => b.number - a.number)
+}
+
+/** The release of that number. Throws Failure (usage) when there is none. */
+export function findRelease(all: StoredRelease[], number: string): StoredRelease {
+  const found = all.find(release => String(release.number) === number.replace(/^kgc-release-/, ''))
+  if (found) return found
+  throw new Failure(exit.usage, `Find release ${number}`, 'there is none', {
+    next: `one of: ${all.map(({ number }) => number).join(', ') || 'none yet'}`,
+  })
+}
+
+/** Stores a new release, or how one went on. */
+export async function storeRelease(
+  place: Environment,
+  release: StoredRelease,
+  verb: 'create' | 'replace',
+  lost?: LockLossCheck,
+): Promise<void> {
+  const map = createReleaseConfigMap(release)
+  const output = await createRetryingKubectl(lost)(place, [verb, '--filename', '-'], {
+    input: JSON.stringify(map),
+    nothrow: true,
+  })
+  // an answer that was lost on its way: what is there is this one
+  const mine = async () => {
+    const there = await listObjects(
+      place,
+      'configmaps',
+      ['--field-selector', `metadata.name=${map.metadata.name}`],
+      createRetryingKubectl(lost),
+    )
+    return there[0]?.data?.release === map.data.release
+  }
+  if (
+    output.code !== 0 &&
+    !(verb === 'create' && /\(AlreadyExists\)/.test(output.stderr) && (await mine()))
+  )
+    throw new Failure(exit.refused, `Record release ${release.number}`, lastOutputLine(output), {
+      next: `${kubectlArgv(place).join(' ')} get configmaps -l ${releaseLabel}`,
+    })
+}
+
+/** Removes what `surplus` finds. */
+export async function pruneReleases(place: Environment, all: Release[]): Promise<void> {
+  const names = findExpiredReleases(all).map(({ number }) => `kgc-release-${number}`)
+  if (names.length)
+    await kubectl(place, ['delete', 'configmap', '--ignore-not-found', ...names], {
+      what: 'Remove old releases',
+    })
+}

@@ -1,0 +1,177 @@
+// The way back: what a failed change has touched goes back to the last good release.
+import { applyManifests, deleteObjects } from './apply/apply.ts'
+import { finishRelease, isNoChange, createRolloutOptions, type Change } from './change.ts'
+import { Failure, exit } from '../errors.ts'
+import { sortForApply, findOrphans, resourceId } from './apply/order.ts'
+import { isKnownFailure, verifyRelease } from './verify/verify.ts'
+import { isWorkload, waitForRollout } from '../rollout/wait.ts'
+import {
+  listReleaseObjects,
+  findCurrentRelease,
+  type ReleaseEnding,
+  type StoredRelease,
+} from './releases.ts'
+import { say, step } from '../report.ts'
+import {
+  trackRestored,
+  describeLiveObjects,
+  isFullyRestored,
+  hasRestoreStarted,
+  describeLastingJobs,
+} from './applied-objects.ts'
+import { deleteStuckPods } from './apply/stuck-pods.ts'
+import { notifyChange } from './notifications.ts'
+import { waitUntilUnsealed } from './apply/unseal.ts'
+
+/** Puts the last good release back where this change has touched it, proves it, and says how it ended. */
+export async function restoreRelease(change: Change, failure: Failure): Promise<Failure> {
+  const { found, touched, lock } = change
+  const good = findCurrentRelease(found!.history)
+  if (!good)
+    return finishRestore(
+      change,
+      failure,
+      'broken',
+      touched.length
+        ? `there is no release before this one to go back to; ${describeLiveObjects(change)}; nothing was put back`
+        : 'nothing was applied, and no release has served before',
+    )
+  // what another change was killed at may be in place in parts
+  const unfinished = found!.history.slice(0, found!.history.indexOf(good))
+  if (!touched.length && !unfinished.length)
+    return change.phase === 'Apply'
+      ? finishRestore(
+          change,
+          failure,
+          'rolled back',
+          `release ${good.number} serves; no application was touched`,
+        )
+      : finishRestore(
+          change,
+          failure,
+          'broken',
+          `nothing was changed: release ${good.number} is in place${failure.code === exit.refused ? '; whether it works could not be asked' : ', and it does not work'}`,
+        )
+  try {
+    await step(`Put release ${good.number} back`, () => restoreObjects(change, good, unfinished))
+    await verifyRestoredRelease(change, good)
+    return await finishRestore(
+      change,
+      failure,
+      'rolled back',
+      `release ${good.number} serves again, proven by smoke`,
+    )
+  } catch (error) {
+    const gone = lock!.lost()
+    // whoever has the lock now decides: nothing is written any more
+    if (gone) {
+      const serving = `${describeRestore(change, good)}; whether it works is not known: ${gone.why}${describeLastingJobs(change)}`
+      return new Failure(gone.code, failure.what, failure.why, {
+        evidence: failure.evidence,
+        next: gone.next,
+        serving,
+      })
+    }
+    const bug = error instanceof Failure ? '' : 'by a bug in the script: '
+    return finishRestore(
+      change,
+      failure,
+      'broken',
+      `${describeRestore(change, good)}, but ${bug}${(error as Error).message}`,
+    )
+  }
+}
+
+/** How far the way back was gone, in words. */
+function describeRestore(change: Change, good: StoredRelease): string {
+  if (isFullyRestored(change))
+    return `release ${good.number} ${hasRestoreStarted(change) ? 'was put back' : 'is in place'}`
+  return `${hasRestoreStarted(change) ? `release ${good.number} was put back in parts` : 'nothing could be put back'} (${describeLiveObjects(change)})`
+}
+
+/** Records and tells how it ended. */
+async function finishRestore(
+  change: Change,
+  failure: Failure,
+  ending: ReleaseEnding,
+  words: string,
+): Promise<Failure> {
+  const { what, why, message, evidence, next } = failure
+  const code = ending === 'rolled back' ? exit.rolledBack : exit.broken
+  let now = words + describeLastingJobs(change)
+  if (!isNoChange(change)) {
+    await finishRelease(change, ending, message).catch((error: Error) => {
+      say(`  the release could not be recorded: ${error.message}`)
+      now += `; release ${change.release!.number} may not be recorded as ${ending}`
+    })
+    await notifyChange(change, code === exit.rolledBack ? 'rolled-back' : 'failed', {
+      failed: failure,
+      serving: now,
+    })
+  }
+  return new Failure(code, what, why, { evidence, next, serving: now })
+}
+
+async function restoreObjects(
+  change: Change,
+  good: StoredRelease,
+  unfinished: StoredRelease[],
+): Promise<void> {
+  const { place, touched, stands, lock, release } = change
+  const { lost } = lock!
+  const hears = trackRestored(change)
+  const names = new Set(
+    [...touched, ...unfinished.flatMap(({ manifests }) => manifests)].map(resourceId),
+  )
+  // a volume that has grown cannot shrink, and what runs bears a larger one
+  const back = sortForApply(good.manifests).filter(
+    one => !['Job', 'PersistentVolumeClaim'].includes(one.kind) && names.has(resourceId(one)),
+  )
+  // which of two releases they are of nobody knows
+  const killed = unfinished
+    .filter(({ ending }) => ending !== 'rolled back')
+    .flatMap(listReleaseObjects)
+  for (const one of killed.filter(({ kind }) => kind !== 'Job'))
+    if (!stands.has(resourceId(one))) stands.set(resourceId(one), 'unknown')
+  const own = touched.filter(one => release!.created!.includes(resourceId(one)))
+  // settings first: what starts anew must not read the new ones; then the applications, the last one first
+  const settings = back.filter(({ kind }) => /^(ConfigMap|Secret|SealedSecret)$/.test(kind))
+  await applyManifests(place, settings, lost, hears)
+  // what can go back goes back all the same
+  const sealed = await waitUntilUnsealed(
+    place,
+    settings.filter(one => touched.some(other => resourceId(other) === resourceId(one))),
+    lost,
+  ).then(
+    () => undefined,
+    (error: Error) => error,
+  )
+  await applyManifests(place, back.filter(one => !settings.includes(one)).reverse(), lost, hears)
+  await deleteObjects(
+    place,
+    findOrphans(good.manifests, [own, ...unfinished.map(listReleaseObjects)], [], []).removed,
+    lost,
+    hears,
+  )
+  await deleteStuckPods(place, back, lost)
+  if (sealed) throw sealed
+}
+
+/** Throws Failure when the release that came back does not work. */
+async function verifyRestoredRelease(change: Change, good: StoredRelease): Promise<void> {
+  // pods that have served all the time need no new trial; those that start anew do
+  const wait = createRolloutOptions(change, true, good.manifests, change.touched)
+  await step('Watch it', () =>
+    waitForRollout({ ...wait, stable: 0 }, good.manifests.filter(isWorkload)),
+  )
+  const all = await step('Smoke it', () =>
+    verifyRelease(wait, good.manifests, name => isKnownFailure(good, name)),
+  )
+  const worse = all.filter(({ ok, name }) => !ok && !isKnownFailure(good, name))
+  if (worse.length)
+    throw new Failure(
+      exit.broken,
+      'Smoke',
+      worse.map(({ name, detail }) => `${name}: ${detail}`).join('; '),
+    )
+}

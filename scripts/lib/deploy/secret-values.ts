@@ -1,0 +1,112 @@
+// What an environment's Secrets hold: which keys there are, and the values that its pods can read, so that nothing that is said holds one.
+import { kubectl, selectWorkloads, type Manifest } from '../kubernetes/kubectl.ts'
+import type { Environment } from '../kubernetes/environment.ts'
+import { keepSecret } from '../redact.ts'
+import { containerSpecsOf, podSpecOf } from './apply/checksums.ts'
+
+/** Keys and their values, in base64. */
+type SecretData = Record<string, string>
+
+/** What pods read: `secret/key`, or `secret/` for all of its keys. */
+const readableKeys = new Set<string>()
+let liveSecrets = new Map<string, SecretData>()
+
+/** The namespace's Secrets as they are now. */
+async function loadLiveSecrets(place: Environment): Promise<void> {
+  const { stdout } = await kubectl(place, ['get', 'secrets', '--output', 'json'], {
+    what: 'Read which secrets there are',
+  })
+  liveSecrets = new Map(
+    (JSON.parse(stdout) as { items: Manifest[] }).items.map(({ metadata, data }) => [
+      metadata.name,
+      (data ?? {}) as SecretData,
+    ]),
+  )
+}
+
+/** The names of the namespace's Secrets and their keys that are not empty. */
+export async function fetchSecretKeys(place: Environment): Promise<Map<string, string[]>> {
+  await loadLiveSecrets(place)
+  return new Map(
+    [...liveSecrets].map(([name, data]) => [name, Object.keys(data).filter(key => data[key])]),
+  )
+}
+
+/** From now on nothing is said of what the pods of these manifests read in Secrets. */
+export function redactSecretsOf(all: Manifest[]): void {
+  for (const one of selectWorkloads(all))
+    listSecretReferences(one).forEach(name => readableKeys.add(name))
+  redactReadableValues(
+    new Map(
+      all
+        .filter(({ kind }) => kind === 'Secret')
+        .map(({ metadata, data, stringData }) => [
+          metadata.name,
+          { ...data, ...encodeValues(stringData) },
+        ]),
+    ),
+  )
+  redactReadableValues(liveSecrets)
+}
+
+/** Looks once more: what came sealed is there only now. Where the Secrets cannot be read nothing is learnt. */
+export const refreshRedaction = (place: Environment): Promise<void> =>
+  readableKeys.size
+    ? loadLiveSecrets(place).then(
+        () => redactReadableValues(liveSecrets),
+        () => {},
+      )
+    : Promise.resolve()
+
+const encodeValues = (data: Record<string, string> = {}): SecretData =>
+  Object.fromEntries(
+    Object.entries(data).map(([key, value]) => [key, Buffer.from(value).toString('base64')]),
+  )
+
+/** What a workload's pods read of Secrets; of others none of its values can come into their logs. */
+function listSecretReferences(workload: Manifest): string[] {
+  const pod = podSpecOf(workload)
+  const keys = containerSpecsOf(workload).flatMap(({ env = [], envFrom = [] }) => [
+    ...env.map(
+      ({ valueFrom }: Manifest) =>
+        valueFrom?.secretKeyRef && `${valueFrom.secretKeyRef.name}/${valueFrom.secretKeyRef.key}`,
+    ),
+    ...envFrom.map(({ secretRef }: Manifest) => secretRef && `${secretRef.name}/`),
+  ])
+  const volumes = (pod.volumes ?? []).flatMap((one: Manifest) => [
+    one,
+    ...(one.projected?.sources ?? []),
+  ])
+  return [
+    ...keys,
+    ...volumes.map(({ secret }: Manifest) => secret && `${secret.secretName ?? secret.name}/`),
+  ].filter(Boolean)
+}
+
+function redactReadableValues(secrets: Map<string, SecretData>): void {
+  for (const [name, data] of secrets)
+    for (const [key, value] of Object.entries(data))
+      if (readableKeys.has(`${name}/`) || readableKeys.has(`${name}/${key}`))
+        listRedactionForms(Buffer.from(value, 'base64').toString()).forEach(keepSecret)
+}
+
+/** A value as it may come back: whole, line by line, in JSON, in an address; of an address its password. Whole values first. */
+function listRedactionForms(value: string): string[] {
+  const lines = value.split('\n').map(line => line.trim())
+  const parts = [value.trim(), ...lines.filter(line => line.length >= 16)]
+  const passwords = parts.filter(part => URL.canParse(part)).flatMap(part => new URL(part).password)
+  return [...parts, ...passwords].flatMap(part => [
+    part,
+    JSON.stringify(part).slice(1, -1),
+    encodeURIComponent(part),
+    decodeUriText(part),
+  ])
+}
+
+function decodeUriText(text: string): string {
+  try {
+    return decodeURIComponent(text)
+  } catch {
+    return text
+  }
+}

@@ -1,0 +1,101 @@
+// What the applications themselves say: whether they work, and how far their databases are migrated.
+import { loadAppModules, productChecks, type SmokeContext } from '../../smoke/checks.ts'
+import { selectWorkloads, type Manifest } from '../../kubernetes/kubectl.ts'
+import type { Environment } from '../../kubernetes/environment.ts'
+import { warn } from '../../report.ts'
+import { psql } from '../../smoke/database.ts'
+import { failedChecks, skippedChecks, type CheckOutcome } from '../../smoke/outcome.ts'
+import { createKubernetesTarget } from '../../smoke/kubernetes-target.ts'
+
+const reportedChecks = new Set<string>()
+
+/**
+ * What the checks of these manifests say; those that cannot be asked here are not among them, and named once. As long as one fails that is
+ * not `excused`, all are asked again, unless `again` says no.
+ */
+export async function runApplicationChecks(
+  place: Environment,
+  manifests: Manifest[],
+  excused: (check: string) => boolean,
+  again: () => boolean,
+): Promise<CheckOutcome[]> {
+  const target = await createKubernetesTarget(
+    place,
+    manifests.filter(({ kind }) => kind !== 'Job'),
+  )
+  const checks = await productChecks(target)
+  for (; ; await new Promise(done => setTimeout(done, 1000))) {
+    const [health, product] = await Promise.all([
+      target.health().catch(unreachableClusterOutcome),
+      Promise.all(checks.map(({ ask }) => ask(30_000))),
+    ])
+    for (const { name, detail } of skippedChecks(product))
+      if (!reportedChecks.has(name)) (warn(`${name}: ${detail}`), reportedChecks.add(name))
+    const outcomes = [...health, ...product].filter(({ ok }) => ok !== null)
+    if (!failedChecks(outcomes).some(({ name }) => !excused(name)) || !again()) return outcomes
+  }
+}
+
+/** What a cluster that does not answer is called among the checks. */
+export const clusterCheckName = 'the cluster'
+/** A cluster that does not answer for a moment says nothing about what runs in it. */
+const unreachableClusterOutcome = (error: Error): CheckOutcome[] => [
+  { name: clusterCheckName, ok: false, detail: error.message, ms: 0 },
+]
+
+/** A line that changes with every migration that a database has seen, whatever the columns of its table are. */
+export const summarizeMigrations = async (
+  context: SmokeContext,
+  service: string,
+  table: string,
+): Promise<string> => {
+  const sql = `SELECT count(*) || ' migrations, ' || left(md5(string_agg(t::text, ',' ORDER BY t::text)), 8) FROM ${table} t`
+  return (await context.exec(service, psql(sql))).trim()
+}
+
+/** By application, how far its database is migrated. */
+export type SchemaVersions = Record<string, string>
+/** The schema version of a database that could not be asked. */
+export const unknownSchemaVersion = '?'
+/** How often a database is asked, and ms between: pods are looked for every 2 s. */
+const schemaQueryRetries = { most: 3, pause: 2_100 }
+
+/** The last migration of each application's database that is part of these manifests (infra/docker/<folder>/schema-version.ts exports `schemaVersion`). */
+export async function fetchSchemaVersions(
+  place: Environment,
+  manifests: Manifest[],
+  { most, pause } = schemaQueryRetries,
+): Promise<SchemaVersions> {
+  const folders = await loadAppModules<{
+    schemaVersion: (context: SmokeContext) => Promise<string>
+  }>('schema-version.ts')
+  if (!folders.length) return {}
+  const target = await createKubernetesTarget(place, manifests)
+  const here = new Set(
+    selectWorkloads(manifests)
+      .filter(({ kind }) => kind !== 'Job')
+      .map(({ metadata }) => metadata.name),
+  )
+  const ask = async (context: SmokeContext, read: (context: SmokeContext) => Promise<string>) => {
+    let absent = false
+    // a database that is not there has no schema version; one that does not answer may have any
+    const exec: SmokeContext['exec'] = async (service, ...words) => (
+      (absent ||= !here.has(service)),
+      context.exec(service, ...words)
+    )
+    for (let i = 1; ; i++) {
+      const answer = await read({ ...context, exec }).catch(() =>
+        absent ? '' : unknownSchemaVersion,
+      )
+      if (answer !== unknownSchemaVersion || i === most) return answer
+      await new Promise(done => setTimeout(done, pause))
+    }
+  }
+  const asked = await Promise.all(
+    folders.map(
+      async ({ folder, schemaVersion }) =>
+        [folder, await ask(target.context(folder), schemaVersion)] as const,
+    ),
+  )
+  return Object.fromEntries(asked.filter(([, head]) => head))
+}

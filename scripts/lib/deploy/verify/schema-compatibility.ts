@@ -1,0 +1,44 @@
+// The phase of a rollback that looks at the databases' migrations.
+import type { Change } from '../change.ts'
+import { Failure, exit } from '../../errors.ts'
+import {
+  fetchSchemaVersions,
+  unknownSchemaVersion,
+  type SchemaVersions,
+} from './application-checks.ts'
+import { say } from '../../report.ts'
+
+/** Which databases have been migrated since, in words; what is not known of one may be that, too. Pure. */
+export function describeMigratedSchemas(
+  then: SchemaVersions = {},
+  now: SchemaVersions = {},
+): string[] {
+  const moved = [...new Set([...Object.keys(then), ...Object.keys(now)])].filter(
+    folder => then[folder] === unknownSchemaVersion || then[folder] !== now[folder],
+  )
+  const was = (head = 'none is recorded') =>
+    head === unknownSchemaVersion ? 'it could not be asked' : head
+  const is = (head = 'it is not there') =>
+    head === unknownSchemaVersion ? 'it cannot be asked' : head
+  return moved.map(folder => `${folder}: ${was(then[folder])} then, ${is(now[folder])} now`)
+}
+
+/** Refuses to go back over migrations that have run since, unless that is accepted. */
+export async function requireCompatibleSchema(
+  { place, found, choose }: Change,
+  accept: boolean,
+): Promise<void> {
+  const target = choose(found!.history)!
+  const now = await fetchSchemaVersions(place, found!.manifests)
+  const words = describeMigratedSchemas(target.heads, now)
+  for (const one of words) say(`  migrated since: ${one}`)
+  if (words.length && !accept)
+    throw new Failure(
+      exit.refused,
+      `Roll back ${place.name} to release ${target.number}`,
+      `its databases have been migrated since, as far as they can be asked: ${words.join('; ')}; nothing was touched`,
+      {
+        next: 'restore a backup of that release, or the same command with --accept-schema, if the old version works with the new schema',
+      },
+    )
+}

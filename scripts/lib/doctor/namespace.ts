@@ -1,0 +1,151 @@
+// What the doctor says of an environment's place in its cluster: what an administrator brings, secrets, network, rights. Pure.
+import type { ClusterFacts, ObservedObjects } from './cluster.ts'
+import { finding, type Finding } from './finding.ts'
+import { sealedSecretsVersion } from '../kubernetes/kubeseal.ts'
+
+const sealedSecrets = `https://github.com/bitnami-labs/sealed-secrets/releases/download/v${sealedSecretsVersion}/controller.yaml`
+/** DaemonSets of networks that enforce NetworkPolicies. */
+const enforcers =
+  /^(calico-node|canal|cilium|kube-router|antrea-agent|weave-net|ovnkube-node|kube-ovn-cni|anetd|azure-npm|kindnet)$/
+
+/** The command with the environment's context in it. */
+export const kubectlCommand = ({ place }: ClusterFacts, words: string) =>
+  `kubectl ${place.context ? `--context ${place.context} ` : ''}${words}`
+export const notVisible = (what: string) =>
+  finding('cluster', 'info', `${what} may not be looked at by this user`)
+
+const names = (list: ObservedObjects) => new Set(list?.map(({ metadata }) => metadata.name))
+
+/** What an administrator applies once: namespaces, priorities, the edge. */
+export function judgePrerequisites(facts: ClusterFacts): Finding[] {
+  const { wanted, foundation } = facts
+  const next = kubectlCommand(facts, `apply -k ${foundation}`)
+  const of = (kind: string) => wanted.filter(one => one.kind === kind)
+  const missing = (kind: string, seen: ObservedObjects) => {
+    const gone = of(kind)
+      .map(({ metadata }) => metadata.name)
+      .filter(name => !names(seen).has(name))
+    if (!seen)
+      return of(kind).length
+        ? [
+            notVisible(
+              `${kind}: ${of(kind)
+                .map(({ metadata }) => metadata.name)
+                .join(', ')}`,
+            ),
+          ]
+        : []
+    return gone.length
+      ? [finding('cluster', 'error', `${kind} missing: ${gone.join(', ')}`, next)]
+      : []
+  }
+  const labels = of('Namespace').flatMap(({ metadata }) => {
+    const here = facts.namespaces?.find(one => one.metadata.name === metadata.name)
+    const wanted = Object.entries(metadata.labels ?? {}).filter(([key]) =>
+      key.startsWith('pod-security.'),
+    )
+    const differ = wanted.filter(([key, value]) => here && here.metadata.labels?.[key] !== value)
+    return differ.length
+      ? [
+          finding(
+            'cluster',
+            'error',
+            `namespace ${metadata.name} lacks ${differ.map(pair => pair.join('=')).join(', ')}`,
+            next,
+          ),
+        ]
+      : []
+  })
+  const idle = of('Deployment').flatMap(({ metadata: { name, namespace = '' } }) => {
+    const here = facts.deployments?.find(
+      ({ metadata }) => metadata.name === name && metadata.namespace === namespace,
+    )
+    if (!here || here.status?.readyReplicas) return []
+    return [
+      finding(
+        'cluster',
+        'error',
+        `no pod of ${namespace}/${name} is ready`,
+        kubectlCommand(facts, `describe pods -n ${namespace}`),
+      ),
+    ]
+  })
+  return [
+    ...missing('Namespace', facts.namespaces),
+    ...labels,
+    ...missing('PriorityClass', facts.priorityClasses),
+    ...missing('IngressClass', facts.ingressClasses),
+    ...missing('Deployment', facts.deployments),
+    ...idle,
+  ]
+}
+
+/** Where the overlay has SealedSecrets: who opens them, and whether they are sealed. */
+export function judgeSealing(facts: ClusterFacts): Finding[] {
+  const { place, overlay = [], crds, controllers } = facts
+  const sealed = overlay.filter(({ kind }) => kind === 'SealedSecret')
+  if (!sealed.length) return []
+  const { namespace, name } = place.sealedSecrets
+  const open = sealed
+    .flatMap(({ spec }) => Object.values(spec.encryptedData ?? {}))
+    .filter(text => !text).length
+  const install = kubectlCommand(facts, `apply -f ${sealedSecrets}`)
+  const found = open
+    ? [
+        finding(
+          'cluster',
+          'warning',
+          `${open} secrets of ${place.name} are not sealed yet`,
+          `npx zx scripts/seal.ts ${place.name}`,
+        ),
+      ]
+    : []
+  if (!crds) found.push(notVisible('CustomResourceDefinitions'))
+  else if (!crds.length)
+    return [
+      ...found,
+      finding('cluster', 'error', 'Sealed Secrets is not there: no secret is unsealed', install),
+    ]
+  const controller = `the Sealed Secrets controller ${namespace}/${name}`
+  if (!controllers) found.push(notVisible(controller))
+  else if (!controllers.length)
+    found.push(finding('cluster', 'error', `${controller} is not there`, install))
+  else if (!controllers[0]!.status?.readyReplicas)
+    found.push(
+      finding(
+        'cluster',
+        'error',
+        `${controller} is not ready`,
+        kubectlCommand(facts, `describe deployment ${name} -n ${namespace}`),
+      ),
+    )
+  return found
+}
+
+export function judgePolicies({ daemonSets }: ClusterFacts): Finding[] {
+  if (daemonSets?.some(({ metadata }) => enforcers.test(metadata.name))) return []
+  return [
+    finding(
+      'cluster',
+      'info',
+      'no network is seen here that is known to enforce NetworkPolicies: whether they are, the provider says',
+    ),
+  ]
+}
+
+export function judgePermissions({
+  place: { namespace },
+  refused,
+  foundation,
+}: ClusterFacts): Finding[] {
+  if (!refused.length) return []
+  const words = `in ${namespace} this user may not ${refused.slice(0, 6).join(', ')}${refused.length > 6 ? ` and ${refused.length - 6} more` : ''}`
+  return [
+    finding(
+      'rights',
+      'error',
+      words,
+      `kubectl create token deployer -n ${namespace}   (that account may; ${foundation} makes it)`,
+    ),
+  ]
+}

@@ -1,0 +1,105 @@
+// GitHub's API, asked for the repository that a workflow runs in: within a limit of time, and again where that may help.
+import fetch from 'node-fetch'
+import { retryUntilDeadline, parseRetryAfter } from '../retry.ts'
+import { keepSecret, redact } from '../redact.ts'
+
+type Octokit = import('@octokit/rest').Octokit
+
+/** A repository, and the token that may ask for it. */
+export interface GitHubRepository {
+  owner: string
+  repo: string
+  token: string
+  /** Where the API is, if not at GitHub's own address. */
+  api: string | undefined
+}
+
+/** What a workflow's environment says; undefined without a token or a repository. The token is a secret from now on. */
+export function readGitHubRepository(
+  env: NodeJS.ProcessEnv = process.env,
+): GitHubRepository | undefined {
+  const token = env.GITHUB_TOKEN || env.GH_TOKEN
+  keepSecret(token)
+  const [, owner, repo] = /^([\w.-]+)\/([\w.-]+)$/.exec(env.GITHUB_REPOSITORY ?? '') ?? []
+  return token && owner && repo
+    ? { owner, repo, token, api: env.GITHUB_API_URL || undefined }
+    : undefined
+}
+
+const silentLog = { debug() {}, info() {}, warn() {}, error() {} }
+
+/** GitHub's client for a token; loaded on use, as only who has a token pays for it. `request` are octokit's options of each request. */
+export async function createOctokit(
+  { token: auth, api }: Pick<GitHubRepository, 'token' | 'api'>,
+  request: object = {},
+): Promise<Octokit> {
+  const { Octokit } = await import('@octokit/rest')
+  return new Octokit({
+    auth,
+    ...(api ? { baseUrl: api } : {}),
+    userAgent: 'kgc-stack',
+    log: silentLog,
+    request: { fetch, ...request },
+  })
+}
+
+/** One request, tried again while GitHub is busy, `until` (ms of the clock). Throws Error that says in words what GitHub did; `right`: what it takes. */
+export async function requestGitHub<T extends object>(
+  github: GitHubRepository,
+  until: number,
+  request: (octokit: Octokit) => Promise<{ data: T }>,
+  right?: string,
+): Promise<T> {
+  const outcome = await retryUntilDeadline<T>(until, 250, async () => {
+    const signal = AbortSignal.timeout(Math.max(1, until - Date.now()))
+    try {
+      const { data } = await request(await createOctokit(github, { signal }))
+      // an answer that breaks off comes as text
+      return typeof data === 'object'
+        ? { done: data }
+        : { why: signal.aborted ? 'did not answer in time' : 'answered what is no JSON' }
+    } catch (error) {
+      return signal.aborted
+        ? { why: 'did not answer in time' }
+        : describeGitHubError(error as Partial<OctokitError>, right)
+    }
+  })
+  if ('done' in outcome) return outcome.done
+  throw new Error(`GitHub ${redact(outcome.why)}`)
+}
+
+/** What octokit throws. */
+interface OctokitError extends Error {
+  status: number
+  response: { headers: Record<string, string | undefined>; data: unknown }
+}
+
+/** What happened, and with `wait` (ms) that it may be tried again. Pure. */
+export function describeGitHubError(
+  { status, response, cause, message }: Partial<OctokitError>,
+  right = 'the right `deployments`',
+): { why: string; wait?: number } {
+  if (!status) return { why: message ?? 'could not be asked' }
+  if (!response) {
+    const { code, name } = (cause ?? {}) as { code?: string; name?: string }
+    return { why: `cannot be reached (${code ?? name ?? 'no reason given'})`, wait: 0 }
+  }
+  const { headers, data } = response
+  const words = String(Object(data).message ?? '')
+    .replace(/\s+/g, ' ')
+    .trim()
+    .slice(0, 120)
+  const why = `answered ${status}${words ? ` (${words})` : ''}${permissionHint(status, right)}`
+  const busy =
+    status === 429 ||
+    status >= 500 ||
+    (status === 403 && (headers['retry-after'] || headers['x-ratelimit-remaining'] === '0'))
+  return busy ? { why, wait: parseRetryAfter(headers['retry-after']) } : { why }
+}
+
+const permissionHint = (status: number, right: string): string =>
+  status === 401
+    ? ': the token is not valid'
+    : status === 403 || status === 404
+      ? `: the token may need ${right}`
+      : ''

@@ -1,0 +1,110 @@
+// `images.ts build` and `push`.
+import { appendFileSync } from 'node:fs'
+import { buildImages, planBuild } from './build/build.ts'
+import {
+  asRegistryFailure,
+  requirePushPermission,
+  findExistingImage,
+  uploadImage,
+  type PushedImage,
+} from './push.ts'
+import { readImageContents, tagImage } from './registry/manifests.ts'
+import { emit, formatMegabytes, printResult, say, step, table } from '../report.ts'
+import type { PlannedImage } from './build/tags.ts'
+
+const imageCells = ({ name, tags }: PlannedImage) => [name, tags.join(', ')]
+
+/** Builds targets, or says what it would build. */
+export async function runBuildCommand(wanted: string[], dry: boolean): Promise<void> {
+  const plan = await step('Plan', () => planBuild(wanted, 'build'))
+  if (!dry)
+    await step(`Build ${plan.images.map(({ target }) => target).join(', ')}`, () =>
+      buildImages(plan),
+    )
+  emit('result', { built: dry ? [] : plan.images, planned: plan.images })
+  printResult(
+    table([
+      ['target', 'image', 'tags'],
+      ...plan.images.map(image => [image.target, ...imageCells(image)]),
+    ]),
+  )
+}
+
+/** Builds what the registry does not have, pushes it, names it at last, and reads every digest back. */
+export async function runPushCommand(
+  wanted: string[],
+  dry: boolean,
+  replace: boolean,
+): Promise<void> {
+  const plan = await step('Plan', () => planBuild(wanted, 'push'))
+  const there = await step('Ask the registry', async () => {
+    for (const image of plan.images) await requirePushPermission(image)
+    return Promise.all(plan.images.map(image => (replace ? undefined : findExistingImage(image))))
+  })
+  const fresh = plan.images.filter((_, i) => !there[i])
+  for (const [i, { name, commit }] of plan.images.entries())
+    if (there[i])
+      say(
+        `  ${name}:${commit.slice(0, 12)} is there${there[i].own ? ', from an earlier attempt of this run' : ''}: it is not built again`,
+      )
+  emit('plan', { build: fresh, there: plan.images.filter((_, i) => there[i]) })
+  if (dry)
+    return printResult(
+      table([
+        ['target', 'image', 'tags'],
+        ...fresh.map(image => [image.target, ...imageCells(image)]),
+      ]),
+    )
+  if (fresh.length)
+    await step(`Build ${fresh.map(({ target }) => target).join(', ')}`, () =>
+      buildImages({ ...plan, images: fresh }),
+    )
+  const pushed: PushedImage[] = []
+  for (const [i, image] of plan.images.entries()) {
+    const sent = there[i]
+      ? { digest: there[i].digest, uploaded: 'nothing' }
+      : await step(`Push ${image.name}`, () => uploadImage(image, plan))
+    pushed.push({
+      ...image,
+      ...sent,
+      built: there[i]?.own ?? true,
+      size: (
+        await asRegistryFailure(`Read ${image.name}`, () =>
+          readImageContents(image.name, sent.digest),
+        )
+      ).size,
+    })
+  }
+  await step('Set the tags, read the digests back', () => tagPushedImages(pushed))
+  writeWorkflowOutput(pushed)
+  emit('result', { pushed })
+  const rows = pushed.map(({ target, tags, digest, size, uploaded }) => [
+    target,
+    tags.join(', '),
+    digest,
+    formatMegabytes(size),
+    uploaded,
+  ])
+  printResult(table([['target', 'tag', 'digest', 'size', 'uploaded'], ...rows]))
+}
+
+/** Branches and versions before what deploys use, and that for all images at last. */
+async function tagPushedImages(pushed: PushedImage[]): Promise<void> {
+  const all = pushed.flatMap(({ name, digest, tags, commit }) =>
+    tags.map(tag => ({ name, digest, tag, last: tag === commit })),
+  )
+  for (const { name, digest, tag } of all.toSorted((a, b) => Number(a.last) - Number(b.last)))
+    await asRegistryFailure(`Name ${name}:${tag}`, () => tagImage(name, digest, tag))
+}
+
+function writeWorkflowOutput(pushed: PushedImage[]): void {
+  const file = process.env.GITHUB_OUTPUT
+  const list = pushed.map(({ target, name, commit, digest, built }) => ({
+    target,
+    name,
+    tag: commit,
+    digest,
+    built,
+  }))
+  if (file) appendFileSync(file, `images=${JSON.stringify(list)}\n`)
+}

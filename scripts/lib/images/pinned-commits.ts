@@ -1,0 +1,13 @@
+// Where a person chooses the commit that an image is built of.
+import { listCommitImages, type CommitImage } from '../deploy/preflight/images.ts'
+import { parseImage } from './registry/client.ts'
+
+/** The key, and the example that it stands in, of each of these images that is built of a commit. */
+export const findCommitPins = (images: string[]): Pick<CommitImage, 'key' | 'file'>[] =>
+  listCommitImages().filter(({ name }) =>
+    images.some(image => parseImage(image).name.endsWith(`/${name}`)),
+  )
+
+/** The same in words. */
+export const describeCommitPins = (images: string[]): string =>
+  [...new Set(findCommitPins(images).map(({ key, file }) => `${key} in ${file}`))].join(', ')

@@ -1,0 +1,130 @@
+// Asks image registries (the OCI distribution API) what they have; nothing is pulled.
+import { RegistryError, readRefusal, toUnreachableError } from './errors.ts'
+import { fetchAuthorization, findRegistryLogin, registryScheme } from './auth.ts'
+
+export interface ImageReference {
+  /** The registry's host, as it is asked. */
+  host: string
+  /** The name as it stands in the manifest, without tag and digest. */
+  name: string
+  repository: string
+  tag?: string
+  digest?: string
+}
+
+/** Reads `host/name:tag@digest`; Docker Hub is left out in names, and its official images are under library/. */
+export function parseImage(text: string): ImageReference {
+  const [, name = text, tag, digest] =
+    /^(.+?)(?::([\w.-]+))?(?:@(sha256:[0-9a-f]{64}))?$/.exec(text) ?? []
+  const [first = '', ...rest] = name.split('/')
+  const named = rest.length > 0 && /[.:]|^localhost$/.test(first)
+  const repository = named ? rest.join('/') : rest.length ? name : `library/${name}`
+  return {
+    host: named && first !== 'docker.io' ? first : 'registry-1.docker.io',
+    name,
+    repository,
+    ...(tag ? { tag } : {}),
+    ...(digest ? { digest } : {}),
+  }
+}
+
+/** The registry's host of an image: `traefik:v3` is on Docker Hub. */
+export const registryHostOf = (image: string): string => parseImage(image).host
+
+const manifestTypes = [
+  'oci.image.index.v1',
+  'oci.image.manifest.v1',
+  'docker.distribution.manifest.list.v2',
+  'docker.distribution.manifest.v2',
+]
+export const acceptedManifests = manifestTypes
+  .map(type => `application/vnd.${type}+json`)
+  .join(', ')
+
+export interface RegistryRequest {
+  method?: string
+  headers?: Record<string, string>
+  body?: string
+}
+
+const tokens = new Map<string, string>()
+
+/**
+ * Calls `/v2/<path>` of a registry, with the login or the token that it asks for. Out: its answer, when that is ok.
+ * Throws RegistryError that says in words why not.
+ */
+export async function callRegistry(
+  host: string,
+  path: string,
+  { method = 'GET', headers = {}, body }: RegistryRequest = {},
+): Promise<Response> {
+  const repository = path.replace(/^.*?\/v2\//, '').replace(/\/(manifests|blobs|tags)\/.*/, '')
+  const key = `${host} ${repository} ${method}`
+  // GitHub's registry asks for no more than pull, whatever is called
+  const scope = ['POST', 'PATCH', 'PUT'].includes(method)
+    ? `repository:${repository}:pull,push`
+    : undefined
+  const call = () =>
+    fetch(new URL(path, `${registryScheme(host)}://${host}/v2/`), {
+      method,
+      headers: { ...headers, ...(tokens.get(key) ? { authorization: tokens.get(key)! } : {}) },
+      signal: AbortSignal.timeout(10_000),
+      ...(body === undefined ? {} : { body }),
+    })
+  try {
+    let answer = await call()
+    if (answer.status === 401) {
+      tokens.set(
+        key,
+        await fetchAuthorization(host, answer.headers.get('www-authenticate') ?? '', scope),
+      )
+      answer = await call()
+    }
+    if (answer.ok) return answer
+    throw await readRefusal(host, method, answer, await findRegistryLogin(host))
+  } catch (error) {
+    throw error instanceof RegistryError ? error : toUnreachableError(host, error as Error)
+  }
+}
+
+/** Whether a registry answers at all within `timeout` ms; a refusal to anonymous callers is an answer. */
+export async function isRegistryReachable(host: string, timeout = 8_000): Promise<boolean> {
+  try {
+    await fetch(`${registryScheme(host)}://${host}/v2/`, {
+      signal: AbortSignal.timeout(timeout),
+      redirect: 'manual',
+    })
+    return true
+  } catch {
+    return false
+  }
+}
+
+/** The registries of these images that do not answer within `timeout` ms. */
+export async function findUnreachableRegistries(
+  images: string[],
+  timeout?: number,
+): Promise<string[]> {
+  const hosts = [...new Set(images.map(registryHostOf))]
+  const answers = await Promise.all(hosts.map(host => isRegistryReachable(host, timeout)))
+  return hosts.filter((_, i) => !answers[i])
+}
+
+/** The digest that an image has in its registry. Throws RegistryError that says in words why there is none. */
+export async function fetchImageDigest(image: string): Promise<string> {
+  const { host, repository, tag = 'latest', digest } = parseImage(image)
+  const answer = await callRegistry(host, `${repository}/manifests/${digest ?? tag}`, {
+    method: 'HEAD',
+    headers: { accept: acceptedManifests },
+  })
+  const found = digest ?? answer.headers.get('docker-content-digest')
+  if (!found) throw new RegistryError(`${host} names no digest`, 400)
+  return found
+}
+
+/** The same; undefined when the image is not there. */
+export const findImageDigest = (image: string): Promise<string | undefined> =>
+  fetchImageDigest(image).catch(error => {
+    if (error instanceof RegistryError && error.status === 404) return undefined
+    throw error
+  })

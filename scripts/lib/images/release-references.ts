@@ -1,0 +1,39 @@
+// Which digests the releases of the environments name.
+import { Failure } from '../errors.ts'
+import { loadEnvironment, listEnvironments, type Environment } from '../kubernetes/environment.ts'
+import { fetchReleases } from '../deploy/releases.ts'
+
+export interface ReleaseReferences {
+  /** By digest, the releases: `staging 12`. */
+  releasesByDigest: Map<string, string[]>
+  /** The environments that have their images there. */
+  environments: string[]
+  /** Those whose releases could not be read, and why. */
+  unread: { environment: string; why: string }[]
+}
+
+/** Asks every environment that has its images where these are. */
+export async function findReleaseReferences(images: string[]): Promise<ReleaseReferences> {
+  const here = (place: Environment) =>
+    images.some(image => place.images !== undefined && image.startsWith(`${place.images}/`))
+  const found = listEnvironments().map(loadEnvironment).filter(here)
+  const named: ReleaseReferences = {
+    releasesByDigest: new Map(),
+    environments: found.map(({ name }) => name),
+    unread: [],
+  }
+  for (const place of found) {
+    try {
+      for (const release of await fetchReleases(place))
+        for (const digest of Object.values(release.images).filter(Boolean))
+          named.releasesByDigest.set(digest, [
+            ...(named.releasesByDigest.get(digest) ?? []),
+            `${place.name} ${release.number}`,
+          ])
+    } catch (error) {
+      if (!(error instanceof Failure)) throw error
+      named.unread.push({ environment: place.name, why: error.why })
+    }
+  }
+  return named
+}

@@ -1,0 +1,51 @@
+// kubectl that outlives an API server which is away for a moment.
+import { requireKubectlSuccess, kubectl } from './kubectl.ts'
+import type { Failure } from '../errors.ts'
+import { say } from '../report.ts'
+
+/** What kubectl says when the API server is away for a moment. */
+const apiAwayPattern = new RegExp(
+  [
+    'connection refused|was refused|connection reset|connection lost|no route to host|i/o timeout|TLS handshake timeout|Client\\.Timeout|EOF$',
+    'Unable to connect|ServiceUnavailable|ServerTimeout|\\(Timeout\\)|TooManyRequests|apiserver not ready|etcdserver',
+  ].join('|'),
+  'im',
+)
+
+/** Whether the API server was away, so that what it has done is not known. */
+export const isApiAway = (text: string): boolean => apiAwayPattern.test(text)
+
+/** Why nothing may be touched any more, if so. */
+export type LockLossCheck = () => Failure | undefined
+
+/** ms: how long it is tried again once it has failed, and the time between. */
+export const apiRetryMs = { most: 45_000, pause: 2_000 }
+
+/**
+ * kubectl for what may be done twice: while the API server is away it is tried again, for 45 s. Once the lock is `lost` it throws that, and
+ * what is under way ends at once: whoever has the lock now is at work.
+ */
+export const createRetryingKubectl =
+  (lost?: LockLossCheck, { most, pause } = apiRetryMs): typeof kubectl =>
+  async (place, argv, options = {}) => {
+    const check = () => {
+      const failure = lost?.()
+      if (failure) throw failure
+    }
+    for (let end = 0; ; await new Promise(done => setTimeout(done, pause))) {
+      check()
+      const stop = new AbortController()
+      const look = setInterval(() => lost?.() && stop.abort(), 500)
+      const output = await kubectl(place, argv, {
+        ...options,
+        nothrow: true,
+        signal: stop.signal,
+      }).finally(() => clearInterval(look))
+      if (output.code === 0) return output
+      check()
+      end ||= Date.now() + most
+      if (!apiAwayPattern.test(output.stderr) || Date.now() > end)
+        return options.nothrow ? output : requireKubectlSuccess(place, argv, options, output)
+      say('  the API server does not answer; tried again')
+    }
+  }

@@ -1,0 +1,136 @@
+// How the cluster is asked, and what an environment's manifests make.
+import { join } from 'node:path'
+import { Failure, exit } from '../errors.ts'
+import { requireKubeContext } from './kube-context.ts'
+import type { Environment } from './environment.ts'
+import { root } from '../repository.ts'
+import { run, type RunOutput, type RunOptions } from '../run.ts'
+
+interface ObjectMetadata {
+  name: string
+  namespace?: string
+  labels?: Record<string, string>
+  annotations?: Record<string, string>
+  generation?: number
+  deletionTimestamp?: string
+}
+
+/** An object as a manifest or as the cluster has it. */
+export type Manifest = Record<string, any> & { kind: string; metadata: ObjectMetadata }
+
+/** Everything before the subcommand, as a person would write it too. */
+export const kubectlArgv = ({ context, namespace }: Environment): string[] => [
+  'kubectl',
+  ...(context ? ['--context', context] : []),
+  '--namespace',
+  namespace,
+]
+
+/** Runs kubectl in the environment's context and namespace; KUBECONFIG is kubectl's own. Throws Failure (refused) when there is no kubectl, or no such context. */
+export async function kubectl(
+  place: Environment,
+  argv: string[],
+  options: RunOptions = {},
+): Promise<RunOutput> {
+  if (argv[0] !== 'kustomize')
+    requireKubeContext(place, options.what ?? `Ask the cluster of ${place.name}`)
+  const output = await run([...kubectlArgv(place), ...argv], {
+    timeout: 60_000,
+    ...options,
+    nothrow: true,
+  })
+  if (output.code === 127)
+    throw new Failure(exit.refused, options.what ?? 'Run kubectl', 'kubectl is not on the PATH', {
+      next: 'https://kubernetes.io/docs/tasks/tools/#kubectl',
+    })
+  return options.nothrow ? output : requireKubectlSuccess(place, argv, options, output)
+}
+
+/** What kubectl said, when it has done it. Throws Failure (refused) when it has not. */
+export function requireKubectlSuccess(
+  place: Environment,
+  argv: string[],
+  { what }: RunOptions,
+  output: RunOutput,
+): RunOutput {
+  if (output.code === 0) return output
+  throw new Failure(exit.refused, what ?? `Run kubectl ${argv[0]}`, lastOutputLine(output), {
+    next: `${kubectlArgv(place).join(' ')} get pods`,
+  })
+}
+
+/** The last line that kubectl said. */
+export const lastOutputLine = ({ stdout, stderr, code }: RunOutput): string =>
+  (stderr.trim() || stdout.trim()).split('\n').at(-1) || `it ended with ${code}`
+
+/** A list of objects as the cluster has them; `ask` may be a more patient kubectl. */
+export async function listObjects(
+  place: Environment,
+  kinds: string,
+  argv: string[] = [],
+  ask = kubectl,
+): Promise<Manifest[]> {
+  const { stdout } = await ask(place, ['get', kinds, ...argv, '--output', 'json'], {
+    what: `Ask ${place.namespace}`,
+  })
+  return (JSON.parse(stdout) as { items: Manifest[] }).items
+}
+
+/** What kustomize makes of a folder (relative to the repository). Throws Failure (usage) with kustomize's words. */
+export async function buildKustomization(place: Environment, folder: string): Promise<Manifest[]> {
+  const output = await kubectl(place, ['kustomize', join(root, folder)], { nothrow: true })
+  if (output.code !== 0) {
+    const env = output.stderr.includes(`.env.${place.name}`)
+    const why = lastOutputLine(output)
+      .replaceAll(`${root}/`, '')
+      .replace(/^.*\berr="|"$/g, '')
+    throw new Failure(exit.usage, `Build ${folder}`, why, {
+      next: env ? `npx zx scripts/env.ts ${place.name}` : `kubectl kustomize ${folder}`,
+    })
+  }
+  return parseManifests(output.stdout, `Build ${folder}`)
+}
+
+/**
+ * The objects in a YAML text as kubectl itself reads them, by a patch that changes nothing; no cluster is asked. Another parser reads other values:
+ * YAML 1.2 takes `13e9474` for a number (kubernetes-sigs/kustomize#4081). Throws Failure (refused) with kubectl's words.
+ */
+export async function parseManifests(yaml: string, what: string): Promise<Manifest[]> {
+  const argv = [
+    'patch',
+    '--local',
+    '--type',
+    'merge',
+    '--patch',
+    '{}',
+    '--filename',
+    '-',
+    '--output',
+    'json',
+  ]
+  // without context and namespace: it would refuse what belongs elsewhere
+  const output = await run(['kubectl', ...argv], { input: yaml, nothrow: true, timeout: 60_000 })
+  if (output.code !== 0)
+    throw new Failure(exit.refused, what, lastOutputLine(output), {
+      next: 'kubectl version --client',
+    })
+  // one after the other, indented
+  return output.stdout.split(/\n(?=\{)/).map(text => JSON.parse(text) as Manifest)
+}
+
+/** The environment's manifests. */
+export const renderManifests = (place: Environment): Promise<Manifest[]> =>
+  buildKustomization(place, place.folder)
+
+/** What makes pods. */
+export const selectWorkloads = (all: Manifest[]): Manifest[] =>
+  all.filter(({ kind }) => ['Deployment', 'StatefulSet', 'DaemonSet', 'Job'].includes(kind))
+
+/** What the overlay's ConfigMap `stack` says: the domain, the port in addresses, the time zone. Its name ends with kustomize's hash. */
+export function readStackConfig(all: Manifest[]): Record<string, string> {
+  const found = all.find(
+    ({ kind, metadata }) => kind === 'ConfigMap' && /^stack(-[a-z0-9]{10})?$/.test(metadata.name),
+  )
+  if (!found) throw new Failure(exit.usage, 'Read the overlay', 'it has no ConfigMap `stack`')
+  return found.data as Record<string, string>
+}

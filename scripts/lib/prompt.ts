@@ -1,0 +1,22 @@
+// Asks the person at the terminal.
+import { createInterface } from 'node:readline/promises'
+import { terminal } from './output.ts'
+import { redact } from './redact.ts'
+
+/** The answer to a question; undefined when there is none (Ctrl-D). Ctrl-C ends the script as it does anywhere else. */
+export async function askQuestion(
+  question: string,
+  input: NodeJS.ReadableStream = process.stdin,
+  output = terminal,
+): Promise<string | undefined> {
+  const dialogue = createInterface({ input, output })
+  dialogue.on('SIGINT', () => process.kill(process.pid, 'SIGINT'))
+  // a terminal that is closed answers nothing any more
+  const none = new Promise<undefined>(done => dialogue.once('close', () => done(undefined)))
+  const answer = await Promise.race([
+    dialogue.question(redact(question)).catch(() => undefined),
+    none,
+  ])
+  dialogue.close()
+  return answer?.trim()
+}

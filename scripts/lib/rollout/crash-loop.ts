@@ -1,0 +1,138 @@
+// The part of the failure table on containers that end. Pure.
+import type { Manifest as Json } from '../kubernetes/kubectl.ts'
+import {
+  timestampMs,
+  listObjectEvents,
+  firstEventMs,
+  findLastMessage,
+  describeProbeFailure,
+  uidOf,
+  type PodContainer,
+  type DiagnosisContext,
+  type Diagnosis,
+} from './objects.ts'
+
+/** Exits that make a crash loop: a service may find its database not ready twice. */
+const crashLoopExits = 3
+/** … but hardly when that one had this many ms for it: then two exits are enough, as they are when it was ready all the time. */
+const lateExitMs = 30_000
+/** As long as a database is known not to be ready, those who end do so for want of it; for this many ms. */
+const dependencyGraceMs = 120_000
+/** ms after which everybody knows that it is ready. */
+const propagationMs = 5_000
+
+type TerminatedState = Record<string, any> | undefined
+/** The node's fault, not the application's (krane ignores 128 too; there a command that is not in the image ends so as well). */
+export const isNodeFailure = (ended: TerminatedState): boolean =>
+  ended?.reason === 'ContainerStatusUnknown' ||
+  (ended?.exitCode === 128 && !missingCommandPattern.test(ended.message ?? ''))
+const missingCommandPattern =
+  /executable file not found|no such file or directory|permission denied|is a directory|exec format error/
+/** How a container ended the last time, if that was in this change. */
+export function findLastTermination(
+  { init, status }: PodContainer,
+  { since }: DiagnosisContext,
+): TerminatedState {
+  const ended = status.state?.terminated ?? status.lastState?.terminated
+  return !ended ||
+    timestampMs(ended.finishedAt) < since ||
+    (init && ended.exitCode === 0) ||
+    isNodeFailure(ended)
+    ? undefined
+    : ended
+}
+
+/** Counts exits: Kubernetes shows `CrashLoopBackOff` for a tenth of a second before a restart only. */
+export function diagnoseCrashLoop(
+  container: PodContainer,
+  pod: Json,
+  context: DiagnosisContext,
+): Diagnosis | undefined {
+  const { spec, status } = container
+  const ended = findLastTermination(container, context)
+  if (!ended || pod.spec.restartPolicy === 'Never') return undefined
+  const exits = countExits(container, pod, context)
+  const { exitCode, message: said = '' } = ended
+  const end = classifyExit(ended, listObjectEvents(pod, context))
+  const late =
+    timestampMs(ended.finishedAt) - Math.max(firstStartMs(pod, context), context.since) >=
+    lateExitMs
+  const alone =
+    context.dependenciesReadySince !== undefined &&
+    timestampMs(ended.startedAt) > context.dependenciesReadySince + propagationMs
+  const excused =
+    context.dependenciesReadySince === Infinity &&
+    context.now - context.since < dependencyGraceMs &&
+    !permanentExits.includes(end)
+  if (
+    excused ||
+    exits < (permanentExits.includes(end) || late || alone ? crashLoopExits - 1 : crashLoopExits)
+  )
+    return undefined
+  const how = end === 'memory' ? `out of memory (exit ${exitCode})` : `with exit ${exitCode}`
+  const message = `it has ended ${exits} times, the last time ${how} after ${Math.round(lifetimeMs(ended) / 1000)} s${said && `: ${said.trim()}`}`
+  const { name } = pod.metadata
+  const next =
+    end === 'command' || end === 'memory'
+      ? `kubectl describe pod ${name}`
+      : `kubectl logs ${name} --container ${status.name} --previous`
+  const likely = explainExit(end, spec, listObjectEvents(pod, context))
+  return {
+    container: status.name,
+    reason: end === 'memory' ? 'OOMKilled' : 'CrashLoop',
+    exitCode,
+    message,
+    likely,
+    next,
+  }
+}
+
+/** When (ms) a pod's first container was started: to pull its image may take a slow node longer than the database had. */
+function firstStartMs(pod: Json, context: DiagnosisContext): number {
+  const starts = listObjectEvents(pod, context)
+    .filter(({ reason }) => reason === 'Started')
+    .map(firstEventMs)
+  return starts.length ? Math.min(...starts) : timestampMs(pod.status.startTime)
+}
+
+function countExits({ status }: PodContainer, pod: Json, { restarts }: DiagnosisContext): number {
+  const down = status.state?.terminated || status.state?.waiting?.reason === 'CrashLoopBackOff'
+  return status.restartCount + (down ? 1 : 0) - (restarts[`${uidOf(pod)} ${status.name}`] ?? 0)
+}
+
+// a container that could not be started has no beginning
+export const lifetimeMs = ({ startedAt, finishedAt }: Record<string, any>): number =>
+  timestampMs(startedAt) ? timestampMs(finishedAt) - timestampMs(startedAt) : 0
+
+type ExitKind = 'memory' | 'probe' | 'command' | 'done' | 'fault' | 'killed' | 'error'
+/** Ends that another start does not change. */
+const permanentExits: ExitKind[] = ['memory', 'command', 'fault', 'killed']
+const probeKillPattern = /failed (liveness|startup) probe/
+
+/** What a container's end was. Not every node notices that one was killed for memory: then it is just killed. */
+function classifyExit(
+  { exitCode, reason, message = '' }: Record<string, any>,
+  events: Json[],
+): ExitKind {
+  if (reason === 'OOMKilled') return 'memory'
+  if (findLastMessage(events, /^Killing$/, probeKillPattern)) return 'probe'
+  if ([126, 127].includes(exitCode) || missingCommandPattern.test(message)) return 'command'
+  if ([132, 134, 139].includes(exitCode)) return 'fault'
+  return exitCode === 137 ? 'killed' : exitCode === 0 ? 'done' : 'error'
+}
+
+function explainExit(end: ExitKind, spec: Record<string, any>, events: Json[]): string {
+  const limit = spec.resources?.limits?.memory
+  const words: Record<ExitKind, string> = {
+    memory: `it needs more memory than ${limit ? `its limit of ${limit}` : 'its node has'}`,
+    probe: `its ${probeKillPattern.exec(findLastMessage(events, /^Killing$/, probeKillPattern))?.[1]} probe fails, so the node ends it${withColon(describeProbeFailure(events, spec))}`,
+    command: 'its command is not in the image, or cannot be run there',
+    done: 'its command comes to an end, and it should go on for ever',
+    fault: 'the program itself has crashed: built for another processor, or a fault in it',
+    killed: `it was killed, most likely because it needs more memory than ${limit ? `its limit of ${limit}` : 'its node has'}`,
+    error:
+      'the application gives up when it starts, and its log says why: a setting, a database that cannot be reached, a migration that has not run',
+  }
+  return words[end]
+}
+const withColon = (text: string) => text && `: ${text}`

@@ -1,0 +1,263 @@
+// The failure table: what a pod or its owner shows, and after which time it is a failure. Objects in, causes out. Pure.
+import type { Manifest as Json } from '../kubernetes/kubectl.ts'
+import { diagnoseCrashLoop, isNodeFailure } from './crash-loop.ts'
+import {
+  timestampMs,
+  findCondition,
+  listPodContainers,
+  listObjectEvents,
+  firstEventMs,
+  findLastMessage,
+  durationMs,
+  orEmpty,
+  type PodContainer,
+  type DiagnosisContext,
+  type Diagnosis,
+} from './objects.ts'
+
+/** ms that a state may last before it is a failure. What cannot heal by itself fails at once. */
+const failureGraceMs = {
+  // a Secret may be unsealed a moment after the pods that read it have begun
+  config: 6_000,
+  quota: 15_000,
+  // a new node, a volume that is still attached elsewhere, a container runtime under load
+  schedule: 30_000,
+  mount: 30_000,
+  create: 30_000,
+  // a registry is asked again after 10, 20 and 40 s: one that does not answer, or denies for a moment what it has (docker/build-push-action#463)
+  registry: 60_000,
+}
+
+/** Why a pod fails; undefined while it may still come up. */
+export function diagnosePod(pod: Json, context: DiagnosisContext): Diagnosis | undefined {
+  // evicted, preempted, lost with its node: another takes its place
+  if (
+    pod.metadata.deletionTimestamp ||
+    pod.status?.phase === 'Failed' ||
+    pod.status?.phase === 'Succeeded'
+  )
+    return undefined
+  const inside = () =>
+    listPodContainers(pod)
+      .map(
+        one => diagnoseWaitingContainer(one, pod, context) ?? diagnoseCrashLoop(one, pod, context),
+      )
+      .find(Boolean)
+  const found = diagnoseScheduling(pod, context) ?? inside() ?? diagnoseVolumeMount(pod, context)
+  return found && { pod: pod.metadata.name, ...found }
+}
+
+function diagnoseScheduling(pod: Json, context: DiagnosisContext): Diagnosis | undefined {
+  const { status, reason, message, lastTransitionTime } = findCondition(pod, 'PodScheduled') ?? {}
+  if (
+    status !== 'False' ||
+    reason !== 'Unschedulable' ||
+    durationMs(lastTransitionTime, context) < failureGraceMs.schedule
+  )
+    return undefined
+  // room is being made: by an autoscaler, by ending less important pods
+  if (
+    pod.status.nominatedNodeName ||
+    listObjectEvents(pod, context).some(one => one.reason === 'TriggeredScaleUp')
+  )
+    return undefined
+  const volume = /PersistentVolumeClaim/i.test(message)
+  const likely = volume
+    ? 'no volume could be made or found: the cluster has no (default) StorageClass, or the volume is in another zone'
+    : /Insufficient/.test(message)
+      ? 'no node has room for what the pod requests: a bigger or another node, or smaller requests'
+      : 'no node fits what the pod asks for: its node selector, affinity or tolerations, or no node is ready'
+  return {
+    reason: 'Unschedulable',
+    message,
+    likely,
+    next: volume ? 'kubectl get persistentvolumeclaims,storageclasses' : 'kubectl describe nodes',
+  }
+}
+
+type DiagnosisText = Pick<Diagnosis, 'likely' | 'next'> & Partial<Diagnosis>
+
+/** What a container waits for in vain. */
+function diagnoseWaitingContainer(
+  { spec, status }: PodContainer,
+  pod: Json,
+  context: DiagnosisContext,
+): Diagnosis | undefined {
+  const { reason, message = '' } = status.state?.waiting ?? {}
+  const found = (words: DiagnosisText): Diagnosis => ({
+    container: status.name,
+    reason,
+    message,
+    ...words,
+  })
+  const next = `kubectl describe pod ${pod.metadata.name}`
+  const waited = durationMs(pod.status.startTime, context)
+  switch (reason) {
+    case 'ErrImagePull':
+    case 'ImagePullBackOff':
+      return diagnoseImagePull(
+        found,
+        `${spec.image}`,
+        [message, findLastMessage(listObjectEvents(pod, context), /^Failed$/, /^Failed to pull/)],
+        durationMs(containerDueMs(pod, status), context),
+      )
+    case 'InvalidImageName':
+      return found({
+        likely: `\`${spec.image}\` is no name that an image can have: capitals, a missing variable, two colons?`,
+        next,
+      })
+    case 'ErrImageNeverPull':
+      return found({
+        likely: `the pod may not pull \`${spec.image}\` (imagePullPolicy: Never), and the node does not have it`,
+        next,
+      })
+    case 'CreateContainerConfigError':
+      return /failed to sync \w+ cache/.test(message) || waited < failureGraceMs.config
+        ? undefined
+        : found(explainConfigError(message, next))
+    case 'CreateContainerError':
+    case 'RunContainerError':
+      if (waited < failureGraceMs.create || isNodeFailure(status.lastState?.terminated))
+        return undefined
+      return found({
+        likely: 'the node cannot start the container: its command, a mount or the node itself',
+        next,
+      })
+    default:
+      return undefined
+  }
+}
+
+/** ms when a container was due to start: its pod was there, and what runs before it had ended, or it had itself. */
+const containerDueMs = (pod: Json, { lastState }: Record<string, any>): number =>
+  Math.max(
+    ...[
+      pod.status.startTime,
+      lastState?.terminated?.finishedAt,
+      ...orEmpty<Json>(pod.status.initContainerStatuses).map(
+        one => one.state?.terminated?.finishedAt,
+      ),
+    ].map(timestampMs),
+  )
+
+/** What the registry said stands in the container's state or, of an attempt since, in the last event. */
+function diagnoseImagePull(
+  found: (words: DiagnosisText) => Diagnosis,
+  image: string,
+  texts: string[],
+  waited: number,
+): Diagnosis | undefined {
+  const next = `docker buildx imagetools inspect ${image}`
+  const says = (sign: RegExp) => texts.find(text => sign.test(text))
+  const platform = says(/no match for platform/)
+  if (platform)
+    return found({
+      message: platform,
+      likely: `\`${image}\` is not built for this node's processor`,
+      next,
+    })
+  if (waited < failureGraceMs.registry) return undefined
+  const denied = says(
+    /denied|unauthorized|authorization failed|forbidden|authentication required|no basic auth|status(?: code)?:? 40[13]/i,
+  )
+  const refused = `the registry does not let the cluster have \`${image}\`: its pull secret is missing, wrong or expired, or the image is not there`
+  if (denied)
+    return found({ message: denied, likely: refused, next: 'kubectl get serviceaccounts,secrets' })
+  const missing = says(/not found|manifest unknown|name unknown|does not exist/i)
+  if (missing)
+    return found({
+      message: missing,
+      likely: `\`${image}\` is not in its registry: not built, not pushed, or its tag is misspelt`,
+      next,
+    })
+  return found({
+    message: texts[1] || texts[0]!,
+    likely: 'the registry does not answer the node',
+    next,
+  })
+}
+
+function explainConfigError(message: string, next: string): Pick<Diagnosis, 'likely' | 'next'> {
+  const [, key, kind, name] =
+    /couldn't find key (\S+) in (Secret|ConfigMap) (?:[^/\s]+\/)?(\S+)/.exec(message) ?? []
+  const unsealed = kind === 'Secret' ? ': it is not sealed yet, or has another name' : ''
+  if (key)
+    return {
+      likely: `the ${kind} ${name} has no key ${key}${unsealed}`,
+      next: `kubectl describe ${kind!.toLowerCase()} ${name}`,
+    }
+  const [, what, missing] = /(secret|configmap) "([^"]+)" not found/.exec(message) ?? []
+  const sealed = 'it is not sealed yet, or could not be unsealed'
+  if (what === 'secret')
+    return {
+      likely: `the Secret ${missing} is not there: ${sealed}`,
+      next: 'kubectl get sealedsecrets,secrets',
+    }
+  if (what)
+    return { likely: `the ConfigMap ${missing} is not there`, next: 'kubectl get configmaps' }
+  if (/runAsNonRoot/.test(message))
+    return {
+      likely: 'the image wants to run as root, and the pod forbids that: it needs a runAsUser',
+      next,
+    }
+  return { likely: 'the container cannot be made from its specification', next }
+}
+
+/** Volumes: only the events tell. */
+function diagnoseVolumeMount(pod: Json, context: DiagnosisContext): Diagnosis | undefined {
+  const begun = listPodContainers(pod).some(({ status }) => status.state?.running)
+  if (
+    pod.status.phase !== 'Pending' ||
+    findCondition(pod, 'PodScheduled')?.status !== 'True' ||
+    begun
+  )
+    return undefined
+  const events = listObjectEvents(pod, context).filter(
+    one =>
+      /^Failed(Mount|AttachVolume)$/.test(one.reason) &&
+      !/failed to sync \w+ cache/.test(one.message),
+  )
+  const first = Math.min(...events.map(firstEventMs))
+  const last = events.at(-1)
+  if (!last || durationMs(first, context) < failureGraceMs.mount) return undefined
+  const { message, reason } = last
+  const [, kind, name] = /(secret|configmap) "([^"]+)" not found/.exec(message) ?? []
+  const likely = kind
+    ? `the ${kind === 'secret' ? 'Secret' : 'ConfigMap'} ${name} is not there`
+    : /Multi-Attach/.test(message)
+      ? 'the volume is still attached to another node'
+      : 'the volume cannot be attached or mounted'
+  return {
+    reason,
+    message,
+    likely,
+    next: kind ? `kubectl get ${kind}s` : `kubectl describe pod ${pod.metadata.name}`,
+  }
+}
+
+/** Why no pod is made at all: quota, admission. */
+export function diagnoseCreation(owner: Json, context: DiagnosisContext): Diagnosis | undefined {
+  const { status, message: said, lastTransitionTime } = findCondition(owner, 'ReplicaFailure') ?? {}
+  const events = listObjectEvents(owner, context).filter(one => one.reason === 'FailedCreate')
+  const message: string = said ?? events.at(-1)?.message ?? ''
+  const first =
+    status === 'True' ? timestampMs(lastTransitionTime) : Math.min(...events.map(firstEventMs))
+  if (!message || durationMs(first, context) < failureGraceMs.quota) return undefined
+  const full = "the namespace's quota leaves no room for another pod"
+  if (/exceeded quota/.test(message))
+    return {
+      reason: 'FailedCreate',
+      message,
+      likely: full,
+      next: 'kubectl describe resourcequotas',
+    }
+  const likely = /violates PodSecurity/.test(message)
+    ? 'the namespace allows no pod with these rights'
+    : 'the cluster refuses the pods'
+  return {
+    reason: 'FailedCreate',
+    message,
+    likely,
+    next: `kubectl describe ${owner.kind.toLowerCase()} ${owner.metadata.name}`,
+  }
+}

@@ -1,0 +1,43 @@
+// What a judgement of a rollout says.
+import type { Manifest as Json } from '../kubernetes/kubectl.ts'
+import type { Diagnosis } from './objects.ts'
+
+/** Why a workload fails, with all that a person needs to know. `next` begins with kubectl when it is one of its commands. */
+export interface FailureCause {
+  application: string
+  kind: string
+  name: string
+  /** '' when there is none. */
+  pod: string
+  container: string
+  reason: string
+  exitCode?: number
+  message: string
+  likely: string
+  next: string
+}
+
+export interface WorkloadStatus {
+  state: 'waiting' | 'ready' | 'failed'
+  detail: string
+  cause?: FailureCause
+  /** Whose log says what is waited for, when one of its containers runs. */
+  speaks?: { pod: string; container: string }
+  /** ms of the cluster's clock since when all its pods have been ready, when they are. */
+  since?: number
+}
+
+/** The verdict that a workload fails, with its cause. */
+export function createFailedStatus({ kind, metadata }: Json, found: Diagnosis): WorkloadStatus {
+  const { 'app.kubernetes.io/part-of': whole, 'app.kubernetes.io/name': name } =
+    metadata.labels ?? {}
+  const cause: FailureCause = {
+    application: whole ?? name ?? metadata.name,
+    kind,
+    name: metadata.name,
+    pod: '',
+    container: '',
+    ...found,
+  }
+  return { state: 'failed', detail: `${found.reason}: ${found.message}`, cause }
+}

@@ -1,0 +1,85 @@
+// Waits until workloads are ready; when one fails, its cause and what its log shows are the error.
+import { kubectlArgv, type Manifest } from '../kubernetes/kubectl.ts'
+import { Failure, exit } from '../errors.ts'
+import type { Lock } from '../deploy/lock/lock.ts'
+import type { Environment } from '../kubernetes/environment.ts'
+import { collectFailureLogs, watchRollout } from './watch.ts'
+import type { RolloutProgress } from './progress.ts'
+
+const namesOf = (all: Manifest[]) =>
+  all.map(({ kind, metadata }) => ({ kind, name: metadata.name }))
+const workloadKinds = ['Deployment', 'StatefulSet', 'DaemonSet']
+export const isWorkload = ({ kind }: Manifest): boolean => workloadKinds.includes(kind)
+
+export interface RolloutOptions {
+  place: Environment
+  /** The result block's WHAT. */
+  what: string
+  /** ms */
+  since: number
+  stable: number
+  lock: Lock
+  /** What pods have stood before counts: nothing was applied, or what was is the way it was before. */
+  settled?: boolean
+  /** How many ready pods are enough for workloads that are left alone, by `<kind> <name>`. */
+  least?: Map<string, number>
+  /** ms of the clock when all were ready, as a watch a moment ago has seen. */
+  seen?: number
+  tell?: RolloutProgress
+}
+
+/** Waits until workloads and Jobs are ready. Throws Failure (broken) with the cause and what its log shows, or (timeout). */
+export async function waitForRollout(wait: RolloutOptions, all: Manifest[]): Promise<void> {
+  if (!all.length) return
+  const { place, what, lock } = wait
+  const timeout =
+    Math.max(
+      600,
+      ...all.map(
+        ({ kind, spec }) =>
+          (kind === 'Job'
+            ? (spec.activeDeadlineSeconds ?? 0)
+            : (spec.progressDeadlineSeconds ?? 0)) as number,
+      ),
+    ) * 1000
+  const seen = await watchRollout({
+    ...wait,
+    names: namesOf(all),
+    timeout,
+    lost: lock.lost,
+    ahead: lock.ahead,
+  })
+  const list = [...seen]
+  const bad = list.find(([, { state }]) => state === 'failed')
+  if (bad) {
+    const [name, { detail, cause }] = bad
+    if (!cause) throw new Failure(exit.broken, what, `${name}: ${detail}`)
+    const where = [
+      cause.pod && `pod ${cause.pod}`,
+      cause.container && `container ${cause.container}`,
+    ]
+      .filter(Boolean)
+      .join(', ')
+    const how = `${cause.reason}${cause.exitCode === undefined ? '' : `, exit ${cause.exitCode}`}${cause.message ? `: ${cause.message}` : ''}`
+    const why = `${cause.kind} ${cause.name}${where ? ` (${where})` : ''}: ${how}`
+    const text = [
+      cause.likely && `likely cause: ${cause.likely}`,
+      await collectFailureLogs(cause, place),
+    ]
+      .filter(Boolean)
+      .join('\n')
+    throw Object.assign(new Failure(exit.broken, what, why, { evidence: text, next: cause.next }), {
+      cause,
+    })
+  }
+  const open = list.filter(([, { state }]) => state !== 'ready')
+  if (open.length)
+    throw new Failure(
+      exit.timeout,
+      what,
+      `not ready: ${open.map(([name, { detail }]) => `${name} (${detail})`).join(', ')}`,
+      {
+        next: `${kubectlArgv(place).join(' ')} get pods`,
+      },
+    )
+}

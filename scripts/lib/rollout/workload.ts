@@ -1,0 +1,142 @@
+// Judges a rollout: a workload and what is around it in, verdict out. Pure. The failure table is in failures.ts.
+import { isReady } from '../smoke/workload-health.ts'
+import type { Manifest as Json } from '../kubernetes/kubectl.ts'
+import { diagnoseCreation, diagnosePod } from './failures.ts'
+import { jobStatus } from './job.ts'
+import {
+  timestampMs,
+  findCondition,
+  listPodContainers,
+  listObjectEvents,
+  describeProbeFailure,
+  type DiagnosisContext,
+  type Diagnosis,
+} from './objects.ts'
+import {
+  findCurrentOwner,
+  findDependenciesReadySince,
+  isCurrentPod,
+  isFullyUpdated,
+  describeMissingReplicas,
+} from './owners.ts'
+import {
+  describeProbation,
+  podReadySinceMs,
+  describePodProblem,
+  createWaitingStatus,
+} from './pod.ts'
+import { createFailedStatus, type WorkloadStatus } from './status.ts'
+
+export type { FailureCause, WorkloadStatus } from './status.ts'
+
+/** Kubernetes objects as the API gives them. */
+export interface ClusterSnapshot {
+  workloads: Json[]
+  pods: Json[]
+  replicaSets: Json[]
+  events: Json[]
+  jobs: Json[]
+  /** Restarts that containers had when the watch began, by `<uid of the pod> <container>`. */
+  restarts?: Record<string, number>
+}
+
+/**
+ * The verdict on one workload at `now` (ms, the cluster's clock); `since` is when the change began: what ended before does not count. Of one that
+ * the change leaves alone `least` ready pods are enough, though more are wanted.
+ */
+export function workloadStatus(
+  workload: Json,
+  observed: ClusterSnapshot,
+  now: number,
+  since: number,
+  least = Infinity,
+): WorkloadStatus {
+  // the cluster writes whole seconds
+  const { events, restarts = {} } = observed
+  const context: DiagnosisContext = {
+    now,
+    since: Math.floor(since / 1000) * 1000,
+    events,
+    restarts,
+    dependenciesReadySince: findDependenciesReadySince(workload, observed),
+  }
+  if (workload.kind === 'Job') return jobStatus(workload, observed, context)
+  const { status = {}, metadata } = workload
+  if ((metadata.generation ?? 0) > (status.observedGeneration ?? 0))
+    return { state: 'waiting', detail: 'its change is not taken up yet' }
+  const owner = findCurrentOwner(workload, observed)
+  if (!owner) return { state: 'waiting', detail: 'its change is not taken up yet' }
+  const pods = observed.pods.filter(pod => isCurrentPod(pod, owner, workload))
+  const ready = pods.filter(isReady)
+  const enough = ready.length >= least && isFullyUpdated(workload, pods)
+  const causes = pods
+    .map(pod => diagnosePod(pod, context))
+    .filter(one => !(enough && one?.reason === 'Unschedulable'))
+  const found =
+    causes.find(Boolean) ??
+    (enough
+      ? undefined
+      : (diagnoseCreation(owner, context) ?? diagnoseDeadline(workload, pods, context)))
+  if (found) return createFailedStatus(workload, found)
+  const missing = enough ? '' : describeMissingReplicas(workload)
+  const trial = pods.map(pod => describeProbation(pod, context)).find(Boolean)
+  const more =
+    enough && describeMissingReplicas(workload)
+      ? `, and no more are needed (${describeMissingReplicas(workload)})`
+      : ''
+  const detail = `${status.readyReplicas ?? status.numberReady ?? 0} ready${more}`
+  if (!missing && !trial)
+    return { state: 'ready', detail, since: Math.max(0, ...ready.map(podReadySinceMs)) }
+  const troubles = [
+    ...new Set(
+      pods
+        .filter(pod => !isReady(pod))
+        .map(pod => describePodProblem(pod, context))
+        .filter(Boolean),
+    ),
+  ]
+  return createWaitingStatus([missing, trial ?? troubles[0]].filter(Boolean).join('; '), pods)
+}
+
+/** Not ready within its time: the failing probe, when there is one. */
+function diagnoseDeadline(
+  workload: Json,
+  pods: Json[],
+  context: DiagnosisContext,
+): Diagnosis | undefined {
+  const limit: number = workload.spec.progressDeadlineSeconds ?? 600
+  const { reason, lastUpdateTime } = findCondition(workload, 'Progressing') ?? {}
+  const late = reason === 'ProgressDeadlineExceeded' && timestampMs(lastUpdateTime) >= context.since
+  if (!(late || context.now - context.since > limit * 1000) || !describeMissingReplicas(workload))
+    return undefined
+  const pod = pods.find(pod => !isReady(pod))
+  const container =
+    pod &&
+    listPodContainers(pod).find(({ init, status }) =>
+      init ? status.state?.running : !status.ready,
+    )
+  const probe =
+    pod && container ? describeProbeFailure(listObjectEvents(pod, context), container.spec) : ''
+  const message =
+    probe || (pod && describePodProblem(pod, context)) || describeMissingReplicas(workload)
+  const waits = 'it takes longer than it may, or waits for something that does not come'
+  const likely = probe ? 'the application runs, and does not answer its probe as it should' : waits
+  const finding = {
+    reason: probe ? 'ProbeFails' : 'DeadlineExceeded',
+    message: `${message} (not ready within ${limit} s)`,
+    likely,
+  }
+  if (!pod)
+    return {
+      ...finding,
+      next: `kubectl describe ${workload.kind.toLowerCase()} ${workload.metadata.name}`,
+    }
+  const { name } = pod.metadata
+  if (!container) return { ...finding, pod: name, next: `kubectl describe pod ${name}` }
+  return {
+    ...finding,
+    pod: name,
+    container: container.status.name,
+    next: `kubectl logs ${name} --container ${container.status.name}`,
+  }
+}

@@ -1,0 +1,149 @@
+// A stack on this machine, for smoke and admin.
+import { commandFailed, checkSettings, type SmokeContext, type SmokeTarget } from './checks.ts'
+import {
+  runCompose,
+  readComposeConfig,
+  isOneShot,
+  stackOf,
+  wasPruned,
+  type ComposeConfig,
+  type Stack,
+} from '../compose/stack.ts'
+import { readContainers, type Container } from '../compose/containers.ts'
+import { rejectTraefikAnswers, openDoor } from './doors.ts'
+import { localEdge } from './edge.ts'
+import { Failure, exit } from '../errors.ts'
+import { runCheck, type CheckOutcome } from './outcome.ts'
+import { run } from '../run.ts'
+
+/** The stack of a mode. */
+export function createComposeTarget(mode: string): SmokeTarget {
+  const stack = stackOf(mode)
+  const idle = () =>
+    new Failure(exit.refused, `Ask ${stack.project}`, 'nothing of it is running', {
+      next: `npx zx scripts/up.ts ${mode}`,
+    })
+  return {
+    title: stack.project,
+    async requireRunning() {
+      if (
+        ![...(await readContainers(stack.project)).values()].some(
+          ({ State }) => State.Status === 'running',
+        )
+      )
+        throw idle()
+    },
+    async health() {
+      const all = readComposeConfig(stack)
+      all.catch(() => {}) // it is awaited later; until then its failure is nobody's
+      const seen = await readContainers(stack.project)
+      if (!seen.size) throw idle()
+      return health(seen, all)
+    },
+    context: folder => contextOf(stack, folder),
+    open: folder => {
+      const { address, env } = contextOf(stack, folder)
+      // a certificate may still be on its way
+      return openDoor(stack, folder, localEdge(false, env.HTTP_PORT || '80'), address)
+    },
+    envFile: `infra/docker/.env${stack.suffix}`,
+    doctor: `npx zx scripts/bootstrap.ts --doctor --environment ${mode}`,
+  }
+}
+
+/**
+ * The health of every service, asked now: a container's own health check is run in it, because the engine's answer may be as
+ * old as the check's interval. One-shots must have ended well; what has no check must run. The checks start before Compose has
+ * read its files, which takes longer than most of them.
+ */
+async function health(
+  seen: Map<string, Container>,
+  all: Promise<ComposeConfig>,
+): Promise<CheckOutcome[]> {
+  const asked = new Map(
+    [...seen].map(([service, container]) => [
+      service,
+      runCheck(service, () => probeContainer(container), 10_000),
+    ]),
+  )
+  const config = await all
+  return Promise.all(
+    Object.keys(config.services).map(service => {
+      const container = seen.get(service)
+      const pruned = wasPruned(config, seen, service)
+      if (!container)
+        return {
+          name: service,
+          ok: pruned,
+          detail: pruned ? 'done, its container was pruned' : 'not created',
+          ms: 0,
+        }
+      return isOneShot(config, service)
+        ? runCheck(service, async () => describeExit(container), 1_000)
+        : asked.get(service)!
+    }),
+  )
+}
+
+function describeExit({ State: state }: Container): string {
+  if (state.Status === 'exited' && state.ExitCode === 0) return 'done'
+  throw new Error(`has not ended well: ${state.Status}, exit ${state.ExitCode}`)
+}
+
+async function probeContainer({
+  Id,
+  State: state,
+  Config: { Healthcheck },
+}: Container): Promise<string> {
+  if (state.Status !== 'running')
+    throw new Error(
+      `${state.Status}, exit ${state.ExitCode}${state.OOMKilled ? ', out of memory' : ''}`,
+    )
+  const [kind, ...test] = Healthcheck?.Test ?? []
+  if (!kind || kind === 'NONE') return 'running'
+  const output = await run(
+    ['docker', 'exec', Id, ...(kind === 'CMD-SHELL' ? ['sh', '-c', ...test] : test)],
+    { nothrow: true, timeout: 9_000 },
+  )
+  if (output.code !== 0)
+    throw new Error(
+      `its health check fails: ${`${output.stdout}${output.stderr}`.trim().split('\n').at(-1) || `exit ${output.code}`}`,
+    )
+  return 'healthy'
+}
+
+/** What the checks of a folder get to work with. */
+function contextOf(stack: Stack, folder: string): SmokeContext {
+  const env = checkSettings(stack.suffix, folder)
+  return {
+    edge: rejectTraefikAnswers(localEdge(stack.mode === 'prod', env.HTTP_PORT || '80'), folder),
+    address: subdomain =>
+      `https://${subdomain}.${env.DOMAIN}${env.HTTPS_PORT === '443' ? '' : `:${env.HTTPS_PORT}`}`,
+    env,
+    exec: execIn(stack),
+    logs: logsOf(stack),
+    logCommand: service => `docker compose -p ${stack.project} logs ${service}`,
+    disposable: stack.suffix !== '',
+  }
+}
+
+/** What a service has logged in the last `seconds`. */
+const logsOf = (stack: Stack) => async (service: string, seconds: number) =>
+  (
+    await runCompose(
+      stack,
+      ['logs', '--no-color', '--no-log-prefix', '--since', `${seconds}s`, service],
+      { what: `Read the log of ${service}` },
+    )
+  ).stdout
+
+/** Runs a command in a service's container. */
+const execIn = (stack: Stack) => async (service: string, argv: string[], input?: string) => {
+  const output = await runCompose(stack, ['exec', '-T', service, ...argv], {
+    nothrow: true,
+    timeout: 60_000,
+    ...(input === undefined ? {} : { input }),
+  })
+  if (output.code !== 0) throw commandFailed(argv[0] ?? '', service, output)
+  return output.stdout
+}

@@ -1,0 +1,209 @@
+// An environment on Kubernetes, for smoke and admin.
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import {
+  OutsideServiceError,
+  commandFailed,
+  pollUntilFound,
+  checkSettings,
+  type SmokeContext,
+  type SmokeTarget,
+} from './checks.ts'
+import { isReady, workloadHealth, podsOf } from './workload-health.ts'
+import {
+  kubectl,
+  kubectlArgv,
+  lastOutputLine,
+  listObjects,
+  renderManifests,
+  readStackConfig,
+  selectWorkloads,
+  type Manifest,
+} from '../kubernetes/kubectl.ts'
+import { rejectTraefikAnswers, isTraefikAnswer } from './doors.ts'
+import { edgeAt } from './edge.ts'
+import { Failure, exit } from '../errors.ts'
+import type { Environment } from '../kubernetes/environment.ts'
+import { dockerFolder } from '../repository.ts'
+
+/** The label of an Ingress that the edge may serve (infra/k8s/cluster/traefik/config.env). */
+const doorAnnotation = 'kgc.hu/door'
+
+/** The environment in its cluster: its overlay, or other manifests that should be there. */
+export async function createKubernetesTarget(
+  place: Environment,
+  manifests?: Manifest[],
+): Promise<SmokeTarget> {
+  const all = manifests ?? (await renderManifests(place))
+  const pods = memoize(() => podsIn(place))
+  const requireRunning = async () => {
+    if (!(await pods()).length)
+      throw new Failure(exit.refused, `Ask ${place.namespace}`, 'no pod is in it', {
+        next: `kubectl apply -k ${place.folder}`,
+      })
+  }
+  return {
+    title: place.namespace,
+    requireRunning,
+    async health() {
+      const start = Date.now()
+      const wanted = selectWorkloads(all)
+      const [seen, there] = await Promise.all([
+        listObjects(place, [...new Set(wanted.map(({ kind }) => kind))].join(',')),
+        pods(),
+        requireRunning(),
+      ])
+      const ms = Date.now() - start
+      return wanted.map(one => {
+        const here = seen.find(
+          ({ kind, metadata }) => kind === one.kind && metadata.name === one.metadata.name,
+        )
+        return {
+          name: one.metadata.name,
+          ...workloadHealth(one, all, here, podsOf(one, there)),
+          ms,
+        }
+      })
+    },
+    context: folder => contextOf(place, all, folder, pods),
+    open: folder => openIngress(place, all, folder),
+    envFile: `infra/docker/.env.${place.name}`,
+    doctor: `npx zx scripts/bootstrap.ts --doctor --cluster --environment ${place.name}`,
+  }
+}
+
+async function podsIn(place: Environment): Promise<Manifest[]> {
+  const output = await kubectl(place, ['get', 'pods', '--output', 'json'], { nothrow: true })
+  if (output.code === 0) return (JSON.parse(output.stdout) as { items: Manifest[] }).items
+  const next = `npx zx scripts/bootstrap.ts --doctor --cluster --environment ${place.name}`
+  throw new Failure(exit.refused, `Ask the cluster of ${place.name}`, lastOutputLine(output), {
+    next,
+  })
+}
+
+/** What `ask` answers, for 2 s: checks that run side by side want to know the same. */
+function memoize<T>(ask: () => Promise<T>): () => Promise<T> {
+  let last: { answer: Promise<T>; time: number } | undefined
+  return () => {
+    if (!last || Date.now() - last.time > 2000) last = { answer: ask(), time: Date.now() }
+    return last.answer
+  }
+}
+
+/** Labels the Ingresses of a folder, without which Traefik leaves them out, and waits until it serves them; '' when they say so themselves. */
+async function openIngress(place: Environment, all: Manifest[], folder: string): Promise<string> {
+  const closed = all.filter(
+    ({ kind, metadata }) =>
+      kind === 'Ingress' &&
+      metadata.labels?.['app.kubernetes.io/part-of'] === folder &&
+      !metadata.labels[doorAnnotation],
+  )
+  if (!closed.length) return ''
+  await kubectl(
+    place,
+    [
+      'label',
+      '--overwrite',
+      'ingress',
+      ...closed.map(({ metadata }) => metadata.name),
+      `${doorAnnotation}=open`,
+    ],
+    { what: `Open the door of ${folder}` },
+  )
+  const host: string = closed[0]!.spec.rules[0].host
+  const url = `https://${host}${readStackConfig(all).URL_PORT ?? ''}/`
+  // a certificate may still be on its way
+  const edge = edgeAt(place.edge, false)
+  const open = await pollUntilFound(
+    async () => ((await edge.get(url).then(isTraefikAnswer, () => true)) ? undefined : true),
+    20,
+  )
+  return open
+    ? `${host} is open`
+    : `${host} is labelled as open; from here its edge cannot be asked, or nobody is behind it`
+}
+
+/** What the checks of a folder get: the settings of the environment's env files where they are here, and the overlay's own. */
+function contextOf(
+  place: Environment,
+  all: Manifest[],
+  folder: string,
+  pods: () => Promise<Manifest[]>,
+): SmokeContext {
+  const stack = readStackConfig(all)
+  const here = existsSync(join(dockerFolder, `.env.${place.name}`))
+  return {
+    edge: rejectTraefikAnswers(edgeAt(place.edge, !place.disposable), folder),
+    address: subdomain => `https://${subdomain}.${stack.DOMAIN}${stack.URL_PORT ?? ''}`,
+    env: { ...(here ? checkSettings(`.${place.name}`, folder) : {}), ...stack },
+    exec: execIn(place, all, pods),
+    logs: logsOf(place, all),
+    logCommand: service =>
+      `${kubectlArgv(place).join(' ')} logs --selector ${selector(workload(all, service))} --prefix`,
+    disposable: place.disposable,
+  }
+}
+
+function workload(all: Manifest[], service: string): Manifest {
+  const found = selectWorkloads(all).find(
+    ({ kind, metadata }) => kind !== 'Job' && metadata.name === service,
+  )
+  if (found) return found
+  const outside = all.some(
+    ({ kind, metadata, spec }) =>
+      kind === 'Service' && metadata.name === service && spec.type === 'ExternalName',
+  )
+  throw outside
+    ? new OutsideServiceError(`${service} is outside the cluster`)
+    : new Error(`the overlay has no workload ${service}`)
+}
+const selector = ({ spec }: Manifest) =>
+  Object.entries(spec.selector.matchLabels as Record<string, string>)
+    .map(pair => pair.join('='))
+    .join(',')
+const mainContainer = ({ spec }: Manifest): string => spec.template.spec.containers[0].name
+
+/** What all pods of a service have logged in the last `seconds`. */
+const logsOf =
+  (place: Environment, all: Manifest[]) => async (service: string, seconds: number) => {
+    const of = workload(all, service)
+    const argv = [
+      'logs',
+      '--selector',
+      selector(of),
+      '--container',
+      mainContainer(of),
+      '--since',
+      `${seconds}s`,
+      '--tail',
+      '-1',
+    ]
+    const output = await kubectl(place, argv, { nothrow: true })
+    if (output.code !== 0)
+      throw new Error(`the log of ${service} cannot be read: ${lastOutputLine(output)}`)
+    return output.stdout
+  }
+
+/** Runs a command in a ready pod of a service. */
+const execIn =
+  (place: Environment, all: Manifest[], pods: () => Promise<Manifest[]>) =>
+  async (service: string, argv: string[], input?: string) => {
+    const of = workload(all, service)
+    const pod = podsOf(of, await pods()).find(isReady)
+    if (!pod) throw new Error(`no pod of ${service} is ready`)
+    const command = [
+      'exec',
+      ...(input === undefined ? [] : ['--stdin']),
+      pod.metadata.name,
+      '--container',
+      mainContainer(of),
+      '--',
+      ...argv,
+    ]
+    const output = await kubectl(place, command, {
+      nothrow: true,
+      ...(input === undefined ? {} : { input }),
+    })
+    if (output.code !== 0) throw commandFailed(argv[0] ?? '', service, output)
+    return output.stdout
+  }

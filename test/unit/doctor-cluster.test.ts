@@ -1,0 +1,594 @@
+import { readFileSync, readdirSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { join } from 'node:path'
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { parseAllDocuments } from 'yaml'
+import {
+  workloadHealth,
+  minReadyReplicas,
+  podsOf,
+} from '../../scripts/lib/smoke/workload-health.ts'
+import {
+  kubectlArgv,
+  readStackConfig,
+  selectWorkloads,
+  type Manifest,
+} from '../../scripts/lib/kubernetes/kubectl.ts'
+import {
+  judgeAccess,
+  judgeCluster,
+  judgeMetrics,
+  judgeStorage,
+  type ClusterFacts,
+} from '../../scripts/lib/doctor/cluster.ts'
+import {
+  parseEnvironment,
+  loadEnvironment,
+  listEnvironments,
+} from '../../scripts/lib/kubernetes/environment.ts'
+import {
+  judgePrerequisites,
+  judgePolicies,
+  judgePermissions,
+  judgeSealing,
+} from '../../scripts/lib/doctor/namespace.ts'
+import { listRequiredPermissions } from '../../scripts/lib/kubernetes/permissions.ts'
+import type { Finding } from '../../scripts/lib/doctor/finding.ts'
+import { edgeAt } from '../../scripts/lib/smoke/edge.ts'
+import { repository, sandbox } from '../sandbox.ts'
+
+const test = suite('cluster')
+const object = (
+  kind: string,
+  name: string,
+  rest: Record<string, unknown> = {},
+  metadata = {},
+): Manifest => ({ kind, metadata: { name, ...metadata }, ...rest })
+
+// environments
+
+test('environments: each overlay of this repository has one, with a namespace of its own', () => {
+  for (const name of ['demo', 'production', 'staging'])
+    assert.ok(listEnvironments().includes(name), name)
+  const all = listEnvironments().map(loadEnvironment)
+  assert.is(new Set(all.map(({ namespace }) => namespace)).size, all.length)
+  assert.ok(loadEnvironment('demo').disposable && loadEnvironment('demo').edge.https)
+  assert.ok(loadEnvironment('production').protected && !loadEnvironment('production').disposable)
+})
+
+test('environments: what one does not say has a usual value', () => {
+  const place = parseEnvironment('x', '', 'namespace: shop')
+  assert.equal(place, {
+    name: 'x',
+    folder: 'infra/k8s/overlays/x',
+    namespace: 'shop',
+    edge: {},
+    disposable: false,
+    protected: false,
+    stable: 10,
+    sealedSecrets: { namespace: 'kube-system', name: 'sealed-secrets-controller' },
+  })
+  assert.equal(kubectlArgv(place), ['kubectl', '--namespace', 'shop'])
+  const other = parseEnvironment(
+    'x',
+    'context: c\nsealedSecrets: { name: sealer }\nstable: 3\n',
+    'namespace: shop',
+  )
+  assert.equal(kubectlArgv(other), ['kubectl', '--context', 'c', '--namespace', 'shop'])
+  assert.equal(
+    [other.sealedSecrets, other.stable],
+    [{ namespace: 'kube-system', name: 'sealer' }, 3],
+  )
+  assert.throws(() => parseEnvironment('x', '', ''), /it has no namespace/)
+})
+
+test('environments: one that is not there, and a word that is not understood', () => {
+  const box = sandbox()
+  const smoke = (name: string[]) => box.script(['smoke', ...name, '--target', 'kubernetes'])
+  assert.match(
+    smoke(['moon']).stderr,
+    /there is no infra\/k8s\/overlays\/moon\/environment\.yaml[^]*one of: .*production.*staging/,
+  )
+  assert.match(smoke([]).stderr, 'none is named')
+  assert.match(
+    box.script(['smoke', 'demo', '--target', 'moon']).stderr,
+    '--target moon is not known',
+  )
+  writeFileSync(
+    join(box.root, 'infra/k8s/overlays/demo/environment.yaml'),
+    'disposable: yes please\ncolour: red\nstable: -1\n',
+  )
+  const { code, stderr } = smoke(['demo'])
+  assert.is(code, 2)
+  assert.match(stderr, 'not understood: disposable, colour, stable')
+})
+
+test('the overlay: its workloads and its stack, whatever hash the name ends with', () => {
+  const all = [
+    object('Service', 'a'),
+    object('Deployment', 'a'),
+    object('Job', 'b'),
+    object('ConfigMap', 'stack-6t2f7m5kd8', { data: { DOMAIN: 'kgc.hu' } }),
+  ]
+  assert.equal(
+    selectWorkloads(all).map(({ metadata }) => metadata.name),
+    ['a', 'b'],
+  )
+  assert.is(readStackConfig(all).DOMAIN, 'kgc.hu')
+  assert.throws(
+    () => readStackConfig([object('ConfigMap', 'stacker-6t2f7m5kd8', { data: {} })]),
+    /no ConfigMap/,
+  )
+})
+
+// health
+
+const deployment = object('Deployment', 'api', {
+  spec: { replicas: 2, selector: { matchLabels: { app: 'api' } } },
+})
+function seen(change: Record<string, unknown>, replicas = 2, generation = 3) {
+  const status = {
+    observedGeneration: 3,
+    replicas,
+    updatedReplicas: replicas,
+    readyReplicas: replicas,
+    ...change,
+  }
+  return object('Deployment', 'api', { spec: { replicas }, status }, { generation })
+}
+const pod = (status: Record<string, unknown>, name = 'api-1') =>
+  object('Pod', name, { status: { phase: 'Running', ...status } }, { labels: { app: 'api' } })
+const says = (
+  text: string | RegExp,
+  here: Manifest | undefined,
+  pods: Manifest[] = [],
+  wanted = deployment,
+  all = [wanted],
+) => {
+  const { ok, detail } = workloadHealth(wanted, all, here, pods)
+  assert.is(ok, typeof text === 'string', detail)
+  if (typeof text === 'string') assert.is(detail, text)
+  else assert.match(detail, text)
+}
+
+test('health: a Deployment with all its pods ready and current', () => {
+  says('2 of 2 ready', seen({}))
+  says('4 of 4 ready', seen({}, 4))
+  says(/not created/, undefined)
+  says(/not taken up yet/, seen({}, 2, 4))
+  says(/^1 of 2 ready/, seen({ readyReplicas: 1 }))
+  says(/^0 of 2 ready/, seen({ readyReplicas: undefined }))
+  says(/^1 of 2 pods still of the version before/, seen({ updatedReplicas: 1 }))
+  // the new one does not come up, and the old one still serves
+  says(/^2 of 3 pods still of the version before/, seen({ replicas: 3, updatedReplicas: 1 }))
+  says(/^scaled to 0, 2 at the least/, seen({}, 0))
+})
+
+test('health: where an autoscaler is, its minimum counts', () => {
+  const scaled = object('Deployment', 'api', { spec: { selector: {} } })
+  const all = [
+    scaled,
+    object('HorizontalPodAutoscaler', 'x', {
+      spec: { minReplicas: 2, scaleTargetRef: { kind: 'Deployment', name: 'api' } },
+    }),
+  ]
+  assert.is(minReadyReplicas(scaled, all), 2)
+  assert.is(minReadyReplicas(scaled, [scaled]), 1)
+  says(/scaled to 1, 2 at the least/, seen({}, 1), [], scaled, all)
+  says('7 of 7 ready', seen({}, 7), [], scaled, all)
+  // what it adds may find no room
+  const waits = pod({
+    phase: 'Pending',
+    conditions: [{ reason: 'Unschedulable', message: 'no room' }],
+  })
+  says('2 of 3 ready; api-1: no room', seen({ readyReplicas: 2 }, 3), [waits], scaled, all)
+  says(/^1 of 3 ready; api-1: no room/, seen({ readyReplicas: 1 }, 3), [waits], scaled, all)
+})
+
+test('health: a StatefulSet and a DaemonSet', () => {
+  const set = object('StatefulSet', 'db', { spec: { replicas: 1 } })
+  const revisions = { updatedReplicas: undefined, currentRevision: 'a', updateRevision: 'a' }
+  const here = (status: Record<string, unknown>) => ({
+    ...seen({ ...revisions, ...status }, 1),
+    kind: 'StatefulSet',
+  })
+  says('1 of 1 ready', here({}), [], set)
+  says(/still of the version before/, here({ updateRevision: 'b' }), [], set)
+  const daemon = object('DaemonSet', 'agent', { spec: {} })
+  const on = (numberReady: number) =>
+    object('DaemonSet', 'agent', {
+      spec: {},
+      status: { desiredNumberScheduled: 3, updatedNumberScheduled: 3, numberReady },
+    })
+  says('3 of 3 ready', on(3), [], daemon)
+  says(/2 of 3 ready/, on(2), [], daemon)
+})
+
+test('health: a Job that is done, runs, has failed, or has gone', () => {
+  const job = (ttl?: number) => object('Job', 'migrate', { spec: { ttlSecondsAfterFinished: ttl } })
+  const here = (...said: [string, string][]) =>
+    object('Job', 'migrate', {
+      status: { conditions: said.map(([type, message]) => ({ type, message, status: 'True' })) },
+    })
+  says('done', here(['Complete', '']), [], job())
+  says(/has failed; too often/, here(['Failed', 'too often']), [], job())
+  says(/has not ended/, here(), [], job())
+  says('not there; it goes 3600 s after its end', undefined, [], job(3600))
+  says(/not created/, undefined, [], job())
+})
+
+test('health: pods say why they are not ready', () => {
+  const why = (status: Record<string, unknown>, text: RegExp) =>
+    says(text, seen({ readyReplicas: 1 }), [pod(status)])
+  const waiting = (reason: string, message = '') => ({
+    containerStatuses: [{ state: { waiting: { reason, message } } }],
+  })
+  why(
+    waiting('CreateContainerConfigError', 'secret "x" not found'),
+    /api-1: CreateContainerConfigError: secret "x" not found/,
+  )
+  why(waiting('ImagePullBackOff'), /api-1: ImagePullBackOff/)
+  const killed = {
+    state: { running: {} },
+    lastState: { terminated: { exitCode: 137, reason: 'OOMKilled' } },
+    restartCount: 4,
+  }
+  why({ containerStatuses: [killed] }, /OOMKilled, exit 137, 4 restarts/)
+  why(
+    {
+      phase: 'Pending',
+      conditions: [{ reason: 'Unschedulable', message: '0/1 nodes are available' }],
+    },
+    /0\/1 nodes/,
+  )
+  why({ containerStatuses: [{ state: { running: {} } }] }, /its readiness probe fails/)
+  says(/^1 of 2 ready$/, seen({ readyReplicas: 1 }), [
+    pod({ conditions: [{ type: 'Ready', status: 'True' }] }),
+  ])
+})
+
+test('health: pods belong by selector, those of a Job by its name', () => {
+  const labelled = (name: string, labels: Record<string, string>) =>
+    object('Pod', name, { status: {} }, { labels })
+  const pods = [
+    pod({}),
+    labelled('other', { app: 'web' }),
+    labelled('migrate-x', { 'batch.kubernetes.io/job-name': 'migrate' }),
+  ]
+  assert.equal(
+    podsOf(deployment, pods).map(({ metadata }) => metadata.name),
+    ['api-1'],
+  )
+  assert.equal(
+    podsOf(object('Job', 'migrate', { spec: {} }), pods).map(({ metadata }) => metadata.name),
+    ['migrate-x'],
+  )
+})
+
+// doctor
+
+const manifests = [
+  object(
+    'Namespace',
+    'kgc-staging',
+    {},
+    { labels: { 'pod-security.kubernetes.io/enforce': 'baseline', other: 'x' } },
+  ),
+  object('PriorityClass', 'kgc-data'),
+  object('IngressClass', 'edge'),
+  object('Deployment', 'edge', {}, { namespace: 'edge' }),
+  object('ClusterRole', 'any'),
+]
+const sealed = (value: string) => [
+  object('SealedSecret', 's', {
+    apiVersion: 'bitnami.com/v1alpha1',
+    spec: { encryptedData: { A: value, B: 'x' } },
+  }),
+]
+const metrics = (status: string, message = '') =>
+  object('APIService', 'v1beta1.metrics.k8s.io', {
+    spec: { group: 'metrics.k8s.io' },
+    status: { conditions: [{ type: 'Available', status, message }] },
+  })
+const edge = (status: object) => object('Deployment', 'edge', { status }, { namespace: 'edge' })
+const facts = (change: Partial<ClusterFacts> = {}): ClusterFacts => ({
+  place: {
+    name: 'staging',
+    namespace: 'kgc-staging',
+    context: 'kgc-staging',
+    sealedSecrets: { namespace: 'kube-system', name: 'sealer' },
+  },
+  kubectl: true,
+  contexts: ['kgc-staging'],
+  current: 'other',
+  version: { gitVersion: 'v1.36.3', major: '1', minor: '36' },
+  nodes: [object('Node', 'n')],
+  namespaces: [manifests[0]!],
+  priorityClasses: [manifests[1]!],
+  ingressClasses: [manifests[2]!],
+  storageClasses: [
+    object(
+      'StorageClass',
+      'fast',
+      {},
+      { annotations: { 'storageclass.kubernetes.io/is-default-class': 'true' } },
+    ),
+  ],
+  apiServices: [metrics('True')],
+  crds: [object('CustomResourceDefinition', 'sealedsecrets.bitnami.com')],
+  controllers: [object('Deployment', 'sealer', { status: { readyReplicas: 1 } })],
+  daemonSets: [object('DaemonSet', 'calico-node')],
+  deployments: [edge({ readyReplicas: 1 })],
+  foundation: 'infra/k8s/cluster',
+  wanted: manifests,
+  overlay: sealed('x'),
+  refused: [],
+  ...change,
+})
+const silent = (findings: Finding[]) => assert.equal(findings, [])
+const one = (findings: Finding[], severity: Finding['severity'], what: RegExp, next?: RegExp) => {
+  assert.is(findings.length, 1, JSON.stringify(findings))
+  assert.is(findings[0]!.severity, severity)
+  assert.match(findings[0]!.what, what)
+  if (next) assert.match(findings[0]!.next, next)
+  if (severity !== 'info') assert.ok(findings[0]!.next)
+}
+
+test('doctor: a whole cluster is one line of information', () =>
+  one(judgeCluster(facts()), 'info', /Kubernetes v1\.36\.3, 1 node, context kgc-staging/))
+
+test('doctor: kubectl, context, API server and version', () => {
+  one(judgeCluster(facts({ kubectl: false })), 'error', /kubectl is not on the PATH/)
+  one(
+    judgeAccess(facts({ contexts: ['x'] })),
+    'error',
+    /no context kgc-staging/,
+    /kubectl config get-contexts/,
+  )
+  const { version: _, ...deaf } = facts()
+  one(
+    judgeCluster({ ...deaf, silence: 'connection refused' }),
+    'error',
+    /does not answer: connection refused/,
+    /^kubectl --context kgc-staging cluster-info$/,
+  )
+  one(
+    judgeAccess(facts({ version: { gitVersion: 'v1.29.4', major: '1', minor: '29+' } })),
+    'error',
+    /v1\.29\.4 is older than 1\.30/,
+  )
+  one(
+    judgeAccess(facts({ version: { gitVersion: 'v1.30.0', major: '1', minor: '30+' } })),
+    'info',
+    /v1\.30\.0/,
+  )
+  const { context: _context, ...place } = facts().place
+  one(judgeAccess(facts({ place, current: '' })), 'error', /no current context/)
+  one(judgeAccess(facts({ place })), 'info', /context other/)
+})
+
+test('doctor: StorageClass and metrics', () => {
+  const [fast] = facts().storageClasses!
+  const twin = { ...fast!, metadata: { ...fast!.metadata, name: 'b' } }
+  const slow = [object('StorageClass', 'slow')]
+  silent(judgeStorage(facts()))
+  one(
+    judgeStorage(facts({ storageClasses: [] })),
+    'error',
+    /no StorageClass/,
+    /local-path-storage\.yaml/,
+  )
+  one(
+    judgeStorage(facts({ storageClasses: slow })),
+    'error',
+    /no StorageClass is the default \(slow\)/,
+    /annotate storageclass slow .*=true/,
+  )
+  one(
+    judgeStorage(facts({ storageClasses: [fast!, twin] })),
+    'warning',
+    /2 StorageClasses/,
+    /annotate storageclass b .*=false/,
+  )
+  one(judgeStorage(facts({ storageClasses: undefined })), 'info', /may not be looked at/)
+  silent(judgeMetrics(facts()))
+  one(
+    judgeMetrics(facts({ apiServices: [] })),
+    'warning',
+    /metrics-server is not there/,
+    /metrics-server\/releases/,
+  )
+  one(
+    judgeMetrics(facts({ apiServices: [metrics('False', 'no endpoints')] })),
+    'warning',
+    /no endpoints/,
+    /describe apiservice v1beta1\.metrics\.k8s\.io/,
+  )
+})
+
+test('doctor: what an administrator applies once', () => {
+  const next = /^kubectl --context kgc-staging apply -k infra\/k8s\/cluster$/
+  silent(judgePrerequisites(facts()))
+  one(
+    judgePrerequisites(facts({ namespaces: [] })),
+    'error',
+    /Namespace missing: kgc-staging/,
+    next,
+  )
+  const lax = object('Namespace', 'kgc-staging', {}, { labels: { other: 'y' } })
+  one(
+    judgePrerequisites(facts({ namespaces: [lax] })),
+    'error',
+    /lacks pod-security.*=baseline/,
+    next,
+  )
+  one(
+    judgePrerequisites(facts({ priorityClasses: [] })),
+    'error',
+    /PriorityClass missing: kgc-data/,
+    next,
+  )
+  one(
+    judgePrerequisites(facts({ ingressClasses: [] })),
+    'error',
+    /IngressClass missing: edge/,
+    next,
+  )
+  one(judgePrerequisites(facts({ deployments: [] })), 'error', /Deployment missing: edge/, next)
+  one(
+    judgePrerequisites(facts({ deployments: [edge({})] })),
+    'error',
+    /no pod of edge\/edge is ready/,
+    /describe pods -n edge/,
+  )
+  one(
+    judgePrerequisites(facts({ deployments: undefined })),
+    'info',
+    /Deployment: edge may not be looked at/,
+  )
+})
+
+test('doctor: Sealed Secrets, where the overlay has any', () => {
+  const install = /sealed-secrets\/releases\/download\/v[\d.]+\/controller\.yaml/
+  silent(judgeSealing(facts()))
+  silent(judgeSealing(facts({ overlay: [], crds: [], controllers: [] })))
+  one(
+    judgeSealing(facts({ overlay: sealed('') })),
+    'warning',
+    /1 secrets of staging are not sealed yet/,
+    /seal\.ts staging/,
+  )
+  one(judgeSealing(facts({ crds: [] })), 'error', /Sealed Secrets is not there/, install)
+  one(
+    judgeSealing(facts({ controllers: [] })),
+    'error',
+    /controller kube-system\/sealer is not there/,
+    install,
+  )
+  one(
+    judgeSealing(facts({ controllers: [object('Deployment', 'sealer')] })),
+    'error',
+    /is not ready/,
+    /describe deployment sealer/,
+  )
+  one(judgeSealing(facts({ controllers: undefined })), 'info', /may not be looked at/)
+})
+
+test('doctor: network, rights, and an overlay that cannot be built', () => {
+  silent(judgePolicies(facts()))
+  one(
+    judgePolicies(facts({ daemonSets: [object('DaemonSet', 'kube-proxy')] })),
+    'info',
+    /NetworkPolicies/,
+  )
+  silent(judgePermissions(facts()))
+  const poor = judgePermissions(facts({ refused: ['patch deployments.apps', 'create pods/exec'] }))
+  one(
+    poor,
+    'error',
+    /may not patch deployments\.apps, create pods\/exec/,
+    /create token deployer -n kgc-staging/,
+  )
+  const found = judgeCluster(
+    facts({
+      overlay: undefined,
+      unbuilt: { why: 'Build it: no such file', next: 'npx zx scripts/env.ts staging' },
+    }),
+  )
+  one(
+    found.filter(({ severity }) => severity === 'error'),
+    'error',
+    /no such file/,
+    /env\.ts staging/,
+  )
+})
+
+test('doctor: rights are read off the overlay', () => {
+  const network = { apiVersion: 'networking.k8s.io/v1' }
+  const rights = listRequiredPermissions([
+    object('Ingress', 'a', network),
+    object('NetworkPolicy', 'b', network),
+    object('Service', 'c', { apiVersion: 'v1' }),
+  ])
+  const some = [
+    'patch ingresses.networking.k8s.io',
+    'create networkpolicies.networking.k8s.io',
+    'get services',
+    'create pods/exec',
+  ]
+  for (const right of some) assert.ok(rights.includes(right), right)
+  assert.equal([...new Set(rights)], rights)
+})
+
+test("the deployer's role grants what a deploy asks for, and names nothing else", () => {
+  const folders = ['base', 'components', 'overlays'].map(name =>
+    join(repository, 'infra/k8s', name),
+  )
+  const files = folders.flatMap(folder =>
+    readdirSync(folder, { recursive: true, encoding: 'utf8' }).map(name => join(folder, name)),
+  )
+  const texts = files.filter(name => name.endsWith('.yaml')).map(name => readFileSync(name, 'utf8'))
+  const kinds = texts
+    .flatMap(text => [...text.matchAll(/^apiVersion: (.+)\nkind: (\w+)$/gm)])
+    .filter(([, apiVersion]) => !/kustomize|^builtin$/.test(apiVersion!))
+  const rights = listRequiredPermissions([
+    ...kinds.map(([, apiVersion, kind]) => object(kind!, 'a', { apiVersion })),
+    object('ConfigMap', 'a', { apiVersion: 'v1' }),
+  ])
+  type Rule = { apiGroups: string[]; resources: string[]; verbs: string[] }
+  const [role] = parseAllDocuments(
+    readFileSync(join(repository, 'infra/k8s/cluster/deployer/role.yaml'), 'utf8'),
+  ).map(one => one.toJS() as { rules: Rule[] })
+  const granted = role!.rules.flatMap(({ apiGroups: [group], resources, verbs }) =>
+    resources.flatMap(resource => {
+      const [name, ...subresource] = resource.split('/')
+      return verbs.map(
+        verb =>
+          `${verb} ${[[name, ...(group ? [group] : [])].join('.'), ...subresource].join('/')}`,
+      )
+    }),
+  )
+  assert.equal(
+    rights.filter(right => !granted.includes(right)),
+    [],
+  )
+  const asked = new Set(rights.map(right => right.split(' ')[1]))
+  assert.equal(
+    granted.filter(right => !asked.has(right.split(' ')[1])),
+    [],
+  )
+})
+
+test('doctor: what it installs is what the README names', () => {
+  const readme = readFileSync(join(repository, 'infra/k8s/README.md'), 'utf8')
+  const found = [
+    ...judgeStorage(facts({ storageClasses: [] })),
+    ...judgeMetrics(facts({ apiServices: [] })),
+    ...judgeSealing(facts({ crds: [] })),
+  ]
+  assert.is(found.length, 3)
+  for (const { next } of found) assert.match(readme, /https:\S+/.exec(next)![0])
+})
+
+// the edge
+
+test('the edge connects where it is told, and keeps the name', async () => {
+  const server = createServer((request, response) =>
+    response.end(`${request.headers.host} ${request.url}`),
+  ).listen(0, '127.0.0.1')
+  await new Promise(done => server.once('listening', done))
+  const { port } = server.address() as AddressInfo
+  const { body } = await edgeAt({ http: `127.0.0.1:${port}` }, false).get(
+    'http://app.kgc.invalid/a?b=1',
+  )
+  assert.is(body, 'app.kgc.invalid /a?b=1')
+  const lost = await edgeAt({}, false)
+    .get('http://app.kgc.invalid/')
+    .catch((error: Error) => error.message)
+  assert.match(String(lost), /ENOTFOUND|EAI_AGAIN/)
+  server.close()
+})
+
+test.run()

@@ -1,0 +1,75 @@
+// A kubectl for unit tests: a shell script on the PATH that says what the API server would.
+import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { delimiter, join } from 'node:path'
+import type { Environment } from '../../scripts/lib/kubernetes/environment.ts'
+
+export const place: Environment = {
+  name: 'test',
+  folder: 'infra/k8s/overlays/test',
+  namespace: 'played',
+  edge: {},
+  disposable: true,
+  protected: false,
+  stable: 0,
+  sealedSecrets: { namespace: '', name: '' },
+}
+
+export interface FakeKubectlRun<T> {
+  /** What `work` returned, or threw. */
+  value?: T
+  error?: Error & Record<string, any>
+  /** The argument lists that kubectl was called with. */
+  calls: string[]
+  /** What was said on stderr. */
+  said: string
+  ms: number
+}
+
+/** A kubeconfig with these contexts, the first of which is the current one; it goes with the process. */
+export function kubeconfigOf(...names: string[]): string {
+  const box = mkdtempSync(join(tmpdir(), 'kgc-kubeconfig-'))
+  process.once('exit', () => rmSync(box, { recursive: true, force: true }))
+  const file = join(box, 'config')
+  writeFileSync(
+    file,
+    JSON.stringify({
+      contexts: names.map(name => ({ name, context: {} })),
+      'current-context': names[0],
+    }),
+  )
+  return file
+}
+
+/** Does `work` with a kubectl that runs this body: `$*` is its argument list, `$n` how often it was called before, `.` a folder of its own. */
+export async function withFakeKubectl<T>(
+  body: string,
+  work: () => Promise<T>,
+): Promise<FakeKubectlRun<T>> {
+  const box = mkdtempSync(join(tmpdir(), 'kgc-kubectl-'))
+  const calls = () =>
+    existsSync(join(box, 'calls'))
+      ? readFileSync(join(box, 'calls'), 'utf8').trim().split('\n')
+      : []
+  writeFileSync(
+    join(box, 'kubectl'),
+    `#!/bin/sh\ncd ${box}\nn=$(cat calls 2>/dev/null | wc -l); echo "$*" >>calls\n${body}\n`,
+  )
+  chmodSync(join(box, 'kubectl'), 0o755)
+  const [path, write, start] = [process.env.PATH, process.stderr.write, Date.now()]
+  let said = ''
+  process.env.PATH = `${box}${delimiter}${path}`
+  process.env.KUBECONFIG = kubeconfigOf('played')
+  process.stderr.write = ((text: string) => Boolean((said += text))) as typeof write
+  try {
+    const ended = await work().then(
+      value => ({ value }),
+      (error: Error) => ({ error }),
+    )
+    return { ...ended, calls: calls(), said, ms: Date.now() - start }
+  } finally {
+    process.env.PATH = path
+    process.stderr.write = write
+    rmSync(box, { recursive: true, force: true })
+  }
+}

@@ -1,0 +1,424 @@
+import { createServer, type Server } from 'node:http'
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import type { Manifest } from '../../scripts/lib/kubernetes/kubectl.ts'
+import { upgradePaths as chatwoot } from '../../infra/docker/chatwoot/upgrade-paths.ts'
+import { upgradePaths as kgc } from '../../infra/docker/kgc/upgrade-paths.ts'
+import { upgradePaths as twenty } from '../../infra/docker/twenty-crm/upgrade-paths.ts'
+import {
+  findBlockedUpgrades,
+  type UpgradeRule,
+} from '../../scripts/lib/deploy/preflight/upgrade-paths.ts'
+import {
+  explainServerError,
+  findManifestErrors,
+  findMissingSecretKeys,
+  findChangedDatabases,
+} from '../../scripts/lib/deploy/preflight/manifest-errors.ts'
+import {
+  sortForApply,
+  parseKubectlDiff,
+  findOrphans,
+  resourceId,
+} from '../../scripts/lib/deploy/apply/order.ts'
+import {
+  configChecksumAnnotation,
+  listWorkloadDigests,
+  listWorkloadImages,
+  jobChecksumAnnotation,
+  withDigestsAndChecksums,
+  replaceImageTags,
+} from '../../scripts/lib/deploy/apply/checksums.ts'
+import { fetchImageDigest, parseImage } from '../../scripts/lib/images/registry/client.ts'
+
+const test = suite('plan')
+const object = (kind: string, name: string, more: Record<string, any> = {}): Manifest => ({
+  apiVersion: 'v1',
+  kind,
+  metadata: { name, namespace: 'x' },
+  ...more,
+})
+const ordered = (kind: string, name: string, order: string) =>
+  object(kind, name, { metadata: { name, annotations: { 'kgc.hu/order': order } } })
+const workload = (name: string, container: object = {}, kind = 'Deployment'): Manifest =>
+  object(kind, name, {
+    apiVersion: 'apps/v1',
+    spec: {
+      template: {
+        metadata: { labels: { app: name } },
+        spec: { containers: [{ image: 'ghcr.io/kgc/api:1', ...container }] },
+      },
+    },
+  })
+const digest = `sha256:${'a'.repeat(64)}`
+const digests = new Map([['ghcr.io/kgc/api:1', digest]])
+const titles = (all: Manifest[]) => all.map(resourceId)
+
+test('the order is that of kgc.hu/order, and inside that of the kinds', () => {
+  const all = [
+    ordered('Ingress', 'i', 'edge'),
+    ordered('Deployment', 'web', 'application'),
+    ordered('Service', 'web', 'application'),
+    ordered('Job', 'm', 'migrate'),
+    ordered('StatefulSet', 'db', 'data'),
+    ordered('ConfigMap', 'c', 'data'),
+  ]
+  assert.equal(titles(sortForApply(all)), [
+    'ConfigMap c',
+    'StatefulSet db',
+    'Job m',
+    'Service web',
+    'Deployment web',
+    'Ingress i',
+  ])
+  assert.equal(
+    titles(sortForApply([object('Deployment', 'web'), object('NetworkPolicy', 'n')])),
+    ['NetworkPolicy n', 'Deployment web'],
+    'without the annotation',
+  )
+})
+
+test('images are stamped with their digest; one that has a digest keeps it', () => {
+  const fixed = `postgres:17@sha256:${'b'.repeat(64)}`
+  const all = [workload('api'), workload('db', { image: fixed })]
+  assert.equal(listWorkloadImages(withDigestsAndChecksums(all, digests)), [
+    `ghcr.io/kgc/api:1@${digest}`,
+    fixed,
+  ])
+  assert.equal(listWorkloadImages(all), ['ghcr.io/kgc/api:1', fixed], 'what came in is as it was')
+})
+
+test('images of stamped manifests are told by digest, each once', () => {
+  const fixed = `postgres:17@sha256:${'b'.repeat(64)}`
+  const all = [
+    workload('api'),
+    workload('web', { image: 'ghcr.io/kgc/api:2' }),
+    workload('db', { image: fixed }),
+  ]
+  assert.equal(
+    listWorkloadDigests(
+      withDigestsAndChecksums(all, new Map([...digests, ['ghcr.io/kgc/api:2', digest]])),
+    ),
+    [`ghcr.io/kgc/api@${digest}`, fixed.replace(':17', '')],
+  )
+})
+
+test('a tag goes to the named images only', () => {
+  assert.equal(
+    listWorkloadImages(
+      replaceImageTags(
+        [workload('api'), workload('db', { image: 'ghcr.io/kgc/postgres:17' })],
+        ['ghcr.io/kgc/api'],
+        'abc',
+      ),
+    ),
+    ['ghcr.io/kgc/api:abc', 'ghcr.io/kgc/postgres:17'],
+  )
+})
+
+test('the stamp changes with what a pod reads, and with nothing else', () => {
+  const stamp = (all: Manifest[]) =>
+    withDigestsAndChecksums(all, digests).find(({ kind }) => kind === 'Deployment')!.spec.template
+      .metadata.annotations[configChecksumAnnotation]
+  const sealed = (text: string, name = 'mine') =>
+    object('SealedSecret', name, { spec: { encryptedData: { KEY: text } } })
+  const reads = (from: object) => workload('api', from)
+  const byKey = reads({
+    env: [{ name: 'K', valueFrom: { secretKeyRef: { name: 'mine', key: 'KEY' } } }],
+  })
+  const byAll = reads({ envFrom: [{ secretRef: { name: 'mine' } }] })
+  const byFile = workload('api')
+  byFile.spec.template.spec.volumes = [{ name: 'v', configMap: { name: 'mine' } }]
+  for (const one of [byKey, byAll]) {
+    assert.is.not(stamp([one, sealed('a')]), stamp([one, sealed('b')]))
+    assert.is(
+      stamp([one, sealed('a'), sealed('a', 'other')]),
+      stamp([one, sealed('a'), sealed('b', 'other')]),
+    )
+  }
+  const map = (x: string) => object('ConfigMap', 'mine', { data: { x } })
+  assert.is.not(stamp([byFile, map('1')]), stamp([byFile, map('2')]))
+})
+
+test('a Job is stamped with a hash of itself: the same one has run, another has not', () => {
+  const job = (args: string[]) =>
+    withDigestsAndChecksums([workload('migrate', { args }, 'Job')], digests)[0]!.metadata
+      .annotations![jobChecksumAnnotation]
+  assert.is(job(['a']), job(['a']))
+  assert.is.not(job(['a']), job(['b']))
+})
+
+test('a Service must select a pod; what belongs to the cluster is refused', () => {
+  const service = (app: string) => object('Service', app, { spec: { selector: { app } } })
+  assert.equal(
+    findManifestErrors([
+      workload('api'),
+      service('api'),
+      object('Service', 'outside', { spec: { type: 'ExternalName' } }),
+    ]),
+    [],
+  )
+  assert.equal(findManifestErrors([workload('api'), service('apl')]), [
+    'Service apl selects no pod of this environment: {"app":"apl"}',
+  ])
+  assert.match(
+    findManifestErrors([object('Namespace', 'x')])[0]!,
+    "Namespace x is not an environment's own",
+  )
+  assert.match(
+    findManifestErrors([ordered('ConfigMap', 'c', 'first')])[0]!,
+    'kgc.hu/order is none of',
+  )
+})
+
+test('a database whose user changes is refused: its volume knows the old one alone', () => {
+  const db = (user: string) =>
+    workload('db', { env: [{ name: 'POSTGRES_USER', value: user }] }, 'StatefulSet')
+  assert.equal(findChangedDatabases([db('postgres')], [db('postgres')]), [])
+  assert.equal(findChangedDatabases([db('postgres')], [workload('db')]), [])
+  assert.match(
+    findChangedDatabases([db('postgres')], [db('app')]).join(),
+    'StatefulSet db: its volume was made with POSTGRES_USER app: dump and restore',
+  )
+})
+
+test('a key that a pod needs must be sealed and not empty; optional ones and those in the cluster are fine', () => {
+  const needs = (key: string, optional = false) =>
+    workload('api', {
+      env: [{ name: 'K', valueFrom: { secretKeyRef: { name: 's', key, optional } } }],
+    })
+  const sealed = object('SealedSecret', 's', {
+    spec: { encryptedData: { FULL: 'AgB…', EMPTY: '' } },
+  })
+  assert.equal(findMissingSecretKeys([needs('FULL'), sealed], new Map()), [])
+  assert.equal(findMissingSecretKeys([needs('EMPTY'), sealed], new Map()), [
+    'EMPTY of s is missing or empty',
+  ])
+  assert.equal(findMissingSecretKeys([needs('EMPTY', true), sealed], new Map()), [])
+  assert.equal(findMissingSecretKeys([needs('LIVE')], new Map([['s', ['LIVE']]])), [])
+  assert.equal(
+    findMissingSecretKeys(
+      [workload('api', { envFrom: [{ secretRef: { name: 's' } }] })],
+      new Map(),
+    ),
+    ['the Secret s is not there'],
+  )
+})
+
+test('kubectl diff is read object by object', () => {
+  const all = [workload('api'), object('Service', 'api'), object('ConfigMap', 'a.b')]
+  const part = (file: string, hunk: string) =>
+    `diff -u -N /tmp/LIVE-1/${file} /tmp/MERGED-2/${file}\n--- /tmp/LIVE-1/${file}\t2026\n+++ /tmp/MERGED-2/${file}\t2026\n${hunk}\n+a: b\n`
+  const text =
+    part('apps.v1.Deployment.x.api', '@@ -5,7 +5,7 @@') +
+    part('v1.Service.x.api', '@@ -0,0 +1,2 @@') +
+    part('v1.ConfigMap.x.a.b', '@@ -3,2 +3,2 @@')
+  assert.equal(parseKubectlDiff(text, all), {
+    created: ['Service api'],
+    changed: ['Deployment api', 'ConfigMap a.b'],
+    unknown: [],
+  })
+  assert.equal(parseKubectlDiff('', all), { created: [], changed: [], unknown: [] })
+  const strange = `Only in /tmp/MERGED-2: x\n${part('v1.ConfigMap.x.other', '@@ -3,2 +3,2 @@')}`
+  assert.equal(parseKubectlDiff(strange, all).unknown, ['v1.ConfigMap.x.other'])
+})
+
+test("removed is what a release had and this one has not; data, secrets and what is the cluster's never", () => {
+  const kinds = [
+    'Deployment',
+    'Service',
+    'PersistentVolumeClaim',
+    'Secret',
+    'SealedSecret',
+    'Namespace',
+    'CustomResourceDefinition',
+  ]
+  const { removed } = findOrphans(
+    [object('Deployment', 'stays')],
+    [[object('Deployment', 'stays'), ...kinds.map(kind => object(kind, 'old'))]],
+    [],
+    [],
+  )
+  assert.equal(titles(removed), ['Deployment old', 'Service old'])
+})
+
+test('what an interrupted release has brought is removed, too; what is older than the last good one is not looked for', () => {
+  const [killed, good, older] = ['killed', 'good', 'older'].map(name => [
+    object('Deployment', name),
+  ]) as [Manifest[], Manifest[], Manifest[]]
+  assert.equal(
+    titles(findOrphans([object('Deployment', 'good')], [killed, good], [older], []).removed),
+    ['Deployment killed'],
+  )
+})
+
+test('a generated ConfigMap goes when nothing that may start a pod names it, however old it is', () => {
+  const map = (name: string) => object('ConfigMap', name)
+  const holder = {
+    spec: {
+      template: {
+        spec: { containers: [{ envFrom: [{ configMapRef: { name: 'a-5c9t8d7m6k' } }] }] },
+      },
+    },
+  }
+  const { removed, generated } = findOrphans(
+    [],
+    [[map('a-5c9t8d7m6k'), map('b-6c9t8d7m6k'), map('plain')]],
+    [[map('c-7c9t8d7m6k')]],
+    [holder],
+  )
+  assert.equal(titles(generated), ['ConfigMap b-6c9t8d7m6k', 'ConfigMap c-7c9t8d7m6k'])
+  assert.equal(titles(removed), ['ConfigMap plain'])
+})
+
+test('what the cluster will not take is said with the way round', () => {
+  assert.match(
+    explainServerError(
+      'The StatefulSet "kgc-db" is invalid: spec: Forbidden: updates to statefulset spec for fields other than \'replicas\' are forbidden',
+    ),
+    /StatefulSet kgc-db: .*kubectl delete statefulset kgc-db --cascade=orphan/,
+  )
+  assert.match(
+    explainServerError(
+      'The Deployment "kgc-api" is invalid: spec.selector: Invalid value: {}: field is immutable',
+    ),
+    /Deployment kgc-api: .*\(spec.selector\); put it back/,
+  )
+  assert.match(
+    explainServerError(
+      'Error from server (NotFound): error when creating "STDIN": namespaces "kgc-x" not found',
+    ),
+    /namespace kgc-x is not there/,
+  )
+  assert.match(
+    explainServerError(
+      'error: resource mapping not found: no matches for kind "SealedSecret" in version "bitnami.com/v1alpha1"',
+    ),
+    /does not know SealedSecret/,
+  )
+})
+
+test('an image is read as its parts', () => {
+  assert.equal(parseImage('redis'), {
+    host: 'registry-1.docker.io',
+    name: 'redis',
+    repository: 'library/redis',
+  })
+  assert.equal(parseImage('twentycrm/twenty:v2'), {
+    host: 'registry-1.docker.io',
+    name: 'twentycrm/twenty',
+    repository: 'twentycrm/twenty',
+    tag: 'v2',
+  })
+  assert.equal(parseImage(`127.0.0.1:5001/a/b:c@${digest}`), {
+    host: '127.0.0.1:5001',
+    name: '127.0.0.1:5001/a/b',
+    repository: 'a/b',
+    tag: 'c',
+    digest,
+  })
+  assert.is(parseImage('localhost:5000/a').tag, undefined)
+})
+
+test('forbidden version steps are refused, others are not', () => {
+  const step = (hops: UpgradeRule[], from: string, to: string) =>
+    findBlockedUpgrades(hops, [from], [to]).length
+  const cases: [UpgradeRule[], string, [string, string, number][]][] = [
+    [
+      chatwoot,
+      'chatwoot/chatwoot',
+      [
+        ['v3.16.0-ce', 'v4.18.0-ce', 1],
+        ['v3.16.0-ce', 'v4.1.0-ce', 0],
+        ['v4.1.0', 'v4.18.0', 0],
+        ['v4.18.0', 'v4.17.1', 1],
+        ['v4.18.1', 'v4.18.0', 0],
+        ['demo', 'v4.18.0', 0],
+      ],
+    ],
+    [
+      chatwoot,
+      'pgvector/pgvector',
+      [
+        ['0.8.6-pg17-trixie', '0.8.6-pg18-trixie', 1],
+        ['0.8.5-pg17', '0.8.6-pg17-trixie', 0],
+      ],
+    ],
+    [
+      twenty,
+      'twentycrm/twenty',
+      [
+        ['v1.15.0', 'v1.17.0', 1],
+        ['v1.15.0', 'v1.16.2', 0],
+        ['v1.21.0', 'v2.45.6', 1],
+        ['v1.22.0', 'v2.45.6', 0],
+        ['v2.1.0', 'v2.45.6', 0],
+        ['v2.45.6', 'v2.44.0', 1],
+        ['v2.45.6', 'v2.45.5', 0],
+      ],
+    ],
+    [
+      kgc,
+      'postgres',
+      [
+        ['17.11-alpine', '18.0-alpine', 1],
+        ['17.10', '17.11-alpine', 0],
+        ['17', '18', 1],
+      ],
+    ],
+  ]
+  for (const [hops, name, steps] of cases)
+    for (const [from, to, count] of steps)
+      assert.is(step(hops, `${name}:${from}`, `${name}:${to}`), count, `${name} ${from} → ${to}`)
+})
+
+/** A registry that wants a token. */
+function registry(): Promise<{ server: Server; host: string; asked: string[] }> {
+  const asked: string[] = []
+  const server = createServer((request, response) => {
+    asked.push(`${request.method} ${request.url}`)
+    if (request.url!.startsWith('/token'))
+      return void response.end(JSON.stringify({ token: 'canary-token' }))
+    if (request.url!.includes('/broken/')) return void response.writeHead(500).end()
+    const { host } = request.headers
+    if (request.headers.authorization !== 'Bearer canary-token')
+      return void response
+        .writeHead(401, {
+          'www-authenticate': `Bearer realm="http://${host}/token",service="s",scope="repository:a:pull"`,
+        })
+        .end()
+    if (request.url!.endsWith('/gone') || !request.headers.accept?.includes('oci.image.index'))
+      return void response.writeHead(404).end()
+    response.writeHead(200, { 'docker-content-digest': digest }).end()
+  })
+  return new Promise(done =>
+    server.listen(0, '127.0.0.1', () =>
+      done({ server, asked, host: `127.0.0.1:${(server.address() as { port: number }).port}` }),
+    ),
+  )
+}
+
+test('a registry is asked with a token of its own server; what is not there is said', async () => {
+  const { server, host, asked } = await registry()
+  process.env.DOCKER_CONFIG = '/nonexistent'
+  const fails = (image: string) =>
+    fetchImageDigest(image).then(
+      () => '',
+      error => (error as Error).message,
+    )
+  try {
+    assert.is(await fetchImageDigest(`${host}/a:1`), digest)
+    assert.equal(asked, [
+      'HEAD /v2/a/manifests/1',
+      'GET /token?service=s&scope=repository%3Aa%3Apull',
+      'HEAD /v2/a/manifests/1',
+    ])
+    assert.is(await fails(`${host}/a:gone`), `it is not in ${host}`)
+    assert.is(await fails(`${host}/broken/a:1`), `${host} answers 500`)
+  } finally {
+    server.close()
+  }
+  assert.match(await fails('127.0.0.1:9/a:1'), /cannot be reached|bad port/)
+})
+
+test.run()
