@@ -96,8 +96,8 @@ await main(async () => {
   writeEnvFiles(list)
   for (const change of list) {
     const { file, before, added, followed, unknown } = change
-    const state =
-      before === undefined ? 'created' : changed.includes(change) ? 'changed' : 'unchanged'
+    const existingState = changed.includes(change) ? 'changed' : 'unchanged'
+    const state = before === undefined ? 'created' : existingState
     const words = [
       before !== undefined && added.length
         ? `${added.length} ${added.length > 1 ? 'keys' : 'key'} added (${added.join(', ')})`

@@ -52,10 +52,9 @@ await main(async () => {
   setJsonOutput(Boolean(values.json))
   const place = loadEnvironment(positionals[0])
   const numbers = positionals.slice(1)
-  if (
-    numbers.length > (values.diff ? 2 : values.list ? 0 : 1) ||
-    (values.diff && (values.list || numbers.length < 2))
-  )
+  const most = values.list ? 0 : 1
+  const fits = values.diff ? !values.list && numbers.length === 2 : numbers.length <= most
+  if (!fits)
     throw new Failure(
       exit.usage,
       'Read the arguments',

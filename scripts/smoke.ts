@@ -33,6 +33,11 @@ const { countOutcomes, failedChecks, runCheck, skippedChecks } =
 const { addSummaryFacts } = await import('./lib/job-summary.ts')
 const { createTarget } = await import('./lib/smoke/target.ts')
 
+function outcomeSign(ok: boolean | null): string {
+  if (ok === null) return '–'
+  return ok ? '✔' : '✘'
+}
+
 await main(async () => {
   const text = { type: 'string' } as const
   const options = {
@@ -69,7 +74,7 @@ await main(async () => {
     table([
       ['', 'check', 'ms', ''],
       ...outcomes.map(({ name, ok, detail, ms }) => [
-        ok ? '✔' : ok === null ? '–' : '✘',
+        outcomeSign(ok),
         name,
         String(ms),
         detail.split('\n')[0]!.slice(0, 140),

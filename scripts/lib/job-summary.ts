@@ -39,6 +39,11 @@ export function writeJobSummary(end: string | Failure): void {
 /** GitHub takes 1 MiB of all that a step writes. */
 const maxLogCharacters = 100_000
 
+function describeEnd(end: string | Failure): string {
+  if (typeof end === 'string') return end.includes('\n') ? 'done' : end
+  return `${end.code === 130 ? 'interrupted' : 'failed'} (exit code ${end.code})`
+}
+
 /** A summary as Markdown. */
 export function renderJobSummary(
   { title, facts, steps }: JobSummary,
@@ -51,16 +56,7 @@ export function renderJobSummary(
       value ? [[name, sanitizeLine(value)]] : [],
     ),
     ...steps.map(({ name, took, ok }) => [name, `${took}${ok ? '' : ' ✘'}`]),
-    [
-      'Result',
-      sanitizeLine(
-        failure
-          ? `${failure.code === 130 ? 'interrupted' : 'failed'} (exit code ${failure.code})`
-          : block
-            ? 'done'
-            : (end as string),
-      ),
-    ],
+    ['Result', sanitizeLine(describeEnd(end))],
   ]
   const parts = [
     `### ${failure ? '✘' : '✔'} ${sanitizeLine(title)}`,

@@ -114,6 +114,16 @@ function formatFailure(failure: Failure): string {
   return lines.join('\n')
 }
 
+/** What is said of an error that is no Failure: of wrong arguments, or of a bug. */
+function wrapError(error: unknown): Failure {
+  const why = String((error as Error).message ?? error)
+  return isUsageError(error)
+    ? new Failure(exit.usage, 'Read the arguments', why, { next: 'the same command with --help' })
+    : new Failure(exit.bug, 'Run the script', why, {
+        next: 'the same command with DEBUG=1 shows where',
+      })
+}
+
 /** Runs a script's body and ends the process with its exit code; the only place that prints an error. */
 export async function main(body: () => Promise<number | void>): Promise<never> {
   let code: number
@@ -122,20 +132,8 @@ export async function main(body: () => Promise<number | void>): Promise<never> {
     writeJobSummary(lastResult || 'done')
   } catch (error) {
     signalChildren('SIGTERM')
-    code = error instanceof Failure ? error.code : isUsageError(error) ? exit.usage : exit.bug
-    const failure =
-      error instanceof Failure
-        ? error
-        : new Failure(
-            exit.bug,
-            isUsageError(error) ? 'Read the arguments' : 'Run the script',
-            String((error as Error).message ?? error),
-            {
-              next: isUsageError(error)
-                ? 'the same command with --help'
-                : 'the same command with DEBUG=1 shows where',
-            },
-          )
+    const failure = error instanceof Failure ? error : wrapError(error)
+    code = failure.code
     sayQuoted(formatFailure(failure))
     writeJobSummary(failure)
     if (grouped) say(`::error::${escapeCommand(`${failure.what}: ${failure.why}`)}`)

@@ -115,7 +115,11 @@ export async function run(argv: string[], options: RunOptions = {}): Promise<Run
     signalGroup(child, 'SIGTERM')
     timers.push(setTimeout(() => signalGroup(child, 'SIGKILL'), 5000))
   }
-  if (options.timeout) timers.push(setTimeout(() => ((late = true), end()), options.timeout))
+  const endLate = () => {
+    late = true
+    end()
+  }
+  if (options.timeout) timers.push(setTimeout(endLate, options.timeout))
   options.signal?.addEventListener('abort', end)
   const done = await child
   options.signal?.removeEventListener('abort', end)

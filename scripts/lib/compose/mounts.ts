@@ -36,15 +36,31 @@ function tree(path: string): { path: string; stats: Stats }[] {
   }
 }
 
+const parseId = (text: string) => (/^\d+$/.test(text) ? Number(text) : undefined)
+
+/** Undefined where they stand by a name other than root's. */
+type UserIds = { uid: number | undefined; gid: number | undefined }
+
+/** The ids of `user[:group]`; without a group, root's is 0. */
+function parseUser(user: string): UserIds {
+  const [name = '', group = ''] = user.split(':')
+  const uid = !name || name === 'root' ? 0 : parseId(name)
+  return { uid, gid: parseId(group) ?? (uid === 0 ? 0 : undefined) }
+}
+
+/** The permission bits that count for a user, as the lowest three. */
+function selectModeBits({ mode, uid, gid }: FileOwner, user: UserIds): number {
+  if (user.uid === uid) return mode >> 6
+  return user.gid === gid ? mode >> 3 : mode
+}
+
 /** Whether a container's user may read it, and enter it where it is a folder. `capable`: root may do anything. A user by name is none of the owners. */
-export function canRead({ mode, uid, gid }: FileOwner, user: string, capable: boolean): boolean {
-  const [name = '', group] = user.split(':')
-  const own = !name || name === 'root' ? 0 : /^\d+$/.test(name) ? Number(name) : undefined
-  if (own === 0 && capable) return true
-  const want = (mode & 0o170000) === 0o040000 ? 0o5 : 0o4
-  const groups = group && /^\d+$/.test(group) ? Number(group) : own === 0 ? 0 : undefined
-  const bits = own === uid ? mode >> 6 : groups === gid ? mode >> 3 : mode
-  return (bits & want) === want
+export function canRead(file: FileOwner, user: string, capable: boolean): boolean {
+  const ids = parseUser(user)
+  if (ids.uid === 0 && capable) return true
+  const isFolder = (file.mode & 0o170000) === 0o040000
+  const want = isFolder ? 0o5 : 0o4
+  return (selectModeBits(file, ids) & want) === want
 }
 
 const all = (list: string[] | undefined, ...names: string[]) =>

@@ -54,10 +54,10 @@ export const fetchCertificate = (host: string, port: number): Promise<ServedCert
       rejectUnauthorized: false,
       timeout: 5_000,
     })
-    const end = (answer: Omit<ServedCertificate, 'host'>) => (
-      socket.destroy(),
+    const end = (answer: Omit<ServedCertificate, 'host'>) => {
+      socket.destroy()
       resolve({ host, ...answer })
-    )
+    }
     socket.on('timeout', () => end({ silence: 'no answer in 5 s' }))
     socket.on('error', error => end({ silence: error.message }))
     socket.on('secureConnect', () => {

@@ -62,11 +62,8 @@ export function judgeClock(
   { ahead, host, date, synchronised }: Clock,
   systemd: boolean,
 ): Finding[] {
-  const set = systemd
-    ? 'sudo timedatectl set-ntp true'
-    : date
-      ? `sudo date -u -s "${date}"`
-      : 'sudo apt-get install --yes chrony'
+  const withoutSystemd = date ? `sudo date -u -s "${date}"` : 'sudo apt-get install --yes chrony'
+  const set = systemd ? 'sudo timedatectl set-ntp true' : withoutSystemd
   if (ahead !== undefined) {
     const off = Math.abs(ahead)
     if (off <= drift.warning) return []

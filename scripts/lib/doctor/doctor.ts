@@ -74,6 +74,10 @@ export async function examineMachine(mode: string): Promise<Finding[]> {
     readClock(all, sources),
     all && machine.engine ? examineStack(stack, all, seen, volumes, hasProxyOrMirror(engine)) : [],
   ])
+  const withoutFiles = () =>
+    seen.size
+      ? [finding('containers', 'info', 'not looked at: their files cannot be read')]
+      : judgeIdle(stack, volumes)
   const order: Severity[] = ['error', 'warning', 'info']
   const areas = [
     [
@@ -83,11 +87,7 @@ export async function examineMachine(mode: string): Promise<Finding[]> {
     ],
     judgeEngine(machine, engine),
     files,
-    all || !machine.engine
-      ? rest
-      : seen.size
-        ? [finding('containers', 'info', 'not looked at: their files cannot be read')]
-        : judgeIdle(stack, volumes),
+    all || !machine.engine ? rest : withoutFiles(),
   ]
   return areas.flatMap(list =>
     list.toSorted((a, b) => order.indexOf(a.severity) - order.indexOf(b.severity)),

@@ -117,19 +117,20 @@ export function judgeResources({ disks, memory }: Resources, real: boolean): Fin
   return found
 }
 
+/** The command that shows what holds a port. */
+function portHolderCommand(port: TakenPort['port'], by: string): string {
+  if (by.startsWith('container ')) return `docker ps --filter publish=${port}`
+  const [, pid] = /\(pid (\d+)\)/.exec(by) ?? []
+  return pid ? `ps -fp ${pid}` : `sudo ss -ltnp 'sport = :${port}'`
+}
+
 export const judgePorts = (taken: TakenPort[]): Finding[] =>
   taken.map(({ service, port, by }) => {
-    const [, pid] = /\(pid (\d+)\)/.exec(by) ?? []
-    const look = by.startsWith('container ')
-      ? `docker ps --filter publish=${port}`
-      : pid
-        ? `ps -fp ${pid}`
-        : `sudo ss -ltnp 'sport = :${port}'`
     const words = `port ${port}, which ${service} wants, is held by ${by || 'another process'}`
     return finding(
       'machine',
       'error',
       words,
-      `${look}   (then stop it, or set another port in the env files)`,
+      `${portHolderCommand(port, by)}   (then stop it, or set another port in the env files)`,
     )
   })

@@ -74,6 +74,11 @@ export async function readEngineInfo(): Promise<{ info: EngineInfo; silence: str
   return { info: found, silence: found.ServerVersion ? '' : silence }
 }
 
+function detectInit(): Machine['init'] {
+  if (existsSync('/run/systemd/system')) return 'systemd'
+  return existsSync('/etc/init.d/docker') ? 'script' : 'none'
+}
+
 /** Looks at the machine; changes nothing. */
 export async function inspectMachine(): Promise<Machine> {
   const commands = ['docker', 'dockerd', 'iptables', 'mmdebstrap', 'apt-get']
@@ -112,11 +117,7 @@ export async function inspectMachine(): Promise<Machine> {
     vendor: existsSync('/var/lib/dpkg/info/docker-ce.list'),
     iptables: has('iptables'),
     mmdebstrap: has('mmdebstrap'),
-    init: existsSync('/run/systemd/system')
-      ? 'systemd'
-      : existsSync('/etc/init.d/docker')
-        ? 'script'
-        : 'none',
+    init: detectInit(),
     ...(asked.silence ? { silence: asked.silence } : { engine: asked.info.ServerVersion! }),
     ...plugin('compose'),
     ...plugin('buildx'),

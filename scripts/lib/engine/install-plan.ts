@@ -97,14 +97,17 @@ function familyOf(os: Record<string, string>): Family | undefined {
   return (os.DEBIAN_CODENAME ?? os.VERSION_CODENAME) === 'bookworm' ? 'debian12' : 'debian'
 }
 
+/** The package that brings the command `docker`. */
+function clientPackage({ vendor }: Machine, family: Family): string {
+  if (vendor) return 'docker-ce-cli'
+  return family === 'debian' ? 'docker-cli' : 'docker.io'
+}
+
 function parts(machine: Machine, family: Family, base: boolean): Omit<InstallPlan, 'start'> {
   const packages = new Set<string>()
   const plugins: InstallPlan['plugins'] = []
   if (!machine.engine && !machine.dockerd) packages.add('docker.io')
-  if (!machine.client)
-    packages.add(
-      machine.vendor ? 'docker-ce-cli' : family === 'debian' ? 'docker-cli' : 'docker.io',
-    )
+  if (!machine.client) packages.add(clientPackage(machine, family))
   // an engine that was put there by hand does not bring it, and does not start without it
   if (!machine.engine && !machine.iptables) packages.add('iptables')
   for (const name of ['compose', 'buildx'] as const) {

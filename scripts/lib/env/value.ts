@@ -116,6 +116,21 @@ function isEasilyGuessed(value: string): boolean {
   )
 }
 
+/** How a value that cannot be used is replaced. */
+function describeRenewal({ keep, generate }: ExampleEntry, command: string): string {
+  if (keep)
+    return 'it cannot simply be replaced: the README of the folder says how it is changed with its data'
+  return generate
+    ? `empty it and run \`${command}\`; where it is in use already, change it there too`
+    : 'set the real value'
+}
+
+/** How an empty value is filled. */
+function describeFilling({ keep, generate }: ExampleEntry, command: string): string {
+  if (keep) return 'put it back from the backup'
+  return generate ? `run \`${command}\`` : 'set it'
+}
+
 /**
  * The first thing wrong with a value, or undefined. `names` are words that are public here, such as the folders' names;
  * `command` makes a new value.
@@ -127,21 +142,10 @@ export function validateEnvValue(
   command: string,
 ): ValueProblem | undefined {
   const { secret, generate, format, min, max, oneof } = entry
-  const renew = entry.keep
-    ? 'it cannot simply be replaced: the README of the folder says how it is changed with its data'
-    : generate
-      ? `empty it and run \`${command}\`; where it is in use already, change it there too`
-      : 'set the real value'
+  const renew = describeRenewal(entry, command)
   if (!value)
     return entry.required
-      ? {
-          problem: 'is required and empty',
-          remedy: entry.keep
-            ? 'put it back from the backup'
-            : generate
-              ? `run \`${command}\``
-              : 'set it',
-        }
+      ? { problem: 'is required and empty', remedy: describeFilling(entry, command) }
       : undefined
   if (!valueAlphabet.test(value))
     return {

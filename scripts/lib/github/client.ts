@@ -97,9 +97,7 @@ export function describeGitHubError(
   return busy ? { why, wait: parseRetryAfter(headers['retry-after']) } : { why }
 }
 
-const permissionHint = (status: number, right: string): string =>
-  status === 401
-    ? ': the token is not valid'
-    : status === 403 || status === 404
-      ? `: the token may need ${right}`
-      : ''
+function permissionHint(status: number, right: string): string {
+  if (status === 401) return ': the token is not valid'
+  return status === 403 || status === 404 ? `: the token may need ${right}` : ''
+}

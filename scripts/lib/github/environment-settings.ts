@@ -104,19 +104,15 @@ export function compareSettings(
   wanted: WorkflowSetting[],
   { own, repository }: Pick<StoredSettings, 'own' | 'repository'>,
 ): Setting[] {
-  const settings = wanted.map(({ kind, name, required }): Setting => {
+  const stateOf = ({ kind, name, required }: WorkflowSetting): SettingState => {
     const key = `${kind} ${name}`
-    return {
-      kind,
-      name,
-      state: own.has(key)
-        ? 'set'
-        : repository.has(key)
-          ? 'repository'
-          : required
-            ? 'missing'
-            : 'not set',
-    }
+    if (own.has(key)) return 'set'
+    if (repository.has(key)) return 'repository'
+    return required ? 'missing' : 'not set'
+  }
+  const settings = wanted.map((one): Setting => {
+    const { kind, name } = one
+    return { kind, name, state: stateOf(one) }
   })
   const extra = [...own]
     .map(key => key.split(' ') as [SettingKind, string])

@@ -79,5 +79,6 @@ function readWorkflowJobs(root: string, file: string): WorkflowJob[] {
 function jobEnvironments(given: string | { name: string } | undefined, on: Json): string[] {
   const name = typeof given === 'object' ? given.name : given
   const input = /^\$\{\{ *inputs\.([\w-]+) *\}\}$/.exec(name ?? '')?.[1]
-  return input ? on.workflow_dispatch.inputs[input].options : name ? [name] : []
+  if (input) return on.workflow_dispatch.inputs[input].options
+  return name ? [name] : []
 }

@@ -107,9 +107,6 @@ function requireReadableReleases({ environments, unread }: ReleaseReferences): v
 
 function formatAge(created: string): string {
   const hours = (Date.now() - Date.parse(created)) / 3_600_000
-  return Number.isNaN(hours)
-    ? '?'
-    : hours < 48
-      ? `${Math.floor(hours)} h`
-      : `${Math.floor(hours / 24)} d`
+  if (Number.isNaN(hours)) return '?'
+  return hours < 48 ? `${Math.floor(hours)} h` : `${Math.floor(hours / 24)} d`
 }

@@ -118,7 +118,8 @@ function classifyExit(
   if (findLastMessage(events, /^Killing$/, probeKillPattern)) return 'probe'
   if ([126, 127].includes(exitCode) || missingCommandPattern.test(message)) return 'command'
   if ([132, 134, 139].includes(exitCode)) return 'fault'
-  return exitCode === 137 ? 'killed' : exitCode === 0 ? 'done' : 'error'
+  if (exitCode === 137) return 'killed'
+  return exitCode === 0 ? 'done' : 'error'
 }
 
 function explainExit(end: ExitKind, spec: Record<string, any>, events: Json[]): string {

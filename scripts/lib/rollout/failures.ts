@@ -47,6 +47,14 @@ export function diagnosePod(pod: Json, context: DiagnosisContext): Diagnosis | u
   return found && { pod: pod.metadata.name, ...found }
 }
 
+function explainUnschedulable(message: string, volume: boolean): string {
+  if (volume)
+    return 'no volume could be made or found: the cluster has no (default) StorageClass, or the volume is in another zone'
+  return /Insufficient/.test(message)
+    ? 'no node has room for what the pod requests: a bigger or another node, or smaller requests'
+    : 'no node fits what the pod asks for: its node selector, affinity or tolerations, or no node is ready'
+}
+
 function diagnoseScheduling(pod: Json, context: DiagnosisContext): Diagnosis | undefined {
   const { status, reason, message, lastTransitionTime } = findCondition(pod, 'PodScheduled') ?? {}
   if (
@@ -62,15 +70,10 @@ function diagnoseScheduling(pod: Json, context: DiagnosisContext): Diagnosis | u
   )
     return undefined
   const volume = /PersistentVolumeClaim/i.test(message)
-  const likely = volume
-    ? 'no volume could be made or found: the cluster has no (default) StorageClass, or the volume is in another zone'
-    : /Insufficient/.test(message)
-      ? 'no node has room for what the pod requests: a bigger or another node, or smaller requests'
-      : 'no node fits what the pod asks for: its node selector, affinity or tolerations, or no node is ready'
   return {
     reason: 'Unschedulable',
     message,
-    likely,
+    likely: explainUnschedulable(message, volume),
     next: volume ? 'kubectl get persistentvolumeclaims,storageclasses' : 'kubectl describe nodes',
   }
 }
@@ -203,6 +206,11 @@ function explainConfigError(message: string, next: string): Pick<Diagnosis, 'lik
   return { likely: 'the container cannot be made from its specification', next }
 }
 
+const explainVolumeFailure = (message: string): string =>
+  /Multi-Attach/.test(message)
+    ? 'the volume is still attached to another node'
+    : 'the volume cannot be attached or mounted'
+
 /** Volumes: only the events tell. */
 function diagnoseVolumeMount(pod: Json, context: DiagnosisContext): Diagnosis | undefined {
   const begun = listPodContainers(pod).some(({ status }) => status.state?.running)
@@ -224,9 +232,7 @@ function diagnoseVolumeMount(pod: Json, context: DiagnosisContext): Diagnosis | 
   const [, kind, name] = /(secret|configmap) "([^"]+)" not found/.exec(message) ?? []
   const likely = kind
     ? `the ${kind === 'secret' ? 'Secret' : 'ConfigMap'} ${name} is not there`
-    : /Multi-Attach/.test(message)
-      ? 'the volume is still attached to another node'
-      : 'the volume cannot be attached or mounted'
+    : explainVolumeFailure(message)
   return {
     reason,
     message,

@@ -86,17 +86,14 @@ export function edgeAt(connect: Connect, verify: boolean): Edge {
             .then(resolve, reject)
             .finally(() => socket.destroy()),
         )
-        call.on(
-          'response',
-          response => (
-            response.resume(),
-            reject(
-              new Error(
-                `${url}: answered ${response.statusCode} instead of upgrading to a WebSocket`,
-              ),
-            )
-          ),
-        )
+        call.on('response', response => {
+          response.resume()
+          reject(
+            new Error(
+              `${url}: answered ${response.statusCode} instead of upgrading to a WebSocket`,
+            ),
+          )
+        })
         call.on('timeout', () => call.destroy(new Error(`${url}: no answer in 10 s`)))
         call.on('error', reject)
         call.end()
@@ -141,12 +138,16 @@ function firstFrame(
       if (bytes.length < 2) return
       const short = bytes[1]! & 0x7f
       const start = short === 126 ? 4 : 2
-      const length = short === 126 ? (bytes.length >= 4 ? bytes.readUInt16BE(2) : Infinity) : short
+      if (bytes.length < start) return
+      const length = short === 126 ? bytes.readUInt16BE(2) : short
       if (bytes.length < start + length) return
       clearTimeout(timer)
       resolve(bytes.subarray(start, start + length).toString())
     }
-    socket.on('data', data => ((bytes = Buffer.concat([bytes, data])), read()))
+    socket.on('data', data => {
+      bytes = Buffer.concat([bytes, data])
+      read()
+    })
     socket.on('error', reject)
     read()
   })

@@ -111,7 +111,8 @@ export async function acceptsPassword(
     timeout: 20_000,
     input: `${secrets[postgresPasswordKey]}\n`,
   })
-  return code === 0 ? true : /authentication failed/.test(stderr) ? false : undefined
+  if (code === 0) return true
+  return /authentication failed/.test(stderr) ? false : undefined
 }
 
 /** Puts a record into the volume of a running database, whole or not at all. Throws Failure when it cannot. */

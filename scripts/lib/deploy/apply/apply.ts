@@ -116,11 +116,11 @@ async function runAndReport(
   } finally {
     const names = new Set(said.split('\n'))
     const cut = !output || [124, 137].includes(output.code) || isApiAway(said)
-    for (const one of all)
-      hears?.(
-        one,
-        output?.code === 0 || names.has(outputNameOf(one)) ? 'done' : cut ? 'unknown' : 'not',
-      )
+    const unnamed = cut ? 'unknown' : 'not'
+    for (const one of all) {
+      const isDone = output?.code === 0 || names.has(outputNameOf(one))
+      hears?.(one, isDone ? 'done' : unnamed)
+    }
   }
 }
 

@@ -35,17 +35,14 @@ export const pruneLimit = 3
 export const resourceId = ({ kind, metadata }: Manifest): string => `${kind} ${metadata.name}`
 const resourceIds = (all: Manifest[]) => new Set(all.map(resourceId))
 
+const dataKinds = ['ConfigMap', 'Secret', 'SealedSecret', 'PersistentVolumeClaim', 'NetworkPolicy']
+
 /** Objects without the annotation are data when they hold it, else part of an application. */
 export function applyOrderOf(one: Manifest): ApplyOrder {
   const said = one.metadata.annotations?.['kgc.hu/order'] as ApplyOrder | undefined
   if (said && applyOrders.includes(said)) return said
-  return ['ConfigMap', 'Secret', 'SealedSecret', 'PersistentVolumeClaim', 'NetworkPolicy'].includes(
-    one.kind,
-  )
-    ? 'data'
-    : one.kind === 'Job'
-      ? 'migrate'
-      : 'application'
+  if (dataKinds.includes(one.kind)) return 'data'
+  return one.kind === 'Job' ? 'migrate' : 'application'
 }
 
 /** In the order in which they are applied: by kgc.hu/order, and inside by kind. */

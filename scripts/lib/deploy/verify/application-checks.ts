@@ -79,10 +79,10 @@ export async function fetchSchemaVersions(
   const ask = async (context: SmokeContext, read: (context: SmokeContext) => Promise<string>) => {
     let absent = false
     // a database that is not there has no schema version; one that does not answer may have any
-    const exec: SmokeContext['exec'] = async (service, ...words) => (
-      (absent ||= !here.has(service)),
-      context.exec(service, ...words)
-    )
+    const exec: SmokeContext['exec'] = async (service, ...words) => {
+      absent ||= !here.has(service)
+      return context.exec(service, ...words)
+    }
     for (let i = 1; ; i++) {
       const answer = await read({ ...context, exec }).catch(() =>
         absent ? '' : unknownSchemaVersion,

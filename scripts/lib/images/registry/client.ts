@@ -18,7 +18,8 @@ export function parseImage(text: string): ImageReference {
     /^(.+?)(?::([\w.-]+))?(?:@(sha256:[0-9a-f]{64}))?$/.exec(text) ?? []
   const [first = '', ...rest] = name.split('/')
   const named = rest.length > 0 && /[.:]|^localhost$/.test(first)
-  const repository = named ? rest.join('/') : rest.length ? name : `library/${name}`
+  const onDockerHub = rest.length ? name : `library/${name}`
+  const repository = named ? rest.join('/') : onDockerHub
   return {
     host: named && first !== 'docker.io' ? first : 'registry-1.docker.io',
     name,
