@@ -40,7 +40,11 @@ export function holdBack(buffered, env) {
     write(kept)
     kept = ''
   }
-  process.stdout.write = text => ((kept += text).length >= 8192 && release(), true)
+  process.stdout.write = text => {
+    kept += text
+    if (kept.length >= 8192) release()
+    return true
+  }
   process.on('exit', release)
 }
 

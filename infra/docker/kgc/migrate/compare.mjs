@@ -41,13 +41,12 @@ const adds = {
   CreateEnumStmt: ({ typeName }) => `type ${typeName.map(({ String }) => String.sval).join('.')}`,
   AlterEnumStmt: ({ newVal }) => newVal && `value ${newVal}`,
   AlterTableStmt: ({ relation, cmds }) =>
-    cmds.flatMap(({ AlterTableCmd: { subtype, name, def } }) =>
-      subtype === 'AT_AddColumn'
-        ? `column ${def.ColumnDef.colname} of ${nameOf(relation)}`
-        : subtype === 'AT_AlterColumnType'
-          ? `another type of ${name} of ${nameOf(relation)}`
-          : [],
-    ),
+    cmds.flatMap(({ AlterTableCmd: { subtype, name, def } }) => {
+      if (subtype === 'AT_AddColumn')
+        return `column ${def.ColumnDef.colname} of ${nameOf(relation)}`
+      if (subtype === 'AT_AlterColumnType') return `another type of ${name} of ${nameOf(relation)}`
+      return []
+    }),
 }
 
 /** What a database lacks of the datamodel, by the SQL that would bring it there. */

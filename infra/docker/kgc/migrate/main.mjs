@@ -32,9 +32,11 @@ try {
   if (verb === 'prisma') process.exitCode = prisma(rest).code
   else if (verb === 'wait') await wait(imageOf())
   else if (verbs[verb])
-    await connect(
-      async db => (await db.lock(), await db.prepare(), verbs[verb](db, imageOf(), say)),
-    )
+    await connect(async db => {
+      await db.lock()
+      await db.prepare()
+      return verbs[verb](db, imageOf(), say)
+    })
   else throw new Refused(`unknown: ${verb}`, [])
 } catch (error) {
   say(

@@ -23,8 +23,10 @@ export function planOf(image, { tables, history, records }) {
   const foreign = (history?.applied ?? []).filter(name => !names.includes(name))
   if (foreign.length) throw names.length ? older(image, foreign) : dropped(image, foreign)
   const begun = last?.how === 'begun'
-  if (begun || !tables)
-    return !names.length ? 'push' : begun || !history?.applied.length ? 'fill' : 'deploy'
+  if (begun || !tables) {
+    if (!names.length) return 'push'
+    return begun || !history?.applied.length ? 'fill' : 'deploy'
+  }
   if (!names.length) return pushed(image, records)
   if (history) return 'deploy'
   if (records.some(({ how }) => how === 'pushed')) return 'open'

@@ -143,6 +143,12 @@ function rename(one, old, now, table) {
   delete one.also
 }
 
+/** Notes in the state what a statement makes; returns its kind where that is not known. */
+function note(kind, node, state, text) {
+  if (plain.includes(kind)) return undefined
+  return does[kind] ? does[kind](node, state, text) : kind.replace(/Stmt$/, '')
+}
+
 /**
  * @param {{ name: string, sql: string }[]} migrations
  * @returns {Promise<{ objects: Wanted[], rows: string[], unknown: { migration: string, kind: string }[] }>} `rows`: the INSERTs; `unknown`: statements of
@@ -151,10 +157,10 @@ function rename(one, old, now, table) {
 export async function wantedOf(migrations) {
   const state = { objects: [], rows: [], unknown: [], migration: '' }
   state.drop = gone => void (state.objects = state.objects.filter(one => !gone(one)))
-  state.add = one => (
-    state.drop(({ key }) => key === one.key),
-    void state.objects.push({ ...one, migration: state.migration })
-  )
+  state.add = one => {
+    state.drop(({ key }) => key === one.key)
+    state.objects.push({ ...one, migration: state.migration })
+  }
   state.each = (which, change) => void state.objects.filter(which).forEach(change)
   for (const { name, sql } of migrations) {
     state.migration = name
@@ -168,11 +174,7 @@ export async function wantedOf(migrations) {
         .subarray(start, length ? start + length : undefined)
         .toString()
         .trim()
-      const unknown = plain.includes(kind)
-        ? undefined
-        : does[kind]
-          ? does[kind](node, state, text)
-          : kind.replace(/Stmt$/, '')
+      const unknown = note(kind, node, state, text)
       if (unknown) state.unknown.push({ migration: name, kind: unknown })
     }
   }

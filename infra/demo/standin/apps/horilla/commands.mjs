@@ -132,11 +132,8 @@ async function provide(client, { username, email, password, first, last, phone, 
     `INSERT INTO employee_employeeworkinformation (employee_id) SELECT id FROM employee_employee WHERE employee_user_id = $1 ON CONFLICT DO NOTHING`,
     [id],
   )
-  return rows.length
-    ? rowCount
-      ? 'was there, its Employee record is new'
-      : 'was there'
-    : 'created'
+  if (!rows.length) return 'created'
+  return rowCount ? 'was there, its Employee record is new' : 'was there'
 }
 
 /** The company of the script's choice. */

@@ -198,15 +198,8 @@ async function diff({ rest }, pool) {
   if (!values['from-schema-datasource'] || !values['to-schema-datamodel'])
     throw new Broken('Must pass exactly one of --from-… and one of --to-…')
   const { sql } = await difference(pool, wanted(schemaOf(values['to-schema-datamodel'])))
-  say(
-    sql.length
-      ? values.script
-        ? sql.join('\n\n')
-        : '[*] Changed'
-      : values.script
-        ? '-- This is an empty migration.'
-        : 'No difference detected.',
-  )
+  if (values.script) say(sql.join('\n\n') || '-- This is an empty migration.')
+  else say(sql.length ? '[*] Changed' : 'No difference detected.')
   if (values['exit-code'] && sql.length) throw Object.assign(new Broken(''), { exitCode: 2 })
 }
 

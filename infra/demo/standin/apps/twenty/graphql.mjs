@@ -109,6 +109,16 @@ function readQuestion(text) {
   return { kind, variables, selections: from.all('{', '}', selection) }
 }
 
+/** JavaScript's types of the scalars; one that is not here takes any. */
+const scalarTypes = {
+  String: 'string',
+  UUID: 'string',
+  DateTime: 'string',
+  Boolean: 'boolean',
+  Int: 'number',
+  Float: 'number',
+}
+
 /** A value as its type takes it; throws for a missing field, one that the type has not, and a value of another kind. */
 function coerce(types, type, value, where) {
   if (value === undefined || value === null) {
@@ -118,21 +128,12 @@ function coerce(types, type, value, where) {
   }
   if (type.list) return [value].flat().map(one => coerce(types, type.list, one, where))
   const { kind, fields, values } = types.get(type.name) ?? {}
-  const fits = {
-    String: 'string',
-    UUID: 'string',
-    DateTime: 'string',
-    Boolean: 'boolean',
-    Int: 'number',
-    Float: 'number',
-  }[type.name]
-  if (
-    kind === 'enum'
-      ? !values.includes(value)
-      : kind === 'scalar'
-        ? fits && typeof value !== fits
-        : typeof value !== 'object'
-  )
+  const fits = () => {
+    if (kind === 'enum') return values.includes(value)
+    const wanted = kind === 'scalar' ? scalarTypes[type.name] : 'object'
+    return !wanted || typeof value === wanted
+  }
+  if (!fits())
     throw wrong(`${where}: ${type.name} cannot represent value: ${JSON.stringify(value)}`)
   if (kind !== 'input') return value
   for (const name of Object.keys(value))
@@ -150,11 +151,8 @@ function coerce(types, type, value, where) {
 function argumentsOf(types, parent, field, given, variables, values) {
   const literal = ({ variable, fields, items, plain }) => {
     if (variable !== undefined) return values[variable]
-    return fields
-      ? Object.fromEntries(fields.map(one => [one.name, literal(one.value)]))
-      : items
-        ? items.map(literal)
-        : plain
+    if (fields) return Object.fromEntries(fields.map(one => [one.name, literal(one.value)]))
+    return items ? items.map(literal) : plain
   }
   for (const { name, value } of given) {
     const known = field.args.get(name)

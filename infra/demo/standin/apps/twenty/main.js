@@ -1,2 +1,3 @@
 // `node dist/main`, as the image's command says it.
-import('/opt/standin/main.mjs').then(({ run }) => run(['node', 'dist/main']))
+// void: a CommonJS file cannot await, and run() handles its own errors
+void import('/opt/standin/main.mjs').then(({ run }) => run(['node', 'dist/main']))

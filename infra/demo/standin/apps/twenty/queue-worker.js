@@ -1,2 +1,3 @@
 // `node dist/queue-worker/queue-worker`, as yarn runs it.
-import('/opt/standin/main.mjs').then(({ run }) => run(['yarn', 'worker:prod']))
+// void: a CommonJS file cannot await, and run() handles its own errors
+void import('/opt/standin/main.mjs').then(({ run }) => run(['yarn', 'worker:prod']))

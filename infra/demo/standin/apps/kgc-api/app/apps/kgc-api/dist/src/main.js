@@ -1,2 +1,5 @@
 // `node apps/kgc-api/dist/src/main.js`, as the image's command says it.
-import('/opt/standin/main.mjs').then(({ run }) => run(['node', 'apps/kgc-api/dist/src/main.js']))
+// void: a CommonJS file cannot await, and run() handles its own errors
+void import('/opt/standin/main.mjs').then(({ run }) =>
+  run(['node', 'apps/kgc-api/dist/src/main.js']),
+)
