@@ -173,21 +173,25 @@ function median(measure: () => number): number {
 
 const middle = (list: number[]): number => list.sort((a, b) => a - b)[Math.floor(list.length / 2)]!
 
+function formatValue(value: number | undefined, unit: string | undefined): string {
+  if (value === undefined) return ''
+  if (unit) return `${value} ${unit}`
+  return value < 10_000 ? `${Math.round(value)} ms` : `${(value / 1000).toFixed(1)} s`
+}
+
+function verdict(value: number, limit: number | undefined): string {
+  if (limit === undefined) return ''
+  return value <= limit ? '✔' : '✘'
+}
+
 function line({ name, ours, bare, limit, target, unit }: Row): string[] {
-  const words = (value?: number) =>
-    value === undefined
-      ? ''
-      : unit
-        ? `${value} ${unit}`
-        : value < 10_000
-          ? `${Math.round(value)} ms`
-          : `${(value / 1000).toFixed(1)} s`
+  const words = (value?: number) => formatValue(value, unit)
   return [
     name,
     words(ours),
     words(bare),
     target ? `${target}: ${words(limit)}` : '',
-    limit === undefined ? '' : ours <= limit ? '✔' : '✘',
+    verdict(ours, limit),
   ]
 }
 

@@ -42,7 +42,8 @@ export function evaluate(text: unknown, context: Json): unknown {
     // texts are compared without regard to case
     const same = (right: unknown) =>
       String(left ?? '').toLowerCase() === String(right ?? '').toLowerCase()
-    return takes('==') ? same(primary()) : takes('!=') ? !same(primary()) : left
+    if (takes('==')) return same(primary())
+    return takes('!=') ? !same(primary()) : left
   }
   function primary(): unknown {
     const token = tokens[at++] ?? refuse()

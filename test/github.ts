@@ -111,6 +111,9 @@ export async function gitHubStandIn({
     env: { GITHUB_API_URL: api, GITHUB_REPOSITORY: repository, GITHUB_TOKEN: token },
     states: (id = deployments.at(-1)?.id) =>
       deployments.find(one => one.id === id)?.statuses.map(({ state }) => state) ?? [],
-    close: () => (server.close(), server.closeAllConnections()),
+    close: () => {
+      server.close()
+      server.closeAllConnections()
+    },
   }
 }

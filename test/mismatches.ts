@@ -320,11 +320,8 @@ function lacks([file, name]: Test, ran: ReadonlyMap<string, Ran>): string {
   if (!holds([file, name])) return 'there is no such test'
   const { text = '', failed = 0, skipped = 0 } = ran.get(`${file}.test.ts`) ?? { skipped: 1 }
   const names = [...text.matchAll(/^ +FAIL .*?"(.*)"$/gm)].map(([, name]) => name)
-  return skipped || failed > names.length
-    ? 'not run to its end'
-    : names.includes(name)
-      ? 'failed'
-      : ''
+  if (skipped || failed > names.length) return 'not run to its end'
+  return names.includes(name) ? 'failed' : ''
 }
 
 /** Whether a file has a test of that name, which it always runs. */

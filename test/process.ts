@@ -28,13 +28,11 @@ const running = new Set<ChildProcess>()
 let over = false
 
 /** How a program ended, in words. */
-export const words = ({ code, signal, ended, text }: ProcessResult): string =>
-  ended ??
-  (code !== null
-    ? `ended with exit code ${code}`
-    : signal
-      ? `was ended by ${signal}`
-      : `could not be started: ${text.trim()}`)
+export function words({ code, signal, ended, text }: ProcessResult): string {
+  if (ended !== undefined) return ended
+  if (code !== null) return `ended with exit code ${code}`
+  return signal ? `was ended by ${signal}` : `could not be started: ${text.trim()}`
+}
 
 /** ms as people say it. */
 export function duration(ms: number): string {
@@ -70,7 +68,10 @@ export function execute(
     const late = limit && setTimeout(stop, limit, `took longer than ${duration(limit)}`)
     const still = silence && setTimeout(stop, silence, `printed nothing for ${duration(silence)}`)
     for (const stream of [child.stdout, child.stderr]) {
-      stream.on('data', data => ((text += data), still && still.refresh()))
+      stream.on('data', data => {
+        text += data
+        if (still) still.refresh()
+      })
       if (line) createInterface(stream).on('line', line)
     }
     const done = async (code: number | null, signal: NodeJS.Signals | null) => {
@@ -80,7 +81,11 @@ export function execute(
       if (!over)
         resolve({ code, signal, text, ...(ended ? { ended } : {}), ms: Date.now() - start })
     }
-    child.on('error', error => ((text += error.message), void done(null, null)))
+    child.on('error', error => {
+      text += error.message
+      // void: it resolves the promise that is returned here
+      void done(null, null)
+    })
     child.on('close', done)
     // a daemon that it started may hold the streams open: what has come by then is enough
     child.on('exit', (code, signal) => setTimeout(done, 2000, code, signal).unref())

@@ -134,11 +134,17 @@ export function start(
   })
   const output = { stdout: '', stderr: '', all: '' }
   for (const stream of ['stdout', 'stderr'] as const)
-    child[stream].on('data', data => ((output[stream] += data), (output.all += data)))
+    child[stream].on('data', data => {
+      output[stream] += data
+      output.all += data
+    })
   const end = () => child.kill('SIGKILL')
   process.once('exit', end)
   const code = new Promise<number | null>(done =>
-    child.on('close', code => (process.off('exit', end), done(code))),
+    child.on('close', code => {
+      process.off('exit', end)
+      done(code)
+    }),
   )
   return {
     pid: child.pid!,

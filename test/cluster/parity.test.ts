@@ -162,6 +162,13 @@ test('commands', () => {
   })
 })
 
+function describeDifference(key: string, there: object, here: object): string {
+  if (!(key in there)) return 'is in infra/k8s only'
+  return key in here
+    ? 'has another value in infra/docker than in infra/k8s'
+    : 'is in infra/docker only'
+}
+
 test('variables and their values', () => {
   const wrong: string[] = []
   both((service, workload, name) => {
@@ -173,12 +180,7 @@ test('variables and their values', () => {
         differences.some(({ of, variable }) => of.test(name) && variable.test(key))
       )
         continue
-      const what = !(key in there)
-        ? 'is in infra/k8s only'
-        : !(key in here)
-          ? 'is in infra/docker only'
-          : 'has another value in infra/docker than in infra/k8s'
-      wrong.push(`${name}: ${key} ${what}`)
+      wrong.push(`${name}: ${key} ${describeDifference(key, there, here)}`)
     }
   })
   assert.equal(wrong, [])

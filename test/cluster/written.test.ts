@@ -114,10 +114,10 @@ const atoms = [...'ae19.-+_: \n\t\r#"\'\\0xE{}%|>&*!\u2028\u2029\u00a0é', '\u{1
 
 /** `n` strings, the same ones for the same seed (a linear congruential generator). */
 function strings(n: number, seed: number): string[] {
-  const next = (most: number) => (
-    (seed = (seed * 1_103_515_245 + 12_345) % 2 ** 31),
-    Math.floor(seed / 65_536) % most
-  )
+  const next = (most: number) => {
+    seed = (seed * 1_103_515_245 + 12_345) % 2 ** 31
+    return Math.floor(seed / 65_536) % most
+  }
   const pick = <T>(all: T[]) => all[next(all.length)]!
   const kinds = [
     () => Array.from({ length: next(9) }, () => pick(atoms)).join(''),

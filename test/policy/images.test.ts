@@ -10,7 +10,10 @@ const test = suite('images')
 
 test('a fork with a known hole is refused by name and left out otherwise, with the command that mends it (GHSA-x567-v324-7mr2)', () => {
   const copy = sandbox()
-  const commitAll = (folder: string) => (initialize(folder), commit(folder))
+  const commitAll = (folder: string) => {
+    initialize(folder)
+    return commit(folder)
+  }
   const fork = join(copy.root, 'forks/horilla')
   mkdirSync(fork, { recursive: true })
   writeFileSync(join(fork, 'Dockerfile'), 'FROM scratch\n')

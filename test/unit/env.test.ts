@@ -442,10 +442,21 @@ const bad: [string, string, string | ((root: string) => void), RegExp][] = [
   [
     blue,
     '',
-    root => (rmSync(join(root, blue)), symlinkSync('../.env', join(root, blue))),
+    root => {
+      rmSync(join(root, blue))
+      symlinkSync('../.env', join(root, blue))
+    },
     /symbolic link/,
   ],
-  [blue, '', root => (rmSync(join(root, blue)), mkdirSync(join(root, blue))), /cannot be read/],
+  [
+    blue,
+    '',
+    root => {
+      rmSync(join(root, blue))
+      mkdirSync(join(root, blue))
+    },
+    /cannot be read/,
+  ],
   [blue, '', root => put(root, blue, read(root, blue).replaceAll('\n', '\r\n')), /CRLF/],
   [blue, '', root => put(root, blue, read(root, blue).replace('info', 'in\0fo')), /NUL/],
   [
@@ -577,10 +588,10 @@ const bad: [string, string, string | ((root: string) => void), RegExp][] = [
   [
     blue,
     'BLUE_DB_PASSWORD',
-    root => (
-      set(root, top, 'SMTP_PASSWORD', readEnvFile(join(root, blue)).BLUE_DB_PASSWORD ?? ''),
+    root => {
+      set(root, top, 'SMTP_PASSWORD', readEnvFile(join(root, blue)).BLUE_DB_PASSWORD ?? '')
       generated(root)
-    ),
+    },
     /same as SMTP_PASSWORD in infra\/docker\/\.env/,
   ],
 ]

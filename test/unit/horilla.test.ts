@@ -110,10 +110,10 @@ test('a foreign Host is asked of Horilla itself: Traefik would answer for it', a
 
 test('the script of make admin is Python, and holds what it is given as data alone', async () => {
   let script = ''
-  const exec = async (_: string, __: string[], input = '') => (
-    (script = input),
-    'kgc: a@kgc.hu: created\n'
-  )
+  const exec = async (_: string, __: string[], input = '') => {
+    script = input
+    return 'kgc: a@kgc.hu: created\n'
+  }
   const env = {
     KGC_HORILLA_USERNAME: 'kgc-sync',
     KGC_HORILLA_PASSWORD: `"""\\x' ő`,

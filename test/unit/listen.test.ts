@@ -58,10 +58,10 @@ test("the last line that says something, ordered by the engine's time, without a
 
 test('nobody is asked before ten seconds, nor sooner again than the pause; who cannot be asked has said nothing', async () => {
   let asked = 0
-  const ask = async (names: string[]) => (
-    asked++,
-    names.map(name => (name === 'mute' ? '' : `${name} ${asked}`))
-  )
+  const ask = async (names: string[]) => {
+    asked++
+    return names.map(name => (name === 'mute' ? '' : `${name} ${asked}`))
+  }
   const young = createLogPoller(Date.now(), 1_000)
   assert.equal([...(await young(['a'], ask))], [])
   const old = createLogPoller(Date.now() - 10_000, 60_000)

@@ -254,10 +254,10 @@ test('the image takes the Prisma that the lock file has for the API, and the pac
 
 test('a Dockerfile of ours counts by what it says, not by where it is', () => {
   const root = mkdtempSync(join(tmpdir(), 'kgc-recipe-'))
-  const copy = (name: string, text: string) => (
-    writeFileSync(join(root, name), text),
-    { context: root, dockerfile: join(root, name) }
-  )
+  const copy = (name: string, text: string) => {
+    writeFileSync(join(root, name), text)
+    return { context: root, dockerfile: join(root, name) }
+  }
   const [a, b, c] = [
     copy('a.Dockerfile', 'FROM a'),
     copy('b.Dockerfile', 'FROM a'),

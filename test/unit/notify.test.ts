@@ -79,16 +79,17 @@ const all = (one: DeployEvent) =>
     .map(([, text]) => text)
     .join('\n')
 
+/** Slack's limit of a text, by its place in the message. */
+function maxSlackLength(path: string): number {
+  if (path === '.text' || path.startsWith('.blocks.0.')) return 150
+  return path.includes('.fields.') ? 2000 : 3000
+}
+
 function fits(one: DeployEvent) {
   const slack = formatSlackMessage(one)
   assert.ok(slack.blocks.length <= 50)
   for (const [path, text] of texts(slack)) {
-    const max =
-      path === '.text' || path.startsWith('.blocks.0.')
-        ? 150
-        : path.includes('.fields.')
-          ? 2000
-          : 3000
+    const max = maxSlackLength(path)
     assert.ok(text.length >= 1 && text.length <= max, `Slack ${path}: ${text.length}`)
     assert.not.match(text, /&(?!(amp|lt|gt);)/, path)
   }
@@ -373,12 +374,10 @@ test("a refusal is not tried again, and says why in the service's short words", 
 
 test('nobody there, a closed connection, an address that is none', async () => {
   const closed = await stub(response => response.destroy())
-  const half = await stub(
-    response => (
-      response.writeHead(200, { 'Content-Length': '10' }).write('ok'),
-      setTimeout(() => response.destroy(), 50)
-    ),
-  )
+  const half = await stub(response => {
+    response.writeHead(200, { 'Content-Length': '10' }).write('ok')
+    setTimeout(() => response.destroy(), 50)
+  })
   const warnings = async (address: string) => (await told([hook(address)])).warnings
   assert.equal(await warnings(closed.address), ['Slack cannot be reached (ECONNRESET)'])
   assert.equal(await warnings(half.address), [], 'the status had arrived')

@@ -68,10 +68,12 @@ test('a table is redrawn in place, cut to the terminal, whatever its rows hold',
 })
 
 test('a table that is taller than the terminal shows the most urgent, once', () => {
-  const rows = (state: ProgressState) =>
-    Array.from({ length: 30 }, (_, i) =>
-      row(`service-${i}`, i === 17 ? state : i < 10 ? 'ready' : 'waiting', `${state} now`),
+  const rows = (state: ProgressState) => {
+    const states = Array.from({ length: 30 }, (_, i): ProgressState =>
+      i < 10 ? 'ready' : 'waiting',
     )
+    return states.with(17, state).map((its, i) => row(`service-${i}`, its, `${state} now`))
+  }
   const { lines } = shown(asked([rows('absent'), rows('waiting'), rows('failed')]), 60, 8)
   assert.is(count(lines, 'service-17 '), 1, lines.join('\n'))
   assert.ok(count(lines, 'service-') <= 7)

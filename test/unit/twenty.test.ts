@@ -46,6 +46,10 @@ async function asked(
     loginToken: { token: 'T' },
     tokens: { accessOrWorkspaceAgnosticToken: { token: 'T' } },
   }
+  const refusalOf = (name: string) => {
+    if (name === 'getPublicWorkspaceDataByDomain' && !exists) return 'Workspace not found'
+    return name === 'signUp' && taken ? 'User already exists' : ''
+  }
   const get = async (url: string, { body = '{}' } = {}) => {
     const question = JSON.parse(body) as Question
     if (url.endsWith('/metadata')) questions.push(question)
@@ -57,12 +61,7 @@ async function asked(
         ? []
         : { ...token, id: 'I', activationStatus: status, canAccessFullAdminPanel: true }
     if (name === 'activateWorkspace') status = 'ACTIVE'
-    const wrong =
-      name === 'getPublicWorkspaceDataByDomain' && !exists
-        ? 'Workspace not found'
-        : name === 'signUp' && taken
-          ? 'User already exists'
-          : ''
+    const wrong = refusalOf(name)
     return {
       status: 200,
       headers: new Headers(),
@@ -114,7 +113,10 @@ test('the administrator is made from inside: nothing of it stands in an argument
             get: () => Promise.reject(new Error('the edge is closed')),
             websocket: async () => '',
           },
-          exec: (...call) => (seen.push(call[1].join(' ')), exec(...call)),
+          exec: (...call) => {
+            seen.push(call[1].join(' '))
+            return exec(...call)
+          },
         },
         admin,
       ),
@@ -205,12 +207,10 @@ test('the stand-in refuses what the schema refuses: unknown fields and arguments
 
 test('the stand-in makes no workspace without a name, as the server does not, whatever the schema lets through', async () => {
   const { accounts } = await import(join(folder, 'accounts.mjs'))
-  const rows = (sql: string) =>
-    /FROM core.token/.test(sql)
-      ? [{ user_id: 'U' }]
-      : /^INSERT INTO core.workspace/.test(sql)
-        ? [{ id: 'W' }]
-        : []
+  const rows = (sql: string) => {
+    if (/FROM core.token/.test(sql)) return [{ user_id: 'U' }]
+    return /^INSERT INTO core.workspace/.test(sql) ? [{ id: 'W' }] : []
+  }
   const { operations } = accounts({ pool: { query: async (sql: string) => ({ rows: rows(sql) }) } })
   const make = (input?: object) =>
     operations.signUpInNewWorkspace({ input }, { headers: { authorization: 'Bearer T' } }).then(

@@ -48,12 +48,11 @@ const put = (first: object, then: object, list = all) => {
   const work = () => applyInOrder(wait, list, [], ({ kind }) => touched.push(kind))
   return withFakeKubectl(body(first, then), work).then(ended => ({ ...ended, touched }))
 }
-const order = ({ calls }: { calls: string[] }) =>
-  calls
-    .map(one =>
-      one.startsWith('applied ') ? one.trim() : one.includes('sealedsecrets') ? 'look' : '',
-    )
-    .filter(Boolean)
+function describeCall(call: string): string {
+  if (call.startsWith('applied ')) return call.trim()
+  return call.includes('sealedsecrets') ? 'look' : ''
+}
+const order = ({ calls }: { calls: string[] }) => calls.map(describeCall).filter(Boolean)
 
 test('objects are cut behind what is sealed, not behind each', () => {
   const kinds = (list: Manifest[]) =>

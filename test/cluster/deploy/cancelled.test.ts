@@ -49,11 +49,13 @@ async function cancel(script: string, phase: RegExp) {
   const begun = Date.now()
   child.kill('SIGINT')
   const timers = [setTimeout(() => child.kill('SIGTERM'), 7500)]
-  const late = new Promise<void>(done =>
-    timers.push(
-      setTimeout(() => (alive(all).forEach(pid => process.kill(pid, 'SIGKILL')), done()), 10_000),
-    ),
-  )
+  const late = new Promise<void>(done => {
+    const kill = () => {
+      alive(all).forEach(pid => process.kill(pid, 'SIGKILL'))
+      done()
+    }
+    timers.push(setTimeout(kill, 10_000))
+  })
   const code = await ended
   const ms = Date.now() - begun
   const left = alive(all)

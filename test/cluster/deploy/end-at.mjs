@@ -6,10 +6,10 @@ process.stderr.write = function (text, ...more) {
   const written = write.call(this, text, ...more)
   if (!done && String(text).includes(END_AT)) {
     done = true
-    const end = () => (
-      write.call(this, `ended at ${Date.now()}\n`),
+    const end = () => {
+      write.call(this, `ended at ${Date.now()}\n`)
       process.kill(process.pid, END_BY)
-    )
+    }
     if (Number(END_AFTER)) setTimeout(end, Number(END_AFTER)).unref()
     else end()
   }

@@ -23,7 +23,11 @@ async function withoutServer(here: TestEnvironment, line: RegExp) {
   cut('closed')
   setTimeout(cut, 10_000, 'silent')
   let back = 0
-  setTimeout(() => ((back = Date.now()), cut(undefined)), 20_000)
+  const reopen = () => {
+    back = Date.now()
+    cut(undefined)
+  }
+  setTimeout(reopen, 20_000)
   const code = await deploy.code
   close()
   return { code, said: deploy.said(), went: back > 0 && Date.now() > back }

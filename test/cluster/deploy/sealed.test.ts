@@ -73,7 +73,10 @@ const reader: Json = {
     },
   },
 }
-const deploy = (one: Json) => (write({ more: [one, reader] }), run(['deploy', 'test']))
+function deploy(one: Json) {
+  write({ more: [one, reader] })
+  return run(['deploy', 'test'])
+}
 const pods = () =>
   get('pods', '--selector', 'app=reader').items.filter(
     ({ metadata }: Json) => !metadata.deletionTimestamp,

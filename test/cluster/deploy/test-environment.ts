@@ -152,10 +152,10 @@ export interface TestEnvironment {
 export function createTestEnvironment(name: string, { stable = 2 } = {}): TestEnvironment {
   const space = namespace(name, { 'pod-security.kubernetes.io/enforce': 'baseline' })
   const box = sandbox()
-  const put = (file: string, text: string) => (
-    mkdirSync(dirname(join(box.root, file)), { recursive: true }),
+  const put = (file: string, text: string) => {
+    mkdirSync(dirname(join(box.root, file)), { recursive: true })
     writeFileSync(join(box.root, file), text)
-  )
+  }
   // the checks of the real applications have nothing to do with this environment
   for (const entry of readdirSync(box.docker))
     if (statSync(join(box.docker, entry)).isDirectory())

@@ -19,7 +19,10 @@ export async function startWebhookReceiver(
     let body = ''
     request
       .on('data', data => (body += data))
-      .on('end', () => (bodies.push(body), answer.end('ok')))
+      .on('end', () => {
+        bodies.push(body)
+        answer.end('ok')
+      })
   })
   await new Promise<void>(done => server.listen(0, '127.0.0.1', done).unref())
   const said = () =>

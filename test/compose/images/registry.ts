@@ -143,7 +143,10 @@ export function registry(port: number, space?: string): Registry {
     host,
     requests,
     kill: () => docker('kill', name),
-    start: () => (docker('start', name), answering()),
+    start: () => {
+      docker('start', name)
+      return answering()
+    },
   }
 }
 

@@ -61,7 +61,10 @@ const happenings: Record<string, (service: string, id: string) => unknown> = {
   exited: (_, id) => docker('kill', id),
   missing: (_, id) => docker('rm', '-f', id),
   paused: (_, id) => docker('pause', id),
-  created: (service, id) => (docker('rm', '-f', id), compose(['create', '--no-build', service])),
+  created: (service, id) => {
+    docker('rm', '-f', id)
+    return compose(['create', '--no-build', service])
+  },
   older: service =>
     compose(['up', '-d', '--no-build', '--no-deps', service], { [service.toUpperCase()]: 'older' }),
   restarting: () =>

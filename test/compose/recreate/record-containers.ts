@@ -88,7 +88,10 @@ note(await look(), { at: Date.now() })
 const child = spawn(command[0]!, command.slice(1), { stdio: ['ignore', 'inherit', 'inherit'] })
 let code: number | undefined
 let over = Infinity
-child.on('close', end => ((code = end ?? -1), (over = Date.now())))
+child.on('close', end => {
+  code = end ?? -1
+  over = Date.now()
+})
 // what is still starting then is waited for
 while (Date.now() < over + 15_000) {
   note(await look(), { at: Date.now(), ...(code === undefined ? {} : { code }) })

@@ -382,11 +382,11 @@ test('the containers together stay under 1.5 GB', () => {
         .map(stack.container),
     )
     .split('\n')
-  const mib = lines.map(
-    line =>
-      Number.parseFloat(line) *
-      (/^[\d.]+GiB/.test(line) ? 1024 : /^[\d.]+KiB/.test(line) ? 1 / 1024 : 1),
-  )
+  const inMib: Record<string, number> = { KiB: 1 / 1024, GiB: 1024 }
+  const mib = lines.map(line => {
+    const [, unit = ''] = /^[\d.]+([KG]iB)/.exec(line) ?? []
+    return Number.parseFloat(line) * (inMib[unit] ?? 1)
+  })
   assert.ok(lines.length === 18 && mib.reduce((sum, one) => sum + one, 0) < 1430, lines.join(' '))
 })
 
