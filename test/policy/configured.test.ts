@@ -1,4 +1,4 @@
-// A rehearsal: a company does all that README's set-up says, commits it, and its CI runs.
+// A rehearsal: a company does all that the set-up in docs/github.md says, commits it, and its CI runs.
 import { execFile } from 'node:child_process'
 import { readFileSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
@@ -42,7 +42,7 @@ const failureOf = (root: string, name: string): Promise<string> =>
     ),
   )
 
-test('a repository that is set up as README tells passes its tests', async () => {
+test('a repository that is set up as docs/github.md tells passes its tests', async () => {
   const root = await configured()
   assert.ok(files.length > 5)
   const left = [...files]
