@@ -24,7 +24,7 @@ changed goes back to the release before.
   --reason T    why, for those who are refused, and for the list of releases
   --json        NDJSON events on stdout
 With GITHUB_TOKEN (or GH_TOKEN) and GITHUB_REPOSITORY set it records a deployment at GitHub, and asks there whether the environment that
-comes before (after: in environment.yaml) had this commit; with GITHUB_STEP_SUMMARY it adds its result to the job's summary.
+comes before (promotedFrom: in environment.yaml) had this commit; with GITHUB_STEP_SUMMARY it adds its result to the job's summary.
 
 ${exitHelp(0, 2, 3, 4, 5, 6, 7, 130)}`)
   process.exit(exit.done)

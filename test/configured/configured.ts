@@ -70,7 +70,7 @@ const settings: [path: string, from: RegExp, to: string][] = [
       /^context: .*$/m,
       `context: gke_acme_europe-west3_${name}`,
     ],
-    [`${overlays}/${name}/environment.yaml`, /^# stable: 10$/m, 'stable: 30'],
+    [`${overlays}/${name}/environment.yaml`, /^# stableSeconds: 10$/m, 'stableSeconds: 30'],
     [
       `${overlays}/${name}/environment.yaml`,
       /^# sealedSecrets: .*$/m,

@@ -14,12 +14,13 @@ const elsewhere = [
   'unit/github',
   'unit/notify',
   'unit/scripts',
-  'unit/summary',
+  'unit/job-summary',
   'unit/up',
   'policy/configured',
   'policy/fifth-application',
 ].map(name => `${name}.test.ts`)
-const reads = /\b(repository|sandbox|placeOf|commitImages|pinFiles|fromFolders)\b/
+const reads =
+  /\b(repository|sandbox|loadEnvironment|listCommitImages|readPinFiles|loadAppModules)\b/
 
 /** The test files that read what a company changes: a second run of all would take twice as long, and say no more. */
 const files = ['unit', 'policy']

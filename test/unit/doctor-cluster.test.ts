@@ -67,21 +67,25 @@ test('environments: what one does not say has a usual value', () => {
     edge: {},
     disposable: false,
     protected: false,
-    stable: 10,
+    stableSeconds: 10,
     sealedSecrets: { namespace: 'kube-system', name: 'sealed-secrets-controller' },
   })
   assert.equal(kubectlArgv(place), ['kubectl', '--namespace', 'shop'])
   const other = parseEnvironment(
     'x',
-    'context: c\nsealedSecrets: { name: sealer }\nstable: 3\n',
+    'context: c\nsealedSecrets: { name: sealer }\nstableSeconds: 3\n',
     'namespace: shop',
   )
   assert.equal(kubectlArgv(other), ['kubectl', '--context', 'c', '--namespace', 'shop'])
   assert.equal(
-    [other.sealedSecrets, other.stable],
+    [other.sealedSecrets, other.stableSeconds],
     [{ namespace: 'kube-system', name: 'sealer' }, 3],
   )
   assert.throws(() => parseEnvironment('x', '', ''), /it has no namespace/)
+  assert.throws(
+    () => parseEnvironment('x', 'after: staging\nstable: 3\n', 'namespace: shop'),
+    /renamed: after is promotedFrom, stable is stableSeconds/,
+  )
 })
 
 test('environments: one that is not there, and a word that is not understood', () => {
@@ -98,11 +102,11 @@ test('environments: one that is not there, and a word that is not understood', (
   )
   writeFileSync(
     join(box.root, 'infra/k8s/overlays/demo/environment.yaml'),
-    'disposable: yes please\ncolour: red\nstable: -1\n',
+    'disposable: yes please\ncolour: red\nstableSeconds: -1\n',
   )
   const { code, stderr } = smoke(['demo'])
   assert.is(code, 2)
-  assert.match(stderr, 'not understood: disposable, colour, stable')
+  assert.match(stderr, 'not understood: disposable, colour, stableSeconds')
 })
 
 test('the overlay: its workloads and its stack, whatever hash the name ends with', () => {

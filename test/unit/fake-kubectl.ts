@@ -11,7 +11,7 @@ export const place: Environment = {
   edge: {},
   disposable: true,
   protected: false,
-  stable: 0,
+  stableSeconds: 0,
   sealedSecrets: { namespace: '', name: '' },
 }
 

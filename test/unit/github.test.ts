@@ -48,7 +48,7 @@ const news = (change: Partial<DeploymentInfo> = {}): DeploymentInfo => ({
   images: { 'ghcr.io/kgc/api:a': first },
   ...change,
 })
-const place = { name: 'production', after: 'staging' } as Environment
+const place = { name: 'production', promotedFrom: 'staging' } as Environment
 const soon = () => Date.now() + 5000
 /** What it throws; not an error is not what is expected. */
 const thrown = (work: Promise<unknown>) =>
@@ -432,7 +432,7 @@ async function refusal(github: GitHubRepository | undefined, sha: string | undef
 test('a commit that succeeded there may go on, also when another has come after it', async () => {
   const { github } = await start()
   assert.is(
-    await requirePromoted({ ...place, after: undefined } as unknown as Environment, commit, github),
+    await requirePromoted({ ...place, promotedFrom: undefined } as unknown as Environment, commit, github),
     undefined,
   )
   await startGitHubDeployment(news(), github)!.finish('success', '')

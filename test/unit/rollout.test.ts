@@ -668,7 +668,7 @@ const place: Environment = {
   edge: {},
   disposable: true,
   protected: false,
-  stable: 0,
+  stableSeconds: 0,
   sealedSecrets: { namespace: '', name: '' },
 }
 const answer = ({ workloads, jobs, pods, replicaSets, events }: ClusterSnapshot) =>

@@ -97,7 +97,7 @@ export function createRolloutOptions(
     place,
     what,
     since,
-    stable: place.stable * 1000,
+    stable: place.stableSeconds * 1000,
     settled,
     least,
     lock: lock!,

@@ -22,9 +22,9 @@ export interface Environment {
   /** A change asks before it begins. */
   protected: boolean
   /** Seconds for which all must stay ready before a change is a success. */
-  stable: number
+  stableSeconds: number
   /** The environment that must have had a commit before this one gets it. */
-  after?: string
+  promotedFrom?: string
   /** Where the images built from this project's sources are. */
   images?: string
   sealedSecrets: { namespace: string; name: string }
@@ -39,13 +39,16 @@ export const listEnvironments = (): string[] =>
 const settingValidators: Record<string, (value: unknown) => boolean> = {
   context: value => typeof value === 'string',
   images: value => typeof value === 'string',
-  after: value => listEnvironments().includes(value as string),
+  promotedFrom: value => listEnvironments().includes(value as string),
   disposable: value => typeof value === 'boolean',
   protected: value => typeof value === 'boolean',
-  stable: value => typeof value === 'number' && value >= 0,
+  stableSeconds: value => typeof value === 'number' && value >= 0,
   edge: value => isTextRecord(value, ['https', 'http']),
   sealedSecrets: value => isTextRecord(value, ['namespace', 'name']),
 }
+/** Keys of older versions, and what they are called now. */
+const renamedSettings: Record<string, string> = { after: 'promotedFrom', stable: 'stableSeconds' }
+
 const isTextRecord = (value: unknown, keys: string[]) =>
   typeof value === 'object' &&
   value !== null &&
@@ -76,6 +79,7 @@ export function parseEnvironment(
 ): Environment {
   const folder = `${overlaysFolder}/${name}`
   const said = (parse(environment) ?? {}) as Partial<Environment>
+  refuseRenamedSettings(folder, Object.keys(said))
   const wrong = Object.entries(said)
     .filter(([key, value]) => !settingValidators[key]?.(value))
     .map(([key]) => key)
@@ -102,7 +106,7 @@ export function parseEnvironment(
   return {
     disposable: false,
     protected: false,
-    stable: 10,
+    stableSeconds: 10,
     edge: {},
     ...said,
     name,
@@ -110,4 +114,16 @@ export function parseEnvironment(
     namespace,
     sealedSecrets,
   }
+}
+
+/** Throws Failure (usage) that names the new key of each old one. */
+function refuseRenamedSettings(folder: string, keys: string[]): void {
+  const renamed = keys.filter(key => Object.hasOwn(renamedSettings, key))
+  if (!renamed.length) return
+  throw new Failure(
+    exit.usage,
+    `Read ${folder}/environment.yaml`,
+    `renamed: ${renamed.map(key => `${key} is ${renamedSettings[key]}`).join(', ')}`,
+    { next: `write ${renamed.map(key => `${renamedSettings[key]}:`).join(' and ')} there` },
+  )
 }

@@ -1,7 +1,9 @@
 // An environment that no overlay describes: a namespace of the test cluster.
 import type { Environment } from '../../../scripts/lib/kubernetes/environment.ts'
+import { clusterEnv } from '../cluster.ts'
 
-process.env.KUBECONFIG = process.env.KGC_TEST_KUBECONFIG
+// the test's own process runs kubectl, too: the cluster's, since a machine may have none
+Object.assign(process.env, clusterEnv)
 
 export const environmentIn = (namespace: string): Environment => ({
   name: 'test',
@@ -10,6 +12,6 @@ export const environmentIn = (namespace: string): Environment => ({
   edge: {},
   disposable: true,
   protected: false,
-  stable: 0,
+  stableSeconds: 0,
   sealedSecrets: { namespace: 'kube-system', name: 'sealed-secrets-controller' },
 })

@@ -115,4 +115,9 @@ test('a lock of another machine is taken over 60 s after its last renewal, not b
   await end(next, 'SIGTERM')
 })
 
+// a racer that a failed test has left would keep this process alive
+test.after(() => {
+  for (const { child } of racers) child.kill('SIGKILL')
+})
+
 test.run()

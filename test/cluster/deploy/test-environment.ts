@@ -163,7 +163,7 @@ export function createTestEnvironment(name: string, { stable = 2 } = {}): TestEn
   put('infra/docker/alpha/docker-compose.yml', 'services: {}\n')
   put('infra/docker/alpha/smoke.ts', smoke)
   put('infra/docker/alpha/schema-version.ts', schemaVersion)
-  put('infra/k8s/overlays/test/environment.yaml', `disposable: true\nstable: ${stable}\n`)
+  put('infra/k8s/overlays/test/environment.yaml', `disposable: true\nstableSeconds: ${stable}\n`)
   const write = (shape: Shape = {}) => {
     const kustomization = {
       apiVersion: 'kustomize.config.k8s.io/v1beta1',

@@ -67,19 +67,19 @@ export function stage() {
   const { edge } = parse(readFileSync(join(overlay('demo'), 'environment.yaml'), 'utf8')) as Json
   for (const name of environments) {
     emptySeals(join(overlay(name), 'secrets'))
-    const { after, protected: asks } = parse(
+    const { promotedFrom, protected: asks } = parse(
       readFileSync(join(overlay(name), 'environment.yaml'), 'utf8'),
     ) as Json
     writeFileSync(
       join(overlay(name), 'environment.yaml'),
       stringify({
-        after,
+        promotedFrom,
         protected: asks,
         context: `kgc-${name}`,
         edge,
         images,
         disposable: true,
-        stable: 2,
+        stableSeconds: 2,
       }),
     )
     edit(join(overlay(name), 'kustomization.yaml'), said => {

@@ -1,4 +1,4 @@
-// One environment after the other: what environment.yaml calls `after` has had a commit, by GitHub's record, before this one gets it.
+// One environment after the other: what environment.yaml names as `promotedFrom` has had a commit, by GitHub's record, before this one gets it.
 import { Failure, exit } from '../../errors.ts'
 import { readGitHubRepository, type GitHubRepository } from '../../github/client.ts'
 import {
@@ -11,50 +11,51 @@ import { color, say } from '../../report.ts'
 
 /** Asks GitHub how a commit did in the environment before this one. Throws Failure (refused) when it did not succeed there; undefined: not asked. */
 export async function requirePromoted(
-  { after, name }: Environment,
+  { promotedFrom, name }: Environment,
   commit: string | undefined,
   github: GitHubRepository | undefined = readGitHubRepository(),
   limit = 10_000,
 ): Promise<DeploymentPayload | undefined> {
-  if (!after) return undefined
-  const what = `Look for the commit in ${after}`
+  if (!promotedFrom) return undefined
+  const what = `Look for the commit in ${promotedFrom}`
   if (!github) {
-    const why = `GitHub cannot be asked whether ${after} had this commit: GITHUB_TOKEN or GITHUB_REPOSITORY is not set`
+    const why = `GitHub cannot be asked whether ${promotedFrom} had this commit: GITHUB_TOKEN or GITHUB_REPOSITORY is not set`
     if (process.env.GITHUB_ACTIONS === 'true')
       throw new Failure(exit.refused, what, why, {
         next: 'give the step GITHUB_TOKEN: ${{ github.token }}',
       })
     return void say(color.yellow(`  ${why}`))
   }
-  const next = `deploy it to ${after} first`
+  const next = `deploy it to ${promotedFrom} first`
   const refused = (why: string) => new Failure(exit.refused, what, why, { next })
   if (!/^[0-9a-f]{40}$/.test(commit ?? ''))
     throw refused(
-      `${name} takes what ${after} had, and ${commit ? 'files are changed' : 'no commit is known'}`,
+      `${name} takes what ${promotedFrom} had, and ${commit ? 'files are changed' : 'no commit is known'}`,
     )
-  const last = await fetchDeployment(github, Date.now() + limit, after, commit!).catch(
+  const last = await fetchDeployment(github, Date.now() + limit, promotedFrom, commit!).catch(
     (error: Error) => {
       throw new Failure(exit.refused, what, error.message, { next: 'once more in a while' })
     },
   )
   const short = commit!.slice(0, 12)
-  if (!last) throw refused(`GitHub records no deployment of ${short} to ${after} by deploy.ts`)
+  if (!last)
+    throw refused(`GitHub records no deployment of ${short} to ${promotedFrom} by deploy.ts`)
   if (last.state !== 'success')
     throw refused(
-      `the last deployment of ${short} to ${after} is recorded as ${last.state}, not as success`,
+      `the last deployment of ${short} to ${promotedFrom} is recorded as ${last.state}, not as success`,
     )
   return last.payload
 }
 
 /** Images that are not those that the environment before had: a tag has moved since, or another is meant. */
 export function findUnpromotedImages(
-  { after }: Environment,
+  { promotedFrom }: Environment,
   had: DeploymentPayload | undefined,
   now: Map<string, string>,
 ): string[] {
   const other = had ? findChangedDigests(had.images, now) : []
   return other.map(
     image =>
-      `${image} is not what ${after} had under this commit: its digest differs; deploy it to ${after} first`,
+      `${image} is not what ${promotedFrom} had under this commit: its digest differs; deploy it to ${promotedFrom} first`,
   )
 }
