@@ -130,7 +130,10 @@ async function installMissing(values: BootstrapOptions) {
   }
 }
 
-/** Whether the demo's base image is not here and no registry has it to give (infra/demo/base/build.sh). */
+/**
+ * Whether the demo's base image is not here and no registry has it to give
+ * (infra/demo/base/build.sh).
+ */
 async function isBaseBuiltLocally(): Promise<boolean> {
   const { run } = await import('./lib/run.ts')
   const { isRegistryReachable, registryHostOf } = await import('./lib/images/registry/client.ts')

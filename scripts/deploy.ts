@@ -1,5 +1,7 @@
-// Deploys an environment to Kubernetes as one guarded change: refuses before it touches, puts back what it broke, says what serves.
-// Usage: npx zx scripts/deploy.ts <environment> [--tag SHA] [--again --reason TEXT] [--dry-run] [--json] [--yes] | --lock|--unlock --reason TEXT
+// Deploys an environment to Kubernetes as one guarded change: refuses before it touches, puts back
+// what it broke, says what serves.
+// Usage: npx zx scripts/deploy.ts <environment> [--tag SHA] [--again --reason TEXT] [--dry-run]
+// [--json] [--yes] | --lock|--unlock --reason TEXT
 // Exit codes: 0 2 3 4 5 6 7 130
 import { parseArgs } from 'node:util'
 import { readScriptArguments, wantsHelp } from './lib/arguments.ts'

@@ -1,5 +1,7 @@
-// Builds images and pushes them to their registry, checks the images that the YAML pins, lists what a registry keeps.
-// Usage: npx zx scripts/images.ts build|push [TARGET …] | pins [--write] | list [--prune [--commits] [--keep N]]
+// Builds images and pushes them to their registry, checks the images that the YAML pins, lists what
+// a registry keeps.
+// Usage: npx zx scripts/images.ts build|push [TARGET …] | pins [--write] | list [--prune
+// [--commits] [--keep N]]
 // Exit codes: 0 2 3 5 130
 import { parseArgs } from 'node:util'
 import { readScriptArguments, wantsHelp } from './lib/arguments.ts'

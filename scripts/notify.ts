@@ -1,5 +1,6 @@
 // Tells people in Slack and Discord what a deploy does.
-// Usage: npx zx scripts/notify.ts <started|succeeded|failed|rolled-back> --environment NAME [options]
+// Usage: npx zx scripts/notify.ts <started|succeeded|failed|rolled-back> --environment NAME
+// [options]
 // Exit codes: 0 2 130
 import { parseArgs } from 'node:util'
 import { readScriptArguments, wantsHelp } from './lib/arguments.ts'

@@ -1,4 +1,5 @@
-// Puts an earlier release of an environment back, exactly as it was, under the same lock, watch and smoke as a deploy.
+// Puts an earlier release of an environment back, exactly as it was, under the same lock, watch and
+// smoke as a deploy.
 // Usage: npx zx scripts/rollback.ts <environment> [RELEASE] [--accept-schema] | --list | --diff A B
 // Exit codes: 0 2 3 4 5 6 7 130
 import { parseArgs } from 'node:util'

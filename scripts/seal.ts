@@ -1,4 +1,5 @@
-// Seals an environment's secrets, so that they can stand in git: from its env files into infra/k8s/overlays/<environment>/secrets.
+// Seals an environment's secrets, so that they can stand in git: from its env files into
+// infra/k8s/overlays/<environment>/secrets.
 // Usage: npx zx scripts/seal.ts <environment> [--only KEY …] [--all] [--cert FILE] | --check
 // Exit codes: 0 2 3 5 130
 import { parseArgs } from 'node:util'

@@ -1,5 +1,6 @@
 // Proves that a running stack works: its services' health, then what each application is for.
-// Usage: npx zx scripts/smoke.ts [mode] [--quick] [--mail ADDRESS] | <environment> --target kubernetes
+// Usage: npx zx scripts/smoke.ts [mode] [--quick] [--mail ADDRESS] | <environment> --target
+// kubernetes
 // Exit codes: 0 2 3 6 130
 import { parseArgs } from 'node:util'
 import { readScriptArguments, wantsHelp } from './lib/arguments.ts'

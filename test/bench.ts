@@ -1,6 +1,8 @@
-// How fast the tools are, beside the bare thing: on a running demo, and on the test cluster. A measure, not a test: `make bench`.
+// How fast the tools are, beside the bare thing: on a running demo, and on the test cluster. A
+// measure, not a test: `make bench`.
 // Usage: node --import=tsx test/bench.ts [help|up|smoke|deploy …] [--runs N] [--json]
-// Exit codes: 0 measured, 2 wrong usage, 3 no demo is running (up, smoke) or there is one on the test cluster (deploy)
+// Exit codes: 0 measured, 2 wrong usage, 3 no demo is running (up, smoke) or there is one on the
+// test cluster (deploy)
 import { spawnSync } from 'node:child_process'
 import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -61,7 +63,10 @@ function up(): Row[] {
   ]
 }
 
-/** Both change the same: a setting of the databases, by which all that needs them is made anew. The last up takes the change back. */
+/**
+ * Both change the same: a setting of the databases, by which all that needs them is made anew. The
+ * last up takes the change back.
+ */
 function changed(): Row {
   const folder = mkdtempSync(join(tmpdir(), 'kgc-bench-'))
   const file = join(folder, 'change.yml')
@@ -152,7 +157,10 @@ async function deploy(): Promise<Row[]> {
 
 const node = (...argv: string[]): string[] => [process.execPath, '--import=tsx', ...argv]
 
-/** ms that a command took; its exit code does not matter: Compose's --wait fails on a one-shot that ended well. */
+/**
+ * ms that a command took; its exit code does not matter: Compose's --wait fails on a one-shot that
+ * ended well.
+ */
 function timed(argv: string[], read: (stdout: string) => void = () => {}): number {
   const start = performance.now()
   const done = spawnSync(argv[0]!, argv.slice(1), {

@@ -59,7 +59,10 @@ export function evaluate(text: unknown, context: Json): unknown {
   }
 }
 
-/** Follows a path; what a person may leave unset, or an event may lack, is empty, anything else must be there. */
+/**
+ * Follows a path; what a person may leave unset, or an event may lack, is empty, anything else must
+ * be there.
+ */
 function look([first, ...rest]: string[], context: Json): unknown {
   if (!(first! in context)) throw new Error(`There is no ${first} here`)
   const loose =

@@ -1,4 +1,5 @@
-// Programs that only play: each writes down its call and answers from a table; a call that the table does not know fails.
+// Programs that only play: each writes down its call and answers from a table; a call that the
+// table does not know fails.
 import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'

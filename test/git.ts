@@ -1,4 +1,5 @@
-// Git as a test uses it, whatever this machine's settings are; the time of every commit is the same.
+// Git as a test uses it, whatever this machine's settings are; the time of every commit is the
+// same.
 import { execFileSync } from 'node:child_process'
 
 const who = {

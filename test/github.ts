@@ -1,4 +1,5 @@
-// A stand-in for the part of GitHub's API that knows deployments, on this machine; it refuses what GitHub refuses.
+// A stand-in for the part of GitHub's API that knows deployments, on this machine; it refuses what
+// GitHub refuses.
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 
@@ -24,7 +25,10 @@ export const hang: Answer = () => undefined
 
 const token = 'canaryGitHubToken0123456789'
 
-/** Starts one; it ends with the process. `commits` are those that the repository has, all when it is not given. */
+/**
+ * Starts one; it ends with the process. `commits` are those that the repository has, all when it is
+ * not given.
+ */
 export async function gitHubStandIn({
   repository = 'kgc/stack',
   commits,

@@ -1,4 +1,5 @@
-// A kubeseal that only plays: it writes down what it is asked, and answers as the real one does. And SealedSecrets as they are before it comes.
+// A kubeseal that only plays: it writes down what it is asked, and answers as the real one does.
+// And SealedSecrets as they are before it comes.
 import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -35,7 +36,10 @@ const encryptedData = Object.fromEntries(Object.entries(object.data).map(([key, 
 console.log(JSON.stringify({ spec: { encryptedData } }))
 `
 
-/** Makes one; it goes with the process. `bin` is to be first on the PATH; with NO_CLUSTER set it reaches no controller. */
+/**
+ * Makes one; it goes with the process. `bin` is to be first on the PATH; with NO_CLUSTER set it
+ * reaches no controller.
+ */
 export function kubeseal(): { bin: string; log: string; certificate: string } {
   const bin = mkdtempSync(join(tmpdir(), 'kgc-kubeseal-'))
   process.once('exit', () => rmSync(bin, { recursive: true, force: true }))
@@ -46,7 +50,10 @@ export function kubeseal(): { bin: string; log: string; certificate: string } {
   return { bin, log, certificate }
 }
 
-/** Empties the SealedSecrets in a folder, whatever a company has sealed there by now. Out: the applications that they are of. */
+/**
+ * Empties the SealedSecrets in a folder, whatever a company has sealed there by now. Out: the
+ * applications that they are of.
+ */
 export function emptySeals(folder: string): string[] {
   const names = readdirSync(folder).filter(name => name !== 'kustomization.yaml')
   for (const name of names)

@@ -1,4 +1,5 @@
-// Which test files may run beside which. A group is a lane: what waits for containers in one runs beside what computes in another.
+// Which test files may run beside which. A group is a lane: what waits for containers in one runs
+// beside what computes in another.
 
 export interface Job {
   name: string
@@ -32,8 +33,9 @@ export const isAlone = (name: string): boolean => among(whole, name)
 export const isLong = (name: string): boolean => among(long, name)
 
 /**
- * Runs the jobs of a lane in order, those that run alone first, then the long ones, then the others, `width` at a time, and one more once
- * `room` has come. Comes when all have come to their end; `run` must not throw.
+ * Runs the jobs of a lane in order, those that run alone first, then the long ones, then the
+ * others, `width` at a time, and one more once `room` has come. Comes when all have come to their
+ * end; `run` must not throw.
  */
 export async function lane<J extends Job>(
   jobs: J[],

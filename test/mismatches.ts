@@ -1,5 +1,6 @@
-// What the stand-ins once let pass and the real applications do not, numbered as in the notes of what was read (B, M, minor) and of what ran
-// (real), and the tests that hold it: the stand-in refuses the wrong form, and the product passes.
+// What the stand-ins once let pass and the real applications do not, numbered as in the notes of
+// what was read (B, M, minor) and of what ran (real), and the tests that hold it: the stand-in
+// refuses the wrong form, and the product passes.
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Count } from './progress.ts'
@@ -315,7 +316,10 @@ export interface Judged extends Row {
   why: Record<'refuses' | 'passes', string>
 }
 
-/** Why a test has not passed; '' when it has. uvu names only what failed, so the rest of a file that ran to its end has passed. */
+/**
+ * Why a test has not passed; '' when it has. uvu names only what failed, so the rest of a file that
+ * ran to its end has passed.
+ */
 function lacks([file, name]: Test, ran: ReadonlyMap<string, Ran>): string {
   if (!holds([file, name])) return 'there is no such test'
   const { text = '', failed = 0, skipped = 0 } = ran.get(`${file}.test.ts`) ?? { skipped: 1 }

@@ -1,6 +1,8 @@
-// Runs scripts in this process: what a program reads at its start, which takes half a second, is read once for all of them. What one has learned the
-// next one knows: that a secret is kept back, or a signal heard, is shown by a program of its own.
-// Usage: node --import=tsx test/one-process.ts '[["up.ts", "--help"], …]'; stdout: what each said, as JSON
+// Runs scripts in this process: what a program reads at its start, which takes half a second, is
+// read once for all of them. What one has learned the next one knows: that a secret is kept back,
+// or a signal heard, is shown by a program of its own.
+// Usage: node --import=tsx test/one-process.ts '[["up.ts", "--help"], …]'; stdout: what each said,
+// as JSON
 import { join } from 'node:path'
 
 export interface CommandOutput {
@@ -13,7 +15,10 @@ class Exit extends Error {}
 
 let runs = 0
 
-/** Runs a script of the repository or the copy in `root`, with these variables besides; it must end before another begins. */
+/**
+ * Runs a script of the repository or the copy in `root`, with these variables besides; it must end
+ * before another begins.
+ */
 export async function inProcess(
   root: string,
   [name, ...words]: string[],

@@ -42,7 +42,10 @@ export function duration(ms: number): string {
     : `${Math.floor(ms / 60_000)} min ${Math.floor((ms % 60_000) / 1000)} s`
 }
 
-/** Runs a program of the repository with no standard input; never throws. After `endAll` nothing is started and nothing comes any more. */
+/**
+ * Runs a program of the repository with no standard input; never throws. After `endAll` nothing is
+ * started and nothing comes any more.
+ */
 export function execute(
   argv: string[],
   { limit, silence, line, cwd = join(import.meta.dirname, '..') }: Limits,
@@ -99,7 +102,8 @@ export function endAll(): Promise<unknown> {
 }
 
 /**
- * SIGTERM to a program and all its descendants (groups and sessions of their own do not save them), and SIGKILL to what is left after
+ * SIGTERM to a program and all its descendants (groups and sessions of their own do not save them),
+ * and SIGKILL to what is left after
  * 20 seconds: a test needs some for removing its containers.
  */
 async function end(child: ChildProcess): Promise<void> {

@@ -1,4 +1,5 @@
-// What a test run says: each file as it ends, every 30 seconds how far it is, and at its end what took long and what failed.
+// What a test run says: each file as it ends, every 30 seconds how far it is, and at its end what
+// took long and what failed.
 import type { Judged } from './mismatches.ts'
 import { duration } from './process.ts'
 
@@ -105,7 +106,10 @@ export class Progress {
     )
   }
 
-  /** How long each group took, from the start of its first file to the end of its last, and its files in sum; and what took longest. */
+  /**
+   * How long each group took, from the start of its first file to the end of its last, and its
+   * files in sum; and what took longest.
+   */
   #times() {
     for (const group of new Set(this.#ended.map(({ group }) => group))) {
       const mine = this.#ended.filter(file => file.group === group)

@@ -1,6 +1,8 @@
-// Runs linters and tests, and prints `N passed, N failed` last. Installs what they need before, and says so.
+// Runs linters and tests, and prints `N passed, N failed` last. Installs what they need before, and
+// says so.
 // Usage: node --import=tsx test/run.ts [lint|unit|policy|compose|cluster …] [--grep TEXT]
-// Exit codes: 0 all passed, 1 something failed or nothing ran, 2 wrong usage, 130 and 143 interrupted
+// Exit codes: 0 all passed, 1 something failed or nothing ran, 2 wrong usage, 130 and 143
+// interrupted
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
@@ -11,7 +13,10 @@ import { endAll, execute, words, type ProcessResult } from './process.ts'
 import { Progress, type Count } from './progress.ts'
 import { kubeconfig, needs, type Need } from './tools.ts'
 
-/** The groups: the lane that their files run in, and the minutes that one file may take, since uvu has no limit. A soak repeats its files' tests. */
+/**
+ * The groups: the lane that their files run in, and the minutes that one file may take, since uvu
+ * has no limit. A soak repeats its files' tests.
+ */
 const groups = {
   lint: { lane: 'checks', minutes: 5 },
   unit: { lane: 'checks', minutes: 5 },
@@ -21,7 +26,10 @@ const groups = {
   cluster: { lane: 'cluster', minutes: 15 * Number(process.env.KGC_SOAK || 1) },
 } as const
 type Group = keyof typeof groups
-/** ms for which a preparation may print nothing: a build writes a line every 30 s while it makes progress. */
+/**
+ * ms for which a preparation may print nothing: a build writes a line every 30 s while it makes
+ * progress.
+ */
 const silence = 20 * 60_000
 
 const { values, positionals } = parseArgs({

@@ -10,7 +10,10 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => 
 
 export const repository = join(import.meta.dirname, '..')
 
-/** What every script of a test gets: no colours, and nothing of the workflow that the test may run in, which would change what it says and does. */
+/**
+ * What every script of a test gets: no colours, and nothing of the workflow that the test may run
+ * in, which would change what it says and does.
+ */
 const plain = () => {
   const workflow = Object.keys(process.env).filter(key => /^(CI|GITHUB_\w+)$/.test(key))
   return { ...Object.fromEntries(workflow.map(key => [key, undefined])), NO_COLOR: '1' }
@@ -71,7 +74,10 @@ const usual = [
   'Makefile',
 ]
 
-/** Copies the files in `paths` that git tracks or would track; removed by `remove`, or with the process. */
+/**
+ * Copies the files in `paths` that git tracks or would track; removed by `remove`, or with the
+ * process.
+ */
 export function sandbox(paths = usual): Sandbox {
   const root = mkdtempSync(join(tmpdir(), 'kgc-stack-'))
   const list = execFileSync(

@@ -1,4 +1,5 @@
-// Runs a program on a pseudo-terminal (`script` is in Debian's essential package bsdutils), and reads what a person then sees.
+// Runs a program on a pseudo-terminal (`script` is in Debian's essential package bsdutils), and
+// reads what a person then sees.
 import { spawnSync } from 'node:child_process'
 import { stripVTControlCharacters } from 'node:util'
 import stringWidth from 'string-width'
@@ -41,7 +42,10 @@ export function onTerminal(argv: string[], { columns, rows, cwd, env }: Terminal
   return { code: done.status ?? -1, text: done.stdout, lines: screen(done.stdout, columns, rows) }
 }
 
-/** What a terminal makes of a text: it breaks long lines and knows colours, up, erase the line's rest, erase all below. */
+/**
+ * What a terminal makes of a text: it breaks long lines and knows colours, up, erase the line's
+ * rest, erase all below.
+ */
 export function screen(text: string, columns: number, rows: number): string[] {
   const lines = ['']
   let [row, column] = [0, 0]

@@ -1,4 +1,5 @@
-// What the linters and tests need on this machine, and how it gets there. The first time takes minutes, later ones next to nothing.
+// What the linters and tests need on this machine, and how it gets there. The first time takes
+// minutes, later ones next to nothing.
 import { spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { existsSync, readFileSync } from 'node:fs'
@@ -43,11 +44,17 @@ export interface Need {
   argv: string[]
   /** What a person can do when it fails. */
   hint: string
-  /** What is compiled for it on this machine now, and how long that takes on two cores; nothing when all is there. */
+  /**
+   * What is compiled for it on this machine now, and how long that takes on two cores; nothing when
+   * all is there.
+   */
   compiles?: string | undefined
 }
 
-/** Programs that the tests of a group call and a minimal Debian lacks; its packages have the same names. */
+/**
+ * Programs that the tests of a group call and a minimal Debian lacks; its packages have the same
+ * names.
+ */
 const programs: Record<string, string[]> = {
   curl: ['compose', 'cluster'],
   openssl: ['compose'],
@@ -80,7 +87,10 @@ function version(name: string): string {
   )![1]!
 }
 
-/** The folder of a tool that test/cluster/engine/build.sh compiles; `key` is its version's name in settings.sh. */
+/**
+ * The folder of a tool that test/cluster/engine/build.sh compiles; `key` is its version's name in
+ * settings.sh.
+ */
 export const compiled = (name: string, key = name): string => join(cache, `${name}-${version(key)}`)
 
 /** What these groups need and what has to be asked for again at every run, in order. */

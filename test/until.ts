@@ -1,4 +1,7 @@
-/** Waits until `check` returns something true, and returns it; an error in it counts as not yet. Asks every `pause` ms, throws after `seconds`. */
+/**
+ * Waits until `check` returns something true, and returns it; an error in it counts as not yet.
+ * Asks every `pause` ms, throws after `seconds`.
+ */
 export async function waitUntil<T>(
   what: string,
   seconds: number,

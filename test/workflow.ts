@@ -1,5 +1,6 @@
-// GitHub's runner in small: runs the `run:` steps of a workflow's jobs in order, with the environment that they would have, and passes
-// outputs on. Actions do nothing but what `actions` says. What our workflows do not use it refuses.
+// GitHub's runner in small: runs the `run:` steps of a workflow's jobs in order, with the
+// environment that they would have, and passes outputs on. Actions do nothing but what `actions`
+// says. What our workflows do not use it refuses.
 import { spawnSync } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -48,7 +49,10 @@ export const sha = 'a'.repeat(40)
 export const workflow = (root: string, file: string): Json =>
   parse(readFileSync(join(root, '.github/workflows', file), 'utf8')) as Json
 
-/** Runs a workflow's jobs one after the other, in their order in the file, which must be that of their needs. */
+/**
+ * Runs a workflow's jobs one after the other, in their order in the file, which must be that of
+ * their needs.
+ */
 export function runWorkflow(
   machine: Machine,
   file: string,

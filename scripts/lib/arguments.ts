@@ -1,6 +1,9 @@
 // What a person wrote behind a script's name.
 
-/** The words behind the script, whether node runs it or zx, which leaves the script's own name among them. */
+/**
+ * The words behind the script, whether node runs it or zx, which leaves the script's own name among
+ * them.
+ */
 export const readScriptArguments = (): string[] =>
   process.argv.slice(process.argv.findIndex(word => word.endsWith('.ts')) + 1)
 

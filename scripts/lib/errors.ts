@@ -1,6 +1,8 @@
 // What every script ends with: the exit codes, and the error that it says.
 
-/** Exit codes of all scripts. 129, 130 and 143 (interrupted) come from the signal handler in run.ts. */
+/**
+ * Exit codes of all scripts. 129, 130 and 143 (interrupted) come from the signal handler in run.ts.
+ */
 export const exit = {
   done: 0,
   bug: 1,
@@ -41,7 +43,10 @@ interface FailureDetails {
   serving?: string | undefined
 }
 
-/** An expected failure: `what` was being done to what, `why` it failed; printed without a stack trace. */
+/**
+ * An expected failure: `what` was being done to what, `why` it failed; printed without a stack
+ * trace.
+ */
 export class Failure extends Error {
   readonly code: ExitCode
   readonly what: string

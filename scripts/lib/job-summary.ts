@@ -1,4 +1,5 @@
-// The summary of a workflow's job: what a script did, as Markdown in the file that GITHUB_STEP_SUMMARY names.
+// The summary of a workflow's job: what a script did, as Markdown in the file that
+// GITHUB_STEP_SUMMARY names.
 import { appendFileSync } from 'node:fs'
 import { stripVTControlCharacters } from 'node:util'
 import type { Failure } from './errors.ts'
@@ -24,7 +25,9 @@ export function addSummaryFacts(facts: JobSummary['facts'], title = summary.titl
 export const addSummaryStep = (name: string, took: string, ok: boolean): void =>
   void summary.steps.push({ name, took, ok })
 
-/** Writes it, once, with how the script ended; never throws: what it says stands in the log, too. */
+/**
+ * Writes it, once, with how the script ended; never throws: what it says stands in the log, too.
+ */
 export function writeJobSummary(end: string | Failure): void {
   const file = process.env.GITHUB_STEP_SUMMARY
   if (!file || !summary.title) return
@@ -84,7 +87,10 @@ const sanitizeText = (text: string): string =>
       .replace(/[\p{Cf}\p{Cs}]|(?![\n\t])\p{Cc}/gu, ''),
   )
 
-/** One line, in which nothing is markup, a link or a mention; a commit stays a link, for GitHub makes one of it. */
+/**
+ * One line, in which nothing is markup, a link or a mention; a commit stays a link, for GitHub
+ * makes one of it.
+ */
 const sanitizeLine = (text: string): string =>
   sanitizeText(text)
     .replace(/\s+/g, ' ')

@@ -1,4 +1,5 @@
-// What those say themselves that are waited for: a first start may take half an hour, and `starting` does not tell whether it works.
+// What those say themselves that are waited for: a first start may take half an hour, and
+// `starting` does not tell whether it works.
 import { truncateToWidth, toOneLine } from './progress.ts'
 
 /** ms for which nobody is asked. */
@@ -12,8 +13,9 @@ export type LogPoller = (
 ) => Promise<Map<string, string>>
 
 /**
- * A listener for a wait since `since` (ms of the clock), who asks every `pause` ms at the most. Called at each look, with the names that are
- * waited for and how to ask them, it gives what they last said.
+ * A listener for a wait since `since` (ms of the clock), who asks every `pause` ms at the most.
+ * Called at each look, with the names that are waited for and how to ask them, it gives what they
+ * last said.
  */
 export function createLogPoller(since: number, pause: number): LogPoller {
   let heard = new Map<string, string>()
@@ -27,7 +29,10 @@ export function createLogPoller(since: number, pause: number): LogPoller {
   }
 }
 
-/** The last line of a text that says something, without secrets and cut; '' when none does. Lines may begin with the engine's time, by which they are ordered. */
+/**
+ * The last line of a text that says something, without secrets and cut; '' when none does. Lines
+ * may begin with the engine's time, by which they are ordered.
+ */
 export function findLastLogLine(text: string, timed = false): string {
   const lines = text.split('\n').filter(Boolean)
   const said = (timed ? lines.sort().map(line => line.replace(/^\S+ ?/, '')) : lines)

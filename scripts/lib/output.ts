@@ -1,7 +1,9 @@
-// The two streams: people read stderr, machines read stdout. Nobody else writes to either, so that no secret gets past.
+// The two streams: people read stderr, machines read stdout. Nobody else writes to either, so that
+// no secret gets past.
 import { redact } from './redact.ts'
 
-// whoever read it may be gone (a pipe into `head`, a closed terminal): what is being done goes on to its end all the same
+// whoever read it may be gone (a pipe into `head`, a closed terminal): what is being done goes on
+// to its end all the same
 for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {})
 
 let terminalWrites = 0
@@ -17,7 +19,10 @@ export const writeStderr = (text: string): void => writeRedacted(process.stderr,
 /** Text for machines, as it stands, with known secrets taken out. */
 export const writeStdout = (text: string): void => writeRedacted(process.stdout, text)
 
-/** How often something has been written to a terminal: who draws over what it drew must know whether something stands below. */
+/**
+ * How often something has been written to a terminal: who draws over what it drew must know whether
+ * something stands below.
+ */
 export const countTerminalWrites = (): number => terminalWrites
 
 /** Comes when all that machines are to read has left. */

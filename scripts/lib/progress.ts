@@ -1,4 +1,5 @@
-// A table of what is being waited for: on a terminal redrawn in place, elsewhere a line for each change.
+// A table of what is being waited for: on a terminal redrawn in place, elsewhere a line for each
+// change.
 import { stripVTControlCharacters } from 'node:util'
 import stringWidth from 'string-width'
 import { isRichTerminal, readTerminalSize, writeStderr, countTerminalWrites } from './output.ts'
@@ -67,7 +68,10 @@ const hasOpenRows = (rows: ProgressRow[]): boolean => rows.some(({ state }) => s
 const nameColumnWidth = (rows: ProgressRow[]): number =>
   Math.max(...rows.map(({ name }) => stringWidth(name))) + 2
 
-/** The lines of a table on a terminal: where it is too low for all, the most urgent, and how many more there are; then what is open. */
+/**
+ * The lines of a table on a terminal: where it is too low for all, the most urgent, and how many
+ * more there are; then what is open.
+ */
 export function renderLiveTable(
   rows: ProgressRow[],
   past: string,
@@ -101,7 +105,10 @@ function renderRow({ name, state, detail }: ProgressRow, width: number, columns:
   )
 }
 
-/** One line without anything that a terminal takes for a command. A secret is looked for last, and before the text is cut: half of one is one, too. */
+/**
+ * One line without anything that a terminal takes for a command. A secret is looked for last, and
+ * before the text is cut: half of one is one, too.
+ */
 export const toOneLine = (text: string): string =>
   redact(
     stripVTControlCharacters(text)

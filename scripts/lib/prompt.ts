@@ -3,7 +3,10 @@ import { createInterface } from 'node:readline/promises'
 import { terminal } from './output.ts'
 import { redact } from './redact.ts'
 
-/** The answer to a question; undefined when there is none (Ctrl-D). Ctrl-C ends the script as it does anywhere else. */
+/**
+ * The answer to a question; undefined when there is none (Ctrl-D). Ctrl-C ends the script as it
+ * does anywhere else.
+ */
 export async function askQuestion(
   question: string,
   input: NodeJS.ReadableStream = process.stdin,

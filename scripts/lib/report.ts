@@ -68,7 +68,10 @@ export function formatDuration(ms: number): string {
 /** Bytes, readable: `12.3 MB`. */
 export const formatMegabytes = (bytes: number): string => `${(bytes / 1e6).toFixed(1)} MB`
 
-/** Runs a phase and narrates it: its name, then its seconds. Passes on what `work` returns or throws. */
+/**
+ * Runs a phase and narrates it: its name, then its seconds. Passes on what `work` returns or
+ * throws.
+ */
 export async function step<T>(name: string, work: () => Promise<T> | T): Promise<T> {
   const start = Date.now()
   currentStep = name
@@ -124,7 +127,10 @@ function wrapError(error: unknown): Failure {
       })
 }
 
-/** Runs a script's body and ends the process with its exit code; the only place that prints an error. */
+/**
+ * Runs a script's body and ends the process with its exit code; the only place that prints an
+ * error.
+ */
 export async function main(body: () => Promise<number | void>): Promise<never> {
   let code: number
   try {

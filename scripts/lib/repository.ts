@@ -15,6 +15,9 @@ export function listApplications(): string[] {
     .map(entry => entry.name)
 }
 
-/** The folder that a person means by its name or its first word (`shop` for shop-web); undefined for neither. */
+/**
+ * The folder that a person means by its name or its first word (`shop` for shop-web); undefined for
+ * neither.
+ */
 export const findApplicationFolder = (name: string): string | undefined =>
   listApplications().find(folder => folder === name || folder.startsWith(`${name}-`))

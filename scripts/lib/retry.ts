@@ -1,10 +1,16 @@
 // Tries again what another server is too busy for.
 import { setTimeout as sleep } from 'node:timers/promises'
 
-/** What an attempt came to: `done`, or why not, and with `wait` (ms, at the least) that it may be tried again. */
+/**
+ * What an attempt came to: `done`, or why not, and with `wait` (ms, at the least) that it may be
+ * tried again.
+ */
 export type Attempt<T> = { done: T } | { why: string; wait?: number }
 
-/** Attempts until it is done, refused, or `until` (ms of the clock) is near; the `pause` between (ms) doubles. Out: what was done, or why not. */
+/**
+ * Attempts until it is done, refused, or `until` (ms of the clock) is near; the `pause` between
+ * (ms) doubles. Out: what was done, or why not.
+ */
 export async function retryUntilDeadline<T>(
   until: number,
   pause: number,

@@ -1,4 +1,5 @@
-// The one place that starts processes: times them, redacts what they print, and ends them with the script.
+// The one place that starts processes: times them, redacts what they print, and ends them with the
+// script.
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { spawn } from 'node:child_process'
 import { closeSync, openSync } from 'node:fs'
@@ -47,7 +48,10 @@ export function signalChildren(signal: NodeJS.Signals): void {
 }
 
 const cleanups = new Set<() => Promise<unknown> | unknown>()
-/** Registers work for an interrupt (release a lock, say what serves); returns the call that unregisters it. */
+/**
+ * Registers work for an interrupt (release a lock, say what serves); returns the call that
+ * unregisters it.
+ */
 export function onInterrupt(work: () => Promise<unknown> | unknown): () => void {
   cleanups.add(work)
   return () => cleanups.delete(work)
@@ -55,7 +59,10 @@ export function onInterrupt(work: () => Promise<unknown> | unknown): () => void 
 
 let ending = false
 const cleaning = new AsyncLocalStorage<boolean>()
-/** Once the script ends nothing goes on but the work for an interrupt: whoever else starts a process or waits for one waits for ever. */
+/**
+ * Once the script ends nothing goes on but the work for an interrupt: whoever else starts a process
+ * or waits for one waits for ever.
+ */
 const blockWhenEnding = async (): Promise<void> =>
   ending && !cleaning.getStore() ? new Promise(() => {}) : undefined
 
@@ -72,13 +79,15 @@ async function handleInterrupt(signal: keyof typeof signals) {
   writeStderr(`\nInterrupted by ${signal}; what was started has been ended.\n`)
   process.exit(signals[signal])
 }
-// a cancelled workflow sends SIGINT, and SIGTERM 7.5 s later; a terminal that is closed, as when ssh loses its connection, SIGHUP
+// a cancelled workflow sends SIGINT, and SIGTERM 7.5 s later; a terminal that is closed, as when
+// ssh loses its connection, SIGHUP
 for (const signal of Object.keys(signals) as (keyof typeof signals)[])
   process.once(signal, () => void handleInterrupt(signal))
 
 /**
- * zx runs commands by bash. One that is nobody's child and has a socket for its input, as node gives it, takes itself for a remote login and reads
- * ~/.bashrc, whatever that does and prints (https://www.gnu.org/software/bash/manual/html_node/Bash-Startup-Files.html).
+ * zx runs commands by bash. One that is nobody's child and has a socket for its input, as node
+ * gives it, takes itself for a remote login and reads ~/.bashrc, whatever that does and prints
+ * (https://www.gnu.org/software/bash/manual/html_node/Bash-Startup-Files.html).
  */
 const plainBashEnv = { SHLVL: '1', BASH_ENV: '' }
 
@@ -164,7 +173,10 @@ function createRunFailure(
   })
 }
 
-/** Starts a daemon that outlives the script; what it prints is added to the file `log`. Out: its process id, 0 when it cannot be started. */
+/**
+ * Starts a daemon that outlives the script; what it prints is added to the file `log`. Out: its
+ * process id, 0 when it cannot be started.
+ */
 export function spawnDetached(argv: string[], log: string): number {
   const file = openSync(log, 'a', 0o640)
   const child = spawn(argv[0]!, argv.slice(1), {

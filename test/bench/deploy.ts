@@ -1,4 +1,5 @@
-// How fast deploys are: a good one and one that changes nothing, beside bare kubectl; and how soon one that fails says why and has the old version back.
+// How fast deploys are: a good one and one that changes nothing, beside bare kubectl; and how soon
+// one that fails says why and has the old version back.
 import { say } from '../../scripts/lib/report.ts'
 import type { Row } from '../bench.ts'
 import { bare, begin, clear, deploy, found, load, script, write, type Deploy } from './setup.ts'

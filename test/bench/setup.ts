@@ -1,4 +1,5 @@
-// Where deploys are measured: the demo on the test cluster, of a copy of this repository that is changed at will.
+// Where deploys are measured: the demo on the test cluster, of a copy of this repository that is
+// changed at will.
 import { execFileSync, spawn, spawnSync } from 'node:child_process'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -33,7 +34,10 @@ export function write(setting: string, patches: Json[] = []): void {
   writeFileSync(file, stringify(said))
 }
 
-/** Refuses where a demo is, or its data; pushes the images that the demo needs and makes the env files. What is made goes with the process. */
+/**
+ * Refuses where a demo is, or its data; pushes the images that the demo needs and makes the env
+ * files. What is made goes with the process.
+ */
 export function begin(): void {
   const there = kubectl(['get', 'pods,persistentvolumeclaims', ...space, '--output', 'name'], {
     nothrow: true,

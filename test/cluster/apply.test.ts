@@ -51,8 +51,9 @@ test('kubeconform would find a key that does not exist', () => {
   assert.is.not(conforms([{ ...first!, spec: { ...first!.spec, minReadySecs: 5 } }]).code, 0)
 })
 
-// upstream's images: their users are below 10000 and their root file systems partly writable (parity.test.ts compares that with Compose);
-// an exact tag needs no pull at each start; nobody has measured their ephemeral storage
+// upstream's images: their users are below 10000 and their root file systems partly writable
+// (parity.test.ts compares that with Compose); an exact tag needs no pull at each start; nobody has
+// measured their ephemeral storage
 const unfit = [
   'container-security-context-user-group-id',
   'container-image-pull-policy',
@@ -140,7 +141,8 @@ test('component external-postgres: no database in the cluster, and the old names
       type: 'ExternalName',
       externalName: 'db.example.net',
     })
-  // asks as whom the applications log in, for the extensions that a database of the stack's own is made with
+  // asks as whom the applications log in, for the extensions that a database of the stack's own is
+  // made with
   const job = workloads(all).find(({ metadata }) => metadata.name === 'external-postgres-check')!
   for (const { name, command } of podOf(job).containers) {
     const env = mainOf(workloads(own).find(({ metadata }) => metadata.name === `${name}-db`)!)

@@ -1,4 +1,5 @@
-// The test cluster, for tests: they know it by KGC_TEST_KUBECONFIG and by nothing else, so that no other cluster is ever touched.
+// The test cluster, for tests: they know it by KGC_TEST_KUBECONFIG and by nothing else, so that no
+// other cluster is ever touched.
 import { spawnSync } from 'node:child_process'
 import { existsSync, writeFileSync } from 'node:fs'
 import { delimiter, dirname, join } from 'node:path'
@@ -79,7 +80,10 @@ export function namespace(name: string, labels: Record<string, string> = {}): st
   return unique
 }
 
-/** Writes a kubeconfig for ServiceAccounts of the test cluster, a context each, for an hour; the first is the current one. */
+/**
+ * Writes a kubeconfig for ServiceAccounts of the test cluster, a context each, for an hour; the
+ * first is the current one.
+ */
 export function writeKubeconfig(
   file: string,
   accounts: { context: string; account: string; namespace: string }[],

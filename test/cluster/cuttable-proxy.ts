@@ -3,7 +3,10 @@ import { connect, createServer, type AddressInfo, type Server, type Socket } fro
 
 export interface CuttableProxy {
   port: number
-  /** `closed`: connections are reset; `silent`: nobody answers; undefined: it is open again. Those that there are end. */
+  /**
+   * `closed`: connections are reset; `silent`: nobody answers; undefined: it is open again. Those
+   * that there are end.
+   */
   cut: (how: 'closed' | 'silent' | undefined) => void
   close: () => Server
 }

@@ -1,4 +1,5 @@
-// The demo overlay on the test cluster, from nothing: what is promised of it, and what becomes of it when things happen to it.
+// The demo overlay on the test cluster, from nothing: what is promised of it, and what becomes of
+// it when things happen to it.
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parse } from 'dotenv'
@@ -23,7 +24,10 @@ const isReady = ({ status }: Json) =>
   status.conditions?.some(({ type, status }: Json) => type === 'Ready' && status === 'True')
 const names = (list: Json[]) => list.map(({ metadata }) => metadata.name).sort()
 
-/** Waits until as many pods as there should be are Ready; says which are not when they do not become it. */
+/**
+ * Waits until as many pods as there should be are Ready; says which are not when they do not become
+ * it.
+ */
 async function allReady(seconds: number) {
   let waiting: string[] = []
   const ready = () => {
@@ -48,7 +52,10 @@ function generations() {
   )
 }
 
-/** Removes the demo. The pods first and at once: a namespace is not looked at again before half of the longest grace period is over. */
+/**
+ * Removes the demo. The pods first and at once: a namespace is not looked at again before half of
+ * the longest grace period is over.
+ */
 function clear() {
   kubectl(['delete', 'deployments,statefulsets,jobs', '--all', ...inDemo, '--ignore-not-found'], {
     nothrow: true,

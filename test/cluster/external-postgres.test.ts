@@ -1,4 +1,5 @@
-// A server outside of the cluster, as the component external-postgres reaches it: its check passes, or its log names the grant that is missing.
+// A server outside of the cluster, as the component external-postgres reaches it: its check passes,
+// or its log names the grant that is missing.
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { suite } from 'uvu'

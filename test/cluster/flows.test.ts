@@ -1,4 +1,5 @@
-// Who may talk to whom: the policies' own words, worked out for every pair of workloads and every port, against the flows that are meant.
+// Who may talk to whom: the policies' own words, worked out for every pair of workloads and every
+// port, against the flows that are meant.
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import {
@@ -16,8 +17,8 @@ import {
 const test = suite('flows')
 
 /**
- * All flows between pods: from, to, port. `traefik` is the edge in its own namespace. Another application's flows are what its own policies
- * say, but for the rules of `strange`.
+ * All flows between pods: from, to, port. `traefik` is the edge in its own namespace. Another
+ * application's flows are what its own policies say, but for the rules of `strange`.
  */
 const meant = `
   traefik > kgc-api:3000 kgc-web:80 kgc-admin:80 twenty-server:3000 chatwoot-web:3000 horilla-web:8000
@@ -88,7 +89,10 @@ function peer({ podSelector, namespaceSelector, ipBlock }: Json, pod: Pod, home:
   return place && selects(podSelector ?? {}, pod.labels)
 }
 
-/** Whether the policies of one side let a connection pass; a pod that no policy selects lets everything. */
+/**
+ * Whether the policies of one side let a connection pass; a pod that no policy selects lets
+ * everything.
+ */
 function lets(
   all: Json[],
   pod: Pod,

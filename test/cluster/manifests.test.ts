@@ -338,12 +338,14 @@ test('certificates are had behind a closed door: Traefik and cert-manager answer
   const [config] = of(edge, 'ConfigMap').filter(
     ({ data }) => data.TRAEFIK_PROVIDERS_KUBERNETESINGRESS,
   )
-  // Traefik's own answer is a route of its own on the plain entry point (acme-http@internal), whatever Ingresses it reads
+  // Traefik's own answer is a route of its own on the plain entry point (acme-http@internal),
+  // whatever Ingresses it reads
   assert.is(
     config!.data.TRAEFIK_CERTIFICATESRESOLVERS_LETSENCRYPT_ACME_HTTPCHALLENGE_ENTRYPOINT,
     'web',
   )
-  // cert-manager's is an Ingress that it makes from this template, and Traefik reads those with the label alone
+  // cert-manager's is an Ingress that it makes from this template, and Traefik reads those with the
+  // label alone
   const issuer: Json = parse(
     readFileSync(join(copy.root, 'infra/k8s/cluster/cert-manager/issuer.yaml'), 'utf8'),
   )

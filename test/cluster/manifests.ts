@@ -89,7 +89,8 @@ export function describedKeys(secret: string): ExampleEntry[] {
 }
 
 /**
- * The variables of a container with their values, as the kubelet makes them: envFrom first, then `env`, with $(NAME) put in.
+ * The variables of a container with their values, as the kubelet makes them: envFrom first, then
+ * `env`, with $(NAME) put in.
  * `secret` gives the value of a Secret's key.
  */
 export function variables(

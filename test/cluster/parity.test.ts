@@ -1,5 +1,7 @@
-// Compose and Kubernetes run the same stack: images, commands, ports, variables with their values, health checks, limits, volumes and routes.
-// What differs on purpose stands in `differences` with its reason; what differs otherwise fails, and names both places.
+// Compose and Kubernetes run the same stack: images, commands, ports, variables with their values,
+// health checks, limits, volumes and routes.
+// What differs on purpose stands in `differences` with its reason; what differs otherwise fails,
+// and names both places.
 import { execFileSync } from 'node:child_process'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'

@@ -1,11 +1,15 @@
-// JSON schemas for kubeconform, made from the API server's own description of what it knows, CRDs included.
+// JSON schemas for kubeconform, made from the API server's own description of what it knows, CRDs
+// included.
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Json } from './manifests.ts'
 
 const prefix = '#/definitions/'
 
-/** Writes a strict schema per kind into a folder; returns how many. `openapi` is what /openapi/v2 answers. */
+/**
+ * Writes a strict schema per kind into a folder; returns how many. `openapi` is what /openapi/v2
+ * answers.
+ */
 export function writeSchemas({ definitions }: Json, folder: string): number {
   const either = { type: ['string', 'integer'] }
   const strict = Object.fromEntries(

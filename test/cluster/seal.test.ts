@@ -1,4 +1,5 @@
-// Secrets on their whole way: env file, SealedSecret in the repository, Secret in the cluster. In a namespace and an environment of its own.
+// Secrets on their whole way: env file, SealedSecret in the repository, Secret in the cluster. In a
+// namespace and an environment of its own.
 import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parse } from 'dotenv'

@@ -1,4 +1,5 @@
-// What a deploy sends is what was written, for every string: compared with what `kubectl apply -k` puts into the cluster from the same folder.
+// What a deploy sends is what was written, for every string: compared with what `kubectl apply -k`
+// puts into the cluster from the same folder.
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'

@@ -1,4 +1,5 @@
-// The image with KGC's own Python packages, built on a small base that is laid out as Horilla's: a venv that root owns, and appuser.
+// The image with KGC's own Python packages, built on a small base that is laid out as Horilla's: a
+// venv that root owns, and appuser.
 import { execFileSync, spawnSync } from 'node:child_process'
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'

@@ -1,4 +1,5 @@
-// A case: a small stack of its own folder (docker-compose.yml beside the test), started by the real scripts in a copy of the repository.
+// A case: a small stack of its own folder (docker-compose.yml beside the test), started by the real
+// scripts in a copy of the repository.
 import { execFileSync, spawnSync } from 'node:child_process'
 import { cpSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -37,7 +38,8 @@ export function removeAll(project: string): void {
 }
 
 /**
- * The case of a folder that holds a docker-compose.yml: that file replaces the stack's own in the copy, under a project of its own.
+ * The case of a folder that holds a docker-compose.yml: that file replaces the stack's own in the
+ * copy, under a project of its own.
  * What an earlier run left is removed first, what this one makes when the process ends.
  */
 export function smallProject(folder: string, name: string): ComposeProject {
@@ -49,7 +51,10 @@ export function smallProject(folder: string, name: string): ComposeProject {
   return asCase(box, name)
 }
 
-/** A copy of the whole stack with the demo's env files, under a project and on ports of its own (`port` and the one above it). */
+/**
+ * A copy of the whole stack with the demo's env files, under a project and on ports of its own
+ * (`port` and the one above it).
+ */
 export function fullProject(name: string, port: number): ComposeProject {
   const box = asCase(sandbox(), name)
   if (box.run(['env', 'demo']).code !== 0) throw new Error('the env files could not be made')

@@ -1,4 +1,5 @@
-// The repository as a company's own: all that README, docs/github.md and infra/k8s/README.md tell it to write is written, and committed.
+// The repository as a company's own: all that README, docs/github.md and infra/k8s/README.md tell
+// it to write is written, and committed.
 import { cpSync, readFileSync, readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { commit, initialize } from '../git.ts'

@@ -1,4 +1,5 @@
-// What every mode of the Compose stack must keep, read off `docker compose config`; each trap of the applications that YAML can show.
+// What every mode of the Compose stack must keep, read off `docker compose config`; each trap of
+// the applications that YAML can show.
 import { execFileSync, spawnSync } from 'node:child_process'
 import { existsSync, readFileSync, readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'

@@ -1,4 +1,5 @@
-// A rehearsal: a company does all that the set-up in docs/github.md says, commits it, and its CI runs.
+// A rehearsal: a company does all that the set-up in docs/github.md says, commits it, and its CI
+// runs.
 import { execFile } from 'node:child_process'
 import { readFileSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
@@ -22,7 +23,10 @@ const elsewhere = [
 const reads =
   /\b(repository|sandbox|loadEnvironment|listCommitImages|readPinFiles|loadAppModules)\b/
 
-/** The test files that read what a company changes: a second run of all would take twice as long, and say no more. */
+/**
+ * The test files that read what a company changes: a second run of all would take twice as long,
+ * and say no more.
+ */
 const files = ['unit', 'policy']
   .flatMap(group => readdirSync(join(repository, 'test', group)).map(name => `${group}/${name}`))
   .filter(

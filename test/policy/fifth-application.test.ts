@@ -1,4 +1,5 @@
-// A fifth application, added to a copy of the repository by the files of test/fixtures/wiki and the edits of docs/adding-an-application.md, and nothing else.
+// A fifth application, added to a copy of the repository by the files of test/fixtures/wiki and the
+// edits of docs/adding-an-application.md, and nothing else.
 import { cpSync, readFileSync, writeFileSync } from 'node:fs'
 import { execFile, spawnSync } from 'node:child_process'
 import { join } from 'node:path'
@@ -19,7 +20,10 @@ type Json = Record<string, any>
 
 interface Edit {
   file: string
-  /** Lines that are there; the new ones go behind them, or before them where they come first in the document. */
+  /**
+   * Lines that are there; the new ones go behind them, or before them where they come first in the
+   * document.
+   */
   there: string
   added: string
   before: boolean

@@ -1,4 +1,5 @@
-// How manifests get into the cluster while the API server is away, the lock is lost, or an earlier Job is in the way.
+// How manifests get into the cluster while the API server is away, the lock is lost, or an earlier
+// Job is in the way.
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { Manifest } from '../../scripts/lib/kubernetes/kubectl.ts'

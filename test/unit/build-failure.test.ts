@@ -1,4 +1,5 @@
-// What is said of a build that failed. The outputs are those of the tools' own, cut, on KGC's monorepo at 5ef03fe and in Docker 20.10.
+// What is said of a build that failed. The outputs are those of the tools' own, cut, on KGC's
+// monorepo at 5ef03fe and in Docker 20.10.
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { createBuildFailure, selectFailedSource } from '../../scripts/lib/images/build/failure.ts'

@@ -30,7 +30,10 @@ const test = suite('doctor')
 const now = Date.parse('2026-11-25T12:00:00Z')
 const at = (seconds: number) => new Date(now + seconds * 1000).toISOString()
 const silent = (findings: Finding[]) => assert.equal(findings, [])
-/** Exactly one finding, of this severity, with words that match; whatever is not information names what mends it. */
+/**
+ * Exactly one finding, of this severity, with words that match; whatever is not information names
+ * what mends it.
+ */
 const one = (findings: Finding[], severity: Finding['severity'], what: RegExp, next?: RegExp) => {
   assert.is(findings.length, 1, JSON.stringify(findings))
   assert.is(findings[0]!.severity, severity)

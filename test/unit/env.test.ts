@@ -433,7 +433,10 @@ test('loadEnvironment merges, the root file winning, and hides the secrets', () 
   assert.is(failure(() => loadEnvValues(root)).code, 2)
 })
 
-/** What is wrong, in which file, at which key, how it is spoilt, what the check says. A string as spoiling is the value. */
+/**
+ * What is wrong, in which file, at which key, how it is spoilt, what the check says. A string as
+ * spoiling is the value.
+ */
 const bad: [string, string, string | ((root: string) => void), RegExp][] = [
   [top, '', root => rmSync(join(root, top)), /is missing/],
   [red, '', root => rmSync(join(root, red)), /is missing/],

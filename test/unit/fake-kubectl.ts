@@ -26,7 +26,10 @@ export interface FakeKubectlRun<T> {
   ms: number
 }
 
-/** A kubeconfig with these contexts, the first of which is the current one; it goes with the process. */
+/**
+ * A kubeconfig with these contexts, the first of which is the current one; it goes with the
+ * process.
+ */
 export function kubeconfigOf(...names: string[]): string {
   const box = mkdtempSync(join(tmpdir(), 'kgc-kubeconfig-'))
   process.once('exit', () => rmSync(box, { recursive: true, force: true }))
@@ -41,7 +44,10 @@ export function kubeconfigOf(...names: string[]): string {
   return file
 }
 
-/** Does `work` with a kubectl that runs this body: `$*` is its argument list, `$n` how often it was called before, `.` a folder of its own. */
+/**
+ * Does `work` with a kubectl that runs this body: `$*` is its argument list, `$n` how often it was
+ * called before, `.` a folder of its own.
+ */
 export async function withFakeKubectl<T>(
   body: string,
   work: () => Promise<T>,

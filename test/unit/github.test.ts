@@ -432,7 +432,11 @@ async function refusal(github: GitHubRepository | undefined, sha: string | undef
 test('a commit that succeeded there may go on, also when another has come after it', async () => {
   const { github } = await start()
   assert.is(
-    await requirePromoted({ ...place, promotedFrom: undefined } as unknown as Environment, commit, github),
+    await requirePromoted(
+      { ...place, promotedFrom: undefined } as unknown as Environment,
+      commit,
+      github,
+    ),
     undefined,
   )
   await startGitHubDeployment(news(), github)!.finish('success', '')

@@ -34,7 +34,10 @@ const names = Object.values(
   (parse(read(buildFile)) as { services: Record<string, { image: string }> }).services,
 ).map(({ image }) => /([\w-]+):[^/]*$/.exec(image)![1]!)
 
-/** Where an image that is built here has another registry than the owner's: in YAML and JSON, in whatever way it stands there. */
+/**
+ * Where an image that is built here has another registry than the owner's: in YAML and JSON, in
+ * whatever way it stands there.
+ */
 function strangers(root: string): string[] {
   const { name } = readImageOwner(root)
   const image = new RegExp(

@@ -1,4 +1,5 @@
-// What images are called, which pins are right and how they are written, and what may go from a registry.
+// What images are called, which pins are right and how they are written, and what may go from a
+// registry.
 import {
   mkdirSync,
   mkdtempSync,
@@ -420,7 +421,10 @@ test('nothing goes while it is not known what a version that is needed consists 
   assert.equal(refused({}), ['09', '08'])
 })
 
-/** A registry that has one image, under a commit and `main`; `lost`: lists it alone. Its name, and how to end it. */
+/**
+ * A registry that has one image, under a commit and `main`; `lost`: lists it alone. Its name, and
+ * how to end it.
+ */
 async function small(
   labels: Record<string, string>,
   lost = false,

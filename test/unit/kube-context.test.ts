@@ -1,4 +1,5 @@
-// Without a context kubectl asks localhost:8080, where our own Traefik answers: nobody is asked, and the context that is wanted is named.
+// Without a context kubectl asks localhost:8080, where our own Traefik answers: nobody is asked,
+// and the context that is wanted is named.
 import { join } from 'node:path'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { suite } from 'uvu'

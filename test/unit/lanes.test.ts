@@ -1,4 +1,5 @@
-// The order in which test files run, and what becomes of a program of a test run that ends, says nothing, or takes too long.
+// The order in which test files run, and what becomes of a program of a test run that ends, says
+// nothing, or takes too long.
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -59,7 +60,8 @@ test('one more at once when there is room, but not beside what runs alone', asyn
   )
 })
 
-// what prints goes on for longer than it may be silent, and prints much more often: a busy machine that stands still for 4 s changes nothing
+// what prints goes on for longer than it may be silent, and prints much more often: a busy machine
+// that stands still for 4 s changes nothing
 const printing = 'i=0; while [ $i -lt 30 ]; do i=$((i + 1)); echo $i; sleep 0.2; done'
 
 test('a program says how it ended: a code, a signal, too late, silent for too long', async () => {

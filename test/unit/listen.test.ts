@@ -1,4 +1,5 @@
-// What a wait says of those that it waits for: their own last words, now and then, without a secret.
+// What a wait says of those that it waits for: their own last words, now and then, without a
+// secret.
 import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
@@ -17,7 +18,10 @@ const test = suite('listen')
 const secret = 'canary-5d20e7b1'
 keepSecret(secret)
 
-/** Does `work` while the clock, but no timer, runs 50 times as fast; returns what was said on stderr. */
+/**
+ * Does `work` while the clock, but no timer, runs 50 times as fast; returns what was said on
+ * stderr.
+ */
 async function hurried(work: () => Promise<unknown>): Promise<string> {
   const [now, write, start] = [Date.now, process.stderr.write, Date.now()]
   let said = ''

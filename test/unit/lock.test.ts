@@ -89,7 +89,10 @@ test('the holder is named with what it does, and where to look', () => {
   assert.is(describeLease(lease({}, { 'kgc.hu/run': 'https://ci/1' })), `${words}: https://ci/1`)
 })
 
-/** Waits for a lease of so many seconds; from the third reading on the API server has this version of it. */
+/**
+ * Waits for a lease of so many seconds; from the third reading on the API server has this version
+ * of it.
+ */
 function waiting(version: string, { terminal = false, byHand = false, seconds = 3 } = {}) {
   const seen = (resourceVersion: string) => {
     const { spec, metadata, ...rest } = lease({

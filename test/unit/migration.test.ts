@@ -1,4 +1,5 @@
-// What KGC's migration makes of SQL and of a database's state, and the version by which all know the schema.
+// What KGC's migration makes of SQL and of a database's state, and the version by which all know
+// the schema.
 import { execFileSync } from 'node:child_process'
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'

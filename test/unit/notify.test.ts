@@ -265,7 +265,10 @@ const status =
     response.writeHead(code, headers).end(body)
 const hang: Answer = () => undefined
 
-/** A service on this machine that answers each request with the next of `answers`, the last one for ever. */
+/**
+ * A service on this machine that answers each request with the next of `answers`, the last one for
+ * ever.
+ */
 async function stub(...answers: Answer[]) {
   const bodies: unknown[] = []
   const server = createServer(async (request, response) => {

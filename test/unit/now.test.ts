@@ -1,4 +1,5 @@
-// Each step of a deploy, of its way back and of a rollback fails in turn: what is said and recorded in the end is what the API shows.
+// Each step of a deploy, of its way back and of a rollback fails in turn: what is said and recorded
+// in the end is what the API shows.
 import {
   existsSync,
   mkdirSync,
@@ -47,8 +48,10 @@ const one: Manifest[] = [stack, ...of(1), object('Deployment', 'dropped', 1)]
 const two: Manifest[] = [stack, ...of(2), object('Deployment', 'added', 2)]
 
 /**
- * An API server whose objects are files. The file `fault` says at which call of a verb what happens: `refused` this once, `part` after the first object,
- * `login` from then on, `gone` from then on, `cut`: done, and gone before it has answered; `lost`: so, and the lock is lost there and then.
+ * An API server whose objects are files. The file `fault` says at which call of a verb what
+ * happens: `refused` this once, `part` after the first object, `login` from then on, `gone` from
+ * then on, `cut`: done, and gone before it has answered; `lost`: so, and the lock is lost there and
+ * then.
  */
 const server = `
 case "$*" in *--watch-only*) exec sleep 60 ;; *kgc-clock*) date -u +%Y-%m-%dT%H:%M:%SZ; exit ;; esac

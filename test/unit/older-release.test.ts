@@ -1,4 +1,5 @@
-// A deploy of what is older than what serves: told by the releases that served, by git, or not at all.
+// A deploy of what is older than what serves: told by the releases that served, by git, or not at
+// all.
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'

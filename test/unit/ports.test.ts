@@ -29,7 +29,10 @@ const running = (...ports: number[]) => {
   ]
 }
 
-/** The kernel's answer to a user who is not root and wants a port below 1024; root would be let in (Debian's Node refuses to become another user). */
+/**
+ * The kernel's answer to a user who is not root and wants a port below 1024; root would be let in
+ * (Debian's Node refuses to become another user).
+ */
 function refusePrivilegedPorts(): void {
   const listen = Server.prototype.listen
   Server.prototype.listen = function (this: Server, ...argv: unknown[]) {

@@ -1,4 +1,5 @@
-// What people see of a wait on a terminal: each row once, no secret, no broken line. On a pseudo-terminal, whose screen test/terminal.ts plays.
+// What people see of a wait on a terminal: each row once, no secret, no broken line. On a
+// pseudo-terminal, whose screen test/terminal.ts plays.
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'

@@ -1,4 +1,5 @@
-// The failure table on recorded objects (test/cluster/failures/record.ts makes them): every row fires on its recording, at the right time, and on nothing else.
+// The failure table on recorded objects (test/cluster/failures/record.ts makes them): every row
+// fires on its recording, at the right time, and on nothing else.
 import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
@@ -43,7 +44,8 @@ function verdict(
 const state = (...args: Parameters<typeof verdict>) => verdict(...args).state
 
 /**
- * Recording, reason, what it says, what it most likely means, the next command; and how many ms earlier it was not a failure yet; how many
+ * Recording, reason, what it says, what it most likely means, the next command; and how many ms
+ * earlier it was not a failure yet; how many
  * ms after the recording it is one. */
 const table: [
   string,

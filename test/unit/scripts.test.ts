@@ -25,7 +25,10 @@ const away = {
   KUBECONFIG: '/nowhere',
 }
 
-/** What these calls say, all in one process: starting one takes longer than all that a wrong word does. */
+/**
+ * What these calls say, all in one process: starting one takes longer than all that a wrong word
+ * does.
+ */
 function together(calls: string[][]): CommandOutput[] {
   const argv = ['--import=tsx', join(repository, 'test/one-process.ts'), JSON.stringify(calls)]
   return JSON.parse(

@@ -1,4 +1,5 @@
-// What pods read in Secrets is never said, in whatever form it comes back; what they cannot read is left alone.
+// What pods read in Secrets is never said, in whatever form it comes back; what they cannot read is
+// left alone.
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { keepSecret, redact } from '../../scripts/lib/redact.ts'

@@ -61,7 +61,10 @@ const look = (
   before: new Map((more.before ?? []).map(one => [one.Id, one])),
   code: more.code,
 })
-/** The verdict on one service, Compose being at work unless a code is given: `failed: ended: exit 1`. */
+/**
+ * The verdict on one service, Compose being at work unless a code is given: `failed: ended: exit
+ * 1`.
+ */
 function verdict(
   one: Container,
   more: Parameters<typeof look>[1] = {},
@@ -178,7 +181,10 @@ test('half a secret is one, too: it is taken out before the answer is cut', () =
   )
 })
 
-/** Looks in a row at `web` and its `worker`, as judged one after the other, `needs` of the worker; out: the worker's verdicts. */
+/**
+ * Looks in a row at `web` and its `worker`, as judged one after the other, `needs` of the worker;
+ * out: the worker's verdicts.
+ */
 function row(
   needs: string[],
   ...steps: { web: Container; worker: Container; seconds: number; code?: number }[]

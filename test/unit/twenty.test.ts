@@ -1,4 +1,5 @@
-// What is sent to Twenty's /metadata is what its schema takes, and the stand-in is no kinder than that schema.
+// What is sent to Twenty's /metadata is what its schema takes, and the stand-in is no kinder than
+// that schema.
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { buildSchema, getOperationAST, getVariableValues, parse, validate } from 'graphql'
@@ -32,7 +33,10 @@ function refusal({ query, variables = {} }: Question): string {
   return given.errors?.[0]?.message ?? ''
 }
 
-/** Every question that is put to /metadata while `work` runs; `status` and `exists` are what Twenty says of its workspace. */
+/**
+ * Every question that is put to /metadata while `work` runs; `status` and `exists` are what Twenty
+ * says of its workspace.
+ */
 async function asked(
   work: (context: SmokeContext) => Promise<unknown>,
   status: string,

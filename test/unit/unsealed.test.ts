@@ -1,4 +1,5 @@
-// What waits for the Sealed Secrets controller: its answers are those of sealed-secrets 0.27 (status.observedGeneration, condition Synced).
+// What waits for the Sealed Secrets controller: its answers are those of sealed-secrets 0.27
+// (status.observedGeneration, condition Synced).
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { Manifest } from '../../scripts/lib/kubernetes/kubectl.ts'

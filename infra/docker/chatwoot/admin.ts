@@ -1,7 +1,11 @@
-// Chatwoot's first administrator. Until he is there, /installation/onboarding lets any visitor become it.
+// Chatwoot's first administrator. Until he is there, /installation/onboarding lets any visitor
+// become it.
 import type { CreateAdmin, SmokeContext } from '../../../scripts/lib/smoke/checks.ts'
 
-/** Done as upstream's own onboarding does it, whose pages switch to DEFAULT_LOCALE, which a runner does not; what is there already stays as it is, its password too. */
+/**
+ * Done as upstream's own onboarding does it, whose pages switch to DEFAULT_LOCALE, which a runner
+ * does not; what is there already stays as it is, its password too.
+ */
 export const createAdmin: CreateAdmin = async (context, { email, password }) => {
   const script = `
     flag = Redis::Alfred::CHATWOOT_INSTALLATION_ONBOARDING
@@ -34,8 +38,9 @@ export const createAdmin: CreateAdmin = async (context, { email, password }) => 
 }
 
 /**
- * Runs Ruby inside Chatwoot. The data goes with the script through standard input and stands in no argument; the script finds it
- * in `data` and ends with `puts "KGC <JSON>"`. Throws with Rails' own words.
+ * Runs Ruby inside Chatwoot. The data goes with the script through standard input and stands in no
+ * argument; the script finds it in `data` and ends with `puts "KGC <JSON>"`. Throws with Rails' own
+ * words.
  */
 export async function runRails(
   { exec }: SmokeContext,

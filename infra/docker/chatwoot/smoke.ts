@@ -1,4 +1,5 @@
-// What Chatwoot is for: its page, its live connection, and a Sidekiq that takes jobs and sends webhooks to KGC.
+// What Chatwoot is for: its page, its live connection, and a Sidekiq that takes jobs and sends
+// webhooks to KGC.
 import { randomBytes } from 'node:crypto'
 import {
   pollUntilFound,

@@ -1,5 +1,6 @@
-// Horilla's first administrator. Set-up is over for Horilla when a superuser with an Employee record is there: without the record its
-// initialisation page stays open, and the log-in of its API fails. KGC's service user also needs a company: without one the API refuses it.
+// Horilla's first administrator. Set-up is over for Horilla when a superuser with an Employee
+// record is there: without the record its initialisation page stays open, and the log-in of its API
+// fails. KGC's service user also needs a company: without one the API refuses it.
 import type { Admin, CreateAdmin } from '../../../scripts/lib/smoke/checks.ts'
 
 interface Person {
@@ -22,7 +23,10 @@ const literal = (value: unknown) =>
     ),
   )
 
-/** What is there is not changed: neither a password nor anybody's rights, but for the service user's one permission and its company. */
+/**
+ * What is there is not changed: neither a password nor anybody's rights, but for the service user's
+ * one permission and its company.
+ */
 const script = (people: Person[], company: string) => `
 import json
 from base.models import Company
@@ -100,8 +104,10 @@ function people({ email, password }: Admin, env: Record<string, string>): Person
 }
 
 /**
- * A superuser with an Employee record, by Horilla's own shell; also KGC's service user when KGC_HORILLA_USERNAME and KGC_HORILLA_PASSWORD
- * are among the settings: in the one company, in that of HORILLA_COMPANY, or in a new one when there is none. The passwords go in by standard input alone.
+ * A superuser with an Employee record, by Horilla's own shell; also KGC's service user when
+ * KGC_HORILLA_USERNAME and KGC_HORILLA_PASSWORD are among the settings: in the one company, in that
+ * of HORILLA_COMPANY, or in a new one when there is none. The passwords go in by standard input
+ * alone.
  */
 export const createAdmin: CreateAdmin = async ({ exec, env }, admin) => {
   const output = await exec(

@@ -15,7 +15,9 @@ const brief = (status: number, body: string) =>
 
 const json = { 'content-type': 'application/json' }
 
-/** The token of KGC's service user; the log-in answers 500 for a user without an Employee record. */
+/**
+ * The token of KGC's service user; the log-in answers 500 for a user without an Employee record.
+ */
 async function logIn({ edge, address, env }: SmokeContext): Promise<string> {
   const { KGC_HORILLA_USERNAME: username, KGC_HORILLA_PASSWORD: password } = env
   const { status, body } = await edge.get(`${address('hr')}/api/auth/login/`, {
@@ -32,7 +34,10 @@ async function logIn({ edge, address, env }: SmokeContext): Promise<string> {
   return access
 }
 
-/** The pages of the set-up, each with what a browser sends; whoever gets one of them may make himself a superuser. */
+/**
+ * The pages of the set-up, each with what a browser sends; whoever gets one of them may make
+ * himself a superuser.
+ */
 const setUp = [
   ['/', {}],
   ['/initialize-database/', {}],
@@ -80,7 +85,8 @@ export const checks: SmokeCheck[] = [
     async run({ edge, address }) {
       for (const [path, headers] of setUp) {
         const { status, body } = await edge.get(`${address('hr')}${path}`, { headers })
-        // a visitor who is refused may get a page with 200, but none with a form (upstream's test_initialize_database_guard.py)
+        // a visitor who is refused may get a page with 200, but none with a form (upstream's
+        // test_initialize_database_guard.py)
         if (status === 200 && /<form\b/i.test(body))
           throw new Error(
             `${path} lets a visitor make the first superuser: make admin APP=horilla-hr; if it stays so, the image is older than 2.1`,

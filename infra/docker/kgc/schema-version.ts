@@ -1,4 +1,5 @@
-// How far the database is migrated: the schema's version that the migration has recorded (migrate/database.mjs), and Prisma's own table, if any.
+// How far the database is migrated: the schema's version that the migration has recorded
+// (migrate/database.mjs), and Prisma's own table, if any.
 import type { SmokeContext } from '../../../scripts/lib/smoke/checks.ts'
 import { psql } from '../../../scripts/lib/smoke/database.ts'
 

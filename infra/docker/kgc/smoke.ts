@@ -1,4 +1,5 @@
-// What KGC's own applications are for: an API that reaches its database, and two pages that load with what they need.
+// What KGC's own applications are for: an API that reaches its database, and two pages that load
+// with what they need.
 import { randomUUID } from 'node:crypto'
 import type { SmokeCheck, SmokeContext } from '../../../scripts/lib/smoke/checks.ts'
 import type { EdgeResponse, EdgeRequest } from '../../../scripts/lib/smoke/edge.ts'
@@ -123,7 +124,10 @@ async function page(
   return { headers, asset }
 }
 
-/** Throws unless a page and its script load; a missing one that is answered with the page is a blank screen. */
+/**
+ * Throws unless a page and its script load; a missing one that is answered with the page is a blank
+ * screen.
+ */
 async function loads(context: SmokeContext, subdomain: string, ask?: EdgeRequest): Promise<string> {
   const { asset } = await page(context, subdomain, ask)
   const { status, headers } = await context.edge.get(context.address(subdomain) + asset, ask)
@@ -133,7 +137,10 @@ async function loads(context: SmokeContext, subdomain: string, ask?: EdgeRequest
   return asset
 }
 
-/** Throws unless what must not be there is 404, and every answer forbids other sites to frame it: the configuration is ours (nginx/nginx.conf). */
+/**
+ * Throws unless what must not be there is 404, and every answer forbids other sites to frame it:
+ * the configuration is ours (nginx/nginx.conf).
+ */
 async function closed(context: SmokeContext, subdomain: string, ask?: EdgeRequest): Promise<void> {
   const { headers, asset } = await page(context, subdomain, ask)
   const answers = [{ path: '/', headers }]

@@ -1,4 +1,5 @@
-// What the edge owes to every application: HTTPS only, the security headers, and nothing for who asks for something else.
+// What the edge owes to every application: HTTPS only, the security headers, and nothing for who
+// asks for something else.
 import type { SmokeCheck } from '../../../scripts/lib/smoke/checks.ts'
 
 export const checks: SmokeCheck[] = [

@@ -1,4 +1,5 @@
-// Twenty's first administrator: in single-workspace mode the first one to sign up; the workspace that this makes closes the door.
+// Twenty's first administrator: in single-workspace mode the first one to sign up; the workspace
+// that this makes closes the door.
 import { pollUntilFound, type CreateAdmin } from '../../../scripts/lib/smoke/checks.ts'
 import {
   ApiError,
@@ -12,7 +13,10 @@ import {
   workspaceExists,
 } from './api.ts'
 
-/** An interrupted run is gone on with: user, workspace and its tables are made where they are missing. */
+/**
+ * An interrupted run is gone on with: user, workspace and its tables are made where they are
+ * missing.
+ */
 export const createAdmin: CreateAdmin = async (outside, { email, password }) => {
   const context = { ...outside, edge: { ...outside.edge, get: requestInContainer(outside) } }
   try {

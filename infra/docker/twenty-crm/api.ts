@@ -1,5 +1,7 @@
-// Twenty's GraphQL, for its smoke checks and its first administrator. Signing in and settings are at /metadata, records at /graphql.
-// The operations are those of upstream's own sign-in page, read in its source; here they have run against the demo's stand-in only.
+// Twenty's GraphQL, for its smoke checks and its first administrator. Signing in and settings are
+// at /metadata, records at /graphql.
+// The operations are those of upstream's own sign-in page, read in its source; here they have run
+// against the demo's stand-in only.
 import type { SmokeContext } from '../../../scripts/lib/smoke/checks.ts'
 
 export interface ApiRequest {
@@ -11,7 +13,10 @@ export interface ApiRequest {
 /** What GraphQL complains about, in its own words. */
 export class ApiError extends Error {}
 
-/** Asks through the edge and returns the one field that was asked for. Throws Complaint with GraphQL's words, Error for anything else. */
+/**
+ * Asks through the edge and returns the one field that was asked for. Throws Complaint with
+ * GraphQL's words, Error for anything else.
+ */
 export async function callApi<T>(
   { edge, address }: SmokeContext,
   path: '/metadata' | '/graphql',
@@ -34,8 +39,9 @@ export async function callApi<T>(
 }
 
 /**
- * The server asked from inside its container, by the curl of its image: the edge serves nobody before the administrator is there. What
- * is sent, tokens and passwords among it, goes by standard input alone.
+ * The server asked from inside its container, by the curl of its image: the edge serves nobody
+ * before the administrator is there. What is sent, tokens and passwords among it, goes by standard
+ * input alone.
  */
 export const requestInContainer =
   ({ exec }: SmokeContext): SmokeContext['edge']['get'] =>
@@ -84,7 +90,9 @@ interface LoginToken {
   loginToken: { token: string }
 }
 
-/** Whether the workspace is there; single-workspace mode refuses sign-up from then on. Reads only. */
+/**
+ * Whether the workspace is there; single-workspace mode refuses sign-up from then on. Reads only.
+ */
 export async function workspaceExists(context: SmokeContext): Promise<boolean> {
   const query =
     'query Workspace($origin: String!) { getPublicWorkspaceDataByDomain(origin: $origin) { id } }'
@@ -123,7 +131,10 @@ async function accessToken(context: SmokeContext, loginToken: string): Promise<s
   return tokens.accessOrWorkspaceAgnosticToken.token
 }
 
-/** Makes the user, on a server without any the administrator, or signs in one that was made before; returns a token without a workspace. */
+/**
+ * Makes the user, on a server without any the administrator, or signs in one that was made before;
+ * returns a token without a workspace.
+ */
 export async function signUp(
   context: SmokeContext,
   email: string,
@@ -140,7 +151,10 @@ export async function signUp(
   return tokens.accessOrWorkspaceAgnosticToken.token
 }
 
-/** Makes the workspace; returns its access token. Its name is set here and nowhere else: the server refuses to make one without. */
+/**
+ * Makes the workspace; returns its access token. Its name is set here and nowhere else: the server
+ * refuses to make one without.
+ */
 export async function createWorkspace(
   context: SmokeContext,
   token: string,
@@ -156,7 +170,10 @@ export async function createWorkspace(
   return accessToken(context, loginToken.token)
 }
 
-/** Where the workspace stands: PENDING_CREATION until it is activated, ONGOING_CREATION while its tables are made. */
+/**
+ * Where the workspace stands: PENDING_CREATION until it is activated, ONGOING_CREATION while its
+ * tables are made.
+ */
 export async function activationStatus(context: SmokeContext, token: string): Promise<string> {
   const found = await callApi<{ activationStatus: string }>(context, '/metadata', {
     query: '{ currentWorkspace { activationStatus } }',
@@ -172,7 +189,10 @@ export async function activateWorkspace(context: SmokeContext, token: string): P
   await callApi(context, '/metadata', { query, variables: { data: {} }, token })
 }
 
-/** Whether the one who is signed in is the server's administrator, which the first one to sign up becomes. */
+/**
+ * Whether the one who is signed in is the server's administrator, which the first one to sign up
+ * becomes.
+ */
 export async function isServerAdmin(context: SmokeContext, token: string): Promise<boolean> {
   const query = '{ currentUser { canAccessFullAdminPanel } }'
   return (

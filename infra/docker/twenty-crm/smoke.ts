@@ -42,14 +42,16 @@ export const checks: SmokeCheck[] = [
       const wrong = (path: string, { status, body }: EdgeResponse) =>
         new Error(`${path} answers ${status}: ${body.slice(0, 120)}`)
       if (!/"__typename":\s*"Query"/.test(settings!.body)) throw wrong('/metadata', settings!)
-      // who is not signed in has no schema at /graphql, so a release may answer with GraphQL's errors there
+      // who is not signed in has no schema at /graphql, so a release may answer with GraphQL's
+      // errors there
       if (records!.status >= 500 || !/"__typename"|"errors"/.test(records!.body))
         throw wrong('/graphql', records!)
     },
   },
   {
     name: 'sign-up is closed',
-    // asked without trying: a workspace that the public can look up is one that is made, and then sign-up is refused
+    // asked without trying: a workspace that the public can look up is one that is made, and then
+    // sign-up is refused
     async run(context) {
       if (!(await workspaceExists(context)))
         throw new Error(
@@ -96,7 +98,8 @@ export const checks: SmokeCheck[] = [
   },
   {
     name: 'a new person is sent to KGC by webhook, signed',
-    // KGC answers and understands nothing of it yet (README): its log shows that something came, not what
+    // KGC answers and understands nothing of it yet (README): its log shows that something came,
+    // not what
     writes: true,
     needs: ['ADMIN_EMAIL', 'ADMIN_PASSWORD'],
     async run(context) {
@@ -135,7 +138,10 @@ export const checks: SmokeCheck[] = [
   },
 ]
 
-/** The oldest job of each queue that was made more than 5 minutes ago; with priority (`prioritized`) or without (`wait`). */
+/**
+ * The oldest job of each queue that was made more than 5 minutes ago; with priority (`prioritized`)
+ * or without (`wait`).
+ */
 async function lateJobs({ exec }: SmokeContext): Promise<string[]> {
   const script = `
     local now, late = redis.call('TIME')[1], {}
@@ -170,7 +176,10 @@ async function provideWebhook(context: SmokeContext, token: string): Promise<voi
   await callApi(context, '/metadata', { query, variables: { input }, token })
 }
 
-/** From the worker, which sends Twenty's mail, with its own settings; curl reads them from its standard input. */
+/**
+ * From the worker, which sends Twenty's mail, with its own settings; curl reads them from its
+ * standard input.
+ */
 export const sendMail: SendMail = async ({ exec }, to) => {
   const script = `
     if [ -z "$EMAIL_SMTP_HOST" ]; then echo 'EMAIL_SMTP_HOST is empty: set SMTP_HOST in infra/docker/.env'; exit 1; fi

@@ -15,7 +15,8 @@ export const upgradePaths: UpgradeRule[] = [
   },
   {
     image: /(^|\/)twenty$/,
-    // upgrade commands of a minor version change the schema, and nothing takes them back (packages/twenty-server/docs/UPGRADE_COMMANDS.md)
+    // upgrade commands of a minor version change the schema, and nothing takes them back
+    // (packages/twenty-server/docs/UPGRADE_COMMANDS.md)
     forbids: (from, to) =>
       isVersionBefore(to, from) && `${to[0]}.${to[1]}` !== `${from[0]}.${from[1]}`
         ? 'Twenty does not go back: its upgrade commands have no way back; restore a backup of that version'

@@ -6,7 +6,10 @@ interface Address {
   url: string
 }
 
-/** The public addresses of the stack by service, each once, read from the routers' rules, first host only. */
+/**
+ * The public addresses of the stack by service, each once, read from the routers' rules, first host
+ * only.
+ */
 export function publicAddresses(all: ComposeConfig, port: string): Address[] {
   const found = Object.entries(all.services).flatMap(([service, { labels }]) =>
     Object.entries(labels ?? {})

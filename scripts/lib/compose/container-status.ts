@@ -12,7 +12,10 @@ export const crashLoopRestarts = 3
 /** Compose's label with the hash of the configuration that a container was made from. */
 export const configHashLabel = 'com.docker.compose.config-hash'
 
-/** Whether a container is what is wanted now. It may be replaced all the same: Compose 2.26 does so when what it depends on is. */
+/**
+ * Whether a container is what is wanted now. It may be replaced all the same: Compose 2.26 does so
+ * when what it depends on is.
+ */
 export const isUpToDate = (
   { hash, image }: ExpectedService,
   { Config, Image }: Container,
@@ -56,7 +59,10 @@ export function containerStatus(view: ContainerView): Words {
   return alive(view)
 }
 
-/** The engine keeps an error until the container is started again: one of before this run does not count, nor that of a start that was called off. */
+/**
+ * The engine keeps an error until the container is started again: one of before this run does not
+ * count, nor that of a start that was called off.
+ */
 function startError({ container: { State: state }, old, look }: ContainerView): boolean {
   if (!state.Error || state.Status === 'running' || /context canceled/.test(state.Error))
     return false
@@ -97,7 +103,10 @@ function alive({ one, container, look, awaited, ground }: ContainerView): Words 
     : ['ready', 'healthy']
 }
 
-/** ms in which a check that goes on failing makes a container unhealthy; the engine's own defaults stand for what is not set. */
+/**
+ * ms in which a check that goes on failing makes a container unhealthy; the engine's own defaults
+ * stand for what is not set.
+ */
 function healthGraceMs({ Config: { Healthcheck: check } }: Container): number {
   return ((check?.Interval || 30e9) / 1e6) * (check?.Retries || 3)
 }

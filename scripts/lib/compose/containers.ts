@@ -54,7 +54,10 @@ export interface Container {
 export const serviceNameOf = ({ Config }: Container): string =>
   Config.Labels['com.docker.compose.service'] ?? ''
 
-/** All containers of a project (one-off `run` containers left out); of a service that is being replaced two. Throws Failure (refused) when the engine does not answer. */
+/**
+ * All containers of a project (one-off `run` containers left out); of a service that is being
+ * replaced two. Throws Failure (refused) when the engine does not answer.
+ */
 export async function listContainers(project: string): Promise<Container[]> {
   const filters = [
     '--filter',
@@ -81,6 +84,9 @@ export function containersByService(found: Container[]): Map<string, Container> 
 export const readContainers = async (project: string): Promise<Map<string, Container>> =>
   containersByService(await listContainers(project))
 
-/** The services that a container was made to depend on, by its label (`db:service_healthy:false,…`): known without the Compose files. */
+/**
+ * The services that a container was made to depend on, by its label (`db:service_healthy:false,…`):
+ * known without the Compose files.
+ */
 export const dependenciesOf = ({ Config: { Labels } }: Pick<Container, 'Config'>): string[] =>
   (Labels['com.docker.compose.depends_on'] ?? '').split(',').flatMap(one => one.split(':')[0] || [])

@@ -1,4 +1,5 @@
-// The engine refuses a container whose limit is above the machine's CPUs: `up` lowers it by a further Compose file.
+// The engine refuses a container whose limit is above the machine's CPUs: `up` lowers it by a
+// further Compose file.
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -15,7 +16,10 @@ export function lowerCpuLimits(
   return Object.fromEntries(greedy.map(([name]) => [name, { cpus: there }]))
 }
 
-/** The stack with no limit above the engine's CPUs. The same machine always gives the same one: a second run changes nothing. */
+/**
+ * The stack with no limit above the engine's CPUs. The same machine always gives the same one: a
+ * second run changes nothing.
+ */
 export async function fitCpuLimits(stack: Stack, all: ComposeConfig): Promise<Stack> {
   const { NCPU } = (await readEngineInfo()).info
   const services = NCPU ? lowerCpuLimits(all, NCPU) : {}

@@ -22,8 +22,9 @@ export async function expectedServices(
 }
 
 /**
- * Compose's hash of each service's configuration, as it labels the containers. Of the resolved files: with their own `env_file` 2.26.1 prints
- * another hash than it labels. With `network_mode: service:…` or `volumes_from` it always does.
+ * Compose's hash of each service's configuration, as it labels the containers. Of the resolved
+ * files: with their own `env_file` 2.26.1 prints another hash than it labels. With `network_mode:
+ * service:…` or `volumes_from` it always does.
  */
 async function hashesOf(all: ComposeConfig): Promise<Map<string, string>> {
   const argv = ['docker', 'compose', '-p', all.name, '-f', '-', 'config', '--hash', '*']

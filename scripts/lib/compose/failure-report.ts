@@ -4,7 +4,10 @@ import { runCompose, type ComposeConfig, type Stack } from './stack.ts'
 import { readContainers } from './containers.ts'
 import type { ContainerStatus } from './stack-status.ts'
 
-/** What a line in a log most likely means; sources: what self-hosters stumble over (supabase #22605, sentry #3133). */
+/**
+ * What a line in a log most likely means; sources: what self-hosters stumble over (supabase #22605,
+ * sentry #3133).
+ */
 const causes: [RegExp, string][] = [
   [
     /password authentication failed|WRONGPASS|NOAUTH/,
@@ -37,7 +40,9 @@ const causes: [RegExp, string][] = [
 export const likelyCause = (text: string): string | undefined =>
   causes.find(([sign]) => sign.test(text))?.[1]
 
-/** The result block for services that failed: the first one's cause and log, and who waits for it. */
+/**
+ * The result block for services that failed: the first one's cause and log, and who waits for it.
+ */
 export async function failureReport(
   stack: Stack,
   all: ComposeConfig,
@@ -74,7 +79,10 @@ export async function failureReport(
   }
 }
 
-/** The last 25 lines of its log; of one in a crash loop, of what it said before its last end: by now it may be at another try, and say nothing of it. */
+/**
+ * The last 25 lines of its log; of one in a crash loop, of what it said before its last end: by now
+ * it may be at another try, and say nothing of it.
+ */
 async function lastLogLines(stack: Stack, { service, detail }: ContainerStatus): Promise<string[]> {
   const end = detail.startsWith('crash loop')
     ? (await readContainers(stack.project)).get(service)?.State.FinishedAt
@@ -88,7 +96,10 @@ async function lastLogLines(stack: Stack, { service, detail }: ContainerStatus):
   return linesBefore(stripVTControlCharacters(stdout), Date.parse(end ?? '') || Infinity).slice(-25)
 }
 
-/** The lines of a log that came until `end` (ms), without the timestamps by which that is known. Pure. */
+/**
+ * The lines of a log that came until `end` (ms), without the timestamps by which that is known.
+ * Pure.
+ */
 export function linesBefore(log: string, end: number): string[] {
   const lines = log
     .trimEnd()

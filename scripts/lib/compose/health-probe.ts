@@ -3,7 +3,10 @@ import type { Container } from './containers.ts'
 import { findLastLogLine } from '../log-poller.ts'
 import { run } from '../run.ts'
 
-/** Its health check's last words and the last line of its log, which `docker logs --timestamps` has printed; '' when it says nothing. Pure. */
+/**
+ * Its health check's last words and the last line of its log, which `docker logs --timestamps` has
+ * printed; '' when it says nothing. Pure.
+ */
 export function describeHealth({ State: { Health } }: Container, log: string): string {
   const check = findLastLogLine(Health?.Log?.at(-1)?.Output ?? '')
   const line = findLastLogLine(log, true)

@@ -1,5 +1,6 @@
-// Whether services can read what they mount from this machine. A repository that was cloned under umask 077 is closed to all but its owner, and
-// root in a container without capabilities is nobody special: an edge that cannot read its rules answers 404 to all (traefik/traefik#11396).
+// Whether services can read what they mount from this machine. A repository that was cloned under
+// umask 077 is closed to all but its owner, and root in a container without capabilities is nobody
+// special: an edge that cannot read its rules answers 404 to all (traefik/traefik#11396).
 import { lstatSync, readdirSync, type Stats } from 'node:fs'
 import { join, relative } from 'node:path'
 import type { ComposeConfig, ComposeService } from './stack.ts'
@@ -19,7 +20,10 @@ export interface UnreadableMount {
 /** What of a file counts here: its mode, owner and group. */
 export type FileOwner = Pick<Stats, 'mode' | 'uid' | 'gid'>
 
-/** The files and folders at and under a path; what cannot be listed from here, and anything but those two, is left out. */
+/**
+ * The files and folders at and under a path; what cannot be listed from here, and anything but
+ * those two, is left out.
+ */
 function tree(path: string): { path: string; stats: Stats }[] {
   try {
     const stats = lstatSync(path)
@@ -54,7 +58,10 @@ function selectModeBits({ mode, uid, gid }: FileOwner, user: UserIds): number {
   return user.gid === gid ? mode >> 3 : mode
 }
 
-/** Whether a container's user may read it, and enter it where it is a folder. `capable`: root may do anything. A user by name is none of the owners. */
+/**
+ * Whether a container's user may read it, and enter it where it is a folder. `capable`: root may do
+ * anything. A user by name is none of the owners.
+ */
 export function canRead(file: FileOwner, user: string, capable: boolean): boolean {
   const ids = parseUser(user)
   if (ids.uid === 0 && capable) return true
@@ -68,7 +75,10 @@ const all = (list: string[] | undefined, ...names: string[]) =>
 const capable = ({ cap_drop, cap_add }: ComposeService) =>
   !all(cap_drop, 'DAC_OVERRIDE') || all(cap_add, 'DAC_OVERRIDE', 'DAC_READ_SEARCH')
 
-/** What these services mount and cannot read. The engine is asked only where something is not open to all. */
+/**
+ * What these services mount and cannot read. The engine is asked only where something is not open
+ * to all.
+ */
 export async function findUnreadableMounts(
   config: ComposeConfig,
   services: string[],
@@ -98,7 +108,10 @@ export async function findUnreadableMounts(
   }))
 }
 
-/** In a rootless engine, with mapped users, or behind Docker Desktop's file sharing, owners in the container are others than here. */
+/**
+ * In a rootless engine, with mapped users, or behind Docker Desktop's file sharing, owners in the
+ * container are others than here.
+ */
 async function mapsUsers(): Promise<boolean> {
   if (process.platform !== 'linux') return true
   const { SecurityOptions, OperatingSystem } = (await readEngineInfo()).info

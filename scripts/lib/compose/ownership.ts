@@ -1,4 +1,5 @@
-// Whose stack it is: the folder that its containers were started from. A second clone has the same project name.
+// Whose stack it is: the folder that its containers were started from. A second clone has the same
+// project name.
 import { existsSync, realpathSync } from 'node:fs'
 import { join, sep } from 'node:path'
 import type { Stack } from './stack.ts'
@@ -6,13 +7,17 @@ import type { Container } from './containers.ts'
 import { Failure, exit } from '../errors.ts'
 import { root } from '../repository.ts'
 
-/** The repository of a Compose project's folder, in words as short as can be: `/srv/kgc` for `/srv/kgc/infra/docker`. */
+/**
+ * The repository of a Compose project's folder, in words as short as can be: `/srv/kgc` for
+ * `/srv/kgc/infra/docker`.
+ */
 export const repositoryOf = (folder: string): string =>
   folder.replace(/\/infra\/docker(\/[\w-]+)?$/, '')
 
 /**
- * The repositories, still there, that the containers were started from, when none is from this one (`here`). One that is gone was moved, and
- * where containers of both run, an earlier take-over is half done: then nobody else owns the stack.
+ * The repositories, still there, that the containers were started from, when none is from this one
+ * (`here`). One that is gone was moved, and where containers of both run, an earlier take-over is
+ * half done: then nobody else owns the stack.
  */
 export function findOtherOwners(seen: Iterable<Pick<Container, 'Config'>>, here = root): string[] {
   const folders = [...seen].map(
@@ -28,7 +33,10 @@ export function findOtherOwners(seen: Iterable<Pick<Container, 'Config'>>, here 
   return [...new Set(there.map(repositoryOf))]
 }
 
-/** Throws Failure (refused) when the stack is another folder's, which would lose it. `what`: what is being done to it. */
+/**
+ * Throws Failure (refused) when the stack is another folder's, which would lose it. `what`: what is
+ * being done to it.
+ */
 export function refuseOtherOwner(
   stack: Stack,
   seen: Map<string, Container>,

@@ -19,7 +19,10 @@ function publishedPorts(all: ComposeConfig, services: string[]): PublishedPort[]
   )
 }
 
-/** Whether a process could listen there now. Of a port that root alone may take, `ss` tells another user; without it, it counts as free. */
+/**
+ * Whether a process could listen there now. Of a port that root alone may take, `ss` tells another
+ * user; without it, it counts as free.
+ */
 async function isFree(host: string, port: number): Promise<boolean> {
   const code = await new Promise<string | undefined>(resolve => {
     const server = createServer()
@@ -31,7 +34,10 @@ async function isFree(host: string, port: number): Promise<boolean> {
     : code !== 'EADDRINUSE'
 }
 
-/** Whether one of `ss`'s lines, all of one port, stands in the way of an address: its own, or one that means all. */
+/**
+ * Whether one of `ss`'s lines, all of one port, stands in the way of an address: its own, or one
+ * that means all.
+ */
 export function isListening(lines: string, host: string): boolean {
   const addresses = [...lines.matchAll(/^LISTEN\s+\d+\s+\d+\s+(\S+):\d+\s/gm)].map(([, address]) =>
     address!.replace(/%.*/, ''),
@@ -61,7 +67,10 @@ export interface TakenPort {
   by: string
 }
 
-/** The ports of these services that another holds; what the service's own containers (in `seen`) publish is its own. */
+/**
+ * The ports of these services that another holds; what the service's own containers (in `seen`)
+ * publish is its own.
+ */
 export async function findTakenPorts(
   all: ComposeConfig,
   services: string[],

@@ -1,4 +1,5 @@
-// Removes a project by its label with the engine alone: no Compose file, no env file and no release of Compose has a say in it.
+// Removes a project by its label with the engine alone: no Compose file, no env file and no release
+// of Compose has a say in it.
 // `docker compose down` before 2.27 dies on a one-shot that was pruned (docker/compose#11686).
 import { dependenciesOf, type Container } from './containers.ts'
 import { Failure, exit } from '../errors.ts'
@@ -9,8 +10,8 @@ const lines = (text: string): string[] => text.split('\n').filter(Boolean)
 const labelOf = (project: string) => ['--filter', `label=com.docker.compose.project=${project}`]
 
 /**
- * The names of the project's volumes: those with its label, and those of its name without any. A killed run has left such ones; the engine makes
- * one for whatever mounts a name that is gone.
+ * The names of the project's volumes: those with its label, and those of its name without any. A
+ * killed run has left such ones; the engine makes one for whatever mounts a name that is gone.
  */
 export async function listProjectVolumes(project: string): Promise<string[]> {
   const argv = [
@@ -29,7 +30,8 @@ export async function listProjectVolumes(project: string): Promise<string[]> {
 }
 
 /**
- * Stops and removes all containers and networks that carry the project's label, and with `volumes` its volumes.
+ * Stops and removes all containers and networks that carry the project's label, and with `volumes`
+ * its volumes.
  * Throws Failure (broken) with the engine's words for what is left.
  */
 export async function removeProject(project: string, volumes: boolean): Promise<void> {
@@ -73,7 +75,10 @@ async function all(project: string): Promise<Container[]> {
     : []
 }
 
-/** Whoever depends on a container is stopped before it; each has its own grace period. One that cannot be stopped is removed by force later. */
+/**
+ * Whoever depends on a container is stopped before it; each has its own grace period. One that
+ * cannot be stopped is removed by force later.
+ */
 export function stopDependentsFirst(
   containers: Container[],
   stop = (id: string): Promise<unknown> => run(['docker', 'stop', id], { nothrow: true }),
@@ -97,7 +102,10 @@ export function stopDependentsFirst(
   return Promise.all(containers.map(container => stopped(container)))
 }
 
-/** A network with somebody's container on it cannot be removed. That container is not ours: it is taken off the network and goes on. */
+/**
+ * A network with somebody's container on it cannot be removed. That container is not ours: it is
+ * taken off the network and goes on.
+ */
 async function detachOthers(network: string): Promise<void> {
   const { stdout } = await run(
     [
@@ -117,7 +125,10 @@ async function detachOthers(network: string): Promise<void> {
   }
 }
 
-/** Removes what `listed` names until nothing is left: the engine may be at it already, as after an end that was cut off. */
+/**
+ * Removes what `listed` names until nothing is left: the engine may be at it already, as after an
+ * end that was cut off.
+ */
 async function gone(
   what: string,
   listed: () => Promise<string[]>,

@@ -1,5 +1,7 @@
-// Judges a stack that is changing: what was there, what the engine shows now and what is wanted in, verdicts out. Pure.
-// `docker compose up --wait` calls a crash loop without a health check healthy, and a one-shot that ended well a failure.
+// Judges a stack that is changing: what was there, what the engine shows now and what is wanted in,
+// verdicts out. Pure.
+// `docker compose up --wait` calls a crash loop without a health check healthy, and a one-shot that
+// ended well a failure.
 import type { Container } from './containers.ts'
 import { isUpToDate, settling, containerStatus, type ContainerView } from './container-status.ts'
 import type { ProgressState } from '../progress.ts'
@@ -17,7 +19,10 @@ export interface ExpectedService {
   oneShot: boolean
   /** The services that it depends on. */
   needs: string[]
-  /** Compose's hash of its configuration, and the id of its image; another one is of an older generation. Not known: undefined. */
+  /**
+   * Compose's hash of its configuration, and the id of its image; another one is of an older
+   * generation. Not known: undefined.
+   */
   hash: string | undefined
   image: string | undefined
 }
@@ -34,7 +39,10 @@ export interface StackSnapshot {
   code?: number | undefined
 }
 
-/** From when on a container answers for itself: what it did while others were away, or Compose was at work on it, does not count. */
+/**
+ * From when on a container answers for itself: what it did while others were away, or Compose was
+ * at work on it, does not count.
+ */
 export interface AccountableSince {
   id: string
   restarts: number
@@ -52,8 +60,9 @@ export interface StackStatus {
 }
 
 /**
- * The verdicts on all services at this look; `last` is the look's before. While Compose works only a container that it has made or started in this
- * run can fail, once all that it depends on is ready: any other may be about to be replaced. After that each answers for itself.
+ * The verdicts on all services at this look; `last` is the look's before. While Compose works only
+ * a container that it has made or started in this run can fail, once all that it depends on is
+ * ready: any other may be about to be replaced. After that each answers for itself.
  */
 export function judgeStack(
   expected: ExpectedService[],

@@ -26,8 +26,9 @@ export function stackModes(): string[] {
 }
 
 /**
- * The stack of a mode. dev and prod are two ways to run the machine's own stack and share its env files, volumes and project;
- * any other mode is a stack of its own beside it. `files` are further Compose files.
+ * The stack of a mode. dev and prod are two ways to run the machine's own stack and share its env
+ * files, volumes and project; any other mode is a stack of its own beside it. `files` are further
+ * Compose files.
  * KGC_PROJECT renames the project, so that a test can stand beside a demo.
  */
 export function stackOf(mode: string, files: string[] = []): Stack {
@@ -119,7 +120,8 @@ export async function readComposeConfig(stack: Stack): Promise<ComposeConfig> {
 }
 
 /**
- * The services meant by names of services or of application folders, with all that they depend on; all services for no name.
+ * The services meant by names of services or of application folders, with all that they depend on;
+ * all services for no name.
  * Throws Failure (usage) for a name that is neither.
  */
 export async function selectServices(
@@ -174,7 +176,10 @@ export const isOneShot = (all: ComposeConfig, service: string): boolean =>
     other => other.depends_on?.[service]?.condition === 'service_completed_successfully',
   )
 
-/** A one-shot without a container that is no fault: all that waited for it run, so it has ended well and was pruned since. */
+/**
+ * A one-shot without a container that is no fault: all that waited for it run, so it has ended well
+ * and was pruned since.
+ */
 export function wasPruned(
   all: ComposeConfig,
   seen: Map<string, Container>,

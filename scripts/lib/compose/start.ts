@@ -11,8 +11,9 @@ import { step, warn } from '../report.ts'
 import { run, type RunOutput } from '../run.ts'
 
 /**
- * Readies for Compose what is there: it starts no paused container, and fails at once on a dependency that has been unhealthy since before. Stopped,
- * that is started anew when what it needs is ready. One of an older configuration is left to Compose, which replaces it.
+ * Readies for Compose what is there: it starts no paused container, and fails at once on a
+ * dependency that has been unhealthy since before. Stopped, that is started anew when what it needs
+ * is ready. One of an older configuration is left to Compose, which replaces it.
  */
 export async function startStopped(
   before: Container[],
@@ -39,7 +40,10 @@ export async function startStopped(
 
 type Start = Omit<WatchOptions, 'code' | 'echo'>
 
-/** Calls `docker compose up` with these arguments and watches until all is ready. Throws Failure (broken, timeout) when it does not get so. */
+/**
+ * Calls `docker compose up` with these arguments and watches until all is ready. Throws Failure
+ * (broken, timeout) when it does not get so.
+ */
 export async function startServices(
   options: Start,
   argv: string[],
@@ -47,7 +51,8 @@ export async function startServices(
 ): Promise<ContainerStatus[]> {
   let { seen, outcome } = await attempt(options, argv, 2_000)
   if (outcome?.code && !hasFailed(seen)) {
-    // what it stumbled over, a dependency that was ill for a moment or a container half removed, may be gone
+    // what it stumbled over, a dependency that was ill for a moment or a container half removed,
+    // may be gone
     warn(`Compose gave up: ${lastLine(outcome)}; once more`)
     ;({ seen, outcome } = await attempt(
       { ...options, before: await listContainers(options.stack.project) },

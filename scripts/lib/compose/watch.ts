@@ -33,14 +33,18 @@ export interface WatchOptions {
   code: () => number | undefined
 }
 
-/** ms that Compose is given to end what it has begun once something has failed: longer than the longest stop_grace_period. */
+/**
+ * ms that Compose is given to end what it has begun once something has failed: longer than the
+ * longest stop_grace_period.
+ */
 const composeExitTimeoutMs = 180_000
 /** ms in which a wait for what has failed is taken for one. */
 const stuckAfterMs = 3_000
 
 /**
- * Watches until Compose is done and all services are ready or one has failed, or the time is over. What fails before is shown at once; Compose goes
- * on until it ends or no more is left to it than to wait for what has failed. Returns the last verdicts.
+ * Watches until Compose is done and all services are ready or one has failed, or the time is over.
+ * What fails before is shown at once; Compose goes on until it ends or no more is left to it than
+ * to wait for what has failed. Returns the last verdicts.
  */
 export async function watchServices(options: WatchOptions): Promise<ContainerStatus[]> {
   const before = new Map(options.before.map(one => [one.Id, one]))
@@ -120,7 +124,10 @@ const told = (verdicts: ContainerStatus[], heard: Map<string, string>): Containe
 /** Ill, and not yet given up. */
 const isAsked = ({ detail }: ContainerStatus): boolean => detail === unhealthyRechecked
 
-/** Whether Compose, which has made all containers before it starts the first, has nothing left to do but to wait for what has failed. */
+/**
+ * Whether Compose, which has made all containers before it starts the first, has nothing left to do
+ * but to wait for what has failed.
+ */
 const isStuck = (all: ComposeConfig, failed: ContainerStatus[], open: ContainerStatus[]): boolean =>
   open.every(
     ({ service, detail }) =>

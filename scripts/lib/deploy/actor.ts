@@ -17,7 +17,10 @@ export function workflowRunUrl(): string | undefined {
   return id ? `${server}/${repository}/actions/runs/${id}` : undefined
 }
 
-/** Names this machine as far as its process ids reach: its boot and the namespace of its processes; '' where Linux does not tell. */
+/**
+ * Names this machine as far as its process ids reach: its boot and the namespace of its processes;
+ * '' where Linux does not tell.
+ */
 export function readMachineId(): string {
   try {
     const parts = [
@@ -30,7 +33,10 @@ export function readMachineId(): string {
   }
 }
 
-/** Whether a process of this machine runs. One that has ended and that nobody has waited for is still listed: in containers for long. */
+/**
+ * Whether a process of this machine runs. One that has ended and that nobody has waited for is
+ * still listed: in containers for long.
+ */
 export function isProcessAlive(pid: number): boolean {
   try {
     process.kill(pid, 0)

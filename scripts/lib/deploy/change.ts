@@ -34,7 +34,10 @@ export interface DeployRequest {
   yes: boolean
 }
 
-/** Of the release that is deployed, of the one before (or gone, if that has none), or one of the two. */
+/**
+ * Of the release that is deployed, of the one before (or gone, if that has none), or one of the
+ * two.
+ */
 export type AppliedVersion = 'new' | 'old' | 'unknown'
 
 export interface Change extends DeployRequest {
@@ -51,7 +54,10 @@ export interface Change extends DeployRequest {
   over?: Promise<unknown>
   /** What has been applied, or may have been; without Jobs. */
   touched: Manifest[]
-  /** Which release each of them is of now, by its title; a Job runs once, and what it has done stays. */
+  /**
+   * Which release each of them is of now, by its title; a Job runs once, and what it has done
+   * stays.
+   */
   stands: Map<string, AppliedVersion>
   /** What was removed at the end, by its title. */
   removed: Set<string>
@@ -77,8 +83,9 @@ export function isNoChange({ plan, found }: Change): boolean {
 }
 
 /**
- * How the workloads among `all` are waited for from now on. `settled`: nothing has been done that pods could suffer from. Those that are not
- * `touched` need no more pods than the least: what an autoscaler adds may find no room, and that is no fault of the change.
+ * How the workloads among `all` are waited for from now on. `settled`: nothing has been done that
+ * pods could suffer from. Those that are not `touched` need no more pods than the least: what an
+ * autoscaler adds may find no room, and that is no fault of the change.
  */
 export function createRolloutOptions(
   { place, verb, lock }: Change,

@@ -21,7 +21,10 @@ export async function preflightChange(change: Change): Promise<void> {
   change.found = await runPreflight(change.place, change.source, change.choose)
 }
 
-/** Asks what the pre-flight could not tell, and where the environment wants to be asked for. Throws Failure (refused) when it is not confirmed. */
+/**
+ * Asks what the pre-flight could not tell, and where the environment wants to be asked for. Throws
+ * Failure (refused) when it is not confirmed.
+ */
 export async function confirmChange({ place, yes, verb, found }: Change): Promise<void> {
   const what = `Begin the ${verb} to ${place.name}`
   for (const words of found!.questions)
@@ -104,8 +107,9 @@ export async function watchChange({ wait, found }: Change): Promise<void> {
 }
 
 /**
- * Asks the product whether it works, while all must stay ready. Checks that failed in the release that serves do not count, nor what the
- * release that is put back has never passed: a check may be younger.
+ * Asks the product whether it works, while all must stay ready. Checks that failed in the release
+ * that serves do not count, nor what the release that is put back has never passed: a check may be
+ * younger.
  */
 export async function smokeTestChange(change: Change): Promise<void> {
   const { place, found, release, source } = change

@@ -1,5 +1,5 @@
-// Tells GitHub what a change does: a deployment of the release's commit, from the lock to how it ended. The change itself waits for nothing of it
-// before its end; what goes wrong is a warning.
+// Tells GitHub what a change does: a deployment of the release's commit, from the lock to how it
+// ended. The change itself waits for nothing of it before its end; what goes wrong is a warning.
 import { workflowRunUrl } from './actor.ts'
 import { readGitHubRepository, type GitHubRepository } from '../github/client.ts'
 import {
@@ -28,7 +28,10 @@ export interface DeploymentInfo {
 }
 
 export interface GitHubDeployment {
-  /** Says how it ended, the first time that it is called, in `limit` ms at most; never throws. Out: a warning when GitHub does not know it. */
+  /**
+   * Says how it ended, the first time that it is called, in `limit` ms at most; never throws. Out:
+   * a warning when GitHub does not know it.
+   */
   finish: (
     state: Exclude<DeploymentState, 'in_progress'>,
     words: string,
@@ -41,7 +44,10 @@ const gitHubTimeoutMs = 10_000
 
 const isFullCommit = (text = ''): boolean => /^[0-9a-f]{40}$/.test(text)
 
-/** Begins to tell GitHub of a change; undefined where nobody listens: no token, no repository, or a commit that GitHub cannot have. */
+/**
+ * Begins to tell GitHub of a change; undefined where nobody listens: no token, no repository, or a
+ * commit that GitHub cannot have.
+ */
 export function startGitHubDeployment(
   news: DeploymentInfo,
   github = readGitHubRepository(),
@@ -112,7 +118,10 @@ async function createStartedDeployment(
   )
 }
 
-/** Nothing was to do: GitHub is told only if it does not know yet that this commit serves, with these images. Out: a warning, if any. */
+/**
+ * Nothing was to do: GitHub is told only if it does not know yet that this commit serves, with
+ * these images. Out: a warning, if any.
+ */
 export async function ensureDeploymentRecorded(
   news: DeploymentInfo,
   github = readGitHubRepository(),

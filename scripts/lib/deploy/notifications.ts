@@ -1,4 +1,5 @@
-// Tells people and GitHub what a change does, at its beginning and at its end. What does not arrive is a warning.
+// Tells people and GitHub what a change does, at its beginning and at its end. What does not arrive
+// is a warning.
 import { readActor } from './actor.ts'
 import {
   startGitHubDeployment,
@@ -25,7 +26,10 @@ interface NotificationDetails {
 /** ms that a change waits for people and for GitHub when it has ended. */
 const notificationTimeoutMs = 10_000
 
-/** Nobody waits for the first message before there is another: a webhook that hangs must not hold up a change. */
+/**
+ * Nobody waits for the first message before there is another: a webhook that hangs must not hold up
+ * a change.
+ */
 export async function notifyChange(
   change: Change,
   kind: NotificationKind,
@@ -136,7 +140,10 @@ export async function ensureReleaseRecorded(change: Change, number: number): Pro
   if (warning) warn(warning)
 }
 
-/** Ends what people and GitHub were told of a change that says nothing more itself: it was interrupted, lost its lock, or has a bug. */
+/**
+ * Ends what people and GitHub were told of a change that says nothing more itself: it was
+ * interrupted, lost its lock, or has a bug.
+ */
 export async function notifyAborted(
   change: Change,
   why: string,

@@ -15,7 +15,8 @@ export async function planChange(change: Change): Promise<void> {
   const { manifests, history, diff, live } = found!
   const good = findCurrentRelease(history)
   const since = good ? history.indexOf(good) + 1 : history.length
-  // Deployments and StatefulSets name what has been applied last, and their ReplicaSets and ControllerRevisions what may come back
+  // Deployments and StatefulSets name what has been applied last, and their ReplicaSets and
+  // ControllerRevisions what may come back
   const holders = live.filter(({ kind }) => !['Deployment', 'StatefulSet'].includes(kind))
   const { removed, generated } = findOrphans(
     manifests,

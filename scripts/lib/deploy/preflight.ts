@@ -54,11 +54,17 @@ export interface PreflightResult {
   questions: string[]
 }
 
-/** The manifests to put in place: the overlay's own, or those of a release that is put back (Jobs are not run again). */
+/**
+ * The manifests to put in place: the overlay's own, or those of a release that is put back (Jobs
+ * are not run again).
+ */
 export type ReleaseSource =
   { tag?: string | undefined; again?: string | undefined } | { release: string | undefined }
 
-/** Finds out all that a change needs to know. Throws Failure (refused) with everything that stands in its way. */
+/**
+ * Finds out all that a change needs to know. Throws Failure (refused) with everything that stands
+ * in its way.
+ */
 export async function runPreflight(
   place: Environment,
   source: ReleaseSource,
@@ -179,7 +185,10 @@ function keepVolumeSizes(all: Manifest[], live: Manifest[]): Manifest[] {
   )
 }
 
-/** kubectl is there and of an age with the cluster, and the cluster answers in the environment's context. */
+/**
+ * kubectl is there and of an age with the cluster, and the cluster answers in the environment's
+ * context.
+ */
 async function requireSupportedCluster(place: Environment): Promise<true> {
   const next = `npx zx scripts/bootstrap.ts --doctor --cluster --environment ${place.name}`
   const output = await kubectl(place, ['version', '--output', 'json', '--request-timeout', '15s'], {

@@ -1,4 +1,5 @@
-// The releases of an environment as a person reads them: a list, and what changed from one to another.
+// The releases of an environment as a person reads them: a list, and what changed from one to
+// another.
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -30,7 +31,9 @@ export function formatReleaseTable(all: Release[]): string {
 
 const manifestFileName = ({ kind, metadata }: Manifest) => `${kind}.${metadata.name}.yaml`
 
-/** What changed from one list of manifests to another, as `diff` shows it; empty when nothing did. */
+/**
+ * What changed from one list of manifests to another, as `diff` shows it; empty when nothing did.
+ */
 export async function diffManifests(from: Manifest[], to: Manifest[]): Promise<string> {
   const folder = mkdtempSync(join(tmpdir(), 'kgc-diff-'))
   try {

@@ -1,4 +1,5 @@
-// What was deployed: a ConfigMap per release with its manifests (no Secrets), from which it can be put back exactly.
+// What was deployed: a ConfigMap per release with its manifests (no Secrets), from which it can be
+// put back exactly.
 import { gunzipSync, gzipSync } from 'node:zlib'
 import {
   kubectl,
@@ -33,7 +34,10 @@ export interface Release {
   ended?: string
   /** By image, its digest. */
   images: Record<string, string>
-  /** By application, the last migration of its database when the release ended; `?` when that could not be asked. */
+  /**
+   * By application, the last migration of its database when the release ended; `?` when that could
+   * not be asked.
+   */
   heads?: Record<string, string>
   /** What it created; a name that is not among them was there before. */
   created?: string[]
@@ -91,13 +95,19 @@ const comparableManifests = ({ manifests }: StoredRelease) =>
 export const hasSameManifests = (a: StoredRelease, b: StoredRelease): boolean =>
   comparableManifests(a) === comparableManifests(b)
 
-/** What a release may have left in the cluster: all of one that has served, of another what it created. */
+/**
+ * What a release may have left in the cluster: all of one that has served, of another what it
+ * created.
+ */
 export const listReleaseObjects = ({ ending, created, manifests }: StoredRelease): Manifest[] =>
   ending === 'succeeded' || !created
     ? manifests
     : manifests.filter(one => created.includes(resourceId(one)))
 
-/** Which to remove of releases given newest first: all but the ten newest, what serves, and what served before. */
+/**
+ * Which to remove of releases given newest first: all but the ten newest, what serves, and what
+ * served before.
+ */
 export function findExpiredReleases<T extends Release>(releases: T[]): T[] {
   const good = releases.filter(({ ending }) => ending === 'succeeded').slice(0, 2)
   return releases.filter((release, index) => index >= keptReleases && !good.includes(release))

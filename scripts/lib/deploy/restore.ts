@@ -23,7 +23,10 @@ import { deleteStuckPods } from './apply/stuck-pods.ts'
 import { notifyChange } from './notifications.ts'
 import { waitUntilUnsealed } from './apply/unseal.ts'
 
-/** Puts the last good release back where this change has touched it, proves it, and says how it ended. */
+/**
+ * Puts the last good release back where this change has touched it, proves it, and says how it
+ * ended.
+ */
 export async function restoreRelease(change: Change, failure: Failure): Promise<Failure> {
   const { found, touched, lock } = change
   const good = findCurrentRelease(found!.history)
@@ -134,7 +137,8 @@ async function restoreObjects(
   for (const one of killed.filter(({ kind }) => kind !== 'Job'))
     if (!stands.has(resourceId(one))) stands.set(resourceId(one), 'unknown')
   const own = touched.filter(one => release!.created!.includes(resourceId(one)))
-  // settings first: what starts anew must not read the new ones; then the applications, the last one first
+  // settings first: what starts anew must not read the new ones; then the applications, the last
+  // one first
   const settings = back.filter(({ kind }) => /^(ConfigMap|Secret|SealedSecret)$/.test(kind))
   await applyManifests(place, settings, lost, hears)
   // what can go back goes back all the same

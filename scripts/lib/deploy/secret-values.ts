@@ -1,4 +1,5 @@
-// What an environment's Secrets hold: which keys there are, and the values that its pods can read, so that nothing that is said holds one.
+// What an environment's Secrets hold: which keys there are, and the values that its pods can read,
+// so that nothing that is said holds one.
 import { kubectl, selectWorkloads, type Manifest } from '../kubernetes/kubectl.ts'
 import type { Environment } from '../kubernetes/environment.ts'
 import { keepSecret } from '../redact.ts'
@@ -49,7 +50,10 @@ export function redactSecretsOf(all: Manifest[]): void {
   redactReadableValues(liveSecrets)
 }
 
-/** Looks once more: what came sealed is there only now. Where the Secrets cannot be read nothing is learnt. */
+/**
+ * Looks once more: what came sealed is there only now. Where the Secrets cannot be read nothing is
+ * learnt.
+ */
 export const refreshRedaction = (place: Environment): Promise<void> =>
   readableKeys.size
     ? loadLiveSecrets(place).then(
@@ -63,7 +67,9 @@ const encodeValues = (data: Record<string, string> = {}): SecretData =>
     Object.entries(data).map(([key, value]) => [key, Buffer.from(value).toString('base64')]),
   )
 
-/** What a workload's pods read of Secrets; of others none of its values can come into their logs. */
+/**
+ * What a workload's pods read of Secrets; of others none of its values can come into their logs.
+ */
 function listSecretReferences(workload: Manifest): string[] {
   const pod = podSpecOf(workload)
   const keys = containerSpecsOf(workload).flatMap(({ env = [], envFrom = [] }) => [
@@ -90,7 +96,10 @@ function redactReadableValues(secrets: Map<string, SecretData>): void {
         listRedactionForms(Buffer.from(value, 'base64').toString()).forEach(keepSecret)
 }
 
-/** A value as it may come back: whole, line by line, in JSON, in an address; of an address its password. Whole values first. */
+/**
+ * A value as it may come back: whole, line by line, in JSON, in an address; of an address its
+ * password. Whole values first.
+ */
 function listRedactionForms(value: string): string[] {
   const lines = value.split('\n').map(line => line.trim())
   const parts = [value.trim(), ...lines.filter(line => line.length >= 16)]

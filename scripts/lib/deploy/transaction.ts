@@ -1,4 +1,5 @@
-// A change as one guarded transaction: its phases one after the other; what fails once the lock is held is put back.
+// A change as one guarded transaction: its phases one after the other; what fails once the lock is
+// held is put back.
 import { finishRelease, isNoChange, type DeployRequest, type Change, type Phase } from './change.ts'
 import { Failure, exit, type ExitCode } from '../errors.ts'
 import { resourceId } from './apply/order.ts'
@@ -9,7 +10,9 @@ import { onInterrupt } from '../run.ts'
 import { describeLiveObjects, describeLastingJobs } from './applied-objects.ts'
 import { notifyAborted, updateJobSummary, notifyChange } from './notifications.ts'
 
-/** Runs the phases one after the other, up to `last`. What fails once the lock is held is put back. */
+/**
+ * Runs the phases one after the other, up to `last`. What fails once the lock is held is put back.
+ */
 export async function runChange(
   asked: DeployRequest,
   phases: Phase[],
@@ -109,7 +112,10 @@ function describeUnrecorded({ found, release, plan, removed }: Change): string {
   return `release ${number} serves and passed the smoke test, but may not be recorded as the one that does${more}`
 }
 
-/** A bug in the script as a failure of the change: what was changed by then must go back like after any other. */
+/**
+ * A bug in the script as a failure of the change: what was changed by then must go back like after
+ * any other.
+ */
 function createBugFailure({ verb, place, phase }: Change, error: unknown): Failure {
   const { message, stack } = error instanceof Error ? error : new Error(String(error))
   return new Failure(

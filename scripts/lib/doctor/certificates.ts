@@ -4,7 +4,10 @@ import type { ComposeConfig } from '../compose/stack.ts'
 import { finding, type Finding } from './finding.ts'
 
 const day = 86_400_000
-/** Days left that are an error: Traefik renews 30 days before the end, so renewal has failed for weeks. */
+/**
+ * Days left that are an error: Traefik renews 30 days before the end, so renewal has failed for
+ * weeks.
+ */
 const least = 14
 
 /** What was served for a host. */

@@ -17,7 +17,10 @@ interface Clock {
   synchronised?: boolean
 }
 
-/** Asks the registries of the stack's images and `others`; where none answers, the machine's time service. */
+/**
+ * Asks the registries of the stack's images and `others`; where none answers, the machine's time
+ * service.
+ */
 export async function readClock(all: ComposeConfig | undefined, others: string[]): Promise<Clock> {
   const images = Object.values(all?.services ?? {}).flatMap(({ image }) => (image ? [image] : []))
   const hosts = [...new Set([...images.map(registryHostOf), ...others])].filter(

@@ -1,4 +1,5 @@
-// Asks a cluster what the doctor wants to know. Reads only; what may not be looked at stays undefined.
+// Asks a cluster what the doctor wants to know. Reads only; what may not be looked at stays
+// undefined.
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import {
@@ -16,7 +17,10 @@ import type { Finding } from './finding.ts'
 import { Failure } from '../errors.ts'
 import { hasCommand, run } from '../run.ts'
 
-/** Everything that is to be said of an environment's cluster; without a name of the one that lives in the current context. */
+/**
+ * Everything that is to be said of an environment's cluster; without a name of the one that lives
+ * in the current context.
+ */
 export async function examineCluster(
   name?: string,
 ): Promise<{ name: string; findings: Finding[] }> {

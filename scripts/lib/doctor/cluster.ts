@@ -1,4 +1,5 @@
-// What the doctor says of a cluster and of an environment's place in it. Pure: cluster-facts.ts does the asking.
+// What the doctor says of a cluster and of an environment's place in it. Pure: cluster-facts.ts
+// does the asking.
 import type { Manifest } from '../kubernetes/kubectl.ts'
 import { finding, type Finding } from './finding.ts'
 import type { Environment } from '../kubernetes/environment.ts'

@@ -1,5 +1,6 @@
-// Whether the databases' order is still the one that their indexes were built in. ICU's order changes with its releases, and what is looked up in an
-// index of the old order may not be found. PostgreSQL records the version that a database was made with, and warns in its log alone.
+// Whether the databases' order is still the one that their indexes were built in. ICU's order
+// changes with its releases, and what is looked up in an index of the old order may not be found.
+// PostgreSQL records the version that a database was made with, and warns in its log alone.
 import type { Container } from '../compose/containers.ts'
 import type { DatabaseVolume } from '../compose/volumes/secrets.ts'
 import { finding, type Finding } from './finding.ts'
@@ -44,7 +45,10 @@ export const parseChangedCollations = (service: string, text: string): ChangedCo
     is: is!,
   }))
 
-/** With the commands: the indexes first, for once the version is refreshed nobody notices any more that they are old. */
+/**
+ * With the commands: the indexes first, for once the version is refreshed nobody notices any more
+ * that they are old.
+ */
 export const judgeCollations = (project: string, all: ChangedCollation[]): Finding[] =>
   all.map(({ service, databases, was, is }) => {
     const words = `${service}: the indexes of ${databases.join(', ')} are in the order of collation version ${was}, its image brings ${is}: rows may not be found`

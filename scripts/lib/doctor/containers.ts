@@ -52,7 +52,8 @@ export function judgeContainers(pulse: StackHealth): Finding[] {
   const missing = Object.keys(all.services).filter(
     service => !seen.has(service) && !wasPruned(all, seen, service),
   )
-  // outside production an application may be left out as a whole (`make up APPS=…`): its services share an internal network
+  // outside production an application may be left out as a whole (`make up APPS=…`): its services
+  // share an internal network
   const parts = new Set([...seen.keys()].flatMap(service => internal(all, service)))
   const gaps = missing.filter(
     service => stack.mode === 'prod' || internal(all, service).some(network => parts.has(network)),
@@ -150,7 +151,10 @@ export async function readLastLogLines(seen: Map<string, Container>): Promise<Ma
   return new Map((await Promise.all(lines)).filter(([, line]) => line))
 }
 
-/** The likely causes why services are unhealthy: what they have logged in the minute after their start, and last. */
+/**
+ * The likely causes why services are unhealthy: what they have logged in the minute after their
+ * start, and last.
+ */
 export async function findLikelyCauses(seen: Map<string, Container>): Promise<Map<string, string>> {
   const ill = [...seen].filter(([, { State: state }]) => state.Health?.Status === 'unhealthy')
   const causes = ill.map(async ([service, { Id, State: state }]) => {
@@ -174,8 +178,9 @@ export async function findLikelyCauses(seen: Map<string, Container>): Promise<Ma
 }
 
 /**
- * Processes killed for want of memory, read from the running containers' cgroups: the engine tells (OOMKilled) only of the main
- * process. Nothing where cgroups cannot be seen from here (Docker Desktop).
+ * Processes killed for want of memory, read from the running containers' cgroups: the engine tells
+ * (OOMKilled) only of the main process. Nothing where cgroups cannot be seen from here (Docker
+ * Desktop).
  */
 export async function countOomKills(seen: Map<string, Container>): Promise<Map<string, number>> {
   const files = (id: string) => [

@@ -1,4 +1,5 @@
-// Looks at a machine and a stack and says all that is wrong, each with what mends it. Changes nothing.
+// Looks at a machine and a stack and says all that is wrong, each with what mends it. Changes
+// nothing.
 import {
   readComposeConfig,
   missingEnvFiles,
@@ -52,7 +53,10 @@ import { findOwnerlessImages } from '../images/owner.ts'
 import { findMissingImages, hasProxyOrMirror } from '../images/pull-or-build.ts'
 import { findUnreachableRegistries } from '../images/registry/client.ts'
 
-/** Everything that is to be said of this machine and the stack of a mode, the worst of each area first. */
+/**
+ * Everything that is to be said of this machine and the stack of a mode, the worst of each area
+ * first.
+ */
 export async function examineMachine(mode: string): Promise<Finding[]> {
   const stack = stackOf(mode)
   const [machine, { info: engine }] = await Promise.all([inspectMachine(), readEngineInfo()])

@@ -59,7 +59,10 @@ function repairCommand(machine: Machine): string {
 }
 
 interface Resources {
-  /** The disks on which the engine keeps its data, and the bytes free there; those that cannot be seen from here are left out. */
+  /**
+   * The disks on which the engine keeps its data, and the bytes free there; those that cannot be
+   * seen from here are left out.
+   */
   disks: { folder: string; free: number }[]
   memory: number
 }
@@ -80,7 +83,10 @@ export async function readResources(info: EngineInfo): Promise<Resources> {
   return { disks, memory: info.MemTotal || totalmem() }
 }
 
-/** Where an engine keeps its data. Its images are containerd's when it uses containerd's store, and a containerd of the system's own keeps them elsewhere. */
+/**
+ * Where an engine keeps its data. Its images are containerd's when it uses containerd's store, and
+ * a containerd of the system's own keeps them elsewhere.
+ */
 export function engineDataFolders(
   { DockerRootDir = '/var/lib/docker', DriverStatus, Containerd }: EngineInfo,
   config: string,

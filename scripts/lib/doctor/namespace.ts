@@ -1,4 +1,5 @@
-// What the doctor says of an environment's place in its cluster: what an administrator brings, secrets, network, rights. Pure.
+// What the doctor says of an environment's place in its cluster: what an administrator brings,
+// secrets, network, rights. Pure.
 import type { ClusterFacts, ObservedObjects } from './cluster.ts'
 import { finding, type Finding } from './finding.ts'
 import { sealedSecretsVersion } from '../kubernetes/kubeseal.ts'

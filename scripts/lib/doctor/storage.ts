@@ -10,7 +10,10 @@ import { finding, type Finding } from './finding.ts'
 import { setOwnerCommand, findOwnerlessImages } from '../images/owner.ts'
 import { run } from '../run.ts'
 
-/** `silent`: registries that do not answer; `where` the commit of images that have none is chosen. A demo's images are built here and never pulled. */
+/**
+ * `silent`: registries that do not answer; `where` the commit of images that have none is chosen. A
+ * demo's images are built here and never pulled.
+ */
 export function judgeImages(
   stack: StackHealth['stack'],
   total: number,
@@ -68,7 +71,10 @@ export function judgeImages(
   ]
 }
 
-/** Volumes that the files name and that are not there, and the other way round. Silent for a stack that was never started. */
+/**
+ * Volumes that the files name and that are not there, and the other way round. Silent for a stack
+ * that was never started.
+ */
 export function judgeVolumes({ stack, all, seen, volumes }: StackHealth): Finding[] {
   if (!volumes.length && !seen.size) return []
   const named = Object.values(all.volumes ?? {}).map(({ name }) => name)

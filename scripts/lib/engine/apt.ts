@@ -25,7 +25,10 @@ export const installCommand = (packages: string[]): string[] => [
   ...packages,
 ]
 
-/** Installs packages; asks for fresh lists only when a package is not in those that are there, or is gone from the mirror since. */
+/**
+ * Installs packages; asks for fresh lists only when a package is not in those that are there, or is
+ * gone from the mirror since.
+ */
 export async function installPackages(packages: string[]): Promise<void> {
   const argv = installCommand(packages)
   const fresh = (await candidates(packages)) < packages.length
@@ -38,7 +41,10 @@ export async function installPackages(packages: string[]): Promise<void> {
   if (output.code !== 0) throw broken(`Install ${packages.join(', ')}`, output, argv.join(' '))
 }
 
-/** Fresh lists. A broken source of somebody else's does not matter when the packages are found all the same. */
+/**
+ * Fresh lists. A broken source of somebody else's does not matter when the packages are found all
+ * the same.
+ */
 async function refresh(packages: string[]): Promise<void> {
   try {
     await updatePackageLists()
@@ -70,7 +76,10 @@ export async function updatePackageLists(options: string[] = []): Promise<void> 
   }
 }
 
-/** apt with sources and lists of its own in `folder`: the machine's own are neither read nor left changed. */
+/**
+ * apt with sources and lists of its own in `folder`: the machine's own are neither read nor left
+ * changed.
+ */
 export const isolatedAptOptions = (folder: string): string[] =>
   [
     `Dir::Etc::SourceList=${folder}/sources.list`,
@@ -99,8 +108,9 @@ export const unpackCommands = (plugins: string[], target: string): string[][] =>
 ]
 
 /**
- * Installs client plug-ins of Debian 13 on Debian 12: they are one static file each. Only the files are taken; no source of another
- * release is left behind, for apt would offer to upgrade the machine from it.
+ * Installs client plug-ins of Debian 13 on Debian 12: they are one static file each. Only the files
+ * are taken; no source of another release is left behind, for apt would offer to upgrade the
+ * machine from it.
  */
 export async function installPlugins(plugins: string[], target = pluginFolder): Promise<void> {
   const what = `Install the plug-ins ${plugins.join(' and ')}`

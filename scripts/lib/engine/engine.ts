@@ -61,7 +61,9 @@ export interface EngineInfo {
   ClientInfo?: { Plugins?: { Name: string; Version?: string; Path?: string }[] | null }
 }
 
-/** Asks the client about itself and its engine; the plug-ins are named even when no engine answers. */
+/**
+ * Asks the client about itself and its engine; the plug-ins are named even when no engine answers.
+ */
 export async function readEngineInfo(): Promise<{ info: EngineInfo; silence: string }> {
   const output = await run(['docker', 'info', '--format', '{{json .}}'], {
     nothrow: true,

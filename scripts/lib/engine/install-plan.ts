@@ -6,7 +6,10 @@ import { findUnsupportedParts } from './versions.ts'
 export interface InstallPlan {
   /** Installed by apt. */
   packages: string[]
-  /** Client plug-ins taken out of the next Debian's packages: Debian 12 has Compose v1 only, and no buildx. */
+  /**
+   * Client plug-ins taken out of the next Debian's packages: Debian 12 has Compose v1 only, and no
+   * buildx.
+   */
   plugins: ('compose' | 'buildx')[]
   start: boolean
 }
@@ -17,7 +20,8 @@ const mac = 'https://docs.docker.com/desktop/setup/install/mac-install/'
 const local = 'unix:///var/run/docker.sock'
 
 /**
- * The plan for a machine; empty when it has everything. `base`: the demo's base image must be made here, which takes mmdebstrap.
+ * The plan for a machine; empty when it has everything. `base`: the demo's base image must be made
+ * here, which takes mmdebstrap.
  * Throws Failure (refused) where nothing may or can be done, saying what a person can do.
  */
 export function planInstall(machine: Machine, base = false): InstallPlan {
@@ -88,7 +92,10 @@ function engineElsewhere({ host, silence, client }: Machine): string {
   return address.replace('unix:///run/', 'unix:///var/run/') === local ? '' : address
 }
 
-/** Which distribution's packages fit; undefined for none. A derivative counts as what it says it is like. */
+/**
+ * Which distribution's packages fit; undefined for none. A derivative counts as what it says it is
+ * like.
+ */
 function familyOf(os: Record<string, string>): Family | undefined {
   const ids = [os.ID ?? '', ...(os.ID_LIKE ?? '').split(' ')]
   const version = os.VERSION_ID ? Number(os.VERSION_ID) : Infinity

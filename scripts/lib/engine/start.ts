@@ -5,7 +5,9 @@ import type { Machine } from './engine.ts'
 import { color, formatDuration, say } from '../report.ts'
 import { spawnDetached, run } from '../run.ts'
 
-/** An engine: how it is started by hand, where it keeps its marks, how to ask whether it answers. */
+/**
+ * An engine: how it is started by hand, where it keeps its marks, how to ask whether it answers.
+ */
 interface Daemon {
   argv: string[]
   /** Files with the process ids of the engine and of what it starts, by the command's name. */
@@ -27,7 +29,10 @@ const engine: Daemon = {
   timeout: 60_000,
 }
 
-/** Starts the engine the way this machine starts services. Throws Failure with the end of the log when it does not come up. */
+/**
+ * Starts the engine the way this machine starts services. Throws Failure with the end of the log
+ * when it does not come up.
+ */
 export async function startEngine(init: Machine['init'], daemon = engine): Promise<void> {
   for (const { file, command } of daemon.pids) removeStalePidFile(file, command)
   if (init === 'systemd') {
@@ -94,8 +99,8 @@ const running = ({ pids }: Daemon): boolean =>
   pids.slice(0, 1).every(({ file, command }) => nameOf(file) === command)
 
 /**
- * Removes a file with the process id of an engine that was killed: dockerd refuses to start while any process has that id,
- * and takes any process with the other one for its containerd.
+ * Removes a file with the process id of an engine that was killed: dockerd refuses to start while
+ * any process has that id, and takes any process with the other one for its containerd.
  */
 export function removeStalePidFile(file: string, command: string): void {
   if (!existsSync(file) || nameOf(file) === command) return

@@ -15,7 +15,10 @@ const brokenVersions: Record<string, string> = {
     're-creates what mounts a file at every start, the edge among it (docker/compose#12388)',
 }
 
-/** Whether a version is at least another: 2.9 is older than 2.26. What cannot be read is taken for old. */
+/**
+ * Whether a version is at least another: 2.9 is older than 2.26. What cannot be read is taken for
+ * old.
+ */
 export function isAtLeast(version: string, least: string): boolean {
   const numbers = (text: string) => (/\d+(\.\d+)*/.exec(text)?.[0] ?? '0').split('.').map(Number)
   const [have, want] = [numbers(version), numbers(least)]
@@ -61,13 +64,19 @@ export function findUnsupportedParts(
   return [...(client ? [client] : []), ...faults]
 }
 
-/** How the engine says that it does not speak with this client, and how a client from 29 on says that of the engine. */
+/**
+ * How the engine says that it does not speak with this client, and how a client from 29 on says
+ * that of the engine.
+ */
 const words = [
   /client version (?<asked>[\d.]+) is too (?<age>old|new)\. (?:Min|Max)imum supported API version is (?<limit>[\d.]+)/,
   /API version (?<limit>[\d.]+) is not supported by this client: the minimum supported API version is (?<asked>[\d.]+)/,
 ]
 
-/** A client that speaks no version of the API that the engine does. Starting an engine, or installing one, helps nobody then. */
+/**
+ * A client that speaks no version of the API that the engine does. Starting an engine, or
+ * installing one, helps nobody then.
+ */
 export function findApiMismatch({
   silence = '',
   clientVersion,

@@ -14,7 +14,10 @@ export interface EnvProblem {
   key: string
   problem: string
   remedy: string
-  /** The example has gone on since the file was written: a key is missing, or pinned to another value. */
+  /**
+   * The example has gone on since the file was written: a key is missing, or pinned to another
+   * value.
+   */
   outdated?: true
 }
 
@@ -24,7 +27,10 @@ interface EnvValue {
   value: string
 }
 
-/** All problems of an environment's files; reads only. Throws Failure (usage) for a wrong name or example. */
+/**
+ * All problems of an environment's files; reads only. Throws Failure (usage) for a wrong name or
+ * example.
+ */
 export function checkEnvFiles(root: string, name = ''): EnvProblem[] {
   const it = findEnvFiles(root, name)
   const problems: EnvProblem[] = []
@@ -125,7 +131,8 @@ const findHalfSetKeys = (seen: EnvValue[]): EnvProblem[] =>
   )
 
 /**
- * Secrets that are made here must all differ. Two that others gave out may be one: an account of a store, an old key on its way out.
+ * Secrets that are made here must all differ. Two that others gave out may be one: an account of a
+ * store, an old key on its way out.
  * A key shared with the root file is one secret.
  */
 function findRepeatedSecrets(seen: EnvValue[], command: string): EnvProblem[] {

@@ -41,7 +41,10 @@ export interface ExampleEntry {
   pinned: boolean
   /** Old data cannot be read without it. */
   keep: boolean
-  /** `hex:24`, `base64:32`, `alnum:32`, `password:24` (of every class that password rules ask for) or `uuid`. */
+  /**
+   * `hex:24`, `base64:32`, `alnum:32`, `password:24` (of every class that password rules ask for)
+   * or `uuid`.
+   */
   generate?: string
   format?: ValueFormat
   /** Of a number its value, else the length of the text. */
@@ -56,7 +59,10 @@ export interface ExampleEntry {
 
 const flags = ['required', 'secret', 'shared', 'pinned', 'keep'] as const
 
-/** The entries of an example. Throws Failure (usage) that names the line it cannot read; `name` is the file's. */
+/**
+ * The entries of an example. Throws Failure (usage) that names the line it cannot read; `name` is
+ * the file's.
+ */
 export function parseExample(text: string, name = '.env.example'): ExampleEntry[] {
   const entries: ExampleEntry[] = []
   let comment: string[] = []

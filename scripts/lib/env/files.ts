@@ -82,7 +82,10 @@ export function findEnvFiles(root: string, given = ''): EnvFiles {
   }
 }
 
-/** A file's text; undefined when it is not there. Throws Failure (usage) for a symbolic link and for what cannot be read. */
+/**
+ * A file's text; undefined when it is not there. Throws Failure (usage) for a symbolic link and for
+ * what cannot be read.
+ */
 export function readEnvText(path: string): string | undefined {
   const what = `Read ${relative('', path)}`
   try {
@@ -104,7 +107,10 @@ export function readEnvText(path: string): string | undefined {
   }
 }
 
-/** The values in an env file. Throws Failure (usage) when it is not there (`command` would write it) or cannot be read. */
+/**
+ * The values in an env file. Throws Failure (usage) when it is not there (`command` would write it)
+ * or cannot be read.
+ */
 export function readEnvFile(path: string, command = 'make env'): Record<string, string> {
   const text = readEnvText(path)
   if (text === undefined)
@@ -115,7 +121,8 @@ export function readEnvFile(path: string, command = 'make env'): Record<string, 
 }
 
 /**
- * All values of an environment, the root file's winning as in Compose, and every secret among them remembered for redaction.
+ * All values of an environment, the root file's winning as in Compose, and every secret among them
+ * remembered for redaction.
  * Throws Failure (usage) when a file is missing, unless `partial`: then it counts as empty.
  */
 export function loadEnvValues(root: string, name = '', partial = false): Record<string, string> {

@@ -3,7 +3,10 @@ import type { EnvFile, EnvFiles } from './files.ts'
 
 const leftoverHeading = '# No longer in the example: delete what is not needed.'
 
-/** The text that a file gets: `wanted` values in it, with the lines that a person wrote left where they are. `old` is what `before` holds. */
+/**
+ * The text that a file gets: `wanted` values in it, with the lines that a person wrote left where
+ * they are. `old` is what `before` holds.
+ */
 export function mergeEnvFile(
   { name, command, files }: EnvFiles,
   file: EnvFile,

@@ -70,8 +70,8 @@ const formatRules: Record<ValueFormat, { test: (text: string) => boolean; wants:
   },
 }
 
-// Short words count only when they stand alone between separators, which + and / are not: chance puts them into a random value, and base64 puts
-// those around them.
+// Short words count only when they stand alone between separators, which + and / are not: chance
+// puts them into a random value, and base64 puts those around them.
 const placeholderWords =
   /(^|[^A-Za-z0-9+/=])(x{3,}|to-?do|tbd|fixme|your|yours|dummy|sample)(?=$|[^A-Za-z0-9+/=])/i
 const placeholderParts =
@@ -86,9 +86,13 @@ const commonWords = new Set(
   the this to token use user value very web welcome with`.split(/\s+/),
 )
 
-/** Made of nothing but well-known words and the names around it, as shipped defaults are: `postgres`, `super-secret-key`, `minioadmin1`. */
+/**
+ * Made of nothing but well-known words and the names around it, as shipped defaults are:
+ * `postgres`, `super-secret-key`, `minioadmin1`.
+ */
 function isPubliclyKnown(value: string, names: Set<string>): boolean {
-  // a key that a framework's generator marks as unsafe, and a shipped one that has been copied around
+  // a key that a framework's generator marks as unsafe, and a shipped one that has been copied
+  // around
   if (/^(django-insecure-|d3f6a[15])/i.test(value)) return true
   const words = value
     .toLowerCase()
@@ -132,8 +136,8 @@ function describeFilling({ keep, generate }: ExampleEntry, command: string): str
 }
 
 /**
- * The first thing wrong with a value, or undefined. `names` are words that are public here, such as the folders' names;
- * `command` makes a new value.
+ * The first thing wrong with a value, or undefined. `names` are words that are public here, such as
+ * the folders' names; `command` makes a new value.
  */
 export function validateEnvValue(
   entry: ExampleEntry,

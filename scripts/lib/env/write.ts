@@ -31,7 +31,10 @@ export interface EnvFileChange {
   unknown: string[]
 }
 
-/** What writing the environment would do; reads only. Throws Failure (usage) when a file that is there cannot be read for certain. */
+/**
+ * What writing the environment would do; reads only. Throws Failure (usage) when a file that is
+ * there cannot be read for certain.
+ */
 export function planEnvFiles(environment: EnvFiles): EnvFileChange[] {
   const texts = environment.files.map(({ path }) => readEnvText(path))
   const bad = texts.flatMap((text, i) =>
@@ -94,7 +97,10 @@ export function planEnvFiles(environment: EnvFiles): EnvFileChange[] {
 export const isEnvFileChanged = ({ file, before, after }: EnvFileChange): boolean =>
   before !== after || (lstatSync(file.path).mode & 0o777) !== 0o600
 
-/** Writes the changed files, each whole or not at all, mode 0600. Throws Failure (refused) before the first when a folder cannot be written. */
+/**
+ * Writes the changed files, each whole or not at all, mode 0600. Throws Failure (refused) before
+ * the first when a folder cannot be written.
+ */
 export function writeEnvFiles(list: EnvFileChange[]): void {
   for (const { file } of list.filter(isEnvFileChanged)) {
     try {

@@ -1,4 +1,5 @@
-// GitHub's API, asked for the repository that a workflow runs in: within a limit of time, and again where that may help.
+// GitHub's API, asked for the repository that a workflow runs in: within a limit of time, and again
+// where that may help.
 import fetch from 'node-fetch'
 import { retryUntilDeadline, parseRetryAfter } from '../retry.ts'
 import { keepSecret, redact } from '../redact.ts'
@@ -14,7 +15,10 @@ export interface GitHubRepository {
   api: string | undefined
 }
 
-/** What a workflow's environment says; undefined without a token or a repository. The token is a secret from now on. */
+/**
+ * What a workflow's environment says; undefined without a token or a repository. The token is a
+ * secret from now on.
+ */
 export function readGitHubRepository(
   env: NodeJS.ProcessEnv = process.env,
 ): GitHubRepository | undefined {
@@ -28,7 +32,10 @@ export function readGitHubRepository(
 
 const silentLog = { debug() {}, info() {}, warn() {}, error() {} }
 
-/** GitHub's client for a token; loaded on use, as only who has a token pays for it. `request` are octokit's options of each request. */
+/**
+ * GitHub's client for a token; loaded on use, as only who has a token pays for it. `request` are
+ * octokit's options of each request.
+ */
 export async function createOctokit(
   { token: auth, api }: Pick<GitHubRepository, 'token' | 'api'>,
   request: object = {},
@@ -43,7 +50,10 @@ export async function createOctokit(
   })
 }
 
-/** One request, tried again while GitHub is busy, `until` (ms of the clock). Throws Error that says in words what GitHub did; `right`: what it takes. */
+/**
+ * One request, tried again while GitHub is busy, `until` (ms of the clock). Throws Error that says
+ * in words what GitHub did; `right`: what it takes.
+ */
 export async function requestGitHub<T extends object>(
   github: GitHubRepository,
   until: number,

@@ -1,4 +1,5 @@
-// The deployments that GitHub shows for an environment: those of our making, how they end, and which of them prove a commit.
+// The deployments that GitHub shows for an environment: those of our making, how they end, and
+// which of them prove a commit.
 import { requestGitHub, type GitHubRepository } from './client.ts'
 import { redact } from '../redact.ts'
 import { parseImage } from '../images/registry/client.ts'
@@ -43,7 +44,10 @@ export function parseDeploymentPayload({
 export const findNewestDeployment = <T extends DeploymentRecord>(all: T[]): T | undefined =>
   all.filter(parseDeploymentPayload).sort((a, b) => b.id - a.id)[0]
 
-/** How a deployment ended. `inactive` is no ending: GitHub adds it when a later deployment to the same environment succeeds. */
+/**
+ * How a deployment ended. `inactive` is no ending: GitHub adds it when a later deployment to the
+ * same environment succeeds.
+ */
 export const finalDeploymentState = (all: DeploymentStatus[]): string =>
   all.filter(({ state }) => state !== 'inactive').sort((a, b) => b.id - a.id)[0]?.state ?? 'pending'
 
@@ -60,7 +64,10 @@ export function findChangedDigests(
     .map(([image]) => image.split('@')[0]!)
 }
 
-/** The newest deployment of our making of a commit to an environment, and how it ended; undefined when there is none. */
+/**
+ * The newest deployment of our making of a commit to an environment, and how it ended; undefined
+ * when there is none.
+ */
 export async function fetchDeployment(
   github: GitHubRepository,
   until: number,
@@ -125,7 +132,8 @@ export async function createDeployment(
   }: { environment: string; ref: string; payload: DeploymentPayload; description: string },
 ): Promise<number> {
   const { owner, repo } = github
-  // it is deployed already, or will be in a moment: GitHub has nothing to merge and nothing to wait for
+  // it is deployed already, or will be in a moment: GitHub has nothing to merge and nothing to wait
+  // for
   const more = {
     auto_merge: false,
     required_contexts: [],
@@ -164,7 +172,10 @@ export async function setDeploymentStatus(
 /** GitHub takes descriptions of up to 140 characters. */
 const maxDescriptionLength = 140
 
-/** A cause, and what follows from it, in as many characters as GitHub takes: the cause is what is cut. */
+/**
+ * A cause, and what follows from it, in as many characters as GitHub takes: the cause is what is
+ * cut.
+ */
 export function shortenDescription(cause: string, then = ''): string {
   const [first, rest] = [cause, then && `; ${then}`].map(text =>
     redact(text).replace(/\s+/g, ' ').trim(),

@@ -1,4 +1,5 @@
-// Compares what one of GitHub's environments holds with what the workflows ask for; by name, a value is never asked for.
+// Compares what one of GitHub's environments holds with what the workflows ask for; by name, a
+// value is never asked for.
 import { parse } from 'dotenv'
 import { readEnvText } from '../env/files.ts'
 import { Failure, exit } from '../errors.ts'
@@ -15,7 +16,10 @@ interface Setting {
   state: SettingState
 }
 
-/** The repository, and a token from GITHUB_TOKEN, GH_TOKEN or gh's own login. Throws Failure (refused) without one. */
+/**
+ * The repository, and a token from GITHUB_TOKEN, GH_TOKEN or gh's own login. Throws Failure
+ * (refused) without one.
+ */
 export async function requireGitHubRepository(root: string): Promise<GitHubRepository> {
   const what = 'Ask GitHub'
   const remote = (await run(['git', '-C', root, 'remote', 'get-url', 'origin'], { nothrow: true }))
@@ -53,7 +57,10 @@ interface StoredSettings {
   repository: Set<string>
 }
 
-/** What is there. Throws Failure (refused) when GitHub does not say; `evidence` is what is known without it. */
+/**
+ * What is there. Throws Failure (refused) when GitHub does not say; `evidence` is what is known
+ * without it.
+ */
 export async function fetchStoredSettings(
   github: GitHubRepository,
   name: string,
@@ -120,7 +127,10 @@ export function compareSettings(
   return [...settings, ...extra.map(([kind, name]): Setting => ({ kind, name, state: 'unknown' }))]
 }
 
-/** The command that puts a setting in order; undefined when it needs none. A value goes through a pipe, from the env file that has it. */
+/**
+ * The command that puts a setting in order; undefined when it needs none. A value goes through a
+ * pipe, from the env file that has it.
+ */
 export function createSettingCommand(
   setting: Setting,
   one: WorkflowSetting | undefined,

@@ -18,7 +18,10 @@ const stateLabels: Record<SettingState, string> = {
   unknown: 'no workflow asks for it',
 }
 
-/** Lists what GitHub's environment has, lacks or has too many. Throws Failure (usage) when something is missing. */
+/**
+ * Lists what GitHub's environment has, lacks or has too many. Throws Failure (usage) when something
+ * is missing.
+ */
 export async function reportGitHubSettings(root: string, name: string): Promise<void> {
   const all = listWorkflowSettings(root, name)
   const github = await requireGitHubRepository(root)

@@ -1,4 +1,5 @@
-// Which secrets and variables the workflows ask for, read from their own words: there is no other list.
+// Which secrets and variables the workflows ask for, read from their own words: there is no other
+// list.
 import { readFileSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { parse } from 'yaml'
@@ -21,7 +22,10 @@ export interface WorkflowSetting {
 type Json = Record<string, any>
 const workflowFolder = '.github/workflows'
 
-/** What the jobs of one of GitHub's environments ask for. Throws Failure (usage) when no job is in it. */
+/**
+ * What the jobs of one of GitHub's environments ask for. Throws Failure (usage) when no job is in
+ * it.
+ */
 export function listWorkflowSettings(root: string, name: string): WorkflowSetting[] {
   const jobs = readdirSync(join(root, workflowFolder))
     .filter(file => file.endsWith('.yml'))

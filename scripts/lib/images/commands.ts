@@ -30,7 +30,9 @@ export async function runBuildCommand(wanted: string[], dry: boolean): Promise<v
   )
 }
 
-/** Builds what the registry does not have, pushes it, names it at last, and reads every digest back. */
+/**
+ * Builds what the registry does not have, pushes it, names it at last, and reads every digest back.
+ */
 export async function runPushCommand(
   wanted: string[],
   dry: boolean,

@@ -16,7 +16,10 @@ interface PackageVersion {
 
 const quoted = encodeURIComponent
 
-/** A call for a package of an organisation or, where there is none of this name, of a user. Throws RegistryError that names the scope that is missing. */
+/**
+ * A call for a package of an organisation or, where there is none of this name, of a user. Throws
+ * RegistryError that names the scope that is missing.
+ */
 async function callPackagesApi<T>(
   image: string,
   method: 'GET' | 'DELETE',

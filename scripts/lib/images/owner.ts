@@ -1,4 +1,5 @@
-// Whose the images that are built here are, and their source: one key of an example, and what YAML and JSON must name by it.
+// Whose the images that are built here are, and their source: one key of an example, and what YAML
+// and JSON must name by it.
 import { readFileSync, readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { findEnvFiles } from '../env/files.ts'
@@ -6,7 +7,10 @@ import { isOwnerName } from '../env/value.ts'
 import { Failure, exit } from '../errors.ts'
 import { root as repository } from '../repository.ts'
 
-/** The registry of images that are nobody's yet: by RFC 2606 no host has such a name, so nobody else's image is taken for one. */
+/**
+ * The registry of images that are nobody's yet: by RFC 2606 no host has such a name, so nobody
+ * else's image is taken for one.
+ */
 export const unsetRegistry = 'unset.invalid'
 
 export interface ImageOwner {
@@ -55,7 +59,8 @@ export function requireOwner(what: string, images: string[]): void {
 }
 
 const ownerPatterns: [pattern: RegExp, of: (name: string) => string][] = [
-  // where images are: Compose, Kubernetes, Renovate; upstream's images of GHCR would need a look here
+  // where images are: Compose, Kubernetes, Renovate; upstream's images of GHCR would need a look
+  // here
   [/(?<![\w./])(?<!\w-)(?:unset\.invalid|ghcr\.io\/[\w-]+)(?=[/}\s"]|$)/gm, registryForOwner],
   // the repository that Renovate looks at
   [
@@ -76,7 +81,10 @@ export function findNamedOwners(
   })
 }
 
-/** Writes the owner into his key and wherever else he must be named. Out: the files that were changed. Throws Failure (usage) for no owner's name. */
+/**
+ * Writes the owner into his key and wherever else he must be named. Out: the files that were
+ * changed. Throws Failure (usage) for no owner's name.
+ */
 export function writeOwner(name: string, root = repository): string[] {
   const { key, file: example } = readImageOwner(root)
   const what = `Set ${key}`
@@ -105,7 +113,10 @@ export function writeOwner(name: string, root = repository): string[] {
   })
 }
 
-/** The YAML, JSON and examples that say what runs, by their paths; env files are no part of the repository. */
+/**
+ * The YAML, JSON and examples that say what runs, by their paths; env files are no part of the
+ * repository.
+ */
 const listOwnerFiles = (root: string): string[] =>
   ['infra', '.github'].flatMap(folder =>
     readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })

@@ -2,7 +2,9 @@
 import { listCommitImages, type CommitImage } from '../deploy/preflight/images.ts'
 import { parseImage } from './registry/client.ts'
 
-/** The key, and the example that it stands in, of each of these images that is built of a commit. */
+/**
+ * The key, and the example that it stands in, of each of these images that is built of a commit.
+ */
 export const findCommitPins = (images: string[]): Pick<CommitImage, 'key' | 'file'>[] =>
   listCommitImages().filter(({ name }) =>
     images.some(image => parseImage(image).name.endsWith(`/${name}`)),

@@ -15,7 +15,10 @@ import { RegistryError } from './registry/errors.ts'
 import { findImageDigest, parseImage } from './registry/client.ts'
 import { root } from '../repository.ts'
 
-/** The files under infra/ that pin images of other people: what is built here and what belongs to the demo alone has no registry to ask. */
+/**
+ * The files under infra/ that pin images of other people: what is built here and what belongs to
+ * the demo alone has no registry to ask.
+ */
 export function readPinFiles(): Map<string, string> {
   const names = readdirSync(join(root, 'infra'), { recursive: true, encoding: 'utf8' })
     .map(name => join('infra', name))
@@ -65,7 +68,10 @@ async function lookUpPin({ image, places }: Pin): Promise<PinLookup> {
   }
 }
 
-/** Every pin, and whether it is what its registry has. A registry that does not answer is asked once. */
+/**
+ * Every pin, and whether it is what its registry has. A registry that does not answer is asked
+ * once.
+ */
 export async function checkPins(files: Map<string, string>): Promise<CheckedPin[]> {
   const built = listBuiltImages()
   const pins = findPins(files).filter(({ image }) => !built.includes(parseImage(image).name))

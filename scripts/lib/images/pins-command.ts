@@ -4,7 +4,10 @@ import { checkPins, readPinFiles, writePins } from './pins-check.ts'
 import type { CheckedPin } from './pins.ts'
 import { color, emit, printResult, say, step, table } from '../report.ts'
 
-/** Says it, and with `write` mends what can be. Throws Failure: usage when a pin is wrong, refused when a registry cannot be asked. */
+/**
+ * Says it, and with `write` mends what can be. Throws Failure: usage when a pin is wrong, refused
+ * when a registry cannot be asked.
+ */
 export async function runPinsCommand(write: boolean): Promise<void> {
   const files = readPinFiles()
   const verdicts = await step('Ask the registries', () => checkPins(files))

@@ -1,4 +1,5 @@
-// Images that the YAML pins: which there are, whether their registries agree, and how they are written. Pure.
+// Images that the YAML pins: which there are, whether their registries agree, and how they are
+// written. Pure.
 
 /** Where an image stands. */
 export interface PinLocation {
@@ -16,7 +17,10 @@ export interface Pin {
 }
 
 const reference = String.raw`((?:[\w.-]+(?::\d+)?\/)*[a-z0-9][\w.-]*:\w[\w.-]*)(?:@(sha256:[0-9a-f]{64}))?(?=$|[\s"',}])`
-/** Where an image stands in a line, by the file's name: behind a key, or as the default of a variable there. */
+/**
+ * Where an image stands in a line, by the file's name: behind a key, or as the default of a
+ * variable there.
+ */
 const pinPatterns: [file: RegExp, before: string][] = [
   [/\.ya?ml$/, String.raw`^(?:[^#]*[\s{,])?image:\s+["']?(?:\$\{\w+:-)?`],
   [
@@ -58,7 +62,10 @@ export function replaceDigests(file: string, text: string, digests: Map<string, 
   return pattern ? text.split('\n').map(change).join('\n') : text
 }
 
-/** What a registry has under a pin's tag, or why that is not known; and whether it still has the pinned digest. */
+/**
+ * What a registry has under a pin's tag, or why that is not known; and whether it still has the
+ * pinned digest.
+ */
 export type PinLookup = { digest: string; oldIsThere?: boolean } | 'gone' | { unknown: string }
 export type PinState = 'good' | 'gone' | 'moved' | 'no digest' | 'unknown'
 

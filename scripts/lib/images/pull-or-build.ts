@@ -33,8 +33,9 @@ export async function findMissingImages(all: ComposeConfig, services: string[]):
 }
 
 /**
- * Makes sure that every image is here: builds those whose source is on this machine (docker-compose.build.yml) and is what their tag says,
- * pulls the rest. Throws Failure (refused) naming the images, and the registries that do not answer, before anything is started.
+ * Makes sure that every image is here: builds those whose source is on this machine
+ * (docker-compose.build.yml) and is what their tag says, pulls the rest. Throws Failure (refused)
+ * naming the images, and the registries that do not answer, before anything is started.
  */
 export async function pullOrBuildImages(
   stack: Stack,
@@ -67,7 +68,10 @@ type UnbuildableImages = Map<string, Failure>
 const reasonsNotBuilt = (images: string[], unfit: UnbuildableImages): Failure[] =>
   images.flatMap(image => unfit.get(image) ?? [])
 
-/** The targets whose source may bear their image's name, by the rules for a push: what has it now keeps it. */
+/**
+ * The targets whose source may bear their image's name, by the rules for a push: what has it now
+ * keeps it.
+ */
 async function selectBuildableSources(
   made: BuildTarget[],
 ): Promise<{ sources: BuildTarget[]; unfit: UnbuildableImages }> {
@@ -120,7 +124,10 @@ ${findOwnerlessImages(unset).length ? `and whose they are: ${setOwnerCommand()},
   })
 }
 
-/** Whether the engine has a way of its own to registries, a proxy or mirrors: then it says nothing that they do not answer here. */
+/**
+ * Whether the engine has a way of its own to registries, a proxy or mirrors: then it says nothing
+ * that they do not answer here.
+ */
 export function hasProxyOrMirror(
   { HttpProxy, HttpsProxy, RegistryConfig }: EngineInfo,
   env: NodeJS.ProcessEnv = process.env,

@@ -24,7 +24,10 @@ export interface PushedImage extends PlannedImage {
 /** The tag under which an image arrives; each arrival takes it over from the one before. */
 const incomingTag = 'incoming'
 
-/** Throws Failure (refused) when this login may not push an image of this name; an upload is begun and given up. */
+/**
+ * Throws Failure (refused) when this login may not push an image of this name; an upload is begun
+ * and given up.
+ */
 export async function requirePushPermission({ name }: PlannedImage): Promise<void> {
   const { host } = parseImage(name)
   const what = `Ask whether ${name} may be pushed`
@@ -37,7 +40,10 @@ export async function requirePushPermission({ name }: PlannedImage): Promise<voi
     })
 }
 
-/** Begins an upload, with a few bytes where they are given, and gives it up. Throws the registry's no, in words that Docker leaves out. */
+/**
+ * Begins an upload, with a few bytes where they are given, and gives it up. Throws the registry's
+ * no, in words that Docker leaves out.
+ */
 async function tryUpload(name: string, body?: string): Promise<void> {
   const { host, repository } = parseImage(name)
   const answer = await callRegistry(host, `${repository}/blobs/uploads/`, { method: 'POST' })
@@ -74,13 +80,19 @@ function nextStepAfter({ message, status }: RegistryError): string {
   return 'the same command again: what has arrived is not sent again'
 }
 
-/** A commit's image that is in the registry; `own`: an earlier attempt of this workflow's run has built it. */
+/**
+ * A commit's image that is in the registry; `own`: an earlier attempt of this workflow's run has
+ * built it.
+ */
 export interface ExistingImage {
   digest: string
   own: boolean
 }
 
-/** The image that a commit has already; undefined when it is to be built: it was never pushed, or the build file has changed since. */
+/**
+ * The image that a commit has already; undefined when it is to be built: it was never pushed, or
+ * the build file has changed since.
+ */
 export async function findExistingImage({
   name,
   commit,
@@ -103,7 +115,10 @@ export async function findExistingImage({
   return leads ? undefined : there
 }
 
-/** Sends what was built. Out: its digest, and how much was sent. No name that deploys use is touched. */
+/**
+ * Sends what was built. Out: its digest, and how much was sent. No name that deploys use is
+ * touched.
+ */
 export async function uploadImage(
   image: PlannedImage,
   plan: BuildPlan,
@@ -145,7 +160,10 @@ async function pushFromEngine(
   }
 }
 
-/** How much Docker says that it sent. `layers`: the digests of an image's layers; what else was sent with it (attestations) is none. */
+/**
+ * How much Docker says that it sent. `layers`: the digests of an image's layers; what else was sent
+ * with it (attestations) is none.
+ */
 export function describeUpload(text: string, layers: string[]): string {
   const all = [...text.matchAll(/^(\w+): (?:(Pushed|Mounted from .*)|Layer already exists)$/gm)]
   const own = all.filter(([, id]) => layers.some(digest => digest.startsWith(`sha256:${id}`)))

@@ -34,7 +34,10 @@ interface RetentionPolicy {
 export const sortNewestFirst = (all: ImageVersion[]): ImageVersion[] =>
   all.toSorted((a, b) => b.created.localeCompare(a.created))
 
-/** The digest of the image that an attestation is about: where the registry has no referrers API, it is found by its tag alone. */
+/**
+ * The digest of the image that an attestation is about: where the registry has no referrers API, it
+ * is found by its tag alone.
+ */
 function attestedDigest({ tags }: ImageVersion): string | undefined {
   const about = tags.map(tag => /^sha256-([0-9a-f]{64})$/.exec(tag)?.[1])
   return about[0] && about.every(Boolean) ? `sha256:${about[0]}` : undefined
@@ -47,8 +50,10 @@ function topLevelVersions(all: ImageVersion[]): ImageVersion[] {
 }
 
 /**
- * The versions of one image that can go: neither among the newest, nor named by a release, nor tagged; nor part or attestation of one that stays.
- * Throws Failure (refused) when it is not known what one consists of that has a tag or stays: its parts would go.
+ * The versions of one image that can go: neither among the newest, nor named by a release, nor
+ * tagged; nor part or attestation of one that stays.
+ * Throws Failure (refused) when it is not known what one consists of that has a tag or stays: its
+ * parts would go.
  */
 export function findRemovableVersions(
   all: ImageVersion[],
@@ -61,7 +66,8 @@ export function findRemovableVersions(
     version => first.has(version) || named.has(version.digest) || tagged(version),
   )
   requireCompleteVersions(all.filter(version => version.tags.length > 0 || stay.includes(version)))
-  // a release may name one part of a version, and then needs no other; but whoever pulls the whole does
+  // a release may name one part of a version, and then needs no other; but whoever pulls the whole
+  // does
   const holders = all.filter(({ children }) => children.some(child => named.has(child)))
   const kept = new Set(
     [...stay, ...holders].flatMap(({ digest, children }) => [digest, ...children]),

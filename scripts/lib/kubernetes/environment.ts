@@ -7,7 +7,10 @@ import { root } from '../repository.ts'
 
 const overlaysFolder = 'infra/k8s/overlays'
 
-/** An environment on Kubernetes: what infra/k8s/overlays/<name>/environment.yaml says, and the namespace of its kustomization. */
+/**
+ * An environment on Kubernetes: what infra/k8s/overlays/<name>/environment.yaml says, and the
+ * namespace of its kustomization.
+ */
 export interface Environment {
   name: string
   /** Relative to the repository. */
@@ -54,7 +57,10 @@ const isTextRecord = (value: unknown, keys: string[]) =>
   value !== null &&
   Object.entries(value).every(([key, text]) => keys.includes(key) && typeof text === 'string')
 
-/** Reads an environment's description. Throws Failure (usage) when there is none of this name, or what it says is not understood. */
+/**
+ * Reads an environment's description. Throws Failure (usage) when there is none of this name, or
+ * what it says is not understood.
+ */
 export function loadEnvironment(name = ''): Environment {
   if (!listEnvironments().includes(name))
     throw new Failure(

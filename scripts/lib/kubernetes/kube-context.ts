@@ -1,4 +1,5 @@
-// Which context kubectl would act in. Without one it asks localhost:8080, where anything may answer.
+// Which context kubectl would act in. Without one it asks localhost:8080, where anything may
+// answer.
 import { existsSync, readFileSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { delimiter, join } from 'node:path'
@@ -14,7 +15,8 @@ export interface KubeContexts {
 }
 
 /**
- * The contexts that kubectl knows: of all the files of KUBECONFIG together, the first of which that says so names the current one
+ * The contexts that kubectl knows: of all the files of KUBECONFIG together, the first of which that
+ * says so names the current one
  * (https://kubernetes.io/docs/concepts/configuration/organize-cluster-access-kubeconfig/#merging-kubeconfig-files).
  * Nothing when one of them cannot be read: kubectl says that better.
  */

@@ -22,8 +22,9 @@ export type LockLossCheck = () => Failure | undefined
 export const apiRetryMs = { most: 45_000, pause: 2_000 }
 
 /**
- * kubectl for what may be done twice: while the API server is away it is tried again, for 45 s. Once the lock is `lost` it throws that, and
- * what is under way ends at once: whoever has the lock now is at work.
+ * kubectl for what may be done twice: while the API server is away it is tried again, for 45 s.
+ * Once the lock is `lost` it throws that, and what is under way ends at once: whoever has the lock
+ * now is at work.
  */
 export const createRetryingKubectl =
   (lost?: LockLossCheck, { most, pause } = apiRetryMs): typeof kubectl =>

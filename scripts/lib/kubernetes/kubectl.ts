@@ -26,7 +26,10 @@ export const kubectlArgv = ({ context, namespace }: Environment): string[] => [
   namespace,
 ]
 
-/** Runs kubectl in the environment's context and namespace; KUBECONFIG is kubectl's own. Throws Failure (refused) when there is no kubectl, or no such context. */
+/**
+ * Runs kubectl in the environment's context and namespace; KUBECONFIG is kubectl's own. Throws
+ * Failure (refused) when there is no kubectl, or no such context.
+ */
 export async function kubectl(
   place: Environment,
   argv: string[],
@@ -76,7 +79,10 @@ export async function listObjects(
   return (JSON.parse(stdout) as { items: Manifest[] }).items
 }
 
-/** What kustomize makes of a folder (relative to the repository). Throws Failure (usage) with kustomize's words. */
+/**
+ * What kustomize makes of a folder (relative to the repository). Throws Failure (usage) with
+ * kustomize's words.
+ */
 export async function buildKustomization(place: Environment, folder: string): Promise<Manifest[]> {
   const output = await kubectl(place, ['kustomize', join(root, folder)], { nothrow: true })
   if (output.code !== 0) {
@@ -92,8 +98,10 @@ export async function buildKustomization(place: Environment, folder: string): Pr
 }
 
 /**
- * The objects in a YAML text as kubectl itself reads them, by a patch that changes nothing; no cluster is asked. Another parser reads other values:
- * YAML 1.2 takes `13e9474` for a number (kubernetes-sigs/kustomize#4081). Throws Failure (refused) with kubectl's words.
+ * The objects in a YAML text as kubectl itself reads them, by a patch that changes nothing; no
+ * cluster is asked. Another parser reads other values:
+ * YAML 1.2 takes `13e9474` for a number (kubernetes-sigs/kustomize#4081). Throws Failure (refused)
+ * with kubectl's words.
  */
 export async function parseManifests(yaml: string, what: string): Promise<Manifest[]> {
   const argv = [
@@ -126,7 +134,10 @@ export const renderManifests = (place: Environment): Promise<Manifest[]> =>
 export const selectWorkloads = (all: Manifest[]): Manifest[] =>
   all.filter(({ kind }) => ['Deployment', 'StatefulSet', 'DaemonSet', 'Job'].includes(kind))
 
-/** What the overlay's ConfigMap `stack` says: the domain, the port in addresses, the time zone. Its name ends with kustomize's hash. */
+/**
+ * What the overlay's ConfigMap `stack` says: the domain, the port in addresses, the time zone. Its
+ * name ends with kustomize's hash.
+ */
 export function readStackConfig(all: Manifest[]): Record<string, string> {
   const found = all.find(
     ({ kind, metadata }) => kind === 'ConfigMap' && /^stack(-[a-z0-9]{10})?$/.test(metadata.name),

@@ -1,4 +1,5 @@
-// kubeseal: seals values for an environment's controller, and asks it about sealed ones. Values go through its standard input alone.
+// kubeseal: seals values for an environment's controller, and asks it about sealed ones. Values go
+// through its standard input alone.
 import { X509Certificate } from 'node:crypto'
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -17,7 +18,10 @@ const kubesealInstallCommand =
   `curl -fsSL https://github.com/bitnami-labs/sealed-secrets/releases/download/v${sealedSecretsVersion}/kubeseal-${sealedSecretsVersion}-linux-amd64.tar.gz` +
   ' | sudo tar -xzC /usr/local/bin kubeseal'
 
-/** Runs kubeseal against the environment's controller. Throws Failure (refused) when it is not there. */
+/**
+ * Runs kubeseal against the environment's controller. Throws Failure (refused) when it is not
+ * there.
+ */
 async function runKubeseal(place: Environment, argv: string[], input = ''): Promise<RunOutput> {
   const { context, sealedSecrets } = place
   if (!argv.includes('--cert')) requireKubeContext(place, `Ask the cluster of ${place.name}`)
@@ -49,7 +53,10 @@ const lastKubesealLine = ({ stderr, stdout, code }: RunOutput) =>
     .at(-1)
     ?.replace(/^error: /, '') || `it ended with ${code}`
 
-/** The controller's certificate (PEM), asked for or from a file. Throws Failure (refused) when it cannot be had or has expired. */
+/**
+ * The controller's certificate (PEM), asked for or from a file. Throws Failure (refused) when it
+ * cannot be had or has expired.
+ */
 export async function fetchSealingCertificate(place: Environment, file?: string): Promise<string> {
   const what = file
     ? `Read ${file}`
@@ -80,7 +87,10 @@ export async function fetchSealingCertificate(place: Environment, file?: string)
   return pem
 }
 
-/** The ciphertexts of values, sealed for a SealedSecret's name and namespace. An empty value is sealed like any other. */
+/**
+ * The ciphertexts of values, sealed for a SealedSecret's name and namespace. An empty value is
+ * sealed like any other.
+ */
 export async function sealValues(
   place: Environment,
   { file, name, namespace }: SealedSecretFile,

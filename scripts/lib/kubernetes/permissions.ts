@@ -11,7 +11,8 @@ const combineVerbs = (resource: string, ...verbs: string[]): string[] =>
   verbs.map(verb => `${verb} ${resource}`)
 
 /**
- * All that a deploy of these manifests does, as `verb resource.group[/subresource]`: it writes what they make and looks at what becomes of it.
+ * All that a deploy of these manifests does, as `verb resource.group[/subresource]`: it writes what
+ * they make and looks at what becomes of it.
  * infra/k8s/cluster/deployer grants it.
  */
 export function listRequiredPermissions(all: Manifest[]): string[] {
@@ -46,7 +47,10 @@ export function listRequiredPermissions(all: Manifest[]): string[] {
   ]
 }
 
-/** Those of the rights that the current account does not have, asked in one call; with `nothrow` none when the cluster does not say. */
+/**
+ * Those of the rights that the current account does not have, asked in one call; with `nothrow`
+ * none when the cluster does not say.
+ */
 export async function findMissingPermissions(
   place: Environment,
   rights: string[],

@@ -23,7 +23,10 @@ export interface SealedSecretFile {
   entries: ExampleEntry[]
 }
 
-/** The SealedSecrets of an environment. Throws Failure (usage) when it has none, or one belongs to no application. */
+/**
+ * The SealedSecrets of an environment. Throws Failure (usage) when it has none, or one belongs to
+ * no application.
+ */
 export function readSealedSecrets(place: Environment): SealedSecretFile[] {
   const folder = join(place.folder, 'secrets')
   const names = existsSync(join(root, folder))
@@ -66,7 +69,10 @@ function readSealedSecret(place: Environment, file: string, folder: string): Sea
   }
 }
 
-/** Keys that are missing from a SealedSecret or that nobody reads; with `empty`, also those that are not sealed yet. */
+/**
+ * Keys that are missing from a SealedSecret or that nobody reads; with `empty`, also those that are
+ * not sealed yet.
+ */
 export function checkSealedKeys(
   sealed: Pick<SealedSecretFile, 'file' | 'folder' | 'keys' | 'entries'>,
   environment: string,

@@ -1,11 +1,15 @@
-// The messages of notify.ts: what a deploy tells people, in Slack's and Discord's form and within their limits.
+// The messages of notify.ts: what a deploy tells people, in Slack's and Discord's form and within
+// their limits.
 import { stripVTControlCharacters } from 'node:util'
 import { redact } from '../redact.ts'
 import { formatDuration } from '../report.ts'
 
 type OptionalText = string | undefined
 
-/** What is told. Texts may be of any length and hold anything: the messages are trimmed and made harmless. */
+/**
+ * What is told. Texts may be of any length and hold anything: the messages are trimmed and made
+ * harmless.
+ */
 export interface DeployEvent {
   kind: DeployEventKind
   /** What was done; a deploy when it is not said. */
@@ -46,7 +50,10 @@ const kindStyles = {
 export type DeployEventKind = keyof typeof kindStyles
 export const deployEventKinds = Object.keys(kindStyles) as DeployEventKind[]
 
-/** Text without known secrets, escape sequences and invisible characters, that calls nobody and cannot leave a code block. */
+/**
+ * Text without known secrets, escape sequences and invisible characters, that calls nobody and
+ * cannot leave a code block.
+ */
 const sanitizeText = (text: string): string =>
   redact(
     stripVTControlCharacters(text)

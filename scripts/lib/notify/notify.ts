@@ -1,4 +1,5 @@
-// Tells people in Slack and Discord what a deploy does. A message that does not arrive is a warning, never a result.
+// Tells people in Slack and Discord what a deploy does. A message that does not arrive is a
+// warning, never a result.
 import fetch from 'node-fetch'
 import { retryUntilDeadline, parseRetryAfter, type Attempt } from '../retry.ts'
 import { loadEnvValues } from '../env/files.ts'
@@ -16,8 +17,9 @@ export const webhookServices = [
 export type Webhook = (typeof webhookServices)[number] & { address: string }
 
 /**
- * The webhooks that are set, in the process's environment or else in the environment's env files, which need not be there. Their addresses
- * are secrets from now on. Throws Failure (usage) for an environment that cannot be or a file that cannot be read.
+ * The webhooks that are set, in the process's environment or else in the environment's env files,
+ * which need not be there. Their addresses are secrets from now on. Throws Failure (usage) for an
+ * environment that cannot be or a file that cannot be read.
  */
 export function loadWebhooks(name: string): Webhook[] {
   // a notification needs no complete environment
@@ -30,7 +32,10 @@ export function loadWebhooks(name: string): Webhook[] {
   return set
 }
 
-/** An address may come back in parts: a proxy's page quotes the path, an error the host and what follows. */
+/**
+ * An address may come back in parts: a proxy's page quotes the path, an error the host and what
+ * follows.
+ */
 function redactAddress(address: string): void {
   keepSecret(address)
   if (!URL.canParse(address)) return
@@ -45,7 +50,10 @@ function redactAddress(address: string): void {
     keepSecret(part)
 }
 
-/** Tells all services at once, in `limit` ms altogether; never throws. Out: a warning for each that was not told. */
+/**
+ * Tells all services at once, in `limit` ms altogether; never throws. Out: a warning for each that
+ * was not told.
+ */
 export async function notifyWebhooks(
   event: DeployEvent,
   { hooks, limit = 10_000 }: { hooks?: Webhook[]; limit?: number } = {},

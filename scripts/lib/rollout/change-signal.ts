@@ -2,7 +2,10 @@
 import { kubectl } from '../kubernetes/kubectl.ts'
 import type { Environment } from '../kubernetes/environment.ts'
 
-/** ms: between two looks at the least; at the most while it may not hear yet, or not any more; at the most. */
+/**
+ * ms: between two looks at the least; at the most while it may not hear yet, or not any more; at
+ * the most.
+ */
 const pollDelaysMs = { least: 400, deaf: 1_000, most: 3_000 }
 
 export interface ChangeSignal {

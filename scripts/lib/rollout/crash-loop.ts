@@ -14,15 +14,24 @@ import {
 
 /** Exits that make a crash loop: a service may find its database not ready twice. */
 const crashLoopExits = 3
-/** … but hardly when that one had this many ms for it: then two exits are enough, as they are when it was ready all the time. */
+/**
+ * … but hardly when that one had this many ms for it: then two exits are enough, as they are when
+ * it was ready all the time.
+ */
 const lateExitMs = 30_000
-/** As long as a database is known not to be ready, those who end do so for want of it; for this many ms. */
+/**
+ * As long as a database is known not to be ready, those who end do so for want of it; for this many
+ * ms.
+ */
 const dependencyGraceMs = 120_000
 /** ms after which everybody knows that it is ready. */
 const propagationMs = 5_000
 
 type TerminatedState = Record<string, any> | undefined
-/** The node's fault, not the application's (krane ignores 128 too; there a command that is not in the image ends so as well). */
+/**
+ * The node's fault, not the application's (krane ignores 128 too; there a command that is not in
+ * the image ends so as well).
+ */
 export const isNodeFailure = (ended: TerminatedState): boolean =>
   ended?.reason === 'ContainerStatusUnknown' ||
   (ended?.exitCode === 128 && !missingCommandPattern.test(ended.message ?? ''))
@@ -42,7 +51,9 @@ export function findLastTermination(
     : ended
 }
 
-/** Counts exits: Kubernetes shows `CrashLoopBackOff` for a tenth of a second before a restart only. */
+/**
+ * Counts exits: Kubernetes shows `CrashLoopBackOff` for a tenth of a second before a restart only.
+ */
 export function diagnoseCrashLoop(
   container: PodContainer,
   pod: Json,
@@ -87,7 +98,10 @@ export function diagnoseCrashLoop(
   }
 }
 
-/** When (ms) a pod's first container was started: to pull its image may take a slow node longer than the database had. */
+/**
+ * When (ms) a pod's first container was started: to pull its image may take a slow node longer than
+ * the database had.
+ */
 function firstStartMs(pod: Json, context: DiagnosisContext): number {
   const starts = listObjectEvents(pod, context)
     .filter(({ reason }) => reason === 'Started')
@@ -109,7 +123,10 @@ type ExitKind = 'memory' | 'probe' | 'command' | 'done' | 'fault' | 'killed' | '
 const permanentExits: ExitKind[] = ['memory', 'command', 'fault', 'killed']
 const probeKillPattern = /failed (liveness|startup) probe/
 
-/** What a container's end was. Not every node notices that one was killed for memory: then it is just killed. */
+/**
+ * What a container's end was. Not every node notices that one was killed for memory: then it is
+ * just killed.
+ */
 function classifyExit(
   { exitCode, reason, message = '' }: Record<string, any>,
   events: Json[],

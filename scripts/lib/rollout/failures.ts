@@ -1,4 +1,5 @@
-// The failure table: what a pod or its owner shows, and after which time it is a failure. Objects in, causes out. Pure.
+// The failure table: what a pod or its owner shows, and after which time it is a failure. Objects
+// in, causes out. Pure.
 import type { Manifest as Json } from '../kubernetes/kubectl.ts'
 import { diagnoseCrashLoop, isNodeFailure } from './crash-loop.ts'
 import {
@@ -24,7 +25,8 @@ const failureGraceMs = {
   schedule: 30_000,
   mount: 30_000,
   create: 30_000,
-  // a registry is asked again after 10, 20 and 40 s: one that does not answer, or denies for a moment what it has (docker/build-push-action#463)
+  // a registry is asked again after 10, 20 and 40 s: one that does not answer, or denies for a
+  // moment what it has (docker/build-push-action#463)
   registry: 60_000,
 }
 
@@ -131,7 +133,10 @@ function diagnoseWaitingContainer(
   }
 }
 
-/** ms when a container was due to start: its pod was there, and what runs before it had ended, or it had itself. */
+/**
+ * ms when a container was due to start: its pod was there, and what runs before it had ended, or it
+ * had itself.
+ */
 const containerDueMs = (pod: Json, { lastState }: Record<string, any>): number =>
   Math.max(
     ...[
@@ -143,7 +148,10 @@ const containerDueMs = (pod: Json, { lastState }: Record<string, any>): number =
     ].map(timestampMs),
   )
 
-/** What the registry said stands in the container's state or, of an attempt since, in the last event. */
+/**
+ * What the registry said stands in the container's state or, of an attempt since, in the last
+ * event.
+ */
 function diagnoseImagePull(
   found: (words: DiagnosisText) => Diagnosis,
   image: string,

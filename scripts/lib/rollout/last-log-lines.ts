@@ -5,7 +5,10 @@ import { refreshRedaction } from '../deploy/secret-values.ts'
 import { findLastLogLine } from '../log-poller.ts'
 import type { WorkloadStatus } from './status.ts'
 
-/** The last line of each one's log, `its log: …`, without what their Secrets hold by now; '' of who says nothing. */
+/**
+ * The last line of each one's log, `its log: …`, without what their Secrets hold by now; '' of who
+ * says nothing.
+ */
 export async function fetchLastLogLines(
   place: Environment,
   all: NonNullable<WorkloadStatus['speaks']>[],

@@ -6,7 +6,10 @@ import { redact } from '../redact.ts'
 import { lastEventMs } from './objects.ts'
 import type { FailureCause } from './status.ts'
 
-/** What the pod itself says: the last 40 lines of its log, before its last restart and now, and its last 5 events. */
+/**
+ * What the pod itself says: the last 40 lines of its log, before its last restart and now, and its
+ * last 5 events.
+ */
 export async function collectFailureLogs(cause: FailureCause, place: Environment): Promise<string> {
   const { pod, container } = cause
   const log = async (...more: string[]) => {

@@ -21,7 +21,10 @@ export interface DiagnosisContext {
   events: Json[]
   /** Restarts that containers had when the watch began, by `<uid of the pod> <container>`. */
   restarts: Record<string, number>
-  /** ms since which all is there that an application may wait for: databases, migrations. Infinity while it is not; undefined when that is not known. */
+  /**
+   * ms since which all is there that an application may wait for: databases, migrations. Infinity
+   * while it is not; undefined when that is not known.
+   */
   dependenciesReadySince: number | undefined
 }
 

@@ -22,7 +22,10 @@ export function findCurrentOwner(
   )
 }
 
-/** Whether a pod is of the version that is wanted: what those of older ones do is of no interest any more. */
+/**
+ * Whether a pod is of the version that is wanted: what those of older ones do is of no interest any
+ * more.
+ */
 export function isCurrentPod(pod: Json, owner: Json, { kind, status, metadata }: Json): boolean {
   if (!isOwnerOf(owner, pod) || pod.metadata.deletionTimestamp) return false
   if (kind === 'StatefulSet')
@@ -31,14 +34,19 @@ export function isCurrentPod(pod: Json, owner: Json, { kind, status, metadata }:
   return kind !== 'DaemonSet' || pod.metadata.labels?.['pod-template-generation'] === template
 }
 
-/** Whether all pods that a workload counts are among these, which are of the version that is wanted. */
+/**
+ * Whether all pods that a workload counts are among these, which are of the version that is wanted.
+ */
 export const isFullyUpdated = ({ status }: Json, pods: Json[]): boolean =>
   pods.filter(pod => !['Failed', 'Succeeded'].includes(pod.status.phase)).length >=
   (status?.replicas ?? 0)
 
 const orderAnnotation = ({ metadata }: Json) => metadata.annotations?.['kgc.hu/order']
 
-/** Since when (ms) all is there that a workload may wait for: databases wait for nobody, the others for databases and migrations. */
+/**
+ * Since when (ms) all is there that a workload may wait for: databases wait for nobody, the others
+ * for databases and migrations.
+ */
 export function findDependenciesReadySince(
   workload: Json,
   { workloads, pods, jobs }: ClusterSnapshot,

@@ -16,7 +16,10 @@ import type { WorkloadStatus } from './status.ts'
 /** ms that a container which has ended must at the most run to be believed. */
 const maxProbationMs = 60_000
 
-/** A container that has ended and runs again is believed once it has lived longer than the last time. */
+/**
+ * A container that has ended and runs again is believed once it has lived longer than the last
+ * time.
+ */
 export function describeProbation(pod: Json, context: DiagnosisContext): string | undefined {
   const trials = listPodContainers(pod)
     .filter(({ init, status }) => !init && status.state?.running)
@@ -64,7 +67,10 @@ export function describePodProblem(pod: Json, context: DiagnosisContext): string
   return words.find(Boolean) || (volume && pod.status.phase === 'Pending' ? volume : '')
 }
 
-/** Whose log says what pods that are not ready are at: the first container that runs and is not ready. */
+/**
+ * Whose log says what pods that are not ready are at: the first container that runs and is not
+ * ready.
+ */
 function findLogSource(pods: Json[]): { pod: string; container: string } | undefined {
   const all = pods
     .filter(pod => !isReady(pod))

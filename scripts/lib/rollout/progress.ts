@@ -1,4 +1,5 @@
-// What the wait for a rollout says: a live table on a terminal, elsewhere a line for each change; every 15 s what is waited for.
+// What the wait for a rollout says: a live table on a terminal, elsewhere a line for each change;
+// every 15 s what is waited for.
 import { appendLogLine } from '../log-poller.ts'
 import { createLiveTable } from '../progress.ts'
 import { isRichTerminal } from '../output.ts'

@@ -11,8 +11,10 @@ interface StabilityWindow {
 }
 
 /**
- * Counts `stable` ms since all were first seen ready; where nothing was done that could have harmed them (`settled`), since their pods have been:
- * a pod's own times say as much as having looked on. `seen`: ms of the clock when another watch, a moment ago, saw all of them ready.
+ * Counts `stable` ms since all were first seen ready; where nothing was done that could have harmed
+ * them (`settled`), since their pods have been:
+ * a pod's own times say as much as having looked on. `seen`: ms of the clock when another watch, a
+ * moment ago, saw all of them ready.
  */
 export function trackStability(
   stable: number,
@@ -40,6 +42,9 @@ export function trackStability(
   return { remainingMs: left, reset: forget }
 }
 
-/** Since when (ms of this machine's clock) all have been ready, as their pods say; the cluster writes whole seconds. */
+/**
+ * Since when (ms of this machine's clock) all have been ready, as their pods say; the cluster
+ * writes whole seconds.
+ */
 const allReadySinceMs = (verdicts: WorkloadStatus[], ahead: number): number =>
   Math.min(Date.now(), Math.max(...verdicts.map(({ since = 0 }) => since)) + 1000 - ahead)

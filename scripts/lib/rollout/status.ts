@@ -2,7 +2,10 @@
 import type { Manifest as Json } from '../kubernetes/kubectl.ts'
 import type { Diagnosis } from './objects.ts'
 
-/** Why a workload fails, with all that a person needs to know. `next` begins with kubectl when it is one of its commands. */
+/**
+ * Why a workload fails, with all that a person needs to know. `next` begins with kubectl when it is
+ * one of its commands.
+ */
 export interface FailureCause {
   application: string
   kind: string

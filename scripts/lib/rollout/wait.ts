@@ -19,7 +19,9 @@ export interface RolloutOptions {
   since: number
   stable: number
   lock: Lock
-  /** What pods have stood before counts: nothing was applied, or what was is the way it was before. */
+  /**
+   * What pods have stood before counts: nothing was applied, or what was is the way it was before.
+   */
   settled?: boolean
   /** How many ready pods are enough for workloads that are left alone, by `<kind> <name>`. */
   least?: Map<string, number>
@@ -28,7 +30,10 @@ export interface RolloutOptions {
   tell?: RolloutProgress
 }
 
-/** Waits until workloads and Jobs are ready. Throws Failure (broken) with the cause and what its log shows, or (timeout). */
+/**
+ * Waits until workloads and Jobs are ready. Throws Failure (broken) with the cause and what its log
+ * shows, or (timeout).
+ */
 export async function waitForRollout(wait: RolloutOptions, all: Manifest[]): Promise<void> {
   if (!all.length) return
   const { place, what, lock } = wait

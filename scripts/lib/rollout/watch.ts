@@ -1,4 +1,5 @@
-// Waits for a rollout on Kubernetes, truthfully: asks the cluster, lets workload.ts judge, narrates.
+// Waits for a rollout on Kubernetes, truthfully: asks the cluster, lets workload.ts judge,
+// narrates.
 import { kubectl, kubectlArgv, lastOutputLine, type Manifest } from '../kubernetes/kubectl.ts'
 import { Failure, exit } from '../errors.ts'
 import type { Environment } from '../kubernetes/environment.ts'
@@ -34,7 +35,10 @@ export interface RolloutWatchOptions {
   timeout: number
   /** ms for which all must stay ready. */
   stable: number
-  /** Nothing has been done that pods which were ready before could suffer from: then what they have stood counts. */
+  /**
+   * Nothing has been done that pods which were ready before could suffer from: then what they have
+   * stood counts.
+   */
   settled?: boolean
   /** How many ready pods are enough for workloads that are left alone, by `<kind> <name>`. */
   least?: Map<string, number>
@@ -48,7 +52,10 @@ export interface RolloutWatchOptions {
   lost?: () => Failure | undefined
 }
 
-/** Watches until all are ready and stay so, one has failed, or the time is over. Returns the last verdicts by `<kind> <name>`. */
+/**
+ * Watches until all are ready and stay so, one has failed, or the time is over. Returns the last
+ * verdicts by `<kind> <name>`.
+ */
 export async function watchRollout(
   options: RolloutWatchOptions,
 ): Promise<Map<string, WorkloadStatus>> {
@@ -171,7 +178,10 @@ function statusByName(
   return found
 }
 
-/** What the cluster shows; in words why it does not answer. Throws Failure (refused) when it answers that it may not be asked. */
+/**
+ * What the cluster shows; in words why it does not answer. Throws Failure (refused) when it answers
+ * that it may not be asked.
+ */
 async function fetchSnapshot(
   place: Environment,
   kinds: string[],

@@ -1,4 +1,5 @@
-// Judges a rollout: a workload and what is around it in, verdict out. Pure. The failure table is in failures.ts.
+// Judges a rollout: a workload and what is around it in, verdict out. Pure. The failure table is in
+// failures.ts.
 import { isReady } from '../smoke/workload-health.ts'
 import type { Manifest as Json } from '../kubernetes/kubectl.ts'
 import { diagnoseCreation, diagnosePod } from './failures.ts'
@@ -41,8 +42,9 @@ export interface ClusterSnapshot {
 }
 
 /**
- * The verdict on one workload at `now` (ms, the cluster's clock); `since` is when the change began: what ended before does not count. Of one that
- * the change leaves alone `least` ready pods are enough, though more are wanted.
+ * The verdict on one workload at `now` (ms, the cluster's clock); `since` is when the change began:
+ * what ended before does not count. Of one that the change leaves alone `least` ready pods are
+ * enough, though more are wanted.
  */
 export function workloadStatus(
   workload: Json,

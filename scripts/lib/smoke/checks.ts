@@ -16,7 +16,10 @@ export interface SmokeContext {
   address: (subdomain: string) => string
   /** The stack's settings, shared and the folder's own. */
   env: Record<string, string>
-  /** Runs a command in a service's container; `input` goes to standard input. Throws with what it printed when it fails. */
+  /**
+   * Runs a command in a service's container; `input` goes to standard input. Throws with what it
+   * printed when it fails.
+   */
   exec: (service: string, argv: string[], input?: string) => Promise<string>
   /** What a service has logged in the last `seconds`. */
   logs: (service: string, seconds: number) => Promise<string>
@@ -33,7 +36,10 @@ export interface SmokeTarget {
   requireRunning: () => Promise<void>
   health: () => Promise<CheckOutcome[]>
   context: (folder: string) => SmokeContext
-  /** Lets the edge serve an application whose administrator is there; returns a few words, '' when nothing kept it from that. */
+  /**
+   * Lets the edge serve an application whose administrator is there; returns a few words, '' when
+   * nothing kept it from that.
+   */
   open: (folder: string) => Promise<string>
   /** The root env file, as people read it. */
   envFile: string
@@ -45,13 +51,19 @@ export interface SmokeCheck {
   name: string
   /** Only where the stack is disposable: it writes. */
   writes?: boolean
-  /** The settings without which it cannot be asked, such as ADMIN_PASSWORD: a workflow's checkout has no env files. */
+  /**
+   * The settings without which it cannot be asked, such as ADMIN_PASSWORD: a workflow's checkout
+   * has no env files.
+   */
   needs?: string[]
   /** Returns a short detail; throws when the product does not do what it should. */
   run: (context: SmokeContext) => Promise<string | void>
 }
 
-/** `infra/docker/<folder>/admin.ts` exports `createAdmin`: makes the first administrator and closes the application's public onboarding. */
+/**
+ * `infra/docker/<folder>/admin.ts` exports `createAdmin`: makes the first administrator and closes
+ * the application's public onboarding.
+ */
 export interface Admin {
   email: string
   password: string
@@ -59,10 +71,16 @@ export interface Admin {
 /** Idempotent; returns what was done, in a few words. Throws with the cause. */
 export type CreateAdmin = (context: SmokeContext, admin: Admin) => Promise<string>
 
-/** `smoke.ts` may export `sendMail`: sends one mail from the application's own container with its own settings. Throws with the server's words. */
+/**
+ * `smoke.ts` may export `sendMail`: sends one mail from the application's own container with its
+ * own settings. Throws with the server's words.
+ */
 export type SendMail = (context: SmokeContext, to: string) => Promise<string>
 
-/** Asks again until `probe` returns something, at most `seconds` long; `undefined` when it never did. */
+/**
+ * Asks again until `probe` returns something, at most `seconds` long; `undefined` when it never
+ * did.
+ */
 export async function pollUntilFound<T>(
   probe: () => Promise<T | undefined>,
   seconds: number,
@@ -89,7 +107,8 @@ export function commandFailed(
 }
 
 /**
- * What each application's folder exports from `file` (smoke.ts, admin.ts, upgrade-paths.ts, schema-version.ts), by folder; folders without it are left out.
+ * What each application's folder exports from `file` (smoke.ts, admin.ts, upgrade-paths.ts,
+ * schema-version.ts), by folder; folders without it are left out.
  * `only` names the folders that are wanted: Failure (usage) for one that has no such file.
  */
 export async function loadAppModules<T>(
@@ -123,7 +142,10 @@ export interface RunnableCheck {
   ask: (timeout: number) => Promise<CheckOutcome>
 }
 
-/** The checks of what the applications are for that may run there, each with its application's name; `only`: of these folders. */
+/**
+ * The checks of what the applications are for that may run there, each with its application's name;
+ * `only`: of these folders.
+ */
 export async function productChecks(
   target: SmokeTarget,
   only?: string[],
@@ -157,7 +179,10 @@ export function toRunnableCheck(
   }
 }
 
-/** The settings of an environment for a folder's checks, its own and the shared ones; remembers the secrets for redaction. */
+/**
+ * The settings of an environment for a folder's checks, its own and the shared ones; remembers the
+ * secrets for redaction.
+ */
 export function checkSettings(suffix: string, folder: string): Record<string, string> {
   loadEnvValues(root, suffix.slice(1))
   const own = join(dockerFolder, folder, `.env${suffix}`)

@@ -52,9 +52,10 @@ export function createComposeTarget(mode: string): SmokeTarget {
 }
 
 /**
- * The health of every service, asked now: a container's own health check is run in it, because the engine's answer may be as
- * old as the check's interval. One-shots must have ended well; what has no check must run. The checks start before Compose has
- * read its files, which takes longer than most of them.
+ * The health of every service, asked now: a container's own health check is run in it, because the
+ * engine's answer may be as old as the check's interval. One-shots must have ended well; what has
+ * no check must run. The checks start before Compose has read its files, which takes longer than
+ * most of them.
  */
 async function health(
   seen: Map<string, Container>,

@@ -1,7 +1,10 @@
 // What every PostgreSQL of the stack owes to its application, asked in its own container.
 import { OutsideServiceError, type SmokeCheck, type SmokeContext } from './checks.ts'
 
-/** The names of a Hungarian list in their order: accents come after their letter, `cs` is a letter of its own after `c`. */
+/**
+ * The names of a Hungarian list in their order: accents come after their letter, `cs` is a letter
+ * of its own after `c`.
+ */
 const sorted = 'Ádám, Anna, Cukor, Csilla, Éva, Zsolt'
 
 /** The checks of the database in `service`, whichever its name is. */
@@ -35,7 +38,10 @@ async function sortsAsHungarian(context: SmokeContext, service: string): Promise
   )
 }
 
-/** The roles that applications log in with: those of init.sh, and whoever is connected over the network now. */
+/**
+ * The roles that applications log in with: those of init.sh, and whoever is connected over the
+ * network now.
+ */
 const logins = `SELECT rolname, rolsuper OR rolbypassrls OR rolcreaterole OR rolcreatedb OR rolreplication FROM pg_roles WHERE rolcanlogin AND (
   rolname IN (SELECT current_database() || ending FROM (VALUES ('_a'), ('_b'), ('_app')) AS endings (ending))
   OR oid IN (SELECT usesysid FROM pg_stat_activity WHERE backend_type = 'client backend' AND NOT client_addr <<= '127.0.0.0/8')) ORDER BY rolname`
@@ -64,7 +70,10 @@ export const psql = (query: string): string[] => [
   query,
 ]
 
-/** The rows of a query, asked as superuser over the socket; undefined when the stack has no such database (a server from outside). */
+/**
+ * The rows of a query, asked as superuser over the socket; undefined when the stack has no such
+ * database (a server from outside).
+ */
 export async function askDatabase(
   { exec }: SmokeContext,
   service: string,

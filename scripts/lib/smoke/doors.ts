@@ -1,6 +1,7 @@
-// What keeps the edge from serving an application that has no administrator yet: its router asks for the middleware `open-<folder>@file`,
-// and Traefik leaves a router out whose middleware does not exist. `make admin` writes it where Traefik reads,
-// into a volume of the stack. On Kubernetes the door is a label of the Ingress (kubernetes-target.ts).
+// What keeps the edge from serving an application that has no administrator yet: its router asks
+// for the middleware `open-<folder>@file`, and Traefik leaves a router out whose middleware does
+// not exist. `make admin` writes it where Traefik reads, into a volume of the stack. On Kubernetes
+// the door is a label of the Ingress (kubernetes-target.ts).
 import { join } from 'node:path'
 import { existsSync } from 'node:fs'
 import { pollUntilFound } from './checks.ts'
@@ -20,8 +21,8 @@ export const isTraefikAnswer = ({ status, body }: { status: number; body: string
   body.trim() === own.get(status)
 
 /**
- * The edge for an application that an administrator opens: Traefik's own answer is an error there, so that a check that expects a closed
- * door is not green because nobody is at home.
+ * The edge for an application that an administrator opens: Traefik's own answer is an error there,
+ * so that a check that expects a closed door is not green because nobody is at home.
  */
 export function rejectTraefikAnswers(edge: Edge, folder: string): Edge {
   if (!existsSync(join(dockerFolder, folder, 'admin.ts'))) return edge

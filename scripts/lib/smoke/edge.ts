@@ -1,5 +1,5 @@
-// Requests through the edge by host name. Node does not resolve *.localhost, and a test machine has no DNS: the connection can go
-// to an address of its own, with Host and SNI as they would be.
+// Requests through the edge by host name. Node does not resolve *.localhost, and a test machine has
+// no DNS: the connection can go to an address of its own, with Host and SNI as they would be.
 import { Agent as PlainAgent } from 'node:http'
 import { Agent, request } from 'node:https'
 import { isIP } from 'node:net'
@@ -21,13 +21,19 @@ export interface EdgeRequest {
 }
 
 export interface Edge {
-  /** Asks an address; redirects are not followed. Throws with the address and the cause when nobody answers. */
+  /**
+   * Asks an address; redirects are not followed. Throws with the address and the cause when nobody
+   * answers.
+   */
   get: (url: string, ask?: EdgeRequest) => Promise<EdgeResponse>
   /** Upgrades to a WebSocket and returns the first message (text). */
   websocket: (url: string, protocol: string) => Promise<string>
 }
 
-/** Where connections go, `host[:port]`: without a port to the address's own, without anything where DNS leads. */
+/**
+ * Where connections go, `host[:port]`: without a port to the address's own, without anything where
+ * DNS leads.
+ */
 interface Connect {
   https?: string
   http?: string
@@ -37,7 +43,10 @@ interface Connect {
 export const localEdge = (verify: boolean, http = '80'): Edge =>
   edgeAt({ https: '127.0.0.1', http: `127.0.0.1:${http}` }, verify)
 
-/** `verify`: whether certificates must be valid (production) or may be Traefik's own (demo, development). */
+/**
+ * `verify`: whether certificates must be valid (production) or may be Traefik's own (demo,
+ * development).
+ */
 export function edgeAt(connect: Connect, verify: boolean): Edge {
   const secure = (keepAlive: boolean) =>
     directed(new Agent({ rejectUnauthorized: verify, keepAlive }), connect.https)
@@ -102,7 +111,10 @@ export function edgeAt(connect: Connect, verify: boolean): Edge {
   }
 }
 
-/** The agent, connecting to another address; the name that it asks TLS for stays the address's, whatever the Host header says. */
+/**
+ * The agent, connecting to another address; the name that it asks TLS for stays the address's,
+ * whatever the Host header says.
+ */
 function directed<T extends PlainAgent>(agent: T, to?: string): T {
   const own = agent as unknown as {
     createConnection: (options: Record<string, unknown>, ...rest: unknown[]) => unknown
@@ -122,7 +134,9 @@ function directed<T extends PlainAgent>(agent: T, to?: string): T {
   return agent
 }
 
-/** The text of the first unmasked, unfragmented frame (RFC 6455, 5.2): all that a greeting needs. */
+/**
+ * The text of the first unmasked, unfragmented frame (RFC 6455, 5.2): all that a greeting needs.
+ */
 function firstFrame(
   socket: import('node:stream').Duplex,
   head: Buffer,

@@ -90,7 +90,10 @@ function memoize<T>(ask: () => Promise<T>): () => Promise<T> {
   }
 }
 
-/** Labels the Ingresses of a folder, without which Traefik leaves them out, and waits until it serves them; '' when they say so themselves. */
+/**
+ * Labels the Ingresses of a folder, without which Traefik leaves them out, and waits until it
+ * serves them; '' when they say so themselves.
+ */
 async function openIngress(place: Environment, all: Manifest[], folder: string): Promise<string> {
   const closed = all.filter(
     ({ kind, metadata }) =>
@@ -123,7 +126,10 @@ async function openIngress(place: Environment, all: Manifest[], folder: string):
     : `${host} is labelled as open; from here its edge cannot be asked, or nobody is behind it`
 }
 
-/** What the checks of a folder get: the settings of the environment's env files where they are here, and the overlay's own. */
+/**
+ * What the checks of a folder get: the settings of the environment's env files where they are here,
+ * and the overlay's own.
+ */
 function contextOf(
   place: Environment,
   all: Manifest[],

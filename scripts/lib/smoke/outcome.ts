@@ -1,4 +1,5 @@
-// What checks found: each is run with its time, none hides another, and one that could not be asked is no failure.
+// What checks found: each is run with its time, none hides another, and one that could not be asked
+// is no failure.
 
 export interface CheckOutcome {
   name: string

@@ -2,7 +2,10 @@
 import type { SmokeTarget } from './checks.ts'
 import { Failure, exit } from '../errors.ts'
 
-/** `kind`: compose (the default) or kubernetes; `name`: a mode, or an environment of infra/k8s/overlays. */
+/**
+ * `kind`: compose (the default) or kubernetes; `name`: a mode, or an environment of
+ * infra/k8s/overlays.
+ */
 export async function createTarget(kind = 'compose', name?: string): Promise<SmokeTarget> {
   // each side is read only where it is asked for: `smoke --quick` is a matter of tenths of a second
   if (kind === 'compose')

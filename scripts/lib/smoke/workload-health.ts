@@ -1,4 +1,5 @@
-// Judges the workloads of an environment on Kubernetes as they are now: what the overlay wants and what the cluster shows in, words out. Pure.
+// Judges the workloads of an environment on Kubernetes as they are now: what the overlay wants and
+// what the cluster shows in, words out. Pure.
 import type { Manifest } from '../kubernetes/kubectl.ts'
 
 export interface WorkloadHealth {

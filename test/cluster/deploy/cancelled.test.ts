@@ -1,4 +1,5 @@
-// A job that is cancelled as GitHub does it: SIGINT to the step's first process, SIGTERM 7.5 s later, and after 2.5 s more all that is left is killed.
+// A job that is cancelled as GitHub does it: SIGINT to the step's first process, SIGTERM 7.5 s
+// later, and after 2.5 s more all that is left is killed.
 import { spawn, spawnSync } from 'node:child_process'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'

@@ -1,4 +1,5 @@
-// A deploy on a real cluster, with the deployer's rights: what goes well, what is refused, what is put back.
+// A deploy on a real cluster, with the deployer's rights: what goes well, what is refused, what is
+// put back.
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { createTestEnvironment } from './test-environment.ts'

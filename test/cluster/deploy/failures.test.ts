@@ -1,5 +1,7 @@
-// One failure each, through a whole deploy with the deployer's rights: how it ends, what it names, what serves then, and after how many seconds.
-// KGC_LANES (4) of them at once, each in a namespace of its own; KGC_LANES=1 measures them one by one.
+// One failure each, through a whole deploy with the deployer's rights: how it ends, what it names,
+// what serves then, and after how many seconds.
+// KGC_LANES (4) of them at once, each in a namespace of its own; KGC_LANES=1 measures them one by
+// one.
 import { spawn } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { availableParallelism, loadavg } from 'node:os'
@@ -19,7 +21,10 @@ import {
 type Json = Record<string, any>
 const test = suite('failures')
 const lanes = Number(process.env.KGC_LANES || 4)
-/** Bounds are for a machine that does nothing else; here deploys share it with each other, and with whatever else is at work. */
+/**
+ * Bounds are for a machine that does nothing else; here deploys share it with each other, and with
+ * whatever else is at work.
+ */
 const load = () => Math.max(lanes > 1 ? 2.5 : 1.25, loadavg()[0]! / availableParallelism())
 
 interface Row {
@@ -36,7 +41,10 @@ interface Row {
   within?: [cause: number, served: number]
 }
 
-/** A manifest of test/cluster/failures as a part of the environment; what only an administrator may make is left to him. */
+/**
+ * A manifest of test/cluster/failures as a part of the environment; what only an administrator may
+ * make is left to him.
+ */
 function from(
   name: string,
   edit: (text: string) => string = text => text,
@@ -186,7 +194,10 @@ const rows: Record<string, Row> = {
 }
 rows['secret that cannot be opened']!.shape.more!.push(sealed('half-secrets', 'DB_PASSWORD'))
 
-/** A registry that knows every image when a deploy asks it, and gives none to the node: there the same address is another registry. */
+/**
+ * A registry that knows every image when a deploy asks it, and gives none to the node: there the
+ * same address is another registry.
+ */
 const gateway = 5055
 function twoFaced() {
   const answer = `(_, answer) => answer.writeHead(200, { 'docker-content-digest': 'sha256:${'0'.repeat(64)}' }).end()`

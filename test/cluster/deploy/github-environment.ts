@@ -1,4 +1,5 @@
-// A stand whose scripts run as in a workflow's step, beside a stand-in for GitHub that knows their commits.
+// A stand whose scripts run as in a workflow's step, beside a stand-in for GitHub that knows their
+// commits.
 import { join } from 'node:path'
 import { commit, initialize } from '../../git.ts'
 import { gitHubStandIn } from '../../github.ts'
@@ -20,7 +21,10 @@ export async function standAtGitHub(name: string) {
     github,
     step,
     summary,
-    /** Writes the environment and commits it: GitHub records deployments of commits. Returns the commit. */
+    /**
+     * Writes the environment and commits it: GitHub records deployments of commits. Returns the
+     * commit.
+     */
     commit(shape: Shape = {}): string {
       write(shape)
       initialize(box.root)

@@ -1,4 +1,5 @@
-// The deploy lock on a real API server: what becomes of one whose holder dies or stops. That one of many wins is race.test.ts's matter.
+// The deploy lock on a real API server: what becomes of one whose holder dies or stops. That one of
+// many wins is race.test.ts's matter.
 import { spawn, type ChildProcess } from 'node:child_process'
 import { join } from 'node:path'
 import { suite } from 'uvu'

@@ -1,4 +1,5 @@
-// What a failed change says and records in its end, held against what the API shows: workloads, releases, the lock.
+// What a failed change says and records in its end, held against what the API shows: workloads,
+// releases, the lock.
 import { chmodSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
 import { suite } from 'uvu'

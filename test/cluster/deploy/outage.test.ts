@@ -1,4 +1,5 @@
-// Deploys while what they need is away: the API server, the registry, the people's webhook. Ways of their own are cut, so nobody else notices.
+// Deploys while what they need is away: the API server, the registry, the people's webhook. Ways of
+// their own are cut, so nobody else notices.
 import { readFileSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -33,7 +34,10 @@ async function withoutServer(here: TestEnvironment, line: RegExp) {
   return { code, said: deploy.said(), went: back > 0 && Date.now() > back }
 }
 
-/** A server of this machine that answers so; `silent` never does. Returns its host, and what it was asked. */
+/**
+ * A server of this machine that answers so; `silent` never does. Returns its host, and what it was
+ * asked.
+ */
 async function answering(how: number | 'silent') {
   const asked: string[] = []
   const server = createServer((request, answer) => {

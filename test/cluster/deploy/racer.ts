@@ -1,4 +1,5 @@
-// Takes the lock of a namespace, says so, keeps it until it is told to stop: racer.ts <namespace> [which writing of the lease was seen before]
+// Takes the lock of a namespace, says so, keeps it until it is told to stop: racer.ts <namespace>
+// [which writing of the lease was seen before]
 import { fetchLease, isLockHeld } from '../../../scripts/lib/deploy/lock/lease.ts'
 import { acquireLock } from '../../../scripts/lib/deploy/lock/lock.ts'
 import { main } from '../../../scripts/lib/report.ts'

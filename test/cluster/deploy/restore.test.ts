@@ -1,4 +1,5 @@
-// What a failed change must leave alone when it is put back, and what must not judge the release that comes back.
+// What a failed change must leave alone when it is put back, and what must not judge the release
+// that comes back.
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { suite } from 'uvu'

@@ -1,4 +1,5 @@
-// A key that is rotated, on a real cluster with a real controller: no pod starts anew before it is open, and what cannot be opened goes back.
+// A key that is rotated, on a real cluster with a real controller: no pod starts anew before it is
+// open, and what cannot be opened goes back.
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { kubectl, tool } from '../cluster.ts'

@@ -1,4 +1,5 @@
-// Secrets with known values, through a good deploy, failed ones whose logs print them, and a rollback: no output, record or message holds one.
+// Secrets with known values, through a good deploy, failed ones whose logs print them, and a
+// rollback: no output, record or message holds one.
 import { execFileSync } from 'node:child_process'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -63,7 +64,10 @@ function sealed(name: string, data: Record<string, string>): Json {
 }
 const reads = (secret: string, ...keys: string[]) =>
   keys.map(key => ({ name: key, valueFrom: { secretKeyRef: { name: secret, key } } }))
-/** An application that prints all that it knows: in its log, in a line longer than any that is shown, and as its last words. */
+/**
+ * An application that prints all that it knows: in its log, in a line longer than any that is
+ * shown, and as its last words.
+ */
 const leak = `env; printf '%0490d%s\\n' 0 "$PLAIN"; printf '{"url":"%s"}\\n' "$ADDRESS"; printf '\\033[1m%s\\033[0m\\n' "$LINES"; exit 3`
 function reader(command: string[], env: Json[]): Json {
   const container = {

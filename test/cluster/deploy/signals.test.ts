@@ -1,6 +1,7 @@
-// Deploys that are ended at every phase boundary, by each signal: the rerun ends where an undisturbed deploy would have, migrations run once,
-// nobody is told anything twice. The three signals at once, each in a namespace of its own. KGC_SOAK=N adds N - 1 rounds in which each ends at
-// any moment of its phase and has a rerun of its own.
+// Deploys that are ended at every phase boundary, by each signal: the rerun ends where an
+// undisturbed deploy would have, migrations run once, nobody is told anything twice. The three
+// signals at once, each in a namespace of its own. KGC_SOAK=N adds N - 1 rounds in which each ends
+// at any moment of its phase and has a rerun of its own.
 import { availableParallelism, loadavg } from 'node:os'
 import { join } from 'node:path'
 import { suite } from 'uvu'
@@ -15,7 +16,10 @@ const rounds = Number(process.env.KGC_SOAK || 1)
 const signals = { SIGKILL: null, SIGTERM: 143, SIGINT: 130 } as const
 type Signal = keyof typeof signals
 const all = ['Pre-flight', 'Plan', 'Lock', 'Apply', 'Watch', 'Smoke', 'Record']
-/** SIGINT goes the way of SIGTERM with another exit code: where nothing is repeated, one phase shows that. */
+/**
+ * SIGINT goes the way of SIGTERM with another exit code: where nothing is repeated, one phase shows
+ * that.
+ */
 const phasesOf = (signal: Signal) => (signal === 'SIGINT' && rounds === 1 ? ['Watch'] : all)
 
 /** What serves, with everything that differs from one deploy to the next taken out. */

@@ -1,4 +1,5 @@
-// A small environment of two applications and a migration, in a copy of the repository, deployed by an account with the deployer's rights only.
+// A small environment of two applications and a migration, in a copy of the repository, deployed by
+// an account with the deployer's rights only.
 import { mkdirSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { sandbox, type Result, type Started } from '../../sandbox.ts'
@@ -148,7 +149,9 @@ export interface TestEnvironment {
   generations: () => Record<string, unknown>
 }
 
-/** `stable`: seconds for which all must stay ready; ten of them prove nothing here that two do not. */
+/**
+ * `stable`: seconds for which all must stay ready; ten of them prove nothing here that two do not.
+ */
 export function createTestEnvironment(name: string, { stable = 2 } = {}): TestEnvironment {
   const space = namespace(name, { 'pod-security.kubernetes.io/enforce': 'baseline' })
   const box = sandbox()
@@ -218,7 +221,10 @@ export function createTestEnvironment(name: string, { stable = 2 } = {}): TestEn
   }
 }
 
-/** An image that its registry has and that no node here can run: it is for another processor. Returns its name. */
+/**
+ * An image that its registry has and that no node here can run: it is for another processor.
+ * Returns its name.
+ */
 export async function unrunnable(): Promise<string> {
   const address = (tag: string) => `http://${registry}/v2/kgc-demo/redis/manifests/${tag}`
   const accept = 'application/vnd.docker.distribution.manifest.v2+json'

@@ -1,5 +1,6 @@
-// Records what the cluster shows of a failure, for test/unit/rollout.test.ts: applies each file in a namespace of its own, keeps every
-// moment at which the verdict or what it rests on changes, until it is final. Usage: node --import=tsx test/cluster/failures/record.ts [NAME …]
+// Records what the cluster shows of a failure, for test/unit/rollout.test.ts: applies each file in
+// a namespace of its own, keeps every moment at which the verdict or what it rests on changes,
+// until it is final. Usage: node --import=tsx test/cluster/failures/record.ts [NAME …]
 import { readFileSync, readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseAllDocuments } from 'yaml'

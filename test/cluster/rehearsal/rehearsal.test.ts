@@ -1,5 +1,5 @@
-// The whole way of a commit, with this repository's own tools and nothing from outside: into images, to staging, to production; a bad one goes
-// back by itself, a good one by hand.
+// The whole way of a commit, with this repository's own tools and nothing from outside: into
+// images, to staging, to production; a bad one goes back by itself, a good one by hand.
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { suite } from 'uvu'

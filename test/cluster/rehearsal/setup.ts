@@ -1,4 +1,5 @@
-// What the rehearsal plays on: a repository of KGC's own code, this one as a repository with two environments, and an account for each.
+// What the rehearsal plays on: a repository of KGC's own code, this one as a repository with two
+// environments, and an account for each.
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -22,14 +23,20 @@ const datamodel = readFileSync(
 )
 export const environments = ['staging', 'production']
 
-/** KGC's monorepo, as far as its images are concerned: the demo's stand-ins, with a line of each commit in them. */
+/**
+ * KGC's monorepo, as far as its images are concerned: the demo's stand-ins, with a line of each
+ * commit in them.
+ */
 export function monorepo() {
   const root = mkdtempSync(join(tmpdir(), 'kgc-monorepo-'))
   process.once('exit', () => rmSync(root, { recursive: true, force: true }))
   initialize(root)
   return {
     root,
-    /** Commits; `fault` makes the API of this commit misbehave as the stand-in can, `migrations` are added to those that are there. Returns the commit. */
+    /**
+     * Commits; `fault` makes the API of this commit misbehave as the stand-in can, `migrations` are
+     * added to those that are there. Returns the commit.
+     */
     commit(version: string, fault = '', migrations: Record<string, string> = {}) {
       for (const [name, sql] of Object.entries(migrations)) {
         mkdirSync(join(root, prisma, 'migrations', name), { recursive: true })
@@ -49,7 +56,10 @@ export function monorepo() {
   }
 }
 
-/** This repository with staging and production as they are, but for where images come from, how much the pods ask for, how long all must stay ready, and where Traefik listens. */
+/**
+ * This repository with staging and production as they are, but for where images come from, how much
+ * the pods ask for, how long all must stay ready, and where Traefik listens.
+ */
 export function stage() {
   const box = sandbox()
   // the real one's base image and packages are not to be had here; the stand-in's are
@@ -132,7 +142,10 @@ export function stage() {
         })),
       ),
     commit: (message: string): string => commit(box.root, message),
-    /** Pins a commit of KGC's code, as the pull request that raises it does. Returns the commit here. */
+    /**
+     * Pins a commit of KGC's code, as the pull request that raises it does. Returns the commit
+     * here.
+     */
     pin(sha: string) {
       const file = join(box.docker, 'kgc/.env.example')
       writeFileSync(file, readFileSync(file, 'utf8').replace(/^KGC_REF=.*$/m, `KGC_REF=${sha}`))

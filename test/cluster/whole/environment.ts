@@ -1,4 +1,5 @@
-// The demo overlay in the namespace of staging (Traefik reads no others) under a domain of its own, beside whatever is in the demo's.
+// The demo overlay in the namespace of staging (Traefik reads no others) under a domain of its own,
+// beside whatever is in the demo's.
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import * as assert from 'uvu/assert'
@@ -32,7 +33,10 @@ export function clear(): void {
   kubectl(['delete', 'role,rolebinding', 'deployer-secrets', ...here], { nothrow: true })
 }
 
-/** Its env files, its place in the cluster, and the account that deploys it; throws when somebody else is there. */
+/**
+ * Its env files, its place in the cluster, and the account that deploys it; throws when somebody
+ * else is there.
+ */
 export function prepare(): void {
   const { code, stderr } = box.script(['env', 'demo'])
   assert.is(code, 0, stderr)

@@ -1,4 +1,5 @@
-// The demo overlay by deploy.ts, with clients that keep asking through Traefik while it is rolled, and while a bad version fails and goes back.
+// The demo overlay by deploy.ts, with clients that keep asking through Traefik while it is rolled,
+// and while a bad version fails and goes back.
 // Its generated secrets must be seen nowhere.
 import { existsSync, readFileSync, readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -58,7 +59,10 @@ interface Client {
   gap: number
 }
 
-/** Five requests a second each, until it is told to stop; the first ones are good before the work begins. */
+/**
+ * Five requests a second each, until it is told to stop; the first ones are good before the work
+ * begins.
+ */
 async function whileAsking(work: () => Promise<unknown>): Promise<Record<string, Client>> {
   let over = false
   const one = async (url: string): Promise<Client> => {

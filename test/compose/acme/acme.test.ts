@@ -1,4 +1,5 @@
-// A real ACME authority gives the production stack its certificates, by HTTP-01 through Traefik; also that of a host whose door is closed.
+// A real ACME authority gives the production stack its certificates, by HTTP-01 through Traefik;
+// also that of a host whose door is closed.
 import { execFileSync } from 'node:child_process'
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { get as getPlain } from 'node:http'

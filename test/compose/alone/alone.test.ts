@@ -1,4 +1,5 @@
-// Each application's folder by itself, by plain `docker compose -f <folder>/docker-compose.yml`, with nothing of ours in between.
+// Each application's folder by itself, by plain `docker compose -f <folder>/docker-compose.yml`,
+// with nothing of ours in between.
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { spawnSync } from 'node:child_process'

@@ -1,4 +1,5 @@
-// An edge without its rules is not ready: Traefik starts without them, answers its own ping and 404 for every host (traefik/traefik#11396).
+// An edge without its rules is not ready: Traefik starts without them, answers its own ping and 404
+// for every host (traefik/traefik#11396).
 import { spawnSync } from 'node:child_process'
 import { chmodSync, chownSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'

@@ -1,4 +1,5 @@
-// A Docker engine in namespaces of its own (processes, network, mounts), so that a test can kill it as a power cut would.
+// A Docker engine in namespaces of its own (processes, network, mounts), so that a test can kill it
+// as a power cut would.
 import { execFileSync, spawn, spawnSync, type ChildProcess } from 'node:child_process'
 import { closeSync, mkdtempSync, openSync, readFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'

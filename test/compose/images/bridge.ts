@@ -6,7 +6,8 @@ export interface Ipam {
 }
 
 /**
- * The machine's IPv4 address on a bridge. An engine that has not been restarted since it made its bridge names none: it took the subnet's first then.
+ * The machine's IPv4 address on a bridge. An engine that has not been restarted since it made its
+ * bridge names none: it took the subnet's first then.
  * Throws when the bridge has no IPv4.
  */
 export function addressOf({ Config }: Ipam): string {

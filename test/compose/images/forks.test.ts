@@ -1,4 +1,5 @@
-// Forks of the shape of the real ones (twentyhq/twenty packages/twenty-docker/twenty/Dockerfile, chatwoot/chatwoot docker/Dockerfile), as submodules.
+// Forks of the shape of the real ones (twentyhq/twenty packages/twenty-docker/twenty/Dockerfile,
+// chatwoot/chatwoot docker/Dockerfile), as submodules.
 import { spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
@@ -14,7 +15,8 @@ const registry = `kgc-test/forks-${process.pid}`
 const file = join(box.docker, 'docker-compose.build.yml')
 const right = readFileSync(file, 'utf8')
 
-// Docker 20.10's builder runs what no stage after it needs, too: the last stage alone says which one was asked for
+// Docker 20.10's builder runs what no stage after it needs, too: the last stage alone says which
+// one was asked for
 const twenty = `FROM ${base} AS twenty
 ARG APP_VERSION
 ENV APP_VERSION=$APP_VERSION
@@ -30,7 +32,10 @@ FROM ${base}
 COPY --from=pre-builder /app /app
 `
 
-/** Puts files into a repository of its own and that into forks/ as a submodule, with a commit that the fork is at. */
+/**
+ * Puts files into a repository of its own and that into forks/ as a submodule, with a commit that
+ * the fork is at.
+ */
 function fork(name: string, files: Record<string, string>): string {
   const upstream = join(box.root, 'upstream', name)
   for (const [path, text] of Object.entries(files)) {

@@ -63,7 +63,8 @@ test('everything that can be built is pushed under its commit, its branch and it
     'kgc-migrate',
     'kgc-web',
   ])
-  // api's and web's Dockerfiles are of one size and time: a builder would take the one for the other
+  // api's and web's Dockerfiles are of one size and time: a builder would take the one for the
+  // other
   assert.is(new Set(told.map(({ digest }) => digest)).size, 5, stdout)
   for (const { target, name, tag, digest } of told) {
     const short = name.split('/').at(-1)!
@@ -140,7 +141,8 @@ test('a second push sends nothing; one that builds again sends no layer', () => 
   assert.equal(requests.filter(line => /^PATCH/.test(line)).concat(sent(requests)), [])
   const replaced = images(real.host, writer, ['push', '--replace', ...kgc], { env: release })
   assert.is(replaced.code, 0, replaced.stderr)
-  // an old BuildKit may date the image anew, and then its configuration goes over, as what it is made of does where that is said; no layer does
+  // an old BuildKit may date the image anew, and then its configuration goes over, as what it is
+  // made of does where that is said; no layer does
   assert.is(replaced.stdout.match(/ nothing$/gm)?.length, kgc.length, replaced.stdout)
   assert.ok(
     sent(real.requests()).filter(line => line.startsWith('PUT')).length <=

@@ -1,5 +1,6 @@
-// Stands before a registry and refuses as GitHub's does: writes of a read-only login, and too many requests. What it is to refuse stands in
-// a file, so that a test can change it. Usage: proxy.ts PORT REGISTRY FOLDER
+// Stands before a registry and refuses as GitHub's does: writes of a read-only login, and too many
+// requests. What it is to refuse stands in a file, so that a test can change it. Usage: proxy.ts
+// PORT REGISTRY FOLDER
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { createServer, request } from 'node:https'
 import { join } from 'node:path'

@@ -1,5 +1,6 @@
-// A real OCI registry (distribution) for a test: TLS by an authority of its own, log-in by htpasswd. Docker verifies certificates everywhere but
-// on 127.0.0.0/8, so it stands at the address of Docker's bridge.
+// A real OCI registry (distribution) for a test: TLS by an authority of its own, log-in by
+// htpasswd. Docker verifies certificates everywhere but on 127.0.0.0/8, so it stands at the address
+// of Docker's bridge.
 import { execFileSync, spawn, spawnSync } from 'node:child_process'
 import { createHash, randomUUID } from 'node:crypto'
 import {
@@ -150,7 +151,10 @@ export function registry(port: number, space?: string): Registry {
   }
 }
 
-/** Starts the proxy that refuses, before a registry. Out: its host, and how it is told what to refuse. */
+/**
+ * Starts the proxy that refuses, before a registry. Out: its host, and how it is told what to
+ * refuse.
+ */
 export async function proxy(
   port: number,
   { host }: Registry,

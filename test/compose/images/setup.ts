@@ -1,4 +1,5 @@
-// A copy of the repository with sources to build from: KGC's checkout and the toolkit's own, both git repositories, all images tiny.
+// A copy of the repository with sources to build from: KGC's checkout and the toolkit's own, both
+// git repositories, all images tiny.
 import { randomBytes } from 'node:crypto'
 import { existsSync, mkdirSync, readFileSync, utimesSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -16,7 +17,10 @@ function repository(folder: string, remote: string): void {
 
 const dockerfile = 'FROM scratch\nCOPY content /\nCOPY more /\nCMD ["/content"]\n'
 
-/** Gives KGC's checkout new content of `size` bytes an image, all its Dockerfiles written at one time. Out: its commit, which the copy then pins. */
+/**
+ * Gives KGC's checkout new content of `size` bytes an image, all its Dockerfiles written at one
+ * time. Out: its commit, which the copy then pins.
+ */
 export function newSource(size = 1000): string {
   const now = new Date()
   for (const app of ['api', 'web', 'dashboard']) {

@@ -1,4 +1,5 @@
-// A process that is killed in the middle of a line: what it said last is in the log, and each line says where it comes from.
+// A process that is killed in the middle of a line: what it said last is in the log, and each line
+// says where it comes from.
 import { spawnSync } from 'node:child_process'
 import { join } from 'node:path'
 import { suite } from 'uvu'

@@ -1,4 +1,5 @@
-// A server from outside, whose administrator is no superuser: what managed.sql makes there, and what check.sql says is missing.
+// A server from outside, whose administrator is no superuser: what managed.sql makes there, and
+// what check.sql says is missing.
 import { spawnSync } from 'node:child_process'
 import { join } from 'node:path'
 import { suite } from 'uvu'

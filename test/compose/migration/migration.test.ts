@@ -1,4 +1,5 @@
-// KGC's migration by the image of its own, over the commits that KGC can have: without migrations, with a first, with a second; and what stops it.
+// KGC's migration by the image of its own, over the commits that KGC can have: without migrations,
+// with a first, with a second; and what stops it.
 import { spawnSync } from 'node:child_process'
 import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -35,7 +36,10 @@ version()
 
 const compose = ['compose', '-p', project, '--project-directory', docker]
 let database = 'kgc'
-/** A command in that version's container, its migration without words: the exit code, and what it says; 124 when it does not end in time. */
+/**
+ * A command in that version's container, its migration without words: the exit code, and what it
+ * says; 124 when it does not end in time.
+ */
 function inside(argv: string[], seconds = 60) {
   const where = [
     'exec',

@@ -1,4 +1,5 @@
-// `up` from a random mixture of containers, as people's machines have them: without a fault it ends ready at the first call, with one it names it.
+// `up` from a random mixture of containers, as people's machines have them: without a fault it ends
+// ready at the first call, with one it names it.
 import { spawn, spawnSync } from 'node:child_process'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -77,7 +78,10 @@ const happenings: Record<string, (service: string, id: string) => unknown> = {
   },
 }
 
-/** What interrupts the first start of a database leaves a volume that nobody can start: no mixture of containers. */
+/**
+ * What interrupts the first start of a database leaves a volume that nobody can start: no mixture
+ * of containers.
+ */
 async function firstStart(): Promise<void> {
   const [id] = stack.container('db').split('\n')
   if (id && status(id).startsWith('running'))

@@ -1,4 +1,5 @@
-// A volume of before the applications had roles of their own: refused, dumped, restored, rows equal.
+// A volume of before the applications had roles of their own: refused, dumped, restored, rows
+// equal.
 import { spawnSync } from 'node:child_process'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'

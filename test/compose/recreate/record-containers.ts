@@ -1,6 +1,8 @@
-// Records what the engine shows of a project's containers while a command changes it: the fixtures of test/unit/stack-status.test.ts.
-// Usage: node --import=tsx test/compose/recreate/record.ts <project> <file> <command …>   (the command, e.g. docker compose … up -d)
-// Each line: `at` (ms), the command's exit `code` once it has ended, `set` (the containers that have changed) and `gone` (ids). The first is of before.
+// Records what the engine shows of a project's containers while a command changes it: the fixtures
+// of test/unit/stack-status.test.ts.
+// Usage: node --import=tsx test/compose/recreate/record.ts <project> <file> <command …> (the
+// command, e.g. docker compose … up -d) Each line: `at` (ms), the command's exit `code` once it has
+// ended, `set` (the containers that have changed) and `gone` (ids). The first is of before.
 import { execFileSync, spawn } from 'node:child_process'
 import { writeFileSync } from 'node:fs'
 import { request } from 'node:http'

@@ -1,4 +1,5 @@
-// Jobs that wait or are being put in while Redis restarts: none is lost, and nothing has to be restarted by hand.
+// Jobs that wait or are being put in while Redis restarts: none is lost, and nothing has to be
+// restarted by hand.
 import { spawn } from 'node:child_process'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'

@@ -182,7 +182,8 @@ test('admin makes the administrators, whatever was left half-way; a second time 
   const { ADMIN_EMAIL: email, ADMIN_PASSWORD: password } = parse(
     readFileSync(join(stack.docker, '.env.demo')),
   )
-  // killed before the flag of the onboarding is removed: account and user are there, the page is open
+  // killed before the flag of the onboarding is removed: account and user are there, the page is
+  // open
   const script = `data = JSON.parse(<<'JSON')\n${JSON.stringify({ email, password, name: 'A', account: 'KGC' })}\nJSON
     Account.create!(locale: ENV['DEFAULT_LOCALE'])\nSuperAdmin.new.skip_confirmation!\nAccountUser.create!(role: :administrator)`
   answer(

@@ -1,4 +1,5 @@
-// Up from the states that people bring: a second clone, other passwords, env files written anew, a clone that was moved.
+// Up from the states that people bring: a second clone, other passwords, env files written anew, a
+// clone that was moved.
 import { renameSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { suite } from 'uvu'
@@ -127,7 +128,8 @@ test('moved, with the passwords that fit, and with the containers that a restart
   const { code, stderr } = up(b)
   assert.is(code, 0, stderr)
   assert.match(record(), b.root)
-  // its first start's script is mounted from the repository, so its container is another one, on the same volume
+  // its first start's script is mounted from the repository, so its container is another one, on
+  // the same volume
   assert.is(sql('SELECT n FROM kept'), '42')
 })
 

@@ -1,4 +1,5 @@
-// Whether the env files hold the secrets that the stack's volumes were written with: asked before a start, recorded after it.
+// Whether the env files hold the secrets that the stack's volumes were written with: asked before a
+// start, recorded after it.
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import type { ComposeConfig, Stack } from '../stack.ts'
@@ -27,7 +28,10 @@ export interface VolumeSecretsFit {
   recorded: boolean
 }
 
-/** How the databases among the services fit the env files of `stack`. A password of which there is doubt is put to a database that runs. */
+/**
+ * How the databases among the services fit the env files of `stack`. A password of which there is
+ * doubt is put to a database that runs.
+ */
 export async function checkVolumeSecrets(
   stack: Stack,
   all: ComposeConfig,
@@ -68,7 +72,10 @@ async function checkVolume(
   return { store, record, misfits, recorded }
 }
 
-/** Throws Failure (refused) that names the keys whose values the volumes do not know, and where the ones are that they do. */
+/**
+ * Throws Failure (refused) that names the keys whose values the volumes do not know, and where the
+ * ones are that they do.
+ */
 export function requireMatchingSecrets(
   stack: Stack,
   found: VolumeSecretsFit[],
@@ -100,8 +107,9 @@ export function requireMatchingSecrets(
 }
 
 /**
- * Records in the volumes what their data is written with now, where the database takes the password: one of before records may have been started
- * by itself with another. The stack runs: what cannot be recorded is a warning.
+ * Records in the volumes what their data is written with now, where the database takes the
+ * password: one of before records may have been started by itself with another. The stack runs:
+ * what cannot be recorded is a warning.
  */
 export async function recordSecrets(stack: Stack, found: VolumeSecretsFit[]): Promise<void> {
   const open = found.filter(({ recorded }) => !recorded)

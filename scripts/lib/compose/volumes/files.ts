@@ -4,7 +4,10 @@ import type { Container } from '../containers.ts'
 import type { DatabaseVolume } from './secrets.ts'
 import { run } from '../../run.ts'
 
-/** The text of a file in each store's data folder, '' where it is not; stores whose volume is not there are left out. Nothing is started but, for volumes without a container, one `sh`. */
+/**
+ * The text of a file in each store's data folder, '' where it is not; stores whose volume is not
+ * there are left out. Nothing is started but, for volumes without a container, one `sh`.
+ */
 export async function readFromVolumes(
   stores: DatabaseVolume[],
   seen: Map<string, Container>,
@@ -27,7 +30,10 @@ export async function readFromVolumes(
   ])
 }
 
-/** From a container, whatever its state: `docker cp` gives a tar archive, whose one file follows a header of 512 bytes. */
+/**
+ * From a container, whatever its state: `docker cp` gives a tar archive, whose one file follows a
+ * header of 512 bytes.
+ */
 async function copy({ target }: DatabaseVolume, id: string, name: string): Promise<string> {
   const { stdout, code } = await run(['docker', 'cp', `${id}:${join(target, name)}`, '-'], {
     nothrow: true,
@@ -35,7 +41,10 @@ async function copy({ target }: DatabaseVolume, id: string, name: string): Promi
   return code === 0 ? stdout.slice(512).replaceAll('\0', '') : ''
 }
 
-/** From volumes that no container has, all at once, by an image of theirs: without a network, and with no right but to read. */
+/**
+ * From volumes that no container has, all at once, by an image of theirs: without a network, and
+ * with no right but to read.
+ */
 async function readLoose(stores: DatabaseVolume[], name: string): Promise<string[]> {
   const [first] = stores
   if (!first) return []

@@ -1,4 +1,5 @@
-// Volumes from before infra/docker/postgres/init.sh made their roles: the applications' roles are not in them, so nothing could log in.
+// Volumes from before infra/docker/postgres/init.sh made their roles: the applications' roles are
+// not in them, so nothing could log in.
 import type { Stack } from '../stack.ts'
 import type { Container } from '../containers.ts'
 import { readFromVolumes } from './files.ts'
@@ -22,7 +23,8 @@ export async function findOldVolumes(
   ]
     .filter(([, text]) => !text)
     .map(([store]) => store)
-  // one that is empty is made at this start; so is one whose first start was interrupted: by initdb no server has run, and init.sh leaves a mark (start.sh)
+  // one that is empty is made at this start; so is one whose first start was interrupted: by initdb
+  // no server has run, and init.sh leaves a mark (start.sh)
   const [options, begun] = await Promise.all(
     ['postmaster.opts', 'kgc-first-start'].map(name => readFromVolumes(unmarked, seen, name)),
   )

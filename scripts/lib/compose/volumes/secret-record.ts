@@ -1,4 +1,5 @@
-// What a volume knows of the secrets that its data was written with: salted hashes, never a value. Pure.
+// What a volume knows of the secrets that its data was written with: salted hashes, never a value.
+// Pure.
 import { randomBytes, scrypt, timingSafeEqual } from 'node:crypto'
 import { promisify } from 'node:util'
 
@@ -16,7 +17,8 @@ const derive = promisify(scrypt) as (
   options: { N: number },
 ) => Promise<Buffer>
 
-// node's default of 16384 takes 50 ms each, and `make up` computes nine; PostgreSQL's own hash of the password, in the same volume, is as cheap
+// node's default of 16384 takes 50 ms each, and `make up` computes nine; PostgreSQL's own hash of
+// the password, in the same volume, is as cheap
 const cost = 1024
 
 /** A salted hash of a secret, another one at each call. */
@@ -37,8 +39,9 @@ async function matchesHash(text: string, secret: string): Promise<boolean> {
 }
 
 /**
- * The keys whose value is not the recorded one. `others` are all values of the same env file: a key whose old value stands there under
- * another name is being rotated (a fallback key), and what was written can still be read.
+ * The keys whose value is not the recorded one. `others` are all values of the same env file: a key
+ * whose old value stands there under another name is being rotated (a fallback key), and what was
+ * written can still be read.
  */
 export async function mismatchedSecrets(
   { hashes }: SecretRecord,

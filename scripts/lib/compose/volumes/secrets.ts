@@ -1,5 +1,6 @@
-// The secrets that data in a volume was written with. A database takes its password into its volume once, and what an example marks `keep`
-// encrypts what is stored: other values would start a stack that cannot read its own data.
+// The secrets that data in a volume was written with. A database takes its password into its volume
+// once, and what an example marks `keep` encrypts what is stored: other values would start a stack
+// that cannot read its own data.
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parse as parseEnv } from 'dotenv'
@@ -25,7 +26,10 @@ export interface DatabaseVolume {
   values: string[]
   /** What people call the password: its key in the env file. */
   passwordKey: string
-  /** The database, and the role that its application logs in with; undefined for one that infra/docker/postgres/init.sh does not make. */
+  /**
+   * The database, and the role that its application logs in with; undefined for one that
+   * infra/docker/postgres/init.sh does not make.
+   */
   database: string | undefined
   login: string | undefined
 }
@@ -34,7 +38,10 @@ export interface DatabaseVolume {
 export const postgresPasswordKey = 'POSTGRES_PASSWORD'
 const recordName = 'kgc-secrets.json'
 
-/** The databases among the services: those that take POSTGRES_PASSWORD and have a named volume where the image keeps its data. */
+/**
+ * The databases among the services: those that take POSTGRES_PASSWORD and have a named volume where
+ * the image keeps its data.
+ */
 export function databaseVolumesOf(
   all: ComposeConfig,
   services: string[],
@@ -97,13 +104,17 @@ export async function readSecretRecords(
   )
 }
 
-/** What a running database says to a password, over the network as its application asks; undefined when it does not answer. */
+/**
+ * What a running database says to a password, over the network as its application asks; undefined
+ * when it does not answer.
+ */
 export async function acceptsPassword(
   { secrets }: DatabaseVolume,
   container: Container | undefined,
 ): Promise<boolean | undefined> {
   if (container?.State.Status !== 'running') return undefined
-  // its own name leads to its address in the network: on the socket and on 127.0.0.1 anybody may come in
+  // its own name leads to its address in the network: on the socket and on 127.0.0.1 anybody may
+  // come in
   const script =
     'read -r PGPASSWORD; export PGPASSWORD PGCONNECT_TIMEOUT=5; exec psql -qtAXw -h "$HOSTNAME" -U "${DATABASE_LOGIN:-${POSTGRES_USER:-postgres}}" -d "${POSTGRES_DB:-${POSTGRES_USER:-postgres}}" -c "SELECT 1"'
   const { code, stderr } = await run(['docker', 'exec', '-i', container.Id, 'sh', '-c', script], {
@@ -115,7 +126,10 @@ export async function acceptsPassword(
   return /authentication failed/.test(stderr) ? false : undefined
 }
 
-/** Puts a record into the volume of a running database, whole or not at all. Throws Failure when it cannot. */
+/**
+ * Puts a record into the volume of a running database, whole or not at all. Throws Failure when it
+ * cannot.
+ */
 export async function writeSecretRecord(
   { service, target }: DatabaseVolume,
   id: string,

@@ -19,13 +19,17 @@ import { say, warn } from '../../report.ts'
 import type { RunOutput, RunOptions } from '../../run.ts'
 import { waitUntilUnsealed, splitAfterSealedSecrets } from './unseal.ts'
 
-/** What became of an object that was to be applied or removed: it is done, it is not, or the answer was lost. */
+/**
+ * What became of an object that was to be applied or removed: it is done, it is not, or the answer
+ * was lost.
+ */
 export type ApplyResult = 'done' | 'not' | 'unknown'
 /** Hears what became of each object, in the end. */
 export type ApplyListener = (one: Manifest, how: ApplyResult) => void
 
 /**
- * Applies objects as kubectl does: whoever applies by hand the next time owns the same fields. While the API server is away it is tried again:
+ * Applies objects as kubectl does: whoever applies by hand the next time owns the same fields.
+ * While the API server is away it is tried again:
  * to apply twice is to apply once. Throws what `lost` says as soon as it does.
  */
 export async function applyManifests(
@@ -61,7 +65,10 @@ export async function applyManifests(
     })
 }
 
-/** Deletes objects and waits a minute at the most until they are gone: what a finalizer holds goes later. */
+/**
+ * Deletes objects and waits a minute at the most until they are gone: what a finalizer holds goes
+ * later.
+ */
 export async function deleteObjects(
   place: Environment,
   all: Manifest[],
@@ -131,8 +138,9 @@ const outputNameOf = ({ apiVersion, kind, metadata }: Manifest): string => {
 }
 
 /**
- * Applies a change in its order: data, migrations, applications, edge. Nothing of an order begins before the Jobs of those before have
- * ended well, or before what is sealed is opened; orders without either between them go in one call. `hears`: what became of each object.
+ * Applies a change in its order: data, migrations, applications, edge. Nothing of an order begins
+ * before the Jobs of those before have ended well, or before what is sealed is opened; orders
+ * without either between them go in one call. `hears`: what became of each object.
  */
 export async function applyInOrder(
   wait: RolloutOptions,

@@ -14,8 +14,8 @@ import { hasJobEnded, hasJobSucceeded, isSameJob } from './checksums.ts'
 const jobPollMs = 3_000
 
 /**
- * Makes way for Jobs: one cannot be changed. Out: those to apply. The same one that runs already is left to run, or has ended well since the plan
- * was made; another is waited for, not cut off.
+ * Makes way for Jobs: one cannot be changed. Out: those to apply. The same one that runs already is
+ * left to run, or has ended well since the plan was made; another is waited for, not cut off.
  */
 export async function prepareJobs(wait: RolloutOptions, jobs: Manifest[]): Promise<Manifest[]> {
   const { place, lock } = wait
@@ -46,7 +46,10 @@ const deleteJobs = ({ place, lock }: RolloutOptions, names: string[], what: stri
     what,
   })
 
-/** Waits for the end of Jobs, or a moment. One that hangs and has not begun is removed: what keeps it from beginning may never be mended. */
+/**
+ * Waits for the end of Jobs, or a moment. One that hangs and has not begun is removed: what keeps
+ * it from beginning may never be mended.
+ */
 async function waitForJobs(wait: RolloutOptions, jobs: Manifest[]): Promise<void> {
   const { place, lock } = wait
   const failure = await waitForRollout({ ...wait, since: Date.now(), stable: 0 }, jobs).then(
@@ -68,7 +71,10 @@ async function waitForJobs(wait: RolloutOptions, jobs: Manifest[]): Promise<void
   await deleteJobs(wait, [hung.metadata.name], `Remove ${hung.metadata.name}`)
 }
 
-/** Whether a Job has begun its work, or may be at it. What ran before that and ended well (it has waited for a database) is not the work. */
+/**
+ * Whether a Job has begun its work, or may be at it. What ran before that and ended well (it has
+ * waited for a database) is not the work.
+ */
 function hasJobStarted(job: Manifest, all: Manifest[]): boolean {
   const pods = all.filter(one => one.kind === 'Pod' && isOwnerOf(job, one))
   const worked = pods

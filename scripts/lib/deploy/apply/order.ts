@@ -1,4 +1,5 @@
-// What manifests tell by themselves: in which order they go, what changes from one list to the next, what is removed. Pure.
+// What manifests tell by themselves: in which order they go, what changes from one list to the
+// next, what is removed. Pure.
 import type { Manifest } from '../../kubernetes/kubectl.ts'
 
 /** The annotation kgc.hu/order, in the order of its values. */
@@ -85,9 +86,9 @@ const isGeneratedConfigMap = ({ kind, metadata }: Manifest) =>
   kind === 'ConfigMap' && /-[2456789bcdfghkmt]{10}$/.test(metadata.name)
 
 /**
- * What was there before and is not any more. `before` are the manifests of the releases, the newest first, down to the last good one;
- * `older` those of all others; `holders` what may still start a pod (ReplicaSets, ControllerRevisions, Jobs): a generated ConfigMap that one of
- * them names stays.
+ * What was there before and is not any more. `before` are the manifests of the releases, the newest
+ * first, down to the last good one; `older` those of all others; `holders` what may still start a
+ * pod (ReplicaSets, ControllerRevisions, Jobs): a generated ConfigMap that one of them names stays.
  */
 export function findOrphans(
   all: Manifest[],

@@ -3,7 +3,10 @@ import { listObjects, type Manifest } from '../../kubernetes/kubectl.ts'
 import type { Environment } from '../../kubernetes/environment.ts'
 import { createRetryingKubectl, type LockLossCheck } from '../../kubernetes/kubectl-retry.ts'
 
-/** Pods of a StatefulSet's broken version, which stay when it goes back (kubernetes/kubernetes#67250): they are deleted. */
+/**
+ * Pods of a StatefulSet's broken version, which stay when it goes back
+ * (kubernetes/kubernetes#67250): they are deleted.
+ */
 export async function deleteStuckPods(
   place: Environment,
   sets: Manifest[],
@@ -46,7 +49,10 @@ export async function deleteStuckPods(
   }
 }
 
-/** A StatefulSet, once its controller knows the last change: until then it counts the broken version as the one to have. */
+/**
+ * A StatefulSet, once its controller knows the last change: until then it counts the broken version
+ * as the one to have.
+ */
 async function waitForObservedGeneration(
   place: Environment,
   name: string,

@@ -1,11 +1,15 @@
-// Waits until the Sealed Secrets controller has opened what was applied: until then pods that start anew read the old values.
+// Waits until the Sealed Secrets controller has opened what was applied: until then pods that start
+// anew read the old values.
 import { kubectlArgv, type Manifest } from '../../kubernetes/kubectl.ts'
 import type { Environment } from '../../kubernetes/environment.ts'
 import { createRetryingKubectl, type LockLossCheck } from '../../kubernetes/kubectl-retry.ts'
 import { Failure, exit } from '../../errors.ts'
 import { findCondition } from '../../rollout/objects.ts'
 
-/** ms: for the controller at the most, between two looks, and for one that says no: it tries five times within a second. */
+/**
+ * ms: for the controller at the most, between two looks, and for one that says no: it tries five
+ * times within a second.
+ */
 const unsealTimesMs = { most: 30_000, pause: 500, no: 3_000 }
 
 const isSealedSecret = ({ kind }: Manifest): boolean => kind === 'SealedSecret'
@@ -17,7 +21,10 @@ export function splitAfterSealedSecrets(all: Manifest[]): Manifest[][] {
   return end ? [all.slice(0, end), ...splitAfterSealedSecrets(all.slice(end))] : [all]
 }
 
-/** What keeps a SealedSecret closed, in words; '' when its Secret holds what was sealed. `no`: the controller has tried. */
+/**
+ * What keeps a SealedSecret closed, in words; '' when its Secret holds what was sealed. `no`: the
+ * controller has tried.
+ */
 export function readUnsealError(live: Manifest | undefined): { words: string; no?: boolean } {
   if (!live) return { words: 'it is not there any more' }
   const { status, message } = findCondition(live, 'Synced') ?? {}
@@ -30,7 +37,10 @@ export function readUnsealError(live: Manifest | undefined): { words: string; no
     : { words: message || 'the Sealed Secrets controller does not say why', no: true }
 }
 
-/** Waits until the SealedSecrets among these objects are opened. Throws Failure (broken) with the controller's words. */
+/**
+ * Waits until the SealedSecrets among these objects are opened. Throws Failure (broken) with the
+ * controller's words.
+ */
 export async function waitUntilUnsealed(
   place: Environment,
   all: Manifest[],

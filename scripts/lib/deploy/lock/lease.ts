@@ -6,7 +6,10 @@ import type { Environment } from '../../kubernetes/environment.ts'
 
 const leaseName = 'kgc-deploy'
 
-/** Why a lease binds nobody, or that it does. `now` is the cluster's clock; `gone` knows whether a process of this machine has ended. */
+/**
+ * Why a lease binds nobody, or that it does. `now` is the cluster's clock; `gone` knows whether a
+ * process of this machine has ended.
+ */
 export function leaseState(
   lease: Manifest | undefined,
   now: number,

@@ -1,4 +1,5 @@
-// One deploy at a time: a Lease in the environment's namespace that says who holds it, since when and in which phase.
+// One deploy at a time: a Lease in the environment's namespace that says who holds it, since when
+// and in which phase.
 import { randomUUID } from 'node:crypto'
 import { readActor, readMachineId, workflowRunUrl } from '../actor.ts'
 import type { Manifest } from '../../kubernetes/kubectl.ts'
@@ -33,8 +34,10 @@ export interface Lock {
 }
 
 /**
- * Takes the lock for `what` (`deploy`, `rollback`). Throws Failure (locked) that names who has it. A lock whose holder is gone is taken over.
- * `seen`: which writing of the lease the pre-flight has seen; when there is another, what it found out may not be true any more.
+ * Takes the lock for `what` (`deploy`, `rollback`). Throws Failure (locked) that names who has it.
+ * A lock whose holder is gone is taken over.
+ * `seen`: which writing of the lease the pre-flight has seen; when there is another, what it found
+ * out may not be true any more.
  */
 export async function acquireLock(place: Environment, what: string, seen?: string): Promise<Lock> {
   const told = fetchClusterTime(place).then(now => ({

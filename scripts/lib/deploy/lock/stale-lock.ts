@@ -1,4 +1,5 @@
-// A lock whose holder may be dead, such as a runner that was killed: nobody is there to run the command again.
+// A lock whose holder may be dead, such as a runner that was killed: nobody is there to run the
+// command again.
 import {
   fetchLease,
   fetchClusterTime,
@@ -12,8 +13,9 @@ import { say } from '../../report.ts'
 import { startStopwatch } from '../../stopwatch.ts'
 
 /**
- * Waits until a lease that is held is over because nobody renews it. Throws Failure (locked) as soon as its holder is seen at work (it renews four
- * times in its time), and at once when it is held by hand or somebody is at the terminal.
+ * Waits until a lease that is held is over because nobody renews it. Throws Failure (locked) as
+ * soon as its holder is seen at work (it renews four times in its time), and at once when it is
+ * held by hand or somebody is at the terminal.
  */
 export async function waitForStaleLock(
   place: Environment,

@@ -1,4 +1,5 @@
-// Whether a change would put what was replaced over what serves: a run started again, an older checkout, an older tag.
+// Whether a change would put what was replaced over what serves: a run started again, an older
+// checkout, an older tag.
 import { resolve } from 'node:path'
 import { color, say } from '../../report.ts'
 import { parseImage } from '../../images/registry/client.ts'
@@ -40,7 +41,10 @@ const shortenCommit = (commit: string) =>
   /^[0-9a-f]{40}$/.test(commit) ? commit.slice(0, 12) : commit
 const stripDirtySuffix = (commit: string | undefined) => commit?.replace(/-dirty$/, '')
 
-/** What a deploy is of: this repository's commit, and the tag that images get, with the folder where its commits are, if that is here. */
+/**
+ * What a deploy is of: this repository's commit, and the tag that images get, with the folder where
+ * its commits are, if that is here.
+ */
 export interface RequestedVersion {
   commit: string | undefined
   tag?: string | undefined
@@ -120,8 +124,8 @@ export async function findDowngrades(
 }
 
 /**
- * Refuses a deploy of what is older, or may be, unless `again` says why it is meant. Out: what is asked before it begins, where somebody is at the
- * terminal and nothing but that is in the way.
+ * Refuses a deploy of what is older, or may be, unless `again` says why it is meant. Out: what is
+ * asked before it begins, where somebody is at the terminal and nothing but that is in the way.
  */
 export async function refuseDowngrade(
   wanted: RequestedVersion,

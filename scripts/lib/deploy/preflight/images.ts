@@ -1,4 +1,5 @@
-// Which images a change takes: the tags of those that are built of a commit of their own, and the digest of each.
+// Which images a change takes: the tags of those that are built of a commit of their own, and the
+// digest of each.
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parse } from 'yaml'
@@ -27,7 +28,10 @@ export interface CommitImage {
   source?: string
 }
 
-/** The images that are built of a commit: the build file (its text) has a key as their tag, and an example (by its file) pins that key. */
+/**
+ * The images that are built of a commit: the build file (its text) has a key as their tag, and an
+ * example (by its file) pins that key.
+ */
 export function parseCommitImages(buildFile: string, examples: Map<string, string>): CommitImage[] {
   const { services } = parse(buildFile) as {
     services: Record<string, { image: string; build?: { context?: string } }>
@@ -58,8 +62,9 @@ export function listCommitImages(): CommitImage[] {
 }
 
 /**
- * A deploy's manifests before they are stamped. The images that are built of a commit take `tag`; without one, where the overlay names none,
- * the commit that is pinned, and where none is, they stay as they serve.
+ * A deploy's manifests before they are stamped. The images that are built of a commit take `tag`;
+ * without one, where the overlay names none, the commit that is pinned, and where none is, they
+ * stay as they serve.
  */
 export function applyImageTags(
   place: Environment,
@@ -95,7 +100,10 @@ export function applyImageTags(
   return result
 }
 
-/** The digest of every image of `all`; `missing` hears of those of the `last` release that are not there any more. */
+/**
+ * The digest of every image of `all`; `missing` hears of those of the `last` release that are not
+ * there any more.
+ */
 export async function resolveImageDigests(
   all: Manifest[],
   last: StoredRelease | undefined,

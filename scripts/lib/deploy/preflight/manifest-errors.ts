@@ -1,4 +1,5 @@
-// What is wrong with manifests, in words: what cannot work, which keys are missing, what the cluster will not take. Pure.
+// What is wrong with manifests, in words: what cannot work, which keys are missing, what the
+// cluster will not take. Pure.
 import { selectWorkloads, type Manifest } from '../../kubernetes/kubectl.ts'
 import { applyOrders, resourceId, type ApplyOrder } from '../apply/order.ts'
 import { containerSpecsOf } from '../apply/checksums.ts'
@@ -34,7 +35,10 @@ export function findManifestErrors(all: Manifest[]): string[] {
   return [...blind, ...wide, ...said]
 }
 
-/** Databases whose user or name would change: PostgreSQL's image reads both when its volume is made and never again. `live` is what stands there. */
+/**
+ * Databases whose user or name would change: PostgreSQL's image reads both when its volume is made
+ * and never again. `live` is what stands there.
+ */
 export function findChangedDatabases(all: Manifest[], live: Manifest[]): string[] {
   const valueOf = (one: Manifest, name: string) =>
     containerSpecsOf(one)
@@ -52,7 +56,10 @@ export function findChangedDatabases(all: Manifest[], live: Manifest[]): string[
   })
 }
 
-/** Keys that pods need and that nothing gives them. `live` are the Secrets that are in the cluster: their names, with the keys that are not empty. */
+/**
+ * Keys that pods need and that nothing gives them. `live` are the Secrets that are in the cluster:
+ * their names, with the keys that are not empty.
+ */
 export function findMissingSecretKeys(all: Manifest[], live: Map<string, string[]>): string[] {
   const given = new Map(live)
   for (const { kind, metadata, data, stringData, spec } of all)

@@ -4,7 +4,9 @@ import type { Environment } from '../../kubernetes/environment.ts'
 import { findMissingPermissions, listRequiredPermissions } from '../../kubernetes/permissions.ts'
 import { Failure, exit } from '../../errors.ts'
 
-/** Throws Failure (refused) when the account may not do all that a deploy of these manifests does. */
+/**
+ * Throws Failure (refused) when the account may not do all that a deploy of these manifests does.
+ */
 export async function requirePermissions(place: Environment, all: Manifest[]): Promise<void> {
   const denied = await findMissingPermissions(place, listRequiredPermissions(all))
   if (denied.length)

@@ -1,4 +1,5 @@
-// One environment after the other: what environment.yaml names as `promotedFrom` has had a commit, by GitHub's record, before this one gets it.
+// One environment after the other: what environment.yaml names as `promotedFrom` has had a commit,
+// by GitHub's record, before this one gets it.
 import { Failure, exit } from '../../errors.ts'
 import { readGitHubRepository, type GitHubRepository } from '../../github/client.ts'
 import {
@@ -9,7 +10,10 @@ import {
 import type { Environment } from '../../kubernetes/environment.ts'
 import { color, say } from '../../report.ts'
 
-/** Asks GitHub how a commit did in the environment before this one. Throws Failure (refused) when it did not succeed there; undefined: not asked. */
+/**
+ * Asks GitHub how a commit did in the environment before this one. Throws Failure (refused) when it
+ * did not succeed there; undefined: not asked.
+ */
 export async function requirePromoted(
   { promotedFrom, name }: Environment,
   commit: string | undefined,
@@ -47,7 +51,10 @@ export async function requirePromoted(
   return last.payload
 }
 
-/** Images that are not those that the environment before had: a tag has moved since, or another is meant. */
+/**
+ * Images that are not those that the environment before had: a tag has moved since, or another is
+ * meant.
+ */
 export function findUnpromotedImages(
   { promotedFrom }: Environment,
   had: DeploymentPayload | undefined,

@@ -9,7 +9,9 @@ import type { RunOutput } from '../../run.ts'
 /** ms: a machine under load takes its time for what a person waits for once. */
 const dryRunTimeoutMs = 180_000
 
-/** What the change would do, as the server says after all its checks; each refusal of its in words. */
+/**
+ * What the change would do, as the server says after all its checks; each refusal of its in words.
+ */
 export async function runServerDryRun(
   place: Environment,
   all: Manifest[],

@@ -1,4 +1,5 @@
-// Versions that must not be jumped over. The rules are the applications' own: infra/docker/<folder>/upgrade-paths.ts exports `upgradePaths`.
+// Versions that must not be jumped over. The rules are the applications' own:
+// infra/docker/<folder>/upgrade-paths.ts exports `upgradePaths`.
 import { parseImage } from '../../images/registry/client.ts'
 
 /** Major, minor, patch. */

@@ -1,4 +1,5 @@
-// What the applications themselves say: whether they work, and how far their databases are migrated.
+// What the applications themselves say: whether they work, and how far their databases are
+// migrated.
 import { loadAppModules, productChecks, type SmokeContext } from '../../smoke/checks.ts'
 import { selectWorkloads, type Manifest } from '../../kubernetes/kubectl.ts'
 import type { Environment } from '../../kubernetes/environment.ts'
@@ -10,8 +11,9 @@ import { createKubernetesTarget } from '../../smoke/kubernetes-target.ts'
 const reportedChecks = new Set<string>()
 
 /**
- * What the checks of these manifests say; those that cannot be asked here are not among them, and named once. As long as one fails that is
- * not `excused`, all are asked again, unless `again` says no.
+ * What the checks of these manifests say; those that cannot be asked here are not among them, and
+ * named once. As long as one fails that is not `excused`, all are asked again, unless `again` says
+ * no.
  */
 export async function runApplicationChecks(
   place: Environment,
@@ -43,7 +45,10 @@ const unreachableClusterOutcome = (error: Error): CheckOutcome[] => [
   { name: clusterCheckName, ok: false, detail: error.message, ms: 0 },
 ]
 
-/** A line that changes with every migration that a database has seen, whatever the columns of its table are. */
+/**
+ * A line that changes with every migration that a database has seen, whatever the columns of its
+ * table are.
+ */
 export const summarizeMigrations = async (
   context: SmokeContext,
   service: string,
@@ -60,7 +65,10 @@ export const unknownSchemaVersion = '?'
 /** How often a database is asked, and ms between: pods are looked for every 2 s. */
 const schemaQueryRetries = { most: 3, pause: 2_100 }
 
-/** The last migration of each application's database that is part of these manifests (infra/docker/<folder>/schema-version.ts exports `schemaVersion`). */
+/**
+ * The last migration of each application's database that is part of these manifests
+ * (infra/docker/<folder>/schema-version.ts exports `schemaVersion`).
+ */
 export async function fetchSchemaVersions(
   place: Environment,
   manifests: Manifest[],

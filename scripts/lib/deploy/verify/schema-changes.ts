@@ -1,5 +1,6 @@
-// Whether a deploy will change a database's schema, known before anything is touched: the image that migrates carries the schema's version as a label,
-// and the release that serves has recorded where its databases are.
+// Whether a deploy will change a database's schema, known before anything is touched: the image
+// that migrates carries the schema's version as a label, and the release that serves has recorded
+// where its databases are.
 import type { Manifest } from '../../kubernetes/kubectl.ts'
 import { readImageContents } from '../../images/registry/manifests.ts'
 import { parseImage } from '../../images/registry/client.ts'
@@ -8,7 +9,10 @@ import { resourceId } from '../apply/order.ts'
 import type { SchemaVersions } from './application-checks.ts'
 import { podSpecOf } from '../apply/checksums.ts'
 
-/** What the labels of a Job's images say of the databases' heads, in words; undefined where none names a schema. Pure. */
+/**
+ * What the labels of a Job's images say of the databases' heads, in words; undefined where none
+ * names a schema. Pure.
+ */
 export function describeSchemaChange(
   job: string,
   labels: Record<string, string>[],

@@ -8,7 +8,10 @@ import {
 } from './application-checks.ts'
 import { say } from '../../report.ts'
 
-/** Which databases have been migrated since, in words; what is not known of one may be that, too. Pure. */
+/**
+ * Which databases have been migrated since, in words; what is not known of one may be that, too.
+ * Pure.
+ */
 export function describeMigratedSchemas(
   then: SchemaVersions = {},
   now: SchemaVersions = {},

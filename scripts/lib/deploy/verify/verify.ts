@@ -6,12 +6,16 @@ import { isWorkload, waitForRollout, type RolloutOptions } from '../../rollout/w
 import type { Release } from '../releases.ts'
 import { say } from '../../report.ts'
 
-/** ms for which a check that fails is asked again; it is, too, while the workloads have not been ready for long enough. */
+/**
+ * ms for which a check that fails is asked again; it is, too, while the workloads have not been
+ * ready for long enough.
+ */
 export const smokeRetryWindowMs = { most: 15_000 }
 
 /**
- * Asks the product while its workloads must stay ready: both take their time, and neither needs the other's end. Returns what each check
- * found; throws as `ready` does. For checks whose failure is `excused` nobody waits.
+ * Asks the product while its workloads must stay ready: both take their time, and neither needs the
+ * other's end. Returns what each check found; throws as `ready` does. For checks whose failure is
+ * `excused` nobody waits.
  */
 export async function verifyRelease(
   wait: RolloutOptions,
@@ -39,19 +43,28 @@ export async function verifyRelease(
   return all
 }
 
-/** Whether a check's failure says nothing against a release: it failed when that served, was not there yet, or was not asked. A silent cluster proves nothing. */
+/**
+ * Whether a check's failure says nothing against a release: it failed when that served, was not
+ * there yet, or was not asked. A silent cluster proves nothing.
+ */
 export const isKnownFailure = ({ checks, failing }: Release, check: string): boolean =>
   check !== clusterCheckName &&
   Boolean(failing?.includes(check) || (checks && !checks.includes(check)))
 
-/** Whether a check's failure is no news: nothing served before, or it failed when a release that served (newest first) was last asked it. */
+/**
+ * Whether a check's failure is no news: nothing served before, or it failed when a release that
+ * served (newest first) was last asked it.
+ */
 export function isPreexistingFailure(history: Release[], check: string): boolean {
   const served = history.filter(({ ending }) => ending === 'succeeded')
   const last = served.find(({ checks }) => !checks || checks.includes(check))
   return check !== clusterCheckName && (!served.length || Boolean(last?.failing?.includes(check)))
 }
 
-/** What of a release's failing checks is still known to fail: of those that were not `asked` nothing new is known. */
+/**
+ * What of a release's failing checks is still known to fail: of those that were not `asked` nothing
+ * new is known.
+ */
 export const remainingFailures = (
   { failing = [] }: Release,
   asked: string[],

@@ -28,7 +28,10 @@ export interface BuildTarget {
   schema?: string
 }
 
-/** The values that the file's variables have: the examples', over them the env files' that are there, over all the process's own. */
+/**
+ * The values that the file's variables have: the examples', over them the env files' that are
+ * there, over all the process's own.
+ */
 export function readBuildVariables(name = ''): Record<string, string> {
   const entries = findEnvFiles(root, name)
     .files.toReversed()
@@ -88,7 +91,10 @@ interface BuildDefinition {
   dockerfile?: string
 }
 
-/** A hash of how a target is built; the source's folder does not count, which differs by machine, nor does that of a Dockerfile of ours, but what it says. */
+/**
+ * A hash of how a target is built; the source's folder does not count, which differs by machine,
+ * nor does that of a Dockerfile of ours, but what it says.
+ */
 export function hashRecipe({ context: _, ...how }: BuildDefinition): string {
   const own = isAbsolute(how.dockerfile ?? '')
     ? ['', '.dockerignore'].map(end => `${how.dockerfile}${end}`).filter(existsSync)
@@ -100,8 +106,9 @@ export function hashRecipe({ context: _, ...how }: BuildDefinition): string {
 }
 
 /**
- * Sets the files' times apart where two have the same size and time, which a checkout makes: BuildKit takes the one for the other,
- * and builds the wrong image without a word (https://github.com/moby/buildkit/issues/1368, https://github.com/moby/buildkit/issues/4817).
+ * Sets the files' times apart where two have the same size and time, which a checkout makes:
+ * BuildKit takes the one for the other, and builds the wrong image without a word
+ * (https://github.com/moby/buildkit/issues/1368, https://github.com/moby/buildkit/issues/4817).
  */
 export function makeFileTimesUnique(files: string[]): void {
   const seen = new Set<string>()
@@ -113,7 +120,10 @@ export function makeFileTimesUnique(files: string[]): void {
   }
 }
 
-/** The targets of these names; without names those whose source is here. Throws Failure for a name that is none, or has no source here. */
+/**
+ * The targets of these names; without names those whose source is here. Throws Failure for a name
+ * that is none, or has no source here.
+ */
 export function selectTargets(all: BuildTarget[], names: string[], command: string): BuildTarget[] {
   const what = `Choose what to ${command}`
   const unknown = names.filter(name => !all.some(one => one.name === name))
@@ -132,7 +142,10 @@ export function selectTargets(all: BuildTarget[], names: string[], command: stri
   return named
 }
 
-/** The command that brings a target's source: a submodule, or the variable that its context is made of. */
+/**
+ * The command that brings a target's source: a submodule, or the variable that its context is made
+ * of.
+ */
 function sourceCommand({ name, context }: BuildTarget, command: string): string {
   const path = relative(root, context)
   const modules = join(root, '.gitmodules')
@@ -144,7 +157,10 @@ function sourceCommand({ name, context }: BuildTarget, command: string): string 
     : `put it to ${path}`
 }
 
-/** A source that must not be built (`x-refused` of the file), with why and the command that brings a better one. */
+/**
+ * A source that must not be built (`x-refused` of the file), with why and the command that brings a
+ * better one.
+ */
 export interface RefusedSource {
   commit: string
   because: string
@@ -176,7 +192,10 @@ export const readContextVariable = (name: string): string | undefined =>
   /\$\{(\w+)/.exec(readServiceDefinition(name).build.context)?.[1]
 
 export interface Builder {
-  /** Images come into the engine's own store and are pushed from there; otherwise the builder pushes them. */
+  /**
+   * Images come into the engine's own store and are pushed from there; otherwise the builder pushes
+   * them.
+   */
   usesEngineStore: boolean
   /** Whether it can say in the image of what it was made (SBOM, provenance). */
   attests: boolean
@@ -257,7 +276,9 @@ export async function bake(
   }
 }
 
-/** Copies the sources that are not built where they are. Out: the context of each, by its target. */
+/**
+ * Copies the sources that are not built where they are. Out: the context of each, by its target.
+ */
 async function copyTargetSources(
   sources: BuildTarget[],
   folder: string,

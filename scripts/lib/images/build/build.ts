@@ -32,8 +32,9 @@ export interface BuildPlan {
 }
 
 /**
- * What a target's image will be called. Throws Failure (refused) when its source is no commit, or not the one that its tag names;
- * unless `changed`, when it has changes, too: the image would not be what its commit says.
+ * What a target's image will be called. Throws Failure (refused) when its source is no commit, or
+ * not the one that its tag names; unless `changed`, when it has changes, too: the image would not
+ * be what its commit says.
  */
 export async function planImage(
   target: BuildTarget,
@@ -93,7 +94,10 @@ export async function planBuild(names: string[], command: 'build' | 'push'): Pro
   return { images, env, builder: { ...builder, attests: builder.attests && command === 'push' } }
 }
 
-/** Those whose source may be built. Throws Failure (refused) for one that must not be and was `named`; otherwise says so and leaves it out. */
+/**
+ * Those whose source may be built. Throws Failure (refused) for one that must not be and was
+ * `named`; otherwise says so and leaves it out.
+ */
 async function excludeRefusedSources(
   targets: BuildTarget[],
   named: boolean,
@@ -132,7 +136,10 @@ export function createOverrides(image: PlannedImage, { builder, env }: BuildPlan
   }
 }
 
-/** Builds all of them, or throws Failure with the builder's first error. What the engine builds is then among its images. */
+/**
+ * Builds all of them, or throws Failure with the builder's first error. What the engine builds is
+ * then among its images.
+ */
 export async function buildImages(plan: BuildPlan): Promise<void> {
   const keep = plan.builder.usesEngineStore
     ? { output: 'type=docker' }

@@ -15,7 +15,10 @@ export type AttemptedImage = Pick<PlannedImage, 'target' | 'name' | 'commit'>
 export const buildLogPath = (): string =>
   join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'kgc-stack/images-build.log')
 
-/** Keeps a build's output. Out: the line that says where; '' where it cannot be kept, which is no reason to say less of the build. */
+/**
+ * Keeps a build's output. Out: the line that says where; '' where it cannot be kept, which is no
+ * reason to say less of the build.
+ */
 export function saveBuildLog(output: string): string {
   try {
     mkdirSync(join(buildLogPath(), '..'), { recursive: true })
@@ -34,7 +37,8 @@ export function selectFailedSource(images: AttemptedImage[], output: string): At
 }
 
 /**
- * The error. `last` is the last commit of which the images of that source are; `log` the line that says where all of the output is.
+ * The error. `last` is the last commit of which the images of that source are; `log` the line that
+ * says where all of the output is.
  * What the engine has no room for is refused, whatever `code` is: it says nothing of the source.
  */
 export function createBuildFailure(
@@ -56,7 +60,8 @@ export function createBuildFailure(
       next: 'docker system df; docker buildx prune',
       serving,
     })
-  // BuildKit lists an image's contents by an image of Docker Hub's, which not every machine can have
+  // BuildKit lists an image's contents by an image of Docker Hub's, which not every machine can
+  // have
   const scanner = /buildkit-syft-scanner/.test(output)
   const why = `${scanner ? 'the image that lists the contents (SBOM) cannot be had: ' : ''}${step ? `${step}: ` : ''}${error}`
   const built = last ? `The last commit that built: ${last.commit} (${last.known})` : ''

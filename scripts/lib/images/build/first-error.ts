@@ -2,7 +2,10 @@
 import { stripVTControlCharacters } from 'node:util'
 
 export interface BuildError {
-  /** The Dockerfile's step that failed, with its target where there are several: `kgc-web builder 5/5: RUN …`; '' when none had begun. */
+  /**
+   * The Dockerfile's step that failed, with its target where there are several: `kgc-web builder
+   * 5/5: RUN …`; '' when none had begun.
+   */
   step: string
   /** The first error, with the file that it is about. */
   error: string
@@ -16,7 +19,10 @@ interface BuildLine {
   text: string
 }
 
-/** Of how a tool says an error, the words with the file; undefined when these lines, of one package, do not begin with one. */
+/**
+ * Of how a tool says an error, the words with the file; undefined when these lines, of one package,
+ * do not begin with one.
+ */
 type ErrorReader = (lines: string[]) => string | undefined
 
 const toolReaders: ErrorReader[] = [

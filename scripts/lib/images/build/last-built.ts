@@ -32,8 +32,9 @@ export const findNewestCommonCommit = (
     )
 
 /**
- * The last commit of which all these images are, as the tags in their registry say, or where it does not say, the releases. Undefined when neither
- * knows, or none says so within half a minute: it only helps, and never throws.
+ * The last commit of which all these images are, as the tags in their registry say, or where it
+ * does not say, the releases. Undefined when neither knows, or none says so within half a minute:
+ * it only helps, and never throws.
  */
 export async function findLastBuilt(
   images: Pick<PlannedImage, 'name' | 'commit'>[],

@@ -16,7 +16,10 @@ function listSchemaFiles(folder: string, path: string): string[] {
   return readdirSync(join(folder, path)).flatMap(name => listSchemaFiles(folder, `${path}/${name}`))
 }
 
-/** The checksum of the names and contents of files and folders (paths in `root`). Their own folder does not count: in an image it is another. */
+/**
+ * The checksum of the names and contents of files and folders (paths in `root`). Their own folder
+ * does not count: in an image it is another.
+ */
 export function computeSchemaVersion(root: string, paths: string[]): string {
   const files = paths.flatMap(path =>
     listSchemaFiles(join(root, dirname(path)), basename(path)).map(file => ({

@@ -10,8 +10,9 @@ export interface SourceCopy {
 }
 
 /**
- * Copies what git has or would add of a checkout, and gives the copy a `.git` of its own that knows its commit and nothing else: in a submodule
- * `.git` is a file that names a folder outside of it, which a build cannot see. Out: `to`.
+ * Copies what git has or would add of a checkout, and gives the copy a `.git` of its own that knows
+ * its commit and nothing else: in a submodule `.git` is a file that names a folder outside of it,
+ * which a build cannot see. Out: `to`.
  */
 export async function copySource(
   checkout: string,

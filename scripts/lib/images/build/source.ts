@@ -2,7 +2,10 @@
 import { run } from '../../run.ts'
 
 export interface ImageSource {
-  /** The commit that the image is made of: its repository's, or the last one that changed its folder. */
+  /**
+   * The commit that the image is made of: its repository's, or the last one that changed its
+   * folder.
+   */
   commit: string
   /** The commit's time, in UTC. */
   created: string

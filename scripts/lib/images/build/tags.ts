@@ -17,7 +17,10 @@ export interface PlannedImage {
   labels: Record<string, string>
   /** The tag that the file gives it; '' when it gives none. */
   fileTag: string
-  /** Whether it is built from main or a version: a push from elsewhere changes nothing that every environment names. */
+  /**
+   * Whether it is built from main or a version: a push from elsewhere changes nothing that every
+   * environment names.
+   */
   leads: boolean
 }
 
@@ -35,7 +38,10 @@ export function withRunLabel(
   return id ? { ...image, labels: { ...image.labels, [runLabel]: id } } : image
 }
 
-/** Whether an image of these labels was built by an earlier attempt of this run: the first attempt finds none of its own. */
+/**
+ * Whether an image of these labels was built by an earlier attempt of this run: the first attempt
+ * finds none of its own.
+ */
 export const isBuiltByThisRun = (
   labels: Record<string, string>,
   { GITHUB_RUN_ID: id, GITHUB_RUN_ATTEMPT: attempt }: NodeJS.ProcessEnv = process.env,
@@ -54,8 +60,8 @@ export function tagForRef({ type, name }: GitRef): string | undefined {
 }
 
 /**
- * What a target's image is called; `pin` is where its commit is chosen, if it is. Throws Failure when its source is not the commit that its tag
- * names.
+ * What a target's image is called; `pin` is where its commit is chosen, if it is. Throws Failure
+ * when its source is not the commit that its tag names.
  */
 export function planImageTags(
   target: BuildTarget,
@@ -100,7 +106,9 @@ export function planImageTags(
   }
 }
 
-/** The same as it is pushed: from elsewhere than main or a version the file's own tag is not set. */
+/**
+ * The same as it is pushed: from elsewhere than main or a version the file's own tag is not set.
+ */
 export const withPushTags = (image: PlannedImage): PlannedImage =>
   image.leads
     ? image

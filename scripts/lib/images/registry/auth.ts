@@ -11,7 +11,10 @@ export const registryScheme = (host: string): string =>
 const encodeLogin = (user: string, password: string) =>
   Buffer.from(`${user}:${password}`).toString('base64')
 
-/** What a registry wants to see, by its challenge: a token from its own server (for `scope`, or what the challenge names), or the login itself. */
+/**
+ * What a registry wants to see, by its challenge: a token from its own server (for `scope`, or what
+ * the challenge names), or the login itself.
+ */
 export async function fetchAuthorization(
   host: string,
   challenge: string,

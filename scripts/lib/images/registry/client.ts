@@ -12,7 +12,10 @@ export interface ImageReference {
   digest?: string
 }
 
-/** Reads `host/name:tag@digest`; Docker Hub is left out in names, and its official images are under library/. */
+/**
+ * Reads `host/name:tag@digest`; Docker Hub is left out in names, and its official images are under
+ * library/.
+ */
 export function parseImage(text: string): ImageReference {
   const [, name = text, tag, digest] =
     /^(.+?)(?::([\w.-]+))?(?:@(sha256:[0-9a-f]{64}))?$/.exec(text) ?? []
@@ -51,7 +54,8 @@ export interface RegistryRequest {
 const tokens = new Map<string, string>()
 
 /**
- * Calls `/v2/<path>` of a registry, with the login or the token that it asks for. Out: its answer, when that is ok.
+ * Calls `/v2/<path>` of a registry, with the login or the token that it asks for. Out: its answer,
+ * when that is ok.
  * Throws RegistryError that says in words why not.
  */
 export async function callRegistry(
@@ -88,7 +92,10 @@ export async function callRegistry(
   }
 }
 
-/** Whether a registry answers at all within `timeout` ms; a refusal to anonymous callers is an answer. */
+/**
+ * Whether a registry answers at all within `timeout` ms; a refusal to anonymous callers is an
+ * answer.
+ */
 export async function isRegistryReachable(host: string, timeout = 8_000): Promise<boolean> {
   try {
     await fetch(`${registryScheme(host)}://${host}/v2/`, {
@@ -111,7 +118,10 @@ export async function findUnreachableRegistries(
   return hosts.filter((_, i) => !answers[i])
 }
 
-/** The digest that an image has in its registry. Throws RegistryError that says in words why there is none. */
+/**
+ * The digest that an image has in its registry. Throws RegistryError that says in words why there
+ * is none.
+ */
 export async function fetchImageDigest(image: string): Promise<string> {
   const { host, repository, tag = 'latest', digest } = parseImage(image)
   const answer = await callRegistry(host, `${repository}/manifests/${digest ?? tag}`, {

@@ -18,7 +18,9 @@ export class RegistryError extends Error {
   }
 }
 
-/** What a call needs, in the words of GitHub's tokens; other registries say pull, push and delete. */
+/**
+ * What a call needs, in the words of GitHub's tokens; other registries say pull, push and delete.
+ */
 const gitHubScopes: Record<string, string> = {
   GET: 'read:packages',
   HEAD: 'read:packages',

@@ -30,7 +30,10 @@ const fetchManifest = (name: string, digest: string): Promise<Response> => {
   )
 }
 
-/** Gives an image that is in its registry a tag. Throws RegistryError unless the registry then has it under that tag. */
+/**
+ * Gives an image that is in its registry a tag. Throws RegistryError unless the registry then has
+ * it under that tag.
+ */
 export async function tagImage(name: string, digest: string, tag: string): Promise<void> {
   const { host, repository } = parseImage(name)
   const image = `${name}:${tag}`

@@ -8,8 +8,9 @@ const retryDelaysSeconds = [1, 2, 4, 8, 15, 30]
 export const briefRetryDelaysSeconds = [1, 2]
 
 /**
- * Does `work`, and when it fails by a RegistryError that may pass (no answer, 429, 5xx) again, six times within a minute, or when the
- * registry asks for it (Retry-After, of `longest` seconds at the most). Throws the last error.
+ * Does `work`, and when it fails by a RegistryError that may pass (no answer, 429, 5xx) again, six
+ * times within a minute, or when the registry asks for it (Retry-After, of `longest` seconds at the
+ * most). Throws the last error.
  */
 export async function retryRegistry<T>(
   what: string,
