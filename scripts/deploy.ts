@@ -34,10 +34,9 @@ ${exitHelp(0, 2, 3, 4, 5, 6, 7, 130)}`)
 
 const { Failure } = await import('./lib/errors.ts')
 const { holdLock, forceUnlock } = await import('./lib/deploy/lock/manual-lock.ts')
-const { listChangePhases } = await import('./lib/deploy/phases.ts')
 const { loadEnvironment } = await import('./lib/kubernetes/environment.ts')
 const { emit, setJsonOutput, main, printResult } = await import('./lib/report.ts')
-const { runChange } = await import('./lib/deploy/transaction.ts')
+const { deploy } = await import('./lib/deploy/deploy.ts')
 
 await main(async () => {
   const flag = { type: 'boolean' } as const
@@ -85,9 +84,8 @@ await main(async () => {
 
   const { tag, prune = false, yes = false } = values
   const source = { tag, again: values.again ? values.reason : undefined }
-  await runChange(
+  await deploy(
     { place, verb: 'deploy', source, choose: () => undefined, prune, yes },
-    listChangePhases(),
-    values['dry-run'] ? 'Plan' : undefined,
+    { dryRun: Boolean(values['dry-run']) },
   )
 })

@@ -24,14 +24,13 @@ ${exitHelp(0, 2, 3, 4, 5, 6, 7, 130)}`)
 }
 
 const { Failure } = await import('./lib/errors.ts')
-const { listChangePhases } = await import('./lib/deploy/phases.ts')
 const { diffManifests, formatReleaseTable } = await import('./lib/deploy/release-list.ts')
 const { loadEnvironment } = await import('./lib/kubernetes/environment.ts')
 const { findRelease, hasSameManifests, fetchReleases, findCurrentRelease } =
   await import('./lib/deploy/releases.ts')
 const { emit, setJsonOutput, main, printResult } = await import('./lib/report.ts')
 const { requireCompatibleSchema } = await import('./lib/deploy/verify/schema-compatibility.ts')
-const { runChange } = await import('./lib/deploy/transaction.ts')
+const { deploy } = await import('./lib/deploy/deploy.ts')
 type StoredRelease = import('./lib/deploy/releases.ts').StoredRelease
 
 await main(async () => {
@@ -102,10 +101,15 @@ await main(async () => {
     return target
   }
   const { prune = false, yes = false, 'accept-schema': accept = false } = values
-  await runChange(
+  await deploy(
     { place, verb: 'rollback', source: { release: numbers[0] }, choose, prune, yes },
-    listChangePhases(['Schema', change => requireCompatibleSchema(change, accept)]),
-    values['dry-run'] ? 'Plan' : undefined,
+    {
+      dryRun: Boolean(values['dry-run']),
+      check: {
+        name: 'Schema',
+        run: facts => requireCompatibleSchema({ place, choose }, facts, accept),
+      },
+    },
   )
 
   function show(all: StoredRelease[]) {

@@ -15,13 +15,13 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { Manifest } from '../../scripts/lib/kubernetes/kubectl.ts'
 import { apiRetryMs } from '../../scripts/lib/kubernetes/kubectl-retry.ts'
-import type { Phase } from '../../scripts/lib/deploy/change.ts'
-import { applyChange, watchChange } from '../../scripts/lib/deploy/deploy.ts'
+import type { Change } from '../../scripts/lib/deploy/change.ts'
+import { applyChange, watchChange } from '../../scripts/lib/deploy/steps.ts'
 import { resourceId } from '../../scripts/lib/deploy/apply/order.ts'
 import { smokeRetryWindowMs as proof } from '../../scripts/lib/deploy/verify/verify.ts'
 import { recordChange } from '../../scripts/lib/deploy/record.ts'
 import type { StoredRelease } from '../../scripts/lib/deploy/releases.ts'
-import { runChange } from '../../scripts/lib/deploy/transaction.ts'
+import { guardChange } from '../../scripts/lib/deploy/failure.ts'
 import { Failure } from '../../scripts/lib/errors.ts'
 import { place, withFakeKubectl } from './fake-kubectl.ts'
 
@@ -123,38 +123,34 @@ async function change(
       : undefined
   }
   const names = (all: Manifest[]) => all.map(resourceId)
-  const lock: Phase = [
-    'Lock',
-    async change => {
-      const lock = { phase: async () => {}, lost, release: async () => {}, ahead: 1 }
-      const removed = from.filter(one => !names(to).includes(resourceId(one)))
-      const plan = {
-        created: release.created,
-        changed: names(to).filter(name => !/stack/.test(name) && !release.created!.includes(name)),
-        removed,
-        generated: [],
-        jobs: [],
-      }
-      Object.assign(change, { lock, release, plan, found: { history: [good], manifests: to } })
+  const change = {
+    ...{ place, verb, source: {}, choose: () => undefined, prune: false, yes: false },
+    started: Date.now(),
+    lock: { phase: async () => {}, lost, release: async () => {}, ahead: 1 },
+    release,
+    plan: {
+      created: release.created,
+      changed: names(to).filter(name => !/stack/.test(name) && !release.created!.includes(name)),
+      removed: from.filter(one => !names(to).includes(resourceId(one))),
+      generated: [],
+      jobs: [],
     },
-  ]
-  const tried: Phase = [
-    'Smoke',
-    async () => {
-      if (!smoke) throw new Failure(6, 'Smoke test', '1 check fails though all is ready')
-    },
-  ]
+    facts: { history: [good], manifests: to },
+    touched: [],
+    stands: new Map(),
+    removed: new Set(),
+    reached: 'recorded',
+    step: 'Apply',
+  } as unknown as Change
   process.env.STATE = state
   try {
-    const asked = { place, verb, source: {}, choose: () => undefined, prune: false, yes: false }
     const { error } = await withFakeKubectl(server, () =>
-      runChange(asked, [
-        lock,
-        ['Apply', applyChange],
-        ['Watch', watchChange],
-        tried,
-        ['Record', recordChange],
-      ]),
+      guardChange(change, async () => {
+        await watchChange(change, await applyChange(change))
+        if (!smoke) throw new Failure(6, 'Smoke test', '1 check fails though all is ready')
+        change.reached = 'verified'
+        await recordChange(change)
+      }),
     )
     const files = readdirSync(join(state, 'objects'))
     const read = (name: string) => JSON.parse(readFileSync(join(state, name), 'utf8'))

@@ -6,8 +6,9 @@ import { join } from 'node:path'
 import { PassThrough } from 'node:stream'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import type { Change } from '../../scripts/lib/deploy/change.ts'
-import { confirmChange } from '../../scripts/lib/deploy/deploy.ts'
+import type { DeployRequest } from '../../scripts/lib/deploy/change.ts'
+import type { PreflightResult } from '../../scripts/lib/deploy/preflight.ts'
+import { confirmChange } from '../../scripts/lib/deploy/steps.ts'
 import {
   findDowngrades,
   compareCommits,
@@ -182,15 +183,13 @@ test('what cannot be told is asked before it begins, and anything but yes is a n
     const terminal = new PassThrough()
     Object.defineProperty(process, 'stdin', { value: terminal, configurable: true })
     try {
-      const change = {
-        place,
-        yes: true,
-        verb: 'deploy',
-        found: { questions: ['release 2 serves, whether it is older cannot be told here'] },
-      } as unknown as Change
+      const request = { place, yes: true, verb: 'deploy' } as DeployRequest
+      const facts = {
+        questions: ['release 2 serves, whether it is older cannot be told here'],
+      } as PreflightResult
       return await withFakeKubectl('true', () => {
         terminal.write(`${answer}\n`)
-        return confirmChange(change)
+        return confirmChange(request, facts)
       })
     } finally {
       Object.defineProperty(process, 'stdin', { value: stdin, configurable: true })

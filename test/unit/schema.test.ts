@@ -2,7 +2,7 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { Manifest } from '../../scripts/lib/kubernetes/kubectl.ts'
-import type { Change } from '../../scripts/lib/deploy/change.ts'
+import type { StoredRelease } from '../../scripts/lib/deploy/releases.ts'
 import { fetchSchemaVersions } from '../../scripts/lib/deploy/verify/application-checks.ts'
 import {
   describeMigratedSchemas,
@@ -72,13 +72,12 @@ test('a rollback over a database of which nothing was known is refused, until th
     heads: { chatwoot: '?', kgc: '41 migrations, 0a1b2c3d' },
     manifests,
   }
-  const change = {
-    place,
-    found: { manifests, history: [target] },
-    choose: () => target,
-  } as unknown as Change
+  const history = [target] as unknown as StoredRelease[]
+  const choose = () => history[0]
   const went = (accept: boolean) =>
-    withFakeKubectl(body, () => requireCompatibleSchema(change, accept))
+    withFakeKubectl(body, () =>
+      requireCompatibleSchema({ place, choose }, { history, manifests }, accept),
+    )
   const { error } = await went(false)
   assert.is(error!.code, 3)
   assert.match(

@@ -5,7 +5,7 @@ import * as assert from 'uvu/assert'
 import type { Manifest } from '../../scripts/lib/kubernetes/kubectl.ts'
 import { applyInOrder } from '../../scripts/lib/deploy/apply/apply.ts'
 import type { Change } from '../../scripts/lib/deploy/change.ts'
-import { applyChange } from '../../scripts/lib/deploy/deploy.ts'
+import { applyChange } from '../../scripts/lib/deploy/steps.ts'
 import { restoreRelease } from '../../scripts/lib/deploy/restore.ts'
 import type { RolloutOptions } from '../../scripts/lib/rollout/wait.ts'
 import type { StoredRelease } from '../../scripts/lib/deploy/releases.ts'
@@ -147,7 +147,7 @@ test('what an interrupted change has sealed is waited for by the next one, thoug
       touched: [],
       stands: new Map(),
       plan,
-      found: { history, manifests: all },
+      facts: { history, manifests: all },
     } as unknown as Change
     const went = await withFakeKubectl(body(sealed(), sealed()), () => applyChange(change))
     assert.is(went.error?.stack, undefined)
@@ -177,13 +177,14 @@ test('the way back waits too, puts back what it can, and says what is not open',
     prune: false,
     yes: false,
     started: Date.now(),
-    phase: 'Watch',
+    step: 'Watch',
+    reached: 'applied',
     lock,
     release,
     touched: all,
     stands: new Map(),
     plan: { created: [], changed: ['Deployment web'], removed: [], generated: [], jobs: [] },
-    found: { history: [good], manifests: all },
+    facts: { history: [good], manifests: all },
   } as unknown as Change
   const { value, calls, error } = await withFakeKubectl(
     body(sealed('shop-secrets', wrong), sealed('shop-secrets', wrong)),

@@ -35,12 +35,12 @@ export const hasRestoreStarted = (change: Pick<Change, 'stands'>): boolean =>
   listIdsByVersion(change, 'old').length > 0
 
 /** Which release's objects are in place. */
-export function describeLiveObjects(change: Pick<Change, 'stands' | 'found' | 'release'>): string {
+export function describeLiveObjects(change: Pick<Change, 'stands' | 'facts' | 'release'>): string {
   const [fresh, unknown] = [listIdsByVersion(change, 'new'), listIdsByVersion(change, 'unknown')]
-  const good = findCurrentRelease(change.found!.history)
+  const good = findCurrentRelease(change.facts.history)
   const [before, now] = [
     good ? `release ${good.number}` : 'what was there before',
-    `release ${change.release!.number}`,
+    `release ${change.release.number}`,
   ]
   if (isFullyRestored(change)) return `the objects of ${before} are in place`
   const parts = [

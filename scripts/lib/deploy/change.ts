@@ -1,4 +1,4 @@
-// A change to an environment: what it is, what its phases have found, and how it is written down.
+// A change to an environment: what is asked for, what is known of it, and how it is written down.
 import type { GitHubDeployment } from './github-deployment.ts'
 import type { Manifest } from '../kubernetes/kubectl.ts'
 import type { Lock } from './lock/lock.ts'
@@ -8,6 +8,7 @@ import type { PreflightResult, ReleaseSource } from './preflight.ts'
 import type { RolloutOptions } from '../rollout/wait.ts'
 import { redact } from '../redact.ts'
 import {
+  findCurrentRelease,
   hasSameManifests,
   storeRelease,
   type ReleaseEnding,
@@ -40,12 +41,14 @@ export interface DeployRequest {
  */
 export type AppliedVersion = 'new' | 'old' | 'unknown'
 
+/** A change that holds the lock: all that is known of it, and how far it has come. */
 export interface Change extends DeployRequest {
+  /** ms */
   started: number
-  found?: PreflightResult
-  plan?: ChangePlan
-  lock?: Lock
-  release?: StoredRelease
+  facts: PreflightResult
+  plan: ChangePlan
+  lock: Lock
+  release: StoredRelease
   /** What GitHub is told of it. */
   announced?: GitHubDeployment | undefined
   /** The first message to people, which is on its way. */
@@ -61,24 +64,33 @@ export interface Change extends DeployRequest {
   stands: Map<string, AppliedVersion>
   /** What was removed at the end, by its title. */
   removed: Set<string>
-  /** How its workloads are waited for, since the first object was applied. */
-  wait?: RolloutOptions
-  /** The phase that it is in. */
-  phase: string
-  /** How it ended, for the last line. */
-  ended?: { event: object; text: string }
+  /** How far it has come: what a failure or a signal may do follows from it. */
+  reached: ChangeProgress
+  /** The step that it is in, for people. */
+  step: string
 }
 
-export type Phase = [name: string, work: (change: Change) => Promise<void>]
+/**
+ * `locked`: it holds the lock, and has written nothing. `recorded`: its release is written.
+ * `applied`: all of it is in place. `verified`: the smoke test has passed; what is left is to
+ * record it.
+ */
+export type ChangeProgress = 'locked' | 'recorded' | 'applied' | 'verified'
+
+/** How a change ended, for machines and for people. */
+export interface ChangeResult {
+  event: object
+  text: string
+}
 
 /** Neither does anything change, nor is there anything to record. */
-export function isNoChange({ plan, found }: Change): boolean {
-  const { created, changed, jobs, removed } = plan!
-  const [newest] = found!.history
+export function isNoChange({ plan, facts }: Pick<Change, 'plan' | 'facts'>): boolean {
+  const { created, changed, jobs, removed } = plan
+  const [newest] = facts.history
   return (
     ![created, changed, jobs, removed].some(list => list.length) &&
     newest?.ending === 'succeeded' &&
-    hasSameManifests(newest, { ...newest, manifests: found!.manifests })
+    hasSameManifests(newest, { ...newest, manifests: facts.manifests })
   )
 }
 
@@ -88,7 +100,7 @@ export function isNoChange({ plan, found }: Change): boolean {
  * autoscaler adds may find no room, and that is no fault of the change.
  */
 export function createRolloutOptions(
-  { place, verb, lock }: Change,
+  { place, verb, lock }: Pick<Change, 'place' | 'verb' | 'lock'>,
   settled: boolean,
   all: Manifest[],
   touched: Manifest[],
@@ -107,9 +119,15 @@ export function createRolloutOptions(
     stable: place.stableSeconds * 1000,
     settled,
     least,
-    lock: lock!,
+    lock,
     tell: createRolloutProgress(since),
   }
+}
+
+/** The release that is in place when all has gone well: the one that serves, when nothing changes. */
+export function numberInPlace(change: Change): number {
+  const current = isNoChange(change) ? findCurrentRelease(change.facts.history) : undefined
+  return (current ?? change.release).number
 }
 
 /** Writes down how it ended. */
@@ -118,10 +136,10 @@ export async function finishRelease(
   ending: ReleaseEnding,
   cause?: string,
 ): Promise<void> {
-  Object.assign(release!, {
+  Object.assign(release, {
     ending,
     ended: new Date().toISOString(),
     ...(cause ? { cause: redact(cause).slice(0, 300) } : {}),
   })
-  await storeRelease(place, release!, 'replace', lock?.lost)
+  await storeRelease(place, release, 'replace', lock.lost)
 }

@@ -6,7 +6,7 @@ import {
   ensureDeploymentRecorded,
   type DeploymentInfo,
 } from './github-deployment.ts'
-import { isNoChange, type Change } from './change.ts'
+import { isNoChange, type Change, type DeployRequest } from './change.ts'
 import type { Failure } from '../errors.ts'
 import { shortenDescription } from '../github/deployments.ts'
 import { notifyWebhooks } from '../notify/notify.ts'
@@ -76,11 +76,11 @@ async function sendNotifications(
     kind,
     verb: change.verb,
     environment: place.name,
-    release: String(release!.number),
-    commit: release!.commit,
-    actor: release!.who,
+    release: String(release.number),
+    commit: release.commit,
+    actor: release.who,
     ms: Date.now() - started,
-    link: release!.run,
+    link: release.run,
     serving: more.serving,
     ...failure,
   }
@@ -106,9 +106,9 @@ async function updateGitHubDeployment(
   )
 }
 
-function createDeploymentInfo({ place, verb, release, found }: Change): DeploymentInfo {
-  const { number, what, commit, images } = release!
-  const { history } = found!
+function createDeploymentInfo({ place, verb, release, facts }: Change): DeploymentInfo {
+  const { number, what, commit, images } = release
+  const { history } = facts
   const good = findCurrentRelease(history)
   const since = history.slice(0, good ? history.indexOf(good) : history.length)
   const interrupted = since
@@ -123,7 +123,7 @@ export function describeOutcome(
   kind: NotificationKind,
   { failed, serving = '' }: NotificationDetails,
 ): string {
-  if (!failed) return shortenDescription(`release ${release!.number} serves`)
+  if (!failed) return shortenDescription(`release ${release.number} serves`)
   const { likely, application } = (failed.cause ?? {}) as Partial<FailureCause>
   return shortenDescription(
     likely ? `${application}: ${likely}` : failed.why,
@@ -156,10 +156,10 @@ export async function notifyAborted(
       kind: 'failed',
       verb,
       environment: place.name,
-      release: String(release!.number),
-      actor: release!.who,
+      release: String(release.number),
+      actor: release.who,
       ms: Date.now() - started,
-      link: release!.run,
+      link: release.run,
       failure,
     }) as const
   const telling = told && !over ? notifyWebhooks(event(), { limit }) : undefined
@@ -172,8 +172,12 @@ export async function notifyAborted(
 }
 
 /** What is known of it by now, for the summary of a workflow's job. */
-export function updateJobSummary(change: Change, dry: boolean): void {
-  const { place, verb, plan, release, found } = change
+export function updateJobSummary(
+  known: DeployRequest & Partial<Pick<Change, 'facts' | 'plan' | 'release'>>,
+  dry: boolean,
+): void {
+  const { place, verb, plan, release, facts } = known
+  const isRecorded = release && plan && facts && !isNoChange({ plan, facts })
   const planned = plan && {
     Created: plan.created,
     Changed: plan.changed,
@@ -183,8 +187,8 @@ export function updateJobSummary(change: Change, dry: boolean): void {
   addSummaryFacts(
     {
       Environment: place.name,
-      Release: release && !isNoChange(change) ? `${release.number} (${release.what})` : undefined,
-      Commit: release ? release.commit : found?.commit,
+      Release: isRecorded ? `${release.number} (${release.what})` : undefined,
+      Commit: release ? release.commit : facts?.commit,
       By: readActor(),
       ...Object.fromEntries(
         Object.entries(planned ?? {}).map(([name, titles]) => [name, titles.join(', ')]),

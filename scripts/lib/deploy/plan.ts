@@ -1,5 +1,6 @@
-// The phase that says what a change will do.
-import type { Change } from './change.ts'
+// What a change will do.
+import type { ChangePlan, DeployRequest } from './change.ts'
+import type { PreflightResult } from './preflight.ts'
 import { kubectl, type Manifest } from '../kubernetes/kubectl.ts'
 import { Failure, exit } from '../errors.ts'
 import { parseKubectlDiff, findOrphans, pruneLimit, resourceId } from './apply/order.ts'
@@ -9,10 +10,14 @@ import { emit, say } from '../report.ts'
 import { listSchemaChanges } from './verify/schema-changes.ts'
 import { listWorkloadDigests, hasJobSucceeded, isSameJob } from './apply/checksums.ts'
 
-/** Says what will be created, changed and removed. */
-export async function planChange(change: Change): Promise<void> {
-  const { place, prune, found } = change
-  const { manifests, history, diff, live } = found!
+/**
+ * Says what will be created, changed and removed. Throws Failure (refused) when more would be
+ * removed than is usual.
+ */
+export async function planChange(
+  { place, prune, source, verb }: DeployRequest,
+  { manifests, history, diff, live }: PreflightResult,
+): Promise<ChangePlan> {
   const good = findCurrentRelease(history)
   const since = good ? history.indexOf(good) + 1 : history.length
   // Deployments and StatefulSets name what has been applied last, and their ReplicaSets and
@@ -25,41 +30,42 @@ export async function planChange(change: Change): Promise<void> {
     holders,
   )
   const there = await findExistingObjects(place, [...removed, ...generated])
-  change.plan = {
+  const plan: ChangePlan = {
     ...parseKubectlDiff(diff, manifests),
     removed: removed.filter(one => there.has(resourceId(one))),
     generated: generated.filter(one => there.has(resourceId(one))),
     // migrations have no way back: a release that is put back runs none
     jobs:
-      'release' in change.source
+      'release' in source
         ? []
         : manifests.filter(({ kind }) => kind === 'Job').filter(job => mustRunJob(job, live, good)),
   }
   const lines = {
-    created: change.plan.created,
-    changed: change.plan.changed,
-    runs: change.plan.jobs.map(resourceId),
-    removed: change.plan.removed.map(resourceId),
+    created: plan.created,
+    changed: plan.changed,
+    runs: plan.jobs.map(resourceId),
+    removed: plan.removed.map(resourceId),
   }
   for (const [word, titles] of Object.entries(lines))
     if (titles.length) say(`  ${word}: ${titles.join(', ')}`)
   if (!Object.values(lines).some(titles => titles.length)) say('  nothing changes')
-  const schemas = await listSchemaChanges(change.plan.jobs, good?.heads)
+  const schemas = await listSchemaChanges(plan.jobs, good?.heads)
   for (const words of schemas) say(`  ${words}`)
   const [images, served] = [manifests, good?.manifests ?? []].map(listWorkloadDigests)
   emit('plan', {
     ...lines,
     schemas,
     images,
-    coming: images!.filter(image => !served!.includes(image)),
+    coming: (images ?? []).filter(image => !served?.includes(image)),
   })
-  if (change.plan.removed.length > pruneLimit && !prune)
+  if (plan.removed.length > pruneLimit && !prune)
     throw new Failure(
       exit.refused,
-      `Plan the ${change.verb}`,
-      `${change.plan.removed.length} objects would be removed: ${lines.removed.join(', ')}; nothing was touched`,
+      `Plan the ${verb}`,
+      `${plan.removed.length} objects would be removed: ${lines.removed.join(', ')}; nothing was touched`,
       { next: 'the same command with --prune, if that is meant' },
     )
+  return plan
 }
 
 /** Which of these objects are in the cluster. */

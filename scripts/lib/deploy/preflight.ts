@@ -21,6 +21,7 @@ import { findBlockedUpgrades, type UpgradeRule } from './preflight/upgrade-paths
 import { fetchLease, isLockHeld, resourceVersionOf } from './lock/lease.ts'
 import { sortForApply, resourceId } from './apply/order.ts'
 import { refuseDowngrade, type RequestedVersion } from './preflight/downgrade.ts'
+import type { DeployRequest } from './change.ts'
 import type { Environment } from '../kubernetes/environment.ts'
 import { waitForStaleLock } from './lock/stale-lock.ts'
 import { PreflightProblems } from './preflight/problems.ts'
@@ -65,11 +66,11 @@ export type ReleaseSource =
  * Finds out all that a change needs to know. Throws Failure (refused) with everything that stands
  * in its way.
  */
-export async function runPreflight(
-  place: Environment,
-  source: ReleaseSource,
-  choose: (history: StoredRelease[]) => StoredRelease | undefined,
-): Promise<PreflightResult> {
+export async function runPreflight({
+  place,
+  source,
+  choose,
+}: Pick<DeployRequest, 'place' | 'source' | 'choose'>): Promise<PreflightResult> {
   const refusals = new PreflightProblems()
   const more = new PreflightProblems()
   const what = `Deploy to ${place.name}`
@@ -92,32 +93,33 @@ export async function runPreflight(
     'release' in source ? [] : refusals.check(() => renderManifests(place)),
     known,
   ])
-  if (!reachable || !built) refusals.throwIfAny(what)
+  if (!reachable || !built) throw refusals.toFailure(what)
   const [history, secrets, held, live, had] = await asked
   refusals.add(...more.messages)
-  if (held) await waitForStaleLock(place, (await lease)!)
-  if (!history || !secrets || !live) refusals.throwIfAny(what)
-  const last = findCurrentRelease(history!)
-  const back = 'release' in source ? choose(history!) : undefined
+  const seen = await lease
+  if (held && seen) await waitForStaleLock(place, seen)
+  if (!history || !secrets || !live) throw refusals.toFailure(what)
+  const last = findCurrentRelease(history)
+  const back = 'release' in source ? choose(history) : undefined
   const own = listCommitImages()
-  const plain =
-    'release' in source
-      ? keepVolumeSizes(back!.manifests, live!)
-      : applyImageTags(place, built!, own, source.tag, last, refusals)
+  const tag = 'tag' in source ? source.tag : undefined
+  const plain = back
+    ? keepVolumeSizes(back.manifests, live)
+    : applyImageTags(place, built, own, tag, last, refusals)
   const questions =
     'release' in source
       ? []
       : await refuseDowngrade(
-          createRequestedVersion(place, own, source.tag, commit),
-          history!,
+          createRequestedVersion(place, own, tag, commit),
+          history,
           refusals,
           source.again,
         )
   redactSecretsOf([...plain, ...(last?.manifests ?? [])])
   refusals.add(
     ...findManifestErrors(plain),
-    ...findMissingSecretKeys(plain, secrets!),
-    ...findChangedDatabases(plain, live!),
+    ...findMissingSecretKeys(plain, secrets),
+    ...findChangedDatabases(plain, live),
   )
   const tried = async () => {
     // who leaves a release needs its images no more
@@ -140,16 +142,16 @@ export async function runPreflight(
   const [found] = await Promise.all([
     tried(),
     refusals.check(() => requirePermissions(place, plain)),
-    checkUpgradePaths(plain, live!, Boolean(back), refusals),
+    checkUpgradePaths(plain, live, Boolean(back), refusals),
   ])
   refusals.add(...findUnpromotedImages(place, had, found.digests))
   refusals.throwIfAny(what)
   return {
     ...found,
-    history: history!,
-    live: live!,
+    history,
+    live,
     commit: commit ?? undefined,
-    leaseVersion: resourceVersionOf(await lease),
+    leaseVersion: resourceVersionOf(seen),
     questions,
   }
 }
@@ -180,9 +182,10 @@ function keepVolumeSizes(all: Manifest[], live: Manifest[]): Manifest[] {
     live.find(
       other => other.kind === 'PersistentVolumeClaim' && resourceId(other) === resourceId(one),
     )
-  return all.map(one =>
-    here(one) ? { ...one, spec: { ...one.spec, resources: here(one)!.spec.resources } } : one,
-  )
+  return all.map(one => {
+    const volume = here(one)
+    return volume ? { ...one, spec: { ...one.spec, resources: volume.spec.resources } } : one
+  })
 }
 
 /**
@@ -198,19 +201,19 @@ async function requireSupportedCluster(place: Environment): Promise<true> {
     throw new Failure(exit.refused, `Ask the cluster of ${place.name}`, lastOutputLine(output), {
       next,
     })
-  const { clientVersion, serverVersion } = JSON.parse(output.stdout) as Record<
-    string,
-    { minor: string }
-  >
-  const [client, server] = [clientVersion, serverVersion].map(version => parseInt(version!.minor))
-  if (server! < 30)
+  const { clientVersion, serverVersion } = JSON.parse(output.stdout) as {
+    clientVersion: { minor: string }
+    serverVersion: { minor: string }
+  }
+  const [client, server] = [parseInt(clientVersion.minor), parseInt(serverVersion.minor)]
+  if (server < 30)
     throw new Failure(
       exit.refused,
       'Look at the versions',
       `Kubernetes is 1.${server}, 1.30 is needed`,
       { next },
     )
-  if (client! < 30)
+  if (client < 30)
     throw new Failure(
       exit.refused,
       'Look at the versions',

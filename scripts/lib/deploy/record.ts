@@ -1,6 +1,12 @@
-// The last phase of a change: it is written down, and how it ended is put into words.
+// The last step of a change: it is written down, and how it ended is put into words.
 import { deleteObjects } from './apply/apply.ts'
-import { finishRelease, isNoChange, type Change } from './change.ts'
+import {
+  finishRelease,
+  isNoChange,
+  numberInPlace,
+  type Change,
+  type ChangeResult,
+} from './change.ts'
 import { resourceId } from './apply/order.ts'
 import type { Environment } from '../kubernetes/environment.ts'
 import { remainingFailures } from './verify/verify.ts'
@@ -10,39 +16,34 @@ import { formatDuration, warn } from '../report.ts'
 import { notifyChange, ensureReleaseRecorded } from './notifications.ts'
 
 /** Removes what is not part of it any more, and records the release as the one that serves. */
-export async function recordChange(change: Change): Promise<void> {
-  const { place, plan, found, release, started, removed } = change
+export async function recordChange(change: Change): Promise<ChangeResult> {
+  const { place, plan, facts, release, started, removed } = change
   const nothing = isNoChange(change)
-  await deleteObjects(
-    place,
-    [...plan!.removed, ...plan!.generated],
-    change.lock!.lost,
-    (one, how) => {
-      trackApplied(change)(one, how)
-      if (how === 'done') removed.add(resourceId(one))
-    },
-  )
-  const { failing = [], checks = [] } = release!
-  if (nothing)
-    await updateKnownFailures(place, findCurrentRelease(found!.history)!, checks, failing)
-  const number = nothing ? findCurrentRelease(found!.history)!.number : release!.number
+  await deleteObjects(place, [...plan.removed, ...plan.generated], change.lock.lost, (one, how) => {
+    trackApplied(change)(one, how)
+    if (how === 'done') removed.add(resourceId(one))
+  })
+  const { failing = [], checks = [] } = release
+  const current = findCurrentRelease(facts.history)
+  if (nothing && current) await updateKnownFailures(place, current, checks, failing)
+  const number = numberInPlace(change)
   if (!nothing) {
     await finishRelease(change, 'succeeded')
     // too many records harm nobody: the next change removes them
-    const trimmed = pruneReleases(place, [release!, ...found!.history]).catch((error: Error) =>
+    const trimmed = pruneReleases(place, [release, ...facts.history]).catch((error: Error) =>
       warn(`Old releases could not be removed: ${error.message}`),
     )
     await Promise.all([trimmed, notifyChange(change, 'succeeded')])
   } else await ensureReleaseRecorded(change, number)
   const ms = Date.now() - started
-  const when = findCurrentRelease(found!.history) ? ', as before' : ''
+  const when = current ? ', as before' : ''
   const but = failing.length
     ? ` ${failing.length} checks do not pass${when}: npx zx scripts/smoke.ts ${place.name} --target kubernetes`
     : ''
   const text = `${nothing ? 'Nothing to do: ' : ''}${place.name} serves release ${number}`
-  change.ended = {
+  return {
     event: { environment: place.name, release: number, changed: !nothing, failing, ms },
-    text: `${text} (${nothing ? '' : `${release!.what}, `}${formatDuration(ms)}).${but}`,
+    text: `${text} (${nothing ? '' : `${release.what}, `}${formatDuration(ms)}).${but}`,
   }
 }
 

@@ -28,8 +28,8 @@ import { waitUntilUnsealed } from './apply/unseal.ts'
  * ended.
  */
 export async function restoreRelease(change: Change, failure: Failure): Promise<Failure> {
-  const { found, touched, lock } = change
-  const good = findCurrentRelease(found!.history)
+  const { facts, touched, lock, reached } = change
+  const good = findCurrentRelease(facts.history)
   if (!good)
     return finishRestore(
       change,
@@ -40,14 +40,14 @@ export async function restoreRelease(change: Change, failure: Failure): Promise<
         : 'nothing was applied, and no release has served before',
     )
   // what another change was killed at may be in place in parts
-  const unfinished = found!.history.slice(0, found!.history.indexOf(good))
+  const unfinished = facts.history.slice(0, facts.history.indexOf(good))
   if (!touched.length && !unfinished.length)
-    return change.phase === 'Apply'
+    return reached === 'recorded'
       ? finishRestore(
           change,
           failure,
           'rolled back',
-          `release ${good.number} serves; no application was touched`,
+          `release ${good.number} serves; ${change.stands.size ? 'no application was touched' : 'nothing was changed'}`,
         )
       : finishRestore(
           change,
@@ -65,7 +65,7 @@ export async function restoreRelease(change: Change, failure: Failure): Promise<
       `release ${good.number} serves again, proven by smoke`,
     )
   } catch (error) {
-    const gone = lock!.lost()
+    const gone = lock.lost()
     // whoever has the lock now decides: nothing is written any more
     if (gone) {
       const serving = `${describeRestore(change, good)}; whether it works is not known: ${gone.why}${describeLastingJobs(change)}`
@@ -105,7 +105,7 @@ async function finishRestore(
   if (!isNoChange(change)) {
     await finishRelease(change, ending, message).catch((error: Error) => {
       say(`  the release could not be recorded: ${error.message}`)
-      now += `; release ${change.release!.number} may not be recorded as ${ending}`
+      now += `; release ${change.release.number} may not be recorded as ${ending}`
     })
     await notifyChange(change, code === exit.rolledBack ? 'rolled-back' : 'failed', {
       failed: failure,
@@ -121,7 +121,7 @@ async function restoreObjects(
   unfinished: StoredRelease[],
 ): Promise<void> {
   const { place, touched, stands, lock, release } = change
-  const { lost } = lock!
+  const { lost } = lock
   const hears = trackRestored(change)
   const names = new Set(
     [...touched, ...unfinished.flatMap(({ manifests }) => manifests)].map(resourceId),
@@ -136,7 +136,7 @@ async function restoreObjects(
     .flatMap(listReleaseObjects)
   for (const one of killed.filter(({ kind }) => kind !== 'Job'))
     if (!stands.has(resourceId(one))) stands.set(resourceId(one), 'unknown')
-  const own = touched.filter(one => release!.created!.includes(resourceId(one)))
+  const own = touched.filter(one => release.created?.includes(resourceId(one)))
   // settings first: what starts anew must not read the new ones; then the applications, the last
   // one first
   const settings = back.filter(({ kind }) => /^(ConfigMap|Secret|SealedSecret)$/.test(kind))

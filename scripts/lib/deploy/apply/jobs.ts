@@ -22,8 +22,12 @@ export async function prepareJobs(wait: RolloutOptions, jobs: Manifest[]): Promi
   for (let said = ''; ;) {
     const live = await listObjects(place, 'jobs', [], createRetryingKubectl(lock.lost))
     const here = (job: Manifest) => live.find(one => resourceId(one) === resourceId(job))
-    const running = jobs.filter(job => here(job) && !hasJobEnded(here(job)!))
-    const others = running.filter(job => !isSameJob(job, here(job)!))
+    const isHere = (job: Manifest, holds: (one: Manifest) => boolean) => {
+      const one = here(job)
+      return one !== undefined && holds(one)
+    }
+    const running = jobs.filter(job => isHere(job, one => !hasJobEnded(one)))
+    const others = running.filter(job => isHere(job, one => !isSameJob(job, one)))
     if (others.length) {
       const words = `  ${others.map(resourceId).join(', ')} of an earlier change still runs; waiting for its end`
       if (words !== said) say((said = words))
@@ -31,7 +35,7 @@ export async function prepareJobs(wait: RolloutOptions, jobs: Manifest[]): Promi
       continue
     }
     const missing = jobs.filter(
-      job => !running.includes(job) && !(here(job) && hasJobSucceeded(job, here(job)!)),
+      job => !running.includes(job) && !isHere(job, one => hasJobSucceeded(job, one)),
     )
     const old = missing.filter(here).map(({ metadata }) => metadata.name)
     // its pods may go later: those of the new one are told apart by their owner

@@ -22,12 +22,16 @@ export class PreflightProblems {
 
   /** Throws Failure (refused) with all that is wrong, if something is. */
   throwIfAny(what: string): void {
-    if (!this.messages.length) return
+    if (this.messages.length) throw this.toFailure(what)
+  }
+
+  /** All that is wrong as one Failure (refused). */
+  toFailure(what: string): Failure {
     const [first, ...more] = this.messages
     const why = more.length
       ? `${this.messages.length} reasons, nothing was touched`
       : `${first}; nothing was touched`
-    throw new Failure(exit.refused, what, why, {
+    return new Failure(exit.refused, what, why, {
       evidence: more.length ? this.messages.map(one => `- ${one}`).join('\n') : undefined,
       next: 'mend it, then the same command again',
     })

@@ -1,5 +1,6 @@
-// The phase of a rollback that looks at the databases' migrations.
-import type { Change } from '../change.ts'
+// What a rollback asks the databases: whether they have been migrated since.
+import type { DeployRequest } from '../change.ts'
+import type { PreflightResult } from '../preflight.ts'
 import { Failure, exit } from '../../errors.ts'
 import {
   fetchSchemaVersions,
@@ -28,11 +29,13 @@ export function describeMigratedSchemas(
 
 /** Refuses to go back over migrations that have run since, unless that is accepted. */
 export async function requireCompatibleSchema(
-  { place, found, choose }: Change,
+  { place, choose }: Pick<DeployRequest, 'place' | 'choose'>,
+  { history, manifests }: Pick<PreflightResult, 'history' | 'manifests'>,
   accept: boolean,
 ): Promise<void> {
-  const target = choose(found!.history)!
-  const now = await fetchSchemaVersions(place, found!.manifests)
+  const target = choose(history)
+  if (!target) return
+  const now = await fetchSchemaVersions(place, manifests)
   const words = describeMigratedSchemas(target.heads, now)
   for (const one of words) say(`  migrated since: ${one}`)
   if (words.length && !accept)

@@ -6,15 +6,15 @@ import {
   createRolloutOptions,
   type DeployRequest,
   type Change,
-  type Phase,
 } from '../../scripts/lib/deploy/change.ts'
 import type { StoredRelease } from '../../scripts/lib/deploy/releases.ts'
 import { trackApplied } from '../../scripts/lib/deploy/applied-objects.ts'
-import { runChange } from '../../scripts/lib/deploy/transaction.ts'
+import { guardChange } from '../../scripts/lib/deploy/failure.ts'
+import type { PreflightResult } from '../../scripts/lib/deploy/preflight.ts'
 import { Failure } from '../../scripts/lib/errors.ts'
 import { place, withFakeKubectl } from './fake-kubectl.ts'
 
-const test = suite('transaction')
+const test = suite('deploy failure')
 const asked: DeployRequest = {
   place,
   verb: 'deploy',
@@ -34,44 +34,32 @@ const bug = () => {
   throw new TypeError("Cannot read properties of undefined (reading 'trim')")
 }
 
-/** A change that has the lock and something to do; `good`: what served before it. */
-function holds(good: boolean, freed: string[]): Phase {
+/** A change that is recorded and has something to do; `good`: what served before it. */
+function changeOf(good: boolean, freed: string[]): Change {
   const served = {
     number: 4,
     ending: 'succeeded',
     manifests: [web],
     images: {},
   } as unknown as StoredRelease
-  return [
-    'Lock',
-    async change => {
-      const release = {
-        ...served,
-        number: 5,
-        ending: 'applying',
-        created: [],
-      } as unknown as StoredRelease
-      const lock = {
-        phase: async () => {},
-        lost: () => undefined,
-        release: async () => void freed.push('freed'),
-        ahead: 1,
-      }
-      const plan = {
-        created: [],
-        changed: ['Deployment web'],
-        removed: [],
-        generated: [],
-        jobs: [],
-      }
-      Object.assign(change, {
-        lock,
-        release,
-        plan,
-        found: { history: good ? [served] : [], manifests: [web] },
-      })
+  return {
+    ...asked,
+    started: Date.now(),
+    lock: {
+      phase: async () => {},
+      lost: () => undefined,
+      release: async () => void freed.push('freed'),
+      ahead: 1,
     },
-  ]
+    release: { ...served, number: 5, ending: 'applying', created: [] },
+    plan: { created: [], changed: ['Deployment web'], removed: [], generated: [], jobs: [] },
+    facts: { history: good ? [served] : [], manifests: [web] } as unknown as PreflightResult,
+    touched: [],
+    stands: new Map(),
+    removed: new Set(),
+    reached: 'recorded',
+    step: 'Apply',
+  }
 }
 const went = async (
   good: boolean,
@@ -79,12 +67,20 @@ const went = async (
   body = `case "$*" in *apply*) ;; *" get "*) echo '{"items":[]}' ;; esac`,
 ) => {
   const freed: string[] = []
-  const ended = await withFakeKubectl(body, () =>
-    runChange(asked, [holds(good, freed), ['Apply', work]]),
-  )
+  const change = changeOf(good, freed)
+  const ended = await withFakeKubectl(body, () => guardChange(change, () => work(change)))
   assert.equal(freed, ['freed'])
   return { ...ended, failure: ended.error as Failure }
 }
+
+test('a step before anything is applied that fails: what served serves, and nothing was changed', async () => {
+  const { failure } = await went(true, async change => {
+    change.step = 'Backup'
+    throw new Failure(6, 'Back up', 'the disk is full')
+  })
+  assert.is(failure.code, 5)
+  assert.is(failure.serving, 'release 4 serves; nothing was changed')
+})
 
 test('a bug before anything was applied: what served serves', async () => {
   const { failure } = await went(true, async () => bug())
@@ -93,7 +89,7 @@ test('a bug before anything was applied: what served serves', async () => {
     failure.why,
     "a bug in the script: Cannot read properties of undefined (reading 'trim')",
   )
-  assert.match(failure.evidence!, 'transaction.test.ts')
+  assert.match(failure.evidence!, 'deploy-failure.test.ts')
   assert.match(failure.serving!, 'release 4 serves')
 })
 
@@ -124,8 +120,8 @@ test('a bug when something was: it goes back, or is said to stand as it is', asy
 test('a bug of the way back itself still says how things stand', async () => {
   const { failure } = await went(true, async change => {
     trackApplied(change)(web, 'done')
-    Object.assign(change.found!, {
-      history: [{ ...change.found!.history[0]!, manifests: undefined }],
+    Object.assign(change.facts, {
+      history: [{ ...change.facts.history[0]!, manifests: undefined }],
     })
     bug()
   })
@@ -149,9 +145,9 @@ test('what a change leaves alone needs no more pods than the least', () => {
     { ...workload('agent'), kind: 'DaemonSet' },
     scaler,
   ]
-  const { least } = createRolloutOptions({ ...asked, lock: {} } as Change, false, all, [web])
+  const { least } = createRolloutOptions(changeOf(true, []), false, all, [web])
   assert.equal(
-    [...least!],
+    [...(least ?? [])],
     [
       ['Deployment api', 2],
       ['Deployment fixed', 3],

@@ -1,0 +1,107 @@
+// How a change ends that fails or is interrupted: what it has touched is put back, and what serves
+// is said.
+import { finishRelease, numberInPlace, type Change } from './change.ts'
+import { Failure, exit, type ExitCode } from '../errors.ts'
+import { resourceId } from './apply/order.ts'
+import { restoreRelease } from './restore.ts'
+import { warn } from '../report.ts'
+import { onInterrupt } from '../run.ts'
+import { describeLiveObjects, describeLastingJobs } from './applied-objects.ts'
+import { notifyAborted, notifyChange } from './notifications.ts'
+
+/**
+ * Does the work of a change that holds the lock, and frees the lock at its end. What fails is put
+ * back; a signal is recorded and told. Throws what the work throws, with what serves now.
+ */
+export async function guardChange<T>(change: Change, work: () => Promise<T>): Promise<T> {
+  const forget = onInterrupt(() => noteInterruption(change))
+  try {
+    return await work()
+  } catch (error) {
+    const end = await resolveFailure(change, error)
+    await notifyAborted(change, String((end as Error).message))
+    throw end
+  } finally {
+    forget()
+    // nobody else may take it before its time is over; how the change ended matters more
+    await change.lock
+      .release()
+      .catch((error: Failure) =>
+        warn(
+          `The lock could not be freed, it ends by itself within a minute: ${error.why ?? error.message}`,
+        ),
+      )
+  }
+}
+
+async function noteInterruption(change: Change): Promise<void> {
+  const { release, over } = change
+  // what has come to its end is not interrupted any more; it may only not be recorded or told yet
+  if (release.ending === 'succeeded')
+    return void (await Promise.all([
+      finishRelease(change, 'succeeded').catch(() => {}),
+      over ?? notifyChange(change, 'succeeded'),
+    ]))
+  const record =
+    release.ending === 'applying'
+      ? finishRelease(change, 'interrupted', 'interrupted').catch(() => {})
+      : undefined
+  await Promise.all([
+    record,
+    notifyAborted(change, `interrupted in phase ${change.step.toLowerCase()}`, 1800),
+  ])
+}
+
+/** What to end with; before, what a failure has broken is put back. */
+async function resolveFailure(change: Change, error: unknown): Promise<unknown> {
+  // nothing has been written, so nothing can have been touched
+  if (change.reached === 'locked') return error
+  const failure = error instanceof Failure ? error : createBugFailure(change, error)
+  const as = (code: ExitCode, serving: string, evidence = failure.evidence) =>
+    new Failure(code, failure.what, failure.why, {
+      evidence,
+      next: failure.next,
+      serving: serving + describeLastingJobs(change),
+    })
+  // whoever has the lock now decides
+  if (change.lock.lost())
+    return as(failure.code, `${describeLiveObjects(change)}; nothing was put back`)
+  // it was proven to work: what fails now is only the book-keeping
+  if (change.reached === 'verified')
+    return Object.assign(as(exit.broken, describeUnrecorded(change)), {
+      next: `npx zx scripts/${change.verb}.ts ${change.place.name}, once more`,
+    })
+  return restoreRelease(change, failure).catch((fault: Error) =>
+    as(
+      exit.broken,
+      `the way back was not gone to its end, by a bug in the script: ${fault.message}; ${describeLiveObjects(change)}`,
+      [failure.evidence, fault.stack].filter(Boolean).join('\n'),
+    ),
+  )
+}
+
+/** What serves when the last phase has failed. */
+function describeUnrecorded(change: Change): string {
+  const { plan, removed } = change
+  const number = numberInPlace(change)
+  const left = plan.removed.map(resourceId).filter(name => !removed.has(name))
+  const more = left.length ? `; what it has no more may still be there: ${left.join(', ')}` : ''
+  return `release ${number} serves and passed the smoke test, but may not be recorded as the one that does${more}`
+}
+
+/**
+ * A bug in the script as a failure of the change: what was changed by then must go back like after
+ * any other.
+ */
+function createBugFailure({ verb, place, step }: Change, error: unknown): Failure {
+  const { message, stack } = error instanceof Error ? error : new Error(String(error))
+  return new Failure(
+    exit.bug,
+    `${verb === 'deploy' ? 'Deploy to' : 'Roll back'} ${place.name}, phase ${step.toLowerCase()}`,
+    `a bug in the script: ${message}`,
+    {
+      evidence: stack,
+      next: 'repair it, then the same command again',
+    },
+  )
+}
