@@ -27,6 +27,7 @@ export function linters(): { name: string; argv: string[] }[] {
   )
   return [
     { name: 'tsc', argv: ['node_modules/.bin/tsc', '--noEmit'] },
+    { name: 'measures', argv: [process.execPath, '--import=tsx', 'test/measures.ts'] },
     { name: 'oxlint', argv: ['node_modules/.bin/oxlint', '--type-aware'] },
     {
       name: 'prettier',

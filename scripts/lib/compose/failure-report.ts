@@ -104,9 +104,9 @@ export function linesBefore(log: string, end: number): string[] {
   const lines = log
     .trimEnd()
     .split('\n')
-    .map(line => /^(?:(\d{4}-\S+Z) ?)?(.*)$/.exec(line)!)
+    .map(line => /^(?:(\d{4}-\S+Z) ?)?(.*)$/.exec(line) ?? [])
   // the engine notes the last line when it comes out of the pipe, which may be after the end
-  return lines.flatMap(([, at, text]) => (Date.parse(at ?? '') > end + 50 ? [] : [text!]))
+  return lines.flatMap(([, at = '', text = '']) => (Date.parse(at) > end + 50 ? [] : [text]))
 }
 
 /** `web (starting), worker (waits for others)` */

@@ -93,18 +93,18 @@ export async function findUnreadableMounts(
   const users = new Map(
     await Promise.all(
       [...new Set(doubtful.map(({ service }) => service))].map(
-        async name => [name, await userOf(config.services[name]!)] as const,
+        async name => [name, await userOf(config.services[name] ?? {})] as const,
       ),
     ),
   )
   const closed = doubtful.filter(
     ({ service, stats }) =>
-      !canRead(stats, users.get(service)!, capable(config.services[service]!)),
+      !canRead(stats, users.get(service) ?? '', capable(config.services[service] ?? {})),
   )
   return closed.map(({ service, path }) => ({
     service,
     path: relative(root, path),
-    user: users.get(service)! || 'root',
+    user: users.get(service) || 'root',
   }))
 }
 

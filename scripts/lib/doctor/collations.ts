@@ -38,12 +38,14 @@ export async function findChangedCollations(
 }
 
 export const parseChangedCollations = (service: string, text: string): ChangedCollation[] =>
-  [...text.matchAll(/^([^|\n]+)\|([^|\n]+)\|([^|\n]+)$/gm)].map(([, names, was, is]) => ({
-    service,
-    databases: names!.split(' '),
-    was: was!,
-    is: is!,
-  }))
+  [...text.matchAll(/^([^|\n]+)\|([^|\n]+)\|([^|\n]+)$/gm)].map(
+    ([, names = '', was = '', is = '']) => ({
+      service,
+      databases: names.split(' '),
+      was,
+      is,
+    }),
+  )
 
 /**
  * With the commands: the indexes first, for once the version is refreshed nobody notices any more

@@ -61,7 +61,7 @@ export function findChangedDigests(
     known.set(parseImage(image).name, [...(known.get(parseImage(image).name) ?? []), digest])
   return [...now]
     .filter(([image, digest]) => known.get(parseImage(image).name)?.includes(digest) === false)
-    .map(([image]) => image.split('@')[0]!)
+    .map(([image]) => image.split('@')[0] ?? image)
 }
 
 /**
@@ -177,10 +177,9 @@ const maxDescriptionLength = 140
  * cut.
  */
 export function shortenDescription(cause: string, then = ''): string {
-  const [first, rest] = [cause, then && `; ${then}`].map(text =>
-    redact(text).replace(/\s+/g, ' ').trim(),
-  )
-  const [head, tail] = [[...first!], [...rest!].slice(0, maxDescriptionLength - 20)]
+  const clean = (text: string) => [...redact(text).replace(/\s+/g, ' ').trim()]
+  const head = clean(cause)
+  const tail = clean(then && `; ${then}`).slice(0, maxDescriptionLength - 20)
   return head.length + tail.length <= maxDescriptionLength
     ? [...head, ...tail].join('')
     : [...head.slice(0, maxDescriptionLength - 1 - tail.length), '…', ...tail].join('')

@@ -43,9 +43,9 @@ export function findPins(files: Map<string, string>): Pin[] {
     const pattern = pinPatternFor(file)
     if (!pattern) continue
     for (const [index, line] of text.split('\n').entries())
-      for (const [, image, digest] of line.matchAll(pattern))
-        pins.set(image!, [
-          ...(pins.get(image!) ?? []),
+      for (const [, image = '', digest] of line.matchAll(pattern))
+        pins.set(image, [
+          ...(pins.get(image) ?? []),
           { file, line: index + 1, ...(digest ? { digest } : {}) },
         ])
   }
@@ -55,11 +55,12 @@ export function findPins(files: Map<string, string>): Pin[] {
 /** The text with these digests (by image) behind their images; everything else as it was. */
 export function replaceDigests(file: string, text: string, digests: Map<string, string>): string {
   const pattern = pinPatternFor(file)
+  if (!pattern) return text
   const change = (line: string) =>
-    line.replace(pattern!, (all, image: string) =>
+    line.replace(pattern, (all, image: string) =>
       digests.has(image) ? `${image}@${digests.get(image)}` : all,
     )
-  return pattern ? text.split('\n').map(change).join('\n') : text
+  return text.split('\n').map(change).join('\n')
 }
 
 /**
