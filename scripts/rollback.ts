@@ -27,11 +27,11 @@ const { Failure } = await import('./lib/errors.ts')
 const { diffManifests, formatReleaseTable } = await import('./lib/deploy/release-list.ts')
 const { loadEnvironment } = await import('./lib/kubernetes/environment.ts')
 const { findRelease, hasSameManifests, fetchReleases, findCurrentRelease } =
-  await import('./lib/deploy/releases.ts')
+  await import('./lib/kubernetes/releases.ts')
 const { emit, setJsonOutput, main, printResult } = await import('./lib/report.ts')
 const { requireCompatibleSchema } = await import('./lib/deploy/verify/schema-compatibility.ts')
 const { deploy } = await import('./lib/deploy/deploy.ts')
-type StoredRelease = import('./lib/deploy/releases.ts').StoredRelease
+type StoredRelease = import('./lib/kubernetes/releases.ts').StoredRelease
 
 await main(async () => {
   const flag = { type: 'boolean' } as const

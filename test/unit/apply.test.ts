@@ -11,7 +11,7 @@ import {
 } from '../../scripts/lib/deploy/apply/apply.ts'
 import type { RolloutOptions } from '../../scripts/lib/rollout/wait.ts'
 import { PreflightProblems } from '../../scripts/lib/deploy/preflight/problems.ts'
-import { storeRelease, type StoredRelease } from '../../scripts/lib/deploy/releases.ts'
+import { storeRelease, type StoredRelease } from '../../scripts/lib/kubernetes/releases.ts'
 import { jobChecksumAnnotation } from '../../scripts/lib/deploy/apply/checksums.ts'
 import { deleteStuckPods } from '../../scripts/lib/deploy/apply/stuck-pods.ts'
 import { runServerDryRun } from '../../scripts/lib/deploy/preflight/server-dry-run.ts'

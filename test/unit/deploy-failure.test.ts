@@ -7,7 +7,7 @@ import {
   type DeployRequest,
   type Change,
 } from '../../scripts/lib/deploy/change.ts'
-import type { StoredRelease } from '../../scripts/lib/deploy/releases.ts'
+import type { StoredRelease } from '../../scripts/lib/kubernetes/releases.ts'
 import { trackApplied } from '../../scripts/lib/deploy/applied-objects.ts'
 import { guardChange } from '../../scripts/lib/deploy/failure.ts'
 import type { PreflightResult } from '../../scripts/lib/deploy/preflight.ts'

@@ -9,7 +9,7 @@ import {
   workloadHealth,
   minReadyReplicas,
   podsOf,
-} from '../../scripts/lib/smoke/workload-health.ts'
+} from '../../scripts/lib/kubernetes/workload-health.ts'
 import {
   kubectlArgv,
   readStackConfig,

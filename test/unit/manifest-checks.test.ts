@@ -19,8 +19,8 @@ import {
   sortForApply,
   parseKubectlDiff,
   findOrphans,
-  resourceId,
 } from '../../scripts/lib/deploy/apply/order.ts'
+import { resourceId } from '../../scripts/lib/kubernetes/objects.ts'
 import {
   configChecksumAnnotation,
   listWorkloadDigests,

@@ -15,7 +15,7 @@ import {
   refuseDowngrade,
 } from '../../scripts/lib/deploy/preflight/downgrade.ts'
 import { PreflightProblems } from '../../scripts/lib/deploy/preflight/problems.ts'
-import type { Release } from '../../scripts/lib/deploy/releases.ts'
+import type { Release } from '../../scripts/lib/kubernetes/releases.ts'
 import { commit, git, initialize } from '../git.ts'
 import { place, withFakeKubectl } from './fake-kubectl.ts'
 

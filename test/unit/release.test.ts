@@ -21,7 +21,7 @@ import {
   unpackManifests,
   type ReleaseEnding,
   type StoredRelease,
-} from '../../scripts/lib/deploy/releases.ts'
+} from '../../scripts/lib/kubernetes/releases.ts'
 
 const test = suite('release')
 const object = (kind: string, name: string, more: object = {}): Manifest => ({

@@ -3,7 +3,7 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { keepSecret, redact } from '../../scripts/lib/redact.ts'
-import { redactSecretsOf } from '../../scripts/lib/deploy/secret-values.ts'
+import { redactSecretsOf } from '../../scripts/lib/kubernetes/secret-values.ts'
 
 const test = suite('secrets')
 const secret = (name: string, data: Record<string, string>) => ({

@@ -8,7 +8,7 @@ import type { Change } from '../../scripts/lib/deploy/change.ts'
 import { applyChange } from '../../scripts/lib/deploy/steps.ts'
 import { restoreRelease } from '../../scripts/lib/deploy/restore.ts'
 import type { RolloutOptions } from '../../scripts/lib/rollout/wait.ts'
-import type { StoredRelease } from '../../scripts/lib/deploy/releases.ts'
+import type { StoredRelease } from '../../scripts/lib/kubernetes/releases.ts'
 import {
   readUnsealError,
   waitUntilUnsealed,

@@ -6,14 +6,10 @@ import type { Manifest } from '../../scripts/lib/kubernetes/kubectl.ts'
 import { findUnpromotedImages } from '../../scripts/lib/deploy/preflight/promotion.ts'
 import { parseEnvironment } from '../../scripts/lib/kubernetes/environment.ts'
 import { PreflightProblems } from '../../scripts/lib/deploy/preflight/problems.ts'
-import type { StoredRelease } from '../../scripts/lib/deploy/releases.ts'
+import type { StoredRelease } from '../../scripts/lib/kubernetes/releases.ts'
 import { listWorkloadImages } from '../../scripts/lib/deploy/apply/checksums.ts'
-import {
-  parseCommitImages,
-  listCommitImages,
-  resolveImageDigests,
-  applyImageTags,
-} from '../../scripts/lib/deploy/preflight/images.ts'
+import { resolveImageDigests, applyImageTags } from '../../scripts/lib/deploy/preflight/images.ts'
+import { parseCommitImages, listCommitImages } from '../../scripts/lib/images/commit-images.ts'
 
 const test = suite('versions')
 const buildFile = `services:

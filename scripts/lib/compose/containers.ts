@@ -1,6 +1,6 @@
 // The containers of a project, as the engine shows them.
 import { Failure, exit } from '../errors.ts'
-import { run } from '../run.ts'
+import { run, type RunOutput } from '../run.ts'
 
 /** Throws Failure (refused) when the Docker engine does not answer. */
 export async function requireEngine(): Promise<void> {
@@ -90,3 +90,11 @@ export const readContainers = async (project: string): Promise<Map<string, Conta
  */
 export const dependenciesOf = ({ Config: { Labels } }: Pick<Container, 'Config'>): string[] =>
   (Labels['com.docker.compose.depends_on'] ?? '').split(',').flatMap(one => one.split(':')[0] || [])
+
+/** Runs a command in a container. Out: its output and exit code, whatever that is. `timeout`: ms. */
+export const execInContainer = (id: string, argv: string[], timeout = 10_000): Promise<RunOutput> =>
+  run(['docker', 'exec', id, ...argv], { nothrow: true, timeout })
+
+/** What a container has logged, on both streams; `options` are those of `docker logs`. */
+export const readContainerLogs = (id: string, options: string[]): Promise<RunOutput> =>
+  run(['docker', 'logs', ...options, id], { nothrow: true, timeout: 10_000 })

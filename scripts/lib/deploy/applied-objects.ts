@@ -2,8 +2,8 @@
 // from what was done.
 import type { ApplyListener } from './apply/apply.ts'
 import type { Change, AppliedVersion } from './change.ts'
-import { resourceId } from './apply/order.ts'
-import { findCurrentRelease } from './releases.ts'
+import { resourceId } from '../kubernetes/objects.ts'
+import { findCurrentRelease } from '../kubernetes/releases.ts'
 
 /** Remembers what was applied of the new release. */
 export const trackApplied =

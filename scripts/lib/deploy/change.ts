@@ -2,7 +2,8 @@
 import type { GitHubDeployment } from './github-deployment.ts'
 import type { Manifest } from '../kubernetes/kubectl.ts'
 import type { Lock } from './lock/lock.ts'
-import { resourceId, type ManifestChanges } from './apply/order.ts'
+import { type ManifestChanges } from './apply/order.ts'
+import { resourceId } from '../kubernetes/objects.ts'
 import type { Environment } from '../kubernetes/environment.ts'
 import type { PreflightResult, ReleaseSource } from './preflight.ts'
 import type { RolloutOptions } from '../rollout/wait.ts'
@@ -13,9 +14,9 @@ import {
   storeRelease,
   type ReleaseEnding,
   type StoredRelease,
-} from './releases.ts'
+} from '../kubernetes/releases.ts'
 import { createRolloutProgress } from '../rollout/progress.ts'
-import { minReadyReplicas } from '../smoke/workload-health.ts'
+import { minReadyReplicas } from '../kubernetes/workload-health.ts'
 
 export interface ChangePlan extends ManifestChanges {
   removed: Manifest[]

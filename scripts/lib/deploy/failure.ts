@@ -2,7 +2,7 @@
 // is said.
 import { finishRelease, numberInPlace, type Change } from './change.ts'
 import { Failure, exit, type ExitCode } from '../errors.ts'
-import { resourceId } from './apply/order.ts'
+import { resourceId } from '../kubernetes/objects.ts'
 import { restoreRelease } from './restore.ts'
 import { warn } from '../report.ts'
 import { onInterrupt } from '../run.ts'

@@ -3,9 +3,14 @@ import type { ChangePlan, DeployRequest } from './change.ts'
 import type { PreflightResult } from './preflight.ts'
 import { kubectl, type Manifest } from '../kubernetes/kubectl.ts'
 import { Failure, exit } from '../errors.ts'
-import { parseKubectlDiff, findOrphans, pruneLimit, resourceId } from './apply/order.ts'
+import { parseKubectlDiff, findOrphans, pruneLimit } from './apply/order.ts'
+import { resourceId } from '../kubernetes/objects.ts'
 import type { Environment } from '../kubernetes/environment.ts'
-import { listReleaseObjects, findCurrentRelease, type StoredRelease } from './releases.ts'
+import {
+  listReleaseObjects,
+  findCurrentRelease,
+  type StoredRelease,
+} from '../kubernetes/releases.ts'
 import { emit, say } from '../report.ts'
 import { listSchemaChanges } from './verify/schema-changes.ts'
 import { listWorkloadDigests, hasJobSucceeded, isSameJob } from './apply/checksums.ts'

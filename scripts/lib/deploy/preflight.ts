@@ -19,24 +19,21 @@ import {
 } from './preflight/manifest-errors.ts'
 import { findBlockedUpgrades, type UpgradeRule } from './preflight/upgrade-paths.ts'
 import { fetchLease, isLockHeld, resourceVersionOf } from './lock/lease.ts'
-import { sortForApply, resourceId } from './apply/order.ts'
+import { sortForApply } from './apply/order.ts'
+import { resourceId } from '../kubernetes/objects.ts'
 import { refuseDowngrade, type RequestedVersion } from './preflight/downgrade.ts'
 import type { DeployRequest } from './change.ts'
 import type { Environment } from '../kubernetes/environment.ts'
 import { waitForStaleLock } from './lock/stale-lock.ts'
 import { PreflightProblems } from './preflight/problems.ts'
 import { warn } from '../report.ts'
-import { fetchReleases, findCurrentRelease, type StoredRelease } from './releases.ts'
+import { fetchReleases, findCurrentRelease, type StoredRelease } from '../kubernetes/releases.ts'
 import { requirePermissions } from './preflight/permissions.ts'
-import { redactSecretsOf, fetchSecretKeys } from './secret-values.ts'
+import { redactSecretsOf, fetchSecretKeys } from '../kubernetes/secret-values.ts'
 import { listWorkloadImages, withDigestsAndChecksums } from './apply/checksums.ts'
 import { runServerDryRun } from './preflight/server-dry-run.ts'
-import {
-  listCommitImages,
-  resolveImageDigests,
-  applyImageTags,
-  type CommitImage,
-} from './preflight/images.ts'
+import { resolveImageDigests, applyImageTags } from './preflight/images.ts'
+import { listCommitImages, type CommitImage } from '../images/commit-images.ts'
 
 /** What the pre-flight has found out. */
 export interface PreflightResult {

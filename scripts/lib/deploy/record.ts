@@ -7,10 +7,15 @@ import {
   type Change,
   type ChangeResult,
 } from './change.ts'
-import { resourceId } from './apply/order.ts'
+import { resourceId } from '../kubernetes/objects.ts'
 import type { Environment } from '../kubernetes/environment.ts'
 import { remainingFailures } from './verify/verify.ts'
-import { findCurrentRelease, storeRelease, pruneReleases, type StoredRelease } from './releases.ts'
+import {
+  findCurrentRelease,
+  storeRelease,
+  pruneReleases,
+  type StoredRelease,
+} from '../kubernetes/releases.ts'
 import { trackApplied } from './applied-objects.ts'
 import { formatDuration, warn } from '../report.ts'
 import { notifyChange, ensureReleaseRecorded } from './notifications.ts'

@@ -8,7 +8,7 @@ import { lastOutputLine, type Manifest } from '../kubernetes/kubectl.ts'
 import { Failure, exit } from '../errors.ts'
 import { table } from '../report.ts'
 import { run } from '../run.ts'
-import { findCurrentRelease, type Release } from './releases.ts'
+import { findCurrentRelease, type Release } from '../kubernetes/releases.ts'
 
 /** The releases as a person reads them. */
 export function formatReleaseTable(all: Release[]): string {

@@ -2,7 +2,8 @@
 import { applyManifests, deleteObjects } from './apply/apply.ts'
 import { finishRelease, isNoChange, createRolloutOptions, type Change } from './change.ts'
 import { Failure, exit } from '../errors.ts'
-import { sortForApply, findOrphans, resourceId } from './apply/order.ts'
+import { sortForApply, findOrphans } from './apply/order.ts'
+import { resourceId } from '../kubernetes/objects.ts'
 import { isKnownFailure, verifyRelease } from './verify/verify.ts'
 import { isWorkload, waitForRollout } from '../rollout/wait.ts'
 import {
@@ -10,7 +11,7 @@ import {
   findCurrentRelease,
   type ReleaseEnding,
   type StoredRelease,
-} from './releases.ts'
+} from '../kubernetes/releases.ts'
 import { say, step } from '../report.ts'
 import {
   trackRestored,

@@ -11,7 +11,7 @@ import {
 } from './change.ts'
 import { Failure, exit } from '../errors.ts'
 import { acquireLock } from './lock/lock.ts'
-import { resourceId } from './apply/order.ts'
+import { resourceId } from '../kubernetes/objects.ts'
 import type { PreflightResult } from './preflight.ts'
 import { fetchSchemaVersions } from './verify/application-checks.ts'
 import { isKnownFailure, isPreexistingFailure, verifyRelease } from './verify/verify.ts'
@@ -21,9 +21,9 @@ import {
   storeRelease,
   type ReleaseEnding,
   type StoredRelease,
-} from './releases.ts'
+} from '../kubernetes/releases.ts'
 import { color, say } from '../report.ts'
-import { refreshRedaction } from './secret-values.ts'
+import { refreshRedaction } from '../kubernetes/secret-values.ts'
 import { trackApplied } from './applied-objects.ts'
 import { listWorkloadImages } from './apply/checksums.ts'
 import { notifyChange } from './notifications.ts'

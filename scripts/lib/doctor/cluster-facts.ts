@@ -8,6 +8,7 @@ import {
   lastOutputLine,
   renderManifests,
   type Manifest,
+  readKubectlConfig,
 } from '../kubernetes/kubectl.ts'
 import { loadEnvironment, listEnvironments, type Environment } from '../kubernetes/environment.ts'
 import { root } from '../repository.ts'
@@ -15,7 +16,7 @@ import { findMissingPermissions, listRequiredPermissions } from '../kubernetes/p
 import { judgeCluster, type ClusterFacts, type ObservedObjects } from './cluster.ts'
 import type { Finding } from './finding.ts'
 import { Failure } from '../errors.ts'
-import { hasCommand, run } from '../run.ts'
+import { hasCommand } from '../run.ts'
 
 /**
  * Everything that is to be said of an environment's cluster; without a name of the one that lives
@@ -25,8 +26,7 @@ export async function examineCluster(
   name?: string,
 ): Promise<{ name: string; findings: Finding[] }> {
   const there = await hasCommand('kubectl')
-  const words = async (argv: string[]) =>
-    there ? (await run(['kubectl', 'config', ...argv], { nothrow: true })).stdout.trim() : ''
+  const words = async (argv: string[]) => (there ? readKubectlConfig(argv) : '')
   const [current, contexts] = await Promise.all([
     words(['current-context']),
     words(['get-contexts', '--output', 'name']),

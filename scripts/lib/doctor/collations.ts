@@ -1,10 +1,9 @@
 // Whether the databases' order is still the one that their indexes were built in. ICU's order
 // changes with its releases, and what is looked up in an index of the old order may not be found.
 // PostgreSQL records the version that a database was made with, and warns in its log alone.
-import type { Container } from '../compose/containers.ts'
+import { execInContainer, type Container } from '../compose/containers.ts'
 import type { DatabaseVolume } from '../compose/volumes/secrets.ts'
 import { finding, type Finding } from './finding.ts'
-import { run } from '../run.ts'
 
 /** A server whose order has moved. */
 export interface ChangedCollation {
@@ -28,10 +27,7 @@ export async function findChangedCollations(
     if (container?.State.Status !== 'running') return []
     const psql =
       'exec psql --no-psqlrc -qtAX -F "|" -U "${POSTGRES_USER:-postgres}" -d postgres -c "$0"'
-    const { stdout } = await run(['docker', 'exec', container.Id, 'sh', '-c', psql, query], {
-      nothrow: true,
-      timeout: 10_000,
-    })
+    const { stdout } = await execInContainer(container.Id, ['sh', '-c', psql, query])
     return parseChangedCollations(service, stdout)
   })
   return (await Promise.all(asked)).flat()

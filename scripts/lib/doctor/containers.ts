@@ -1,11 +1,10 @@
 // What the doctor asks and says of a stack's containers. The judges are pure.
 import { readFile } from 'node:fs/promises'
 import { isOneShot, wasPruned, type ComposeConfig, type Stack } from '../compose/stack.ts'
-import type { Container } from '../compose/containers.ts'
+import { readContainerLogs, type Container } from '../compose/containers.ts'
 import { likelyCause } from '../compose/failure-report.ts'
 import { finding, type Finding } from './finding.ts'
 import { formatDuration } from '../report.ts'
-import { run } from '../run.ts'
 
 /** Restarts within this time (ms) of now are worth a warning, older ones a remark. */
 const recent = 10 * 60_000
@@ -139,10 +138,7 @@ export async function readLastLogLines(seen: Map<string, Container>): Promise<Ma
       state.Status === 'restarting' || (state.Status === 'exited' && state.ExitCode !== 0),
   )
   const lines = ill.map(async ([service, { Id }]) => {
-    const output = await run(['docker', 'logs', '--tail', '3', Id], {
-      nothrow: true,
-      timeout: 10_000,
-    })
+    const output = await readContainerLogs(Id, ['--tail', '3'])
     return [
       service,
       `${output.stdout}\n${output.stderr}`.trim().split('\n').at(-1)!.slice(0, 300),
@@ -165,9 +161,7 @@ export async function findLikelyCauses(seen: Map<string, Container>): Promise<Ma
       new Date(Date.parse(state.StartedAt) + 60_000).toISOString(),
     ]
     const logs = await Promise.all(
-      [early, ['--tail', '100']].map(some =>
-        run(['docker', 'logs', ...some, Id], { nothrow: true, timeout: 10_000 }),
-      ),
+      [early, ['--tail', '100']].map(some => readContainerLogs(Id, some)),
     )
     return [
       service,

@@ -1,6 +1,6 @@
 // What the doctor asks and says of a stack's images and volumes. The judges are pure.
 import type { ComposeConfig } from '../compose/stack.ts'
-import type { Container } from '../compose/containers.ts'
+import { execInContainer, type Container } from '../compose/containers.ts'
 import { chmodCommand, type UnreadableMount } from '../compose/mounts.ts'
 import type { VolumeSecretsFit } from '../compose/volumes/check.ts'
 import { takeOverCommand } from '../compose/volumes/layout.ts'
@@ -8,7 +8,6 @@ import type { DatabaseVolume } from '../compose/volumes/secrets.ts'
 import { upCommand, type StackHealth } from './containers.ts'
 import { finding, type Finding } from './finding.ts'
 import { setOwnerCommand, findOwnerlessImages } from '../images/owner.ts'
-import { run } from '../run.ts'
 
 /**
  * `silent`: registries that do not answer; `where` the commit of images that have none is chosen. A
@@ -152,15 +151,7 @@ export async function volumeFilesystems(
       .filter(({ type }) => type === 'volume')
       .map(({ target }) => target)
     if (state.Status !== 'running' || !targets.length) return []
-    return parseDf(
-      service,
-      (
-        await run(['docker', 'exec', Id, 'df', '-P', ...targets], {
-          nothrow: true,
-          timeout: 10_000,
-        })
-      ).stdout,
-    )
+    return parseDf(service, (await execInContainer(Id, ['df', '-P', ...targets])).stdout)
   })
   return (await Promise.all(asked)).flat()
 }

@@ -1,5 +1,5 @@
 // Where a person chooses the commit that an image is built of.
-import { listCommitImages, type CommitImage } from '../deploy/preflight/images.ts'
+import { listCommitImages, type CommitImage } from './commit-images.ts'
 import { parseImage } from './registry/client.ts'
 
 /**

@@ -1,7 +1,7 @@
 // Which digests the releases of the environments name.
 import { Failure } from '../errors.ts'
 import { loadEnvironment, listEnvironments, type Environment } from '../kubernetes/environment.ts'
-import { fetchReleases } from '../deploy/releases.ts'
+import { fetchReleases } from '../kubernetes/releases.ts'
 
 export interface ReleaseReferences {
   /** By digest, the releases: `staging 12`. */

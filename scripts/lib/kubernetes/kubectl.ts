@@ -145,3 +145,7 @@ export function readStackConfig(all: Manifest[]): Record<string, string> {
   if (!found) throw new Failure(exit.usage, 'Read the overlay', 'it has no ConfigMap `stack`')
   return found.data as Record<string, string>
 }
+
+/** What `kubectl config` says; '' when it says nothing. */
+export const readKubectlConfig = async (argv: string[]): Promise<string> =>
+  (await run(['kubectl', 'config', ...argv], { nothrow: true })).stdout.trim()

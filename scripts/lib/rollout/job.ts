@@ -1,5 +1,5 @@
 // Judges a Job. Pure.
-import { isReady } from '../smoke/workload-health.ts'
+import { isReady } from '../kubernetes/workload-health.ts'
 import type { Manifest as Json } from '../kubernetes/kubectl.ts'
 import { diagnoseCreation, diagnosePod } from './failures.ts'
 import type { ClusterSnapshot } from './workload.ts'

@@ -1,7 +1,7 @@
 // What pods say that are waited for.
 import { kubectl } from '../kubernetes/kubectl.ts'
 import type { Environment } from '../kubernetes/environment.ts'
-import { refreshRedaction } from '../deploy/secret-values.ts'
+import { refreshRedaction } from '../kubernetes/secret-values.ts'
 import { findLastLogLine } from '../log-poller.ts'
 import type { WorkloadStatus } from './status.ts'
 

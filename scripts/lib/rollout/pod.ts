@@ -1,6 +1,6 @@
 // What a pod that is not ready, or not yet to be believed, is at. Pure.
 import type { Manifest as Json } from '../kubernetes/kubectl.ts'
-import { isReady } from '../smoke/workload-health.ts'
+import { isReady } from '../kubernetes/workload-health.ts'
 import { findLastTermination, lifetimeMs } from './crash-loop.ts'
 import {
   timestampMs,

@@ -1,7 +1,6 @@
 // Waits until workloads are ready; when one fails, its cause and what its log shows are the error.
 import { kubectlArgv, type Manifest } from '../kubernetes/kubectl.ts'
 import { Failure, exit } from '../errors.ts'
-import type { Lock } from '../deploy/lock/lock.ts'
 import type { Environment } from '../kubernetes/environment.ts'
 import { collectFailureLogs, watchRollout } from './watch.ts'
 import type { RolloutProgress } from './progress.ts'
@@ -11,6 +10,16 @@ const namesOf = (all: Manifest[]) =>
 const workloadKinds = ['Deployment', 'StatefulSet', 'DaemonSet']
 export const isWorkload = ({ kind }: Manifest): boolean => workloadKinds.includes(kind)
 
+/** The lock under which a rollout is waited for. */
+export interface HeldLock {
+  /** Writes into the lease what is being done; throws Failure (locked) when the lock is lost. */
+  phase: (name: string) => Promise<void>
+  /** Why it is not held any more; undefined while it is. */
+  lost: () => Failure | undefined
+  /** ms by which the cluster's clock is ahead of this machine's, as far as it matters. */
+  ahead: number
+}
+
 export interface RolloutOptions {
   place: Environment
   /** The result block's WHAT. */
@@ -18,7 +27,7 @@ export interface RolloutOptions {
   /** ms */
   since: number
   stable: number
-  lock: Lock
+  lock: HeldLock
   /**
    * What pods have stood before counts: nothing was applied, or what was is the way it was before.
    */

@@ -11,7 +11,7 @@ import { workloadStatus, type ClusterSnapshot, type WorkloadStatus } from './wor
 import { trackStability } from './stability.ts'
 import { createRolloutProgress, type RolloutProgress } from './progress.ts'
 import { fetchLastLogLines } from './last-log-lines.ts'
-import { refreshRedaction } from '../deploy/secret-values.ts'
+import { refreshRedaction } from '../kubernetes/secret-values.ts'
 
 export { collectFailureLogs } from './logs.ts'
 export {

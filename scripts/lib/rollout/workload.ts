@@ -1,6 +1,6 @@
 // Judges a rollout: a workload and what is around it in, verdict out. Pure. The failure table is in
 // failures.ts.
-import { isReady } from '../smoke/workload-health.ts'
+import { isReady } from '../kubernetes/workload-health.ts'
 import type { Manifest as Json } from '../kubernetes/kubectl.ts'
 import { diagnoseCreation, diagnosePod } from './failures.ts'
 import { jobStatus } from './job.ts'

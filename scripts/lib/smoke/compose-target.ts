@@ -9,12 +9,11 @@ import {
   type ComposeConfig,
   type Stack,
 } from '../compose/stack.ts'
-import { readContainers, type Container } from '../compose/containers.ts'
+import { execInContainer, readContainers, type Container } from '../compose/containers.ts'
 import { rejectTraefikAnswers, openDoor } from './doors.ts'
 import { localEdge } from './edge.ts'
 import { Failure, exit } from '../errors.ts'
 import { runCheck, type CheckOutcome } from './outcome.ts'
-import { run } from '../run.ts'
 
 /** The stack of a mode. */
 export function createComposeTarget(mode: string): SmokeTarget {
@@ -102,10 +101,8 @@ async function probeContainer({
     )
   const [kind, ...test] = Healthcheck?.Test ?? []
   if (!kind || kind === 'NONE') return 'running'
-  const output = await run(
-    ['docker', 'exec', Id, ...(kind === 'CMD-SHELL' ? ['sh', '-c', ...test] : test)],
-    { nothrow: true, timeout: 9_000 },
-  )
+  const argv = kind === 'CMD-SHELL' ? ['sh', '-c', ...test] : test
+  const output = await execInContainer(Id, argv, 9_000)
   if (output.code !== 0)
     throw new Error(
       `its health check fails: ${`${output.stdout}${output.stderr}`.trim().split('\n').at(-1) || `exit ${output.code}`}`,

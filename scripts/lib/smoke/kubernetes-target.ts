@@ -9,7 +9,7 @@ import {
   type SmokeContext,
   type SmokeTarget,
 } from './checks.ts'
-import { isReady, workloadHealth, podsOf } from './workload-health.ts'
+import { isReady, workloadHealth, podsOf } from '../kubernetes/workload-health.ts'
 import {
   kubectl,
   kubectlArgv,

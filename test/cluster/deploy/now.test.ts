@@ -4,7 +4,7 @@ import { chmodSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { unpackManifests } from '../../../scripts/lib/deploy/releases.ts'
+import { unpackManifests } from '../../../scripts/lib/kubernetes/releases.ts'
 import { clusterEnv } from '../cluster.ts'
 import { createTestEnvironment } from './test-environment.ts'
 

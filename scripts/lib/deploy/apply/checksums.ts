@@ -1,4 +1,5 @@
 // What a deploy writes on the manifests: images by digest, hashes of what pods read. Pure.
+import { podSpecOf, containerSpecsOf } from '../../kubernetes/objects.ts'
 import { createHash } from 'node:crypto'
 import { selectWorkloads, type Manifest } from '../../kubernetes/kubectl.ts'
 import { parseImage } from '../../images/registry/client.ts'
@@ -8,14 +9,6 @@ export const jobChecksumAnnotation = 'kgc.hu/manifest'
 
 const computeChecksum = (value: unknown): string =>
   createHash('sha256').update(JSON.stringify(value)).digest('hex').slice(0, 16)
-/** What a workload makes. */
-export const podSpecOf = (one: Manifest): Record<string, any> => one.spec.template.spec
-/** All containers of a workload's pods. */
-export const containerSpecsOf = (one: Manifest): Record<string, any>[] => [
-  ...(podSpecOf(one).initContainers ?? []),
-  ...podSpecOf(one).containers,
-]
-
 type Condition = { type: string; status: string }
 const hasCondition = ({ status }: Manifest, ...types: string[]): boolean =>
   (status?.conditions ?? []).some(

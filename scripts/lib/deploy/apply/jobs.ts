@@ -2,7 +2,7 @@
 import { listObjects, type Manifest } from '../../kubernetes/kubectl.ts'
 import { createRetryingKubectl } from '../../kubernetes/kubectl-retry.ts'
 import { exit, type Failure } from '../../errors.ts'
-import { resourceId } from './order.ts'
+import { resourceId } from '../../kubernetes/objects.ts'
 import { waitForRollout, type RolloutOptions } from '../../rollout/wait.ts'
 import { say } from '../../report.ts'
 import type { FailureCause } from '../../rollout/workload.ts'

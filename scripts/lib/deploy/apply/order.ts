@@ -1,5 +1,6 @@
 // What manifests tell by themselves: in which order they go, what changes from one list to the
 // next, what is removed. Pure.
+import { resourceId } from '../../kubernetes/objects.ts'
 import type { Manifest } from '../../kubernetes/kubectl.ts'
 
 /** The annotation kgc.hu/order, in the order of its values. */
@@ -32,8 +33,6 @@ const neverPrunedKinds = [
 /** How many objects may be removed without being asked for. */
 export const pruneLimit = 3
 
-/** `Kind name`: what an object is called here. */
-export const resourceId = ({ kind, metadata }: Manifest): string => `${kind} ${metadata.name}`
 const resourceIds = (all: Manifest[]) => new Set(all.map(resourceId))
 
 const dataKinds = ['ConfigMap', 'Secret', 'SealedSecret', 'PersistentVolumeClaim', 'NetworkPolicy']

@@ -18,19 +18,14 @@ import {
 } from './lease.ts'
 import type { Environment } from '../../kubernetes/environment.ts'
 import { say } from '../../report.ts'
+import type { HeldLock } from '../../rollout/wait.ts'
 import { onInterrupt } from '../../run.ts'
 import { startStopwatch } from '../../stopwatch.ts'
 
 const leaseSeconds = { ttl: 60, renew: 15 }
 
-export interface Lock {
-  /** Writes into the lease what is being done; throws Failure (locked) when the lock is lost. */
-  phase: (name: string) => Promise<void>
-  /** Why the lock is not held any more; undefined while it is. */
-  lost: () => Failure | undefined
+export interface Lock extends HeldLock {
   release: () => Promise<void>
-  /** ms by which the cluster's clock is ahead of this machine's, as far as it matters. */
-  ahead: number
 }
 
 /**

@@ -6,7 +6,7 @@ import { parseImage } from '../../images/registry/client.ts'
 import { dockerFolder } from '../../repository.ts'
 import { run } from '../../run.ts'
 import type { PreflightProblems } from './problems.ts'
-import { findCurrentRelease, type Release } from '../releases.ts'
+import { findCurrentRelease, type Release } from '../../kubernetes/releases.ts'
 import { describeMigratedSchemas } from '../verify/schema-compatibility.ts'
 
 /** A change that is not known to be newer than what serves. */

@@ -1,8 +1,9 @@
 // What is wrong with manifests, in words: what cannot work, which keys are missing, what the
 // cluster will not take. Pure.
 import { selectWorkloads, type Manifest } from '../../kubernetes/kubectl.ts'
-import { applyOrders, resourceId, type ApplyOrder } from '../apply/order.ts'
-import { containerSpecsOf } from '../apply/checksums.ts'
+import { applyOrders, type ApplyOrder } from '../apply/order.ts'
+import { resourceId } from '../../kubernetes/objects.ts'
+import { containerSpecsOf } from '../../kubernetes/objects.ts'
 
 /** What of the manifests cannot work, whatever the cluster says. */
 export function findManifestErrors(all: Manifest[]): string[] {

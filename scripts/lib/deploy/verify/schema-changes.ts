@@ -5,9 +5,9 @@ import type { Manifest } from '../../kubernetes/kubectl.ts'
 import { readImageContents } from '../../images/registry/manifests.ts'
 import { parseImage } from '../../images/registry/client.ts'
 import { schemaLabel } from '../../images/build/schema-version.ts'
-import { resourceId } from '../apply/order.ts'
+import { resourceId } from '../../kubernetes/objects.ts'
 import type { SchemaVersions } from './application-checks.ts'
-import { podSpecOf } from '../apply/checksums.ts'
+import { podSpecOf } from '../../kubernetes/objects.ts'
 
 /**
  * What the labels of a Job's images say of the databases' heads, in words; undefined where none

@@ -3,7 +3,7 @@ import type { Manifest } from '../../kubernetes/kubectl.ts'
 import { countOutcomes, type CheckOutcome } from '../../smoke/outcome.ts'
 import { runApplicationChecks, clusterCheckName } from './application-checks.ts'
 import { isWorkload, waitForRollout, type RolloutOptions } from '../../rollout/wait.ts'
-import type { Release } from '../releases.ts'
+import type { Release } from '../../kubernetes/releases.ts'
 import { say } from '../../report.ts'
 
 /**

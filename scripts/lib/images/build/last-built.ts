@@ -1,6 +1,6 @@
 // The last commit that built, as far as anybody knows.
 import { loadEnvironment, listEnvironments } from '../../kubernetes/environment.ts'
-import { fetchReleases } from '../../deploy/releases.ts'
+import { fetchReleases } from '../../kubernetes/releases.ts'
 import { findOwnerlessImages } from '../owner.ts'
 import { parseImage, registryHostOf, findUnreachableRegistries } from '../registry/client.ts'
 import { listImageVersions } from '../registry-versions.ts'

@@ -1,9 +1,9 @@
 // What an environment's Secrets hold: which keys there are, and the values that its pods can read,
 // so that nothing that is said holds one.
-import { kubectl, selectWorkloads, type Manifest } from '../kubernetes/kubectl.ts'
-import type { Environment } from '../kubernetes/environment.ts'
+import { kubectl, selectWorkloads, type Manifest } from './kubectl.ts'
+import type { Environment } from './environment.ts'
 import { keepSecret } from '../redact.ts'
-import { containerSpecsOf, podSpecOf } from './apply/checksums.ts'
+import { containerSpecsOf, podSpecOf } from './objects.ts'
 
 /** Keys and their values, in base64. */
 type SecretData = Record<string, string>

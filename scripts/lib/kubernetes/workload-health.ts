@@ -1,6 +1,6 @@
 // Judges the workloads of an environment on Kubernetes as they are now: what the overlay wants and
 // what the cluster shows in, words out. Pure.
-import type { Manifest } from '../kubernetes/kubectl.ts'
+import type { Manifest } from './kubectl.ts'
 
 export interface WorkloadHealth {
   ok: boolean

@@ -1,16 +1,10 @@
 // What was deployed: a ConfigMap per release with its manifests (no Secrets), from which it can be
 // put back exactly.
 import { gunzipSync, gzipSync } from 'node:zlib'
-import {
-  kubectl,
-  kubectlArgv,
-  lastOutputLine,
-  listObjects,
-  type Manifest,
-} from '../kubernetes/kubectl.ts'
-import { resourceId } from './apply/order.ts'
-import type { Environment } from '../kubernetes/environment.ts'
-import { createRetryingKubectl, type LockLossCheck } from '../kubernetes/kubectl-retry.ts'
+import { kubectl, kubectlArgv, lastOutputLine, listObjects, type Manifest } from './kubectl.ts'
+import { resourceId } from './objects.ts'
+import type { Environment } from './environment.ts'
+import { createRetryingKubectl, type LockLossCheck } from './kubectl-retry.ts'
 import { Failure, exit } from '../errors.ts'
 
 /** How many are kept; more only where what serves would be lost. */
