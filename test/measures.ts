@@ -53,7 +53,7 @@ const perThousand = (count: number): number => (1000 * count) / code.length
 const mean = (numbers: number[]): number =>
   numbers.reduce((sum, one) => sum + one, 0) / numbers.length
 
-/** The files that docs/adding-an-application.md edits; test/policy/fifth-application.test.ts does it. */
+/** The files that docs/adding-an-application.md edits; test/cluster/fifth-application.test.ts does it. */
 const editedFiles = new Set(
   [
     ...readFileSync(join(repository, 'docs/adding-an-application.md'), 'utf8').matchAll(

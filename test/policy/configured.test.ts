@@ -18,7 +18,6 @@ const elsewhere = [
   'unit/job-summary',
   'unit/up',
   'policy/configured',
-  'policy/fifth-application',
 ].map(name => `${name}.test.ts`)
 const reads =
   /\b(repository|sandbox|loadEnvironment|listCommitImages|readPinFiles|loadAppModules)\b/

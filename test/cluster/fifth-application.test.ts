@@ -5,6 +5,7 @@ import { execFile, spawnSync } from 'node:child_process'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import { clusterEnv, kubectl } from './cluster.ts'
 import { parseAllDocuments } from 'yaml'
 import {
   findManifestErrors,
@@ -68,17 +69,10 @@ for (const argv of [['env'], ['env', 'demo']]) {
 initialize(box.root)
 commit(box.root, 'Add the wiki')
 
-const hasKubectl = spawnSync('kubectl', ['version', '--client']).status === 0
-const withKubectl = hasKubectl ? test : test.skip
-const rendered = (folder: string): Json[] => {
-  const { status, stdout, stderr } = spawnSync(
-    'kubectl',
-    ['kustomize', join(box.root, 'infra/k8s', folder)],
-    { encoding: 'utf8', maxBuffer: 64 * 1024 * 1024 },
+const rendered = (folder: string): Json[] =>
+  parseAllDocuments(kubectl(['kustomize', join(box.root, 'infra/k8s', folder)])).map(
+    document => document.toJS() as Json,
   )
-  assert.is(status, 0, stderr)
-  return parseAllDocuments(stdout).map(document => document.toJS() as Json)
-}
 
 /** Runs a test file of the copy. Out: what it says when it fails. */
 const failureOf = (file: string): Promise<string> =>
@@ -88,7 +82,13 @@ const failureOf = (file: string): Promise<string> =>
       ['--import=tsx', join('test', file)],
       {
         cwd: box.root,
-        env: { ...process.env, NO_COLOR: '1', KGC_TEST_KUBECONFIG: join(box.root, 'package.json') },
+        // they render, and ask no cluster
+        env: {
+          ...process.env,
+          ...clusterEnv,
+          NO_COLOR: '1',
+          KGC_TEST_KUBECONFIG: join(box.root, 'package.json'),
+        },
       },
       (error, stdout, stderr) => done(error ? `${file}\n${stdout}${stderr}` : ''),
     ),
@@ -118,7 +118,7 @@ test('Compose has its services in every mode', () => {
   }
 })
 
-withKubectl('every overlay has it, and a deploy finds no fault in the manifests', () => {
+test('every overlay has it, and a deploy finds no fault in the manifests', () => {
   for (const environment of ['production', 'staging', 'demo']) {
     const all = rendered(`overlays/${environment}`)
     assert.equal(findManifestErrors(all as never), [], environment)
@@ -165,7 +165,7 @@ test('what tests ask of every application, it fulfils', async () => {
   assert.is(await failureOf('policy/compose.test.ts'), '')
 })
 
-withKubectl('Compose and Kubernetes run the same, and only who may reaches its pods', async () => {
+test('Compose and Kubernetes run the same, and only who may reaches its pods', async () => {
   for (const name of ['manifests', 'parity', 'flows'])
     assert.is(await failureOf(`cluster/${name}.test.ts`), '')
 })
