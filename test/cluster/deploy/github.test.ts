@@ -103,7 +103,7 @@ test('alphagov/govuk-design-system#1946: a run of an older commit that is starte
 test('an environment that comes after another takes what that one had, and refuses all else at once', async () => {
   writeFileSync(
     join(box.root, 'infra/k8s/overlays/test/environment.yaml'),
-    'disposable: true\nafter: staging\n',
+    'disposable: true\npromotedFrom: staging\n',
   )
   const sha = commit({ image: '127.0.0.1:5001/kgc-demo/not-there:1' })
   const refused = await deploy(['--dry-run'])
