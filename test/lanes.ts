@@ -9,8 +9,8 @@ export interface Job {
   long?: boolean
 }
 
-/** How many files of a lane run at once. */
-export const widths = { checks: 2, compose: 1, cluster: 2 }
+/** How many files of a group run at once. Most of unit waits for time-outs and uses no processor. */
+export const widths = { lint: 2, unit: 6, policy: 2, compose: 1, cluster: 2 }
 
 // a whole environment, or many deploys at once: two cores have no room for more beside it
 const whole = [
@@ -22,9 +22,12 @@ const whole = [
 ]
 
 // they go first: at the end of a run nothing would be beside them
-const long = ['failures', 'restore', 'deploy', 'secrets', 'interrupted'].map(
-  name => `cluster/deploy/${name}`,
-)
+const long = [
+  ...['failures', 'restore', 'deploy', 'secrets', 'interrupted'].map(
+    name => `cluster/deploy/${name}`,
+  ),
+  ...['now', 'rollout', 'workflows', 'run', 'lanes', 'apply'].map(name => `unit/${name}`),
+]
 
 const among = (files: string[], name: string) => files.some(file => name === `${file}.test.ts`)
 /** Whether a test file runs alone in its lane. */

@@ -145,7 +145,7 @@ const ready = (group: Group) =>
   Promise.all(provided.filter(({ groups }) => groups.includes(group)).map(({ made }) => made))
 
 /** Runs a lane's groups one after the other, the one that needs least first. */
-async function work(name: keyof typeof widths, room?: Promise<unknown>) {
+async function work(name: (typeof groups)[Group]['lane'], room?: Promise<unknown>) {
   const mine = wanted.filter(
     group => groups[group].lane === name && all.some(run => run.group === group),
   )
@@ -155,7 +155,7 @@ async function work(name: keyof typeof widths, room?: Promise<unknown>) {
     await ready(group)
     const list = all.filter(run => run.group === group)
     if (without.has(group)) progress.skips(list, `it needs "${without.get(group)}"`)
-    else await lane(list, widths[name], judge, room)
+    else await lane(list, widths[group], judge, room)
   }
 }
 
