@@ -316,7 +316,7 @@ test('containers: unhealthy says why, with the last line of the last check', () 
   one(
     web({ Health: { Status: 'unhealthy', Log: log } }),
     'error',
-    /^web is unhealthy: curl: \(7\) refused$/,
+    /^web: unhealthy: curl: \(7\) refused$/,
     /make up/,
   )
   one(web({ Health: { Status: 'unhealthy', Log: null } }), 'error', /printed nothing/)
@@ -325,23 +325,23 @@ test('containers: unhealthy says why, with the last line of the last check', () 
     { causes: new Map([['web', 'inotify']]) },
   )
   one(judgeContainers(known), 'error', /printed nothing; likely cause: inotify$/)
-  one(web({ Health: { Status: 'starting', Log: [] } }), 'info', /still starting/)
+  one(web({ Health: { Status: 'starting', Log: [] } }), 'info', /^web: starting, for 120 min/)
 })
 
 test('containers: ended, looping, paused, never started', () => {
-  one(web({ Status: 'exited', ExitCode: 0 }), 'error', /^web has ended: exit 0/)
+  one(web({ Status: 'exited', ExitCode: 0 }), 'error', /^web: ended: exit 0/)
   one(web({ Status: 'exited', ExitCode: 137, OOMKilled: true }), 'error', /exit 137, out of memory/)
   one(
     web({ Status: 'restarting', ExitCode: 1 }, 7),
     'error',
-    /again and again \(7 restarts\): exit 1/,
+    /^web: crash loop: exit 1, 7 restarts$/,
     /logs/,
   )
   one(web({ Status: 'paused' }), 'error', /paused/, /docker compose -p p unpause web/)
   one(
     web({ Status: 'created', Error: 'port is already allocated' }),
     'error',
-    /never started: port is already allocated/,
+    /^web: cannot be started: port is already allocated/,
   )
   const failed = pulse(
     { web: container({ Status: 'exited', ExitCode: 1 }) },
@@ -366,7 +366,7 @@ test('containers: a one-shot may end with 0 or still run, and nothing else', () 
   const migrate = (state: Partial<Container['State']>) =>
     judgeContainers(pulse({ migrate: container(state) }))
   silent(migrate({}))
-  one(migrate({ Status: 'exited', ExitCode: 3 }), 'error', /^migrate has failed: exit 3/)
+  one(migrate({ Status: 'exited', ExitCode: 3 }), 'error', /^migrate: ended: exit 3/)
 })
 
 test('containers: missing services and left-over ones are one line each', () => {

@@ -7,7 +7,7 @@ import {
   type StackStatus,
   type StackSnapshot,
 } from '../../scripts/lib/compose/stack-status.ts'
-import { configHashLabel } from '../../scripts/lib/compose/container-status.ts'
+import { configHashLabel } from '../../scripts/lib/compose/service-status.ts'
 import { keepSecret } from '../../scripts/lib/redact.ts'
 import { likelyCause, linesBefore } from '../../scripts/lib/compose/failure-report.ts'
 import { looks, recordings } from './recreate/recordings.ts'
@@ -149,10 +149,10 @@ test('an error of before this run does not count, nor that of a start that was c
   assert.match(verdict(bad, { before: [bad] }), 'waiting')
   assert.is(
     verdict(bad, { before: [bad], code: 1 }),
-    'failed: port is already allocated',
+    'failed: cannot be started: port is already allocated',
     'Compose has not got further',
   )
-  assert.is(verdict(bad), 'failed: port is already allocated')
+  assert.is(verdict(bad), 'failed: cannot be started: port is already allocated')
   assert.match(
     verdict(container({ Status: 'created', Error: 'context canceled' }), { code: 1 }),
     'waiting',

@@ -2,7 +2,7 @@
 import { stripVTControlCharacters } from 'node:util'
 import { runCompose, type ComposeConfig, type Stack } from './stack.ts'
 import { readContainers } from './containers.ts'
-import type { ContainerStatus } from './stack-status.ts'
+import type { ServiceStatus } from './stack-status.ts'
 
 /**
  * What a line in a log most likely means; sources: what self-hosters stumble over (supabase #22605,
@@ -46,7 +46,7 @@ export const likelyCause = (text: string): string | undefined =>
 export async function failureReport(
   stack: Stack,
   all: ComposeConfig,
-  verdicts: ContainerStatus[],
+  verdicts: ServiceStatus[],
 ): Promise<{ why: string; evidence: string; service: string }> {
   const failed = verdicts.filter(({ state }) => state === 'failed')
   const names = new Set(failed.map(({ service }) => service))
@@ -83,10 +83,14 @@ export async function failureReport(
  * The last 25 lines of its log; of one in a crash loop, of what it said before its last end: by now
  * it may be at another try, and say nothing of it.
  */
-async function lastLogLines(stack: Stack, { service, detail }: ContainerStatus): Promise<string[]> {
-  const end = detail.startsWith('crash loop')
-    ? (await readContainers(stack.project)).get(service)?.State.FinishedAt
-    : undefined
+async function lastLogLines(
+  stack: Stack,
+  { service, container }: ServiceStatus,
+): Promise<string[]> {
+  const end =
+    container?.condition === 'crash loop'
+      ? (await readContainers(stack.project)).get(service)?.State.FinishedAt
+      : undefined
   const { stdout } = await runCompose(
     stack,
     ['logs', '--no-color', '--no-log-prefix', '--timestamps', '--tail', '200', service],
@@ -110,7 +114,7 @@ export function linesBefore(log: string, end: number): string[] {
 }
 
 /** `web (starting), worker (waits for others)` */
-export const describeStatuses = (verdicts: ContainerStatus[]): string =>
+export const describeStatuses = (verdicts: ServiceStatus[]): string =>
   verdicts.map(({ service, detail }) => `${service} (${detail})`).join(', ')
 
 /** Whether a service needs another, itself or by what it needs. */

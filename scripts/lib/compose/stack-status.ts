@@ -3,14 +3,17 @@
 // `docker compose up --wait` calls a crash loop without a health check healthy, and a one-shot that
 // ended well a failure.
 import type { Container } from './containers.ts'
-import { isUpToDate, settling, containerStatus, type ContainerView } from './container-status.ts'
+import type { ContainerStatus } from './container-status.ts'
+import { isUpToDate, settling, serviceStatus, type ServiceView } from './service-status.ts'
 import type { ProgressState } from '../progress.ts'
 
-export interface ContainerStatus {
+export interface ServiceStatus {
   service: string
   state: ProgressState
   /** In words: 'healthy', 'starting', 'crash loop: exit 1, 3 restarts' … */
   detail: string
+  /** That of its container; undefined where there is none. */
+  container?: ContainerStatus
 }
 
 /** What is wanted of a service. */
@@ -53,7 +56,7 @@ export interface AccountableSince {
 }
 
 export interface StackStatus {
-  verdicts: ContainerStatus[]
+  verdicts: ServiceStatus[]
   grounds: Map<string, AccountableSince>
   /** Something that Compose has made or started in this run is not ready. */
   busy: boolean
@@ -69,7 +72,7 @@ export function judgeStack(
   look: StackSnapshot,
   last?: StackStatus,
 ): StackStatus {
-  const verdicts = new Map<string, ContainerStatus>()
+  const verdicts = new Map<string, ServiceStatus>()
   const grounds = new Map<string, AccountableSince>()
   const steady = new Set<string>()
   let busy = false
@@ -79,13 +82,15 @@ export function judgeStack(
     const awaited = one.needs.find(need => !steady.has(need))
     const view = container && viewOf(one, container, look, awaited, last)
     if (view) grounds.set(service, view.ground)
-    const [state, detail] = view ? containerStatus(view) : (['absent', 'not created'] as const)
-    verdicts.set(service, { service, state, detail })
-    if (!awaited && (state === 'ready' || detail === settling)) steady.add(service)
-    busy ||= Boolean(view?.fresh) && state === 'waiting'
+    const verdict = view ? serviceStatus(view) : notCreated
+    verdicts.set(service, { service, ...verdict })
+    if (!awaited && (verdict.state === 'ready' || verdict.detail === settling)) steady.add(service)
+    busy ||= Boolean(view?.fresh) && verdict.state === 'waiting'
   }
   return { verdicts: expected.map(({ service }) => verdicts.get(service)!), grounds, busy }
 }
+
+const notCreated = { state: 'absent', detail: 'not created' } as const
 
 /** What a service depends on comes before it. */
 function sortByDependency(expected: ExpectedService[]): Set<ExpectedService> {
@@ -105,7 +110,7 @@ function viewOf(
   look: StackSnapshot,
   awaited: string | undefined,
   last: StackStatus | undefined,
-): ContainerView {
+): ServiceView {
   const old = look.before.get(container.Id)
   const fresh =
     !old || (isUpToDate(one, container) && container.State.StartedAt !== old.State.StartedAt)

@@ -3,8 +3,8 @@ import { stripVTControlCharacters } from 'node:util'
 import { runCompose } from './stack.ts'
 import { listContainers, serviceNameOf, type Container } from './containers.ts'
 import { failureReport, describeStatuses, likelyCause } from './failure-report.ts'
-import type { ExpectedService, ContainerStatus } from './stack-status.ts'
-import { isUpToDate } from './container-status.ts'
+import type { ExpectedService, ServiceStatus } from './stack-status.ts'
+import { isUpToDate } from './service-status.ts'
 import { watchServices, type WatchOptions } from './watch.ts'
 import { Failure, exit } from '../errors.ts'
 import { step, warn } from '../report.ts'
@@ -48,7 +48,7 @@ export async function startServices(
   options: Start,
   argv: string[],
   what: string,
-): Promise<ContainerStatus[]> {
+): Promise<ServiceStatus[]> {
   let { seen, outcome } = await attempt(options, argv, 2_000)
   if (outcome?.code && !hasFailed(seen)) {
     // what it stumbled over, a dependency that was ill for a moment or a container half removed,
@@ -69,7 +69,7 @@ async function attempt(
   options: Start,
   argv: string[],
   echo: number,
-): Promise<{ seen: ContainerStatus[]; outcome: RunOutput | undefined }> {
+): Promise<{ seen: ServiceStatus[]; outcome: RunOutput | undefined }> {
   let outcome: RunOutput | undefined
   void runCompose(options.stack, ['up', '-d', '--no-build', '--quiet-pull', ...argv], {
     nothrow: true,
@@ -80,7 +80,7 @@ async function attempt(
 
 async function failure(
   { stack, all }: Start,
-  seen: ContainerStatus[],
+  seen: ServiceStatus[],
   outcome: RunOutput | undefined,
   what: string,
 ): Promise<Failure> {
@@ -101,6 +101,6 @@ async function failure(
   })
 }
 
-const hasFailed = (seen: ContainerStatus[]): boolean => seen.some(({ state }) => state === 'failed')
+const hasFailed = (seen: ServiceStatus[]): boolean => seen.some(({ state }) => state === 'failed')
 const lastLine = ({ stderr }: RunOutput): string =>
   stripVTControlCharacters(stderr).trim().split('\n').at(-1) ?? ''

@@ -7,9 +7,10 @@ import {
   type ExpectedService,
   type StackStatus,
   type StackSnapshot,
-  type ContainerStatus,
+  type ServiceStatus,
 } from './stack-status.ts'
-import { unhealthyRechecked, notStartedYet, waitingForOthers } from './container-status.ts'
+import { describeCrashLoop } from './container-status.ts'
+import { unhealthyRechecked, notStartedYet, waitingForOthers } from './service-status.ts'
 import { probeHealth } from './health-probe.ts'
 import { createLogPoller, appendLogLine } from '../log-poller.ts'
 import { createLiveTable } from '../progress.ts'
@@ -46,7 +47,7 @@ const stuckAfterMs = 3_000
  * What fails before is shown at once; Compose goes on until it ends or no more is left to it than
  * to wait for what has failed. Returns the last verdicts.
  */
-export async function watchServices(options: WatchOptions): Promise<ContainerStatus[]> {
+export async function watchServices(options: WatchOptions): Promise<ServiceStatus[]> {
   const before = new Map(options.before.map(one => [one.Id, one]))
   const table = createLiveTable(options.since)
   const listen = createLogPoller(options.since, 5_000)
@@ -76,7 +77,7 @@ export async function watchServices(options: WatchOptions): Promise<ContainerSta
     // a log says something new at each look: only what is redrawn in place may follow it
     const shown = isRichTerminal() ? told(verdicts, heard) : verdicts
     for (const { name, ...row } of table.show(
-      shown.map(({ service, ...rest }) => ({ name: service, ...rest })),
+      shown.map(({ service, state, detail }) => ({ name: service, state, detail })),
     ))
       emit('service', { service: name, ...row })
     const failed = verdicts.filter(({ state }) => state === 'failed')
@@ -114,7 +115,7 @@ export async function watchServices(options: WatchOptions): Promise<ContainerSta
 }
 
 /** The verdicts with what the services themselves say. */
-const told = (verdicts: ContainerStatus[], heard: Map<string, string>): ContainerStatus[] =>
+const told = (verdicts: ServiceStatus[], heard: Map<string, string>): ServiceStatus[] =>
   verdicts.map(one =>
     one.state === 'waiting'
       ? { ...one, detail: appendLogLine(one.detail, heard.get(one.service)) }
@@ -122,13 +123,13 @@ const told = (verdicts: ContainerStatus[], heard: Map<string, string>): Containe
   )
 
 /** Ill, and not yet given up. */
-const isAsked = ({ detail }: ContainerStatus): boolean => detail === unhealthyRechecked
+const isAsked = ({ detail }: ServiceStatus): boolean => detail === unhealthyRechecked
 
 /**
  * Whether Compose, which has made all containers before it starts the first, has nothing left to do
  * but to wait for what has failed.
  */
-const isStuck = (all: ComposeConfig, failed: ContainerStatus[], open: ContainerStatus[]): boolean =>
+const isStuck = (all: ComposeConfig, failed: ServiceStatus[], open: ServiceStatus[]): boolean =>
   open.every(
     ({ service, detail }) =>
       (detail === waitingForOthers || detail === notStartedYet) &&
@@ -137,11 +138,13 @@ const isStuck = (all: ComposeConfig, failed: ContainerStatus[], open: ContainerS
 
 /** A crash loop that runs at this moment: its exit code stands in the engine's events. */
 async function withExitCode(
-  verdict: ContainerStatus,
+  verdict: ServiceStatus,
   container: Container | undefined,
   since: number,
-): Promise<ContainerStatus> {
-  if (!container || !/^crash loop: \d/.test(verdict.detail)) return verdict
+): Promise<ServiceStatus> {
+  const { condition, restarts = 0 } = verdict.container ?? {}
+  if (!container || condition !== 'crash loop' || container.State.Status !== 'running')
+    return verdict
   const filters = [
     '--filter',
     `container=${container.Id}`,
@@ -157,7 +160,6 @@ async function withExitCode(
     { nothrow: true, timeout: 5_000 },
   )
   const code = output.stdout.trim().split('\n').at(-1)
-  return code
-    ? { ...verdict, detail: verdict.detail.replace('crash loop:', `crash loop: exit ${code},`) }
-    : verdict
+  const end = { ...container.State, Status: 'exited', ExitCode: Number(code) }
+  return code ? { ...verdict, detail: describeCrashLoop(restarts, end) } : verdict
 }

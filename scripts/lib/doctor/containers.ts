@@ -1,6 +1,7 @@
 // What the doctor asks and says of a stack's containers. The judges are pure.
 import { readFile } from 'node:fs/promises'
 import { isOneShot, wasPruned, type ComposeConfig, type Stack } from '../compose/stack.ts'
+import { containerStatus, type ContainerCondition } from '../compose/container-status.ts'
 import { readContainerLogs, type Container } from '../compose/containers.ts'
 import { likelyCause } from '../compose/failure-report.ts'
 import { finding, type Finding } from './finding.ts'
@@ -85,49 +86,65 @@ export function judgeContainers(pulse: StackHealth): Finding[] {
 const internal = (all: ComposeConfig, service: string): string[] =>
   Object.keys(all.services[service]?.networks ?? {}).filter(key => all.networks?.[key]?.internal)
 
-function judgeContainer(
-  pulse: StackHealth,
+/** Conditions that are no fault; a one-shot that runs or is done is none either. */
+const goodConditions: ContainerCondition[] = ['running', 'healthy', 'done']
+
+function judgeContainer(pulse: StackHealth, service: string, container: Container): Finding[] {
+  const oneShot = isOneShot(pulse.all, service)
+  const { condition, detail } = containerStatus(container, oneShot)
+  const severity = condition === 'starting' ? 'info' : 'error'
+  const words = `${service}: ${detail}${moreOf(pulse, service, container)}`
+  const next = remedyOf(pulse.stack, service, condition)
+  return [
+    ...(container.State.Status === 'running' && !oneShot
+      ? judgeHistory(pulse, service, container)
+      : []),
+    ...(goodConditions.includes(condition) ? [] : [finding('containers', severity, words, next)]),
+  ]
+}
+
+/** What is known besides: how long it has been starting, the likely cause, its log. */
+function moreOf({ now, causes, logs }: StackHealth, service: string, { State }: Container): string {
+  const [cause, log] = [causes.get(service), logs.get(service)]
+  if (State.Health?.Status === 'starting')
+    return `, for ${formatDuration(now - Date.parse(State.StartedAt))}`
+  return `${cause ? `; likely cause: ${cause}` : ''}${log ? `; its log ends: ${log}` : ''}`
+}
+
+function remedyOf(
+  stack: StackHealth['stack'],
+  service: string,
+  condition: ContainerCondition,
+): string {
+  const compose = `docker compose -p ${stack.project}`
+  if (condition === 'restarting' || condition === 'crash loop')
+    return `${compose} logs --tail 100 ${service}`
+  return condition === 'paused' ? `${compose} unpause ${service}` : upCommand(stack)
+}
+
+/** What has happened to a container that runs: killed processes, restarts. */
+function judgeHistory(
+  { stack, kills, now }: StackHealth,
   service: string,
   { RestartCount: restarts, State: state }: Container,
 ): Finding[] {
-  const say = (severity: Finding['severity'], what: string, next = upCommand(pulse.stack)) => [
-    finding('containers', severity, `${service} ${what}`, next),
-  ]
-  const compose = `docker compose -p ${pulse.stack.project}`
-  const logs = `${compose} logs --tail 100 ${service}`
-  const stats = `${compose} stats --no-stream ${service}   (then raise its mem_limit)`
-  const log = pulse.logs.get(service)
-  const memory = state.OOMKilled ? ', out of memory' : ''
-  const ended = `exit ${state.ExitCode}${memory}${state.Error ? `, ${state.Error}` : ''}${log ? `; its log ends: ${log}` : ''}`
-  if (state.Status === 'restarting')
-    return say('error', `crashes again and again (${restarts} restarts): ${ended}`, logs)
-  if (state.Status === 'paused') return say('error', 'is paused', `${compose} unpause ${service}`)
-  if (state.Status === 'created')
-    return say('error', `was never started${state.Error ? `: ${state.Error}` : ''}`)
-  if (isOneShot(pulse.all, service))
-    return state.Status === 'exited' && state.ExitCode !== 0
-      ? say('error', `has failed: ${ended}`)
-      : []
-  if (state.Status !== 'running') return say('error', `has ended: ${ended}`)
-  const age = pulse.now - Date.parse(state.StartedAt)
-  const [probe] = state.Health?.Log?.slice(-1) ?? []
-  const cause = pulse.causes.get(service)
-  const why = `${probe?.Output.trim().split('\n').at(-1)?.slice(0, 300) || 'its check printed nothing'}${cause ? `; likely cause: ${cause}` : ''}`
+  const compose = `docker compose -p ${stack.project}`
+  const age = now - Date.parse(state.StartedAt)
+  const killed = finding(
+    'containers',
+    'warning',
+    `${service} had a process killed for want of memory`,
+    `${compose} stats --no-stream ${service}   (then raise its mem_limit)`,
+  )
+  const restarted = finding(
+    'containers',
+    age < recent ? 'warning' : 'info',
+    `${service} was restarted ${restarts}×, last ${formatDuration(age)} ago`,
+    `${compose} logs --tail 100 ${service}`,
+  )
   return [
-    ...(memory || pulse.kills.get(service)
-      ? say('warning', 'had a process killed for want of memory', stats)
-      : []),
-    ...(state.Health?.Status === 'unhealthy' ? say('error', `is unhealthy: ${why}`) : []),
-    ...(state.Health?.Status === 'starting'
-      ? say('info', `is still starting (${formatDuration(age)})`)
-      : []),
-    ...(restarts
-      ? say(
-          age < recent ? 'warning' : 'info',
-          `was restarted ${restarts}×, last ${formatDuration(age)} ago`,
-          logs,
-        )
-      : []),
+    ...(state.OOMKilled || kills.get(service) ? [killed] : []),
+    ...(restarts ? [restarted] : []),
   ]
 }
 

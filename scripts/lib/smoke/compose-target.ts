@@ -9,6 +9,7 @@ import {
   type ComposeConfig,
   type Stack,
 } from '../compose/stack.ts'
+import { containerStatus, describeUnhealthy } from '../compose/container-status.ts'
 import { execInContainer, readContainers, type Container } from '../compose/containers.ts'
 import { rejectTraefikAnswers, openDoor } from './doors.ts'
 import { localEdge } from './edge.ts'
@@ -79,34 +80,27 @@ async function health(
           ms: 0,
         }
       return isOneShot(config, service)
-        ? runCheck(service, async () => describeExit(container), 1_000)
+        ? runCheck(service, async () => requireDone(container), 1_000)
         : asked.get(service)!
     }),
   )
 }
 
-function describeExit({ State: state }: Container): string {
-  if (state.Status === 'exited' && state.ExitCode === 0) return 'done'
-  throw new Error(`has not ended well: ${state.Status}, exit ${state.ExitCode}`)
+function requireDone(container: Container): string {
+  const { condition, detail } = containerStatus(container, true)
+  if (condition !== 'done') throw new Error(detail)
+  return detail
 }
 
-async function probeContainer({
-  Id,
-  State: state,
-  Config: { Healthcheck },
-}: Container): Promise<string> {
-  if (state.Status !== 'running')
-    throw new Error(
-      `${state.Status}, exit ${state.ExitCode}${state.OOMKilled ? ', out of memory' : ''}`,
-    )
+async function probeContainer(container: Container): Promise<string> {
+  const { Id, State: state, Config } = container
+  if (state.Status !== 'running') throw new Error(containerStatus(container, false).detail)
+  const { Healthcheck } = Config
   const [kind, ...test] = Healthcheck?.Test ?? []
   if (!kind || kind === 'NONE') return 'running'
   const argv = kind === 'CMD-SHELL' ? ['sh', '-c', ...test] : test
   const output = await execInContainer(Id, argv, 9_000)
-  if (output.code !== 0)
-    throw new Error(
-      `its health check fails: ${`${output.stdout}${output.stderr}`.trim().split('\n').at(-1) || `exit ${output.code}`}`,
-    )
+  if (output.code !== 0) throw new Error(describeUnhealthy(output.stdout + output.stderr))
   return 'healthy'
 }
 

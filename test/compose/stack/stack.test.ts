@@ -485,10 +485,7 @@ test('a scheduler that hangs is red, though /ready/ says ok; going on, it is gre
   )
   const { code, stderr } = smoke('--quick')
   assert.is(code, 6)
-  assert.match(
-    stderr,
-    'horilla-scheduler: its health check fails: it hangs: a job has been due since',
-  )
+  assert.match(stderr, 'horilla-scheduler: unhealthy: it hangs: a job has been due since')
   assert.match(curl('https://hr.kgc.localhost:18061/ready/'), '"scheduler":"ok"')
   signal('CONT')
   await waitUntil('green again', 30, () => smoke('--quick').code === 0)
@@ -580,8 +577,8 @@ test('a database stopped: smoke --quick says so, doctor says what mends it; star
   stack.engine('stop', stack.container('kgc-db'))
   const { code, stderr } = smoke('--quick')
   assert.is(code, 6)
-  assert.match(stderr, 'kgc-db: exited')
-  assert.match(stderr, 'kgc-api: its health check fails')
+  assert.match(stderr, 'kgc-db: ended: exit')
+  assert.match(stderr, 'kgc-api: unhealthy')
   const doctor = stack.run(['bootstrap', '--doctor', '--environment', 'demo'])
   assert.is(doctor.code, 3)
   assert.match(doctor.stdout, /kgc-db.*make up MODE=demo/s)

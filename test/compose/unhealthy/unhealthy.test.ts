@@ -17,7 +17,7 @@ test('an unhealthy service fails up, with what its check said and who waits for 
 test('smoke names it too', () => {
   const { code, stderr } = stack.run(['smoke', '--quick'])
   assert.is(code, 6, stderr)
-  assert.match(stderr, /sick: its health check fails: no pulse/)
+  assert.match(stderr, /sick: unhealthy: no pulse/)
   assert.match(stderr, /follower: /)
 })
 

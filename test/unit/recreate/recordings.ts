@@ -3,7 +3,7 @@ import { readFileSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { containersByService, type Container } from '../../../scripts/lib/compose/containers.ts'
 import type { ExpectedService, StackSnapshot } from '../../../scripts/lib/compose/stack-status.ts'
-import { configHashLabel } from '../../../scripts/lib/compose/container-status.ts'
+import { configHashLabel } from '../../../scripts/lib/compose/service-status.ts'
 
 interface Flat {
   id: string

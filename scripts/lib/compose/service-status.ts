@@ -1,0 +1,127 @@
+// The state of one service while a stack changes: that of its container, as far as the container
+// answers for itself. Pure.
+import type { Container } from './containers.ts'
+import { containerStatus, type ContainerStatus } from './container-status.ts'
+import type { ExpectedService, AccountableSince, StackSnapshot } from './stack-status.ts'
+import type { ProgressState } from '../progress.ts'
+
+/** ms a container without a new restart must have been up. */
+export const settleTimeMs = 5_000
+
+/** Compose's label with the hash of the configuration that a container was made from. */
+export const configHashLabel = 'com.docker.compose.config-hash'
+
+/**
+ * Whether a container is what is wanted now. It may be replaced all the same: Compose 2.26 does so
+ * when what it depends on is.
+ */
+export const isUpToDate = (
+  { hash, image }: ExpectedService,
+  { Config, Image }: Container,
+): boolean => Config.Labels[configHashLabel] === hash && (image === undefined || Image === image)
+
+/** A container with all that the verdict on it depends on. */
+export interface ServiceView {
+  one: ExpectedService
+  container: Container
+  look: StackSnapshot
+  /** The same container as before Compose was called, if it was there. */
+  old: Container | undefined
+  /** Compose has made or started it in this run, and it is what is wanted. */
+  fresh: boolean
+  /** What it depends on and is not ready. */
+  awaited: string | undefined
+  ground: AccountableSince
+}
+
+/** Of a container without a health check that has not been up for long. */
+export const settling = 'settling'
+/** Of one that has not been started yet. */
+export const waitingForOthers = 'waits for others'
+export const notStartedYet = 'stopped, not started yet'
+/** Of one that may be well again. */
+export const unhealthyRechecked = 'unhealthy, asked again'
+
+export interface ServiceVerdict {
+  state: ProgressState
+  /** Why, in words. */
+  detail: string
+  /** That of its container. */
+  container: ContainerStatus
+}
+
+/** The state of the service, and why. */
+export function serviceStatus(view: ServiceView): ServiceVerdict {
+  const container = containerStatus(
+    withoutOldStartError(view),
+    view.one.oneShot,
+    countNewRestarts(view),
+  )
+  const [state, detail] = judgeView(view, container)
+  return { state, detail, container }
+}
+
+type Words = readonly [ProgressState, string]
+
+function judgeView(view: ServiceView, { condition, detail, restarts }: ContainerStatus): Words {
+  const { one, container, look, old } = view
+  if (condition === 'removing') return ['waiting', detail]
+  if (old && look.code !== 0 && !isUpToDate(one, container))
+    return ['waiting', look.code === undefined ? 'being replaced' : 'of an older configuration']
+  const up = look.at - Date.parse(container.State.StartedAt)
+  switch (condition) {
+    case 'cannot start':
+    case 'paused':
+    case 'crash loop':
+      return ['failed', detail]
+    case 'not started':
+      return ['waiting', waitingForOthers]
+    case 'done':
+      return ['ready', detail]
+    case 'ended':
+      return mayBeStartedYet(view) ? ['waiting', notStartedYet] : ['failed', detail]
+    case 'running':
+      if (one.oneShot) return ['waiting', detail]
+      return up >= settleTimeMs ? ['ready', detail] : ['waiting', settling]
+    case 'unhealthy':
+      return judgeUnhealthy(view, detail)
+    case 'healthy':
+      // the last answer may be of before the restart that is being watched
+      return up < settleTimeMs && restarts > 0
+        ? ['waiting', `healthy, restarted ${restarts}×`]
+        : ['ready', detail]
+    default:
+      return ['waiting', detail]
+  }
+}
+
+/**
+ * The engine keeps an error until the container is started again: while Compose is at work, one of
+ * before this run does not count.
+ */
+function withoutOldStartError({ container, old, look }: ServiceView): Container {
+  const { State: state } = container
+  const counts = look.code !== undefined || state.Error !== old?.State.Error
+  return counts ? container : { ...container, State: { ...state, Error: '' } }
+}
+
+/** The restarts since it answers for itself; a start by hand begins to count anew. */
+const countNewRestarts = ({ container: { RestartCount: count }, ground }: ServiceView): number =>
+  count < ground.restarts ? count : count - ground.restarts
+
+const mayBeStartedYet = ({ old, look, fresh }: ServiceView): boolean =>
+  old !== undefined && (look.code === undefined || (look.code !== 0 && !fresh))
+
+function judgeUnhealthy({ container, look, awaited, ground }: ServiceView, detail: string): Words {
+  if (ground.held || look.at - ground.at < healthGraceMs(container))
+    return ['waiting', awaited ? `unhealthy, needs ${awaited}` : unhealthyRechecked]
+  return ['failed', detail]
+}
+
+/**
+ * ms in which a check that goes on failing makes a container unhealthy; the engine's own defaults
+ * stand for what is not set.
+ */
+function healthGraceMs({ Config: { Healthcheck: check } }: Container): number {
+  return ((check?.Interval || 30e9) / 1e6) * (check?.Retries || 3)
+}
