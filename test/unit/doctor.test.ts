@@ -345,9 +345,9 @@ test('containers: ended, looping, paused, never started', () => {
   )
   const failed = pulse(
     { web: container({ Status: 'exited', ExitCode: 1 }) },
-    { logs: new Map([['web', 'no such table']]) },
+    { logs: new Map([['web', 'its log: no such table']]) },
   )
-  one(judgeContainers(failed), 'error', /its log ends: no such table/)
+  one(judgeContainers(failed), 'error', /^web: ended: exit 1; its log: no such table$/)
 })
 
 test('containers: restarts count when they are fresh, and memory when a process died of it', () => {

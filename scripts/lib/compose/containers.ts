@@ -95,6 +95,9 @@ export const dependenciesOf = ({ Config: { Labels } }: Pick<Container, 'Config'>
 export const execInContainer = (id: string, argv: string[], timeout = 10_000): Promise<RunOutput> =>
   run(['docker', 'exec', id, ...argv], { nothrow: true, timeout })
 
-/** What a container has logged, on both streams; `options` are those of `docker logs`. */
-export const readContainerLogs = (id: string, options: string[]): Promise<RunOutput> =>
-  run(['docker', 'logs', ...options, id], { nothrow: true, timeout: 10_000 })
+/** What a container has logged, on both streams; `options` are those of `docker logs`. `timeout`: ms. */
+export const readContainerLogs = (
+  id: string,
+  options: string[],
+  timeout = 10_000,
+): Promise<RunOutput> => run(['docker', 'logs', ...options, id], { nothrow: true, timeout })

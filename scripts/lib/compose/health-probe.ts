@@ -1,7 +1,6 @@
-// What a container says that is waited for.
-import type { Container } from './containers.ts'
+// What a container says of itself: the end of its health check and of its log.
+import { readContainerLogs, type Container } from './containers.ts'
 import { findLastLogLine } from '../log-poller.ts'
-import { run } from '../run.ts'
 
 /**
  * Its health check's last words and the last line of its log, which `docker logs --timestamps` has
@@ -9,18 +8,26 @@ import { run } from '../run.ts'
  */
 export function describeHealth({ State: { Health } }: Container, log: string): string {
   const check = findLastLogLine(Health?.Log?.at(-1)?.Output ?? '')
-  const line = findLastLogLine(log, true)
-  return [check && `its check says: ${check}`, line && `its log: ${line}`]
-    .filter(Boolean)
-    .join('; ')
+  return [check && `its check says: ${check}`, describeLog(log)].filter(Boolean).join('; ')
 }
 
-/** The same, asked of the engine now; '' when nothing runs there. */
+/** The last line of a log with timestamps, in words; '' when it says nothing. */
+function describeLog(log: string): string {
+  const line = findLastLogLine(log, true)
+  return line && `its log: ${line}`
+}
+
+/** Both of them, asked of the engine now; '' when nothing runs there. */
 export async function probeHealth(container: Container | undefined): Promise<string> {
   if (container?.State.Status !== 'running') return ''
-  const { stdout, stderr } = await run(
-    ['docker', 'logs', '--timestamps', '--tail', '5', container.Id],
-    { nothrow: true, timeout: 3_000 },
-  )
-  return describeHealth(container, `${stdout}\n${stderr}`)
+  return describeHealth(container, await readLogEnd(container.Id, 3_000))
+}
+
+/** `its log: …` with the last line of a container's log; '' when it says nothing. */
+export const readLastLogLine = async (id: string): Promise<string> =>
+  describeLog(await readLogEnd(id, 10_000))
+
+async function readLogEnd(id: string, timeout: number): Promise<string> {
+  const { stdout, stderr } = await readContainerLogs(id, ['--timestamps', '--tail', '5'], timeout)
+  return `${stdout}\n${stderr}`
 }

@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises'
 import { isOneShot, wasPruned, type ComposeConfig, type Stack } from '../compose/stack.ts'
 import { containerStatus, type ContainerCondition } from '../compose/container-status.ts'
 import { readContainerLogs, type Container } from '../compose/containers.ts'
+import { readLastLogLine } from '../compose/health-probe.ts'
 import { likelyCause } from '../compose/failure-report.ts'
 import { finding, type Finding } from './finding.ts'
 import { formatDuration } from '../report.ts'
@@ -17,7 +18,7 @@ export interface StackHealth {
   seen: Map<string, Container>
   /** The project's volumes, by their full names. */
   volumes: string[]
-  /** The last line of the log of services that do not run well. */
+  /** What the log of services that do not run well ends with, in words. */
   logs: Map<string, string>
   /** The likely cause, in words, why a service is unhealthy. */
   causes: Map<string, string>
@@ -108,7 +109,7 @@ function moreOf({ now, causes, logs }: StackHealth, service: string, { State }: 
   const [cause, log] = [causes.get(service), logs.get(service)]
   if (State.Health?.Status === 'starting')
     return `, for ${formatDuration(now - Date.parse(State.StartedAt))}`
-  return `${cause ? `; likely cause: ${cause}` : ''}${log ? `; its log ends: ${log}` : ''}`
+  return `${cause ? `; likely cause: ${cause}` : ''}${log ? `; ${log}` : ''}`
 }
 
 function remedyOf(
@@ -154,13 +155,7 @@ export async function readLastLogLines(seen: Map<string, Container>): Promise<Ma
     ([, { State: state }]) =>
       state.Status === 'restarting' || (state.Status === 'exited' && state.ExitCode !== 0),
   )
-  const lines = ill.map(async ([service, { Id }]) => {
-    const output = await readContainerLogs(Id, ['--tail', '3'])
-    return [
-      service,
-      `${output.stdout}\n${output.stderr}`.trim().split('\n').at(-1)!.slice(0, 300),
-    ] as const
-  })
+  const lines = ill.map(async ([service, { Id }]) => [service, await readLastLogLine(Id)] as const)
   return new Map((await Promise.all(lines)).filter(([, line]) => line))
 }
 

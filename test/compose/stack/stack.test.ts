@@ -397,7 +397,7 @@ test('the workers dead: smoke fails and says which; started, all is green again'
   stack.engine('kill', ...workers.map(stack.container))
   const { code, stderr } = smoke('--quick')
   assert.is(code, 6)
-  for (const worker of workers) assert.match(stderr, new RegExp(`${worker}: exited, exit 137`))
+  for (const worker of workers) assert.match(stderr, new RegExp(`${worker}: ended: exit 137`))
   stack.engine('start', ...workers.map(stack.container))
   await waitUntil('green again', 60, () => smoke().code === 0)
   const after = started()
