@@ -156,7 +156,7 @@ function runSteps(
   outcome: Outcome,
 ): { ok: boolean; outputs: Json } {
   let ok = true
-  for (const step of job.steps as Json[]) {
+  for (const step of expandActions(machine.root, job.steps)) {
     only(step, ['name', 'id', 'if', 'uses', 'with', 'env', 'run', 'continue-on-error'])
     const condition = step.if ?? 'true'
     if (!(condition === 'always()' || (ok && truthy(evaluate(condition, context))))) continue
@@ -178,6 +178,25 @@ function runSteps(
     ]),
   )
   return { ok, outputs }
+}
+
+/** The steps, with those of a composite action of this repository in its place. */
+function expandActions(root: string, steps: Json[]): Json[] {
+  return steps.flatMap((step, index) => {
+    if (!step.uses?.startsWith('./')) return [step]
+    only(step, ['uses'])
+    if (!steps.slice(0, index).some(({ uses }) => uses?.startsWith('actions/checkout@')))
+      fail(`${step.uses} is not there before the repository is checked out`)
+    const { runs, ...top } = parse(
+      readFileSync(join(root, step.uses, 'action.yml'), 'utf8'),
+    ) as Json
+    only(top, ['name', 'description'])
+    if (runs.using !== 'composite') fail(`${step.uses} must be composite`)
+    return (runs.steps as Json[]).map(({ shell, ...inner }) => {
+      if (inner.run && shell !== 'bash') fail(`${step.uses}: the shell must be bash`)
+      return inner
+    })
+  })
 }
 
 function act(

@@ -162,6 +162,9 @@ test('a push to main is tested, built of the pinned commit, attested and deploye
     'test/run.ts compose',
     'test/run.ts cluster',
   ])
+  const jobsWithPackages = actions.filter(({ name }) => name === 'actions/setup-node')
+  const installs = calls.filter(({ words }) => words.join(' ') === 'npm ci')
+  assert.equal([jobsWithPackages.length, installs.length], [6, 6])
   assert.equal(
     lines.slice(-4).map(line => line.split(' ').slice(0, 3).join(' ')),
     [
@@ -533,9 +536,25 @@ test('every call of a script that a workflow makes is one that the script knows'
 })
 
 const files = readdirSync(join(repository, '.github/workflows'))
+const ownActions = readdirSync(join(repository, '.github/actions'))
 type Json = Record<string, any>
 const jobsOf = (file: string): [string, Json][] =>
   Object.entries(parse(readFileSync(join(repository, '.github/workflows', file), 'utf8')).jobs)
+
+const pinned =
+  /^([\w-]+\/[\w-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+|\.\/\.github\/(workflows\/ci\.yml|actions\/[\w-]+))$/
+
+test('rules: Node and npm ci stand once, in an action whose own actions are pinned', () => {
+  for (const name of ownActions) {
+    const text = readFileSync(join(repository, '.github/actions', name, 'action.yml'), 'utf8')
+    for (const [, uses] of text.matchAll(/uses: (.*)/g)) assert.match(uses!, pinned, name)
+    assert.not.match(text, '${{', `${name} takes nothing from its caller`)
+  }
+  for (const file of files)
+    for (const [id, { steps = [] }] of jobsOf(file))
+      for (const { uses, run } of steps as Json[])
+        assert.not.match(`${uses}${run}`, /actions\/setup-node|npm ci/, `${file}: ${id}`)
+})
 
 test('rules: rights, pins, limits, shells, credentials', () => {
   for (const file of files) {
@@ -547,8 +566,6 @@ test('rules: rights, pins, limits, shells, credentials', () => {
       ['pull_request_target', 'workflow_run', 'issue_comment'].some(name => name in on),
       file,
     )
-    const pinned =
-      /^([\w-]+\/[\w-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+|\.\/\.github\/workflows\/ci\.yml # zizmor.*)$/
     for (const [, uses] of text.matchAll(/uses: (.*)/g)) assert.match(uses!, pinned, file)
     for (const [id, job] of jobsOf(file)) {
       const where = `${file}: ${id}`
