@@ -11,10 +11,11 @@ create() {
   quietly "$KGC_CACHE/node.log" docker buildx build --progress plain --file "$engine/node/Dockerfile" --tag "$node_image" "$context"
   local modules=()
   if [ -d /lib/modules ]; then modules=(--volume /lib/modules:/lib/modules:ro); fi
-  # `--privileged` fails on a machine that lacks a capability. The node must never have SYS_RESOURCE, so that it is the same everywhere
-  # (components.sh); an Engine of version 23 or newer refuses to drop what the machine itself has not (bit 24 of its bounding set).
-  local drop=()
-  if (( 0x$(awk '/^CapBnd/ { print $2 }' /proc/self/status) >> 24 & 1 )); then drop=(--cap-drop SYS_RESOURCE); fi
+  # `--privileged` fails on a machine that lacks a capability. The node must never have SYS_RESOURCE (bit 24), so that it is the same
+  # everywhere (components.sh). Engines from 23 on take ALL as what the machine has, and refuse to drop what it has not; older ones take
+  # ALL as every capability, and the start fails on one that the machine has not.
+  local drop=() version; version=$(docker version --format '{{.Server.Version}}')
+  if (( ${version%%.*} < 23 || 0x$(awk '/^CapBnd/ { print $2 }' /proc/self/status) >> 24 & 1 )); then drop=(--cap-drop SYS_RESOURCE); fi
   docker run --detach --name "$node" --hostname "$node" --cap-add ALL "${drop[@]}" --cgroupns private \
     --security-opt seccomp=unconfined --security-opt apparmor=unconfined --security-opt systempaths=unconfined --security-opt label=disable \
     --device /dev/kmsg --device-cgroup-rule 'a *:* rwm' --tmpfs /run:exec --tmpfs /tmp:exec \
