@@ -16,24 +16,6 @@ export const exit = {
 
 export type ExitCode = (typeof exit)[keyof typeof exit] | 129 | 130 | 143
 
-/** The lines on exit codes for a script's --help; `codes` are those that it can end with. */
-export function exitHelp(...codes: number[]): string {
-  const meaning: Record<number, string> = {
-    0: 'done, or nothing to do',
-    1: 'a bug in the script',
-    2: 'wrong usage or configuration',
-    3: 'refused before anything was touched',
-    4: 'locked by another',
-    5: 'failed; the state before it was kept or restored',
-    6: 'failed and could not be put back',
-    7: 'timed out, the state is not known',
-    130: 'interrupted (143 when terminated, 129 when its terminal was closed)',
-  }
-  return ['Exit codes:', ...codes.map(code => `  ${String(code).padEnd(4)}${meaning[code]}`)].join(
-    '\n',
-  )
-}
-
 interface FailureDetails {
   /** What the system showed: the tail of a log, a list. */
   evidence?: string | undefined

@@ -1,5 +1,13 @@
 import { execFileSync, spawnSync } from 'node:child_process'
-import { copyFileSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync } from 'node:fs'
+import {
+  copyFileSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { suite } from 'uvu'
@@ -53,6 +61,7 @@ const dryLocks = ['--lock', '--unlock'].map(flag => [
 const calls = [
   ...names.flatMap(name => [
     [name, '--help'],
+    [name, '--version'],
     [name, '--nonsense'],
   ]),
   ...tooMany,
@@ -72,6 +81,14 @@ for (const name of names)
     assert.match(stderr, /WHY\s+Unknown option '--nonsense'/)
     assert.not.match(stderr, /\n\s+at /)
   })
+
+test('every script says which version of the toolkit it is, and of which commit', () => {
+  const { version } = JSON.parse(readFileSync(join(repository, 'package.json'), 'utf8'))
+  const argv = ['rev-parse', '--short', 'HEAD']
+  const commit = execFileSync('git', argv, { cwd: repository, encoding: 'utf8' }).trim()
+  for (const name of names)
+    assert.is(said([name, '--version']).stdout, `kgc-stack ${version} (${commit})\n`, name)
+})
 
 test('a word too many is refused: nobody who names an application means the whole stack', () => {
   for (const call of tooMany) {

@@ -1,0 +1,57 @@
+// Deploys an environment, or holds it (scripts/deploy.ts).
+import { usageFailure } from '../cli.ts'
+import { deploy } from '../deploy/deploy.ts'
+import { forceUnlock, holdLock } from '../deploy/lock/manual-lock.ts'
+import { loadEnvironment, type Environment } from '../kubernetes/environment.ts'
+import { emit, printResult } from '../report.ts'
+
+interface DeployArguments {
+  values: {
+    'dry-run'?: boolean
+    yes?: boolean
+    prune?: boolean
+    lock?: boolean
+    unlock?: boolean
+    again?: boolean
+    tag?: string
+    reason?: string
+  }
+  positionals: string[]
+}
+
+/** Deploys the environment that is named; with `lock` or `unlock` only does that. */
+export async function runDeployCommand(given: DeployArguments): Promise<void> {
+  const { values, positionals } = given
+  const place = loadEnvironment(positionals[0])
+  if (!isUnderstood(given))
+    throw usageFailure(
+      'one environment; --tag wants a tag; --lock, --unlock and --again want --reason, nothing else does; a lock knows no --dry-run',
+    )
+  const { tag, reason = '', prune = false, yes = false } = values
+  if (values.lock) return reportLock(place, await holdLock(place, reason))
+  if (values.unlock) return reportLock(place, await forceUnlock(place, reason))
+
+  const source = { tag, again: values.again ? reason : undefined }
+  await deploy(
+    { place, verb: 'deploy', source, choose: () => undefined, prune, yes },
+    { dryRun: Boolean(values['dry-run']) },
+  )
+}
+
+function isUnderstood({ values, positionals }: DeployArguments): boolean {
+  const { lock, unlock, again, tag, reason } = values
+  const byHand = lock || unlock
+  return (
+    positionals.length <= 1 &&
+    !(lock && unlock) &&
+    !(byHand && values['dry-run']) &&
+    !(byHand && again) &&
+    Boolean(byHand || again) === Boolean(reason?.trim()) &&
+    (tag === undefined || /^[\w][\w.-]{0,127}$/.test(tag))
+  )
+}
+
+function reportLock(place: Environment, words: string): void {
+  emit('result', { environment: place.name, lock: words })
+  printResult(`${place.name}: ${words}`)
+}

@@ -1,0 +1,142 @@
+// Starts a stack and waits until it is ready (scripts/up.ts).
+import { resolve } from 'node:path'
+import { usageFailure } from '../cli.ts'
+import { publicAddresses } from '../compose/addresses.ts'
+import {
+  containersByService,
+  listContainers,
+  requireEngine,
+  type Container,
+} from '../compose/containers.ts'
+import { fitCpuLimits } from '../compose/cpus.ts'
+import { expectedServices } from '../compose/expected-services.ts'
+import { requireReadableMounts } from '../compose/mounts.ts'
+import { refuseOtherOwner } from '../compose/ownership.ts'
+import { findTakenPorts } from '../compose/ports.ts'
+import {
+  readComposeConfig,
+  selectServices,
+  stackModes,
+  stackOf,
+  type ComposeConfig,
+  type Stack,
+} from '../compose/stack.ts'
+import { startServices, startStopped } from '../compose/start.ts'
+import {
+  checkVolumeSecrets,
+  recordSecrets,
+  requireMatchingSecrets,
+} from '../compose/volumes/check.ts'
+import { findOldVolumes, refuseOldVolumes } from '../compose/volumes/layout.ts'
+import { databaseVolumesOf } from '../compose/volumes/secrets.ts'
+import { requireCompose } from '../engine/versions.ts'
+import { checkEnvFiles } from '../env/check.ts'
+import { loadEnvValues } from '../env/files.ts'
+import { exit, Failure } from '../errors.ts'
+import { pullOrBuildImages } from '../images/pull-or-build.ts'
+import { emit, printResult, step, table } from '../report.ts'
+import { root } from '../repository.ts'
+
+interface UpArguments {
+  values: { file?: string[]; timeout?: string }
+  positionals: string[]
+}
+
+/** Starts the stack of a mode, or the services that are named, and waits for them. */
+export async function runUpCommand({ values, positionals }: UpArguments): Promise<void> {
+  const timeout = Number(values.timeout ?? 2400) * 1000
+  if (!(timeout > 0)) throw usageFailure('--timeout wants seconds')
+  const isMode = stackModes().includes(positionals[0] ?? '')
+  const [mode = 'dev', ...names] = isMode ? positionals : ['dev', ...positionals]
+  const asked = stackOf(
+    mode,
+    (values.file ?? []).map(file => resolve(file)),
+  )
+  const environment = asked.suffix.slice(1)
+  // what it knows as secret is never printed, not even from a log
+  loadEnvValues(root, environment, true)
+
+  // Pre-flight: nothing is touched.
+  refuseOutdatedEnvFiles(environment)
+  await requireEngine()
+  await requireCompose()
+  const all = await readComposeConfig(asked)
+  const stack = await fitCpuLimits(asked, all)
+  const services = await selectServices(stack, all, names)
+  const before = await listContainers(stack.project)
+  const what = `Start ${stack.project}`
+  refuseOtherOwner(stack, containersByService(before), what, folder =>
+    stack.suffix
+      ? `make -C ${folder} ${mode}-down`
+      : `make -C ${folder} down   (its data stays; its env files are needed here)`,
+  )
+  await refuseTakenPorts(all, services, before)
+  await pullOrBuildImages(stack, all, services)
+  await requireReadableMounts(all, services, what)
+  const seen = containersByService(before)
+  const [old, stores] = await Promise.all([
+    findOldVolumes(databaseVolumesOf(all, services, environment), seen),
+    checkVolumeSecrets(stack, all, services, seen),
+  ])
+  refuseOldVolumes(stack, old, what)
+  requireMatchingSecrets(stack, stores, what)
+  const config = stack === asked ? all : await readComposeConfig(stack)
+  const expected = await expectedServices(config, services)
+
+  // Impact.
+  const since = Date.now()
+  await startStopped(before, expected)
+  const argv = names.length ? services : ['--remove-orphans']
+  const ready = await step(`Start ${services.length} services of ${stack.project}`, () =>
+    startServices({ stack, all, expected, before, since, timeout }, argv, what),
+  )
+  await recordSecrets(stack, stores)
+  reportReady(
+    stack,
+    all,
+    ready.map(({ service }) => service),
+    services,
+  )
+}
+
+/** A pin that has moved is not what would run; whole files that are missing are said later. */
+function refuseOutdatedEnvFiles(environment: string): void {
+  const old = checkEnvFiles(root, environment).filter(({ outdated }) => outdated)
+  if (!old.length) return
+  const evidence = old.map(({ file, key, problem }) => `${file}: ${key} ${problem}`).join('\n')
+  const next = environment ? `npx zx scripts/env.ts ${environment}` : 'make env'
+  throw new Failure(exit.usage, 'Read the env files', 'they are older than their examples', {
+    evidence,
+    next,
+  })
+}
+
+async function refuseTakenPorts(
+  all: ComposeConfig,
+  services: string[],
+  before: Container[],
+): Promise<void> {
+  const taken = await findTakenPorts(all, services, before)
+  if (!taken.length) return
+  const words = taken.map(
+    ({ service, port, by }) => `${port} (${service}) is held by ${by || 'another process'}`,
+  )
+  throw new Failure(exit.refused, 'Take the ports', words.join('; '), {
+    next: 'stop it, or choose other ports in the env files',
+  })
+}
+
+function reportReady(
+  { project }: Stack,
+  all: ComposeConfig,
+  ready: string[],
+  services: string[],
+): void {
+  const ports = Object.values(all.services).flatMap(({ ports = [] }) => ports)
+  const port = ports.find(({ target }) => target === 8443)?.published ?? '443'
+  const addresses = publicAddresses(all, port).filter(({ service }) => services.includes(service))
+  emit('result', { project, ready, addresses })
+  printResult(
+    table([['service', 'address'], ...addresses.map(({ service, url }) => [service, url])]),
+  )
+}
