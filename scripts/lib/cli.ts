@@ -5,6 +5,7 @@ import { existsSync, readFileSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { parseArgs, type ParseArgsConfig } from 'node:util'
 import { exit, Failure } from './errors.ts'
+import { writeStdout } from './output.ts'
 import { root } from './repository.ts'
 
 type Options = NonNullable<ParseArgsConfig['options']>
@@ -71,7 +72,7 @@ export async function runCommand<T extends Options>(command: Command<T>): Promis
 }
 
 function printAndExit(message: string): never {
-  console.log(message)
+  writeStdout(`${message}\n`)
   process.exit(exit.done)
 }
 
