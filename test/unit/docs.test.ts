@@ -5,6 +5,7 @@ import { dirname, join, normalize } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { exit } from '../../scripts/lib/errors.ts'
+import { describeRefusals } from '../refusals.ts'
 import { repository } from '../sandbox.ts'
 
 const test = suite('docs')
@@ -80,6 +81,34 @@ test('deploying.md explains each exit code', () => {
   const rows = deploying.split('## Exit codes')[1]!.split('\n## ')[0]!
   const codes = [...rows.matchAll(/^\| (\d) \|/gm)].map(([, code]) => Number(code))
   assert.equal(codes, Object.values(exit))
+})
+
+test('docs/refusals.md has the messages of the source, with exit codes and what to do next', async () => {
+  const page = await describeRefusals()
+  const fresh = page === read('docs/refusals.md')
+  assert.ok(fresh, 'messages have changed: node --import=tsx test/refusals.ts --write')
+  const rows = page.split('\n').filter(line => line.startsWith('| '))
+  for (const row of [
+    '| ‹service› runs as ‹user› and cannot read ‹path›, which it mounts | 3 | ‹chmod command› |',
+    '| the kubeconfig has no current context | error | kubectl config get-contexts   (then use-context) |',
+  ])
+    assert.ok(rows.includes(row), row)
+  const failures = execFileSync(
+    'git',
+    ['grep', '-c', 'new Failure(', '--', 'scripts/lib/compose', 'scripts/up.ts'],
+    {
+      cwd: repository,
+      encoding: 'utf8',
+    },
+  )
+  const files = failures
+    .trim()
+    .split('\n')
+    .map(line => line.split(':')[0]!.replace('scripts/lib/', ''))
+  assert.equal(
+    files.filter(file => !page.includes(`## \`${file}\``)),
+    [],
+  )
 })
 
 test.run()
