@@ -1,14 +1,9 @@
 // What the stand-ins once let pass and the real applications do not, numbered as in the notes of
 // what was read (B, M, minor) and of what ran (real), and the tests that hold it: the stand-in
 // refuses the wrong form, and the product passes.
-import { existsSync, readFileSync } from 'node:fs'
-import { join } from 'node:path'
-import type { Count } from './progress.ts'
+import type { Table, Test } from './table.ts'
 
-/** A test's file in test/, without `.test.ts`, and its name. */
-type Test = readonly [file: string, name: string]
-
-export interface Row {
+interface Mismatch {
   numbers: string
   /** What was wrong, in a line. */
   fault: string
@@ -87,7 +82,7 @@ const pushed: Test = [
   'without migrations the datamodel is pushed, at the first start and at the second; who waits goes on then',
 ]
 
-export const rows: Row[] = [
+const mismatches: Mismatch[] = [
   {
     numbers: 'B1',
     fault: "KGC's API image has no migrations, and nothing of Prisma at its root",
@@ -306,47 +301,12 @@ export const rows: Row[] = [
   },
 ]
 
-/** What a file's run came to. */
-export interface Ran extends Count {
-  text: string
-}
-
-/** A row, and why each of its tests has not passed; '' for one that has. */
-export interface Judged extends Row {
-  why: Record<'refuses' | 'passes', string>
-}
-
-/**
- * Why a test has not passed; '' when it has. uvu names only what failed, so the rest of a file that
- * ran to its end has passed.
- */
-function lacks([file, name]: Test, ran: ReadonlyMap<string, Ran>): string {
-  if (!holds([file, name])) return 'there is no such test'
-  const { text = '', failed = 0, skipped = 0 } = ran.get(`${file}.test.ts`) ?? { skipped: 1 }
-  const names = [...text.matchAll(/^ +FAIL .*?"(.*)"$/gm)].map(([, name]) => name)
-  if (skipped || failed > names.length) return 'not run to its end'
-  return names.includes(name) ? 'failed' : ''
-}
-
-/** Whether a file has a test of that name, which it always runs. */
-export function holds([file, name]: Test): boolean {
-  const path = join(import.meta.dirname, `${file}.test.ts`)
-  return (
-    existsSync(path) &&
-    [`'${name.replaceAll("'", "\\'")}'`, `"${name}"`].some(quoted =>
-      readFileSync(path, 'utf8').includes(`\ntest(${quoted}, `),
-    )
-  )
-}
-
-/** The rows whose tests are all in `groups`. */
-export function judge(groups: readonly string[], ran: ReadonlyMap<string, Ran>): Judged[] {
-  return rows
-    .filter(({ refuses, passes }) =>
-      [refuses, passes].every(([file]) => groups.includes(file.split('/')[0]!)),
-    )
-    .map(row => ({
-      ...row,
-      why: { refuses: lacks(row.refuses, ran), passes: lacks(row.passes, ran) },
-    }))
+export const mismatchTable: Table = {
+  title:
+    'What the stand-ins let pass once: the test in which they refuse it, the one in which the product passes, or both in one:',
+  rows: mismatches.map(({ numbers, fault, refuses, passes }) => ({
+    name: `mismatch ${numbers}`,
+    fault,
+    tests: refuses === passes ? [refuses] : [refuses, passes],
+  })),
 }

@@ -1,7 +1,7 @@
 // What a test run says: each file as it ends, every 30 seconds how far it is, and at its end what
 // took long and what failed.
-import type { Judged } from './mismatches.ts'
 import { duration } from './process.ts'
+import { isHeld, type JudgedTable } from './table.ts'
 
 export interface Count {
   passed: number
@@ -59,10 +59,10 @@ export class Progress {
     this.#files = this.#files.filter(file => !files.includes(file))
   }
 
-  /** The last words, with the rows of the mismatches that were judged. Out: the exit code. */
-  end(rows: Judged[]): number {
+  /** The last words, with the tables that were judged. Out: the exit code. */
+  end(tables: JudgedTable[]): number {
     clearInterval(this.#timer)
-    if (rows.length) this.#table(rows)
+    for (const table of tables) if (table.rows.length) this.#table(table)
     const { passed, failed, skipped } = this.#sum
     if (this.#ended.length) this.#times()
     for (const name of this.#failed) console.log(`✘ ${name}`)
@@ -77,22 +77,19 @@ export class Progress {
     console.log(`✘ ${words}`)
   }
 
-  /** What stand-ins let pass once; each row that does not hold counts as a failure. */
-  #table(rows: Judged[]) {
-    console.log(
-      'What the stand-ins let pass once: the test in which they refuse it, the one in which the product passes, or both in one:',
-    )
-    for (const { numbers, fault, why, ...tests } of rows) {
-      const holds = !why.refuses && !why.passes
-      console.log(`${holds ? '✔' : '✘'} ${numbers}: ${fault}`)
-      const both = tests.refuses === tests.passes
-      for (const side of both ? (['passes'] as const) : (['refuses', 'passes'] as const))
-        console.log(
-          `    ${both ? 'both' : side}: ${tests[side].join(', ')}${why[side] && `: ${why[side]}`}`,
-        )
-      if (holds) continue
+  /** Each row that does not hold counts as a failure. */
+  #table({ title, rows }: JudgedTable) {
+    console.log(title)
+    for (const row of rows) {
+      const { name, fault, tests, why, open } = row
+      const sign = isHeld(row) ? '✔' : '✘'
+      console.log(`${open ? '–' : sign} ${name}: ${fault}`)
+      if (open) console.log(`    open: ${open}`)
+      for (const [i, test] of tests.entries())
+        console.log(`    ${test.join(': ')}${why[i] && `: ${why[i]}`}`)
+      if (isHeld(row)) continue
       this.#sum.failed++
-      this.#failed.push(`mismatch ${numbers}`)
+      this.#failed.push(name)
     }
   }
 

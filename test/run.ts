@@ -6,11 +6,13 @@
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
+import { caseTable } from './cases.ts'
 import { isAlone, isLong, lane, widths, type Job } from './lanes.ts'
 import { linters } from './lint.ts'
-import { judge as judgeRows, type Ran } from './mismatches.ts'
+import { mismatchTable } from './mismatches.ts'
 import { endAll, execute, words, type ProcessResult } from './process.ts'
 import { Progress, type Count } from './progress.ts'
+import { judgeTable, type Ran } from './table.ts'
 import { kubeconfig, needs, type Need } from './tools.ts'
 
 /**
@@ -162,4 +164,5 @@ async function work(name: (typeof groups)[Group]['lane'], room?: Promise<unknown
 // the longest lane gets the room of the others once they have ended
 const others = Promise.all([work('checks'), work('compose')])
 await Promise.all([others, work('cluster', others)])
-process.exit(progress.end(values.grep ? [] : judgeRows(wanted, ran)))
+const tables = values.grep ? [] : [mismatchTable, caseTable()]
+process.exit(progress.end(tables.map(table => judgeTable(table, wanted, ran))))

@@ -278,6 +278,7 @@ test('no secret stands in a command line', () => {
   })
 })
 
+// docker-library/postgres#327, #851, #1172: Alpine's libc sorts by bytes
 test("every database is made with ICU's Hungarian and checksums, by the one script that all share", () => {
   for (const all of Object.values(modes))
     for (const name of databases(all)) {
