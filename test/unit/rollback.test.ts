@@ -1,0 +1,173 @@
+// A release that an older version has recorded is one that today's code reads and goes back to.
+// test/fixtures/releases holds ConfigMaps as the versions of those commits wrote them.
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import type { DeployRequest } from '../../scripts/lib/deploy/change.ts'
+import { deploy } from '../../scripts/lib/deploy/deploy.ts'
+import { requireCompatibleSchema } from '../../scripts/lib/deploy/verify/schema-compatibility.ts'
+import type { Manifest } from '../../scripts/lib/kubernetes/kubectl.ts'
+import { resourceId } from '../../scripts/lib/kubernetes/objects.ts'
+import {
+  createReleaseConfigMap,
+  fetchReleases,
+  findRelease,
+  type StoredRelease,
+} from '../../scripts/lib/kubernetes/releases.ts'
+import { repository } from '../sandbox.ts'
+import { place, withFakeKubectl } from './fake-kubectl.ts'
+
+const test = suite('rollback')
+const readFixture = (commit: string): Manifest =>
+  JSON.parse(readFileSync(join(repository, `test/fixtures/releases/${commit}.json`), 'utf8'))
+const recorded = ['3c70814', 'dc8f774'].map(readFixture)
+
+/** What serves now: another greeting, and an object that the old releases do not have. */
+const now: StoredRelease = {
+  number: 8,
+  ending: 'succeeded',
+  what: 'deploy',
+  who: 'anna@desk',
+  started: '2026-11-29T06:00:00Z',
+  images: {},
+  manifests: [
+    {
+      apiVersion: 'v1',
+      kind: 'ConfigMap',
+      metadata: { name: 'notes' },
+      data: { GREETING: 'szia' },
+    },
+    { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'later' }, data: {} },
+  ],
+}
+const secret = { kind: 'Secret', metadata: { name: 'notes' }, data: { KEY: 'eA==' } }
+const volume = {
+  apiVersion: 'v1',
+  kind: 'PersistentVolumeClaim',
+  metadata: { name: 'notes' },
+  spec: { resources: { requests: { storage: '5Gi' } } },
+}
+
+/** Answers `get` with those of the cluster's objects that are asked for. */
+const answerGet = `
+const fs = require('node:fs')
+const words = process.argv.slice(2)
+const kinds = words[words.indexOf('get') + 1].split(',')
+const all = JSON.parse(fs.readFileSync(process.env.OBJECTS, 'utf8'))
+const items = all.filter(({ kind }) => kinds.some(one => one.startsWith(kind.toLowerCase())))
+console.log(JSON.stringify({ items }))
+`
+const diff = `diff -u -N /tmp/LIVE/v1.ConfigMap..notes /tmp/MERGED/v1.ConfigMap..notes
+--- /tmp/LIVE/v1.ConfigMap..notes
++++ /tmp/MERGED/v1.ConfigMap..notes
+@@ -1,5 +1,5 @@
+-  GREETING: szia
++  GREETING: jó reggelt
+`
+
+/** Does `work` with a kubectl that has these objects, and registries that have every image. */
+async function withCluster<T>(objects: object[], work: () => Promise<T>) {
+  const folder = mkdtempSync(join(tmpdir(), 'kgc-rollback-'))
+  const write = (name: string, text: string) => {
+    writeFileSync(join(folder, name), text)
+    return join(folder, name)
+  }
+  const [get, list, changes] = [
+    write('get.cjs', answerGet),
+    write('objects.json', JSON.stringify(objects)),
+    write('diff', diff),
+  ]
+  const { fetch } = globalThis
+  globalThis.fetch = async () => new Response(null, { status: 200 })
+  try {
+    return await withFakeKubectl(
+      `case "$*" in
+        *" version "*) echo '{"clientVersion":{"minor":"33"},"serverVersion":{"minor":"33"}}' ;;
+        *" get lease "*) ;;
+        *"--ignore-not-found --filename"*) echo 'ConfigMap later' ;;
+        *" get "*) OBJECTS=${list} ${process.execPath} ${get} "$@" ;;
+        *" diff "*) cat ${changes}; exit 1 ;;
+        *status.allowed*) sed 's/.*/true/' ;;
+        *kgc-clock*) date -u +%Y-%m-%dT%H:%M:%SZ ;;
+        *) exit 9 ;;
+      esac`,
+      work,
+    )
+  } finally {
+    globalThis.fetch = fetch
+    rmSync(folder, { recursive: true })
+  }
+}
+
+test('what an older version recorded is read with all that it says', async () => {
+  const { value, error } = await withCluster(recorded, () => fetchReleases(place))
+  assert.is(error, undefined)
+  const [newer, first] = value as [StoredRelease, StoredRelease]
+  assert.equal(
+    [newer.number, newer.ending, newer.what, newer.heads, newer.checks, newer.failing],
+    [
+      7,
+      'succeeded',
+      'deploy',
+      { notes: '12 migrations, 1a2b3c4d' },
+      ['notes answers', 'notes logs in'],
+      ['notes logs in'],
+    ],
+  )
+  assert.equal(newer.manifests.map(resourceId), [
+    'ConfigMap stack',
+    'ConfigMap notes',
+    'PersistentVolumeClaim notes',
+    'Job notes-migrate',
+    'Service notes',
+    'Deployment notes',
+  ])
+  assert.is(newer.manifests[1]!.data.GREETING, 'jó reggelt')
+  // the first format had neither checks nor what was created
+  assert.equal(
+    [first.number, first.manifests.map(resourceId)],
+    [2, ['ConfigMap stack', 'ConfigMap notes', 'Deployment notes']],
+  )
+  // written again by today's code it is the same
+  for (const [index, release] of [newer, first].entries())
+    assert.equal(createReleaseConfigMap(release), recorded[index])
+})
+
+const rollBackTo = (number: string, accept: boolean) => {
+  const choose = (all: StoredRelease[]) => findRelease(all, number)
+  const request: DeployRequest = {
+    place,
+    verb: 'rollback',
+    source: { release: number },
+    choose,
+    prune: false,
+    yes: true,
+  }
+  const check = {
+    name: 'Schema',
+    run: (facts: Parameters<typeof requireCompatibleSchema>[1]) =>
+      requireCompatibleSchema({ place, choose }, facts, accept),
+  }
+  const objects = [...recorded, createReleaseConfigMap(now), secret, volume]
+  return withCluster(objects, () => deploy(request, { dryRun: true, check }))
+}
+
+for (const number of ['7', '2'])
+  test(`a rollback to release ${number} of an older version is planned: its objects come back, later ones go, no migration runs`, async () => {
+    const { error, said, calls } = await rollBackTo(number, true)
+    assert.is(error, undefined, `${error?.stack}\n${calls.join('\n')}`)
+    assert.match(said, 'changed: ConfigMap notes')
+    assert.match(said, 'removed: ConfigMap later')
+    assert.not.match(said, 'runs:')
+    assert.not.match(said, 'canary-secret-value')
+  })
+
+test('the schema versions of an older record are compared with those of now', async () => {
+  const { error } = await rollBackTo('7', false)
+  assert.is(error?.code, 3)
+  assert.match(error!.why, 'notes: 12 migrations, 1a2b3c4d then, it is not there now')
+})
+
+test.run()
