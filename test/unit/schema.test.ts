@@ -20,6 +20,7 @@ const database = (name: string): Manifest => ({
   },
 })
 const podOf = (name: string) => ({
+  kind: 'Pod',
   metadata: { name: `${name}-0`, labels: { app: name } },
   status: { conditions: [{ type: 'Ready', status: 'True' }] },
 })

@@ -16,7 +16,7 @@ import {
   type StoredRelease,
 } from '../kubernetes/releases.ts'
 import { createRolloutProgress } from '../rollout/progress.ts'
-import { minReadyReplicas } from '../kubernetes/workload-health.ts'
+import { minReadyReplicas } from '../kubernetes/replicas.ts'
 
 export interface ChangePlan extends ManifestChanges {
   removed: Manifest[]

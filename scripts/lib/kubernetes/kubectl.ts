@@ -1,22 +1,13 @@
 // How the cluster is asked, and what an environment's manifests make.
 import { join } from 'node:path'
 import { Failure, exit } from '../errors.ts'
+import type { Manifest } from './objects.ts'
 import { requireKubeContext } from './kube-context.ts'
 import type { Environment } from './environment.ts'
 import { root } from '../repository.ts'
 import { run, type RunOutput, type RunOptions } from '../run.ts'
 
-interface ObjectMetadata {
-  name: string
-  namespace?: string
-  labels?: Record<string, string>
-  annotations?: Record<string, string>
-  generation?: number
-  deletionTimestamp?: string
-}
-
-/** An object as a manifest or as the cluster has it. */
-export type Manifest = Record<string, any> & { kind: string; metadata: ObjectMetadata }
+export type { Manifest } from './objects.ts'
 
 /** Everything before the subcommand, as a person would write it too. */
 export const kubectlArgv = ({ context, namespace }: Environment): string[] => [

@@ -3,7 +3,7 @@
 import { kubectl, selectWorkloads, type Manifest } from './kubectl.ts'
 import type { Environment } from './environment.ts'
 import { keepSecret } from '../redact.ts'
-import { containerSpecsOf, podSpecOf } from './objects.ts'
+import { containerSpecsOf, listVolumeSources } from './objects.ts'
 
 /** Keys and their values, in base64. */
 type SecretData = Record<string, string>
@@ -71,22 +71,15 @@ const encodeValues = (data: Record<string, string> = {}): SecretData =>
  * What a workload's pods read of Secrets; of others none of its values can come into their logs.
  */
 function listSecretReferences(workload: Manifest): string[] {
-  const pod = podSpecOf(workload)
   const keys = containerSpecsOf(workload).flatMap(({ env = [], envFrom = [] }) => [
     ...env.map(
-      ({ valueFrom }: Manifest) =>
+      ({ valueFrom }) =>
         valueFrom?.secretKeyRef && `${valueFrom.secretKeyRef.name}/${valueFrom.secretKeyRef.key}`,
     ),
-    ...envFrom.map(({ secretRef }: Manifest) => secretRef && `${secretRef.name}/`),
+    ...envFrom.map(({ secretRef }) => secretRef && `${secretRef.name}/`),
   ])
-  const volumes = (pod.volumes ?? []).flatMap((one: Manifest) => [
-    one,
-    ...(one.projected?.sources ?? []),
-  ])
-  return [
-    ...keys,
-    ...volumes.map(({ secret }: Manifest) => secret && `${secret.secretName ?? secret.name}/`),
-  ].filter(Boolean)
+  const volumes = listVolumeSources(workload).map(({ secret }) => secret && `${secret}/`)
+  return [...keys, ...volumes].filter(one => one !== undefined)
 }
 
 function redactReadableValues(secrets: Map<string, SecretData>): void {

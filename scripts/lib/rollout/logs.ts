@@ -1,9 +1,10 @@
 // What the cluster can show of a failure: logs and events.
 import { stripVTControlCharacters } from 'node:util'
+import { lastEventMs } from '../kubernetes/diagnosis/diagnosis.ts'
 import { kubectl, type Manifest } from '../kubernetes/kubectl.ts'
+import { selectKinds, type ClusterEvent } from '../kubernetes/objects.ts'
 import type { Environment } from '../kubernetes/environment.ts'
 import { redact } from '../redact.ts'
-import { lastEventMs } from './objects.ts'
 import type { FailureCause } from './status.ts'
 
 /**
@@ -56,15 +57,16 @@ async function formatEvents(
     timeout: 15_000,
   })
   if (output.code !== 0) return ''
-  const made = (one: Manifest['involvedObject']) =>
-    kind === 'Deployment' && one.kind === 'ReplicaSet' && one.name.startsWith(`${name}-`)
-  const of = ({ involvedObject: one }: Manifest) =>
+  const made = (one: ClusterEvent['involvedObject']) =>
+    kind === 'Deployment' && one.kind === 'ReplicaSet' && one.name?.startsWith(`${name}-`)
+  const of = ({ involvedObject: one }: ClusterEvent) =>
     pod ? one.name === pod : (one.name === name && one.kind === kind) || made(one)
-  const all = (JSON.parse(output.stdout) as { items: Manifest[] }).items
+  const { items } = JSON.parse(output.stdout) as { items: Manifest[] }
+  const all = selectKinds(items, 'Event')
     .filter(of)
     .sort((a, b) => lastEventMs(a) - lastEventMs(b))
-  const times = (event: Manifest) => (event.count > 1 ? ` (${event.count} times)` : '')
-  const clock = (event: Manifest) => new Date(lastEventMs(event)).toISOString().slice(11, 19)
+  const times = (event: ClusterEvent) => ((event.count ?? 0) > 1 ? ` (${event.count} times)` : '')
+  const clock = (event: ClusterEvent) => new Date(lastEventMs(event)).toISOString().slice(11, 19)
   return all
     .slice(-5)
     .map(

@@ -1,6 +1,7 @@
 // What a judgement of a rollout says.
-import type { Manifest as Json } from '../kubernetes/kubectl.ts'
-import type { Diagnosis } from './objects.ts'
+import { describeDiagnosis, type Diagnosis } from '../kubernetes/diagnosis/diagnosis.ts'
+import { findLogSource } from '../kubernetes/diagnosis/pod.ts'
+import type { Job, Pod, Workload } from '../kubernetes/objects.ts'
 
 /**
  * Why a workload fails, with all that a person needs to know. `next` begins with kubectl when it is
@@ -31,7 +32,10 @@ export interface WorkloadStatus {
 }
 
 /** The verdict that a workload fails, with its cause. */
-export function createFailedStatus({ kind, metadata }: Json, found: Diagnosis): WorkloadStatus {
+export function createFailedStatus(
+  { kind, metadata }: Workload | Job,
+  found: Diagnosis,
+): WorkloadStatus {
   const { 'app.kubernetes.io/part-of': whole, 'app.kubernetes.io/name': name } =
     metadata.labels ?? {}
   const cause: FailureCause = {
@@ -42,5 +46,11 @@ export function createFailedStatus({ kind, metadata }: Json, found: Diagnosis): 
     container: '',
     ...found,
   }
-  return { state: 'failed', detail: `${found.reason}: ${found.message}`, cause }
+  return { state: 'failed', detail: describeDiagnosis(found), cause }
+}
+
+/** The verdict that these pods are waited for. */
+export function createWaitingStatus(detail: string, pods: Pod[]): WorkloadStatus {
+  const speaks = findLogSource(pods)
+  return { state: 'waiting', detail, ...(speaks ? { speaks } : {}) }
 }

@@ -6,7 +6,8 @@ import type { Environment } from '../kubernetes/environment.ts'
 import { formatDuration } from '../report.ts'
 import { createLogPoller } from '../log-poller.ts'
 import { createChangeSignal, type ChangeSignal } from './change-signal.ts'
-import { timestampMs, listPodContainers, uidOf } from './objects.ts'
+import { restartKey } from '../kubernetes/diagnosis/crash-loop.ts'
+import { listPodContainers, selectKinds, timestampMs } from '../kubernetes/objects.ts'
 import { workloadStatus, type ClusterSnapshot, type WorkloadStatus } from './workload.ts'
 import { trackStability } from './stability.ts'
 import { createRolloutProgress, type RolloutProgress } from './progress.ts'
@@ -204,13 +205,12 @@ async function fetchSnapshot(
     return why
   }
   const all = (JSON.parse(output.stdout) as { items: Manifest[] }).items
-  const of = (...kinds: string[]) => all.filter(({ kind }) => kinds.includes(kind))
   return {
-    workloads: of('Deployment', 'StatefulSet', 'DaemonSet'),
-    jobs: of('Job'),
-    replicaSets: of('ReplicaSet'),
-    pods: of('Pod'),
-    events: of('Event'),
+    workloads: selectKinds(all, 'Deployment', 'StatefulSet', 'DaemonSet'),
+    jobs: selectKinds(all, 'Job'),
+    replicaSets: selectKinds(all, 'ReplicaSet'),
+    pods: selectKinds(all, 'Pod'),
+    events: selectKinds(all, 'Event'),
   }
 }
 
@@ -224,15 +224,10 @@ interface WatchStart {
 
 function createWatchStart({ pods }: ClusterSnapshot, since: number, ahead: number): WatchStart {
   const old = pods.filter(
-    ({ metadata }) =>
-      timestampMs((metadata as Record<string, any>).creationTimestamp) <
-      since + ahead - clockToleranceMs,
+    ({ metadata }) => timestampMs(metadata.creationTimestamp) < since + ahead - clockToleranceMs,
   )
   const counts = old.flatMap(pod =>
-    listPodContainers(pod).map(({ status }) => [
-      `${uidOf(pod)} ${status.name}`,
-      status.restartCount as number,
-    ]),
+    listPodContainers(pod).map(({ status }) => [restartKey(pod, status.name), status.restartCount]),
   )
   return { ahead, restarts: Object.fromEntries(counts) }
 }

@@ -1,42 +1,52 @@
 // Judges a rollout: a workload and what is around it in, verdict out. Pure. The failure table is in
 // failures.ts.
-import { isReady } from '../kubernetes/workload-health.ts'
-import type { Manifest as Json } from '../kubernetes/kubectl.ts'
-import { diagnoseCreation, diagnosePod } from './failures.ts'
-import { jobStatus } from './job.ts'
 import {
-  timestampMs,
-  findCondition,
-  listPodContainers,
-  listObjectEvents,
   describeProbeFailure,
+  listObjectEvents,
   type DiagnosisContext,
   type Diagnosis,
-} from './objects.ts'
+} from '../kubernetes/diagnosis/diagnosis.ts'
+import { diagnoseCreation, diagnosePod } from '../kubernetes/diagnosis/failures.ts'
+import {
+  describePodProblem,
+  describeProbation,
+  podReadySinceMs,
+} from '../kubernetes/diagnosis/pod.ts'
+import {
+  findCondition,
+  isChangeObserved,
+  isPodReady,
+  listPodContainers,
+  timestampMs,
+  type ClusterEvent,
+  type Job,
+  type Pod,
+  type ReplicaSet,
+  type Workload,
+} from '../kubernetes/objects.ts'
+import {
+  changeNotObserved,
+  countReplicas,
+  describeMissingReplicas,
+} from '../kubernetes/replicas.ts'
+import { jobStatus } from './job.ts'
 import {
   findCurrentOwner,
   findDependenciesReadySince,
   isCurrentPod,
   isFullyUpdated,
-  describeMissingReplicas,
 } from './owners.ts'
-import {
-  describeProbation,
-  podReadySinceMs,
-  describePodProblem,
-  createWaitingStatus,
-} from './pod.ts'
-import { createFailedStatus, type WorkloadStatus } from './status.ts'
+import { createFailedStatus, createWaitingStatus, type WorkloadStatus } from './status.ts'
 
 export type { FailureCause, WorkloadStatus } from './status.ts'
 
 /** Kubernetes objects as the API gives them. */
 export interface ClusterSnapshot {
-  workloads: Json[]
-  pods: Json[]
-  replicaSets: Json[]
-  events: Json[]
-  jobs: Json[]
+  workloads: Workload[]
+  pods: Pod[]
+  replicaSets: ReplicaSet[]
+  events: ClusterEvent[]
+  jobs: Job[]
   /** Restarts that containers had when the watch began, by `<uid of the pod> <container>`. */
   restarts?: Record<string, number>
 }
@@ -47,7 +57,7 @@ export interface ClusterSnapshot {
  * enough, though more are wanted.
  */
 export function workloadStatus(
-  workload: Json,
+  workload: Workload | Job,
   observed: ClusterSnapshot,
   now: number,
   since: number,
@@ -63,13 +73,10 @@ export function workloadStatus(
     dependenciesReadySince: findDependenciesReadySince(workload, observed),
   }
   if (workload.kind === 'Job') return jobStatus(workload, observed, context)
-  const { status = {}, metadata } = workload
-  if ((metadata.generation ?? 0) > (status.observedGeneration ?? 0))
-    return { state: 'waiting', detail: 'its change is not taken up yet' }
   const owner = findCurrentOwner(workload, observed)
-  if (!owner) return { state: 'waiting', detail: 'its change is not taken up yet' }
+  if (!isChangeObserved(workload) || !owner) return { state: 'waiting', detail: changeNotObserved }
   const pods = observed.pods.filter(pod => isCurrentPod(pod, owner, workload))
-  const ready = pods.filter(isReady)
+  const ready = pods.filter(isPodReady)
   const enough = ready.length >= least && isFullyUpdated(workload, pods)
   const causes = pods
     .map(pod => diagnosePod(pod, context))
@@ -86,13 +93,13 @@ export function workloadStatus(
     enough && describeMissingReplicas(workload)
       ? `, and no more are needed (${describeMissingReplicas(workload)})`
       : ''
-  const detail = `${status.readyReplicas ?? status.numberReady ?? 0} ready${more}`
+  const detail = `${countReplicas(workload).ready} ready${more}`
   if (!missing && !trial)
     return { state: 'ready', detail, since: Math.max(0, ...ready.map(podReadySinceMs)) }
   const troubles = [
     ...new Set(
       pods
-        .filter(pod => !isReady(pod))
+        .filter(pod => !isPodReady(pod))
         .map(pod => describePodProblem(pod, context))
         .filter(Boolean),
     ),
@@ -100,18 +107,22 @@ export function workloadStatus(
   return createWaitingStatus([missing, trial ?? troubles[0]].filter(Boolean).join('; '), pods)
 }
 
+/** Seconds that Kubernetes gives a Deployment; it knows no such time for the others. */
+const progressDeadlineSeconds = (workload: Workload): number =>
+  (workload.kind === 'Deployment' ? workload.spec.progressDeadlineSeconds : undefined) ?? 600
+
 /** Not ready within its time: the failing probe, when there is one. */
 function diagnoseDeadline(
-  workload: Json,
-  pods: Json[],
+  workload: Workload,
+  pods: Pod[],
   context: DiagnosisContext,
 ): Diagnosis | undefined {
-  const limit: number = workload.spec.progressDeadlineSeconds ?? 600
+  const limit = progressDeadlineSeconds(workload)
   const { reason, lastUpdateTime } = findCondition(workload, 'Progressing') ?? {}
   const late = reason === 'ProgressDeadlineExceeded' && timestampMs(lastUpdateTime) >= context.since
   if (!(late || context.now - context.since > limit * 1000) || !describeMissingReplicas(workload))
     return undefined
-  const pod = pods.find(pod => !isReady(pod))
+  const pod = pods.find(pod => !isPodReady(pod))
   const container =
     pod &&
     listPodContainers(pod).find(({ init, status }) =>

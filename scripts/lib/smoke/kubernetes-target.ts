@@ -9,7 +9,8 @@ import {
   type SmokeContext,
   type SmokeTarget,
 } from './checks.ts'
-import { isReady, workloadHealth, podsOf } from '../kubernetes/workload-health.ts'
+import { podsOf, workloadHealth } from './workload-health.ts'
+import { isPodReady, selectKinds, type ClusterEvent, type Pod } from '../kubernetes/objects.ts'
 import {
   kubectl,
   kubectlArgv,
@@ -48,22 +49,18 @@ export async function createKubernetesTarget(
     async health() {
       const start = Date.now()
       const wanted = selectWorkloads(all)
-      const [seen, there] = await Promise.all([
-        listObjects(place, [...new Set(wanted.map(({ kind }) => kind))].join(',')),
-        pods(),
-        requireRunning(),
-      ])
-      const ms = Date.now() - start
-      return wanted.map(one => {
-        const here = seen.find(
-          ({ kind, metadata }) => kind === one.kind && metadata.name === one.metadata.name,
-        )
-        return {
+      const kinds = [...new Set(wanted.map(({ kind }) => kind))].join(',')
+      const [seen, there] = await Promise.all([listObjects(place, kinds), pods(), requireRunning()])
+      const workloads = selectKinds(seen, 'Deployment', 'StatefulSet', 'DaemonSet', 'Job')
+      const now = Date.now()
+      const judge = (events: ClusterEvent[]) =>
+        wanted.map(one => ({
           name: one.metadata.name,
-          ...workloadHealth(one, all, here, podsOf(one, there)),
-          ms,
-        }
-      })
+          ...workloadHealth(one, all, { workloads, pods: there, events, now }),
+          ms: now - start,
+        }))
+      const found = judge([])
+      return found.every(({ ok }) => ok) ? found : judge(await fetchEvents(place))
     },
     context: folder => contextOf(place, all, folder, pods),
     open: folder => openIngress(place, all, folder),
@@ -72,13 +69,21 @@ export async function createKubernetesTarget(
   }
 }
 
-async function podsIn(place: Environment): Promise<Manifest[]> {
+async function podsIn(place: Environment): Promise<Pod[]> {
   const output = await kubectl(place, ['get', 'pods', '--output', 'json'], { nothrow: true })
-  if (output.code === 0) return (JSON.parse(output.stdout) as { items: Manifest[] }).items
+  if (output.code === 0) return selectKinds(parseItems(output.stdout), 'Pod')
   const next = `npx zx scripts/bootstrap.ts --doctor --cluster --environment ${place.name}`
   throw new Failure(exit.refused, `Ask the cluster of ${place.name}`, lastOutputLine(output), {
     next,
   })
+}
+
+const parseItems = (json: string): Manifest[] => (JSON.parse(json) as { items: Manifest[] }).items
+
+/** What happened in the environment lately: why a pod is not ready. None where that may not be read. */
+async function fetchEvents(place: Environment): Promise<ClusterEvent[]> {
+  const output = await kubectl(place, ['get', 'events', '--output', 'json'], { nothrow: true })
+  return output.code === 0 ? selectKinds(parseItems(output.stdout), 'Event') : []
 }
 
 /** What `ask` answers, for 2 s: checks that run side by side want to know the same. */
@@ -134,7 +139,7 @@ function contextOf(
   place: Environment,
   all: Manifest[],
   folder: string,
-  pods: () => Promise<Manifest[]>,
+  pods: () => Promise<Pod[]>,
 ): SmokeContext {
   const stack = readStackConfig(all)
   const here = existsSync(join(dockerFolder, `.env.${place.name}`))
@@ -192,10 +197,10 @@ const logsOf =
 
 /** Runs a command in a ready pod of a service. */
 const execIn =
-  (place: Environment, all: Manifest[], pods: () => Promise<Manifest[]>) =>
+  (place: Environment, all: Manifest[], pods: () => Promise<Pod[]>) =>
   async (service: string, argv: string[], input?: string) => {
     const of = workload(all, service)
-    const pod = podsOf(of, await pods()).find(isReady)
+    const pod = podsOf(of, await pods()).find(isPodReady)
     if (!pod) throw new Error(`no pod of ${service} is ready`)
     const command = [
       'exec',

@@ -78,7 +78,7 @@ test('smoke says why a pod does not start', async () => {
       60,
       () => /kgc-web: .*(ErrImagePull|ImagePullBackOff).*/.exec(smoke('--quick').stderr)?.[0],
     )
-    assert.match(found, '1 of 2 pods still of the version before')
+    assert.match(found, '1 of the version before still there')
   } finally {
     kubectl(['rollout', 'undo', 'deployment/kgc-web', ...here])
   }

@@ -1,5 +1,5 @@
 // What a deploy writes on the manifests: images by digest, hashes of what pods read. Pure.
-import { podSpecOf, containerSpecsOf } from '../../kubernetes/objects.ts'
+import { containerSpecsOf, hasCondition, listVolumeSources } from '../../kubernetes/objects.ts'
 import { createHash } from 'node:crypto'
 import { selectWorkloads, type Manifest } from '../../kubernetes/kubectl.ts'
 import { parseImage } from '../../images/registry/client.ts'
@@ -9,13 +9,9 @@ export const jobChecksumAnnotation = 'kgc.hu/manifest'
 
 const computeChecksum = (value: unknown): string =>
   createHash('sha256').update(JSON.stringify(value)).digest('hex').slice(0, 16)
-type Condition = { type: string; status: string }
-const hasCondition = ({ status }: Manifest, ...types: string[]): boolean =>
-  (status?.conditions ?? []).some(
-    (one: Condition) => types.includes(one.type) && one.status === 'True',
-  )
 /** Whether a Job of the cluster has ended, well or not. */
-export const hasJobEnded = (live: Manifest): boolean => hasCondition(live, 'Complete', 'Failed')
+export const hasJobEnded = (live: Manifest): boolean =>
+  hasCondition(live, 'Complete') || hasCondition(live, 'Failed')
 /** Whether the cluster's Job is this very one. */
 export const isSameJob = (job: Manifest, live: Manifest): boolean =>
   live.metadata.annotations?.[jobChecksumAnnotation] ===
@@ -53,9 +49,7 @@ function listConfigReferences(workload: Manifest): string[] {
     for (const { valueFrom } of env)
       (map(valueFrom?.configMapKeyRef?.name), secret(valueFrom?.secretKeyRef?.name))
   }
-  for (const volume of podSpecOf(workload).volumes ?? [])
-    for (const one of [volume, ...(volume.projected?.sources ?? [])])
-      (map(one.configMap?.name), secret(one.secret?.secretName ?? one.secret?.name))
+  for (const source of listVolumeSources(workload)) (map(source.configMap), secret(source.secret))
   return [...found].sort()
 }
 

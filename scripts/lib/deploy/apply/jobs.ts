@@ -2,12 +2,10 @@
 import { listObjects, type Manifest } from '../../kubernetes/kubectl.ts'
 import { createRetryingKubectl } from '../../kubernetes/kubectl-retry.ts'
 import { exit, type Failure } from '../../errors.ts'
-import { resourceId } from '../../kubernetes/objects.ts'
+import { isOwnerOf, listPodContainers, resourceId, selectKinds } from '../../kubernetes/objects.ts'
 import { waitForRollout, type RolloutOptions } from '../../rollout/wait.ts'
 import { say } from '../../report.ts'
 import type { FailureCause } from '../../rollout/workload.ts'
-import { listPodContainers } from '../../rollout/objects.ts'
-import { isOwnerOf } from '../../rollout/owners.ts'
 import { hasJobEnded, hasJobSucceeded, isSameJob } from './checksums.ts'
 
 /** ms between two looks at a Job that is not waited for otherwise. */
@@ -80,7 +78,7 @@ async function waitForJobs(wait: RolloutOptions, jobs: Manifest[]): Promise<void
  * waited for a database) is not the work.
  */
 function hasJobStarted(job: Manifest, all: Manifest[]): boolean {
-  const pods = all.filter(one => one.kind === 'Pod' && isOwnerOf(job, one))
+  const pods = selectKinds(all, 'Pod').filter(one => isOwnerOf(job, one))
   const worked = pods
     .flatMap(listPodContainers)
     .some(({ init, status: { state = {}, lastState = {} } }) => {

@@ -1,5 +1,13 @@
 // StatefulSets whose broken pods stay when their version goes back.
 import { listObjects, type Manifest } from '../../kubernetes/kubectl.ts'
+import {
+  isChangeObserved,
+  isOwnerOf,
+  isPodReady,
+  selectKinds,
+  type StatefulSet,
+} from '../../kubernetes/objects.ts'
+import { isCurrentPod } from '../../rollout/owners.ts'
 import type { Environment } from '../../kubernetes/environment.ts'
 import { createRetryingKubectl, type LockLossCheck } from '../../kubernetes/kubectl-retry.ts'
 
@@ -17,21 +25,14 @@ export async function deleteStuckPods(
     if (kind !== 'StatefulSet') continue
     const live = await waitForObservedGeneration(place, metadata.name, ask)
     if (!live) continue
-    const stuck = (await listObjects(place, 'pods', [], ask)).filter(pod => {
-      const owned = (pod.metadata as Record<string, any>).ownerReferences?.some(
-        (owner: { kind: string; name: string }) =>
-          owner.kind === 'StatefulSet' && owner.name === metadata.name,
-      )
-      const isReady = pod.status.conditions?.some(
-        (one: { type: string; status: string }) => one.type === 'Ready' && one.status === 'True',
-      )
-      return (
-        owned &&
-        !isReady &&
+    const pods = selectKinds(await listObjects(place, 'pods', [], ask), 'Pod')
+    const stuck = pods.filter(
+      pod =>
+        isOwnerOf(live, pod) &&
         !pod.metadata.deletionTimestamp &&
-        pod.metadata.labels?.['controller-revision-hash'] !== live.status.updateRevision
-      )
-    })
+        !isPodReady(pod) &&
+        !isCurrentPod(pod, live, live),
+    )
     if (stuck.length)
       await ask(
         place,
@@ -57,15 +58,11 @@ async function waitForObservedGeneration(
   place: Environment,
   name: string,
   ask: ReturnType<typeof createRetryingKubectl>,
-): Promise<Manifest | undefined> {
+): Promise<StatefulSet | undefined> {
   for (let i = 0; ; i++) {
-    const [live] = await listObjects(
-      place,
-      'statefulsets',
-      ['--field-selector', `metadata.name=${name}`],
-      ask,
-    )
-    if (!live || i > 40 || live.status.observedGeneration >= live.metadata.generation!) return live
+    const argv = ['--field-selector', `metadata.name=${name}`]
+    const [live] = selectKinds(await listObjects(place, 'statefulsets', argv, ask), 'StatefulSet')
+    if (!live || i > 40 || isChangeObserved(live)) return live
     await new Promise(done => setTimeout(done, 250))
   }
 }

@@ -4,7 +4,7 @@ import { kubectlArgv, type Manifest } from '../../kubernetes/kubectl.ts'
 import type { Environment } from '../../kubernetes/environment.ts'
 import { createRetryingKubectl, type LockLossCheck } from '../../kubernetes/kubectl-retry.ts'
 import { Failure, exit } from '../../errors.ts'
-import { findCondition } from '../../rollout/objects.ts'
+import { findCondition, isChangeObserved } from '../../kubernetes/objects.ts'
 
 /**
  * ms: for the controller at the most, between two looks, and for one that says no: it tries five
@@ -28,7 +28,7 @@ export function splitAfterSealedSecrets(all: Manifest[]): Manifest[][] {
 export function readUnsealError(live: Manifest | undefined): { words: string; no?: boolean } {
   if (!live) return { words: 'it is not there any more' }
   const { status, message } = findCondition(live, 'Synced') ?? {}
-  if ((live.status?.observedGeneration ?? 0) < live.metadata.generation!)
+  if (!isChangeObserved(live))
     return {
       words: 'the Sealed Secrets controller has not opened it: it is not there, or does not work',
     }

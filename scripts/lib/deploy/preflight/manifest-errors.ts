@@ -43,7 +43,7 @@ export function findManifestErrors(all: Manifest[]): string[] {
 export function findChangedDatabases(all: Manifest[], live: Manifest[]): string[] {
   const valueOf = (one: Manifest, name: string) =>
     containerSpecsOf(one)
-      .flatMap(({ env = [] }) => env as { name: string; value?: string }[])
+      .flatMap(({ env = [] }) => env)
       .find(entry => entry.name === name)?.value
   return selectWorkloads(all).flatMap(one => {
     const now = live.find(other => resourceId(other) === resourceId(one))
@@ -74,10 +74,10 @@ export function findMissingSecretKeys(all: Manifest[], live: Map<string, string[
   const missing = new Set<string>()
   for (const { envFrom = [], env = [] } of selectWorkloads(all).flatMap(containerSpecsOf)) {
     for (const { secretRef } of envFrom)
-      if (secretRef && !secretRef.optional && !given.has(secretRef.name))
+      if (secretRef?.name && !secretRef.optional && !given.has(secretRef.name))
         missing.add(`the Secret ${secretRef.name} is not there`)
     for (const { valueFrom } of env) {
-      const { name, key, optional } = valueFrom?.secretKeyRef ?? {}
+      const { name, key = '', optional } = valueFrom?.secretKeyRef ?? {}
       if (name && !optional && !given.get(name)?.includes(key))
         missing.add(`${key} of ${name} is missing or empty`)
     }

@@ -7,7 +7,7 @@ import { parseImage } from '../../images/registry/client.ts'
 import { schemaLabel } from '../../images/build/schema-version.ts'
 import { resourceId } from '../../kubernetes/objects.ts'
 import type { SchemaVersions } from './application-checks.ts'
-import { podSpecOf } from '../../kubernetes/objects.ts'
+import { containerSpecsOf } from '../../kubernetes/objects.ts'
 
 /**
  * What the labels of a Job's images say of the databases' heads, in words; undefined where none
@@ -32,9 +32,7 @@ export async function listSchemaChanges(
   heads: SchemaVersions | undefined,
 ): Promise<string[]> {
   const words = jobs.map(async job => {
-    const images = (podSpecOf(job).containers as { image: string }[]).map(({ image }) =>
-      parseImage(image),
-    )
+    const images = containerSpecsOf(job).map(({ image }) => parseImage(image))
     const labels = await Promise.all(
       images.map(async ({ name, digest }) =>
         digest ? (await readImageContents(name, digest)).labels : {},

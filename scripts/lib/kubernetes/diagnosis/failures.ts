@@ -1,20 +1,28 @@
 // The failure table: what a pod or its owner shows, and after which time it is a failure. Objects
 // in, causes out. Pure.
-import type { Manifest as Json } from '../kubernetes/kubectl.ts'
+import type { ContainerStatus } from 'kubernetes-types/core/v1.js'
 import { diagnoseCrashLoop, isNodeFailure } from './crash-loop.ts'
 import {
-  timestampMs,
   findCondition,
+  hasCondition,
   listPodContainers,
+  timestampMs,
+  type Job,
+  type Pod,
+  type PodContainer,
+  type ReplicaSet,
+  type Workload,
+} from '../objects.ts'
+import {
   listObjectEvents,
   firstEventMs,
-  findLastMessage,
+  findPullFailure,
+  imagePullReasons,
+  listVolumeFailures,
   durationMs,
-  orEmpty,
-  type PodContainer,
   type DiagnosisContext,
   type Diagnosis,
-} from './objects.ts'
+} from './diagnosis.ts'
 
 /** ms that a state may last before it is a failure. What cannot heal by itself fails at once. */
 const failureGraceMs = {
@@ -31,12 +39,12 @@ const failureGraceMs = {
 }
 
 /** Why a pod fails; undefined while it may still come up. */
-export function diagnosePod(pod: Json, context: DiagnosisContext): Diagnosis | undefined {
+export function diagnosePod(pod: Pod, context: DiagnosisContext): Diagnosis | undefined {
   // evicted, preempted, lost with its node: another takes its place
   if (
     pod.metadata.deletionTimestamp ||
-    pod.status?.phase === 'Failed' ||
-    pod.status?.phase === 'Succeeded'
+    pod.status.phase === 'Failed' ||
+    pod.status.phase === 'Succeeded'
   )
     return undefined
   const inside = () =>
@@ -57,8 +65,13 @@ function explainUnschedulable(message: string, volume: boolean): string {
     : 'no node fits what the pod asks for: its node selector, affinity or tolerations, or no node is ready'
 }
 
-function diagnoseScheduling(pod: Json, context: DiagnosisContext): Diagnosis | undefined {
-  const { status, reason, message, lastTransitionTime } = findCondition(pod, 'PodScheduled') ?? {}
+function diagnoseScheduling(pod: Pod, context: DiagnosisContext): Diagnosis | undefined {
+  const {
+    status,
+    reason,
+    message = '',
+    lastTransitionTime,
+  } = findCondition(pod, 'PodScheduled') ?? {}
   if (
     status !== 'False' ||
     reason !== 'Unschedulable' ||
@@ -85,10 +98,10 @@ type DiagnosisText = Pick<Diagnosis, 'likely' | 'next'> & Partial<Diagnosis>
 /** What a container waits for in vain. */
 function diagnoseWaitingContainer(
   { spec, status }: PodContainer,
-  pod: Json,
+  pod: Pod,
   context: DiagnosisContext,
 ): Diagnosis | undefined {
-  const { reason, message = '' } = status.state?.waiting ?? {}
+  const { reason = '', message = '' } = status.state?.waiting ?? {}
   const found = (words: DiagnosisText): Diagnosis => ({
     container: status.name,
     reason,
@@ -97,15 +110,14 @@ function diagnoseWaitingContainer(
   })
   const next = `kubectl describe pod ${pod.metadata.name}`
   const waited = durationMs(pod.status.startTime, context)
+  if (imagePullReasons.includes(reason))
+    return diagnoseImagePull(
+      found,
+      `${spec.image}`,
+      [message, findPullFailure(listObjectEvents(pod, context))],
+      durationMs(containerDueMs(pod, status), context),
+    )
   switch (reason) {
-    case 'ErrImagePull':
-    case 'ImagePullBackOff':
-      return diagnoseImagePull(
-        found,
-        `${spec.image}`,
-        [message, findLastMessage(listObjectEvents(pod, context), /^Failed$/, /^Failed to pull/)],
-        durationMs(containerDueMs(pod, status), context),
-      )
     case 'InvalidImageName':
       return found({
         likely: `\`${spec.image}\` is no name that an image can have: capitals, a missing variable, two colons?`,
@@ -137,14 +149,12 @@ function diagnoseWaitingContainer(
  * ms when a container was due to start: its pod was there, and what runs before it had ended, or it
  * had itself.
  */
-const containerDueMs = (pod: Json, { lastState }: Record<string, any>): number =>
+const containerDueMs = (pod: Pod, { lastState }: ContainerStatus): number =>
   Math.max(
     ...[
       pod.status.startTime,
       lastState?.terminated?.finishedAt,
-      ...orEmpty<Json>(pod.status.initContainerStatuses).map(
-        one => one.state?.terminated?.finishedAt,
-      ),
+      ...(pod.status.initContainerStatuses ?? []).map(one => one.state?.terminated?.finishedAt),
     ].map(timestampMs),
   )
 
@@ -182,7 +192,7 @@ function diagnoseImagePull(
       next,
     })
   return found({
-    message: texts[1] || texts[0]!,
+    message: texts[1] || texts[0] || '',
     likely: 'the registry does not answer the node',
     next,
   })
@@ -220,23 +230,17 @@ const explainVolumeFailure = (message: string): string =>
     : 'the volume cannot be attached or mounted'
 
 /** Volumes: only the events tell. */
-function diagnoseVolumeMount(pod: Json, context: DiagnosisContext): Diagnosis | undefined {
+function diagnoseVolumeMount(pod: Pod, context: DiagnosisContext): Diagnosis | undefined {
   const begun = listPodContainers(pod).some(({ status }) => status.state?.running)
-  if (
-    pod.status.phase !== 'Pending' ||
-    findCondition(pod, 'PodScheduled')?.status !== 'True' ||
-    begun
-  )
+  if (pod.status.phase !== 'Pending' || !hasCondition(pod, 'PodScheduled') || begun)
     return undefined
-  const events = listObjectEvents(pod, context).filter(
-    one =>
-      /^Failed(Mount|AttachVolume)$/.test(one.reason) &&
-      !/failed to sync \w+ cache/.test(one.message),
+  const events = listVolumeFailures(pod, context).filter(
+    one => !/failed to sync \w+ cache/.test(one.message ?? ''),
   )
   const first = Math.min(...events.map(firstEventMs))
   const last = events.at(-1)
   if (!last || durationMs(first, context) < failureGraceMs.mount) return undefined
-  const { message, reason } = last
+  const { message = '', reason = '' } = last
   const [, kind, name] = /(secret|configmap) "([^"]+)" not found/.exec(message) ?? []
   const likely = kind
     ? `the ${kind === 'secret' ? 'Secret' : 'ConfigMap'} ${name} is not there`
@@ -250,7 +254,10 @@ function diagnoseVolumeMount(pod: Json, context: DiagnosisContext): Diagnosis | 
 }
 
 /** Why no pod is made at all: quota, admission. */
-export function diagnoseCreation(owner: Json, context: DiagnosisContext): Diagnosis | undefined {
+export function diagnoseCreation(
+  owner: Workload | ReplicaSet | Job,
+  context: DiagnosisContext,
+): Diagnosis | undefined {
   const { status, message: said, lastTransitionTime } = findCondition(owner, 'ReplicaFailure') ?? {}
   const events = listObjectEvents(owner, context).filter(one => one.reason === 'FailedCreate')
   const message: string = said ?? events.at(-1)?.message ?? ''

@@ -1,16 +1,14 @@
 // The part of the failure table on containers that end. Pure.
-import type { Manifest as Json } from '../kubernetes/kubectl.ts'
+import type { Container, ContainerStateTerminated } from 'kubernetes-types/core/v1.js'
+import { timestampMs, type ClusterEvent, type Pod, type PodContainer } from '../objects.ts'
 import {
-  timestampMs,
   listObjectEvents,
   firstEventMs,
   findLastMessage,
   describeProbeFailure,
-  uidOf,
-  type PodContainer,
   type DiagnosisContext,
   type Diagnosis,
-} from './objects.ts'
+} from './diagnosis.ts'
 
 /** Exits that make a crash loop: a service may find its database not ready twice. */
 const crashLoopExits = 3
@@ -27,12 +25,11 @@ const dependencyGraceMs = 120_000
 /** ms after which everybody knows that it is ready. */
 const propagationMs = 5_000
 
-type TerminatedState = Record<string, any> | undefined
 /**
  * The node's fault, not the application's (krane ignores 128 too; there a command that is not in
  * the image ends so as well).
  */
-export const isNodeFailure = (ended: TerminatedState): boolean =>
+export const isNodeFailure = (ended: ContainerStateTerminated | undefined): boolean =>
   ended?.reason === 'ContainerStatusUnknown' ||
   (ended?.exitCode === 128 && !missingCommandPattern.test(ended.message ?? ''))
 const missingCommandPattern =
@@ -41,7 +38,7 @@ const missingCommandPattern =
 export function findLastTermination(
   { init, status }: PodContainer,
   { since }: DiagnosisContext,
-): TerminatedState {
+): ContainerStateTerminated | undefined {
   const ended = status.state?.terminated ?? status.lastState?.terminated
   return !ended ||
     timestampMs(ended.finishedAt) < since ||
@@ -56,7 +53,7 @@ export function findLastTermination(
  */
 export function diagnoseCrashLoop(
   container: PodContainer,
-  pod: Json,
+  pod: Pod,
   context: DiagnosisContext,
 ): Diagnosis | undefined {
   const { spec, status } = container
@@ -102,20 +99,24 @@ export function diagnoseCrashLoop(
  * When (ms) a pod's first container was started: to pull its image may take a slow node longer than
  * the database had.
  */
-function firstStartMs(pod: Json, context: DiagnosisContext): number {
+function firstStartMs(pod: Pod, context: DiagnosisContext): number {
   const starts = listObjectEvents(pod, context)
     .filter(({ reason }) => reason === 'Started')
     .map(firstEventMs)
   return starts.length ? Math.min(...starts) : timestampMs(pod.status.startTime)
 }
 
-function countExits({ status }: PodContainer, pod: Json, { restarts }: DiagnosisContext): number {
+/** The key of a container's restarts before the watch. */
+export const restartKey = (pod: Pod, container: string): string =>
+  `${pod.metadata.uid} ${container}`
+
+function countExits({ status }: PodContainer, pod: Pod, { restarts }: DiagnosisContext): number {
   const down = status.state?.terminated || status.state?.waiting?.reason === 'CrashLoopBackOff'
-  return status.restartCount + (down ? 1 : 0) - (restarts[`${uidOf(pod)} ${status.name}`] ?? 0)
+  return status.restartCount + (down ? 1 : 0) - (restarts[restartKey(pod, status.name)] ?? 0)
 }
 
 // a container that could not be started has no beginning
-export const lifetimeMs = ({ startedAt, finishedAt }: Record<string, any>): number =>
+export const lifetimeMs = ({ startedAt, finishedAt }: ContainerStateTerminated): number =>
   timestampMs(startedAt) ? timestampMs(finishedAt) - timestampMs(startedAt) : 0
 
 type ExitKind = 'memory' | 'probe' | 'command' | 'done' | 'fault' | 'killed' | 'error'
@@ -128,8 +129,8 @@ const probeKillPattern = /failed (liveness|startup) probe/
  * just killed.
  */
 function classifyExit(
-  { exitCode, reason, message = '' }: Record<string, any>,
-  events: Json[],
+  { exitCode, reason, message = '' }: ContainerStateTerminated,
+  events: ClusterEvent[],
 ): ExitKind {
   if (reason === 'OOMKilled') return 'memory'
   if (findLastMessage(events, /^Killing$/, probeKillPattern)) return 'probe'
@@ -139,7 +140,7 @@ function classifyExit(
   return exitCode === 0 ? 'done' : 'error'
 }
 
-function explainExit(end: ExitKind, spec: Record<string, any>, events: Json[]): string {
+function explainExit(end: ExitKind, spec: Partial<Container>, events: ClusterEvent[]): string {
   const limit = spec.resources?.limits?.memory
   const words: Record<ExitKind, string> = {
     memory: `it needs more memory than ${limit ? `its limit of ${limit}` : 'its node has'}`,
