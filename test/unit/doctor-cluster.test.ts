@@ -29,6 +29,7 @@ import {
   judgePermissions,
   judgeSealing,
 } from '../../scripts/lib/doctor/namespace.ts'
+import type { Deployment } from '../../scripts/lib/kubernetes/objects.ts'
 import { listRequiredPermissions } from '../../scripts/lib/kubernetes/permissions.ts'
 import type { Finding } from '../../scripts/lib/doctor/finding.ts'
 import { edgeAt } from '../../scripts/lib/smoke/edge.ts'
@@ -147,7 +148,9 @@ const metrics = (status: string, message = '') =>
     spec: { group: 'metrics.k8s.io' },
     status: { conditions: [{ type: 'Available', status, message }] },
   })
-const edge = (status: object) => object('Deployment', 'edge', { status }, { namespace: 'edge' })
+const deployment = (name: string, status: object, metadata = {}) =>
+  object('Deployment', name, { spec: {}, status }, metadata) as unknown as Deployment
+const edge = (status: object) => deployment('edge', status, { namespace: 'edge' })
 const facts = (change: Partial<ClusterFacts> = {}): ClusterFacts => ({
   place: {
     name: 'staging',
@@ -173,7 +176,7 @@ const facts = (change: Partial<ClusterFacts> = {}): ClusterFacts => ({
   ],
   apiServices: [metrics('True')],
   crds: [object('CustomResourceDefinition', 'sealedsecrets.bitnami.com')],
-  controllers: [object('Deployment', 'sealer', { status: { readyReplicas: 1 } })],
+  controllers: [deployment('sealer', { readyReplicas: 1 })],
   daemonSets: [object('DaemonSet', 'calico-node')],
   deployments: [edge({ readyReplicas: 1 })],
   foundation: 'infra/k8s/cluster',
@@ -323,7 +326,7 @@ test('doctor: Sealed Secrets, where the overlay has any', () => {
     install,
   )
   one(
-    judgeSealing(facts({ controllers: [object('Deployment', 'sealer')] })),
+    judgeSealing(facts({ controllers: [deployment('sealer', {})] })),
     'error',
     /is not ready/,
     /describe deployment sealer/,

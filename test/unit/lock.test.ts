@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { startStopwatch } from '../../scripts/lib/stopwatch.ts'
-import type { Manifest } from '../../scripts/lib/kubernetes/kubectl.ts'
+import type { Lease } from '../../scripts/lib/kubernetes/objects.ts'
 import { isProcessAlive } from '../../scripts/lib/deploy/actor.ts'
 import { describeLease, leaseState } from '../../scripts/lib/deploy/lock/lease.ts'
 import { waitForStaleLock } from '../../scripts/lib/deploy/lock/stale-lock.ts'
@@ -15,7 +15,7 @@ const now = Date.parse('2026-11-25T12:00:00Z')
 const at = (seconds: number) => new Date(now + seconds * 1000).toISOString().replace('Z', '000Z')
 const nobodyGone = () => false
 
-const lease = (spec: object = {}, annotations: Record<string, string> = {}): Manifest => ({
+const lease = (spec: object = {}, annotations: Record<string, string> = {}): Lease => ({
   kind: 'Lease',
   metadata: {
     name: 'kgc-deploy',
@@ -105,7 +105,7 @@ function waiting(version: string, { terminal = false, byHand = false, seconds = 
     *configmap*) printf %s "$(date -u +%Y-%m-%dT%H:%M:%SZ)" ;;
     *) if [ $n -lt 3 ]; then echo '${JSON.stringify(seen('1'))}'; else echo '${JSON.stringify(seen(version))}'; fi ;;
   esac`
-  return withFakeKubectl(body, () => waitForStaleLock(place, seen('1') as Manifest, terminal))
+  return withFakeKubectl(body, () => waitForStaleLock(place, seen('1') as Lease, terminal))
 }
 
 test('a lock that nobody renews is waited for until its time is over', async () => {

@@ -11,6 +11,7 @@ import {
   readKubectlConfig,
 } from '../kubernetes/kubectl.ts'
 import { loadEnvironment, listEnvironments, type Environment } from '../kubernetes/environment.ts'
+import { selectKinds, type Deployment } from '../kubernetes/objects.ts'
 import { root } from '../repository.ts'
 import { findMissingPermissions, listRequiredPermissions } from '../kubernetes/permissions.ts'
 import { judgeCluster, type ClusterFacts, type ObservedObjects } from './cluster.ts'
@@ -114,16 +115,9 @@ async function ask(
       '--field-selector',
       'metadata.name=sealedsecrets.bitnami.com',
     ),
-    see(
-      place,
-      'deployments',
-      '--namespace',
-      namespace,
-      '--field-selector',
-      `metadata.name=${name}`,
-    ),
+    seeDeployments(place, namespace, '--field-selector', `metadata.name=${name}`),
     see(place, 'daemonsets', '--all-namespaces'),
-    ...homes.map(home => see(place, 'deployments', '--namespace', home)),
+    ...homes.map(home => seeDeployments(place, home)),
   ])
   return {
     version,
@@ -149,6 +143,15 @@ async function ask(
 async function see(place: Environment, kind: string, ...argv: string[]): Promise<ObservedObjects> {
   const output = await kubectl(place, ['get', kind, ...argv, '--output', 'json'], { nothrow: true })
   return output.code === 0 ? (JSON.parse(output.stdout) as { items: Manifest[] }).items : undefined
+}
+
+async function seeDeployments(
+  place: Environment,
+  namespace: string,
+  ...argv: string[]
+): Promise<Deployment[] | undefined> {
+  const all = await see(place, 'deployments', '--namespace', namespace, ...argv)
+  return all && selectKinds(all, 'Deployment')
 }
 
 async function overlayOf(place: Environment): Promise<Pick<ClusterFacts, 'overlay' | 'unbuilt'>> {

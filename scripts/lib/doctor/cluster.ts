@@ -1,6 +1,6 @@
 // What the doctor says of a cluster and of an environment's place in it. Pure: cluster-facts.ts
 // does the asking.
-import type { Manifest } from '../kubernetes/kubectl.ts'
+import { findCondition, type Deployment, type Manifest } from '../kubernetes/objects.ts'
 import { finding, type Finding } from './finding.ts'
 import type { Environment } from '../kubernetes/environment.ts'
 import {
@@ -39,9 +39,9 @@ export interface ClusterFacts {
   apiServices: ObservedObjects
   /** The SealedSecret CRD, and its controller's Deployment. */
   crds: ObservedObjects
-  controllers: ObservedObjects
+  controllers: Deployment[] | undefined
   daemonSets: ObservedObjects
-  deployments: ObservedObjects
+  deployments: Deployment[] | undefined
   /** The folder that an administrator applies once, and what it makes for this environment. */
   foundation: string
   wanted: Manifest[]
@@ -147,9 +147,7 @@ export function judgeMetrics(facts: ClusterFacts): Finding[] {
         kubectlCommand(facts, `apply -f ${metricsServer}`),
       ),
     ]
-  const state = metrics.status?.conditions?.find(
-    ({ type }: { type: string }) => type === 'Available',
-  )
+  const state = findCondition(metrics, 'Available')
   if (state?.status === 'True') return []
   const next = kubectlCommand(facts, `describe apiservice ${metrics.metadata.name}`)
   return [

@@ -2,6 +2,7 @@
 // secrets, network, rights. Pure.
 import type { ClusterFacts, ObservedObjects } from './cluster.ts'
 import { finding, type Finding } from './finding.ts'
+import { countReplicas } from '../kubernetes/replicas.ts'
 import { sealedSecretsVersion } from '../kubernetes/kubeseal.ts'
 
 const sealedSecrets = `https://github.com/bitnami-labs/sealed-secrets/releases/download/v${sealedSecretsVersion}/controller.yaml`
@@ -61,7 +62,7 @@ export function judgePrerequisites(facts: ClusterFacts): Finding[] {
     const here = facts.deployments?.find(
       ({ metadata }) => metadata.name === name && metadata.namespace === namespace,
     )
-    if (!here || here.status?.readyReplicas) return []
+    if (!here || countReplicas(here).ready) return []
     return [
       finding(
         'cluster',
@@ -111,7 +112,7 @@ export function judgeSealing(facts: ClusterFacts): Finding[] {
   if (!controllers) found.push(notVisible(controller))
   else if (!controllers.length)
     found.push(finding('cluster', 'error', `${controller} is not there`, install))
-  else if (!controllers[0]!.status?.readyReplicas)
+  else if (!controllers.some(one => countReplicas(one).ready))
     found.push(
       finding(
         'cluster',

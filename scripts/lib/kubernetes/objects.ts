@@ -39,10 +39,7 @@ export type ReplicaSet = ApiObject<'ReplicaSet', V1ReplicaSet>
 /** What keeps a number of pods. */
 export type Workload = Deployment | StatefulSet | DaemonSet
 export type ClusterEvent = V1Event & { kind: 'Event' }
-export type Lease = Pick<ApiObject<'Lease', V1Lease & { status?: never }>, 'kind' | 'metadata'> & {
-  apiVersion?: string
-  spec: NonNullable<V1Lease['spec']>
-}
+export type Lease = Omit<ApiObject<'Lease', V1Lease & { status?: unknown }>, 'status'>
 
 interface ApiObjects {
   Pod: Pod

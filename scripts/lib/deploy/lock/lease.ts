@@ -1,6 +1,7 @@
 // The Lease that the deploy lock is: how it is read, judged, described and written.
 import { isProcessAlive, readMachineId } from '../actor.ts'
-import { kubectl, kubectlArgv, lastOutputLine, type Manifest } from '../../kubernetes/kubectl.ts'
+import { kubectl, kubectlArgv, lastOutputLine } from '../../kubernetes/kubectl.ts'
+import type { Lease } from '../../kubernetes/objects.ts'
 import { Failure, exit } from '../../errors.ts'
 import type { Environment } from '../../kubernetes/environment.ts'
 
@@ -11,44 +12,41 @@ const leaseName = 'kgc-deploy'
  * process of this machine has ended.
  */
 export function leaseState(
-  lease: Manifest | undefined,
+  lease: Lease | undefined,
   now: number,
   gone: (machine: string, pid: number) => boolean,
 ): 'free' | 'held' | 'expired' | 'dead' {
   if (!lease?.spec?.holderIdentity) return 'free'
   const { leaseDurationSeconds: ttl, renewTime } = lease.spec
   if (ttl === undefined) return 'held' // by hand
-  if (now > Date.parse(renewTime) + ttl * 1000) return 'expired'
+  if (now > Date.parse(renewTime ?? '') + ttl * 1000) return 'expired'
   const { 'kgc.hu/machine': where, 'kgc.hu/pid': pid } = lease.metadata.annotations ?? {}
   return where && gone(where, Number(pid)) ? 'dead' : 'held'
 }
 
 /** Who holds the lease, in words. */
-export function describeLease(lease: Manifest): string {
+export function describeLease(lease: Lease): string {
   const { annotations = {} } = lease.metadata
-  const { holderIdentity, acquireTime, renewTime, leaseDurationSeconds } = lease.spec
+  const { holderIdentity = '', acquireTime = '', renewTime = '' } = lease.spec
   const since = `since ${acquireTime.slice(0, 19)}Z`
-  if (leaseDurationSeconds === undefined)
+  if (lease.spec.leaseDurationSeconds === undefined)
     return `held by hand by ${annotations['kgc.hu/who']} ${since}: ${annotations['kgc.hu/reason']}`
   const what = `${annotations['kgc.hu/what'] ?? 'a change'}, phase ${annotations['kgc.hu/phase']}, renewed ${renewTime.slice(11, 19)}`
   return `held by ${holderIdentity.replace(/ [^ ]+$/, '')} ${since} (${what})${annotations['kgc.hu/run'] ? `: ${annotations['kgc.hu/run']}` : ''}`
 }
 
 /** The lease as it is; undefined when there is none yet. */
-export async function fetchLease(place: Environment): Promise<Manifest | undefined> {
+export async function fetchLease(place: Environment): Promise<Lease | undefined> {
   const { stdout } = await kubectl(
     place,
     ['get', 'lease', leaseName, '--ignore-not-found', '--output', 'json'],
     { what: 'Read the lock' },
   )
-  return stdout ? (JSON.parse(stdout) as Manifest) : undefined
+  return stdout ? (JSON.parse(stdout) as Lease) : undefined
 }
 
 /** Whether this lease is in the way of a change. */
-export async function isLockHeld(
-  place: Environment,
-  lease: Manifest | undefined,
-): Promise<boolean> {
+export async function isLockHeld(place: Environment, lease: Lease | undefined): Promise<boolean> {
   return (
     Boolean(lease?.spec.holderIdentity) &&
     leaseState(lease, await fetchClusterTime(place), hasProcessEnded) === 'held'
@@ -56,8 +54,8 @@ export async function isLockHeld(
 }
 
 /** Which writing of the lease it is; '' when there is none yet. */
-export const resourceVersionOf = (lease: Manifest | undefined): string =>
-  String((lease?.metadata as { resourceVersion?: string } | undefined)?.resourceVersion ?? '')
+export const resourceVersionOf = (lease: Lease | undefined): string =>
+  lease?.metadata.resourceVersion ?? ''
 
 /** Whether a process has ended, as far as this machine can tell. */
 export const hasProcessEnded = (where: string, pid: number) =>
@@ -88,12 +86,12 @@ export const formatMicroTime = (ms: number) => new Date(ms).toISOString().replac
 /** What is written: the lease as it was before, held otherwise. */
 export function createLease(
   place: Environment,
-  before: Manifest | undefined,
-  spec: object,
+  before: Lease | undefined,
+  spec: Lease['spec'],
   annotations: Record<string, string | undefined>,
-): Manifest {
-  const { resourceVersion, annotations: old } = (before?.metadata ?? {}) as Record<string, any>
-  const kept = old?.['kgc.hu/ended'] ? { 'kgc.hu/ended': old['kgc.hu/ended'] as string } : {}
+): Lease {
+  const { resourceVersion, annotations: old } = before?.metadata ?? {}
+  const kept = old?.['kgc.hu/ended'] ? { 'kgc.hu/ended': old['kgc.hu/ended'] } : {}
   const metadata = {
     name: leaseName,
     namespace: place.namespace,
@@ -104,10 +102,7 @@ export function createLease(
 }
 
 /** Writes the lease if nobody has written it since; undefined when somebody has. */
-export async function writeLease(
-  place: Environment,
-  lease: Manifest,
-): Promise<Manifest | undefined> {
+export async function writeLease(place: Environment, lease: Lease): Promise<Lease | undefined> {
   const verb = 'resourceVersion' in lease.metadata ? 'replace' : 'create'
   const argv = [verb, '--filename', '-', '--output', 'json', '--request-timeout', '10s']
   const output = await kubectl(place, argv, {
@@ -115,7 +110,7 @@ export async function writeLease(
     nothrow: true,
     timeout: 12_000,
   })
-  if (output.code === 0) return JSON.parse(output.stdout) as Manifest
+  if (output.code === 0) return JSON.parse(output.stdout) as Lease
   if (/\((Conflict|AlreadyExists|NotFound)\)/.test(output.stderr)) return undefined
   throw new Failure(exit.refused, 'Write the lock', lastOutputLine(output), {
     next: `${kubectlArgv(place).join(' ')} auth can-i update leases`,
@@ -123,7 +118,7 @@ export async function writeLease(
 }
 
 /** The refusal that names the holder. */
-export const createLockedFailure = (place: Environment, lease: Manifest) =>
+export const createLockedFailure = (place: Environment, lease: Lease) =>
   new Failure(exit.locked, `Lock ${place.name}`, describeLease(lease), {
     next: `npx zx scripts/deploy.ts ${place.name} --unlock --reason "…", if nobody is at work`,
   })

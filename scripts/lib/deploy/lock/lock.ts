@@ -2,7 +2,7 @@
 // and in which phase.
 import { randomUUID } from 'node:crypto'
 import { readActor, readMachineId, workflowRunUrl } from '../actor.ts'
-import type { Manifest } from '../../kubernetes/kubectl.ts'
+import type { Lease } from '../../kubernetes/objects.ts'
 import { Failure, exit, type ExitCode } from '../../errors.ts'
 import {
   fetchClusterTime,
@@ -89,11 +89,11 @@ export async function acquireLock(place: Environment, what: string, seen?: strin
 /** Renews a lock until it is released or lost. */
 function startRenewal(
   place: Environment,
-  taken: Manifest,
+  taken: Lease,
   annotations: Record<string, string | undefined>,
-  spec: () => object,
+  spec: () => Lease['spec'],
 ): Omit<Lock, 'ahead'> {
-  let lease: Manifest = taken
+  let lease: Lease = taken
   let sinceRenewal = startStopwatch()
   let gone: Failure | undefined
   let queue: Promise<unknown> = Promise.resolve()
@@ -146,10 +146,10 @@ function startRenewal(
     const ended = {
       'kgc.hu/ended': `released by ${lease.spec.holderIdentity} in phase ${annotations['kgc.hu/phase']}`,
     }
-    const free = (now: Manifest) =>
+    const free = (now: Lease) =>
       writeLease(
         place,
-        createLease(place, now, { leaseTransitions: now.spec.leaseTransitions }, ended),
+        createLease(place, now, { leaseTransitions: now.spec.leaseTransitions ?? 0 }, ended),
       )
     if (!(await free(lease))) {
       // somebody has written it since: a renewal whose answer was lost, or whoever took it away

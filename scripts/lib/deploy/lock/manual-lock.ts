@@ -52,7 +52,7 @@ export async function forceUnlock(place: Environment, reason: string): Promise<s
       createLease(
         place,
         before,
-        { leaseTransitions: before.spec.leaseTransitions },
+        { leaseTransitions: before.spec.leaseTransitions ?? 0 },
         { 'kgc.hu/ended': ended },
       ),
     ))

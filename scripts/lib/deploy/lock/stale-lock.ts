@@ -7,7 +7,7 @@ import {
   createLockedFailure,
   resourceVersionOf,
 } from './lease.ts'
-import type { Manifest } from '../../kubernetes/kubectl.ts'
+import type { Lease } from '../../kubernetes/objects.ts'
 import type { Environment } from '../../kubernetes/environment.ts'
 import { say } from '../../report.ts'
 import { startStopwatch } from '../../stopwatch.ts'
@@ -19,12 +19,12 @@ import { startStopwatch } from '../../stopwatch.ts'
  */
 export async function waitForStaleLock(
   place: Environment,
-  lease: Manifest,
+  lease: Lease,
   terminal = Boolean(process.stdin.isTTY),
 ): Promise<void> {
   const { leaseDurationSeconds: ttl, renewTime } = lease.spec
   if (terminal || ttl === undefined) throw createLockedFailure(place, lease)
-  const end = Date.parse(renewTime) + ttl * 1000
+  const end = Date.parse(renewTime ?? '') + ttl * 1000
   const left = end - (await fetchClusterTime(place)) + 1000
   const passed = startStopwatch()
   say(
