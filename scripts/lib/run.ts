@@ -11,8 +11,8 @@ export interface RunOptions {
   /** What is being done, for the error. */
   what?: string
   cwd?: string
-  /** Added to the environment. */
-  env?: Record<string, string>
+  /** Added to the environment; undefined: taken out of it. */
+  env?: Record<string, string | undefined>
   /** Written to standard input. */
   input?: string | Buffer
   /** ms; then the process group gets SIGTERM, and SIGKILL 5 s later. */

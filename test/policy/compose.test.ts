@@ -590,6 +590,30 @@ test('Tecnativa/docker-socket-proxy#124: a kernel without IPv6 starts all of it'
     assert.not.match(readFileSync(join(repository, 'infra/docker', file), 'utf8'), /\[::\]/, file)
 })
 
+test('docker/compose#9578, sparkswap/broker#508: what the env files say counts, whatever the shell has', async () => {
+  const copy = sandbox()
+  assert.is(copy.script(['env']).code, 0)
+  const file = join(copy.docker, '.env')
+  writeFileSync(file, readFileSync(file, 'utf8').replace(/^DOMAIN=.*/m, 'DOMAIN=acme.hu'))
+  const { readComposeConfig, stackOf } = (await import(
+    join(copy.root, 'scripts/lib/compose/stack.ts')
+  )) as typeof import('../../scripts/lib/compose/stack.ts')
+  const keys = ['DOMAIN', 'DOCKER_SOCKET', 'KGC_ENV_SUFFIX', 'COMPOSE_PROFILES', 'TZ']
+  const before = Object.fromEntries(keys.map(key => [key, process.env[key]]))
+  const shown = []
+  for (const value of ['other.hu', '']) {
+    for (const key of keys) process.env[key] = value
+    shown.push(await readComposeConfig(stackOf('dev')))
+  }
+  for (const key of keys)
+    before[key] === undefined ? delete process.env[key] : (process.env[key] = before[key])
+  assert.equal(shown[0], shown[1])
+  const text = JSON.stringify(shown)
+  assert.match(text, 'Host(`crm.acme.hu`)')
+  assert.match(text, '"source":"/var/run/docker.sock"')
+  assert.not.match(text, 'other.hu')
+})
+
 test('no script names an application: YAML is the only list', () => {
   for (const file of readdirSync(join(repository, 'scripts'), {
     recursive: true,

@@ -8,7 +8,7 @@ import {
   judgeIdle,
   type StackHealth,
 } from '../../scripts/lib/doctor/containers.ts'
-import { judgeEnv } from '../../scripts/lib/doctor/doctor.ts'
+import { judgeEnv, judgeShell } from '../../scripts/lib/doctor/doctor.ts'
 import {
   findTlsEdge,
   listRoutedHosts,
@@ -241,6 +241,16 @@ test('env files: missing before the first start is information, after it an erro
     judgeEnv([problem('a/.env', '', 'can be read by others')], false, 'make env'),
     'error',
     /^a\/\.env: can be read/,
+  )
+})
+
+test('env files: a variable of the shell that says something else is information', () => {
+  silent(judgeShell([]))
+  one(
+    judgeShell([{ key: 'DOMAIN', file: 'a/.env' }]),
+    'info',
+    /DOMAIN is set in the shell to something else than in a\/\.env/,
+    /unset DOMAIN/,
   )
 })
 

@@ -215,6 +215,22 @@ test('docker/compose#11990: a release of Compose with a known fault is refused b
   assert.not.ok(asked(calls, /config|up/))
 })
 
+test('docker/compose#9578: a variable of the shell that says something else than the env files is named and not used', async () => {
+  const shell = { SHOP_OWNER: 'somebody', SHOP_SOURCE: source, COMPOSE_PROFILES: 'all' }
+  const { stderr } = await up([], [], shell)
+  assert.match(stderr, 'SHOP_OWNER is set in the shell to something else than')
+  assert.match(stderr, 'infra/docker/shop/.env, which counts')
+  assert.not.match(stderr, /SHOP_SOURCE is set in the shell|somebody/)
+  const reading = engine.calls().filter(({ words }) => words.join(' ').endsWith('--format json'))
+  const own = reading.filter(({ words }) => words.includes('--env-file'))
+  assert.ok(own.length)
+  for (const { env } of own)
+    assert.equal(
+      Object.keys(shell).filter(key => key in env),
+      [],
+    )
+})
+
 test('samugit83/redamon#163: where the machine has fewer CPUs than a limit, the limit is lowered, and only then', async () => {
   const greedy = { ...config, services: { shop: { image, cpus: 2 }, small: { image, cpus: 0.5 } } }
   assert.equal(lowerCpuLimits(greedy, 1), { shop: { cpus: 1 } })

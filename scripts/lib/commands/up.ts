@@ -32,9 +32,10 @@ import { databaseVolumesOf } from '../compose/volumes/secrets.ts'
 import { requireCompose } from '../engine/versions.ts'
 import { checkEnvFiles } from '../env/check.ts'
 import { loadEnvValues } from '../env/files.ts'
+import { findShellConflicts } from '../env/shell.ts'
 import { exit, Failure } from '../errors.ts'
 import { pullOrBuildImages } from '../images/pull-or-build.ts'
-import { emit, printResult, step, table } from '../report.ts'
+import { emit, printResult, step, table, warn } from '../report.ts'
 import { root } from '../repository.ts'
 
 interface UpArguments {
@@ -57,6 +58,7 @@ export async function runUpCommand({ values, positionals }: UpArguments): Promis
   loadEnvValues(root, environment, true)
 
   // Pre-flight: nothing is touched.
+  warnOfShellValues(asked.suffix)
   refuseOutdatedEnvFiles(environment)
   await requireEngine()
   await requireCompose()
@@ -97,6 +99,12 @@ export async function runUpCommand({ values, positionals }: UpArguments): Promis
     ready.map(({ service }) => service),
     services,
   )
+}
+
+/** What a person may take for set is said, though it is not used. */
+function warnOfShellValues(suffix: string): void {
+  for (const { key, file } of findShellConflicts(root, suffix))
+    warn(`${key} is set in the shell to something else than in ${file}, which counts`)
 }
 
 /** A pin that has moved is not what would run; whole files that are missing are said later. */

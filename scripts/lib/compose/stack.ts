@@ -2,6 +2,7 @@
 import { existsSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Container } from './containers.ts'
+import { maskShellValues } from '../env/shell.ts'
 import { Failure, exit } from '../errors.ts'
 import { listApplications, dockerFolder, findApplicationFolder, root } from '../repository.ts'
 import { run, type RunOutput, type RunOptions } from '../run.ts'
@@ -94,12 +95,17 @@ export interface ComposeConfig {
   networks?: Record<string, { name: string; internal?: boolean }>
 }
 
-/** `docker compose <arguments>` of the stack. */
+/** `docker compose <arguments>` of the stack, by its env files alone: the shell has no say. */
 export const runCompose = (
   stack: Stack,
   argv: string[],
   options: RunOptions = {},
-): Promise<RunOutput> => run([...stack.argv, ...argv], { cwd: dockerFolder, ...options })
+): Promise<RunOutput> =>
+  run([...stack.argv, ...argv], {
+    cwd: dockerFolder,
+    env: maskShellValues(root, stack.suffix),
+    ...options,
+  })
 
 /** The stack's files as Compose reads them. Throws Failure (usage) with Compose's own words. */
 export async function readComposeConfig(stack: Stack): Promise<ComposeConfig> {
@@ -162,7 +168,7 @@ export async function servicesOf(
   const file = join(dockerFolder, folder, 'docker-compose.yml')
   const output = await run(
     ['docker', 'compose', '--env-file', env, '-f', file, 'config', '--services'],
-    { what: `Read ${folder}` },
+    { what: `Read ${folder}`, env: maskShellValues(root, stack.suffix) },
   )
   return output.stdout
     .trim()

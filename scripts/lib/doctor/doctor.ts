@@ -41,6 +41,7 @@ import {
 import { readEngineInfo, inspectMachine } from '../engine/engine.ts'
 import { loadEnvValues } from '../env/files.ts'
 import { checkEnvFiles, type EnvProblem } from '../env/check.ts'
+import { findShellConflicts } from '../env/shell.ts'
 import { Failure } from '../errors.ts'
 import { findOtherOwners } from '../compose/ownership.ts'
 import { findUnreadableMounts } from '../compose/mounts.ts'
@@ -106,7 +107,10 @@ async function readFiles(
 ): Promise<{ all?: ComposeConfig; findings: Finding[] }> {
   const missing = missingEnvFiles(stack)
   const command = stack.suffix ? `npx zx scripts/env.ts ${stack.mode}` : 'make env'
-  const findings = judgeEnv(checkEnvFiles(root, stack.mode), used, command)
+  const findings = [
+    ...judgeEnv(checkEnvFiles(root, stack.mode), used, command),
+    ...judgeShell(findShellConflicts(root, stack.suffix)),
+  ]
   if (missing.length || !readable) return { findings }
   try {
     // what it knows as secret is never printed, not even from a log
@@ -137,6 +141,17 @@ export function judgeEnv(problems: EnvProblem[], used: boolean, command: string)
     ),
   ]
 }
+
+/** Variables of the shell that the scripts leave aside, and a bare `docker compose` would take. */
+export const judgeShell = (conflicts: { key: string; file: string }[]): Finding[] =>
+  conflicts.map(({ key, file }) =>
+    finding(
+      'env files',
+      'info',
+      `${key} is set in the shell to something else than in ${file}, which counts`,
+      `unset ${key}`,
+    ),
+  )
 
 async function examineStack(
   stack: Stack,
