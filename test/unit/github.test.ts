@@ -235,9 +235,9 @@ test('busy is tried again, no answer at all takes no longer than the limit', asy
   )
   assert.is(await refused(github, 200), 'GitHub did not answer in time')
   answers.push(status(429, '', { 'Retry-After': '60' }))
-  assert.is(await refused(github, 300), 'GitHub answered 429, and there is no time for another try')
+  assert.is(await refused(github, 5000), 'GitHub answered 429, and there is no time for another try')
   answers.push(response => response.end('<html>'))
-  assert.is(await refused(github, 300), 'GitHub answered what is no JSON')
+  assert.is(await refused(github, 5000), 'GitHub answered what is no JSON')
   assert.match(
     await refused({ ...github, api: 'http://127.0.0.1:1' }, 600),
     /^GitHub cannot be reached \(.+\), and there is no time/,
@@ -247,7 +247,7 @@ test('busy is tried again, no answer at all takes no longer than the limit', asy
     /^GitHub cannot be reached/,
   )
   assert.match(
-    await refused({ ...github, token: 'canaryWrongToken' }, 300),
+    await refused({ ...github, token: 'canaryWrongToken' }, 5000),
     /^GitHub answered 401 \(Bad credentials\)/,
   )
 })
@@ -420,8 +420,12 @@ test('where nothing was to do GitHub is told only what it does not know', async 
 
 // One after the other
 
-async function refusal(github: GitHubRepository | undefined, sha: string | undefined = commit) {
-  const error = await requirePromoted(place, sha, github, 300).then(
+async function refusal(
+  github: GitHubRepository | undefined,
+  sha: string | undefined = commit,
+  limit = 10_000,
+) {
+  const error = await requirePromoted(place, sha, github, limit).then(
     () => undefined,
     (error: unknown) => error,
   )
@@ -489,7 +493,7 @@ test('a commit that is none may not, GitHub that does not answer is no yes', asy
   answers.push(status(403, 'Resource not accessible by integration'))
   assert.match(await refusal(github), 'answered 403')
   answers.push(hang)
-  assert.match(await refusal(github), 'did not answer in time')
+  assert.match(await refusal(github, commit, 300), 'did not answer in time')
 })
 
 test('without a token a workflow is refused, a person is told', async () => {
