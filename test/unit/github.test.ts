@@ -235,7 +235,10 @@ test('busy is tried again, no answer at all takes no longer than the limit', asy
   )
   assert.is(await refused(github, 200), 'GitHub did not answer in time')
   answers.push(status(429, '', { 'Retry-After': '60' }))
-  assert.is(await refused(github, 5000), 'GitHub answered 429, and there is no time for another try')
+  assert.is(
+    await refused(github, 5000),
+    'GitHub answered 429, and there is no time for another try',
+  )
   answers.push(response => response.end('<html>'))
   assert.is(await refused(github, 5000), 'GitHub answered what is no JSON')
   assert.match(
