@@ -63,6 +63,19 @@ export function createLiveTable(since: number): LiveTable {
   return { show, leave: () => void ([drawn, left] = [undefined, true]) }
 }
 
+/** ms between two lines on a wait of which nothing else is said. */
+const heartbeatMs = 15_000
+
+/** Called at each look, says now and then how long it has been since `since`, and what is waited for. */
+export function createHeartbeat(since: number): (describe: () => string) => void {
+  let beaten = Date.now()
+  return describe => {
+    if (Date.now() - beaten < heartbeatMs) return
+    beaten = Date.now()
+    say(color.dim(`  ${formatDuration(beaten - since)}: ${describe()}`))
+  }
+}
+
 const hasOpenRows = (rows: ProgressRow[]): boolean => rows.some(({ state }) => state !== 'ready')
 
 const nameColumnWidth = (rows: ProgressRow[]): number =>

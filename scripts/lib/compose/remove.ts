@@ -4,7 +4,12 @@
 import { dependenciesOf, type Container } from './containers.ts'
 import { Failure, exit } from '../errors.ts'
 import { color, say } from '../report.ts'
+import { constantDelays, pollUntil } from '../retry.ts'
 import { run } from '../run.ts'
+
+/** ms after the first removal in which all must be gone; who else holds a volume holds it for good. */
+const removalTimeoutMs = 15_000
+const volumeRemovalTimeoutMs = 3_000
 
 const lines = (text: string): string[] => text.split('\n').filter(Boolean)
 const labelOf = (project: string) => ['--filter', `label=com.docker.compose.project=${project}`]
@@ -58,7 +63,7 @@ export async function removeProject(project: string, volumes: boolean): Promise<
       () => listProjectVolumes(project),
       names => ['volume', 'rm', ...names],
       'docker ps -a --filter volume=<volume>   (who has it; remove that, then the same command again)',
-      3,
+      volumeRemovalTimeoutMs,
     )
 }
 
@@ -134,22 +139,24 @@ async function gone(
   listed: () => Promise<string[]>,
   remove: (ids: string[]) => string[],
   next: string,
-  seconds = 15,
+  limit = removalTimeoutMs,
 ): Promise<void> {
   let words = ''
-  for (
-    const end = Date.now() + seconds * 1000;
-    ;
-    await new Promise(done => setTimeout(done, 500))
-  ) {
-    const left = await listed()
-    if (!left.length) return
-    if (Date.now() > end)
-      throw new Failure(exit.broken, what, words || `${left.length} are left`, {
-        evidence: left.join('\n'),
-        next: next.replace('<volume>', left[0]!),
-      })
-    words =
-      lines((await run(['docker', ...remove(left)], { nothrow: true })).stderr).at(-1) ?? words
+  const removeAndList = async (list: string[]) => {
+    if (!list.length) return list
+    const { stderr } = await run(['docker', ...remove(list)], { nothrow: true })
+    words = lines(stderr).at(-1) ?? words
+    return listed()
   }
+  let left = await listed()
+  await pollUntil(
+    async () => (left = await removeAndList(left)),
+    list => !list.length,
+    constantDelays(500, limit),
+  )
+  if (left.length)
+    throw new Failure(exit.broken, what, words || `${left.length} are left`, {
+      evidence: left.join('\n'),
+      next: next.replace('<volume>', left[0] ?? ''),
+    })
 }

@@ -1,4 +1,5 @@
 // Waits for a stack, truthfully: asks the engine, lets stack-status.ts judge, narrates.
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { ComposeConfig, Stack } from './stack.ts'
 import { readContainers, type Container } from './containers.ts'
 import { dependsOn, describeStatuses } from './failure-report.ts'
@@ -13,9 +14,9 @@ import { describeCrashLoop } from './container-status.ts'
 import { unhealthyRechecked, notStartedYet, waitingForOthers } from './service-status.ts'
 import { probeHealth } from './health-probe.ts'
 import { createLogPoller, appendLogLine } from '../log-poller.ts'
-import { createLiveTable } from '../progress.ts'
+import { createHeartbeat, createLiveTable } from '../progress.ts'
 import { isRichTerminal } from '../output.ts'
-import { color, formatDuration, emit, say } from '../report.ts'
+import { emit } from '../report.ts'
 import { run } from '../run.ts'
 
 export interface WatchOptions {
@@ -39,6 +40,8 @@ export interface WatchOptions {
  * longest stop_grace_period.
  */
 const composeExitTimeoutMs = 180_000
+/** ms between two looks. */
+const pollMs = 400
 /** ms in which a wait for what has failed is taken for one. */
 const stuckAfterMs = 3_000
 
@@ -52,7 +55,7 @@ export async function watchServices(options: WatchOptions): Promise<ServiceStatu
   const table = createLiveTable(options.since)
   const listen = createLogPoller(options.since, 5_000)
   let judged: StackStatus | undefined
-  let heartbeat = Date.now()
+  const beat = createHeartbeat(options.since)
   let over = 0
   let red = 0
   for (;;) {
@@ -99,18 +102,14 @@ export async function watchServices(options: WatchOptions): Promise<ServiceStatu
     )
       return verdicts
     if (at - options.since > options.timeout) return verdicts
-    if (!isRichTerminal() && at - heartbeat > 15_000) {
-      heartbeat = at
-      const why = red
-        ? `${describeStatuses(failed)}; Compose ends what it has begun`
-        : 'waiting for'
-      say(
-        color.dim(
-          `  ${formatDuration(at - options.since)}: ${why} ${describeStatuses(told(open, heard))}`,
-        ),
-      )
-    }
-    await new Promise(done => setTimeout(done, 400))
+    if (!isRichTerminal())
+      beat(() => {
+        const why = red
+          ? `${describeStatuses(failed)}; Compose ends what it has begun`
+          : 'waiting for'
+        return `${why} ${describeStatuses(told(open, heard))}`
+      })
+    await sleep(pollMs)
   }
 }
 

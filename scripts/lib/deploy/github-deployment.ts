@@ -13,6 +13,7 @@ import {
   type DeploymentState,
 } from '../github/deployments.ts'
 import { redact } from '../redact.ts'
+import { waitAtMost } from '../retry.ts'
 
 /** What is told of a change. */
 export interface DeploymentInfo {
@@ -67,13 +68,8 @@ export function startGitHubDeployment(
     if (over) return undefined
     over = true
     const until = Date.now() + limit
-    let timer: NodeJS.Timeout | undefined
     // once there is one, its beginning may not take the time that its end needs
-    await Promise.race([
-      begun,
-      new Promise(done => (timer = setTimeout(done, made === undefined ? limit : limit / 2))),
-    ])
-    clearTimeout(timer)
+    await waitAtMost(made === undefined ? limit : limit / 2, begun)
     if (made === undefined) return trouble ?? 'GitHub did not answer in time'
     return setDeploymentStatus(github, until, made, state, words, workflowRunUrl()).then(
       () => undefined,

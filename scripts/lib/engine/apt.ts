@@ -3,7 +3,9 @@ import { chmod, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Failure, exit } from '../errors.ts'
-import { color, formatDuration, say } from '../report.ts'
+import { createHeartbeat } from '../progress.ts'
+import { color, say } from '../report.ts'
+import { constantDelays, pollUntil } from '../retry.ts'
 import { run, type RunOutput } from '../run.ts'
 
 /** Where Docker's client looks for plug-ins that no package owns. */
@@ -66,14 +68,12 @@ async function candidates(packages: string[]): Promise<number> {
 /** `apt-get update`. Its lock has no time-out of apt's own. */
 export async function updatePackageLists(options: string[] = []): Promise<void> {
   const argv = ['apt-get', ...options, 'update', '--quiet']
-  const end = Date.now() + aptLockTimeoutSeconds * 1000
-  for (;;) {
-    const output = await narrated(argv)
-    if (output.code === 0) return
-    if (!/Could not get lock/.test(output.stderr) || Date.now() > end)
-      throw broken('Read the package lists', output, 'apt-get update')
-    await new Promise(done => setTimeout(done, 2_000))
-  }
+  const output = await pollUntil(
+    () => narrated(argv),
+    ({ code, stderr }) => code === 0 || !/Could not get lock/.test(stderr),
+    constantDelays(2_000, aptLockTimeoutSeconds * 1000),
+  )
+  if (output.code !== 0) throw broken('Read the package lists', output, 'apt-get update')
 }
 
 /**
@@ -156,12 +156,9 @@ async function debianMirror(): Promise<string> {
 
 /** Runs apt without a question, with a heartbeat, and says when it waits for another. */
 async function narrated(argv: string[], cwd?: string): Promise<RunOutput> {
-  const start = Date.now()
   let last = ''
-  const beat = setInterval(
-    () => say(color.dim(`  ${formatDuration(Date.now() - start)}: ${last.slice(0, 120)}`)),
-    15_000,
-  )
+  const beat = createHeartbeat(Date.now())
+  const timer = setInterval(() => beat(() => last.slice(0, 120)), 1_000)
   let held = ''
   const onOutput = (text: string) => {
     last = text.trim().split('\n').at(-1) || last
@@ -170,7 +167,7 @@ async function narrated(argv: string[], cwd?: string): Promise<RunOutput> {
       say(color.dim(`  waiting, up to ${aptLockTimeoutSeconds} s: ${(held = lock).slice(0, 160)}`))
   }
   return run(argv, { nothrow: true, env: noQuestions, onOutput, ...(cwd ? { cwd } : {}) }).finally(
-    () => clearInterval(beat),
+    () => clearInterval(timer),
   )
 }
 

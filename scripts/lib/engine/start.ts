@@ -2,7 +2,9 @@
 import { existsSync, readFileSync, rmSync } from 'node:fs'
 import { Failure, exit } from '../errors.ts'
 import type { Machine } from './engine.ts'
-import { color, formatDuration, say } from '../report.ts'
+import { createHeartbeat } from '../progress.ts'
+import { color, say } from '../report.ts'
+import { constantDelays, pollUntil } from '../retry.ts'
 import { spawnDetached, run } from '../run.ts'
 
 /**
@@ -78,21 +80,23 @@ export async function startDaemon(daemon: Daemon): Promise<void> {
   })
 }
 
+/** ms after which an engine of which no process is seen is dead. */
+const deadAfterMs = 3_000
+
 /** Waits until the engine answers; false when it is dead (seen so for 3 s) or the time is over. */
 async function answers(daemon: Daemon, lives: () => boolean): Promise<boolean> {
   const start = Date.now()
   let seen = start
-  let heartbeat = start
-  for (;;) {
-    if ((await run(daemon.ask, { nothrow: true, timeout: 5_000 })).code === 0) return true
-    const now = Date.now()
-    if (lives()) seen = now
-    if (now - seen > 3_000 || now - start > daemon.timeout) return false
-    if (now - heartbeat > 15_000)
-      (say(color.dim(`  ${formatDuration(now - start)}: waiting for the engine to answer`)),
-        (heartbeat = now))
-    await new Promise(done => setTimeout(done, 300))
+  const beat = createHeartbeat(start)
+  const ask = async () => {
+    if ((await run(daemon.ask, { nothrow: true, timeout: 5_000 })).code === 0) return 'up'
+    if (lives()) seen = Date.now()
+    if (Date.now() - seen > deadAfterMs) return 'dead'
+    beat(() => 'waiting for the engine to answer')
+    return 'silent'
   }
+  const delays = constantDelays(300, daemon.timeout)
+  return (await pollUntil(ask, answer => answer !== 'silent', delays)) === 'up'
 }
 
 const running = ({ pids }: Daemon): boolean =>

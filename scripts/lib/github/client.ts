@@ -1,8 +1,17 @@
 // GitHub's API, asked for the repository that a workflow runs in: within a limit of time, and again
 // where that may help.
 import fetch from 'node-fetch'
-import { retryUntilDeadline, parseRetryAfter } from '../retry.ts'
+import {
+  doublingDelays,
+  parseRetryAfter,
+  retryAttempts,
+  describeRefusal,
+  type Attempt,
+} from '../retry.ts'
 import { keepSecret, redact } from '../redact.ts'
+
+/** ms before the second request. */
+const firstPauseMs = 250
 
 type Octokit = import('@octokit/rest').Octokit
 
@@ -60,7 +69,7 @@ export async function requestGitHub<T extends object>(
   request: (octokit: Octokit) => Promise<{ data: T }>,
   right?: string,
 ): Promise<T> {
-  const outcome = await retryUntilDeadline<T>(until, 250, async () => {
+  const attempt = async (): Promise<Attempt<T>> => {
     const signal = AbortSignal.timeout(Math.max(1, until - Date.now()))
     try {
       const { data } = await request(await createOctokit(github, { signal }))
@@ -73,9 +82,10 @@ export async function requestGitHub<T extends object>(
         ? { why: 'did not answer in time' }
         : describeGitHubError(error as Partial<OctokitError>, right)
     }
-  })
+  }
+  const outcome = await retryAttempts(attempt, doublingDelays(firstPauseMs), { until })
   if ('done' in outcome) return outcome.done
-  throw new Error(`GitHub ${redact(outcome.why)}`)
+  throw new Error(`GitHub ${redact(describeRefusal(outcome))}`)
 }
 
 /** What octokit throws. */

@@ -2,6 +2,8 @@
 import { requireKubectlSuccess, kubectl } from './kubectl.ts'
 import type { Failure } from '../errors.ts'
 import { say } from '../report.ts'
+import { constantDelays, retryAttempts, type Attempt } from '../retry.ts'
+import type { RunOutput } from '../run.ts'
 
 /** What kubectl says when the API server is away for a moment. */
 const apiAwayPattern = new RegExp(
@@ -33,7 +35,7 @@ export const createRetryingKubectl =
       const failure = lost?.()
       if (failure) throw failure
     }
-    for (let end = 0; ; await new Promise(done => setTimeout(done, pause))) {
+    const attempt = async (): Promise<Attempt<RunOutput, RunOutput>> => {
       check()
       const stop = new AbortController()
       const look = setInterval(() => lost?.() && stop.abort(), 500)
@@ -42,11 +44,14 @@ export const createRetryingKubectl =
         nothrow: true,
         signal: stop.signal,
       }).finally(() => clearInterval(look))
-      if (output.code === 0) return output
+      if (output.code === 0) return { done: output }
       check()
-      end ||= Date.now() + most
-      if (!apiAwayPattern.test(output.stderr) || Date.now() > end)
-        return options.nothrow ? output : requireKubectlSuccess(place, argv, options, output)
-      say('  the API server does not answer; tried again')
+      return { why: output, wait: isApiAway(output.stderr) ? 0 : undefined }
     }
+    const outcome = await retryAttempts(attempt, constantDelays(pause, most), {
+      onRetry: () => say('  the API server does not answer; tried again'),
+    })
+    if ('done' in outcome) return outcome.done
+    const { why } = outcome
+    return options.nothrow ? why : requireKubectlSuccess(place, argv, options, why)
   }

@@ -1,7 +1,13 @@
 // Tells people in Slack and Discord what a deploy does. A message that does not arrive is a
 // warning, never a result.
 import fetch from 'node-fetch'
-import { retryUntilDeadline, parseRetryAfter, type Attempt } from '../retry.ts'
+import {
+  doublingDelays,
+  describeRefusal,
+  parseRetryAfter,
+  retryAttempts,
+  type Attempt,
+} from '../retry.ts'
 import { loadEnvValues } from '../env/files.ts'
 import { Failure } from '../errors.ts'
 import { formatDiscordMessage, formatSlackMessage, type DeployEvent } from './message.ts'
@@ -15,6 +21,9 @@ export const webhookServices = [
   { service: 'Discord', variable: 'DISCORD_WEBHOOK_URL', message: formatDiscordMessage },
 ]
 export type Webhook = (typeof webhookServices)[number] & { address: string }
+
+/** ms before a message is sent a second time. */
+const firstPauseMs = 500
 
 /**
  * The webhooks that are set, in the process's environment or else in the environment's env files,
@@ -82,10 +91,12 @@ async function deliverEvent(
   if (!/^https?:\/\//.test(address) || !URL.canParse(address))
     return `${service}: ${variable} is not a web address`
   const body = JSON.stringify(message(event))
-  const outcome = await retryUntilDeadline(end, 500, () =>
-    postToWebhook(address, body, Math.max(1, end - Date.now())),
+  const outcome = await retryAttempts(
+    () => postToWebhook(address, body, Math.max(1, end - Date.now())),
+    doublingDelays(firstPauseMs),
+    { until: end },
   )
-  return 'why' in outcome ? `${service} ${outcome.why}` : undefined
+  return 'why' in outcome ? `${service} ${describeRefusal(outcome)}` : undefined
 }
 
 async function postToWebhook(address: string, body: string, ms: number): Promise<Attempt<true>> {

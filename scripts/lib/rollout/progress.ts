@@ -1,13 +1,10 @@
 // What the wait for a rollout says: a live table on a terminal, elsewhere a line for each change;
 // every 15 s what is waited for.
 import { appendLogLine } from '../log-poller.ts'
-import { createLiveTable } from '../progress.ts'
+import { createHeartbeat, createLiveTable } from '../progress.ts'
 import { isRichTerminal } from '../output.ts'
 import { color, formatDuration, emit, say } from '../report.ts'
 import type { WorkloadStatus } from './workload.ts'
-
-/** ms */
-const heartbeatMs = 15_000
 
 export interface RolloutProgress {
   /** Another watch begins; what has been said is not said again. */
@@ -26,7 +23,7 @@ export interface RolloutProgress {
 export function createRolloutProgress(since: number): RolloutProgress {
   const past = (from: number) => formatDuration(Date.now() - from)
   const { show, leave } = createLiveTable(since)
-  let beaten = Date.now()
+  const beat = createHeartbeat(since)
   let quiet: { since: number; why: string } | undefined
 
   const note = say
@@ -48,19 +45,17 @@ export function createRolloutProgress(since: number): RolloutProgress {
     if (quiet) note(`  the API server answers again, after ${past(quiet.since)}`)
     quiet = undefined
   }
-  const beat = (verdicts: Map<string, WorkloadStatus>, heard: Map<string, string>) => {
+  const heartbeat = (verdicts: Map<string, WorkloadStatus>, heard: Map<string, string>) => {
     // the table on a terminal says so all the time
     if (isRichTerminal() && !quiet) return
-    if (Date.now() - beaten < heartbeatMs) return
-    beaten = Date.now()
-    const open = [...verdicts]
-      .filter(([, { state }]) => state !== 'ready')
-      .map(([name, { detail }]) => `${name} (${appendLogLine(detail, heard.get(name))})`)
-    note(
-      color.dim(
-        `  ${past(since)}: ${quiet ? `no answer for ${past(quiet.since)}: ${quiet.why}` : `waiting for ${open.join(', ')}`}`,
-      ),
-    )
+    beat(() => {
+      if (quiet) return `no answer for ${past(quiet.since)}: ${quiet.why}`
+      const open = [...verdicts].filter(([, { state }]) => state !== 'ready')
+      const words = open.map(
+        ([name, { detail }]) => `${name} (${appendLogLine(detail, heard.get(name))})`,
+      )
+      return `waiting for ${words.join(', ')}`
+    })
   }
   return {
     start: leave,
@@ -68,6 +63,6 @@ export function createRolloutProgress(since: number): RolloutProgress {
     printLine: note,
     reportNoAnswer: silent,
     reportAnswer: answers,
-    showHeartbeat: beat,
+    showHeartbeat: heartbeat,
   }
 }

@@ -7,6 +7,7 @@ import { loadEnvValues, readEnvFile } from '../env/files.ts'
 import { Failure, exit } from '../errors.ts'
 import { runCheck, type CheckOutcome } from './outcome.ts'
 import { listApplications, dockerFolder, findApplicationFolder, root } from '../repository.ts'
+import { constantDelays, pollUntil } from '../retry.ts'
 import type { RunOutput } from '../run.ts'
 
 /** What an application's own checks get (infra/docker/<folder>/smoke.ts exports `checks`). */
@@ -85,12 +86,7 @@ export async function pollUntilFound<T>(
   probe: () => Promise<T | undefined>,
   seconds: number,
 ): Promise<T | undefined> {
-  const end = Date.now() + seconds * 1000
-  for (;;) {
-    const found = await probe()
-    if (found !== undefined || Date.now() > end) return found
-    await new Promise(done => setTimeout(done, 300))
-  }
+  return pollUntil(probe, found => found !== undefined, constantDelays(300, seconds * 1000))
 }
 
 /** A service that is outside the cluster (infra/k8s/components): no command can be run in it. */

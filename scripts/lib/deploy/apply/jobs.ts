@@ -1,4 +1,5 @@
 // The Jobs of a change, and those of an earlier one that are in their way.
+import { setTimeout as sleep } from 'node:timers/promises'
 import { listObjects, type Manifest } from '../../kubernetes/kubectl.ts'
 import { createRetryingKubectl } from '../../kubernetes/kubectl-retry.ts'
 import { exit, type Failure } from '../../errors.ts'
@@ -65,8 +66,7 @@ async function waitForJobs(wait: RolloutOptions, jobs: Manifest[]): Promise<void
   const hung = all.find(
     ({ kind, metadata }) => kind === 'Job' && metadata.name === failure.cause?.name,
   )
-  if (!hung || hasJobEnded(hung) || hasJobStarted(hung, all))
-    return void (await new Promise(done => setTimeout(done, jobPollMs)))
+  if (!hung || hasJobEnded(hung) || hasJobStarted(hung, all)) return sleep(jobPollMs)
   say(
     `  removed: ${resourceId(hung)} of an earlier change, of which nothing has run: ${failure.why}`,
   )

@@ -10,6 +10,10 @@ import {
 import { isCurrentPod } from '../../rollout/owners.ts'
 import type { Environment } from '../../kubernetes/environment.ts'
 import { createRetryingKubectl, type LockLossCheck } from '../../kubernetes/kubectl-retry.ts'
+import { constantDelays, pollUntil } from '../../retry.ts'
+
+/** ms in which the controller must have seen a change. */
+const controllerTimeoutMs = 15_000
 
 /**
  * Pods of a StatefulSet's broken version, which stay when it goes back
@@ -59,10 +63,12 @@ async function waitForObservedGeneration(
   name: string,
   ask: ReturnType<typeof createRetryingKubectl>,
 ): Promise<StatefulSet | undefined> {
-  for (let i = 0; ; i++) {
-    const argv = ['--field-selector', `metadata.name=${name}`]
-    const [live] = selectKinds(await listObjects(place, 'statefulsets', argv, ask), 'StatefulSet')
-    if (!live || i > 40 || isChangeObserved(live)) return live
-    await new Promise(done => setTimeout(done, 250))
-  }
+  const argv = ['--field-selector', `metadata.name=${name}`]
+  const fetchSet = async () =>
+    selectKinds(await listObjects(place, 'statefulsets', argv, ask), 'StatefulSet')[0]
+  return pollUntil(
+    fetchSet,
+    live => !live || isChangeObserved(live),
+    constantDelays(250, controllerTimeoutMs),
+  )
 }

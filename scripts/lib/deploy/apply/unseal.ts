@@ -5,12 +5,22 @@ import type { Environment } from '../../kubernetes/environment.ts'
 import { createRetryingKubectl, type LockLossCheck } from '../../kubernetes/kubectl-retry.ts'
 import { Failure, exit } from '../../errors.ts'
 import { findCondition, isChangeObserved } from '../../kubernetes/objects.ts'
+import { constantDelays, pollUntil } from '../../retry.ts'
 
 /**
  * ms: for the controller at the most, between two looks, and for one that says no: it tries five
  * times within a second.
  */
 const unsealTimesMs = { most: 30_000, pause: 500, no: 3_000 }
+
+const unsealing = 'Open what is sealed'
+
+/** A SealedSecret that is not opened, and why; `no`: the controller has tried. */
+interface ClosedSecret {
+  name: string
+  words: string
+  no?: boolean
+}
 
 const isSealedSecret = ({ kind }: Manifest): boolean => kind === 'SealedSecret'
 
@@ -49,42 +59,45 @@ export async function waitUntilUnsealed(
 ): Promise<void> {
   const names = all.filter(isSealedSecret).map(({ metadata }) => metadata.name)
   if (!names.length) return
-  const [what, begun] = ['Open what is sealed', Date.now()]
-  for (let said = 0; ; await new Promise(done => setTimeout(done, pause))) {
-    // by their names: to list them all may not be allowed
-    const argv = [
-      'get',
-      'sealedsecrets.bitnami.com',
-      ...names,
-      '--ignore-not-found',
-      '--output',
-      'json',
-    ]
-    const { stdout } = await createRetryingKubectl(lost)(place, argv, { what })
-    const answer = stdout.trim()
-      ? (JSON.parse(stdout) as Manifest & { items?: Manifest[] })
-      : undefined
-    const live = answer?.items ?? [answer]
-    const left = names
-      .map(name => ({ name, ...readUnsealError(live.find(one => one?.metadata.name === name)) }))
-      .filter(({ words }) => words)
-    if (!left.length) return
-    said = left.some(one => one.no) ? said || Date.now() : 0
-    if ((said && Date.now() - said >= no) || Date.now() - begun >= most)
-      throw createUnsealFailure(place, what, left)
+  let refused = 0
+  const isOver = (left: ClosedSecret[]) => {
+    refused = left.some(one => one.no) ? refused || Date.now() : 0
+    return !left.length || (refused > 0 && Date.now() - refused >= no)
   }
+  const closed = await pollUntil(
+    () => fetchClosedSecrets(place, names, lost),
+    isOver,
+    constantDelays(pause, most),
+  )
+  if (closed.length) throw createUnsealFailure(place, closed)
 }
 
-function createUnsealFailure(
+/** Those of these SealedSecrets that are not opened. */
+async function fetchClosedSecrets(
   place: Environment,
-  what: string,
-  left: { name: string; words: string; no?: boolean }[],
-): Failure {
+  names: string[],
+  lost?: LockLossCheck,
+): Promise<ClosedSecret[]> {
+  // by their names: to list them all may not be allowed
+  const argv = ['get', 'sealedsecrets.bitnami.com', ...names, '--ignore-not-found']
+  const { stdout } = await createRetryingKubectl(lost)(place, [...argv, '--output', 'json'], {
+    what: unsealing,
+  })
+  const answer = stdout.trim()
+    ? (JSON.parse(stdout) as Manifest & { items?: Manifest[] })
+    : undefined
+  const live = answer?.items ?? [answer]
+  return names
+    .map(name => ({ name, ...readUnsealError(live.find(one => one?.metadata.name === name)) }))
+    .filter(({ words }) => words)
+}
+
+function createUnsealFailure(place: Environment, left: ClosedSecret[]): Failure {
   const [first] = [...left].sort((a, b) => Number(b.no ?? false) - Number(a.no ?? false))
   const look = `${kubectlArgv(place).join(' ')} get sealedsecret ${first!.name} --output yaml`
   return new Failure(
     exit.broken,
-    what,
+    unsealing,
     left.map(({ name, words }) => `SealedSecret ${name}: ${words}`).join('; '),
     {
       next: left.some(({ no }) => no)

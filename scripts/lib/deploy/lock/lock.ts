@@ -19,6 +19,7 @@ import {
 import type { Environment } from '../../kubernetes/environment.ts'
 import { say } from '../../report.ts'
 import type { HeldLock } from '../../rollout/wait.ts'
+import { waitAtMost } from '../../retry.ts'
 import { onInterrupt } from '../../run.ts'
 import { startStopwatch } from '../../stopwatch.ts'
 
@@ -142,7 +143,7 @@ function startRenewal(
   const release = async () => {
     clearInterval(timer)
     // an interrupted renewal never ends: its process has been
-    await Promise.race([queue, new Promise(done => setTimeout(done, 500))])
+    await waitAtMost(500, queue)
     const ended = {
       'kgc.hu/ended': `released by ${lease.spec.holderIdentity} in phase ${annotations['kgc.hu/phase']}`,
     }

@@ -1,5 +1,6 @@
 // A lock whose holder may be dead, such as a runner that was killed: nobody is there to run the
 // command again.
+import { setTimeout as sleep } from 'node:timers/promises'
 import {
   fetchLease,
   fetchClusterTime,
@@ -32,7 +33,7 @@ export async function waitForStaleLock(
   )
   let doubted = false
   while (passed() < left) {
-    await new Promise(done => setTimeout(done, Math.min(ttl * 50, left - passed())))
+    await sleep(Math.min(ttl * 50, left - passed()))
     // an API server that is away for a moment says nothing about the holder
     const now = await fetchLease(place).catch(() => lease)
     if (resourceVersionOf(now) !== resourceVersionOf(lease))

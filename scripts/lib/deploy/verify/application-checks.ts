@@ -4,9 +4,13 @@ import { loadAppModules, productChecks, type SmokeContext } from '../../smoke/ch
 import { selectWorkloads, type Manifest } from '../../kubernetes/kubectl.ts'
 import type { Environment } from '../../kubernetes/environment.ts'
 import { warn } from '../../report.ts'
+import { constantDelays, pollUntil } from '../../retry.ts'
 import { psql } from '../../smoke/database.ts'
 import { failedChecks, skippedChecks, type CheckOutcome } from '../../smoke/outcome.ts'
 import { createKubernetesTarget } from '../../smoke/kubernetes-target.ts'
+
+/** ms between two rounds of the checks. */
+const checkPauseMs = 1_000
 
 const reportedChecks = new Set<string>()
 
@@ -26,16 +30,18 @@ export async function runApplicationChecks(
     manifests.filter(({ kind }) => kind !== 'Job'),
   )
   const checks = await productChecks(target)
-  for (; ; await new Promise(done => setTimeout(done, 1000))) {
+  const askAll = async (): Promise<CheckOutcome[]> => {
     const [health, product] = await Promise.all([
       target.health().catch(unreachableClusterOutcome),
       Promise.all(checks.map(({ ask }) => ask(30_000))),
     ])
     for (const { name, detail } of skippedChecks(product))
       if (!reportedChecks.has(name)) (warn(`${name}: ${detail}`), reportedChecks.add(name))
-    const outcomes = [...health, ...product].filter(({ ok }) => ok !== null)
-    if (!failedChecks(outcomes).some(({ name }) => !excused(name)) || !again()) return outcomes
+    return [...health, ...product].filter(({ ok }) => ok !== null)
   }
+  const isSettled = (outcomes: CheckOutcome[]) =>
+    failedChecks(outcomes).every(({ name }) => excused(name)) || !again()
+  return pollUntil(askAll, isSettled, constantDelays(checkPauseMs))
 }
 
 /** What a cluster that does not answer is called among the checks. */
@@ -62,8 +68,8 @@ export const summarizeMigrations = async (
 export type SchemaVersions = Record<string, string>
 /** The schema version of a database that could not be asked. */
 export const unknownSchemaVersion = '?'
-/** How often a database is asked, and ms between: pods are looked for every 2 s. */
-const schemaQueryRetries = { most: 3, pause: 2_100 }
+/** ms before a database is asked again: pods are looked for every 2 s. */
+const schemaRetryDelaysMs = [2_100, 2_100]
 
 /**
  * The last migration of each application's database that is part of these manifests
@@ -72,7 +78,7 @@ const schemaQueryRetries = { most: 3, pause: 2_100 }
 export async function fetchSchemaVersions(
   place: Environment,
   manifests: Manifest[],
-  { most, pause } = schemaQueryRetries,
+  delays = schemaRetryDelaysMs,
 ): Promise<SchemaVersions> {
   const folders = await loadAppModules<{
     schemaVersion: (context: SmokeContext) => Promise<string>
@@ -91,13 +97,11 @@ export async function fetchSchemaVersions(
       absent ||= !here.has(service)
       return context.exec(service, ...words)
     }
-    for (let i = 1; ; i++) {
-      const answer = await read({ ...context, exec }).catch(() =>
-        absent ? '' : unknownSchemaVersion,
-      )
-      if (answer !== unknownSchemaVersion || i === most) return answer
-      await new Promise(done => setTimeout(done, pause))
-    }
+    return pollUntil(
+      () => read({ ...context, exec }).catch(() => (absent ? '' : unknownSchemaVersion)),
+      answer => answer !== unknownSchemaVersion,
+      delays,
+    )
   }
   const asked = await Promise.all(
     folders.map(

@@ -4,6 +4,7 @@ import { fetchReleases } from '../../kubernetes/releases.ts'
 import { findOwnerlessImages } from '../owner.ts'
 import { parseImage, registryHostOf, findUnreachableRegistries } from '../registry/client.ts'
 import { listImageVersions } from '../registry-versions.ts'
+import { waitAtMost } from '../../retry.ts'
 import type { PlannedImage } from './tags.ts'
 
 /** A commit, and who knows that images were built of it. */
@@ -16,8 +17,6 @@ export interface LastBuilt {
 type DatedCommits = { commit: string; created: string }[]
 
 const isCommitTag = (tag: string) => /^[0-9a-f]{40}$/.test(tag)
-const withTimeout = <T>(ms: number, work: Promise<T>): Promise<T | undefined> =>
-  Promise.race([work, new Promise<undefined>(done => setTimeout(done, ms, undefined).unref())])
 
 /** The newest commit that all of these lists have, but for one. */
 export const findNewestCommonCommit = (
@@ -44,7 +43,7 @@ export async function findLastBuilt(
   if (findOwnerlessImages(names).length) return undefined
   const ask = async (seen: (name: string) => Promise<DatedCommits>) =>
     findNewestCommonCommit(
-      await withTimeout(30_000, Promise.all(names.map(seen))).then(lists => lists ?? []),
+      await waitAtMost(30_000, Promise.all(names.map(seen))).then(lists => lists ?? []),
       but,
     )
   const asked = [

@@ -1,5 +1,6 @@
-// Tries again what may work later.
+// Tries again what a registry may do later.
 import { say } from '../../report.ts'
+import { retryAttempts, type Attempt } from '../../retry.ts'
 import { RegistryError } from './errors.ts'
 
 /** Seconds between the attempts. */
@@ -8,30 +9,27 @@ const retryDelaysSeconds = [1, 2, 4, 8, 15, 30]
 export const briefRetryDelaysSeconds = [1, 2]
 
 /**
- * Does `work`, and when it fails by a RegistryError that may pass (no answer, 429, 5xx) again, six
- * times within a minute, or when the registry asks for it (Retry-After, of `longest` seconds at the
+ * Does `work`, and when it fails by a RegistryError that may pass (no answer, 429, 5xx) again after
+ * these delays, or as late as the registry asks for (Retry-After, of `longest` seconds at the
  * most). Throws the last error.
  */
 export async function retryRegistry<T>(
   what: string,
   work: () => Promise<T>,
-  left = retryDelaysSeconds,
+  delaysSeconds = retryDelaysSeconds,
   longest = 90,
 ): Promise<T> {
-  try {
-    return await work()
-  } catch (error) {
-    const [next, ...later] = left
-    if (
-      !(error instanceof RegistryError) ||
-      !error.passing ||
-      next === undefined ||
-      (error.retryAfterSeconds ?? 0) > longest
-    )
-      throw error
-    const seconds = error.retryAfterSeconds ?? next
-    say(`  ${what}: ${error.message}; again in ${seconds} s`)
-    await new Promise(done => setTimeout(done, seconds * 1000))
-    return retryRegistry(what, work, later, longest)
-  }
+  const attempt = (): Promise<Attempt<T, Error>> => work().then(done => ({ done }), classifyError)
+  const delays = delaysSeconds.map(seconds => seconds * 1000)
+  const outcome = await retryAttempts(attempt, delays, {
+    longest: longest * 1000,
+    onRetry: ({ message }, ms) => say(`  ${what}: ${message}; again in ${ms / 1000} s`),
+  })
+  if ('done' in outcome) return outcome.done
+  throw outcome.why
 }
+
+const classifyError = (why: Error): { why: Error; wait?: number } =>
+  why instanceof RegistryError && why.passing
+    ? { why, wait: (why.retryAfterSeconds ?? 0) * 1000 }
+    : { why }
