@@ -59,11 +59,20 @@ const propertyOf = (node: Node | undefined, ...names: string[]): Node | undefine
     ? node.properties.find((one: Node) => names.includes(one.key?.name))?.value
     : undefined
 
+const literal = (value: string): Node => ({ type: 'Literal', value })
+
 /** The expressions of a message that a node makes: code, what, why, next. */
 function findMessage(node: Node): (Node | undefined)[] | undefined {
   const given = node.arguments
   if (calleeOf(node) === 'Failure')
     return [given[0], given[1], given[2], propertyOf(given[3], 'next')]
+  if (calleeOf(node) === 'usageFailure')
+    return [
+      literal('2'),
+      literal('Read the arguments'),
+      given[0],
+      literal('npx zx scripts/<script>.ts --help'),
+    ]
   if (calleeOf(node) === 'finding') return [given[1], undefined, given[2], given[3]]
   const why = propertyOf(node, 'problem', 'likely', 'why', 'detail')
   const next = propertyOf(node, 'remedy', 'next')
@@ -115,7 +124,7 @@ function describeCode(node: Node | undefined, bindings: Bindings): string {
     .trim()
 }
 
-const toldAsProgress = /^(Failure|finding|say|warn|emit|step|kubectl|git|run)$/
+const toldAsProgress = /^(Failure|usageFailure|finding|say|warn|emit|step|kubectl|git|run)$/
 
 /** The texts of a file that are neither part of a message above nor told as progress. */
 function findPlainTexts(program: Node, messages: Refusal[]): string[] {
