@@ -26,8 +26,6 @@ const keepers =
 
 type Describer = (node: Node, bindings: Bindings, depth: number) => string
 
-const renamed: Record<string, string> = { place: 'environment' }
-
 function describeFunctionCall(node: Node, bindings: Bindings, depth: number): string {
   const [first, second] = node.arguments as Node[]
   const name: string = node.callee.name ?? 'value'
@@ -92,7 +90,7 @@ const describers: Record<string, Describer> = {
   Identifier: ({ name }, bindings, depth) => {
     const value = bindings.get(name)
     if (name === 'undefined') return ''
-    if (!value || depth > 4) return placeholder(renamed[name] ?? name)
+    if (!value || depth > 4) return placeholder(name)
     const inner = new Map(bindings)
     inner.delete(name)
     const text = describe(value, inner, depth + 1)
@@ -102,7 +100,7 @@ const describers: Record<string, Describer> = {
     if (computed) return only(describe(object, bindings, depth))
     if (property.name === 'length') return '<number>'
     const owner = property.name === 'name' && (object.property?.name ?? object.name)
-    return owner ? placeholder(renamed[owner] ?? owner) : `<${property.name}>`
+    return owner ? placeholder(owner) : `<${property.name}>`
   },
   CallExpression: (node, bindings, depth) =>
     node.callee.type === 'MemberExpression'

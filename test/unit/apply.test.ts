@@ -16,7 +16,7 @@ import { jobChecksumAnnotation } from '../../scripts/lib/deploy/apply/checksums.
 import { deleteStuckPods } from '../../scripts/lib/deploy/apply/stuck-pods.ts'
 import { runServerDryRun } from '../../scripts/lib/deploy/preflight/server-dry-run.ts'
 import { Failure } from '../../scripts/lib/errors.ts'
-import { place, withFakeKubectl } from './fake-kubectl.ts'
+import { environment, withFakeKubectl } from './fake-kubectl.ts'
 
 const test = suite('apply')
 apiRetryMs.pause = 100
@@ -31,10 +31,10 @@ test('while the API server is away all that may be done twice is tried again', a
   const set: Manifest = { kind: 'StatefulSet', metadata: { name: 'db' } }
   const release = { number: 7, manifests: [] as Manifest[] } as StoredRelease
   const all = await Promise.all([
-    await once(() => applyManifests(place, [map])),
-    await once(() => deleteObjects(place, [map])),
-    await once(() => deleteStuckPods(place, [set]), `echo '{"items":[]}'`),
-    await once(() => storeRelease(place, release, 'replace')),
+    await once(() => applyManifests(environment, [map])),
+    await once(() => deleteObjects(environment, [map])),
+    await once(() => deleteStuckPods(environment, [set]), `echo '{"items":[]}'`),
+    await once(() => storeRelease(environment, release, 'replace')),
   ])
   for (const { error, calls, said } of all) {
     assert.is(error, undefined)
@@ -45,7 +45,7 @@ test('while the API server is away all that may be done twice is tried again', a
 
 test('not for ever, and not what is an answer', async () => {
   const soon = () =>
-    createRetryingKubectl(undefined, { most: 300, pause: 100 })(place, ['get', 'jobs'])
+    createRetryingKubectl(undefined, { most: 300, pause: 100 })(environment, ['get', 'jobs'])
   const { error, calls } = await withFakeKubectl(refused, soon)
   assert.match(error!.message, 'was refused')
   assert.ok(calls.length > 1)
@@ -55,17 +55,19 @@ test('not for ever, and not what is an answer', async () => {
 })
 
 test('who has lost the lock applies nothing more, and what is under way ends', async () => {
-  const before = await withFakeKubectl('exit 0', () => applyManifests(place, [map], () => lost))
+  const before = await withFakeKubectl('exit 0', () =>
+    applyManifests(environment, [map], () => lost),
+  )
   assert.is(before.error, lost)
   assert.equal(before.calls, [])
   const end = Date.now() + 700
   const meanwhile = await withFakeKubectl('exec sleep 20', () =>
-    applyManifests(place, [map], () => (Date.now() > end ? lost : undefined)),
+    applyManifests(environment, [map], () => (Date.now() > end ? lost : undefined)),
   )
   assert.is(meanwhile.error, lost)
   assert.ok(meanwhile.ms < 5_000, `${meanwhile.ms} ms`)
   const between = await withFakeKubectl(refused, () =>
-    applyManifests(place, [map], () => (Date.now() > end + 1000 ? lost : undefined)),
+    applyManifests(environment, [map], () => (Date.now() > end + 1000 ? lost : undefined)),
   )
   assert.is(between.error, lost)
 })
@@ -85,7 +87,7 @@ test('a record that was made though the answer was lost is the one that was mean
     withFakeKubectl(
       `case "$*" in *create*) [ $n = 0 ] && { echo "unexpected EOF" >&2; exit 1; }; echo 'Error from server (AlreadyExists): x' >&2; exit 1 ;;
       *) echo '${there(who)}' ;; esac`,
-      () => storeRelease(place, release, 'create'),
+      () => storeRelease(environment, release, 'create'),
     )
   assert.is((await made('anna')).error, undefined)
   assert.match((await made('bela')).error!.message, 'AlreadyExists')
@@ -94,7 +96,7 @@ test('a record that was made though the answer was lost is the one that was mean
 test('what a finalizer holds is told and waited for no longer; what may not be removed is a failure', async () => {
   const held = await withFakeKubectl(
     "echo 'error: timed out waiting for the condition on configmaps/a' >&2; exit 1",
-    () => deleteObjects(place, [map]),
+    () => deleteObjects(environment, [map]),
   )
   assert.is(held.error, undefined)
   assert.match(
@@ -102,7 +104,7 @@ test('what a finalizer holds is told and waited for no longer; what may not be r
     'Not gone after a minute: error: timed out waiting for the condition on configmaps/a',
   )
   const denied = await withFakeKubectl("echo 'Error from server (Forbidden): no' >&2; exit 1", () =>
-    deleteObjects(place, [map]),
+    deleteObjects(environment, [map]),
   )
   assert.match(denied.error!.message, 'Forbidden')
 })
@@ -110,7 +112,7 @@ test('what a finalizer holds is told and waited for no longer; what may not be r
 test('a trial that ends without a word is a refusal, not a change of nothing', async () => {
   const said = async (body: string, all: Manifest[]) => {
     const refusals = new PreflightProblems()
-    await withFakeKubectl(body, () => runServerDryRun(place, all, refusals))
+    await withFakeKubectl(body, () => runServerDryRun(environment, all, refusals))
     return refusals.messages
   }
   const job: Manifest = { kind: 'Job', metadata: { name: 'j' } }
@@ -192,7 +194,7 @@ function migrate(items: object[], most = 1000, later: object[] = []) {
   const lock = { phase: async () => {}, lost: () => undefined, release: async () => {}, ahead: 1 }
   // however long ago the change began, what it starts now has its time
   const wait: RolloutOptions = {
-    place,
+    environment,
     what: 'Deploy',
     since: Date.now() - 3_600_000,
     stable: 0,

@@ -55,8 +55,8 @@ test('environments: each overlay of this repository has one, with a namespace of
 })
 
 test('environments: what one does not say has a usual value', () => {
-  const place = parseEnvironment('x', '', 'namespace: shop')
-  assert.equal(place, {
+  const environment = parseEnvironment('x', '', 'namespace: shop')
+  assert.equal(environment, {
     name: 'x',
     folder: 'infra/k8s/overlays/x',
     namespace: 'shop',
@@ -66,7 +66,7 @@ test('environments: what one does not say has a usual value', () => {
     stableSeconds: 10,
     sealedSecrets: { namespace: 'kube-system', name: 'sealed-secrets-controller' },
   })
-  assert.equal(kubectlArgv(place), ['kubectl', '--namespace', 'shop'])
+  assert.equal(kubectlArgv(environment), ['kubectl', '--namespace', 'shop'])
   const other = parseEnvironment(
     'x',
     'context: c\nsealedSecrets: { name: sealer }\nstableSeconds: 3\n',
@@ -152,7 +152,7 @@ const deployment = (name: string, status: object, metadata = {}) =>
   object('Deployment', name, { spec: {}, status }, metadata) as unknown as Deployment
 const edge = (status: object) => deployment('edge', status, { namespace: 'edge' })
 const facts = (change: Partial<ClusterFacts> = {}): ClusterFacts => ({
-  place: {
+  environment: {
     name: 'staging',
     namespace: 'kgc-staging',
     context: 'kgc-staging',
@@ -222,9 +222,9 @@ test('doctor: kubectl, context, API server and version', () => {
     'info',
     /v1\.30\.0/,
   )
-  const { context: _context, ...place } = facts().place
-  one(judgeAccess(facts({ place, current: '' })), 'error', /no current context/)
-  one(judgeAccess(facts({ place })), 'info', /context other/)
+  const { context: _context, ...environment } = facts().environment
+  one(judgeAccess(facts({ environment, current: '' })), 'error', /no current context/)
+  one(judgeAccess(facts({ environment })), 'info', /context other/)
 })
 
 test('doctor: StorageClass and metrics', () => {

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
 import type { Environment } from '../../scripts/lib/kubernetes/environment.ts'
 
-export const place: Environment = {
+export const environment: Environment = {
   name: 'test',
   folder: 'infra/k8s/overlays/test',
   namespace: 'played',

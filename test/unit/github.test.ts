@@ -48,7 +48,7 @@ const news = (change: Partial<DeploymentInfo> = {}): DeploymentInfo => ({
   images: { 'ghcr.io/kgc/api:a': first },
   ...change,
 })
-const place = { name: 'production', promotedFrom: 'staging' } as Environment
+const environment = { name: 'production', promotedFrom: 'staging' } as Environment
 const soon = () => Date.now() + 5000
 /** What it throws; not an error is not what is expected. */
 const thrown = (work: Promise<unknown>) =>
@@ -428,7 +428,7 @@ async function refusal(
   sha: string | undefined = commit,
   limit = 10_000,
 ) {
-  const error = await requirePromoted(place, sha, github, limit).then(
+  const error = await requirePromoted(environment, sha, github, limit).then(
     () => undefined,
     (error: unknown) => error,
   )
@@ -440,7 +440,7 @@ test('a commit that succeeded there may go on, also when another has come after 
   const { github } = await start()
   assert.is(
     await requirePromoted(
-      { ...place, promotedFrom: undefined } as unknown as Environment,
+      { ...environment, promotedFrom: undefined } as unknown as Environment,
       commit,
       github,
     ),
@@ -448,7 +448,7 @@ test('a commit that succeeded there may go on, also when another has come after 
   )
   await startGitHubDeployment(news(), github)!.finish('success', '')
   await startGitHubDeployment(news({ commit: 'b'.repeat(40) }), github)!.finish('success', '')
-  assert.is((await requirePromoted(place, commit, github))!.release, 7)
+  assert.is((await requirePromoted(environment, commit, github))!.release, 7)
 })
 
 test('a commit that was never there, failed there, is being deployed there, or went elsewhere may not', async () => {
@@ -490,7 +490,7 @@ test('a commit that is none may not, GitHub that does not answer is no yes', asy
     'production takes what staging had, and files are changed',
   )
   assert.match(
-    (await thrown(requirePromoted(place, undefined, github))).message,
+    (await thrown(requirePromoted(environment, undefined, github))).message,
     'no commit is known',
   )
   answers.push(status(403, 'Resource not accessible by integration'))
@@ -500,7 +500,7 @@ test('a commit that is none may not, GitHub that does not answer is no yes', asy
 })
 
 test('without a token a workflow is refused, a person is told', async () => {
-  assert.is(await requirePromoted(place, commit, undefined), undefined)
+  assert.is(await requirePromoted(environment, commit, undefined), undefined)
   process.env.GITHUB_ACTIONS = 'true'
   assert.match(await refusal(undefined), 'GITHUB_TOKEN or GITHUB_REPOSITORY is not set')
   delete process.env.GITHUB_ACTIONS
@@ -515,7 +515,7 @@ test('a tag that has moved since staging is refused', () => {
   } as const
   assert.equal(
     findUnpromotedImages(
-      place,
+      environment,
       had,
       new Map([
         ['ghcr.io/kgc/api:a', first],
@@ -525,10 +525,13 @@ test('a tag that has moved since staging is refused', () => {
     [],
   )
   assert.match(
-    findUnpromotedImages(place, had, new Map([['ghcr.io/kgc/api:a', second]])).join(),
+    findUnpromotedImages(environment, had, new Map([['ghcr.io/kgc/api:a', second]])).join(),
     /^ghcr.io\/kgc\/api:a is not what staging had/,
   )
-  assert.equal(findUnpromotedImages(place, undefined, new Map([['ghcr.io/kgc/api:a', second]])), [])
+  assert.equal(
+    findUnpromotedImages(environment, undefined, new Map([['ghcr.io/kgc/api:a', second]])),
+    [],
+  )
 })
 
 test('the limit is 10 s', async () => {

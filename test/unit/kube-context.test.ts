@@ -8,7 +8,7 @@ import { findContextProblem, readKubeContexts } from '../../scripts/lib/kubernet
 import { fakes } from '../fakes.ts'
 import { emptySeals } from '../kubeseal.ts'
 import { sandbox } from '../sandbox.ts'
-import { kubeconfigOf, place } from './fake-kubectl.ts'
+import { kubeconfigOf, environment } from './fake-kubectl.ts'
 
 const test = suite('context')
 const box = sandbox()
@@ -97,7 +97,7 @@ test('the files of KUBECONFIG count together, the first that names a current con
   assert.equal([names, current], [['b', 'c', 'a'], 'b'])
   const fault = (known: { names: string[]; current?: string }, context?: string) =>
     findContextProblem(
-      { ...place, ...(context ? { context } : {}) },
+      { ...environment, ...(context ? { context } : {}) },
       { files: ['f'], current: undefined, ...known },
     )
   assert.is(fault({ names, current: 'b' }), undefined)

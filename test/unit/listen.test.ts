@@ -12,7 +12,7 @@ import { findLastLogLine, createLogPoller } from '../../scripts/lib/log-poller.t
 import { keepSecret } from '../../scripts/lib/redact.ts'
 import { fetchLastLogLines } from '../../scripts/lib/rollout/last-log-lines.ts'
 import { createRolloutProgress } from '../../scripts/lib/rollout/progress.ts'
-import { place, withFakeKubectl } from './fake-kubectl.ts'
+import { environment, withFakeKubectl } from './fake-kubectl.ts'
 
 const test = suite('listen')
 const secret = 'canary-5d20e7b1'
@@ -133,7 +133,7 @@ test('up: where nothing is redrawn, the heartbeat says what a service does that 
 
 test('deploy: the heartbeat says what a pod does that is not ready', async () => {
   const { value, calls } = await withFakeKubectl('echo first; echo applying 12', () =>
-    fetchLastLogLines(place, [{ pod: 'hr-1', container: 'web' }]),
+    fetchLastLogLines(environment, [{ pod: 'hr-1', container: 'web' }]),
   )
   assert.equal(value, ['its log: applying 12'])
   assert.match(calls.join('\n'), 'logs hr-1 --container web --tail 5')

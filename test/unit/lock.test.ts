@@ -8,7 +8,7 @@ import type { Lease } from '../../scripts/lib/kubernetes/objects.ts'
 import { isProcessAlive } from '../../scripts/lib/deploy/actor.ts'
 import { describeLease, leaseState } from '../../scripts/lib/deploy/lock/lease.ts'
 import { waitForStaleLock } from '../../scripts/lib/deploy/lock/stale-lock.ts'
-import { place, withFakeKubectl } from './fake-kubectl.ts'
+import { environment, withFakeKubectl } from './fake-kubectl.ts'
 
 const test = suite('lock')
 const now = Date.parse('2026-11-25T12:00:00Z')
@@ -105,7 +105,7 @@ function waiting(version: string, { terminal = false, byHand = false, seconds = 
     *configmap*) printf %s "$(date -u +%Y-%m-%dT%H:%M:%SZ)" ;;
     *) if [ $n -lt 3 ]; then echo '${JSON.stringify(seen('1'))}'; else echo '${JSON.stringify(seen(version))}'; fi ;;
   esac`
-  return withFakeKubectl(body, () => waitForStaleLock(place, seen('1') as Lease, terminal))
+  return withFakeKubectl(body, () => waitForStaleLock(environment, seen('1') as Lease, terminal))
 }
 
 test('a lock that nobody renews is waited for until its time is over', async () => {

@@ -23,7 +23,7 @@ import { recordChange } from '../../scripts/lib/deploy/record.ts'
 import type { StoredRelease } from '../../scripts/lib/kubernetes/releases.ts'
 import { guardChange } from '../../scripts/lib/deploy/failure.ts'
 import { Failure } from '../../scripts/lib/errors.ts'
-import { place, withFakeKubectl } from './fake-kubectl.ts'
+import { environment, withFakeKubectl } from './fake-kubectl.ts'
 
 const test = suite('now')
 Object.assign(apiRetryMs, { most: 100, pause: 50 })
@@ -124,7 +124,7 @@ async function change(
   }
   const names = (all: Manifest[]) => all.map(resourceId)
   const change = {
-    ...{ place, verb, source: {}, choose: () => undefined, prune: false, yes: false },
+    ...{ environment, verb, source: {}, choose: () => undefined, prune: false, yes: false },
     started: Date.now(),
     lock: { phase: async () => {}, lost, release: async () => {}, ahead: 1 },
     release,

@@ -17,7 +17,7 @@ import {
 import { PreflightProblems } from '../../scripts/lib/deploy/preflight/problems.ts'
 import type { Release } from '../../scripts/lib/kubernetes/releases.ts'
 import { commit, git, initialize } from '../git.ts'
-import { place, withFakeKubectl } from './fake-kubectl.ts'
+import { environment, withFakeKubectl } from './fake-kubectl.ts'
 
 const test = suite('older')
 const folder = mkdtempSync(join(tmpdir(), 'kgc-older-'))
@@ -183,7 +183,7 @@ test('what cannot be told is asked before it begins, and anything but yes is a n
     const terminal = new PassThrough()
     Object.defineProperty(process, 'stdin', { value: terminal, configurable: true })
     try {
-      const request = { place, yes: true, verb: 'deploy' } as DeployRequest
+      const request = { environment, yes: true, verb: 'deploy' } as DeployRequest
       const facts = {
         questions: ['release 2 serves, whether it is older cannot be told here'],
       } as PreflightResult

@@ -136,7 +136,7 @@ test('a secret in the answer to a probe is not shown while a deploy waits', () =
     `#!/bin/sh\ncase "$*" in *--watch-only*) ;; *" get "*) cat ${box}/items.json ;; esac\n`,
     { mode: 0o755 },
   )
-  const place = {
+  const environment = {
     name: 'test',
     folder: '',
     namespace: 'played',
@@ -147,7 +147,7 @@ test('a secret in the answer to a probe is not shown while a deploy waits', () =
     sealedSecrets: { namespace: '', name: '' },
   }
   const body = `import { watchRollout } from '${lib}/rollout/watch.ts'
-await watchRollout({ place: ${JSON.stringify(place)}, names: [{ kind: 'Deployment', name: 'probe' }], since: ${since + shift}, timeout: Date.now() - ${since + shift} + 1_500, stable: 0 })
+await watchRollout({ environment: ${JSON.stringify(environment)}, names: [{ kind: 'Deployment', name: 'probe' }], since: ${since + shift}, timeout: Date.now() - ${since + shift} + 1_500, stable: 0 })
 process.exit(0)`
   const { lines, text } = shown(body, 160, 10, {
     PATH: `${box}:${process.env.PATH}`,

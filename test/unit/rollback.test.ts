@@ -17,7 +17,7 @@ import {
   type StoredRelease,
 } from '../../scripts/lib/kubernetes/releases.ts'
 import { repository } from '../sandbox.ts'
-import { place, withFakeKubectl } from './fake-kubectl.ts'
+import { environment, withFakeKubectl } from './fake-kubectl.ts'
 
 const test = suite('rollback')
 const readFixture = (commit: string): Manifest =>
@@ -102,7 +102,7 @@ async function withCluster<T>(objects: object[], work: () => Promise<T>) {
 }
 
 test('what an older version recorded is read with all that it says', async () => {
-  const { value, error } = await withCluster(recorded, () => fetchReleases(place))
+  const { value, error } = await withCluster(recorded, () => fetchReleases(environment))
   assert.is(error, undefined)
   const [newer, first] = value as [StoredRelease, StoredRelease]
   assert.equal(
@@ -138,7 +138,7 @@ test('what an older version recorded is read with all that it says', async () =>
 const rollBackTo = (number: string, accept: boolean) => {
   const choose = (all: StoredRelease[]) => findRelease(all, number)
   const request: DeployRequest = {
-    place,
+    environment,
     verb: 'rollback',
     source: { release: number },
     choose,
@@ -148,7 +148,7 @@ const rollBackTo = (number: string, accept: boolean) => {
   const check = {
     name: 'Schema',
     run: (facts: Parameters<typeof requireCompatibleSchema>[1]) =>
-      requireCompatibleSchema({ place, choose }, facts, accept),
+      requireCompatibleSchema({ environment, choose }, facts, accept),
   }
   const objects = [...recorded, createReleaseConfigMap(now), secret, volume]
   return withCluster(objects, () => deploy(request, { dryRun: true, check }))

@@ -662,7 +662,7 @@ test('what was not ready in time has failed, whatever the kind', () => {
 process.env.KUBECONFIG = kubeconfigOf('stage')
 const box = mkdtempSync(join(tmpdir(), 'kgc-rollout-'))
 process.once('exit', () => rmSync(box, { recursive: true, force: true }))
-const place: Environment = {
+const environment: Environment = {
   name: 'test',
   folder: '',
   namespace: 'played',
@@ -722,7 +722,7 @@ const look =
   (name: string, kind = 'Deployment', more = {}) =>
   () =>
     watchRollout({
-      place,
+      environment,
       names: [{ kind, name }],
       since: Date.now(),
       timeout: 20_000,
@@ -844,7 +844,7 @@ test('evidence: an event need not say anything', async () => {
     .events.find(({ involvedObject }) => involvedObject.name === cause.pod)!
   const { value } = await play(
     [answer({ workloads: [], jobs: [], pods: [], replicaSets: [], events: [event as Json] })],
-    () => collectFailureLogs(cause, place),
+    () => collectFailureLogs(cause, environment),
   )
   assert.match(value, new RegExp(`${event.reason}.*: $`))
 })
@@ -861,7 +861,7 @@ test('evidence: both logs and the last events', async () => {
         events: load('crash').moments.at(-1)!.events,
       }),
     ],
-    () => collectFailureLogs(cause, place),
+    () => collectFailureLogs(cause, environment),
   )
   assert.match(
     value,

@@ -8,7 +8,7 @@ import {
   describeMigratedSchemas,
   requireCompatibleSchema,
 } from '../../scripts/lib/deploy/verify/schema-compatibility.ts'
-import { place, withFakeKubectl } from './fake-kubectl.ts'
+import { environment, withFakeKubectl } from './fake-kubectl.ts'
 
 const test = suite('schema')
 const database = (name: string): Manifest => ({
@@ -43,7 +43,7 @@ const delays = [10, 10]
 
 test('a database that does not answer is asked again, and then not known; one that is not part of it has no head', async () => {
   const { value, calls } = await withFakeKubectl(body, () =>
-    fetchSchemaVersions(place, manifests, delays),
+    fetchSchemaVersions(environment, manifests, delays),
   )
   assert.equal(value, { kgc: '41 migrations, 0a1b2c3d', chatwoot: '?' })
   const asked = (name: string) => calls.filter(one => one.includes(`exec ${name}`)).length
@@ -77,7 +77,7 @@ test('a rollback over a database of which nothing was known is refused, until th
   const choose = () => history[0]
   const went = (accept: boolean) =>
     withFakeKubectl(body, () =>
-      requireCompatibleSchema({ place, choose }, { history, manifests }, accept),
+      requireCompatibleSchema({ environment, choose }, { history, manifests }, accept),
     )
   const { error } = await went(false)
   assert.is(error!.code, 3)

@@ -15,7 +15,7 @@ import {
   splitAfterSealedSecrets,
 } from '../../scripts/lib/deploy/apply/unseal.ts'
 import { Failure } from '../../scripts/lib/errors.ts'
-import { place, withFakeKubectl } from './fake-kubectl.ts'
+import { environment, withFakeKubectl } from './fake-kubectl.ts'
 
 const test = suite('unsealed')
 const object = (kind: string, name: string): Manifest => ({ kind, metadata: { name }, spec: {} })
@@ -45,7 +45,7 @@ const body = (first: object, then: object) => `case "$*" in
 esac`
 const put = (first: object, then: object, list = all) => {
   const touched: string[] = []
-  const wait: RolloutOptions = { place, what: 'Deploy', since: Date.now(), stable: 0, lock }
+  const wait: RolloutOptions = { environment, what: 'Deploy', since: Date.now(), stable: 0, lock }
   const work = () => applyInOrder(wait, list, [], ({ kind }) => touched.push(kind))
   return withFakeKubectl(body(first, then), work).then(ended => ({ ...ended, touched }))
 }
@@ -119,7 +119,8 @@ test('one that cannot be opened ends the change before anything else is touched'
 test('a controller that is not there is waited for until the time is over', async () => {
   const list = [object('SealedSecret', 'shop-secrets'), object('SealedSecret', 'other')]
   const answer = { items: [sealed('shop-secrets', {}, 3), sealed('other')] }
-  const work = () => waitUntilUnsealed(place, list, undefined, { most: 700, pause: 100, no: 100 })
+  const work = () =>
+    waitUntilUnsealed(environment, list, undefined, { most: 700, pause: 100, no: 100 })
   const { error, ms } = await withFakeKubectl(`echo '${JSON.stringify(answer)}'`, work)
   assert.match(
     error!.message,
@@ -141,7 +142,7 @@ test('what an interrupted change has sealed is waited for by the next one, thoug
     ]
     const plan = { created: [], changed: ['Deployment web'], removed: [], generated: [], jobs: [] }
     const change = {
-      place,
+      environment,
       verb: 'deploy',
       lock,
       touched: [],
@@ -170,7 +171,7 @@ test('the way back waits too, puts back what it can, and says what is not open',
     created: [],
   } as unknown as StoredRelease
   const change = {
-    place,
+    environment,
     verb: 'deploy',
     source: {},
     choose: () => undefined,

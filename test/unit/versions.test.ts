@@ -19,7 +19,7 @@ const buildFile = `services:
 `
 const example = (commit: string) =>
   new Map([['shop/.env.example', `OTHER=x\n#@ pinned format=hex\nAPI_REF=${commit}\n`]])
-const place = parseEnvironment('staging', 'images: ghcr.io/kgc', 'namespace: kgc-staging')
+const environment = parseEnvironment('staging', 'images: ghcr.io/kgc', 'namespace: kgc-staging')
 const workload = (image: string): Manifest => ({
   kind: 'Deployment',
   metadata: { name: 'one' },
@@ -35,7 +35,7 @@ function take(
 ) {
   const refusals = new PreflightProblems()
   const all = applyImageTags(
-    place,
+    environment,
     [workload(image)],
     parseCommitImages(buildFile, example(commit)),
     tag,
@@ -86,7 +86,7 @@ test('when nothing serves either it is refused, and both ways out are named', ()
 
 test('--tag is refused where the environment does not say where its images are', () => {
   const refusals = new PreflightProblems()
-  const { images: _, ...nowhere } = place
+  const { images: _, ...nowhere } = environment
   applyImageTags(
     nowhere,
     [workload('ghcr.io/kgc/api:1')],
@@ -125,7 +125,7 @@ test('what is to be replaced is looked for, so that it can come back, and is not
   // the second version of production was refused: what it served was not what staging had
   assert.equal(
     findUnpromotedImages(
-      place,
+      environment,
       { by: 'kgc-stack', verb: 'deploy', release: 2, images: { [`${api}:two`]: after } },
       digests,
     ),

@@ -22,18 +22,18 @@ interface DeployArguments {
 /** Deploys the environment that is named; with `lock` or `unlock` only does that. */
 export async function runDeployCommand(given: DeployArguments): Promise<void> {
   const { values, positionals } = given
-  const place = loadEnvironment(positionals[0])
+  const environment = loadEnvironment(positionals[0])
   if (!isUnderstood(given))
     throw usageFailure(
       'one environment; --tag wants a tag; --lock, --unlock and --again want --reason, nothing else does; a lock knows no --dry-run',
     )
   const { tag, reason = '', prune = false, yes = false } = values
-  if (values.lock) return reportLock(place, await holdLock(place, reason))
-  if (values.unlock) return reportLock(place, await forceUnlock(place, reason))
+  if (values.lock) return reportLock(environment, await holdLock(environment, reason))
+  if (values.unlock) return reportLock(environment, await forceUnlock(environment, reason))
 
   const source = { tag, again: values.again ? reason : undefined }
   await deploy(
-    { place, verb: 'deploy', source, choose: () => undefined, prune, yes },
+    { environment, verb: 'deploy', source, choose: () => undefined, prune, yes },
     { dryRun: Boolean(values['dry-run']) },
   )
 }
@@ -51,7 +51,7 @@ function isUnderstood({ values, positionals }: DeployArguments): boolean {
   )
 }
 
-function reportLock(place: Environment, words: string): void {
-  emit('result', { environment: place.name, lock: words })
-  printResult(`${place.name}: ${words}`)
+function reportLock(environment: Environment, words: string): void {
+  emit('result', { environment: environment.name, lock: words })
+  printResult(`${environment.name}: ${words}`)
 }

@@ -30,30 +30,30 @@ interface RollbackArguments {
 export async function runRollbackCommand(given: RollbackArguments): Promise<void> {
   const { values, positionals } = given
   const [name, ...numbers] = positionals
-  const place = loadEnvironment(name)
+  const environment = loadEnvironment(name)
   const most = values.list ? 0 : 1
   const fits = values.diff ? !values.list && numbers.length === 2 : numbers.length <= most
   if (!fits) throw usageFailure('one environment and at most one release; --diff wants two')
   const [first = '', second = ''] = numbers
-  if (values.list) return showReleases(place)
-  if (values.diff) return showDiff(place, first, second)
-  return rollBack(place, numbers[0], values)
+  if (values.list) return showReleases(environment)
+  if (values.diff) return showDiff(environment, first, second)
+  return rollBack(environment, numbers[0], values)
 }
 
 async function rollBack(
-  place: Environment,
+  environment: Environment,
   number: string | undefined,
   values: RollbackArguments['values'],
 ): Promise<void> {
   const { prune = false, yes = false, 'accept-schema': accept = false } = values
-  const choose = (all: StoredRelease[]) => chooseTarget(place, all, number)
+  const choose = (all: StoredRelease[]) => chooseTarget(environment, all, number)
   await deploy(
-    { place, verb: 'rollback', source: { release: number }, choose, prune, yes },
+    { environment, verb: 'rollback', source: { release: number }, choose, prune, yes },
     {
       dryRun: Boolean(values['dry-run']),
       check: {
         name: 'Schema',
-        run: facts => requireCompatibleSchema({ place, choose }, facts, accept),
+        run: facts => requireCompatibleSchema({ environment, choose }, facts, accept),
       },
     },
   )
@@ -61,7 +61,7 @@ async function rollBack(
 
 /** The release to go back to: the one of that number, else the last that served and differs. */
 function chooseTarget(
-  place: Environment,
+  environment: Environment,
   all: StoredRelease[],
   number: string | undefined,
 ): StoredRelease {
@@ -73,21 +73,23 @@ function chooseTarget(
   const why = target
     ? `release ${target.number} never served: ${target.ending}`
     : 'no other release has served before this one'
-  throw new Failure(exit.refused, `Roll back ${place.name}`, why, {
-    next: `npx zx scripts/rollback.ts ${place.name} --list`,
+  throw new Failure(exit.refused, `Roll back ${environment.name}`, why, {
+    next: `npx zx scripts/rollback.ts ${environment.name} --list`,
   })
 }
 
-async function showReleases(place: Environment): Promise<void> {
-  const all = await fetchReleases(place)
+async function showReleases(environment: Environment): Promise<void> {
+  const all = await fetchReleases(environment)
   const serving = findCurrentRelease(all)?.number
   for (const { manifests, ...one } of all)
     emit('release', { ...one, objects: manifests.length, serving: one.number === serving })
-  printResult(all.length ? formatReleaseTable(all) : `No release of ${place.name} is recorded yet.`)
+  printResult(
+    all.length ? formatReleaseTable(all) : `No release of ${environment.name} is recorded yet.`,
+  )
 }
 
-async function showDiff(place: Environment, from: string, to: string): Promise<void> {
-  const all = await fetchReleases(place)
+async function showDiff(environment: Environment, from: string, to: string): Promise<void> {
+  const all = await fetchReleases(environment)
   const text = await diffManifests(findRelease(all, from).manifests, findRelease(all, to).manifests)
   printResult(text || 'They are the same.')
 }

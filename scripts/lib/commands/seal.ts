@@ -41,30 +41,30 @@ export async function runSealCommand({ values, positionals }: SealArguments): Pr
   const { only, all, check, cert } = values
   if (positionals.length > 1 || [only, all, check].filter(Boolean).length > 1)
     throw usageFailure('one environment, and one of --only, --all and --check')
-  const place = loadEnvironment(positionals[0])
-  const secrets = readSealedSecrets(place)
-  if (check) return checkAll(place, secrets)
+  const environment = loadEnvironment(positionals[0])
+  const secrets = readSealedSecrets(environment)
+  if (check) return checkAll(environment, secrets)
 
   // Pre-flight: everything is read, checked and sealed before a file is written.
-  refuseProblems(`Seal the secrets of ${place.name}`, [
-    ...checkEnvFiles(root, place.name),
-    ...secrets.flatMap(secret => checkSealedKeys(secret, place.name, false)),
+  refuseProblems(`Seal the secrets of ${environment.name}`, [
+    ...checkEnvFiles(root, environment.name),
+    ...secrets.flatMap(secret => checkSealedKeys(secret, environment.name, false)),
   ])
-  refuseUnknownKeys(place, secrets, only ?? [])
-  loadEnvValues(root, place.name)
+  refuseUnknownKeys(environment, secrets, only ?? [])
+  loadEnvValues(root, environment.name)
   const todo = secrets
     .map(secret => ({ secret, keys: selectKeysToSeal(secret.keys, values) }))
     .filter(({ keys }) => keys.length)
   const count = todo.flatMap(({ keys }) => keys).length
   if (!count) {
-    emit('result', { environment: place.name, sealed: 0 })
+    emit('result', { environment: environment.name, sealed: 0 })
     return printResult(
       'Every key is sealed already. Whether they hold the values of the env files cannot be told: after a change, --only KEY, or --all.',
     )
   }
-  const pem = await fetchSealingCertificate(place, cert)
-  const sealed = await step(`Seal ${count} keys for ${place.namespace}`, () =>
-    Promise.all(todo.map(one => sealKeys(place, one, pem))),
+  const pem = await fetchSealingCertificate(environment, cert)
+  const sealed = await step(`Seal ${count} keys for ${environment.namespace}`, () =>
+    Promise.all(todo.map(one => sealKeys(environment, one, pem))),
   )
 
   // Impact.
@@ -74,30 +74,30 @@ export async function runSealCommand({ values, positionals }: SealArguments): Pr
     say(`  ${secret.file}: ${keys.length} of ${total} (${keys.join(', ')})`)
     emit('file', { file: secret.file, sealed: keys })
   }
-  emit('result', { environment: place.name, sealed: count })
+  emit('result', { environment: environment.name, sealed: count })
   printResult(
     `${count} keys sealed in ${sealed.length} files. They can be committed; a pod reads a new value when it starts anew.`,
   )
 }
 
-async function checkAll(place: Environment, secrets: SealedSecretFile[]): Promise<void> {
+async function checkAll(environment: Environment, secrets: SealedSecretFile[]): Promise<void> {
   const found = await Promise.all(
     secrets.map(async secret => [
-      ...checkSealedKeys(secret, place.name, true),
-      ...(await validateSealedSecret(place, secret)),
+      ...checkSealedKeys(secret, environment.name, true),
+      ...(await validateSealedSecret(environment, secret)),
     ]),
   )
-  refuseProblems(`Check the secrets of ${place.name}`, found.flat())
-  emit('result', { environment: place.name, problems: 0 })
+  refuseProblems(`Check the secrets of ${environment.name}`, found.flat())
+  emit('result', { environment: environment.name, problems: 0 })
   printResult(
-    `${secrets.length} SealedSecrets of ${place.name} are whole, and the cluster could unseal them.`,
+    `${secrets.length} SealedSecrets of ${environment.name} are whole, and the cluster could unseal them.`,
   )
 }
 
-async function sealKeys(place: Environment, { secret, keys }: KeysToSeal, pem: string) {
-  const env = readEnvFile(join(root, 'infra/docker', secret.folder, `.env.${place.name}`))
+async function sealKeys(environment: Environment, { secret, keys }: KeysToSeal, pem: string) {
+  const env = readEnvFile(join(root, 'infra/docker', secret.folder, `.env.${environment.name}`))
   const values = Object.fromEntries(keys.map(key => [key, env[key] ?? '']))
-  return { secret, keys, ciphertexts: await sealValues(place, secret, values, pem) }
+  return { secret, keys, ciphertexts: await sealValues(environment, secret, values, pem) }
 }
 
 function refuseProblems(what: string, problems: EnvProblem[]): void {
@@ -114,11 +114,15 @@ function refuseProblems(what: string, problems: EnvProblem[]): void {
   throw new Failure(exit.usage, what, why, { evidence, next })
 }
 
-function refuseUnknownKeys(place: Environment, secrets: SealedSecretFile[], only: string[]): void {
+function refuseUnknownKeys(
+  environment: Environment,
+  secrets: SealedSecretFile[],
+  only: string[],
+): void {
   const strange = only.filter(key => !secrets.some(({ keys }) => key in keys))
   if (!strange.length) return
   const why = `in none of the SealedSecrets: ${strange.join(', ')}`
-  throw new Failure(exit.usage, `Seal the secrets of ${place.name}`, why, {
-    next: `grep -r ': "' ${place.folder}/secrets | cut -c1-120`,
+  throw new Failure(exit.usage, `Seal the secrets of ${environment.name}`, why, {
+    next: `grep -r ': "' ${environment.folder}/secrets | cut -c1-120`,
   })
 }

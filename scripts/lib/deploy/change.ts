@@ -26,7 +26,7 @@ export interface ChangePlan extends ManifestChanges {
 
 /** What is asked for. */
 export interface DeployRequest {
-  place: Environment
+  environment: Environment
   /** `deploy` or `rollback`. */
   verb: 'deploy' | 'rollback'
   source: ReleaseSource
@@ -101,23 +101,23 @@ export function isNoChange({ plan, facts }: Pick<Change, 'plan' | 'facts'>): boo
  * autoscaler adds may find no room, and that is no fault of the change.
  */
 export function createRolloutOptions(
-  { place, verb, lock }: Pick<Change, 'place' | 'verb' | 'lock'>,
+  { environment, verb, lock }: Pick<Change, 'environment' | 'verb' | 'lock'>,
   settled: boolean,
   all: Manifest[],
   touched: Manifest[],
 ): RolloutOptions {
   const since = Date.now()
-  const what = `${verb === 'deploy' ? 'Deploy to' : 'Roll back'} ${place.name}`
+  const what = `${verb === 'deploy' ? 'Deploy to' : 'Roll back'} ${environment.name}`
   const names = new Set(touched.map(resourceId))
   const alone = all.filter(
     one => ['Deployment', 'StatefulSet'].includes(one.kind) && !names.has(resourceId(one)),
   )
   const least = new Map(alone.map(one => [resourceId(one), minReadyReplicas(one, all)]))
   return {
-    place,
+    environment,
     what,
     since,
-    stable: place.stableSeconds * 1000,
+    stable: environment.stableSeconds * 1000,
     settled,
     least,
     lock,
@@ -133,7 +133,7 @@ export function numberInPlace(change: Change): number {
 
 /** Writes down how it ended. */
 export async function finishRelease(
-  { place, release, lock }: Change,
+  { environment, release, lock }: Change,
   ending: ReleaseEnding,
   cause?: string,
 ): Promise<void> {
@@ -142,5 +142,5 @@ export async function finishRelease(
     ended: new Date().toISOString(),
     ...(cause ? { cause: redact(cause).slice(0, 300) } : {}),
   })
-  await storeRelease(place, release, 'replace', lock.lost)
+  await storeRelease(environment, release, 'replace', lock.lost)
 }

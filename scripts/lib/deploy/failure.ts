@@ -69,7 +69,7 @@ async function resolveFailure(change: Change, error: unknown): Promise<unknown> 
   // it was proven to work: what fails now is only the book-keeping
   if (change.reached === 'verified')
     return Object.assign(as(exit.broken, describeUnrecorded(change)), {
-      next: `npx zx scripts/${change.verb}.ts ${change.place.name}, once more`,
+      next: `npx zx scripts/${change.verb}.ts ${change.environment.name}, once more`,
     })
   return restoreRelease(change, failure).catch((fault: Error) =>
     as(
@@ -93,11 +93,11 @@ function describeUnrecorded(change: Change): string {
  * A bug in the script as a failure of the change: what was changed by then must go back like after
  * any other.
  */
-function createBugFailure({ verb, place, step }: Change, error: unknown): Failure {
+function createBugFailure({ verb, environment, step }: Change, error: unknown): Failure {
   const { message, stack } = error instanceof Error ? error : new Error(String(error))
   return new Failure(
     exit.bug,
-    `${verb === 'deploy' ? 'Deploy to' : 'Roll back'} ${place.name}, phase ${step.toLowerCase()}`,
+    `${verb === 'deploy' ? 'Deploy to' : 'Roll back'} ${environment.name}, phase ${step.toLowerCase()}`,
     `a bug in the script: ${message}`,
     {
       evidence: stack,

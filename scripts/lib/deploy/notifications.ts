@@ -59,7 +59,7 @@ async function sendNotifications(
   more: NotificationDetails,
   limit: number,
 ): Promise<string[]> {
-  const { place, release, started } = change
+  const { environment, release, started } = change
   const { failed } = more
   const cause = failed?.cause as Partial<FailureCause> | undefined
   const failure = failed
@@ -75,7 +75,7 @@ async function sendNotifications(
   const event = {
     kind,
     verb: change.verb,
-    environment: place.name,
+    environment: environment.name,
     release: String(release.number),
     commit: release.commit,
     actor: release.who,
@@ -106,7 +106,7 @@ async function updateGitHubDeployment(
   )
 }
 
-function createDeploymentInfo({ place, verb, release, facts }: Change): DeploymentInfo {
+function createDeploymentInfo({ environment, verb, release, facts }: Change): DeploymentInfo {
   const { number, what, commit, images } = release
   const { history } = facts
   const good = findCurrentRelease(history)
@@ -114,7 +114,7 @@ function createDeploymentInfo({ place, verb, release, facts }: Change): Deployme
   const interrupted = since
     .filter(({ ending }) => ending === 'interrupted')
     .map(({ number }) => number)
-  return { environment: place.name, verb, release: number, what, commit, images, interrupted }
+  return { environment: environment.name, verb, release: number, what, commit, images, interrupted }
 }
 
 /** The words for GitHub, which take 140 characters. */
@@ -149,13 +149,13 @@ export async function notifyAborted(
   why: string,
   limit = notificationTimeoutMs,
 ): Promise<void> {
-  const { announced, told, over, place, verb, release, started } = change
-  const failure = { cause: why, next: `npx zx scripts/${verb}.ts ${place.name}` }
+  const { announced, told, over, environment, verb, release, started } = change
+  const failure = { cause: why, next: `npx zx scripts/${verb}.ts ${environment.name}` }
   const event = () =>
     ({
       kind: 'failed',
       verb,
-      environment: place.name,
+      environment: environment.name,
       release: String(release.number),
       actor: release.who,
       ms: Date.now() - started,
@@ -176,7 +176,7 @@ export function updateJobSummary(
   known: DeployRequest & Partial<Pick<Change, 'facts' | 'plan' | 'release'>>,
   dry: boolean,
 ): void {
-  const { place, verb, plan, release, facts } = known
+  const { environment, verb, plan, release, facts } = known
   const isRecorded = release && plan && facts && !isNoChange({ plan, facts })
   const planned = plan && {
     Created: plan.created,
@@ -186,7 +186,7 @@ export function updateJobSummary(
   }
   addSummaryFacts(
     {
-      Environment: place.name,
+      Environment: environment.name,
       Release: isRecorded ? `${release.number} (${release.what})` : undefined,
       Commit: release ? release.commit : facts?.commit,
       By: readActor(),
@@ -194,6 +194,6 @@ export function updateJobSummary(
         Object.entries(planned ?? {}).map(([name, titles]) => [name, titles.join(', ')]),
       ),
     },
-    `${verb === 'deploy' ? 'Deploy to' : 'Roll back'} ${place.name}${dry ? ': the plan, nothing was touched' : ''}`,
+    `${verb === 'deploy' ? 'Deploy to' : 'Roll back'} ${environment.name}${dry ? ': the plan, nothing was touched' : ''}`,
   )
 }

@@ -20,7 +20,7 @@ import { listWorkloadDigests, hasJobSucceeded, isSameJob } from './apply/checksu
  * removed than is usual.
  */
 export async function planChange(
-  { place, prune, source, verb }: DeployRequest,
+  { environment, prune, source, verb }: DeployRequest,
   { manifests, history, diff, live }: PreflightResult,
 ): Promise<ChangePlan> {
   const good = findCurrentRelease(history)
@@ -34,7 +34,7 @@ export async function planChange(
     history.slice(since).map(listReleaseObjects),
     holders,
   )
-  const there = await findExistingObjects(place, [...removed, ...generated])
+  const there = await findExistingObjects(environment, [...removed, ...generated])
   const plan: ChangePlan = {
     ...parseKubectlDiff(diff, manifests),
     removed: removed.filter(one => there.has(resourceId(one))),
@@ -74,7 +74,10 @@ export async function planChange(
 }
 
 /** Which of these objects are in the cluster. */
-async function findExistingObjects(place: Environment, all: Manifest[]): Promise<Set<string>> {
+async function findExistingObjects(
+  environment: Environment,
+  all: Manifest[],
+): Promise<Set<string>> {
   if (!all.length) return new Set()
   const input = all
     .map(({ apiVersion, kind, metadata }) =>
@@ -82,7 +85,7 @@ async function findExistingObjects(place: Environment, all: Manifest[]): Promise
     )
     .join('\n')
   const { stdout } = await kubectl(
-    place,
+    environment,
     [
       'get',
       '--ignore-not-found',

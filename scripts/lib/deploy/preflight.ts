@@ -64,37 +64,37 @@ export type ReleaseSource =
  * in its way.
  */
 export async function runPreflight({
-  place,
+  environment,
   source,
   choose,
-}: Pick<DeployRequest, 'place' | 'source' | 'choose'>): Promise<PreflightResult> {
+}: Pick<DeployRequest, 'environment' | 'source' | 'choose'>): Promise<PreflightResult> {
   const refusals = new PreflightProblems()
   const more = new PreflightProblems()
-  const what = `Deploy to ${place.name}`
+  const what = `Deploy to ${environment.name}`
   const known = refusals.check(() => readDeployCommit())
   // asked at once, and of no interest when the cluster is out of reach
-  const lease = more.check(() => fetchLease(place))
+  const lease = more.check(() => fetchLease(environment))
   const asked = Promise.all([
     // not before the lease is known: who holds it writes releases
-    lease.then(() => more.check(() => fetchReleases(place))),
-    more.check(() => fetchSecretKeys(place)),
-    lease.then(one => more.check(() => isLockHeld(place, one))),
-    more.check(() => listObjects(place, liveKinds)),
+    lease.then(() => more.check(() => fetchReleases(environment))),
+    more.check(() => fetchSecretKeys(environment)),
+    lease.then(one => more.check(() => isLockHeld(environment, one))),
+    more.check(() => listObjects(environment, liveKinds)),
     'release' in source
       ? undefined
-      : known.then(commit => more.check(() => requirePromoted(place, commit))),
+      : known.then(commit => more.check(() => requirePromoted(environment, commit))),
   ])
   asked.catch(() => {})
   const [reachable, built, commit] = await Promise.all([
-    refusals.check(() => requireSupportedCluster(place)),
-    'release' in source ? [] : refusals.check(() => renderManifests(place)),
+    refusals.check(() => requireSupportedCluster(environment)),
+    'release' in source ? [] : refusals.check(() => renderManifests(environment)),
     known,
   ])
   if (!reachable || !built) throw refusals.toFailure(what)
   const [history, secrets, held, live, had] = await asked
   refusals.add(...more.messages)
   const seen = await lease
-  if (held && seen) await waitForStaleLock(place, seen)
+  if (held && seen) await waitForStaleLock(environment, seen)
   if (!history || !secrets || !live) throw refusals.toFailure(what)
   const last = findCurrentRelease(history)
   const back = 'release' in source ? choose(history) : undefined
@@ -102,12 +102,12 @@ export async function runPreflight({
   const tag = 'tag' in source ? source.tag : undefined
   const plain = back
     ? keepVolumeSizes(back.manifests, live)
-    : applyImageTags(place, built, own, tag, last, refusals)
+    : applyImageTags(environment, built, own, tag, last, refusals)
   const questions =
     'release' in source
       ? []
       : await refuseDowngrade(
-          createRequestedVersion(place, own, tag, commit),
+          createRequestedVersion(environment, own, tag, commit),
           history,
           refusals,
           source.again,
@@ -133,15 +133,15 @@ export async function runPreflight({
       manifests,
       diff: refusals.messages.some(one => /^no release says/.test(one))
         ? ''
-        : await runServerDryRun(place, wanted, refusals),
+        : await runServerDryRun(environment, wanted, refusals),
     }
   }
   const [found] = await Promise.all([
     tried(),
-    refusals.check(() => requirePermissions(place, plain)),
+    refusals.check(() => requirePermissions(environment, plain)),
     checkUpgradePaths(plain, live, Boolean(back), refusals),
   ])
-  refusals.add(...findUnpromotedImages(place, had, found.digests))
+  refusals.add(...findUnpromotedImages(environment, had, found.digests))
   refusals.throwIfAny(what)
   return {
     ...found,
@@ -189,15 +189,24 @@ function keepVolumeSizes(all: Manifest[], live: Manifest[]): Manifest[] {
  * kubectl is there and of an age with the cluster, and the cluster answers in the environment's
  * context.
  */
-async function requireSupportedCluster(place: Environment): Promise<true> {
-  const next = `npx zx scripts/bootstrap.ts --doctor --cluster --environment ${place.name}`
-  const output = await kubectl(place, ['version', '--output', 'json', '--request-timeout', '15s'], {
-    nothrow: true,
-  })
+async function requireSupportedCluster(environment: Environment): Promise<true> {
+  const next = `npx zx scripts/bootstrap.ts --doctor --cluster --environment ${environment.name}`
+  const output = await kubectl(
+    environment,
+    ['version', '--output', 'json', '--request-timeout', '15s'],
+    {
+      nothrow: true,
+    },
+  )
   if (output.code !== 0)
-    throw new Failure(exit.refused, `Ask the cluster of ${place.name}`, lastOutputLine(output), {
-      next,
-    })
+    throw new Failure(
+      exit.refused,
+      `Ask the cluster of ${environment.name}`,
+      lastOutputLine(output),
+      {
+        next,
+      },
+    )
   const { clientVersion, serverVersion } = JSON.parse(output.stdout) as {
     clientVersion: { minor: string }
     serverVersion: { minor: string }

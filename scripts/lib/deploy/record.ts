@@ -22,20 +22,25 @@ import { notifyChange, ensureReleaseRecorded } from './notifications.ts'
 
 /** Removes what is not part of it any more, and records the release as the one that serves. */
 export async function recordChange(change: Change): Promise<ChangeResult> {
-  const { place, plan, facts, release, started, removed } = change
+  const { environment, plan, facts, release, started, removed } = change
   const nothing = isNoChange(change)
-  await deleteObjects(place, [...plan.removed, ...plan.generated], change.lock.lost, (one, how) => {
-    trackApplied(change)(one, how)
-    if (how === 'done') removed.add(resourceId(one))
-  })
+  await deleteObjects(
+    environment,
+    [...plan.removed, ...plan.generated],
+    change.lock.lost,
+    (one, how) => {
+      trackApplied(change)(one, how)
+      if (how === 'done') removed.add(resourceId(one))
+    },
+  )
   const { failing = [], checks = [] } = release
   const current = findCurrentRelease(facts.history)
-  if (nothing && current) await updateKnownFailures(place, current, checks, failing)
+  if (nothing && current) await updateKnownFailures(environment, current, checks, failing)
   const number = numberInPlace(change)
   if (!nothing) {
     await finishRelease(change, 'succeeded')
     // too many records harm nobody: the next change removes them
-    const trimmed = pruneReleases(place, [release, ...facts.history]).catch((error: Error) =>
+    const trimmed = pruneReleases(environment, [release, ...facts.history]).catch((error: Error) =>
       warn(`Old releases could not be removed: ${error.message}`),
     )
     await Promise.all([trimmed, notifyChange(change, 'succeeded')])
@@ -43,23 +48,23 @@ export async function recordChange(change: Change): Promise<ChangeResult> {
   const ms = Date.now() - started
   const when = current ? ', as before' : ''
   const but = failing.length
-    ? ` ${failing.length} checks do not pass${when}: npx zx scripts/smoke.ts ${place.name} --target kubernetes`
+    ? ` ${failing.length} checks do not pass${when}: npx zx scripts/smoke.ts ${environment.name} --target kubernetes`
     : ''
-  const text = `${nothing ? 'Nothing to do: ' : ''}${place.name} serves release ${number}`
+  const text = `${nothing ? 'Nothing to do: ' : ''}${environment.name} serves release ${number}`
   return {
-    event: { environment: place.name, release: number, changed: !nothing, failing, ms },
+    event: { environment: environment.name, release: number, changed: !nothing, failing, ms },
     text: `${text} (${nothing ? '' : `${release.what}, `}${formatDuration(ms)}).${but}`,
   }
 }
 
 /** A check that passes by now may not fail again unnoticed. */
 async function updateKnownFailures(
-  place: Environment,
+  environment: Environment,
   now: StoredRelease,
   asked: string[],
   failing: string[],
 ): Promise<void> {
   const left = remainingFailures(now, asked, failing)
   if ((now.failing ?? []).length > left.length)
-    await storeRelease(place, Object.assign(now, { failing: left }), 'replace')
+    await storeRelease(environment, Object.assign(now, { failing: left }), 'replace')
 }

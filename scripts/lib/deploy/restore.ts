@@ -121,7 +121,7 @@ async function restoreObjects(
   good: StoredRelease,
   unfinished: StoredRelease[],
 ): Promise<void> {
-  const { place, touched, stands, lock, release } = change
+  const { environment, touched, stands, lock, release } = change
   const { lost } = lock
   const hears = trackRestored(change)
   const names = new Set(
@@ -141,24 +141,29 @@ async function restoreObjects(
   // settings first: what starts anew must not read the new ones; then the applications, the last
   // one first
   const settings = back.filter(({ kind }) => /^(ConfigMap|Secret|SealedSecret)$/.test(kind))
-  await applyManifests(place, settings, lost, hears)
+  await applyManifests(environment, settings, lost, hears)
   // what can go back goes back all the same
   const sealed = await waitUntilUnsealed(
-    place,
+    environment,
     settings.filter(one => touched.some(other => resourceId(other) === resourceId(one))),
     lost,
   ).then(
     () => undefined,
     (error: Error) => error,
   )
-  await applyManifests(place, back.filter(one => !settings.includes(one)).reverse(), lost, hears)
+  await applyManifests(
+    environment,
+    back.filter(one => !settings.includes(one)).reverse(),
+    lost,
+    hears,
+  )
   await deleteObjects(
-    place,
+    environment,
     findOrphans(good.manifests, [own, ...unfinished.map(listReleaseObjects)], [], []).removed,
     lost,
     hears,
   )
-  await deleteStuckPods(place, back, lost)
+  await deleteStuckPods(environment, back, lost)
   if (sealed) throw sealed
 }
 

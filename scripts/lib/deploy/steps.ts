@@ -33,24 +33,24 @@ import { notifyChange } from './notifications.ts'
  * Failure (refused) when it is not confirmed.
  */
 export async function confirmChange(
-  { place, yes, verb }: DeployRequest,
+  { environment, yes, verb }: DeployRequest,
   { questions }: PreflightResult,
 ): Promise<void> {
-  const what = `Begin the ${verb} to ${place.name}`
+  const what = `Begin the ${verb} to ${environment.name}`
   for (const words of questions)
     if ((await askQuestion(`${words}. Type yes to go on all the same: `)) !== 'yes')
       throw new Failure(exit.refused, what, `${words}; not confirmed; nothing was touched`)
-  if (!place.protected || yes) return
+  if (!environment.protected || yes) return
   if (!process.stdin.isTTY)
     throw new Failure(
       exit.refused,
       what,
-      `${place.name} is protected and nobody is at the terminal; nothing was touched`,
+      `${environment.name} is protected and nobody is at the terminal; nothing was touched`,
       {
         next: 'the same command with --yes',
       },
     )
-  if ((await askQuestion(`Type ${place.name} to go on: `)) !== place.name)
+  if ((await askQuestion(`Type ${environment.name} to go on: `)) !== environment.name)
     throw new Failure(exit.refused, what, 'not confirmed; nothing was touched')
 }
 
@@ -62,7 +62,7 @@ export async function lockEnvironment(
   started: number,
 ): Promise<Change> {
   await confirmChange(request, facts)
-  const lock = await acquireLock(request.place, request.verb, facts.leaseVersion)
+  const lock = await acquireLock(request.environment, request.verb, facts.leaseVersion)
   return {
     ...request,
     started,
@@ -108,17 +108,17 @@ function createRelease(
 
 /** Records what is about to be done, and tells people. */
 export async function recordStart(change: Change): Promise<void> {
-  const { place, lock, facts, release } = change
+  const { environment, lock, facts, release } = change
   for (const one of facts.history)
     if (one.ending === 'applying')
       await storeRelease(
-        place,
+        environment,
         Object.assign(one, { ending: 'interrupted' satisfies ReleaseEnding }),
         'replace',
         lock.lost,
       )
   if (!isNoChange(change)) {
-    await storeRelease(place, release, 'create', lock.lost)
+    await storeRelease(environment, release, 'create', lock.lost)
     await notifyChange(change, 'started')
   }
   change.reached = 'recorded'
@@ -157,7 +157,7 @@ export async function watchChange(
  * younger.
  */
 export async function smokeTestChange(change: Change, wait: RolloutOptions): Promise<void> {
-  const { place, facts, release, source } = change
+  const { environment, facts, release, source } = change
   const last = findCurrentRelease(facts.history)
   const target = 'release' in source ? change.choose(facts.history) : undefined
   const excused = (name: string) =>
@@ -165,7 +165,7 @@ export async function smokeTestChange(change: Change, wait: RolloutOptions): Pro
   // all that migrates has done so by now
   const [all, reached] = await Promise.all([
     verifyRelease(wait, facts.manifests, excused),
-    isNoChange(change) ? {} : fetchSchemaVersions(place, facts.manifests),
+    isNoChange(change) ? {} : fetchSchemaVersions(environment, facts.manifests),
   ])
   const failed = all.filter(({ ok }) => !ok)
   Object.assign(release, {
@@ -173,7 +173,7 @@ export async function smokeTestChange(change: Change, wait: RolloutOptions): Pro
     failing: failed.map(({ name }) => name),
     heads: reached,
   })
-  if (failed.length) await refreshRedaction(place)
+  if (failed.length) await refreshRedaction(environment)
   const old = failed.filter(({ name }) => excused(name))
   const before = target ?? last
   for (const { name, detail } of old)
@@ -186,11 +186,11 @@ export async function smokeTestChange(change: Change, wait: RolloutOptions): Pro
   if (bad.length)
     throw new Failure(
       exit.broken,
-      `Smoke ${place.name}`,
+      `Smoke ${environment.name}`,
       `${bad.length} checks fail though all is ready: ${bad.map(({ name }) => name).join(', ')}`,
       {
         evidence: bad.map(({ name, detail }) => `${name}: ${detail}`).join('\n'),
-        next: `npx zx scripts/smoke.ts ${place.name} --target kubernetes`,
+        next: `npx zx scripts/smoke.ts ${environment.name} --target kubernetes`,
       },
     )
   change.reached = 'verified'

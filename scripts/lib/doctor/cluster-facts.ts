@@ -33,16 +33,24 @@ export async function examineCluster(
     words(['get-contexts', '--output', 'name']),
   ])
   const all = listEnvironments().map(loadEnvironment)
-  const place = name
+  const environment = name
     ? loadEnvironment(name)
     : (all.find(({ context }) => context === current) ??
       all.find(({ context }) => !context) ??
       loadEnvironment())
-  const facts = { place, kubectl: there, current, contexts: contexts.split('\n').filter(Boolean) }
-  return { name: place.name, findings: judgeCluster({ ...facts, ...(await ask(place, facts)) }) }
+  const facts = {
+    environment,
+    kubectl: there,
+    current,
+    contexts: contexts.split('\n').filter(Boolean),
+  }
+  return {
+    name: environment.name,
+    findings: judgeCluster({ ...facts, ...(await ask(environment, facts)) }),
+  }
 }
 
-type Asked = Omit<ClusterFacts, 'place' | 'kubectl' | 'current' | 'contexts'>
+type Asked = Omit<ClusterFacts, 'environment' | 'kubectl' | 'current' | 'contexts'>
 const nothing: Asked = {
   nodes: undefined,
   namespaces: undefined,
@@ -61,22 +69,27 @@ const nothing: Asked = {
 }
 
 async function ask(
-  place: Environment,
+  environment: Environment,
   known: Pick<ClusterFacts, 'kubectl' | 'contexts' | 'current'>,
 ): Promise<Asked> {
-  if (!known.kubectl || !known.contexts.includes(place.context ?? known.current)) return nothing
-  const output = await kubectl(place, ['version', '--output', 'json', '--request-timeout', '8s'], {
-    nothrow: true,
-    timeout: 12_000,
-  })
+  if (!known.kubectl || !known.contexts.includes(environment.context ?? known.current))
+    return nothing
+  const output = await kubectl(
+    environment,
+    ['version', '--output', 'json', '--request-timeout', '8s'],
+    {
+      nothrow: true,
+      timeout: 12_000,
+    },
+  )
   const version = output.stdout.trim()
     ? (JSON.parse(output.stdout) as { serverVersion?: NonNullable<ClusterFacts['version']> })
         .serverVersion
     : undefined
   if (!version) return { ...nothing, silence: lastOutputLine({ ...output, stdout: '' }) }
-  const own = `${place.folder}/cluster`
+  const own = `${environment.folder}/cluster`
   const foundation = existsSync(join(root, own)) ? own : 'infra/k8s/cluster'
-  const made = await buildKustomization(place, foundation)
+  const made = await buildKustomization(environment, foundation)
   const homes = [
     ...new Set(
       made
@@ -87,10 +100,10 @@ async function ask(
   // other environments' namespaces are not this one's concern
   const wanted = made.filter(
     ({ kind, metadata }) =>
-      kind !== 'Namespace' || [place.namespace, ...homes].includes(metadata.name),
+      kind !== 'Namespace' || [environment.namespace, ...homes].includes(metadata.name),
   )
-  const { namespace, name } = place.sealedSecrets
-  const overlay = await overlayOf(place)
+  const { namespace, name } = environment.sealedSecrets
+  const overlay = await overlayOf(environment)
   const [
     nodes,
     namespaces,
@@ -103,21 +116,21 @@ async function ask(
     daemonSets,
     ...deployments
   ] = await Promise.all([
-    see(place, 'nodes'),
-    see(place, 'namespaces'),
-    see(place, 'storageclasses'),
-    see(place, 'ingressclasses'),
-    see(place, 'priorityclasses'),
-    see(place, 'apiservices'),
+    see(environment, 'nodes'),
+    see(environment, 'namespaces'),
+    see(environment, 'storageclasses'),
+    see(environment, 'ingressclasses'),
+    see(environment, 'priorityclasses'),
+    see(environment, 'apiservices'),
     see(
-      place,
+      environment,
       'customresourcedefinitions',
       '--field-selector',
       'metadata.name=sealedsecrets.bitnami.com',
     ),
-    seeDeployments(place, namespace, '--field-selector', `metadata.name=${name}`),
-    see(place, 'daemonsets', '--all-namespaces'),
-    ...homes.map(home => seeDeployments(place, home)),
+    seeDeployments(environment, namespace, '--field-selector', `metadata.name=${name}`),
+    see(environment, 'daemonsets', '--all-namespaces'),
+    ...homes.map(home => seeDeployments(environment, home)),
   ])
   return {
     version,
@@ -134,29 +147,41 @@ async function ask(
     foundation,
     wanted,
     ...overlay,
-    refused: await findMissingPermissions(place, listRequiredPermissions(overlay.overlay ?? []), {
-      nothrow: true,
-    }),
+    refused: await findMissingPermissions(
+      environment,
+      listRequiredPermissions(overlay.overlay ?? []),
+      {
+        nothrow: true,
+      },
+    ),
   }
 }
 
-async function see(place: Environment, kind: string, ...argv: string[]): Promise<ObservedObjects> {
-  const output = await kubectl(place, ['get', kind, ...argv, '--output', 'json'], { nothrow: true })
+async function see(
+  environment: Environment,
+  kind: string,
+  ...argv: string[]
+): Promise<ObservedObjects> {
+  const output = await kubectl(environment, ['get', kind, ...argv, '--output', 'json'], {
+    nothrow: true,
+  })
   return output.code === 0 ? (JSON.parse(output.stdout) as { items: Manifest[] }).items : undefined
 }
 
 async function seeDeployments(
-  place: Environment,
+  environment: Environment,
   namespace: string,
   ...argv: string[]
 ): Promise<Deployment[] | undefined> {
-  const all = await see(place, 'deployments', '--namespace', namespace, ...argv)
+  const all = await see(environment, 'deployments', '--namespace', namespace, ...argv)
   return all && selectKinds(all, 'Deployment')
 }
 
-async function overlayOf(place: Environment): Promise<Pick<ClusterFacts, 'overlay' | 'unbuilt'>> {
+async function overlayOf(
+  environment: Environment,
+): Promise<Pick<ClusterFacts, 'overlay' | 'unbuilt'>> {
   try {
-    return { overlay: await renderManifests(place) }
+    return { overlay: await renderManifests(environment) }
   } catch (error) {
     if (!(error instanceof Failure)) throw error
     return {

@@ -23,7 +23,7 @@ const localPath =
 export type ObservedObjects = Manifest[] | undefined
 
 export interface ClusterFacts {
-  place: Pick<Environment, 'name' | 'namespace' | 'context' | 'sealedSecrets'>
+  environment: Pick<Environment, 'name' | 'namespace' | 'context' | 'sealedSecrets'>
   /** Whether kubectl is on the PATH. */
   kubectl: boolean
   contexts: string[]
@@ -69,16 +69,16 @@ export function judgeCluster(facts: ClusterFacts): Finding[] {
 }
 
 export function judgeAccess(facts: ClusterFacts): Finding[] {
-  const { place, contexts, current, version, silence, nodes } = facts
+  const { environment, contexts, current, version, silence, nodes } = facts
   const say = (what: string, next: string) => [finding('cluster', 'error', what, next)]
   if (!facts.kubectl)
     return say('kubectl is not on the PATH', 'https://kubernetes.io/docs/tasks/tools/#kubectl')
-  if (place.context && !contexts.includes(place.context))
+  if (environment.context && !contexts.includes(environment.context))
     return say(
-      `the kubeconfig has no context ${place.context}, in which ${place.name} lives`,
-      `kubectl config get-contexts   (then rename-context, or another name in infra/k8s/overlays/${place.name}/environment.yaml)`,
+      `the kubeconfig has no context ${environment.context}, in which ${environment.name} lives`,
+      `kubectl config get-contexts   (then rename-context, or another name in infra/k8s/overlays/${environment.name}/environment.yaml)`,
     )
-  if (!place.context && !current)
+  if (!environment.context && !current)
     return say(
       'the kubeconfig has no current context',
       'kubectl config get-contexts   (then use-context)',
@@ -99,7 +99,7 @@ export function judgeAccess(facts: ClusterFacts): Finding[] {
     finding(
       'cluster',
       'info',
-      `Kubernetes ${version.gitVersion}${count}, context ${place.context ?? current}`,
+      `Kubernetes ${version.gitVersion}${count}, context ${environment.context ?? current}`,
     ),
   ]
 }

@@ -11,8 +11,8 @@ const enforcers =
   /^(calico-node|canal|cilium|kube-router|antrea-agent|weave-net|ovnkube-node|kube-ovn-cni|anetd|azure-npm|kindnet)$/
 
 /** The command with the environment's context in it. */
-export const kubectlCommand = ({ place }: ClusterFacts, words: string) =>
-  `kubectl ${place.context ? `--context ${place.context} ` : ''}${words}`
+export const kubectlCommand = ({ environment }: ClusterFacts, words: string) =>
+  `kubectl ${environment.context ? `--context ${environment.context} ` : ''}${words}`
 export const notVisible = (what: string) =>
   finding('cluster', 'info', `${what} may not be looked at by this user`)
 
@@ -84,10 +84,10 @@ export function judgePrerequisites(facts: ClusterFacts): Finding[] {
 
 /** Where the overlay has SealedSecrets: who opens them, and whether they are sealed. */
 export function judgeSealing(facts: ClusterFacts): Finding[] {
-  const { place, overlay = [], crds, controllers } = facts
+  const { environment, overlay = [], crds, controllers } = facts
   const sealed = overlay.filter(({ kind }) => kind === 'SealedSecret')
   if (!sealed.length) return []
-  const { namespace, name } = place.sealedSecrets
+  const { namespace, name } = environment.sealedSecrets
   const open = sealed
     .flatMap(({ spec }) => Object.values(spec.encryptedData ?? {}))
     .filter(text => !text).length
@@ -97,8 +97,8 @@ export function judgeSealing(facts: ClusterFacts): Finding[] {
         finding(
           'cluster',
           'warning',
-          `${open} secrets of ${place.name} are not sealed yet`,
-          `npx zx scripts/seal.ts ${place.name}`,
+          `${open} secrets of ${environment.name} are not sealed yet`,
+          `npx zx scripts/seal.ts ${environment.name}`,
         ),
       ]
     : []
@@ -136,7 +136,7 @@ export function judgePolicies({ daemonSets }: ClusterFacts): Finding[] {
 }
 
 export function judgePermissions({
-  place: { namespace },
+  environment: { namespace },
   refused,
   foundation,
 }: ClusterFacts): Finding[] {

@@ -14,25 +14,27 @@ export interface ReleaseReferences {
 
 /** Asks every environment that has its images where these are. */
 export async function findReleaseReferences(images: string[]): Promise<ReleaseReferences> {
-  const here = (place: Environment) =>
-    images.some(image => place.images !== undefined && image.startsWith(`${place.images}/`))
+  const here = (environment: Environment) =>
+    images.some(
+      image => environment.images !== undefined && image.startsWith(`${environment.images}/`),
+    )
   const found = listEnvironments().map(loadEnvironment).filter(here)
   const named: ReleaseReferences = {
     releasesByDigest: new Map(),
     environments: found.map(({ name }) => name),
     unread: [],
   }
-  for (const place of found) {
+  for (const environment of found) {
     try {
-      for (const release of await fetchReleases(place))
+      for (const release of await fetchReleases(environment))
         for (const digest of Object.values(release.images).filter(Boolean))
           named.releasesByDigest.set(digest, [
             ...(named.releasesByDigest.get(digest) ?? []),
-            `${place.name} ${release.number}`,
+            `${environment.name} ${release.number}`,
           ])
     } catch (error) {
       if (!(error instanceof Failure)) throw error
-      named.unread.push({ environment: place.name, why: error.why })
+      named.unread.push({ environment: environment.name, why: error.why })
     }
   }
   return named

@@ -71,11 +71,12 @@ export function findContextProblem(
 const checkedContexts = new Set<string>()
 
 /** Throws Failure (refused) when there is no context to act in. In a pod kubectl needs none. */
-export function requireKubeContext(place: Environment, what: string): void {
-  const key = `${process.env.KUBECONFIG} ${place.context}`
-  if (checkedContexts.has(key) || (process.env.KUBERNETES_SERVICE_HOST && !place.context)) return
+export function requireKubeContext(environment: Environment, what: string): void {
+  const key = `${process.env.KUBECONFIG} ${environment.context}`
+  if (checkedContexts.has(key) || (process.env.KUBERNETES_SERVICE_HOST && !environment.context))
+    return
   const known = readKubeContexts()
-  const fault = known && findContextProblem(place, known)
+  const fault = known && findContextProblem(environment, known)
   if (fault) throw new Failure(exit.refused, what, fault.why, { next: fault.next })
   checkedContexts.add(key)
 }

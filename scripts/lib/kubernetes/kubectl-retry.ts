@@ -30,7 +30,7 @@ export const apiRetryMs = { most: 45_000, pause: 2_000 }
  */
 export const createRetryingKubectl =
   (lost?: LockLossCheck, { most, pause } = apiRetryMs): typeof kubectl =>
-  async (place, argv, options = {}) => {
+  async (environment, argv, options = {}) => {
     const check = () => {
       const failure = lost?.()
       if (failure) throw failure
@@ -39,7 +39,7 @@ export const createRetryingKubectl =
       check()
       const stop = new AbortController()
       const look = setInterval(() => lost?.() && stop.abort(), 500)
-      const output = await kubectl(place, argv, {
+      const output = await kubectl(environment, argv, {
         ...options,
         nothrow: true,
         signal: stop.signal,
@@ -53,5 +53,5 @@ export const createRetryingKubectl =
     })
     if ('done' in outcome) return outcome.done
     const { why } = outcome
-    return options.nothrow ? why : requireKubectlSuccess(place, argv, options, why)
+    return options.nothrow ? why : requireKubectlSuccess(environment, argv, options, why)
   }

@@ -22,13 +22,13 @@ export const kubectlArgv = ({ context, namespace }: Environment): string[] => [
  * Failure (refused) when there is no kubectl, or no such context.
  */
 export async function kubectl(
-  place: Environment,
+  environment: Environment,
   argv: string[],
   options: RunOptions = {},
 ): Promise<RunOutput> {
   if (argv[0] !== 'kustomize')
-    requireKubeContext(place, options.what ?? `Ask the cluster of ${place.name}`)
-  const output = await run([...kubectlArgv(place), ...argv], {
+    requireKubeContext(environment, options.what ?? `Ask the cluster of ${environment.name}`)
+  const output = await run([...kubectlArgv(environment), ...argv], {
     timeout: 60_000,
     ...options,
     nothrow: true,
@@ -37,19 +37,19 @@ export async function kubectl(
     throw new Failure(exit.refused, options.what ?? 'Run kubectl', 'kubectl is not on the PATH', {
       next: 'https://kubernetes.io/docs/tasks/tools/#kubectl',
     })
-  return options.nothrow ? output : requireKubectlSuccess(place, argv, options, output)
+  return options.nothrow ? output : requireKubectlSuccess(environment, argv, options, output)
 }
 
 /** What kubectl said, when it has done it. Throws Failure (refused) when it has not. */
 export function requireKubectlSuccess(
-  place: Environment,
+  environment: Environment,
   argv: string[],
   { what }: RunOptions,
   output: RunOutput,
 ): RunOutput {
   if (output.code === 0) return output
   throw new Failure(exit.refused, what ?? `Run kubectl ${argv[0]}`, lastOutputLine(output), {
-    next: `${kubectlArgv(place).join(' ')} get pods`,
+    next: `${kubectlArgv(environment).join(' ')} get pods`,
   })
 }
 
@@ -59,13 +59,13 @@ export const lastOutputLine = ({ stdout, stderr, code }: RunOutput): string =>
 
 /** A list of objects as the cluster has them; `ask` may be a more patient kubectl. */
 export async function listObjects(
-  place: Environment,
+  environment: Environment,
   kinds: string,
   argv: string[] = [],
   ask = kubectl,
 ): Promise<Manifest[]> {
-  const { stdout } = await ask(place, ['get', kinds, ...argv, '--output', 'json'], {
-    what: `Ask ${place.namespace}`,
+  const { stdout } = await ask(environment, ['get', kinds, ...argv, '--output', 'json'], {
+    what: `Ask ${environment.namespace}`,
   })
   return (JSON.parse(stdout) as { items: Manifest[] }).items
 }
@@ -74,15 +74,18 @@ export async function listObjects(
  * What kustomize makes of a folder (relative to the repository). Throws Failure (usage) with
  * kustomize's words.
  */
-export async function buildKustomization(place: Environment, folder: string): Promise<Manifest[]> {
-  const output = await kubectl(place, ['kustomize', join(root, folder)], { nothrow: true })
+export async function buildKustomization(
+  environment: Environment,
+  folder: string,
+): Promise<Manifest[]> {
+  const output = await kubectl(environment, ['kustomize', join(root, folder)], { nothrow: true })
   if (output.code !== 0) {
-    const env = output.stderr.includes(`.env.${place.name}`)
+    const env = output.stderr.includes(`.env.${environment.name}`)
     const why = lastOutputLine(output)
       .replaceAll(`${root}/`, '')
       .replace(/^.*\berr="|"$/g, '')
     throw new Failure(exit.usage, `Build ${folder}`, why, {
-      next: env ? `npx zx scripts/env.ts ${place.name}` : `kubectl kustomize ${folder}`,
+      next: env ? `npx zx scripts/env.ts ${environment.name}` : `kubectl kustomize ${folder}`,
     })
   }
   return parseManifests(output.stdout, `Build ${folder}`)
@@ -118,8 +121,8 @@ export async function parseManifests(yaml: string, what: string): Promise<Manife
 }
 
 /** The environment's manifests. */
-export const renderManifests = (place: Environment): Promise<Manifest[]> =>
-  buildKustomization(place, place.folder)
+export const renderManifests = (environment: Environment): Promise<Manifest[]> =>
+  buildKustomization(environment, environment.folder)
 
 /** What makes pods. */
 export const selectWorkloads = (all: Manifest[]): Manifest[] =>

@@ -22,9 +22,14 @@ const kubesealInstallCommand =
  * Runs kubeseal against the environment's controller. Throws Failure (refused) when it is not
  * there.
  */
-async function runKubeseal(place: Environment, argv: string[], input = ''): Promise<RunOutput> {
-  const { context, sealedSecrets } = place
-  if (!argv.includes('--cert')) requireKubeContext(place, `Ask the cluster of ${place.name}`)
+async function runKubeseal(
+  environment: Environment,
+  argv: string[],
+  input = '',
+): Promise<RunOutput> {
+  const { context, sealedSecrets } = environment
+  if (!argv.includes('--cert'))
+    requireKubeContext(environment, `Ask the cluster of ${environment.name}`)
   const where = [
     ...(context ? ['--context', context] : []),
     '--controller-namespace',
@@ -57,20 +62,23 @@ const lastKubesealLine = ({ stderr, stdout, code }: RunOutput) =>
  * The controller's certificate (PEM), asked for or from a file. Throws Failure (refused) when it
  * cannot be had or has expired.
  */
-export async function fetchSealingCertificate(place: Environment, file?: string): Promise<string> {
+export async function fetchSealingCertificate(
+  environment: Environment,
+  file?: string,
+): Promise<string> {
   const what = file
     ? `Read ${file}`
-    : `Fetch the controller's certificate (${place.sealedSecrets.namespace}/${place.sealedSecrets.name})`
+    : `Fetch the controller's certificate (${environment.sealedSecrets.namespace}/${environment.sealedSecrets.name})`
   const fail = (why: string, next: string) => new Failure(exit.refused, what, why, { next })
   if (file && !existsSync(file))
     throw new Failure(exit.usage, what, 'it is not there', {
       next: `kubeseal --fetch-cert > ${file}   (where the cluster can be reached)`,
     })
-  const output = file ? undefined : await runKubeseal(place, ['--fetch-cert'])
+  const output = file ? undefined : await runKubeseal(environment, ['--fetch-cert'])
   if (output?.code)
     throw fail(
       lastKubesealLine(output),
-      `npx zx scripts/seal.ts ${place.name} --cert FILE   (or mend the access: --doctor --cluster)`,
+      `npx zx scripts/seal.ts ${environment.name} --cert FILE   (or mend the access: --doctor --cluster)`,
     )
   const pem = output?.stdout ?? readFileSync(file!, 'utf8')
   let until: string
@@ -92,7 +100,7 @@ export async function fetchSealingCertificate(place: Environment, file?: string)
  * sealed like any other.
  */
 export async function sealValues(
-  place: Environment,
+  environment: Environment,
   { file, name, namespace }: SealedSecretFile,
   values: Record<string, string>,
   pem: string,
@@ -111,7 +119,7 @@ export async function sealValues(
       data,
     })
     const output = await runKubeseal(
-      place,
+      environment,
       ['--cert', join(folder, 'certificate.pem'), '--format', 'json'],
       secret,
     )
@@ -138,12 +146,12 @@ export async function sealValues(
 
 /** Asks the controller whether it could open what is sealed; when it could not, key by key. */
 export async function validateSealedSecret(
-  place: Environment,
+  environment: Environment,
   sealed: SealedSecretFile,
 ): Promise<EnvProblem[]> {
   const keys = Object.fromEntries(Object.entries(sealed.keys).filter(([, text]) => text))
   if (!Object.keys(keys).length) return []
-  const whole = await runValidation(place, sealed, keys)
+  const whole = await runValidation(environment, sealed, keys)
   if (whole.code === 0) return []
   const problem = (key: string, problem: string, remedy: string): EnvProblem => ({
     file: sealed.file,
@@ -157,23 +165,23 @@ export async function validateSealedSecret(
       problem(
         '',
         `could not be asked about: ${lastKubesealLine(whole)}`,
-        `npx zx scripts/bootstrap.ts --doctor --cluster --environment ${place.name}`,
+        `npx zx scripts/bootstrap.ts --doctor --cluster --environment ${environment.name}`,
       ),
     ]
   const bad: string[] = []
   for (const [key, text] of Object.entries(keys))
-    if ((await runValidation(place, sealed, { [key]: text })).code !== 0) bad.push(key)
+    if ((await runValidation(environment, sealed, { [key]: text })).code !== 0) bad.push(key)
   return bad.map(key =>
     problem(
       key,
       'would not unseal in this cluster',
-      `npx zx scripts/seal.ts ${place.name} --only ${key}`,
+      `npx zx scripts/seal.ts ${environment.name} --only ${key}`,
     ),
   )
 }
 
 function runValidation(
-  place: Environment,
+  environment: Environment,
   { name, namespace }: SealedSecretFile,
   encryptedData: Record<string, string>,
 ): Promise<RunOutput> {
@@ -183,5 +191,5 @@ function runValidation(
     metadata: { name, namespace },
     spec: { encryptedData },
   }
-  return runKubeseal(place, ['--validate'], JSON.stringify(object))
+  return runKubeseal(environment, ['--validate'], JSON.stringify(object))
 }

@@ -52,14 +52,20 @@ export function listRequiredPermissions(all: Manifest[]): string[] {
  * none when the cluster does not say.
  */
 export async function findMissingPermissions(
-  place: Environment,
+  environment: Environment,
   rights: string[],
   options: RunOptions = {},
 ): Promise<string[]> {
   const reviews = rights.map(right => {
     const [, verb, resource, group = '', subresource = ''] =
       /^(\w+) ([a-z]+)(?:\.([a-z0-9.-]+))?(?:\/(\w+))?$/.exec(right)!
-    const resourceAttributes = { namespace: place.namespace, verb, resource, group, subresource }
+    const resourceAttributes = {
+      namespace: environment.namespace,
+      verb,
+      resource,
+      group,
+      subresource,
+    }
     return {
       apiVersion: 'authorization.k8s.io/v1',
       kind: 'SelfSubjectAccessReview',
@@ -76,7 +82,7 @@ export async function findMissingPermissions(
     '--output',
     'jsonpath={.status.allowed}{"\\n"}',
   ]
-  const { code, stdout } = await kubectl(place, argv, {
+  const { code, stdout } = await kubectl(environment, argv, {
     ...options,
     input,
     what: 'Ask what this account may do',

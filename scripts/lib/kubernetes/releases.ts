@@ -108,8 +108,8 @@ export function findExpiredReleases<T extends Release>(releases: T[]): T[] {
 }
 
 /** All releases of an environment, the newest first. */
-export async function fetchReleases(place: Environment): Promise<StoredRelease[]> {
-  const maps = await listObjects(place, 'configmaps', ['--selector', releaseLabel])
+export async function fetchReleases(environment: Environment): Promise<StoredRelease[]> {
+  const maps = await listObjects(environment, 'configmaps', ['--selector', releaseLabel])
   const stored = maps.map(({ data, binaryData }) => ({
     ...(JSON.parse(data.release) as Release),
     manifests: unpackManifests(binaryData.manifests),
@@ -128,20 +128,20 @@ export function findRelease(all: StoredRelease[], number: string): StoredRelease
 
 /** Stores a new release, or how one went on. */
 export async function storeRelease(
-  place: Environment,
+  environment: Environment,
   release: StoredRelease,
   verb: 'create' | 'replace',
   lost?: LockLossCheck,
 ): Promise<void> {
   const map = createReleaseConfigMap(release)
-  const output = await createRetryingKubectl(lost)(place, [verb, '--filename', '-'], {
+  const output = await createRetryingKubectl(lost)(environment, [verb, '--filename', '-'], {
     input: JSON.stringify(map),
     nothrow: true,
   })
   // an answer that was lost on its way: what is there is this one
   const mine = async () => {
     const there = await listObjects(
-      place,
+      environment,
       'configmaps',
       ['--field-selector', `metadata.name=${map.metadata.name}`],
       createRetryingKubectl(lost),
@@ -153,15 +153,15 @@ export async function storeRelease(
     !(verb === 'create' && /\(AlreadyExists\)/.test(output.stderr) && (await mine()))
   )
     throw new Failure(exit.refused, `Record release ${release.number}`, lastOutputLine(output), {
-      next: `${kubectlArgv(place).join(' ')} get configmaps -l ${releaseLabel}`,
+      next: `${kubectlArgv(environment).join(' ')} get configmaps -l ${releaseLabel}`,
     })
 }
 
 /** Removes what `surplus` finds. */
-export async function pruneReleases(place: Environment, all: Release[]): Promise<void> {
+export async function pruneReleases(environment: Environment, all: Release[]): Promise<void> {
   const names = findExpiredReleases(all).map(({ number }) => `kgc-release-${number}`)
   if (names.length)
-    await kubectl(place, ['delete', 'configmap', '--ignore-not-found', ...names], {
+    await kubectl(environment, ['delete', 'configmap', '--ignore-not-found', ...names], {
       what: 'Remove old releases',
     })
 }

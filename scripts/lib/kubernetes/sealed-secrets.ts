@@ -27,8 +27,8 @@ export interface SealedSecretFile {
  * The SealedSecrets of an environment. Throws Failure (usage) when it has none, or one belongs to
  * no application.
  */
-export function readSealedSecrets(place: Environment): SealedSecretFile[] {
-  const folder = join(place.folder, 'secrets')
+export function readSealedSecrets(environment: Environment): SealedSecretFile[] {
+  const folder = join(environment.folder, 'secrets')
   const names = existsSync(join(root, folder))
     ? readdirSync(join(root, folder)).filter(
         name => name.endsWith('.yaml') && name !== 'kustomization.yaml',
@@ -36,12 +36,18 @@ export function readSealedSecrets(place: Environment): SealedSecretFile[] {
     : []
   if (!names.length)
     throw new Failure(exit.usage, `Read ${folder}`, 'nothing to seal is in it', {
-      next: `kubectl kustomize ${place.folder}`,
+      next: `kubectl kustomize ${environment.folder}`,
     })
-  return names.sort().map(name => readSealedSecret(place, join(folder, name), name.slice(0, -5)))
+  return names
+    .sort()
+    .map(name => readSealedSecret(environment, join(folder, name), name.slice(0, -5)))
 }
 
-function readSealedSecret(place: Environment, file: string, folder: string): SealedSecretFile {
+function readSealedSecret(
+  environment: Environment,
+  file: string,
+  folder: string,
+): SealedSecretFile {
   const example = `infra/docker/${folder}/.env.example`
   const fail = (why: string) =>
     new Failure(exit.usage, `Read ${file}`, why, { next: `git diff ${file}` })
@@ -53,8 +59,8 @@ function readSealedSecret(place: Environment, file: string, folder: string): Sea
   if (kind !== 'SealedSecret' || !metadata?.name || typeof spec?.encryptedData !== 'object')
     throw fail('it is not a SealedSecret with spec.encryptedData')
   // a value is sealed for this name in this namespace, and opens nowhere else
-  if (metadata.namespace !== place.namespace)
-    throw fail(`its namespace is ${metadata.namespace}, the overlay's ${place.namespace}`)
+  if (metadata.namespace !== environment.namespace)
+    throw fail(`its namespace is ${metadata.namespace}, the overlay's ${environment.namespace}`)
   const entries = parseExample(readFileSync(join(root, example), 'utf8'), example).filter(
     ({ secret }) => secret,
   )

@@ -13,8 +13,8 @@ const readableKeys = new Set<string>()
 let liveSecrets = new Map<string, SecretData>()
 
 /** The namespace's Secrets as they are now. */
-async function loadLiveSecrets(place: Environment): Promise<void> {
-  const { stdout } = await kubectl(place, ['get', 'secrets', '--output', 'json'], {
+async function loadLiveSecrets(environment: Environment): Promise<void> {
+  const { stdout } = await kubectl(environment, ['get', 'secrets', '--output', 'json'], {
     what: 'Read which secrets there are',
   })
   liveSecrets = new Map(
@@ -26,8 +26,8 @@ async function loadLiveSecrets(place: Environment): Promise<void> {
 }
 
 /** The names of the namespace's Secrets and their keys that are not empty. */
-export async function fetchSecretKeys(place: Environment): Promise<Map<string, string[]>> {
-  await loadLiveSecrets(place)
+export async function fetchSecretKeys(environment: Environment): Promise<Map<string, string[]>> {
+  await loadLiveSecrets(environment)
   return new Map(
     [...liveSecrets].map(([name, data]) => [name, Object.keys(data).filter(key => data[key])]),
   )
@@ -54,9 +54,9 @@ export function redactSecretsOf(all: Manifest[]): void {
  * Looks once more: what came sealed is there only now. Where the Secrets cannot be read nothing is
  * learnt.
  */
-export const refreshRedaction = (place: Environment): Promise<void> =>
+export const refreshRedaction = (environment: Environment): Promise<void> =>
   readableKeys.size
-    ? loadLiveSecrets(place).then(
+    ? loadLiveSecrets(environment).then(
         () => redactReadableValues(liveSecrets),
         () => {},
       )

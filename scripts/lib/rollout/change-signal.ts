@@ -17,7 +17,7 @@ export interface ChangeSignal {
 const sleep = (ms: number) => new Promise<void>(done => setTimeout(done, ms))
 
 /** Hangs the bell up. It only saves time: where it is not heard one looks every second. */
-export function createChangeSignal(place: Environment, kinds: string[]): ChangeSignal {
+export function createChangeSignal(environment: Environment, kinds: string[]): ChangeSignal {
   const stop = new AbortController()
   const begun = Date.now()
   let rung = false
@@ -28,7 +28,7 @@ export function createChangeSignal(place: Environment, kinds: string[]): ChangeS
     wake()
   }
   for (const kind of kinds)
-    kubectl(place, ['get', kind, '--watch-only', '--output', 'name'], {
+    kubectl(environment, ['get', kind, '--watch-only', '--output', 'name'], {
       nothrow: true,
       timeout: 0,
       signal: stop.signal,

@@ -10,14 +10,14 @@ import type { WorkloadStatus } from './status.ts'
  * says nothing.
  */
 export async function fetchLastLogLines(
-  place: Environment,
+  environment: Environment,
   all: NonNullable<WorkloadStatus['speaks']>[],
 ): Promise<string[]> {
-  await refreshRedaction(place)
+  await refreshRedaction(environment)
   return Promise.all(
     all.map(async ({ pod, container }) => {
       const { code, stdout } = await kubectl(
-        place,
+        environment,
         ['logs', pod, '--container', container, '--tail', '5'],
         { nothrow: true, timeout: 3_000 },
       )

@@ -11,12 +11,15 @@ import type { FailureCause } from './status.ts'
  * What the pod itself says: the last 40 lines of its log, before its last restart and now, and its
  * last 5 events.
  */
-export async function collectFailureLogs(cause: FailureCause, place: Environment): Promise<string> {
+export async function collectFailureLogs(
+  cause: FailureCause,
+  environment: Environment,
+): Promise<string> {
   const { pod, container } = cause
   const log = async (...more: string[]) => {
     if (!container) return ''
     const output = await kubectl(
-      place,
+      environment,
       ['logs', pod, '--container', container, '--tail', '40', ...more],
       { nothrow: true, timeout: 15_000 },
     )
@@ -28,7 +31,7 @@ export async function collectFailureLogs(cause: FailureCause, place: Environment
   const [before, now, events] = await Promise.all([
     log('--previous'),
     log(),
-    formatEvents(cause, place),
+    formatEvents(cause, environment),
   ])
   const part = (title: string, text: string) =>
     text
@@ -50,9 +53,9 @@ export async function collectFailureLogs(cause: FailureCause, place: Environment
 
 async function formatEvents(
   { pod, kind, name }: FailureCause,
-  place: Environment,
+  environment: Environment,
 ): Promise<string> {
-  const output = await kubectl(place, ['get', 'events', '--output', 'json'], {
+  const output = await kubectl(environment, ['get', 'events', '--output', 'json'], {
     nothrow: true,
     timeout: 15_000,
   })

@@ -21,7 +21,7 @@ export interface HeldLock {
 }
 
 export interface RolloutOptions {
-  place: Environment
+  environment: Environment
   /** The result block's WHAT. */
   what: string
   /** ms */
@@ -45,7 +45,7 @@ export interface RolloutOptions {
  */
 export async function waitForRollout(wait: RolloutOptions, all: Manifest[]): Promise<void> {
   if (!all.length) return
-  const { place, what, lock } = wait
+  const { environment, what, lock } = wait
   const timeout =
     Math.max(
       600,
@@ -78,7 +78,7 @@ export async function waitForRollout(wait: RolloutOptions, all: Manifest[]): Pro
     const why = `${cause.kind} ${cause.name}${where ? ` (${where})` : ''}: ${how}`
     const text = [
       cause.likely && `likely cause: ${cause.likely}`,
-      await collectFailureLogs(cause, place),
+      await collectFailureLogs(cause, environment),
     ]
       .filter(Boolean)
       .join('\n')
@@ -93,7 +93,7 @@ export async function waitForRollout(wait: RolloutOptions, all: Manifest[]): Pro
       what,
       `not ready: ${open.map(([name, { detail }]) => `${name} (${detail})`).join(', ')}`,
       {
-        next: `${kubectlArgv(place).join(' ')} get pods`,
+        next: `${kubectlArgv(environment).join(' ')} get pods`,
       },
     )
 }

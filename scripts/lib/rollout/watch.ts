@@ -28,7 +28,7 @@ const apiTimeoutMs = 6_000
 const clockToleranceMs = 2_000
 
 export interface RolloutWatchOptions {
-  place: Environment
+  environment: Environment
   names: { kind: string; name: string }[]
   /** ms of this machine's clock when the change began: what ended before does not count. */
   since: number
@@ -69,7 +69,7 @@ async function pollRollout(
   changes: { bell?: ChangeSignal },
 ): Promise<Map<string, WorkloadStatus>> {
   const {
-    place,
+    environment,
     names,
     since,
     timeout,
@@ -105,8 +105,8 @@ async function pollRollout(
     if (failure) throw failure
     const asked = Date.now()
     const [seen, ahead] = await Promise.all([
-      fetchSnapshot(place, kinds),
-      start?.ahead ?? options.ahead ?? measureClockOffset(place),
+      fetchSnapshot(environment, kinds),
+      start?.ahead ?? options.ahead ?? measureClockOffset(environment),
     ])
     let left: number | undefined
     if (typeof seen === 'string') {
@@ -124,14 +124,14 @@ async function pollRollout(
       )
       const failed = [...verdicts.values()].some(({ state }) => state === 'failed')
       // a container's last words may hold a secret
-      if (failed) await refreshRedaction(place)
+      if (failed) await refreshRedaction(environment)
       heard = failed
         ? nobody
         : await listen(
             [...verdicts].filter(([, { speaks }]) => speaks).map(([name]) => name),
             names =>
               fetchLastLogLines(
-                place,
+                environment,
                 names.map(name => verdicts.get(name)!.speaks!),
               ),
           )
@@ -142,7 +142,7 @@ async function pollRollout(
     // who is ready in time may take the time to prove it
     if (left === undefined && Date.now() - since > timeout) return verdicts
     if (left === undefined) tell.showHeartbeat(verdicts, heard)
-    changes.bell ??= createChangeSignal(place, [
+    changes.bell ??= createChangeSignal(environment, [
       'pods',
       ...new Set(names.map(({ kind }) => `${kind.toLowerCase()}s`)),
     ])
@@ -151,7 +151,7 @@ async function pollRollout(
 }
 
 function statusByName(
-  { place, since, least }: RolloutWatchOptions,
+  { environment, since, least }: RolloutWatchOptions,
   kind: string,
   name: string,
   seen: ClusterSnapshot,
@@ -175,7 +175,7 @@ function statusByName(
     least?.get(`${kind} ${name}`),
   )
   if (found.cause)
-    found.cause.next = found.cause.next.replace(/^kubectl\b/, kubectlArgv(place).join(' '))
+    found.cause.next = found.cause.next.replace(/^kubectl\b/, kubectlArgv(environment).join(' '))
   return found
 }
 
@@ -184,11 +184,11 @@ function statusByName(
  * that it may not be asked.
  */
 async function fetchSnapshot(
-  place: Environment,
+  environment: Environment,
   kinds: string[],
 ): Promise<ClusterSnapshot | string> {
   const output = await kubectl(
-    place,
+    environment,
     ['get', kinds.join(','), '--output', 'json', '--request-timeout', '5s'],
     { nothrow: true, timeout: apiTimeoutMs },
   )
@@ -199,8 +199,8 @@ async function fetchSnapshot(
         ? `nothing within ${formatDuration(apiTimeoutMs)}`
         : lastOutputLine(output)
     if (/Forbidden|Unauthorized|must be logged in/i.test(why))
-      throw new Failure(exit.refused, `Watch ${place.namespace}`, why, {
-        next: `${kubectlArgv(place).join(' ')} auth can-i list pods`,
+      throw new Failure(exit.refused, `Watch ${environment.namespace}`, why, {
+        next: `${kubectlArgv(environment).join(' ')} auth can-i list pods`,
       })
     return why
   }
@@ -232,7 +232,7 @@ function createWatchStart({ pods }: ClusterSnapshot, since: number, ahead: numbe
   return { ahead, restarts: Object.fromEntries(counts) }
 }
 
-async function measureClockOffset(place: Environment): Promise<number> {
+async function measureClockOffset(environment: Environment): Promise<number> {
   const argv = [
     'create',
     'configmap',
@@ -241,7 +241,7 @@ async function measureClockOffset(place: Environment): Promise<number> {
     '--output',
     'jsonpath={.metadata.creationTimestamp}',
   ]
-  const { stdout } = await kubectl(place, argv, { nothrow: true, timeout: apiTimeoutMs })
+  const { stdout } = await kubectl(environment, argv, { nothrow: true, timeout: apiTimeoutMs })
   const ahead = timestampMs(stdout) - Date.now()
   return stdout && Math.abs(ahead) > clockToleranceMs ? ahead : 0
 }

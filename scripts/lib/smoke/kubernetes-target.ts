@@ -32,25 +32,29 @@ const doorAnnotation = 'kgc.hu/door'
 
 /** The environment in its cluster: its overlay, or other manifests that should be there. */
 export async function createKubernetesTarget(
-  place: Environment,
+  environment: Environment,
   manifests?: Manifest[],
 ): Promise<SmokeTarget> {
-  const all = manifests ?? (await renderManifests(place))
-  const pods = memoize(() => podsIn(place))
+  const all = manifests ?? (await renderManifests(environment))
+  const pods = memoize(() => podsIn(environment))
   const requireRunning = async () => {
     if (!(await pods()).length)
-      throw new Failure(exit.refused, `Ask ${place.namespace}`, 'no pod is in it', {
-        next: `kubectl apply -k ${place.folder}`,
+      throw new Failure(exit.refused, `Ask ${environment.namespace}`, 'no pod is in it', {
+        next: `kubectl apply -k ${environment.folder}`,
       })
   }
   return {
-    title: place.namespace,
+    title: environment.namespace,
     requireRunning,
     async health() {
       const start = Date.now()
       const wanted = selectWorkloads(all)
       const kinds = [...new Set(wanted.map(({ kind }) => kind))].join(',')
-      const [seen, there] = await Promise.all([listObjects(place, kinds), pods(), requireRunning()])
+      const [seen, there] = await Promise.all([
+        listObjects(environment, kinds),
+        pods(),
+        requireRunning(),
+      ])
       const workloads = selectKinds(seen, 'Deployment', 'StatefulSet', 'DaemonSet', 'Job')
       const now = Date.now()
       const judge = (events: ClusterEvent[]) =>
@@ -60,29 +64,36 @@ export async function createKubernetesTarget(
           ms: now - start,
         }))
       const found = judge([])
-      return found.every(({ ok }) => ok) ? found : judge(await fetchEvents(place))
+      return found.every(({ ok }) => ok) ? found : judge(await fetchEvents(environment))
     },
-    context: folder => contextOf(place, all, folder, pods),
-    open: folder => openIngress(place, all, folder),
-    envFile: `infra/docker/.env.${place.name}`,
-    doctor: `npx zx scripts/bootstrap.ts --doctor --cluster --environment ${place.name}`,
+    context: folder => contextOf(environment, all, folder, pods),
+    open: folder => openIngress(environment, all, folder),
+    envFile: `infra/docker/.env.${environment.name}`,
+    doctor: `npx zx scripts/bootstrap.ts --doctor --cluster --environment ${environment.name}`,
   }
 }
 
-async function podsIn(place: Environment): Promise<Pod[]> {
-  const output = await kubectl(place, ['get', 'pods', '--output', 'json'], { nothrow: true })
+async function podsIn(environment: Environment): Promise<Pod[]> {
+  const output = await kubectl(environment, ['get', 'pods', '--output', 'json'], { nothrow: true })
   if (output.code === 0) return selectKinds(parseItems(output.stdout), 'Pod')
-  const next = `npx zx scripts/bootstrap.ts --doctor --cluster --environment ${place.name}`
-  throw new Failure(exit.refused, `Ask the cluster of ${place.name}`, lastOutputLine(output), {
-    next,
-  })
+  const next = `npx zx scripts/bootstrap.ts --doctor --cluster --environment ${environment.name}`
+  throw new Failure(
+    exit.refused,
+    `Ask the cluster of ${environment.name}`,
+    lastOutputLine(output),
+    {
+      next,
+    },
+  )
 }
 
 const parseItems = (json: string): Manifest[] => (JSON.parse(json) as { items: Manifest[] }).items
 
 /** What happened in the environment lately: why a pod is not ready. None where that may not be read. */
-async function fetchEvents(place: Environment): Promise<ClusterEvent[]> {
-  const output = await kubectl(place, ['get', 'events', '--output', 'json'], { nothrow: true })
+async function fetchEvents(environment: Environment): Promise<ClusterEvent[]> {
+  const output = await kubectl(environment, ['get', 'events', '--output', 'json'], {
+    nothrow: true,
+  })
   return output.code === 0 ? selectKinds(parseItems(output.stdout), 'Event') : []
 }
 
@@ -99,7 +110,11 @@ function memoize<T>(ask: () => Promise<T>): () => Promise<T> {
  * Labels the Ingresses of a folder, without which Traefik leaves them out, and waits until it
  * serves them; '' when they say so themselves.
  */
-async function openIngress(place: Environment, all: Manifest[], folder: string): Promise<string> {
+async function openIngress(
+  environment: Environment,
+  all: Manifest[],
+  folder: string,
+): Promise<string> {
   const closed = all.filter(
     ({ kind, metadata }) =>
       kind === 'Ingress' &&
@@ -108,7 +123,7 @@ async function openIngress(place: Environment, all: Manifest[], folder: string):
   )
   if (!closed.length) return ''
   await kubectl(
-    place,
+    environment,
     [
       'label',
       '--overwrite',
@@ -121,7 +136,7 @@ async function openIngress(place: Environment, all: Manifest[], folder: string):
   const host: string = closed[0]!.spec.rules[0].host
   const url = `https://${host}${readStackConfig(all).URL_PORT ?? ''}/`
   // a certificate may still be on its way
-  const edge = edgeAt(place.edge, false)
+  const edge = edgeAt(environment.edge, false)
   const open = await pollUntilFound(
     async () => ((await edge.get(url).then(isTraefikAnswer, () => true)) ? undefined : true),
     20,
@@ -136,22 +151,22 @@ async function openIngress(place: Environment, all: Manifest[], folder: string):
  * and the overlay's own.
  */
 function contextOf(
-  place: Environment,
+  environment: Environment,
   all: Manifest[],
   folder: string,
   pods: () => Promise<Pod[]>,
 ): SmokeContext {
   const stack = readStackConfig(all)
-  const here = existsSync(join(dockerFolder, `.env.${place.name}`))
+  const here = existsSync(join(dockerFolder, `.env.${environment.name}`))
   return {
-    edge: rejectTraefikAnswers(edgeAt(place.edge, !place.disposable), folder),
+    edge: rejectTraefikAnswers(edgeAt(environment.edge, !environment.disposable), folder),
     address: subdomain => `https://${subdomain}.${stack.DOMAIN}${stack.URL_PORT ?? ''}`,
-    env: { ...(here ? checkSettings(`.${place.name}`, folder) : {}), ...stack },
-    exec: execIn(place, all, pods),
-    logs: logsOf(place, all),
+    env: { ...(here ? checkSettings(`.${environment.name}`, folder) : {}), ...stack },
+    exec: execIn(environment, all, pods),
+    logs: logsOf(environment, all),
     logCommand: service =>
-      `${kubectlArgv(place).join(' ')} logs --selector ${selector(workload(all, service))} --prefix`,
-    disposable: place.disposable,
+      `${kubectlArgv(environment).join(' ')} logs --selector ${selector(workload(all, service))} --prefix`,
+    disposable: environment.disposable,
   }
 }
 
@@ -176,7 +191,7 @@ const mainContainer = ({ spec }: Manifest): string => spec.template.spec.contain
 
 /** What all pods of a service have logged in the last `seconds`. */
 const logsOf =
-  (place: Environment, all: Manifest[]) => async (service: string, seconds: number) => {
+  (environment: Environment, all: Manifest[]) => async (service: string, seconds: number) => {
     const of = workload(all, service)
     const argv = [
       'logs',
@@ -189,7 +204,7 @@ const logsOf =
       '--tail',
       '-1',
     ]
-    const output = await kubectl(place, argv, { nothrow: true })
+    const output = await kubectl(environment, argv, { nothrow: true })
     if (output.code !== 0)
       throw new Error(`the log of ${service} cannot be read: ${lastOutputLine(output)}`)
     return output.stdout
@@ -197,7 +212,7 @@ const logsOf =
 
 /** Runs a command in a ready pod of a service. */
 const execIn =
-  (place: Environment, all: Manifest[], pods: () => Promise<Pod[]>) =>
+  (environment: Environment, all: Manifest[], pods: () => Promise<Pod[]>) =>
   async (service: string, argv: string[], input?: string) => {
     const of = workload(all, service)
     const pod = podsOf(of, await pods()).find(isPodReady)
@@ -211,7 +226,7 @@ const execIn =
       '--',
       ...argv,
     ]
-    const output = await kubectl(place, command, {
+    const output = await kubectl(environment, command, {
       nothrow: true,
       ...(input === undefined ? {} : { input }),
     })

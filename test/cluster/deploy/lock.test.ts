@@ -11,7 +11,7 @@ import { waitUntil } from '../../until.ts'
 
 const test = suite('deploy lock')
 const space = namespace('kgc-t-lock')
-const place = environmentIn(space)
+const environment = environmentIn(space)
 const lease = () => get('lease', 'kgc-deploy', '--namespace', space)
 
 interface Racer {
@@ -60,7 +60,7 @@ test('it is renewed, and whoever is unlocked by hand stops', async () => {
   await winner([racer])
   const { renewTime } = lease().spec
   await waitUntil('a renewal', 30, () => lease().spec.renewTime > renewTime)
-  assert.match(await forceUnlock(place, 'a test'), /^it was held by /)
+  assert.match(await forceUnlock(environment, 'a test'), /^it was held by /)
   assert.is(await racer.code, 4)
   assert.match(racer.text, /WHY +it was unlocked: unlocked by .*: a test/)
 })
@@ -76,11 +76,11 @@ test('who has looked before another change began and ended must look again', asy
 })
 
 test('held by hand it does not expire; it is refused until it is unlocked', async () => {
-  await holdLock(place, 'freeze until Monday')
+  await holdLock(environment, 'freeze until Monday')
   const racer = race()
   assert.is(await racer.code, 4)
   assert.match(racer.text, /held by hand by .*: freeze until Monday/)
-  await forceUnlock(place, 'Monday')
+  await forceUnlock(environment, 'Monday')
   assert.match(lease().metadata.annotations['kgc.hu/ended'], /Monday \(it was held by hand/)
 })
 

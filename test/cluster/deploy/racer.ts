@@ -6,10 +6,12 @@ import { main } from '../../../scripts/lib/report.ts'
 import { environmentIn } from './environment.ts'
 
 await main(async () => {
-  const place = environmentIn(process.argv[2]!)
+  const environment = environmentIn(process.argv[2]!)
   if (process.argv[3] === 'look')
-    return void console.log((await isLockHeld(place, await fetchLease(place))) ? 'held' : 'free')
-  const lock = await acquireLock(place, 'deploy', process.argv[3])
+    return void console.log(
+      (await isLockHeld(environment, await fetchLease(environment))) ? 'held' : 'free',
+    )
+  const lock = await acquireLock(environment, 'deploy', process.argv[3])
   await lock.phase('watch')
   console.log('won')
   while (!lock.lost()) await new Promise(done => setTimeout(done, 200))

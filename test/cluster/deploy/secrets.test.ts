@@ -191,7 +191,7 @@ test('no output, record, lock or message holds one', () => {
     discord: hook.discord.bodies.join('\n'),
   }
   assert.ok(hook.slack.bodies.length >= 10 && hook.discord.bodies.length >= 10, 'both were told')
-  for (const [place, text] of Object.entries(places))
+  for (const [environment, text] of Object.entries(places))
     for (const sign of signs) {
       const forms = [
         sign,
@@ -203,7 +203,7 @@ test('no output, record, lock or message holds one', () => {
       const found = (form: string) =>
         text.slice(Math.max(0, text.indexOf(form) - 80), text.indexOf(form) + 80)
       for (const form of forms)
-        assert.not.ok(text.includes(form), `${place} holds ${sign}: ${found(form)}`)
+        assert.not.ok(text.includes(form), `${environment} holds ${sign}: ${found(form)}`)
     }
   assert.ok(readFileSync(join(box.docker, '.env.test'), 'utf8').includes(canary('slack')))
   // nor does any process show one in its arguments: nothing of it runs any more

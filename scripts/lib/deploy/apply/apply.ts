@@ -34,7 +34,7 @@ export type ApplyListener = (one: Manifest, how: ApplyResult) => void
  * to apply twice is to apply once. Throws what `lost` says as soon as it does.
  */
 export async function applyManifests(
-  place: Environment,
+  environment: Environment,
   all: Manifest[],
   lost?: LockLossCheck,
   hears?: ApplyListener,
@@ -53,7 +53,7 @@ export async function applyManifests(
     '-',
   ]
   const output = await runAndReport(
-    place,
+    environment,
     argv,
     { input: all.map(one => JSON.stringify(one)).join('\n'), timeout: 120_000 },
     all,
@@ -62,7 +62,7 @@ export async function applyManifests(
   )
   if (output.code !== 0)
     throw new Failure(exit.broken, what, lastOutputLine(output), {
-      next: `${kubectlArgv(place).join(' ')} get events`,
+      next: `${kubectlArgv(environment).join(' ')} get events`,
     })
 }
 
@@ -71,7 +71,7 @@ export async function applyManifests(
  * later.
  */
 export async function deleteObjects(
-  place: Environment,
+  environment: Environment,
   all: Manifest[],
   lost?: LockLossCheck,
   hears?: ApplyListener,
@@ -81,7 +81,7 @@ export async function deleteObjects(
   const names = all.map(({ apiVersion, kind, metadata }) => ({
     apiVersion,
     kind,
-    metadata: { name: metadata.name, namespace: place.namespace },
+    metadata: { name: metadata.name, namespace: environment.namespace },
   }))
   const argv = [
     'delete',
@@ -98,15 +98,15 @@ export async function deleteObjects(
     timeout: 120_000,
     what: 'Remove what is not part of it any more',
   }
-  const output = await runAndReport(place, argv, options, all, lost, hears)
+  const output = await runAndReport(environment, argv, options, all, lost, hears)
   if (/timed out waiting/.test(output.stderr))
     warn(`Not gone after a minute: ${lastOutputLine(output)}`)
-  else requireKubectlSuccess(place, argv, options, output)
+  else requireKubectlSuccess(environment, argv, options, output)
 }
 
 /** kubectl as often as it takes, with what became of each object by the names that it printed. */
 async function runAndReport(
-  place: Environment,
+  environment: Environment,
   argv: string[],
   options: RunOptions,
   all: Manifest[],
@@ -116,7 +116,7 @@ async function runAndReport(
   let said = ''
   let output: RunOutput | undefined
   try {
-    return (output = await createRetryingKubectl(lost)(place, argv, {
+    return (output = await createRetryingKubectl(lost)(environment, argv, {
       ...options,
       nothrow: true,
       onOutput: text => (said += text),
@@ -155,8 +155,8 @@ export async function applyInOrder(
     for (const part of splitAfterSealedSecrets(waiting)) {
       // each order has its time from here on: a migration before it may have taken long
       wait.since = Date.now()
-      await applyManifests(wait.place, part, wait.lock.lost, hears)
-      await waitUntilUnsealed(wait.place, part, wait.lock.lost)
+      await applyManifests(wait.environment, part, wait.lock.lost, hears)
+      await waitUntilUnsealed(wait.environment, part, wait.lock.lost)
     }
     waiting = []
   }
@@ -170,7 +170,7 @@ export async function applyInOrder(
     await putAll(order)
     const jobs = await prepareJobs(wait, gates)
     wait.since = Date.now()
-    await applyManifests(wait.place, jobs, wait.lock.lost, hears)
+    await applyManifests(wait.environment, jobs, wait.lock.lost, hears)
     // a database that does not come up ends the wait for the Job that needs it
     await waitForRollout({ ...wait, stable: 0 }, [
       ...gates,

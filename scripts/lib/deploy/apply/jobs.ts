@@ -17,9 +17,9 @@ const jobPollMs = 3_000
  * left to run, or has ended well since the plan was made; another is waited for, not cut off.
  */
 export async function prepareJobs(wait: RolloutOptions, jobs: Manifest[]): Promise<Manifest[]> {
-  const { place, lock } = wait
+  const { environment, lock } = wait
   for (let said = ''; ;) {
-    const live = await listObjects(place, 'jobs', [], createRetryingKubectl(lock.lost))
+    const live = await listObjects(environment, 'jobs', [], createRetryingKubectl(lock.lost))
     const here = (job: Manifest) => live.find(one => resourceId(one) === resourceId(job))
     const isHere = (job: Manifest, holds: (one: Manifest) => boolean) => {
       const one = here(job)
@@ -43,8 +43,8 @@ export async function prepareJobs(wait: RolloutOptions, jobs: Manifest[]): Promi
   }
 }
 
-const deleteJobs = ({ place, lock }: RolloutOptions, names: string[], what: string) =>
-  createRetryingKubectl(lock.lost)(place, ['delete', 'job', ...names, '--ignore-not-found'], {
+const deleteJobs = ({ environment, lock }: RolloutOptions, names: string[], what: string) =>
+  createRetryingKubectl(lock.lost)(environment, ['delete', 'job', ...names, '--ignore-not-found'], {
     timeout: 120_000,
     what,
   })
@@ -54,7 +54,7 @@ const deleteJobs = ({ place, lock }: RolloutOptions, names: string[], what: stri
  * it from beginning may never be mended.
  */
 async function waitForJobs(wait: RolloutOptions, jobs: Manifest[]): Promise<void> {
-  const { place, lock } = wait
+  const { environment, lock } = wait
   const failure = await waitForRollout({ ...wait, since: Date.now(), stable: 0 }, jobs).then(
     () => undefined,
     (error: Failure & { cause?: FailureCause }) => error,
@@ -62,7 +62,7 @@ async function waitForJobs(wait: RolloutOptions, jobs: Manifest[]): Promise<void
   if (lock.lost()) throw lock.lost()
   if (!failure) return
   if (![exit.broken, exit.timeout].some(code => code === failure.code)) throw failure
-  const all = await listObjects(place, 'jobs,pods', [], createRetryingKubectl(lock.lost))
+  const all = await listObjects(environment, 'jobs,pods', [], createRetryingKubectl(lock.lost))
   const hung = all.find(
     ({ kind, metadata }) => kind === 'Job' && metadata.name === failure.cause?.name,
   )

@@ -20,16 +20,16 @@ const controllerTimeoutMs = 15_000
  * (kubernetes/kubernetes#67250): they are deleted.
  */
 export async function deleteStuckPods(
-  place: Environment,
+  environment: Environment,
   sets: Manifest[],
   lost?: LockLossCheck,
 ): Promise<void> {
   const ask = createRetryingKubectl(lost)
   for (const { kind, metadata } of sets) {
     if (kind !== 'StatefulSet') continue
-    const live = await waitForObservedGeneration(place, metadata.name, ask)
+    const live = await waitForObservedGeneration(environment, metadata.name, ask)
     if (!live) continue
-    const pods = selectKinds(await listObjects(place, 'pods', [], ask), 'Pod')
+    const pods = selectKinds(await listObjects(environment, 'pods', [], ask), 'Pod')
     const stuck = pods.filter(
       pod =>
         isOwnerOf(live, pod) &&
@@ -39,7 +39,7 @@ export async function deleteStuckPods(
     )
     if (stuck.length)
       await ask(
-        place,
+        environment,
         [
           'delete',
           'pod',
@@ -59,13 +59,13 @@ export async function deleteStuckPods(
  * as the one to have.
  */
 async function waitForObservedGeneration(
-  place: Environment,
+  environment: Environment,
   name: string,
   ask: ReturnType<typeof createRetryingKubectl>,
 ): Promise<StatefulSet | undefined> {
   const argv = ['--field-selector', `metadata.name=${name}`]
   const fetchSet = async () =>
-    selectKinds(await listObjects(place, 'statefulsets', argv, ask), 'StatefulSet')[0]
+    selectKinds(await listObjects(environment, 'statefulsets', argv, ask), 'StatefulSet')[0]
   return pollUntil(
     fetchSet,
     live => !live || isChangeObserved(live),

@@ -52,7 +52,7 @@ export function readUnsealError(live: Manifest | undefined): { words: string; no
  * controller's words.
  */
 export async function waitUntilUnsealed(
-  place: Environment,
+  environment: Environment,
   all: Manifest[],
   lost?: LockLossCheck,
   { most, pause, no } = unsealTimesMs,
@@ -65,22 +65,22 @@ export async function waitUntilUnsealed(
     return !left.length || (refused > 0 && Date.now() - refused >= no)
   }
   const closed = await pollUntil(
-    () => fetchClosedSecrets(place, names, lost),
+    () => fetchClosedSecrets(environment, names, lost),
     isOver,
     constantDelays(pause, most),
   )
-  if (closed.length) throw createUnsealFailure(place, closed)
+  if (closed.length) throw createUnsealFailure(environment, closed)
 }
 
 /** Those of these SealedSecrets that are not opened. */
 async function fetchClosedSecrets(
-  place: Environment,
+  environment: Environment,
   names: string[],
   lost?: LockLossCheck,
 ): Promise<ClosedSecret[]> {
   // by their names: to list them all may not be allowed
   const argv = ['get', 'sealedsecrets.bitnami.com', ...names, '--ignore-not-found']
-  const { stdout } = await createRetryingKubectl(lost)(place, [...argv, '--output', 'json'], {
+  const { stdout } = await createRetryingKubectl(lost)(environment, [...argv, '--output', 'json'], {
     what: unsealing,
   })
   const answer = stdout.trim()
@@ -92,16 +92,16 @@ async function fetchClosedSecrets(
     .filter(({ words }) => words)
 }
 
-function createUnsealFailure(place: Environment, left: ClosedSecret[]): Failure {
+function createUnsealFailure(environment: Environment, left: ClosedSecret[]): Failure {
   const [first] = [...left].sort((a, b) => Number(b.no ?? false) - Number(a.no ?? false))
-  const look = `${kubectlArgv(place).join(' ')} get sealedsecret ${first!.name} --output yaml`
+  const look = `${kubectlArgv(environment).join(' ')} get sealedsecret ${first!.name} --output yaml`
   return new Failure(
     exit.broken,
     unsealing,
     left.map(({ name, words }) => `SealedSecret ${name}: ${words}`).join('; '),
     {
       next: left.some(({ no }) => no)
-        ? `${look}, or npx zx scripts/seal.ts ${place.name} --check`
+        ? `${look}, or npx zx scripts/seal.ts ${environment.name} --check`
         : look,
     },
   )

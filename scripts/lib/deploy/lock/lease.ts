@@ -36,9 +36,9 @@ export function describeLease(lease: Lease): string {
 }
 
 /** The lease as it is; undefined when there is none yet. */
-export async function fetchLease(place: Environment): Promise<Lease | undefined> {
+export async function fetchLease(environment: Environment): Promise<Lease | undefined> {
   const { stdout } = await kubectl(
-    place,
+    environment,
     ['get', 'lease', leaseName, '--ignore-not-found', '--output', 'json'],
     { what: 'Read the lock' },
   )
@@ -46,10 +46,13 @@ export async function fetchLease(place: Environment): Promise<Lease | undefined>
 }
 
 /** Whether this lease is in the way of a change. */
-export async function isLockHeld(place: Environment, lease: Lease | undefined): Promise<boolean> {
+export async function isLockHeld(
+  environment: Environment,
+  lease: Lease | undefined,
+): Promise<boolean> {
   return (
     Boolean(lease?.spec.holderIdentity) &&
-    leaseState(lease, await fetchClusterTime(place), hasProcessEnded) === 'held'
+    leaseState(lease, await fetchClusterTime(environment), hasProcessEnded) === 'held'
   )
 }
 
@@ -62,9 +65,9 @@ export const hasProcessEnded = (where: string, pid: number) =>
   where === readMachineId() && !isProcessAlive(pid)
 
 /** The cluster's clock: two machines that deploy may not agree on the time. */
-export async function fetchClusterTime(place: Environment): Promise<number> {
+export async function fetchClusterTime(environment: Environment): Promise<number> {
   const { stdout } = await kubectl(
-    place,
+    environment,
     [
       'create',
       'configmap',
@@ -85,7 +88,7 @@ export const formatMicroTime = (ms: number) => new Date(ms).toISOString().replac
 
 /** What is written: the lease as it was before, held otherwise. */
 export function createLease(
-  place: Environment,
+  environment: Environment,
   before: Lease | undefined,
   spec: Lease['spec'],
   annotations: Record<string, string | undefined>,
@@ -94,7 +97,7 @@ export function createLease(
   const kept = old?.['kgc.hu/ended'] ? { 'kgc.hu/ended': old['kgc.hu/ended'] } : {}
   const metadata = {
     name: leaseName,
-    namespace: place.namespace,
+    namespace: environment.namespace,
     annotations: { ...kept, ...annotations } as Record<string, string>,
     ...(resourceVersion ? { resourceVersion } : {}),
   }
@@ -102,10 +105,13 @@ export function createLease(
 }
 
 /** Writes the lease if nobody has written it since; undefined when somebody has. */
-export async function writeLease(place: Environment, lease: Lease): Promise<Lease | undefined> {
+export async function writeLease(
+  environment: Environment,
+  lease: Lease,
+): Promise<Lease | undefined> {
   const verb = 'resourceVersion' in lease.metadata ? 'replace' : 'create'
   const argv = [verb, '--filename', '-', '--output', 'json', '--request-timeout', '10s']
-  const output = await kubectl(place, argv, {
+  const output = await kubectl(environment, argv, {
     input: JSON.stringify(lease),
     nothrow: true,
     timeout: 12_000,
@@ -113,12 +119,12 @@ export async function writeLease(place: Environment, lease: Lease): Promise<Leas
   if (output.code === 0) return JSON.parse(output.stdout) as Lease
   if (/\((Conflict|AlreadyExists|NotFound)\)/.test(output.stderr)) return undefined
   throw new Failure(exit.refused, 'Write the lock', lastOutputLine(output), {
-    next: `${kubectlArgv(place).join(' ')} auth can-i update leases`,
+    next: `${kubectlArgv(environment).join(' ')} auth can-i update leases`,
   })
 }
 
 /** The refusal that names the holder. */
-export const createLockedFailure = (place: Environment, lease: Lease) =>
-  new Failure(exit.locked, `Lock ${place.name}`, describeLease(lease), {
-    next: `npx zx scripts/deploy.ts ${place.name} --unlock --reason "…", if nobody is at work`,
+export const createLockedFailure = (environment: Environment, lease: Lease) =>
+  new Failure(exit.locked, `Lock ${environment.name}`, describeLease(lease), {
+    next: `npx zx scripts/deploy.ts ${environment.name} --unlock --reason "…", if nobody is at work`,
   })

@@ -35,19 +35,23 @@ export interface Lock extends HeldLock {
  * `seen`: which writing of the lease the pre-flight has seen; when there is another, what it found
  * out may not be true any more.
  */
-export async function acquireLock(place: Environment, what: string, seen?: string): Promise<Lock> {
-  const told = fetchClusterTime(place).then(now => ({
+export async function acquireLock(
+  environment: Environment,
+  what: string,
+  seen?: string,
+): Promise<Lock> {
+  const told = fetchClusterTime(environment).then(now => ({
     now,
     offset: now - Date.now(),
     passed: startStopwatch(),
   }))
-  const [before, { now, offset, passed }] = await Promise.all([fetchLease(place), told])
+  const [before, { now, offset, passed }] = await Promise.all([fetchLease(environment), told])
   const state = leaseState(before, now, hasProcessEnded)
-  if (before && state === 'held') throw createLockedFailure(place, before)
+  if (before && state === 'held') throw createLockedFailure(environment, before)
   if (seen !== undefined && resourceVersionOf(before) !== seen)
     throw new Failure(
       exit.locked,
-      `Lock ${place.name}`,
+      `Lock ${environment.name}`,
       'another change has begun and ended since the pre-flight; nothing was touched',
       { next: 'the same command again' },
     )
@@ -72,24 +76,24 @@ export async function acquireLock(place: Environment, what: string, seen?: strin
   const holderIdentity = `${readActor()} ${randomUUID().slice(0, 8)}`
   const acquireTime = formatMicroTime(now)
   const transitions = (before?.spec.leaseTransitions ?? 0) + 1
-  const mine = await writeLease(place, createLease(place, before, spec(), annotations))
+  const mine = await writeLease(environment, createLease(environment, before, spec(), annotations))
   if (!mine) {
-    const other = await fetchLease(place)
+    const other = await fetchLease(environment)
     throw other?.spec.holderIdentity
-      ? createLockedFailure(place, other)
-      : new Failure(exit.locked, `Lock ${place.name}`, 'another was quicker', {
+      ? createLockedFailure(environment, other)
+      : new Failure(exit.locked, `Lock ${environment.name}`, 'another was quicker', {
           next: 'the same command again',
         })
   }
   return {
-    ...startRenewal(place, mine, annotations, spec),
+    ...startRenewal(environment, mine, annotations, spec),
     ahead: Math.abs(offset) > 2000 ? offset : 0,
   }
 }
 
 /** Renews a lock until it is released or lost. */
 function startRenewal(
-  place: Environment,
+  environment: Environment,
   taken: Lease,
   annotations: Record<string, string | undefined>,
   spec: () => Lease['spec'],
@@ -99,8 +103,8 @@ function startRenewal(
   let gone: Failure | undefined
   let queue: Promise<unknown> = Promise.resolve()
   const lose = (code: ExitCode, why: string) =>
-    void (gone ??= new Failure(code, `Hold the lock of ${place.name}`, why, {
-      next: `npx zx scripts/deploy.ts ${place.name}, once nobody else is at work`,
+    void (gone ??= new Failure(code, `Hold the lock of ${environment.name}`, why, {
+      next: `npx zx scripts/deploy.ts ${environment.name}, once nobody else is at work`,
     }))
   const lost = () => {
     // whoever comes takes it over after its time: by then nothing may be touched any more
@@ -116,9 +120,12 @@ function startRenewal(
   }
   const renew = async () => {
     if (lost()) return
-    const written = await writeLease(place, createLease(place, lease, spec(), annotations))
+    const written = await writeLease(
+      environment,
+      createLease(environment, lease, spec(), annotations),
+    )
     if (!written) {
-      const other = await fetchLease(place)
+      const other = await fetchLease(environment)
       // an answer that was lost on its way: the lease is still this one's
       if (other && other.spec.holderIdentity === lease.spec.holderIdentity)
         return void (lease = other)
@@ -149,12 +156,12 @@ function startRenewal(
     }
     const free = (now: Lease) =>
       writeLease(
-        place,
-        createLease(place, now, { leaseTransitions: now.spec.leaseTransitions ?? 0 }, ended),
+        environment,
+        createLease(environment, now, { leaseTransitions: now.spec.leaseTransitions ?? 0 }, ended),
       )
     if (!(await free(lease))) {
       // somebody has written it since: a renewal whose answer was lost, or whoever took it away
-      const now = await fetchLease(place)
+      const now = await fetchLease(environment)
       if (now && now.spec.holderIdentity === lease.spec.holderIdentity) await free(now)
     }
     // not before: who is interrupted in the middle of it does it again

@@ -16,10 +16,10 @@ import {
 import type { Environment } from '../../kubernetes/environment.ts'
 
 /** Holds the lock by hand, for as long as it takes. Throws Failure (locked) when another has it. */
-export async function holdLock(place: Environment, reason: string): Promise<string> {
-  const [before, now] = await Promise.all([fetchLease(place), fetchClusterTime(place)])
+export async function holdLock(environment: Environment, reason: string): Promise<string> {
+  const [before, now] = await Promise.all([fetchLease(environment), fetchClusterTime(environment)])
   if (before && leaseState(before, now, hasProcessEnded) === 'held')
-    throw createLockedFailure(place, before)
+    throw createLockedFailure(environment, before)
   const spec = {
     holderIdentity: `${readActor()} ${randomUUID().slice(0, 8)}`,
     acquireTime: formatMicroTime(now),
@@ -27,37 +27,37 @@ export async function holdLock(place: Environment, reason: string): Promise<stri
     leaseTransitions: (before?.spec.leaseTransitions ?? 0) + 1,
   }
   const mine = await writeLease(
-    place,
-    createLease(place, before, spec, {
+    environment,
+    createLease(environment, before, spec, {
       'kgc.hu/who': readActor(),
       'kgc.hu/reason': reason,
       'kgc.hu/run': workflowRunUrl(),
     }),
   )
   if (!mine)
-    throw new Failure(exit.locked, `Lock ${place.name}`, 'another was quicker', {
+    throw new Failure(exit.locked, `Lock ${environment.name}`, 'another was quicker', {
       next: 'the same command again',
     })
   return describeLease(mine)
 }
 
 /** Ends whatever lock there is; who did it and why stays in the lease. Returns what it was. */
-export async function forceUnlock(place: Environment, reason: string): Promise<string> {
-  const before = await fetchLease(place)
+export async function forceUnlock(environment: Environment, reason: string): Promise<string> {
+  const before = await fetchLease(environment)
   if (!before?.spec.holderIdentity) return 'nobody held it'
   const ended = `unlocked by ${readActor()} at ${new Date().toISOString().slice(0, 19)}Z: ${reason} (it was ${describeLease(before)})`
   if (
     !(await writeLease(
-      place,
+      environment,
       createLease(
-        place,
+        environment,
         before,
         { leaseTransitions: before.spec.leaseTransitions ?? 0 },
         { 'kgc.hu/ended': ended },
       ),
     ))
   )
-    throw new Failure(exit.locked, `Unlock ${place.name}`, 'it changed at this moment', {
+    throw new Failure(exit.locked, `Unlock ${environment.name}`, 'it changed at this moment', {
       next: 'the same command again',
     })
   return `it was ${describeLease(before)}`

@@ -19,14 +19,14 @@ import { startStopwatch } from '../../stopwatch.ts'
  * held by hand or somebody is at the terminal.
  */
 export async function waitForStaleLock(
-  place: Environment,
+  environment: Environment,
   lease: Lease,
   terminal = Boolean(process.stdin.isTTY),
 ): Promise<void> {
   const { leaseDurationSeconds: ttl, renewTime } = lease.spec
-  if (terminal || ttl === undefined) throw createLockedFailure(place, lease)
+  if (terminal || ttl === undefined) throw createLockedFailure(environment, lease)
   const end = Date.parse(renewTime ?? '') + ttl * 1000
-  const left = end - (await fetchClusterTime(place)) + 1000
+  const left = end - (await fetchClusterTime(environment)) + 1000
   const passed = startStopwatch()
   say(
     `  the lock is ${describeLease(lease)}; unless it is renewed it ends by itself at ${formatUtcTime(end)}: waiting for that`,
@@ -35,9 +35,9 @@ export async function waitForStaleLock(
   while (passed() < left) {
     await sleep(Math.min(ttl * 50, left - passed()))
     // an API server that is away for a moment says nothing about the holder
-    const now = await fetchLease(place).catch(() => lease)
+    const now = await fetchLease(environment).catch(() => lease)
     if (resourceVersionOf(now) !== resourceVersionOf(lease))
-      throw createLockedFailure(place, now?.spec.holderIdentity ? now : lease)
+      throw createLockedFailure(environment, now?.spec.holderIdentity ? now : lease)
     if (doubted || passed() < (ttl * 1000) / 3) continue
     doubted = true
     say(`  nobody has renewed it for ${ttl / 3} s: its holder is gone`)

@@ -16,14 +16,14 @@ import { listWorkloadImages, replaceImages, replaceImageTags } from '../apply/ch
  * stay as they serve.
  */
 export function applyImageTags(
-  place: Environment,
+  environment: Environment,
   all: Manifest[],
   own: CommitImage[],
   tag: string | undefined,
   last: StoredRelease | undefined,
   refusals: PreflightProblems,
 ): Manifest[] {
-  const { images, folder } = place
+  const { images, folder } = environment
   const whole = ({ name }: CommitImage) => `${images}/${name}`
   if (tag && !images)
     refusals.add(

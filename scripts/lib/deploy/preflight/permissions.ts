@@ -7,15 +7,15 @@ import { Failure, exit } from '../../errors.ts'
 /**
  * Throws Failure (refused) when the account may not do all that a deploy of these manifests does.
  */
-export async function requirePermissions(place: Environment, all: Manifest[]): Promise<void> {
-  const denied = await findMissingPermissions(place, listRequiredPermissions(all))
+export async function requirePermissions(environment: Environment, all: Manifest[]): Promise<void> {
+  const denied = await findMissingPermissions(environment, listRequiredPermissions(all))
   if (denied.length)
     throw new Failure(
       exit.refused,
       'Ask what this account may do',
       `it may not: ${denied.join(', ')}`,
       {
-        next: `${kubectlArgv(place).join(' ')} auth can-i --list; the rights are in infra/k8s/cluster/deployer`,
+        next: `${kubectlArgv(environment).join(' ')} auth can-i --list; the rights are in infra/k8s/cluster/deployer`,
       },
     )
 }

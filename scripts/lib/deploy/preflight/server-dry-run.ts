@@ -13,7 +13,7 @@ const dryRunTimeoutMs = 180_000
  * What the change would do, as the server says after all its checks; each refusal of its in words.
  */
 export async function runServerDryRun(
-  place: Environment,
+  environment: Environment,
   all: Manifest[],
   refusals: PreflightProblems,
 ): Promise<string> {
@@ -35,7 +35,7 @@ export async function runServerDryRun(
   }
   const [diff, created] = await Promise.all([
     kubectl(
-      place,
+      environment,
       [
         'diff',
         '--server-side',
@@ -57,18 +57,22 @@ export async function runServerDryRun(
     ),
     // a Job that is there is replaced, not changed
     jobs.length
-      ? kubectl(place, ['create', '--dry-run=server', '--output', 'name', '--filename', '-'], {
-          input: text(jobs),
-          nothrow: true,
-          timeout: dryRunTimeoutMs,
-        })
+      ? kubectl(
+          environment,
+          ['create', '--dry-run=server', '--output', 'name', '--filename', '-'],
+          {
+            input: text(jobs),
+            nothrow: true,
+            timeout: dryRunTimeoutMs,
+          },
+        )
       : undefined,
   ])
   if (created?.code) complain(created.stderr, created, 'create --dry-run')
   if (diff.code > 1) {
     // diff ends at the first, apply says all
     const all = await kubectl(
-      place,
+      environment,
       [
         'apply',
         '--server-side',

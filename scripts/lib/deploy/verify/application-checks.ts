@@ -20,13 +20,13 @@ const reportedChecks = new Set<string>()
  * no.
  */
 export async function runApplicationChecks(
-  place: Environment,
+  environment: Environment,
   manifests: Manifest[],
   excused: (check: string) => boolean,
   again: () => boolean,
 ): Promise<CheckOutcome[]> {
   const target = await createKubernetesTarget(
-    place,
+    environment,
     manifests.filter(({ kind }) => kind !== 'Job'),
   )
   const checks = await productChecks(target)
@@ -76,7 +76,7 @@ const schemaRetryDelaysMs = [2_100, 2_100]
  * (infra/docker/<folder>/schema-version.ts exports `schemaVersion`).
  */
 export async function fetchSchemaVersions(
-  place: Environment,
+  environment: Environment,
   manifests: Manifest[],
   delays = schemaRetryDelaysMs,
 ): Promise<SchemaVersions> {
@@ -84,7 +84,7 @@ export async function fetchSchemaVersions(
     schemaVersion: (context: SmokeContext) => Promise<string>
   }>('schema-version.ts')
   if (!folders.length) return {}
-  const target = await createKubernetesTarget(place, manifests)
+  const target = await createKubernetesTarget(environment, manifests)
   const here = new Set(
     selectWorkloads(manifests)
       .filter(({ kind }) => kind !== 'Job')

@@ -29,19 +29,19 @@ export function describeMigratedSchemas(
 
 /** Refuses to go back over migrations that have run since, unless that is accepted. */
 export async function requireCompatibleSchema(
-  { place, choose }: Pick<DeployRequest, 'place' | 'choose'>,
+  { environment, choose }: Pick<DeployRequest, 'environment' | 'choose'>,
   { history, manifests }: Pick<PreflightResult, 'history' | 'manifests'>,
   accept: boolean,
 ): Promise<void> {
   const target = choose(history)
   if (!target) return
-  const now = await fetchSchemaVersions(place, manifests)
+  const now = await fetchSchemaVersions(environment, manifests)
   const words = describeMigratedSchemas(target.heads, now)
   for (const one of words) say(`  migrated since: ${one}`)
   if (words.length && !accept)
     throw new Failure(
       exit.refused,
-      `Roll back ${place.name} to release ${target.number}`,
+      `Roll back ${environment.name} to release ${target.number}`,
       `its databases have been migrated since, as far as they can be asked: ${words.join('; ')}; nothing was touched`,
       {
         next: 'restore a backup of that release, or the same command with --accept-schema, if the old version works with the new schema',

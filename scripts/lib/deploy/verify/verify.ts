@@ -25,7 +25,7 @@ export async function verifyRelease(
   const end = Date.now() + smokeRetryWindowMs.most
   let state: 'open' | 'stable' | 'broken' = 'open'
   const answers = runApplicationChecks(
-    wait.place,
+    wait.environment,
     manifests,
     excused,
     () => state === 'open' || (state === 'stable' && Date.now() < end),
