@@ -125,7 +125,7 @@ test('the error says what failed, the few lines around it, where all of it is, a
   const last = { commit: commit('b'), known: 'ghcr.io has it, of 2026-02-03' }
   const { code, why, evidence, next, serving } = createBuildFailure(images, text, {
     last,
-    log: 'All that the builder said: /x',
+    log: 'The whole output of the builder: /x',
   })
   assert.is(code, 5)
   assert.is(
@@ -136,7 +136,7 @@ test('the error says what failed, the few lines around it, where all of it is, a
   assert.match(
     evidence!,
     new RegExp(
-      `The last commit that built: ${commit('b')} \\(ghcr\\.io has it, of 2026-02-03\\)\nAll that the builder said: /x$`,
+      `The last commit that built: ${commit('b')} \\(ghcr\\.io has it, of 2026-02-03\\)\nThe whole output of the builder: /x$`,
     ),
   )
   assert.is(next, `KGC_REF=${commit('b')}   (in infra/docker/kgc/.env.example)`)

@@ -238,9 +238,9 @@ test('env files: missing before the first start is information, after it an erro
     /mend it/,
   )
   one(
-    judgeEnv([problem('a/.env', '', 'can be read by others')], false, 'make env'),
+    judgeEnv([problem('a/.env', '', 'is readable by other users')], false, 'make env'),
     'error',
-    /^a\/\.env: can be read/,
+    /^a\/\.env: is readable/,
   )
 })
 
@@ -430,7 +430,7 @@ test('images: what is missing, by what can be done about it', () => {
   one(
     judgeImages(dev, 3, ['unset.invalid/k:1'], [], false),
     'warning',
-    /whose they are is not set: unset\.invalid\/k:1/,
+    /the owner of the images is not set: unset\.invalid\/k:1/,
     /env\.ts --owner NAME/,
   )
   one(judgeImages(demo, 3, ['a:1'], [], false), 'info', /a:1/, /make demo/)
@@ -471,7 +471,7 @@ test('volumes: a collation version that has moved is one error for each server, 
   one(
     judgeCollations('p', moved),
     'error',
-    /db: the indexes of app, postgres .* 153\.120, its image brings 153\.128/,
+    /db: the indexes of app, postgres .* 153\.120, its image has 153\.128/,
     /-p p exec db .*for db in app postgres;.*REINDEX.*REFRESH COLLATION VERSION/,
   )
 })

@@ -238,14 +238,14 @@ test('a client that the engine does not speak with is named, and no engine is st
   for (const silence of [young, from29]) {
     assert.match(
       refusal({ ...machine, silence }).why,
-      /^the docker client \(20\.10\.24\) is too new for the engine: .*1\.(52|44) at the least.*1\.41/,
+      /^the docker client \(20\.10\.24\) is too new for the engine: it needs at least API 1\.(52|44), the engine supports at most 1\.41/,
     )
     assert.match(refusal({ ...machine, silence }).next!, /--only-upgrade docker\.io/)
   }
   process.env.DOCKER_API_VERSION = '1.52'
   const forced = refusal({ ...machine, silence: young })
   delete process.env.DOCKER_API_VERSION
-  assert.match(forced.why, /DOCKER_API_VERSION=1\.52 makes it do so/)
+  assert.match(forced.why, /DOCKER_API_VERSION=1\.52 makes it use that version/)
   assert.is(forced.next, 'unset DOCKER_API_VERSION')
 })
 
@@ -261,7 +261,7 @@ test('docker/compose#11990, #12388: a release of Compose with a known fault is r
     assert.equal(findUnsupportedParts(full('noble', compose(version))), [], version)
 })
 
-test('apt asks nothing and waits for others', () => {
+test('apt asks nothing and waits for other services', () => {
   const words = installCommand(['a', 'b']).join(' ')
   assert.match(words, /^apt-get install --yes .*DPkg::Lock::Timeout=300 .* a b$/)
   assert.not.match(words, /--force-confnew|allow-unauthenticated/)

@@ -80,7 +80,7 @@ test('an environment that is not there: the command that makes it, then those th
   assert.is(code, 2)
   assert.equal(
     [state(stdout, 'KUBECONFIG'), state(stdout, 'DISCORD_WEBHOOK_URL')],
-    ['missing', 'not set; it may stay so'],
+    ['missing', 'not set; optional'],
   )
   const commands = /EVIDENCE\n([^]*?)\n  NEXT/
     .exec(stderr)![1]!
@@ -123,7 +123,7 @@ test('set, too many, and what the whole repository has', async () => {
   assert.is(code, 0)
   assert.is(state(stdout, 'KUBECONFIG'), 'set')
   assert.match(state(stdout, 'DISCORD_WEBHOOK_URL')!, 'whole repository')
-  assert.is(state(stdout, 'OLD_PASSWORD'), 'no workflow asks for it')
+  assert.is(state(stdout, 'OLD_PASSWORD'), 'no workflow uses it')
   assert.match(
     stdout,
     'gh secret delete OLD_PASSWORD --env staging --repo kgc/stack\ngh variable delete OLD_NAME --env staging',
@@ -148,7 +148,7 @@ test('no such environment, no token, a token that may not, GitHub away', async (
   assert.match(forbidden.stderr, /answered 403.*to read environments, secrets and variables/)
   const away = await github(['staging'], { GITHUB_API_URL: 'http://127.0.0.1:9' })
   assert.is(away.code, 3)
-  assert.match(away.stderr, /cannot be reached.*\n.*\n.*The workflows ask for: KUBECONFIG/)
+  assert.match(away.stderr, /cannot be reached.*\n.*\n.*The workflows use: KUBECONFIG/)
 })
 
 test.run()

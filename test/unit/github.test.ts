@@ -240,7 +240,7 @@ test('busy is tried again, no answer at all takes no longer than the limit', asy
     'GitHub answered 429, and there is no time for another try',
   )
   answers.push(response => response.end('<html>'))
-  assert.is(await refused(github, 5000), 'GitHub answered what is no JSON')
+  assert.is(await refused(github, 5000), 'GitHub did not answer with JSON')
   assert.match(
     await refused({ ...github, api: 'http://127.0.0.1:1' }, 600),
     /^GitHub cannot be reached \(.+\), and there is no time/,

@@ -65,7 +65,7 @@ test('a set-up page is open when it has a form, whatever else answers 200', asyn
       ? { status: 200, body: '<form hx-post="x">' }
       : closed(path),
   )
-  assert.match(old.words, '/initialize-database-user/ lets a visitor make the first superuser')
+  assert.match(old.words, '/initialize-database-user/ lets a visitor create the first superuser')
 })
 
 test("the employees are asked for as KGC's service user, and a refusal names what mends it", async () => {

@@ -120,7 +120,7 @@ test('without an owner whoever pulls, pushes or deploys hears which key to set',
   const { code, why, next } = failureOf(() =>
     requireOwner('Push the images', [image, 'postgres:17']),
   )
-  assert.equal([code, why], [2, `whose they are is not set: ${image}`])
+  assert.equal([code, why], [2, `the owner of the images is not set: ${image}`])
   assert.is(
     next,
     'npx zx scripts/env.ts --owner NAME   (sets KGC_OWNER in infra/docker/kgc/.env.example)',
@@ -134,7 +134,9 @@ test('without an owner whoever pulls, pushes or deploys hears which key to set',
     refusals,
     () => {},
   )
-  assert.equal(refusals.messages, [`whose the images are is not set, as of ${image}: ${next}`])
+  assert.equal(refusals.messages, [
+    `the owner of the images is not set, for example of ${image}: ${next}`,
+  ])
 })
 
 test.run()

@@ -427,12 +427,12 @@ const tenSeconds = (async () => {
 test('it never throws', async () => {
   assert.match(
     (await notifyWebhooks({ kind: 'started', environment: 'Not One' })).join(),
-    /^Nobody was notified: Choose the environment/,
+    /^No message was sent: Choose the environment/,
   )
   const hooks = [hook(`http://127.0.0.1:1${path}`)]
   assert.equal(
     await notifyWebhooks({ kind: 'nonsense' as 'started', environment: 'x' }, { hooks }),
-    ['Nobody was notified: a bug (TypeError)'],
+    ['No message was sent: a bug (TypeError)'],
   )
 })
 
@@ -461,7 +461,7 @@ test('without a webhook there is nothing to do, and it says so', async () => {
   const { code, stdout } = await script(['started', '--environment', 'staging'])
   assert.equal(
     [code, stdout],
-    [0, 'Nobody is notified: SLACK_WEBHOOK_URL and DISCORD_WEBHOOK_URL are not set.\n'],
+    [0, 'No message is sent: SLACK_WEBHOOK_URL and DISCORD_WEBHOOK_URL are not set.\n'],
   )
 })
 
@@ -583,7 +583,7 @@ test("the environment's env file may name the webhooks; the process's own variab
     assert.match(JSON.stringify(own.bodies), 'log in with [secret]')
     assert.match(
       (await script(['started', '--environment', 'production'], {}, copy.root)).stdout,
-      'Nobody is notified',
+      'No message is sent',
     )
   } finally {
     copy.remove()

@@ -203,7 +203,7 @@ test('what cannot be told is asked before it begins, and anything but yes is a n
       'release 2 serves, whether it is older cannot be told here; not confirmed; nothing was touched',
     ],
   )
-  assert.match(no.said, 'Type yes to go on all the same')
+  assert.match(no.said, 'Type yes to continue')
   assert.is((await asked('yes')).error, undefined)
 })
 

@@ -154,7 +154,7 @@ test('what is sealed stays; a named key is sealed anew, everywhere it stands', a
   )
   const { code, stderr } = await seal('--only', 'NO_SUCH_KEY')
   assert.is(code, 2)
-  assert.match(stderr, 'in none of the SealedSecrets: NO_SUCH_KEY')
+  assert.match(stderr, 'no SealedSecret has them: NO_SUCH_KEY')
   assert.match((await seal('--all')).stdout, `${keys} keys sealed in ${folders.length} files`)
   assert.is((await seal('--all', '--check')).code, 2)
 })

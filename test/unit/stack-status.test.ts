@@ -119,7 +119,7 @@ test('an old container that Compose is about to replace cannot fail (docker/comp
   )
   assert.is(
     verdict(old(health('healthy')), { before, code: 1 }),
-    'waiting: of an older configuration',
+    'waiting: has an older configuration',
     'Compose gave up',
   )
   assert.is(

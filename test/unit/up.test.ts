@@ -113,7 +113,7 @@ test('one that has changes, or is at another commit, is not: the image would bea
   assert.is(changed.code, 3, changed.stderr)
   assert.match(
     changed.stderr,
-    /no answer from the registry 127\.0\.0\.1:9[^]*Not built: Look at the source of shop: it has changes that are in no commit: new/,
+    /no answer from the registry 127\.0\.0\.1:9[^]*Not built: Check the source of shop: it has changes that are in no commit: new/,
   )
   assert.not.ok(asked(changed.calls, /bake/))
   commit(source)
@@ -143,7 +143,7 @@ test('where nobody says whose an image is, no registry is asked for it, and the 
   assert.is(code, 3, stderr)
   assert.match(
     stderr,
-    /whose they are is not set[^]*unset\.invalid\/shop:[^]*NEXT {2}npx zx scripts\/env\.ts --owner NAME   \(sets SHOP_OWNER in infra\/docker\/shop\/\.env\.example\)/,
+    /the owner of the images is not set[^]*unset\.invalid\/shop:[^]*NEXT {2}npx zx scripts\/env\.ts --owner NAME   \(sets SHOP_OWNER in infra\/docker\/shop\/\.env\.example\)/,
   )
   assert.not.ok(asked(calls, /pull|bake/))
 })

@@ -12,7 +12,7 @@ import { runRails } from './admin.ts'
 
 const kgcWebhook = 'http://kgc-api:3000/api/v1/webhooks/chatwoot'
 const open =
-  'the onboarding is open, and the first visitor can make himself the administrator: make admin APP=chatwoot'
+  'the onboarding is open, so the first visitor can become the administrator: make admin APP=chatwoot'
 
 export const checks: SmokeCheck[] = [
   ...databaseChecks('chatwoot-db'),
@@ -52,7 +52,7 @@ export const checks: SmokeCheck[] = [
       const { status } = await edge.get(`${address('support')}/installation/onboarding`)
       if (status === 200) throw new Error(open)
       if (status < 300 || status >= 400)
-        throw new Error(`/installation/onboarding answers ${status} instead of leading away`)
+        throw new Error(`/installation/onboarding answers ${status} instead of a redirect`)
     },
   },
   {

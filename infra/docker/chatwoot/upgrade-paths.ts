@@ -10,7 +10,7 @@ export const upgradePaths: UpgradeRule[] = [
     // https://github.com/chatwoot/chatwoot/issues/12088
     forbids: (from, to) =>
       isVersionBefore(from, [4, 1, 0]) && isVersionBefore([4, 1, 0], to)
-        ? 'Chatwoot goes to 4.2 and later by way of v4.1.0: deploy that first'
+        ? 'Chatwoot must run v4.1.0 before 4.2 or later: deploy v4.1.0 first'
         : undefined,
   },
   {
@@ -18,7 +18,7 @@ export const upgradePaths: UpgradeRule[] = [
     // https://github.com/chatwoot/chatwoot/issues/9614
     forbids: (from, to) =>
       isVersionBefore(to, from) && `${to[0]}.${to[1]}` !== `${from[0]}.${from[1]}`
-        ? 'Chatwoot does not go back: its migrations have no way back; restore a backup of that version'
+        ? 'Chatwoot cannot be downgraded: its migrations cannot be undone; restore a backup of that version'
         : undefined,
   },
   {

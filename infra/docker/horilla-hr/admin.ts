@@ -120,7 +120,7 @@ export const createAdmin: CreateAdmin = async ({ exec, env }, admin) => {
   const said = output.split('\n').filter(line => line.startsWith('kgc: '))
   if (!said.length)
     throw new Error(
-      `manage.py shell ended well but made nobody: ${output.trim().split('\n').at(-1) ?? ''}`,
+      `manage.py shell succeeded but created no user: ${output.trim().split('\n').at(-1) ?? ''}`,
     )
   return said.map(line => line.slice(5).trim()).join('; ')
 }

@@ -27,7 +27,7 @@ async function logIn({ edge, address, env }: SmokeContext): Promise<string> {
   })
   if (status !== 200)
     throw new Error(
-      `/api/auth/login/ answered ${brief(status, body)}; is ${username} made? make admin APP=horilla-hr`,
+      `/api/auth/login/ answered ${brief(status, body)}; does ${username} exist? make admin APP=horilla-hr`,
     )
   const { access } = JSON.parse(body) as { access?: string }
   if (!access) throw new Error('/api/auth/login/ gave no token')
@@ -89,7 +89,7 @@ export const checks: SmokeCheck[] = [
         // test_initialize_database_guard.py)
         if (status === 200 && /<form\b/i.test(body))
           throw new Error(
-            `${path} lets a visitor make the first superuser: make admin APP=horilla-hr; if it stays so, the image is older than 2.1`,
+            `${path} lets a visitor create the first superuser: make admin APP=horilla-hr; if this stays, the image is older than 2.1`,
           )
         if (status >= 500) throw new Error(`${path} answered ${brief(status, body)}`)
       }

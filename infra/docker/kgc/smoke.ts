@@ -52,7 +52,7 @@ export const checks: SmokeCheck[] = [
       ])
         for (const stranger of path === '/' ? strangers : [{}]) {
           const { status } = await edge.get(address('admin') + path, stranger)
-          if (status !== 401) throw new Error(`${path} answers a stranger ${status}`)
+          if (status !== 401) throw new Error(`${path} answers ${status} without a password`)
         }
     },
   },
@@ -154,7 +154,7 @@ async function closed(context: SmokeContext, subdomain: string, ask?: EdgeReques
       headers.get('x-frame-options') !== 'SAMEORIGIN' ||
       !headers.get('content-security-policy')?.includes('frame-ancestors'),
   )
-  if (bare) throw new Error(`${bare.path} may be framed by anybody`)
+  if (bare) throw new Error(`${bare.path} can be framed by any site`)
 }
 
 /** A text of a JSON object; undefined when it is something else. */

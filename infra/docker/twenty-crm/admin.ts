@@ -29,7 +29,7 @@ export const createAdmin: CreateAdmin = async (outside, { email, password }) => 
     const { message } = error as Error
     if (!(error instanceof ApiError)) throw new Error(`${message}: is twenty-server healthy?`)
     throw new Error(
-      `Twenty says "${message}"; the first one who signs up becomes the administrator, so nobody is let in at ${context.address('crm')} yet`,
+      `Twenty says "${message}"; the first user who signs up becomes the administrator, so ${context.address('crm')} stays closed`,
     )
   }
 
@@ -38,7 +38,7 @@ export const createAdmin: CreateAdmin = async (outside, { email, password }) => 
       if (!(error instanceof ApiError)) throw error
     })
     if (!token)
-      return 'the workspace was there already; this address and password do not sign in to it (changed since, or somebody else was first)'
+      return 'the workspace was there already; this address and password do not sign in to it (it was changed since, or another user signed up first)'
     return ['was there already', await finish(token)].filter(Boolean).join('; ')
   }
 
@@ -54,9 +54,7 @@ export const createAdmin: CreateAdmin = async (outside, { email, password }) => 
       180,
     )
     if (!made)
-      throw new Error(
-        "nobody else can sign up, but the workspace's tables have been in the making for 3 minutes",
-      )
+      throw new Error("sign-up is closed, but the workspace's tables are not ready after 3 minutes")
     return (await isServerAdmin(context, token))
       ? ''
       : 'NOT the administrator of the server: somebody signed up before, see README "First administrator"'

@@ -55,7 +55,7 @@ export const checks: SmokeCheck[] = [
     async run(context) {
       if (!(await workspaceExists(context)))
         throw new Error(
-          'nobody has signed up yet, and the first one to do so becomes the administrator: make admin APP=twenty-crm',
+          'no user has signed up yet, and the first one becomes the administrator: make admin APP=twenty-crm',
         )
     },
   },

@@ -10,7 +10,7 @@ export const upgradePaths: UpgradeRule[] = [
     // https://docs.twenty.com/developers/self-hosting/upgrade-guide
     forbids: (from, to) =>
       isVersionBefore(from, [1, 22, 0]) && (to[0] !== from[0] || to[1] > from[1] + 1)
-        ? `Twenty before v1.22 goes one minor version at a time: v${from[0]}.${from[1] + 1} is next`
+        ? `Twenty before v1.22 must be upgraded one minor version at a time: deploy v${from[0]}.${from[1] + 1} next`
         : undefined,
   },
   {
@@ -19,7 +19,7 @@ export const upgradePaths: UpgradeRule[] = [
     // (packages/twenty-server/docs/UPGRADE_COMMANDS.md)
     forbids: (from, to) =>
       isVersionBefore(to, from) && `${to[0]}.${to[1]}` !== `${from[0]}.${from[1]}`
-        ? 'Twenty does not go back: its upgrade commands have no way back; restore a backup of that version'
+        ? 'Twenty cannot be downgraded: its upgrade commands cannot be undone; restore a backup of that version'
         : undefined,
   },
 ]

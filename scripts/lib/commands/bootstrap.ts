@@ -59,7 +59,7 @@ async function installMissing({ yes, plan, demo }: BootstrapArguments['values'])
 
 async function confirmInstall(words: string, yes: boolean): Promise<void> {
   if (!process.stdin.isTTY || yes) return say(`This will ${words}.`)
-  const answer = await askQuestion(`This will ${words}. Go on? [Y/n] `)
+  const answer = await askQuestion(`This will ${words}. Continue? [Y/n] `)
   if (!/^(y|yes|)$/i.test(answer ?? 'no'))
     throw new Failure(exit.refused, 'Prepare the machine', 'not confirmed')
 }
@@ -80,7 +80,7 @@ function requireComplete(machine: Machine): void {
     throw error instanceof Failure ? new Failure(exit.broken, error.what, error.why, error) : error
   }
   if (!left.length) return
-  const why = `after all that it would still ${left.join(', ')}`
+  const why = `after the installation it would still ${left.join(', ')}`
   throw new Failure(exit.broken, 'Prepare the machine', why, { next: 'docker info' })
 }
 

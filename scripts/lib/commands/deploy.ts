@@ -25,7 +25,7 @@ export async function runDeployCommand(given: DeployArguments): Promise<void> {
   const environment = loadEnvironment(positionals[0])
   if (!isUnderstood(given))
     throw usageFailure(
-      'one environment; --tag wants a tag; --lock, --unlock and --again want --reason, nothing else does; a lock knows no --dry-run',
+      'name one environment; --tag needs a tag; --lock, --unlock and --again need --reason, no other option takes it; --lock and --unlock do not take --dry-run',
     )
   const { tag, reason = '', prune = false, yes = false } = values
   if (values.lock) return reportLock(environment, await holdLock(environment, reason))

@@ -20,7 +20,7 @@ interface DownArguments {
 export async function runDownCommand({ values, positionals }: DownArguments): Promise<void> {
   const { purge = false, yes = false } = values
   // nobody who names an application means the whole stack
-  if (positionals.length > 1) throw usageFailure('one mode: a stack is stopped whole')
+  if (positionals.length > 1) throw usageFailure('name one mode only: the whole stack is stopped')
   const stack = stackOf(positionals[0] ?? 'dev')
   await requireEngine()
   const volumes = await listProjectVolumes(stack.project)
@@ -34,7 +34,7 @@ export async function runDownCommand({ values, positionals }: DownArguments): Pr
   emit('result', { project: stack.project, purged: purge })
   printResult(
     purge
-      ? `${stack.project} is gone, data and all.`
+      ? `${stack.project} is removed with all its data.`
       : `${stack.project} is stopped; its ${volumes.length} volumes stay.`,
   )
 }
@@ -51,11 +51,16 @@ async function refusePurgeByOther(stack: Stack): Promise<void> {
 async function confirmPurge({ project }: Stack, volumes: string[]): Promise<void> {
   const what = `Purge ${project}`
   if (!process.stdin.isTTY)
-    throw new Failure(exit.refused, what, 'it removes all data and nobody is at the terminal', {
-      next: 'the same command with --yes',
-    })
+    throw new Failure(
+      exit.refused,
+      what,
+      'it removes all data, and there is no terminal to confirm it at',
+      {
+        next: 'the same command with --yes',
+      },
+    )
   const answer = await askQuestion(
-    `This removes ${volumes.length} volumes with all their data (${volumes.join(', ')}).\nType ${project} to go on: `,
+    `This removes ${volumes.length} volumes with all their data (${volumes.join(', ')}).\nType ${project} to continue: `,
   )
   if (answer !== project) throw new Failure(exit.refused, what, 'not confirmed')
 }

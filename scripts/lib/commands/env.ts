@@ -58,7 +58,7 @@ function reportProblems(environment: EnvFiles): void {
   const why = `${found.length} ${found.length > 1 ? 'problems' : 'problem'}`
   throw new Failure(exit.usage, 'Check the env files', why, {
     evidence: found.join('\n'),
-    next: `mend them, then ${environment.command} --check`,
+    next: `correct them, then ${environment.command} --check`,
   })
 }
 

@@ -35,7 +35,7 @@ export async function runNotifyCommand(given: NotifyArguments): Promise<void> {
   if (given.values['dry-run']) return showMessages(event, hooks, Boolean(given.values.json))
   if (!hooks.length)
     return printResult(
-      `Nobody is notified: ${webhookServices.map(({ variable }) => variable).join(' and ')} are not set.`,
+      `No message is sent: ${webhookServices.map(({ variable }) => variable).join(' and ')} are not set.`,
     )
 
   // Impact.

@@ -33,7 +33,7 @@ export async function runRollbackCommand(given: RollbackArguments): Promise<void
   const environment = loadEnvironment(name)
   const most = values.list ? 0 : 1
   const fits = values.diff ? !values.list && numbers.length === 2 : numbers.length <= most
-  if (!fits) throw usageFailure('one environment and at most one release; --diff wants two')
+  if (!fits) throw usageFailure('name one environment and at most one release; --diff needs two')
   const [first = '', second = ''] = numbers
   if (values.list) return showReleases(environment)
   if (values.diff) return showDiff(environment, first, second)

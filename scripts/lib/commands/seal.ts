@@ -59,7 +59,7 @@ export async function runSealCommand({ values, positionals }: SealArguments): Pr
   if (!count) {
     emit('result', { environment: environment.name, sealed: 0 })
     return printResult(
-      'Every key is sealed already. Whether they hold the values of the env files cannot be told: after a change, --only KEY, or --all.',
+      'Every key is sealed already. It is not known whether they hold the values of the env files: after a change use --only KEY or --all.',
     )
   }
   const pem = await fetchSealingCertificate(environment, cert)
@@ -76,7 +76,7 @@ export async function runSealCommand({ values, positionals }: SealArguments): Pr
   }
   emit('result', { environment: environment.name, sealed: count })
   printResult(
-    `${count} keys sealed in ${sealed.length} files. They can be committed; a pod reads a new value when it starts anew.`,
+    `${count} keys sealed in ${sealed.length} files. They can be committed; a pod reads a new value when it restarts.`,
   )
 }
 
@@ -110,7 +110,7 @@ function refuseProblems(what: string, problems: EnvProblem[]): void {
     )
     .join('\n')
   const why = `${problems.length} ${problems.length > 1 ? 'problems' : 'problem'}`
-  const next = 'mend them, then the same command again'
+  const next = 'correct them, then the same command again'
   throw new Failure(exit.usage, what, why, { evidence, next })
 }
 
@@ -121,7 +121,7 @@ function refuseUnknownKeys(
 ): void {
   const strange = only.filter(key => !secrets.some(({ keys }) => key in keys))
   if (!strange.length) return
-  const why = `in none of the SealedSecrets: ${strange.join(', ')}`
+  const why = `no SealedSecret has them: ${strange.join(', ')}`
   throw new Failure(exit.usage, `Seal the secrets of ${environment.name}`, why, {
     next: `grep -r ': "' ${environment.folder}/secrets | cut -c1-120`,
   })

@@ -30,7 +30,7 @@ interface SmokeArguments {
 export async function runSmokeCommand({ values, positionals }: SmokeArguments): Promise<void> {
   const { mail, quick, only } = values
   if (mail !== undefined && !/^[^@\s]+@[^@\s]+$/.test(mail))
-    throw usageFailure('--mail wants an address')
+    throw usageFailure('--mail needs an address')
   if (positionals.length > 1)
     throw usageFailure('one mode or environment; --only names applications')
   const start = Date.now()

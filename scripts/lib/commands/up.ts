@@ -46,7 +46,7 @@ interface UpArguments {
 /** Starts the stack of a mode, or the services that are named, and waits for them. */
 export async function runUpCommand({ values, positionals }: UpArguments): Promise<void> {
   const timeout = Number(values.timeout ?? 2400) * 1000
-  if (!(timeout > 0)) throw usageFailure('--timeout wants seconds')
+  if (!(timeout > 0)) throw usageFailure('--timeout needs a number of seconds')
   const isMode = stackModes().includes(positionals[0] ?? '')
   const [mode = 'dev', ...names] = isMode ? positionals : ['dev', ...positionals]
   const asked = stackOf(
@@ -129,7 +129,7 @@ async function refuseTakenPorts(
   const words = taken.map(
     ({ service, port, by }) => `${port} (${service}) is held by ${by || 'another process'}`,
   )
-  throw new Failure(exit.refused, 'Take the ports', words.join('; '), {
+  throw new Failure(exit.refused, 'Check the ports', words.join('; '), {
     next: 'stop it, or choose other ports in the env files',
   })
 }

@@ -15,7 +15,7 @@ const causes: [RegExp, string][] = [
   ],
   [
     /no space left on device|ENOSPC/i,
-    'the disk is full: `docker system df` shows what takes the room',
+    'the disk is full: `docker system df` shows what uses the space',
   ],
   [
     /database files are incompatible with server/,
@@ -24,7 +24,7 @@ const causes: [RegExp, string][] = [
   // until Engine 25, and from 26 on
   [
     /non-overlapping IPv4 address pool|address pools have been fully subnetted/,
-    'the engine has no network left to give: `docker network prune`, or more `default-address-pools` in /etc/docker/daemon.json',
+    'the engine has no free network left: `docker network prune`, or more `default-address-pools` in /etc/docker/daemon.json',
   ],
   [
     /creating file watcher: too many open files/,
@@ -113,7 +113,7 @@ export function linesBefore(log: string, end: number): string[] {
   return lines.flatMap(([, at = '', text = '']) => (Date.parse(at) > end + 50 ? [] : [text]))
 }
 
-/** `web (starting), worker (waits for others)` */
+/** `web (starting), worker (waits for other services)` */
 export const describeStatuses = (verdicts: ServiceStatus[]): string =>
   verdicts.map(({ service, detail }) => `${service} (${detail})`).join(', ')
 

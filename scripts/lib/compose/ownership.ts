@@ -50,7 +50,7 @@ export function refuseOtherOwner(
     what,
     `${stack.project} was started from ${owner}, which is still there`,
     {
-      evidence: `This folder (${root}) would take its containers away from it.`,
+      evidence: `A start from this folder (${root}) would take over its containers.`,
       next: remedy(owner),
     },
   )

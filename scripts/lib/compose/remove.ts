@@ -62,7 +62,7 @@ export async function removeProject(project: string, volumes: boolean): Promise<
       `Remove the volumes of ${project}`,
       () => listProjectVolumes(project),
       names => ['volume', 'rm', ...names],
-      'docker ps -a --filter volume=<volume>   (who has it; remove that, then the same command again)',
+      'docker ps -a --filter volume=<volume>   (shows what uses it; remove that, then the same command again)',
       volumeRemovalTimeoutMs,
     )
 }
@@ -125,7 +125,11 @@ async function detachOthers(network: string): Promise<void> {
   )
   const [name, ...others] = stdout.trim().split(' ')
   for (const other of others) {
-    say(color.yellow(`  ${other} is not of this stack: it is taken off the network ${name}`))
+    say(
+      color.yellow(
+        `  ${other} is not part of this stack: it is disconnected from the network ${name}`,
+      ),
+    )
     await run(['docker', 'network', 'disconnect', '--force', network, other], { nothrow: true })
   }
 }

@@ -37,10 +37,10 @@ export interface ServiceView {
 /** Of a container without a health check that has not been up for long. */
 export const settling = 'settling'
 /** Of one that has not been started yet. */
-export const waitingForOthers = 'waits for others'
+export const waitingForOthers = 'waits for other services'
 export const notStartedYet = 'stopped, not started yet'
 /** Of one that may be well again. */
-export const unhealthyRechecked = 'unhealthy, asked again'
+export const unhealthyRechecked = 'unhealthy, checked again'
 
 export interface ServiceVerdict {
   state: ProgressState
@@ -67,7 +67,7 @@ function judgeView(view: ServiceView, { condition, detail, restarts }: Container
   const { one, container, look, old } = view
   if (condition === 'removing') return ['waiting', detail]
   if (old && look.code !== 0 && !isUpToDate(one, container))
-    return ['waiting', look.code === undefined ? 'being replaced' : 'of an older configuration']
+    return ['waiting', look.code === undefined ? 'being replaced' : 'has an older configuration']
   const up = look.at - Date.parse(container.State.StartedAt)
   switch (condition) {
     case 'cannot start':

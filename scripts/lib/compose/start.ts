@@ -30,7 +30,7 @@ export async function startStopped(
   )
   for (const [list, verb, words] of [
     [paused, 'unpause', 'Unpause'],
-    [ill, 'stop', 'Stop what is unhealthy, to be started anew'],
+    [ill, 'stop', 'Stop the unhealthy containers, to start them again'],
   ] as const)
     if (list.length)
       await step(`${words}: ${list.map(({ wanted }) => wanted.service).join(', ')}`, () =>
@@ -53,7 +53,7 @@ export async function startServices(
   if (outcome?.code && !hasFailed(seen)) {
     // what it stumbled over, a dependency that was ill for a moment or a container half removed,
     // may be gone
-    warn(`Compose gave up: ${lastLine(outcome)}; once more`)
+    warn(`docker compose failed: ${lastLine(outcome)}; trying again`)
     ;({ seen, outcome } = await attempt(
       { ...options, before: await listContainers(options.stack.project) },
       argv,

@@ -105,7 +105,7 @@ export async function watchServices(options: WatchOptions): Promise<ServiceStatu
     if (!isRichTerminal())
       beat(() => {
         const why = red
-          ? `${describeStatuses(failed)}; Compose ends what it has begun`
+          ? `${describeStatuses(failed)}; Compose finishes what it has started`
           : 'waiting for'
         return `${why} ${describeStatuses(told(open, heard))}`
       })

@@ -38,19 +38,19 @@ export async function confirmChange(
 ): Promise<void> {
   const what = `Begin the ${verb} to ${environment.name}`
   for (const words of questions)
-    if ((await askQuestion(`${words}. Type yes to go on all the same: `)) !== 'yes')
+    if ((await askQuestion(`${words}. Type yes to continue: `)) !== 'yes')
       throw new Failure(exit.refused, what, `${words}; not confirmed; nothing was touched`)
   if (!environment.protected || yes) return
   if (!process.stdin.isTTY)
     throw new Failure(
       exit.refused,
       what,
-      `${environment.name} is protected and nobody is at the terminal; nothing was touched`,
+      `${environment.name} is protected, and there is no terminal to confirm it at; nothing was touched`,
       {
         next: 'the same command with --yes',
       },
     )
-  if ((await askQuestion(`Type ${environment.name} to go on: `)) !== environment.name)
+  if ((await askQuestion(`Type ${environment.name} to continue: `)) !== environment.name)
     throw new Failure(exit.refused, what, 'not confirmed; nothing was touched')
 }
 

@@ -49,7 +49,7 @@ export const parseChangedCollations = (service: string, text: string): ChangedCo
  */
 export const judgeCollations = (project: string, all: ChangedCollation[]): Finding[] =>
   all.map(({ service, databases, was, is }) => {
-    const words = `${service}: the indexes of ${databases.join(', ')} are in the order of collation version ${was}, its image brings ${is}: rows may not be found`
+    const words = `${service}: the indexes of ${databases.join(', ')} are in the order of collation version ${was}, its image has ${is}: rows may not be found`
     const psql =
       'psql -U "$POSTGRES_USER" -d $db -c "REINDEX DATABASE $db" -c "ALTER DATABASE $db REFRESH COLLATION VERSION"'
     return finding(

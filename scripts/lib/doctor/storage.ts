@@ -29,7 +29,7 @@ export function judgeImages(
         finding(
           'images',
           'warning',
-          `whose they are is not set: ${ownerless.join(', ')}`,
+          `the owner of the images is not set: ${ownerless.join(', ')}`,
           setOwnerCommand(),
         ),
       ]
@@ -128,7 +128,7 @@ export const judgeLayouts = (stack: StackHealth['stack'], old: DatabaseVolume[])
     finding(
       'volumes',
       'error',
-      `${one.volume} is from before applications had roles of their own: it has no role ${one.login}`,
+      `${one.volume} is older than the applications' own database roles: it has no role ${one.login}`,
       takeOverCommand(stack, [one]),
     ),
   )

@@ -116,7 +116,7 @@ export async function installPlugins(plugins: string[], target = pluginFolder): 
   const what = `Install the plug-ins ${plugins.join(' and ')}`
   const mirror = (await debianMirror()) || (await updatePackageLists(), await debianMirror())
   if (!mirror)
-    throw new Failure(exit.broken, what, "no source of apt is Debian's own", {
+    throw new Failure(exit.broken, what, 'apt has no Debian repository among its sources', {
       next: 'https://docs.docker.com/compose/install/linux/',
     })
   const folder = await mkdtemp(join(tmpdir(), 'kgc-plugins-'))

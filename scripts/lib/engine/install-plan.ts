@@ -66,7 +66,7 @@ export function planInstall(machine: Machine, base = false): InstallPlan {
   const command = base ? 'npx zx scripts/bootstrap.ts --demo' : 'make bootstrap'
   if (!machine.root)
     throw refuse(
-      `${words}; it takes root`,
+      `${words}; this needs root`,
       `sudo env "PATH=$PATH" ${command}`,
       `It would ${describeInstallPlan(it).join(', ')}.`,
     )

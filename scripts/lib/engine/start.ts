@@ -51,7 +51,9 @@ export async function startEngine(init: Machine['init'], daemon = engine): Promi
     // Debian's script raises limits, which not every virtual machine may: then nothing was started
     const { code } = await run(['service', 'docker', 'start'], { nothrow: true })
     if (await answers(daemon, () => code === 0 && running(daemon))) return
-    say(color.yellow('  `service docker start` has not brought it up; starting dockerd itself'))
+    say(
+      color.yellow('  `service docker start` did not start the engine; starting dockerd directly'),
+    )
   }
   await startDaemon(daemon)
 }
@@ -62,7 +64,7 @@ export async function startDaemon(daemon: Daemon): Promise<void> {
   if (await answers(daemon, () => alive(pid)))
     return say(
       color.dim(
-        `  dockerd runs as process ${pid}; its log is ${daemon.log}. Nothing starts it after a reboot but \`make bootstrap\`.`,
+        `  dockerd runs as process ${pid}; its log is ${daemon.log}. After a reboot only \`make bootstrap\` starts it.`,
       ),
     )
   const lived = alive(pid)
@@ -108,7 +110,7 @@ const running = ({ pids }: Daemon): boolean =>
  */
 export function removeStalePidFile(file: string, command: string): void {
   if (!existsSync(file) || nameOf(file) === command) return
-  say(color.dim(`  ${file} is of an engine that was killed: removed`))
+  say(color.dim(`  ${file} was left by an engine that was killed: removed`))
   rmSync(file, { force: true })
 }
 

@@ -12,7 +12,7 @@ const brokenVersions: Record<string, string> = {
   '2.29.0':
     'empties $$NAME in included files, so that databases have no password (docker/compose#11990)',
   '2.32.0':
-    're-creates what mounts a file at every start, the edge among it (docker/compose#12388)',
+    're-creates every container that mounts a file at each start, also Traefik (docker/compose#12388)',
 }
 
 /**
@@ -87,11 +87,11 @@ export function findApiMismatch({
   const { asked, limit, age = 'new' } = said
   const why =
     `the docker client${clientVersion ? ` (${clientVersion})` : ''} is too ${age} for the engine: ` +
-    `it asks for API ${asked} at the ${age === 'old' ? 'most, the engine has no older' : 'least, the engine has no newer'} than ${limit}`
+    `it ${age === 'old' ? 'supports at most' : 'needs at least'} API ${asked}, the engine ${age === 'old' ? 'needs at least' : 'supports at most'} ${limit}`
   const forced = process.env.DOCKER_API_VERSION
   if (forced)
     return {
-      why: `${why}; DOCKER_API_VERSION=${forced} makes it do so`,
+      why: `${why}; DOCKER_API_VERSION=${forced} makes it use that version`,
       remedy: 'unset DOCKER_API_VERSION',
     }
   const newer = vendor
@@ -112,7 +112,7 @@ export async function requireCompose(): Promise<void> {
   const remedy = findUnsupportedParts(await inspectMachine()).find(one =>
     one.why.startsWith('compose '),
   )?.remedy
-  throw new Failure(exit.refused, 'Look at Docker Compose', `${version} ${why}`, {
+  throw new Failure(exit.refused, 'Check Docker Compose', `${version} ${why}`, {
     next: remedy ?? 'make bootstrap',
   })
 }

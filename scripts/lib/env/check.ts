@@ -49,7 +49,7 @@ export function checkEnvFiles(root: string, name = ''): EnvProblem[] {
         report(
           key,
           `is unknown to ${file.example}`,
-          `delete it; further variables of an application belong into its extra${it.suffix}.env`,
+          `delete it; put further variables of an application in its extra${it.suffix}.env`,
         )
     for (const entry of file.entries) {
       const value = values[entry.key]
@@ -77,7 +77,7 @@ function readAndReport(
     const text = readEnvText(file.path)
     if (text === undefined) report('', 'is missing', `run \`${it.command}\``)
     else if (lstatSync(file.path).mode & 0o077)
-      report('', 'can be read by others', `chmod 600 ${file.name}`)
+      report('', 'is readable by other users', `chmod 600 ${file.name}`)
     return text
   } catch (error) {
     if (!(error instanceof Failure)) throw error
@@ -99,7 +99,7 @@ function checkValues(it: EnvFiles, seen: EnvValue[]): EnvProblem[] {
     const shared = file.folder && entry.shared ? top.get(entry.key) : undefined
     if (shared !== undefined && shared !== value)
       return say(
-        `differs from ${it.files[0].name}, which it shares it with`,
+        `differs from the shared value in ${it.files[0].name}`,
         `set it there, then run \`${it.command}\``,
       )
     const pin = defaultValue(entry, it.name)
@@ -149,7 +149,7 @@ function findRepeatedSecrets(seen: EnvValue[], command: string): EnvProblem[] {
             file: file.name,
             key: entry.key,
             problem: `is the same as ${twin.entry.key} in ${twin.file.name}`,
-            remedy: `give each its own: empty one and run \`${command}\``,
+            remedy: `use two different values: empty one and run \`${command}\``,
           },
         ]
       : []
@@ -176,7 +176,7 @@ function findRepeatedPorts(seen: EnvValue[]): EnvProblem[] {
           {
             file: file.name,
             key: entry.key,
-            problem: `is the port that ${twin.entry.key} in ${twin.file.name} has`,
+            problem: `is also the port of ${twin.entry.key} in ${twin.file.name}`,
             remedy: 'choose another for one of them',
           },
         ]

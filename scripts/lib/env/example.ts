@@ -83,7 +83,7 @@ export function parseExample(text: string, name = '.env.example'): ExampleEntry[
     else if (!key) fail('neither a comment nor KEY=value')
     else {
       const value = line.slice(key.length + 1)
-      if (entries.some(entry => entry.key === key)) fail(`${key} stands in the file twice`)
+      if (entries.some(entry => entry.key === key)) fail(`${key} is in the file twice`)
       if (!valueAlphabet.test(value)) fail(`${key}: a character outside ${valueAlphabet.source}`)
       const entry = {
         key,

@@ -94,7 +94,7 @@ export function readEnvText(path: string): string | undefined {
         exit.usage,
         what,
         'it is a symbolic link; replacing it would leave the real file behind',
-        { next: 'put the file itself there' },
+        { next: 'replace the link with the file' },
       )
     return readFileSync(path, 'utf8')
   } catch (error) {

@@ -11,7 +11,7 @@ interface BadLine {
 /** What is wrong with the text of an env file. What passes, dotenv reads as it stands. */
 export function findBadLines(text: string): BadLine[] {
   if (text.includes('\0'))
-    return [{ key: '', why: 'holds NUL bytes', remedy: 'write it anew as plain text' }]
+    return [{ key: '', why: 'holds NUL bytes', remedy: 'write it again as plain text' }]
   const bad: BadLine[] = []
   if (text.includes('\r'))
     bad.push({ key: '', why: 'has Windows line ends (CRLF)', remedy: "sed -i 's/\\r$//' on it" })
@@ -31,11 +31,11 @@ export function findBadLines(text: string): BadLine[] {
         'write KEY=value, with nothing before it or around the =',
         loose,
       )
-    else if (first) say(`stands in lines ${first} and ${line}`, 'delete one of them')
+    else if (first) say(`is set in lines ${first} and ${line}`, 'delete one of them')
     else if (/<.*>/.test(value)) say('is a placeholder', 'set the real value, or leave it empty')
     else if (!valueAlphabet.test(value))
       say(
-        'holds a character that not all readers take alike',
+        'has a character that Compose, dotenv and kubectl do not read alike',
         'no quotes, spaces or comments; only letters, digits and _ + / = . : @ , -',
       )
     seen.set(key, line)

@@ -30,7 +30,7 @@ const formatRules: Record<ValueFormat, { test: (text: string) => boolean; wants:
   url: { test: isUrl, wants: 'an address that starts with http:// or https://' },
   origin: {
     test: isOrigin,
-    wants: 'scheme, host and port alone: https://crm.kgc.hu, with no slash at its end',
+    wants: 'only scheme, host and port: https://crm.kgc.hu, with no slash at its end',
   },
   origins: {
     test: text => isListOf(text, isOrigin),
@@ -39,7 +39,7 @@ const formatRules: Record<ValueFormat, { test: (text: string) => boolean; wants:
   },
   host: {
     test: text => hostPattern.test(text),
-    wants: 'a host name alone, without scheme, port or slash',
+    wants: 'only a host name, without scheme, port or slash',
   },
   hosts: {
     test: text => isListOf(text, part => hostPattern.test(part)),
@@ -62,7 +62,7 @@ const formatRules: Record<ValueFormat, { test: (text: string) => boolean; wants:
   alnum: { test: text => /^[A-Za-z0-9]+$/.test(text), wants: 'letters and digits only' },
   owner: {
     test: isOwnerName,
-    wants: "an owner's name on GitHub in lower case, for GHCR takes no other",
+    wants: "an owner's name on GitHub in lower case, because GHCR accepts no other",
   },
   duration: {
     test: text => /^\d+(ms|s|m|h|d)$/.test(text),
@@ -153,7 +153,7 @@ export function validateEnvValue(
       : undefined
   if (!valueAlphabet.test(value))
     return {
-      problem: 'holds a character that not all readers take alike',
+      problem: 'has a character that Compose, dotenv and kubectl do not read alike',
       remedy: 'only letters, digits and _ + / = . : @ , -',
     }
   if (
@@ -167,29 +167,29 @@ export function validateEnvValue(
   const number = format === 'int' || format === 'port'
   const size = number ? Number(value) : value.length
   if (!number && min !== undefined && size < min)
-    return { problem: `is too short: ${min} characters at the least`, remedy: renew }
+    return { problem: `is too short: it needs at least ${min} characters`, remedy: renew }
   if (format && !formatRules[format].test(value))
     return { problem: `has the wrong format: ${formatRules[format].wants}`, remedy: renew }
   const unit = number ? '' : ' characters'
   if (min !== undefined && size < min)
     return {
-      problem: `is too small: ${min} at the least`,
+      problem: `is too small: it must be at least ${min}`,
       remedy: `from ${min}${max === undefined ? '' : ` to ${max}`}`,
     }
   if (max !== undefined && size > max)
     return {
-      problem: `is too ${number ? 'large' : 'long'}: ${max}${unit} at the most`,
-      remedy: `at the most ${max}${unit}`,
+      problem: `is too ${number ? 'large' : 'long'}: it may have at most ${max}${unit}`,
+      remedy: `at most ${max}${unit}`,
     }
   if (oneof && !oneof.includes(value))
     return {
-      problem: 'is none of the values that it can have',
+      problem: 'is not an allowed value',
       remedy: `one of: ${oneof.join(', ')}`,
     }
   // a password of a mail server is not ours to choose and stands in no address
   if (generate && /_PASSWORD$/.test(entry.key) && !/^[\w-]+$/.test(value))
     return {
-      problem: 'breaks the address that it is put into',
+      problem: 'is not allowed in the address that contains it',
       remedy: `only letters, digits, _ and -; ${renew}`,
     }
   return secret && isEasilyGuessed(value)

@@ -47,10 +47,10 @@ export function planEnvFiles(environment: EnvFiles): EnvFileChange[] {
     throw new Failure(
       exit.usage,
       'Read the env files',
-      `${bad.length} ${bad.length > 1 ? 'lines are' : 'line is'} unclear; nothing was written`,
+      `${bad.length} ${bad.length > 1 ? 'lines are' : 'line is'} unreadable; nothing was written`,
       {
         evidence: bad.join('\n'),
-        next: `mend them, then ${environment.command}`,
+        next: `correct them, then ${environment.command}`,
       },
     )
   const olds = texts.map(text => parse(text ?? ''))
@@ -72,7 +72,7 @@ export function planEnvFiles(environment: EnvFiles): EnvFileChange[] {
         throw new Failure(
           exit.usage,
           `Write ${file.name}`,
-          `${key} is empty, and what is stored cannot be read without its old value`,
+          `${key} is empty, and stored data cannot be read without its old value`,
           {
             next: `put it back from the backup; for a stack without data delete the line ${key}=`,
           },
@@ -125,9 +125,14 @@ function replaceFile({ file, before, after }: EnvFileChange): void {
       closeSync(handle)
     }
     if (readEnvText(file.path) !== before)
-      throw new Failure(exit.locked, `Write ${file.name}`, 'somebody changed it at this moment', {
-        next: 'the same command again',
-      })
+      throw new Failure(
+        exit.locked,
+        `Write ${file.name}`,
+        'another process changed it at this moment',
+        {
+          next: 'the same command again',
+        },
+      )
     renameSync(temporary, file.path)
   } catch (error) {
     rmSync(temporary, { force: true })
@@ -135,8 +140,8 @@ function replaceFile({ file, before, after }: EnvFileChange): void {
     throw new Failure(
       exit.rolledBack,
       `Write ${file.name}`,
-      `${(error as NodeJS.ErrnoException).code}; it is as it was`,
-      { next: 'the same command again, once there is room' },
+      `${(error as NodeJS.ErrnoException).code}; it is unchanged`,
+      { next: 'the same command again, when there is free space' },
     )
   }
 }

@@ -76,7 +76,7 @@ export async function requestGitHub<T extends object>(
       // an answer that breaks off comes as text
       return typeof data === 'object'
         ? { done: data }
-        : { why: signal.aborted ? 'did not answer in time' : 'answered what is no JSON' }
+        : { why: signal.aborted ? 'did not answer in time' : 'did not answer with JSON' }
     } catch (error) {
       return signal.aborted
         ? { why: 'did not answer in time' }

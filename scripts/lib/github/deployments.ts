@@ -145,7 +145,7 @@ export async function createDeployment(
     rest.repos.createDeployment(request),
   )
   const { id, message = 'it does not say why' } = made
-  if (id === undefined) throw new Error(`GitHub made no deployment (${redact(message)})`)
+  if (id === undefined) throw new Error(`GitHub created no deployment (${redact(message)})`)
   return id
 }
 

@@ -98,7 +98,7 @@ export async function fetchStoredSettings(
     ])
     return { made, own, repository }
   } catch (error) {
-    const next = `npx zx scripts/env.ts --github ${name}, once more in a while`
+    const next = `npx zx scripts/env.ts --github ${name}, in a few minutes`
     throw new Failure(exit.refused, `Ask GitHub for ${owner}/${repo}`, (error as Error).message, {
       evidence,
       next,

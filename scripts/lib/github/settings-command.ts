@@ -14,8 +14,8 @@ const stateLabels: Record<SettingState, string> = {
   set: 'set',
   repository: 'set for the whole repository: every workflow sees it',
   missing: 'missing',
-  'not set': 'not set; it may stay so',
-  unknown: 'no workflow asks for it',
+  'not set': 'not set; optional',
+  unknown: 'no workflow uses it',
 }
 
 /**
@@ -29,7 +29,7 @@ export async function reportGitHubSettings(root: string, name: string): Promise<
   const found = await fetchStoredSettings(
     github,
     name,
-    `The workflows ask for: ${all.map(one => `${one.name}${one.required ? '' : ' (optional)'}`).join(', ')}`,
+    `The workflows use: ${all.map(one => `${one.name}${one.required ? '' : ' (optional)'}`).join(', ')}`,
   )
   const settings = compareSettings(all, found)
   const of = (setting: { kind: string; name: string }) =>
@@ -45,7 +45,7 @@ export async function reportGitHubSettings(root: string, name: string): Promise<
     stateLabels[state],
     of({ kind, name })?.files.join(', ') ?? '',
   ]
-  printResult(table([['name', 'kind', 'state', 'asked for by'], ...settings.map(row)]))
+  printResult(table([['name', 'kind', 'state', 'used by'], ...settings.map(row)]))
   if (!found.made) say(color.yellow(`${repository} has no environment ${name} yet.`))
   const missing = settings.filter(({ state }) => state === 'missing').map(({ name }) => name)
   emit('result', { environment: name, repository, made: found.made, missing, commands })
@@ -56,7 +56,7 @@ export async function reportGitHubSettings(root: string, name: string): Promise<
       missing.length ? `missing: ${missing.join(', ')}` : 'GitHub has no such environment',
       {
         evidence: commands.join('\n'),
-        next: 'the commands above, from the repository’s folder; FILE holds nothing but the value',
+        next: 'the commands above, from the repository’s folder; FILE contains only the value',
       },
     )
   if (commands.length) printResult(`\nTo put it in order:\n${commands.join('\n')}`)

@@ -29,7 +29,7 @@ async function callPackagesApi<T>(
   keepSecret(token)
   if (!token)
     throw new RegistryError(
-      'GitHub lists packages for a token alone: set GITHUB_TOKEN to one with read:packages',
+      'GitHub lists packages only with a token: set GITHUB_TOKEN to one with read:packages',
       401,
     )
   const octokit = await createOctokit({ token, api: process.env.GITHUB_API_URL })

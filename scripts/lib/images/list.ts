@@ -88,7 +88,7 @@ function requireReadableReleases({ environments, unread }: ReleaseReferences): v
     throw new Failure(
       exit.refused,
       what,
-      'no environment has its images there, so nobody knows which are needed',
+      'no environment has its images there, so it is not known which are needed',
       {
         next: 'set images in an infra/k8s/overlays/*/environment.yaml',
       },

@@ -53,7 +53,7 @@ export const findOwnerlessImages = (images: string[]): string[] => [
 export function requireOwner(what: string, images: string[]): void {
   const list = findOwnerlessImages(images)
   if (list.length)
-    throw new Failure(exit.usage, what, `whose they are is not set: ${list.join(', ')}`, {
+    throw new Failure(exit.usage, what, `the owner of the images is not set: ${list.join(', ')}`, {
       next: setOwnerCommand(),
     })
 }
@@ -93,7 +93,7 @@ export function writeOwner(name: string, root = repository): string[] {
     throw new Failure(
       exit.usage,
       what,
-      'GHCR takes lower case alone, and GitHub does not tell one from the other',
+      'GHCR accepts only lower case, and GitHub ignores the case',
       { next: `npx zx scripts/env.ts --owner ${lower}` },
     )
   if (!isOwnerName(name))

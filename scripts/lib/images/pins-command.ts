@@ -36,8 +36,7 @@ export async function runPinsCommand(write: boolean): Promise<void> {
         next: 'npx zx scripts/images.ts pins   (where the registries can be reached)',
       },
     )
-  if (!left.length)
-    return say(color.green(`${verdicts.length} images are as their registries have them.`))
+  if (!left.length) return say(color.green(`${verdicts.length} images match their registries.`))
   const next = left.some(({ state }) => state !== 'gone')
     ? 'npx zx scripts/images.ts pins --write'
     : 'choose another tag, in all places of it'

@@ -18,7 +18,7 @@ import { color, say, step } from '../report.ts'
 import { listApplications } from '../repository.ts'
 import { run } from '../run.ts'
 
-const what = 'Have every image'
+const what = 'Get the images'
 
 /** The images of these services that the engine does not have. */
 export async function findMissingImages(all: ComposeConfig, services: string[]): Promise<string[]> {
@@ -52,7 +52,7 @@ export async function pullOrBuildImages(
   requireImageOwner(findOwnerlessImages(missing), unfit)
   await requireReachableRegistries(missing, unfit)
   for (const { what, why } of reasonsNotBuilt(missing, unfit))
-    say(color.yellow(`  ${what}: ${why}; not built but pulled`))
+    say(color.yellow(`  ${what}: ${why}; pulled instead of built`))
   if (sources.length)
     await step(`Build ${sources.map(({ image }) => image).join(', ')}`, () =>
       buildSources(sources, env),
@@ -119,7 +119,7 @@ async function requireChosenCommits(
   )
   throw new Failure(exit.refused, what, `no commit is chosen for ${unset.join(', ')}`, {
     evidence: `Set ${describeCommitPins(unset)}${sources.size ? ` (and ${[...sources].join(', ')} in the .env beside it to build from a checkout)` : ''},
-${findOwnerlessImages(unset).length ? `and whose they are: ${setOwnerCommand()},\n` : ''}or start the other applications alone.`,
+${findOwnerlessImages(unset).length ? `and the owner of the images: ${setOwnerCommand()},\n` : ''}or start the other applications alone.`,
     next: `make up APPS="${await applicationsWithout(stack, all, unset)}"`,
   })
 }
@@ -153,7 +153,7 @@ function requireImageOwner(images: string[], unfit: UnbuildableImages): void {
     ...images,
     ...describeNotBuilt(reasonsNotBuilt(images, unfit)),
   ].join('\n')
-  throw new Failure(exit.refused, what, 'whose they are is not set', {
+  throw new Failure(exit.refused, what, 'the owner of the images is not set', {
     evidence,
     next: setOwnerCommand(),
   })

@@ -76,8 +76,8 @@ function nextStepAfter({ message, status }: RegistryError): string {
   if (status === 401 || status === 403)
     return `a token with ${/(\w+:packages)/.exec(message)?.[1] ?? 'more rights'}, then docker login --password-stdin`
   if (status === 507 || /no space/.test(message))
-    return "make room on the registry's disk, then the same command: what has arrived is not sent again"
-  return 'the same command again: what has arrived is not sent again'
+    return "free space on the registry's disk, then the same command: uploaded layers are not sent again"
+  return 'the same command again: uploaded layers are not sent again'
 }
 
 /**

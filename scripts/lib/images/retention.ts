@@ -86,10 +86,10 @@ function requireCompleteVersions(all: ImageVersion[]): void {
   throw new Failure(
     exit.refused,
     'Remove old images',
-    'their registry lists versions that it does not have: nobody knows which others belong to them',
+    'the registry lists versions that it does not have: it is not known which others belong to them',
     {
       evidence: lost.join('\n'),
-      next: 'the same command again in a while; if it stays so, push them again or remove them by hand',
+      next: 'the same command again later; if this stays, push them again or remove them by hand',
     },
   )
 }

@@ -136,9 +136,9 @@ export function writeSealedSecret(
     renameSync(temporary, join(root, file))
   } catch (error) {
     rmSync(temporary, { force: true })
-    const why = `${(error as NodeJS.ErrnoException).code}; it is as it was`
+    const why = `${(error as NodeJS.ErrnoException).code}; it is unchanged`
     throw new Failure(exit.rolledBack, `Write ${file}`, why, {
-      next: 'the same command again, once there is room',
+      next: 'the same command again, when there is free space',
     })
   }
 }

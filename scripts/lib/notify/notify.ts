@@ -76,7 +76,7 @@ export async function notifyWebhooks(
   } catch (error) {
     return [
       redact(
-        `Nobody was notified: ${error instanceof Failure ? error.message : `a bug (${(error as Error).name})`}`,
+        `No message was sent: ${error instanceof Failure ? error.message : `a bug (${(error as Error).name})`}`,
       ),
     ]
   }

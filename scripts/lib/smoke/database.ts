@@ -26,11 +26,11 @@ async function sortsAsHungarian(context: SmokeContext, service: string): Promise
     service,
     `SELECT (${list}), datcollate, datlocprovider, datlocale, ${versions} FROM pg_database WHERE datname = current_database()`,
   )
-  if (!rows) return 'a server from outside: not asked'
+  if (!rows) return 'an external server: not checked'
   const [found, collate, provider, locale, was, is] = rows[0]!
   if (was !== is)
     throw new Error(
-      `its indexes are in the order of collation version ${was}, the image brings ${is}: REINDEX, then REFRESH COLLATION VERSION (infra/docker/postgres/README.md)`,
+      `its indexes are in the order of collation version ${was}, the image has ${is}: REINDEX, then REFRESH COLLATION VERSION (infra/docker/postgres/README.md)`,
     )
   if (found === sorted) return `${provider === 'i' ? 'icu' : 'libc'} ${locale || collate}, ${is}`
   throw new Error(
@@ -48,16 +48,16 @@ const logins = `SELECT rolname, rolsuper OR rolbypassrls OR rolcreaterole OR rol
 
 async function hasFewRights(context: SmokeContext, service: string): Promise<string> {
   const rows = await askDatabase(context, service, logins)
-  if (!rows) return 'a server from outside: not asked'
+  if (!rows) return 'an external server: not checked'
   const names = (list: string[][]) => list.map(([name]) => name).join(', ')
   if (!rows.length)
     throw new Error(
-      'it has none of the roles that applications log in with: its volume is older than they are (infra/docker/postgres/README.md)',
+      'it has none of the roles that applications log in with: its volume is older than these roles (infra/docker/postgres/README.md)',
     )
   const strong = rows.filter(([, may]) => may === 't')
   if (strong.length)
     throw new Error(
-      `${names(strong)} logs in and may pass over the rules of the database (superuser, BYPASSRLS, CREATEROLE, CREATEDB or REPLICATION)`,
+      `${names(strong)} logs in and can bypass the rules of the database (superuser, BYPASSRLS, CREATEROLE, CREATEDB or REPLICATION)`,
     )
   return names(rows)
 }

@@ -32,7 +32,7 @@ export function rejectTraefikAnswers(edge: Edge, folder: string): Edge {
       const answer = await edge.get(url, ask)
       if (!isTraefikAnswer(answer)) return answer
       throw new Error(
-        `away: ${url} is answered by Traefik itself (${answer.status}): nobody is behind it, or it is closed until \`make admin APP=${folder}\``,
+        `away: ${url} is answered by Traefik itself (${answer.status}): no application is behind it, or it is closed until \`make admin APP=${folder}\``,
       )
     },
   }
@@ -75,10 +75,10 @@ export async function openDoor(
     nothrow: true,
   })
   if (written.code !== 0)
-    return `the edge does not run, so it stays closed there: the same command again once it does`
+    return `Traefik does not run, so the host stays closed: the same command again when it runs`
   // Traefik watches the folder, but not the folders in it
   await runCompose(stack, ['kill', '--signal', 'HUP', 'traefik'], {
-    what: 'Let Traefik read the door',
+    what: 'Open the host in Traefik',
   })
   const port = new URL(address('x')).port
   const url = `https://${hosts[0]}${port ? `:${port}` : ''}/`

@@ -131,7 +131,7 @@ async function openIngress(
       ...closed.map(({ metadata }) => metadata.name),
       `${doorAnnotation}=open`,
     ],
-    { what: `Open the door of ${folder}` },
+    { what: `Open the host of ${folder}` },
   )
   const host: string = closed[0]!.spec.rules[0].host
   const url = `https://${host}${readStackConfig(all).URL_PORT ?? ''}/`
@@ -143,7 +143,7 @@ async function openIngress(
   )
   return open
     ? `${host} is open`
-    : `${host} is labelled as open; from here its edge cannot be asked, or nobody is behind it`
+    : `${host} is labelled as open; its edge cannot be reached from here, or no application is behind it`
 }
 
 /**

@@ -125,7 +125,7 @@ test("Chatwoot's image is the community edition and knows its commit; as the sub
   assert.is(plain.code, 5)
   assert.match(
     plain.stderr,
-    /can't cd to \.git[^]*All that the builder said: .*cache\/kgc-stack\/images-build\.log/,
+    /can't cd to \.git[^]*The whole output of the builder: .*cache\/kgc-stack\/images-build\.log/,
   )
   assert.ok(existsSync(join(box.root, 'forks/chatwoot/enterprise')), 'the checkout is as it was')
 })

@@ -165,7 +165,7 @@ test('what the build file builds in another way is built again from main; a bran
   assert.is(await digestOf('kgc-web', ref), web)
   const own = images(real.host, writer, ['push', '--replace', 'horilla'], { env: feature })
   assert.is(own.code, 0, own.stderr)
-  assert.match(own.stderr, 'horilla: the tag 2.1.8-kgc stays where it is')
+  assert.match(own.stderr, 'horilla: the tag 2.1.8-kgc is not moved')
   assert.is(await digestOf('horilla-hr', '2.1.8-kgc'), hr)
   assert.is.not(await digestOf('horilla-hr', 'feature'), hr)
   const main = images(real.host, writer, ['push', ...kgc])

@@ -67,7 +67,7 @@ test('up refuses it and touches nothing; its command takes the rows over, and ke
   assert.match(stderr, `${volume}: has no role twenty_a`)
   assert.is(stack.container('twenty-db'), '')
   const doctor = stack.run(['bootstrap', '--doctor', '--environment', 'demo']).stdout
-  assert.match(doctor, `${volume} is from before applications had roles of their own`)
+  assert.match(doctor, `${volume} is older than the applications' own database roles`)
   const [, command] = /(infra\/docker\/postgres\/take-over\.sh .*?)   \(/.exec(stderr) ?? []
   const done = spawnSync('sh', ['-c', command!], {
     cwd: stack.root,

@@ -282,7 +282,7 @@ test('with what its image brings each page is open, and smoke says so', async ()
     [
       'admin',
       'the project dashboard asks everybody for its password',
-      /^\/ answers a stranger 200/,
+      /^\/ answers 200 without a password/,
     ],
   ] as const) {
     const id = stack.engine('run', '--detach', '--rm', `kgc-demo/kgc-${page}:demo`)

@@ -112,7 +112,7 @@ test('a stopped volume of before records tells nothing: what its database refuse
   writeFileSync(file(a), change(text, other))
   const { code, stderr } = up(a)
   assert.is(code, 0, stderr)
-  assert.match(stderr, /twenty-db does not take the password in TWENTY_DB_PASSWORD/)
+  assert.match(stderr, /twenty-db rejects the password in TWENTY_DB_PASSWORD/)
   assert.throws(record)
   writeFileSync(file(a), text)
 })

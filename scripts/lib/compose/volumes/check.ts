@@ -93,7 +93,7 @@ export function requireMatchingSecrets(
   throw new Failure(
     exit.refused,
     what,
-    `the data of ${bad.map(({ store }) => store.service).join(', ')} was written with other secrets than the env files hold`,
+    `the data of ${bad.map(({ store }) => store.service).join(', ')} was written with secrets that differ from the env files`,
     {
       evidence: bad
         .map(
@@ -101,7 +101,7 @@ export function requireMatchingSecrets(
             `${misfits.join(', ')}: another value in the volume ${store.volume}${record ? `, last started from ${record.folder}` : ''}`,
         )
         .join('\n'),
-      next: `${there ? `start it in ${there}, or take its env files` : 'put the old env files back'}; if nobody needs the data: ${purge}, then the same command again`,
+      next: `${there ? `start it in ${there}, or take its env files` : 'put the old env files back'}; if the data is not needed: ${purge}, then the same command again`,
     },
   )
 }
@@ -120,12 +120,10 @@ export async function recordSecrets(stack: Stack, found: VolumeSecretsFit[]): Pr
     if (!container) return
     const answer = await acceptsPassword(store, container)
     if (answer === undefined)
-      return warn(
-        `${store.service} gives no answer: what its volume was written with is not recorded`,
-      )
+      return warn(`${store.service} does not answer: the secrets of its volume are not recorded`)
     if (!answer)
       return warn(
-        `${store.service} does not take the password in ${store.passwordKey}: its volume ${store.volume} was written with another`,
+        `${store.service} rejects the password in ${store.passwordKey}: its volume ${store.volume} was written with another one`,
       )
     await writeSecretRecord(
       store,

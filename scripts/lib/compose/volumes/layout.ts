@@ -44,7 +44,7 @@ export function refuseOldVolumes(stack: Stack, old: DatabaseVolume[], what: stri
   throw new Failure(
     exit.refused,
     what,
-    `the data of ${old.map(({ service }) => service).join(', ')} is from before applications had roles of their own`,
+    `the data of ${old.map(({ service }) => service).join(', ')} is older than the applications' own database roles`,
     {
       evidence: old
         .map(
@@ -52,7 +52,7 @@ export function refuseOldVolumes(stack: Stack, old: DatabaseVolume[], what: stri
             `${volume}: has no role ${login}, or its first start was interrupted`,
         )
         .join('\n'),
-      next: `${takeOverCommand(stack, old)}   (dumps it, restores it into a new volume, keeps the old one; if nobody needs the data: ${stack.mode === 'demo' ? 'make demo-down' : 'make purge'})`,
+      next: `${takeOverCommand(stack, old)}   (dumps it, restores it into a new volume, keeps the old one; if the data is not needed: ${stack.mode === 'demo' ? 'make demo-down' : 'make purge'})`,
     },
   )
 }

@@ -62,7 +62,9 @@ export async function resolveImageDigests(
   const digests = new Map<string, string>()
   const ownerless = findOwnerlessImages(listWorkloadImages(all))
   if (ownerless.length)
-    refusals.add(`whose the images are is not set, as of ${ownerless[0]}: ${setOwnerCommand()}`)
+    refusals.add(
+      `the owner of the images is not set, for example of ${ownerless[0]}: ${setOwnerCommand()}`,
+    )
   const now = listWorkloadImages(all).filter(image => !ownerless.includes(image))
   const ask = (image: string, words: string, add: (words: string) => void) =>
     retryRegistry(image, () => fetchImageDigest(image), briefRetryDelaysSeconds, 5).catch(

@@ -38,7 +38,9 @@ export async function requirePromoted(
     )
   const last = await fetchDeployment(github, Date.now() + limit, promotedFrom, commit!).catch(
     (error: Error) => {
-      throw new Failure(exit.refused, what, error.message, { next: 'once more in a while' })
+      throw new Failure(exit.refused, what, error.message, {
+        next: 'the same command again in a few minutes',
+      })
     },
   )
   const short = commit!.slice(0, 12)

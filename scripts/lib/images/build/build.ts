@@ -44,7 +44,7 @@ export async function planImage(
   const source = await readImageSource(target.context)
   const files = source?.changed.slice(0, 5).join(', ')
   const no = (why: string, next: string) =>
-    new Failure(exit.refused, `Look at the source of ${target.name}`, why, { next })
+    new Failure(exit.refused, `Check the source of ${target.name}`, why, { next })
   if (!source)
     throw no(
       'it is in no git repository: its image would name no commit',
@@ -55,7 +55,7 @@ export async function planImage(
   if (files) say(`  ${target.name}: with changes that are in no commit: ${files}`)
   if (source.shallow)
     say(
-      `  ${target.name}: the history is cut off, so it counts as changed by the newest commit (fetch-depth: 0 mends that)`,
+      `  ${target.name}: the history is cut off, so it counts as changed by the newest commit (fetch-depth: 0 avoids that)`,
     )
   return planImageTags(target, source, ref, findCommitPins([target.image])[0])
 }
@@ -81,9 +81,7 @@ export async function planBuild(names: string[], command: 'build' | 'push'): Pro
     command === 'push' ? planned.map(withPushTags).map(image => withRunLabel(image)) : planned
   for (const { target, fileTag, tags } of images)
     if (fileTag && !tags.includes(fileTag))
-      say(
-        `  ${target}: the tag ${fileTag} stays where it is: it is set from main and from versions alone`,
-      )
+      say(`  ${target}: the tag ${fileTag} is not moved: only main and versions set it`)
   requireDistinctTags(images)
   const without =
     'this builder cannot put SBOM and provenance into images (docker buildx create --use makes one that can)'
@@ -114,7 +112,7 @@ async function excludeRefusedSources(
     if (named)
       throw new Failure(
         exit.refused,
-        `Look at the source of ${target.name}`,
+        `Check the source of ${target.name}`,
         `${commit.slice(0, 12)} is not built: ${refused.because}`,
         { next: refused.next },
       )

@@ -23,7 +23,7 @@ export function saveBuildLog(output: string): string {
   try {
     mkdirSync(join(buildLogPath(), '..'), { recursive: true })
     writeFileSync(buildLogPath(), output, { mode: 0o600 })
-    return `All that the builder said: ${buildLogPath()}`
+    return `The whole output of the builder: ${buildLogPath()}`
   } catch {
     return ''
   }
@@ -63,7 +63,7 @@ export function createBuildFailure(
   // BuildKit lists an image's contents by an image of Docker Hub's, which not every machine can
   // have
   const scanner = /buildkit-syft-scanner/.test(output)
-  const why = `${scanner ? 'the image that lists the contents (SBOM) cannot be had: ' : ''}${step ? `${step}: ` : ''}${error}`
+  const why = `${scanner ? 'the image of the SBOM scanner cannot be pulled: ' : ''}${step ? `${step}: ` : ''}${error}`
   const built = last ? `The last commit that built: ${last.commit} (${last.known})` : ''
   const pin =
     last && findCommitPins([`${selectFailedSource(images, output)[0]!.name}:${last.commit}`])[0]

@@ -123,6 +123,6 @@ export function requireDistinctTags(all: PlannedImage[]): void {
     .filter(({ name, tags }) => tags.some(tag => `${name}:${tag}` === twice))
     .map(({ target }) => target)
   throw new Failure(exit.usage, 'Name the images', `${both.join(' and ')} would both be ${twice}`, {
-    next: 'name one of them, or give them names of their own in the file',
+    next: 'name one of them, or give them different names in the file',
   })
 }

@@ -27,7 +27,7 @@ export async function fetchAuthorization(
   if (!/^bearer/i.test(challenge) || !realm) return basic
   const address = new URL(realm)
   if (address.protocol !== 'https:' && registryScheme(address.host) === 'https')
-    throw new Error(`${host} wants its login sent unencrypted`)
+    throw new Error(`${host} asks for its login over an unencrypted connection`)
   for (const [name, value] of Object.entries({
     service: part('service'),
     scope: scope ?? part('scope'),

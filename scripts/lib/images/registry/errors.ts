@@ -40,7 +40,7 @@ export async function readRefusal(
   const said = readErrorMessage(await answer.text().catch(() => ''))
   const words: Record<number, string> = {
     404: `it is not in ${host}`,
-    405: `${host} does not let anybody ${method === 'DELETE' ? 'delete' : 'do this'} (405)`,
+    405: `${host} does not allow ${method === 'DELETE' ? 'deleting' : 'this'} (405)`,
     429: `${host} has had too many requests (429)`,
     507: `${host} has no space left (507)`,
   }
