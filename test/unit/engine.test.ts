@@ -8,7 +8,8 @@ import type { Machine } from '../../scripts/lib/engine/engine.ts'
 import { installCommand, isolatedAptOptions, unpackCommands } from '../../scripts/lib/engine/apt.ts'
 import { describeInstallPlan, planInstall } from '../../scripts/lib/engine/install-plan.ts'
 import { removeStalePidFile, startDaemon } from '../../scripts/lib/engine/start.ts'
-import { isAtLeast, findUnsupportedParts } from '../../scripts/lib/engine/versions.ts'
+import { findUnsupportedParts } from '../../scripts/lib/engine/versions.ts'
+import { isVersionAtLeast } from '../../scripts/lib/version.ts'
 import { Failure } from '../../scripts/lib/errors.ts'
 
 const test = suite('engine')
@@ -83,7 +84,7 @@ test('versions are compared by number', () => {
     ['0.13.1+ds1', '0.13'],
     ['1.0', '0.13'],
   ] as const
-  for (const [version, least] of enough) assert.ok(isAtLeast(version, least), version)
+  for (const [version, least] of enough) assert.ok(isVersionAtLeast(version, least), version)
   for (const [version, least] of [
     ['2.9.0', '2.26'],
     ['1.29.2', '2.26'],
@@ -92,7 +93,7 @@ test('versions are compared by number', () => {
     ['', '0.13'],
     ['dev', '2.26'],
   ] as const)
-    assert.not.ok(isAtLeast(version, least), version)
+    assert.not.ok(isVersionAtLeast(version, least), version)
 })
 
 test('a bare machine of each system gets its own packages', () => {

@@ -1,8 +1,6 @@
 // Version steps that Chatwoot does not survive.
-import {
-  isVersionBefore,
-  type UpgradeRule,
-} from '../../../scripts/lib/deploy/preflight/upgrade-paths.ts'
+import type { UpgradeRule } from '../../../scripts/lib/deploy/preflight/upgrade-paths.ts'
+import { isSameMinor, isVersionBefore } from '../../../scripts/lib/version.ts'
 
 export const upgradePaths: UpgradeRule[] = [
   {
@@ -17,7 +15,7 @@ export const upgradePaths: UpgradeRule[] = [
     image: /(^|\/)chatwoot$/,
     // https://github.com/chatwoot/chatwoot/issues/9614
     forbids: (from, to) =>
-      isVersionBefore(to, from) && `${to[0]}.${to[1]}` !== `${from[0]}.${from[1]}`
+      isVersionBefore(to, from) && !isSameMinor(from, to)
         ? 'Chatwoot cannot be downgraded: its migrations cannot be undone; restore a backup of that version'
         : undefined,
   },

@@ -1,8 +1,6 @@
 // Version steps that Twenty does not survive.
-import {
-  isVersionBefore,
-  type UpgradeRule,
-} from '../../../scripts/lib/deploy/preflight/upgrade-paths.ts'
+import type { UpgradeRule } from '../../../scripts/lib/deploy/preflight/upgrade-paths.ts'
+import { isSameMinor, isVersionBefore } from '../../../scripts/lib/version.ts'
 
 export const upgradePaths: UpgradeRule[] = [
   {
@@ -18,7 +16,7 @@ export const upgradePaths: UpgradeRule[] = [
     // upgrade commands of a minor version change the schema, and nothing takes them back
     // (packages/twenty-server/docs/UPGRADE_COMMANDS.md)
     forbids: (from, to) =>
-      isVersionBefore(to, from) && `${to[0]}.${to[1]}` !== `${from[0]}.${from[1]}`
+      isVersionBefore(to, from) && !isSameMinor(from, to)
         ? 'Twenty cannot be downgraded: its upgrade commands cannot be undone; restore a backup of that version'
         : undefined,
   },

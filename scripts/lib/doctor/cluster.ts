@@ -3,6 +3,8 @@
 import { findCondition, type Deployment, type Manifest } from '../kubernetes/objects.ts'
 import { finding, type Finding } from './finding.ts'
 import type { Environment } from '../kubernetes/environment.ts'
+import { minimumKubernetesVersion } from '../kubernetes/versions.ts'
+import { isVersionAtLeast } from '../version.ts'
 import {
   judgePrerequisites,
   judgePolicies,
@@ -12,8 +14,6 @@ import {
   notVisible,
 } from './namespace.ts'
 
-/** The oldest Kubernetes that the manifests work on (`preStop.sleep`). */
-const least = 30
 const metricsServer =
   'https://github.com/kubernetes-sigs/metrics-server/releases/download/v0.9.0/components.yaml'
 const localPath =
@@ -30,7 +30,7 @@ export interface ClusterFacts {
   current: string
   /** Why the API server does not answer. */
   silence?: string
-  version?: { gitVersion: string; major: string; minor: string }
+  version?: { gitVersion: string }
   nodes: ObservedObjects
   namespaces: ObservedObjects
   storageClasses: ObservedObjects
@@ -88,10 +88,9 @@ export function judgeAccess(facts: ClusterFacts): Finding[] {
       `the API server does not answer: ${silence ?? 'no answer'}`,
       kubectlCommand(facts, 'cluster-info'),
     )
-  const [major, minor] = [Number.parseInt(version.major), Number.parseInt(version.minor)]
-  if (major === 1 && minor < least)
+  if (!isVersionAtLeast(version.gitVersion, minimumKubernetesVersion))
     return say(
-      `Kubernetes ${version.gitVersion} is older than 1.${least}`,
+      `Kubernetes ${version.gitVersion} is older than ${minimumKubernetesVersion}`,
       'https://kubernetes.io/docs/tasks/administer-cluster/cluster-upgrade/',
     )
   const count = nodes ? `, ${nodes.length} ${nodes.length === 1 ? 'node' : 'nodes'}` : ''

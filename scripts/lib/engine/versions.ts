@@ -1,6 +1,7 @@
 // Which versions of Docker's parts the stack runs on.
 import { Failure, exit } from '../errors.ts'
 import { run } from '../run.ts'
+import { isVersionAtLeast, parseVersion } from '../version.ts'
 import { inspectMachine, type Machine } from './engine.ts'
 
 /** The lowest versions the stack was tested with. */
@@ -15,22 +16,11 @@ const brokenVersions: Record<string, string> = {
     're-creates every container that mounts a file at each start, also Traefik (docker/compose#12388)',
 }
 
-/**
- * Whether a version is at least another: 2.9 is older than 2.26. What cannot be read is taken for
- * old.
- */
-export function isAtLeast(version: string, least: string): boolean {
-  const numbers = (text: string) => (/\d+(\.\d+)*/.exec(text)?.[0] ?? '0').split('.').map(Number)
-  const [have, want] = [numbers(version), numbers(least)]
-  const i = want.findIndex((number, i) => (have[i] ?? 0) !== number)
-  return i < 0 || (have[i] ?? 0) > want[i]!
-}
-
 /** Why a version is none that the stack runs on; undefined when it is one. */
 export function versionProblem(part: Part, version: string): string | undefined {
-  if (!isAtLeast(version, minimumVersions[part]))
+  if (!isVersionAtLeast(version, minimumVersions[part]))
     return `is older than ${minimumVersions[part]}, the lowest that was tested`
-  return part === 'compose' ? brokenVersions[/\d+\.\d+\.\d+/.exec(version)?.[0] ?? ''] : undefined
+  return part === 'compose' ? brokenVersions[parseVersion(version)?.join('.') ?? ''] : undefined
 }
 
 /** In words what does not fit, and what mends it. */
