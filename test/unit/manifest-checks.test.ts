@@ -29,7 +29,8 @@ import {
   withDigestsAndChecksums,
   replaceImageTags,
 } from '../../scripts/lib/deploy/apply/checksums.ts'
-import { fetchImageDigest, parseImage } from '../../scripts/lib/images/registry/client.ts'
+import { parseImage } from '../../scripts/lib/images/reference.ts'
+import { fetchImageDigest } from '../../scripts/lib/images/registry/client.ts'
 
 const test = suite('plan')
 const object = (kind: string, name: string, more: Record<string, any> = {}): Manifest => ({

@@ -2,7 +2,7 @@
 import { request } from 'node:https'
 import type { ComposeConfig } from '../compose/stack.ts'
 import { finding, type Finding } from './finding.ts'
-import { registryHostOf } from '../images/registry/client.ts'
+import { registryHostOf } from '../images/reference.ts'
 import { run } from '../run.ts'
 
 /** Seconds of difference that break one-time passwords, and sessions and certificates. */

@@ -2,7 +2,7 @@
 // which of them prove a commit.
 import { requestGitHub, type GitHubRepository } from './client.ts'
 import { redact } from '../redact.ts'
-import { parseImage } from '../images/registry/client.ts'
+import { parseImage } from '../images/reference.ts'
 
 /** What marks a deployment as ours: GitHub's own workflows make one for each of their jobs, too. */
 export interface DeploymentPayload {

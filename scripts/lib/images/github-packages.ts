@@ -3,7 +3,7 @@ import { parseRetryAfter } from '../retry.ts'
 import { createOctokit } from '../github/client.ts'
 import { retryRegistry } from './registry/retry.ts'
 import { RegistryError } from './registry/errors.ts'
-import { parseImage } from './registry/client.ts'
+import { parseImage } from './reference.ts'
 import { keepSecret } from '../redact.ts'
 import type { ListedVersion, ImageVersion } from './retention.ts'
 

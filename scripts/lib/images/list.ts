@@ -5,7 +5,7 @@ import { findReleaseReferences, type ReleaseReferences } from './release-referen
 import { requireOwner } from './owner.ts'
 import { shortenDigest } from './pins.ts'
 import { asRegistryFailure } from './push.ts'
-import { parseImage, registryHostOf } from './registry/client.ts'
+import { parseImage, registryHostOf } from './reference.ts'
 import { color, emit, formatMegabytes, printResult, say, step, table } from '../report.ts'
 import { removeVersion, listsUntagged, listImageVersions } from './registry-versions.ts'
 import { sortNewestFirst, findRemovableVersions, type ImageVersion } from './retention.ts'

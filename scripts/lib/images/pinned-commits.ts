@@ -1,6 +1,6 @@
 // Where a person chooses the commit that an image is built of.
 import { listCommitImages, type CommitImage } from './commit-images.ts'
-import { parseImage } from './registry/client.ts'
+import { parseImage } from './reference.ts'
 
 /**
  * The key, and the example that it stands in, of each of these images that is built of a commit.

@@ -12,7 +12,8 @@ import {
   type CheckedPin,
 } from './pins.ts'
 import { RegistryError } from './registry/errors.ts'
-import { findImageDigest, parseImage } from './registry/client.ts'
+import { parseImage } from './reference.ts'
+import { findImageDigest } from './registry/client.ts'
 import { root } from '../repository.ts'
 
 /**

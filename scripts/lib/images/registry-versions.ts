@@ -4,7 +4,8 @@
 import { listGitHubVersions, removeGitHubVersion } from './github-packages.ts'
 import { retryRegistry } from './registry/retry.ts'
 import { readImageContents, ignoreNotFound } from './registry/manifests.ts'
-import { acceptedManifests, callRegistry, findImageDigest, parseImage } from './registry/client.ts'
+import { parseImage } from './reference.ts'
+import { acceptedManifests, callRegistry, findImageDigest } from './registry/client.ts'
 import type { ListedVersion, ImageVersion } from './retention.ts'
 
 /** Whether a registry tells of versions without a tag. */

@@ -2,7 +2,7 @@
 import { containerSpecsOf, hasCondition, listVolumeSources } from '../../kubernetes/objects.ts'
 import { createHash } from 'node:crypto'
 import { selectWorkloads, type Manifest } from '../../kubernetes/kubectl.ts'
-import { parseImage } from '../../images/registry/client.ts'
+import { parseImage } from '../../images/reference.ts'
 
 export const configChecksumAnnotation = 'kgc.hu/config'
 export const jobChecksumAnnotation = 'kgc.hu/manifest'

@@ -2,7 +2,7 @@
 // checkout, an older tag.
 import { resolve } from 'node:path'
 import { color, say } from '../../report.ts'
-import { parseImage } from '../../images/registry/client.ts'
+import { parseImage } from '../../images/reference.ts'
 import { dockerFolder } from '../../repository.ts'
 import { run } from '../../run.ts'
 import type { PreflightProblems } from './problems.ts'

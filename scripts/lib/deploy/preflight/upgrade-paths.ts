@@ -1,6 +1,6 @@
 // Versions that must not be jumped over. The rules are the applications' own:
 // infra/docker/<folder>/upgrade-paths.ts exports `upgradePaths`.
-import { parseImage } from '../../images/registry/client.ts'
+import { parseImage } from '../../images/reference.ts'
 import { parseVersion, type Version } from '../../version.ts'
 
 export interface UpgradeRule {

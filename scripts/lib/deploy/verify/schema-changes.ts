@@ -3,7 +3,7 @@
 // where its databases are.
 import type { Manifest } from '../../kubernetes/kubectl.ts'
 import { readImageContents } from '../../images/registry/manifests.ts'
-import { parseImage } from '../../images/registry/client.ts'
+import { parseImage } from '../../images/reference.ts'
 import { schemaLabel } from '../../images/build/schema-version.ts'
 import { resourceId } from '../../kubernetes/objects.ts'
 import type { SchemaVersions } from './application-checks.ts'

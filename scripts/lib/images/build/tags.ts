@@ -1,7 +1,7 @@
 // Which tags and labels an image gets. Pure.
 import type { BuildTarget } from './bake.ts'
 import { Failure, exit } from '../../errors.ts'
-import { parseImage } from '../registry/client.ts'
+import { parseImage } from '../reference.ts'
 import { schemaLabel } from './schema-version.ts'
 import type { GitRef, ImageSource } from './source.ts'
 

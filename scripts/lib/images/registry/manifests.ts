@@ -2,13 +2,8 @@
 import { createHash } from 'node:crypto'
 import { retryRegistry } from './retry.ts'
 import { RegistryError } from './errors.ts'
-import {
-  acceptedManifests,
-  callRegistry,
-  findImageDigest,
-  fetchImageDigest,
-  parseImage,
-} from './client.ts'
+import { parseImage } from '../reference.ts'
+import { acceptedManifests, callRegistry, findImageDigest, fetchImageDigest } from './client.ts'
 
 interface ImageManifest {
   config?: { digest: string; size: number }
