@@ -22,7 +22,7 @@ test('a child that does not end when its time is over is killed 5 s later, with 
 
 test('the same when its signal is aborted', async () => {
   const stop = new AbortController()
-  setTimeout(() => stop.abort(), 200)
+  setTimeout(() => stop.abort(), 1_000)
   const { code, ms } = await run(['sh', '-c', 'trap "" TERM; sleep 30; sleep 30'], {
     signal: stop.signal,
     nothrow: true,
