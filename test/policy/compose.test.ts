@@ -614,6 +614,28 @@ test('docker/compose#9578, sparkswap/broker#508: what the env files say counts, 
   assert.not.match(text, 'other.hu')
 })
 
+test("what an extra file holds arrives, or is named because the application's own file sets it (docker/compose#10419)", async () => {
+  const copy = sandbox()
+  assert.is(copy.script(['env']).code, 0)
+  const [folder] = folders.filter(name =>
+    readFileSync(join(copy.docker, name, 'docker-compose.yml'), 'utf8').includes('extra$'),
+  )
+  const values = `SHOP_A='GOCSPX-ab$cd9 "x" # y'\nSHOP_B=a=b#c\nSHOP_C="d e"\n`
+  writeFileSync(join(copy.docker, folder!, 'extra.env'), `${values}TZ=UTC\n`, { mode: 0o600 })
+  assert.is(copy.script(['env', '--check']).code, 0)
+  const load = (file: string) => import(join(copy.root, 'scripts/lib/compose', file))
+  const { readComposeConfig, stackOf } = await load('stack.ts')
+  const { findIgnoredVariables } = await load('extra-variables.ts')
+  const stack = stackOf('dev')
+  const all = await readComposeConfig(stack)
+  const found = (Object.values(all.services) as Json[]).map(service => service.environment ?? {})
+  const own = found.find(environment => environment.SHOP_A)!
+  assert.equal([own.SHOP_A, own.SHOP_B, own.SHOP_C], ['GOCSPX-ab$$cd9 "x" # y', 'a=b#c', 'd e'])
+  assert.equal(findIgnoredVariables(all, stack), [
+    { file: `infra/docker/${folder}/extra.env`, key: 'TZ' },
+  ])
+})
+
 test('no script names an application: YAML is the only list', () => {
   for (const file of readdirSync(join(repository, 'scripts'), {
     recursive: true,

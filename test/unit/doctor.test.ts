@@ -8,6 +8,7 @@ import {
   judgeIdle,
   type StackHealth,
 } from '../../scripts/lib/doctor/containers.ts'
+import { judgeAddresses } from '../../scripts/lib/doctor/addresses.ts'
 import { judgeEnv, judgeShell } from '../../scripts/lib/doctor/doctor.ts'
 import {
   findTlsEdge,
@@ -242,6 +243,36 @@ test('env files: missing before the first start is information, after it an erro
     'error',
     /^a\/\.env: is readable/,
   )
+})
+
+test('openware/peatio#1867, ckulka/baikal-docker#28: a domain that nobody signs is an error in production', () => {
+  const judge = (mode: string, DOMAIN: string, more = {}) =>
+    judgeAddresses(mode, { DOMAIN, ...more })
+  for (const domain of ['kgc', 'crm.kgc.local', '203.0.113.5', 'kgc.home.arpa'])
+    one(judge('prod', domain), 'error', /signs .*registered domain/, /DOMAIN in infra/)
+  for (const domain of ['kgc.hu', 'local.kgc.hu', 'xn--gp-nka.hu']) silent(judge('prod', domain))
+  silent(judge('dev', 'kgc'))
+  silent(judge('prod', 'kgc.lan', { ACME_CA_SERVER: 'https://ca.kgc.lan/acme/directory' }))
+})
+
+test('runtipi/runtipi#255, JonasAlfredsson/docker-nginx-certbot#287: a port that the authority does not ask, and one that addresses do not name', () => {
+  const judge = (mode: string, values: Record<string, string>) =>
+    judgeAddresses(mode, { DOMAIN: 'kgc.hu', ...values })
+  one(
+    judge('prod', { HTTP_PORT: '8081' }),
+    'info',
+    /asks port 80.*HTTP_PORT is 8081/,
+    /HTTP_PORT=80/,
+  )
+  silent(judge('dev', { HTTP_PORT: '8081' }))
+  one(
+    judge('dev', { HTTPS_PORT: '8443' }),
+    'info',
+    /name port 443, and HTTPS_PORT is 8443/,
+    /URL_PORT=:8443/,
+  )
+  one(judge('dev', { URL_PORT: ':9443' }), 'info', /name port 9443/, /URL_PORT= in/)
+  silent(judge('dev', { HTTPS_PORT: '8443', URL_PORT: ':8443' }))
 })
 
 test('env files: a variable of the shell that says something else is information', () => {
@@ -485,6 +516,7 @@ const certificate = (change: Partial<ServedCertificate> = {}): ServedCertificate
 const certificates = (list: ServedCertificate[], real = true) =>
   judgeCertificates(list, real, 'p', 'edge', now)
 
+// cert-manager/website#1916: the authority warns nobody any more
 test('certificates: days left, by what is served', () => {
   silent(certificates([certificate()]))
   silent(certificates([certificate({ until: now + 14 * 86_400_000 })]))

@@ -1,4 +1,4 @@
-import { spawnSync } from 'node:child_process'
+import { execFileSync, spawnSync } from 'node:child_process'
 import {
   chmodSync,
   cpSync,
@@ -43,7 +43,9 @@ ACME_EMAIL=
 SMTP_HOST=
 #@ shared format=port
 SMTP_PORT=587
-#@ shared secret
+#@ shared with=SMTP_PASSWORD
+SMTP_USERNAME=
+#@ shared secret format=any
 SMTP_PASSWORD=
 #@ shared format=email
 MAIL_FROM=
@@ -52,7 +54,7 @@ COMMON_SECRET=
 `,
   'infra/docker/blue/.env.example': `#@ shared required format=host
 DOMAIN=shop.hu
-#@ shared secret
+#@ shared secret format=any
 SMTP_PASSWORD=
 #@ shared required secret
 COMMON_SECRET=
@@ -93,6 +95,12 @@ RED_URL=https://a.shop.hu/path
 RED_FLAG=true
 #@ format=duration
 RED_WAIT=30s
+#@ format=time-zone
+RED_TZ=Europe/Budapest
+#@ format=port-suffix
+RED_URL_PORT=
+#@ format=domain
+RED_DOMAIN=shop.hu
 #@ max=8
 RED_SHORT=
 #@ secret
@@ -184,6 +192,19 @@ for (const [why, text] of [
 ] as const)
   test(`an example is refused: ${JSON.stringify(text)}`, () =>
     assert.match(failure(() => parseExample(text)).why, why))
+
+test('ToolJet/ToolJet#3331, plastic-labs/honcho#1017: git writes no CRLF, and an example that has some is named so', () => {
+  const files = execFileSync('git', ['ls-files', '-z'], { cwd: repository, encoding: 'utf8' })
+  const said = execFileSync('git', ['check-attr', '-z', '--stdin', 'eol'], {
+    cwd: repository,
+    input: files,
+    encoding: 'utf8',
+  }).split('\0')
+  assert.equal([...new Set(said.filter((_, i) => i % 3 === 2))], ['lf'])
+  const { why, next } = failure(() => parseExample('A=\r\nB=\r\n', 'a/.env.example'))
+  assert.match(why, 'Windows line ends')
+  assert.match(next ?? '', 'a/.env.example')
+})
 
 test('generated values have their form and never repeat', () => {
   for (const [how, form] of [
@@ -462,6 +483,7 @@ const bad: [string, string, string | ((root: string) => void), RegExp][] = [
   ],
   [blue, '', root => put(root, blue, read(root, blue).replaceAll('\n', '\r\n')), /CRLF/],
   [blue, '', root => put(root, blue, read(root, blue).replace('info', 'in\0fo')), /NUL/],
+  [blue, '', root => put(root, blue, `\uFEFF${read(root, blue)}`), /byte order mark/],
   [
     blue,
     '',
@@ -558,6 +580,20 @@ const bad: [string, string, string | ((root: string) => void), RegExp][] = [
   [red, 'RED_SHORT', 'k3n8v0q1z', /too long/],
   [red, 'RED_FLAG', 'yes', /true or false/],
   [red, 'RED_WAIT', '30sec', /format/],
+  // stoatchat/self-hosted#278, corsfix/corsfix#58: the port runs into the host's name
+  [red, 'RED_URL_PORT', '8443', /a colon and a port/],
+  [red, 'RED_URL_PORT', ':0', /a colon and a port/],
+  [red, 'RED_URL_PORT', ':8443/', /a colon and a port/],
+  // inventree/InvenTree#6768, Screenly/Anthias#3010: one refuses to start, another takes GMT
+  [red, 'RED_TZ', 'Europe/Budapset', /time zone/],
+  [red, 'RED_TZ', 'CET+1', /time zone/],
+  [red, 'RED_TZ', 'europe/budapest', /time zone/],
+  [red, 'RED_TZ', '+01:00', /time zone/],
+  [red, 'RED_TZ', 'Local', /time zone/],
+  // ckulka/baikal-docker#28: no authority signs an address
+  [red, 'RED_DOMAIN', '203.0.113.5', /domain name alone/],
+  // onetimesecret/onetimesecret#760
+  [top, 'SMTP_USERNAME', 'crm', /SMTP_PASSWORD is not/],
   [red, 'RED_ORIGIN', 'https://a.shop.hu/', /no slash/],
   [red, 'RED_ORIGIN', 'ws://a.shop.hu', /format/],
   [red, 'RED_ORIGIN', 'a.shop.hu', /format/],
@@ -599,7 +635,7 @@ const bad: [string, string, string | ((root: string) => void), RegExp][] = [
   ],
 ]
 
-test(`every one of ${bad.length} bad inputs is named by file, key and remedy, without a value, and nothing is written`, () => {
+test('every one of the bad inputs is named by file, key and remedy, without a value, and nothing is written', () => {
   assert.ok(bad.length >= 40)
   const root = tree()
   generated(root)
@@ -650,13 +686,86 @@ test('nothing right is called wrong', () => {
     [red, 'RED_ORIGIN', 'https://a.shop.hu:443'],
     [red, 'RED_HOSTS', '*.shop.hu'.slice(2)],
     [red, 'RED_MINUTES', '60'],
+    [red, 'RED_URL_PORT', ':8443'],
+    [red, 'RED_TZ', 'America/Argentina/Buenos_Aires'],
+    [red, 'RED_DOMAIN', 'kgc.localhost'],
     [blue, 'BLUE_OLD_KEY', 'SGVsbG8td29ybGQtOTg3'],
     [blue, 'BLUE_KEY', 'ZRC1wIcXEFeLCd5DOg0M6kdQzqlkTedyivJ2j+tBd+k='],
     [red, 'RED_DB_PASSWORD', 'Kx_9-bQ2mWz7Lp4Rt8Vn'],
   ]
   for (const [file, key, value] of fine) set(root, file, key, value)
+  const zone = findEnvFiles(root).files[2]?.entries.find(({ key }) => key === 'RED_TZ')
+  for (const name of ['UTC', 'CET', 'Etc/GMT+1', 'Europe/Kiev', 'Africa/Porto-Novo'])
+    assert.is(validateEnvValue(zone!, name, new Set(), ''), undefined, name)
   generated(root)
   assert.equal(checkEnvFiles(root), [])
+})
+
+test('docker/compose#10419, #11058: what Compose would change in an extra file, and who may read it, is named by file and line', () => {
+  const root = tree()
+  generated(root)
+  const extra = 'infra/docker/blue/extra.env'
+  const problems = (text: string, mode = 0o600) => {
+    put(root, extra, text)
+    chmodSync(join(root, extra), mode)
+    return checkEnvFiles(root).map(({ file, key, problem, altered }) => {
+      assert.is(file, extra)
+      assert.not.match(problem, /GOCSPX|hunter22/)
+      return `${key}${altered ? '!' : ''} ${problem}`
+    })
+  }
+  const fine = [
+    '# GOCSPX-$x',
+    'a.b=1',
+    'B=x=y#z',
+    `C='GOCSPX-ab$cd9 #"x"'`,
+    'D="x # y"',
+    "E=it's",
+    'F=\\n',
+  ]
+  assert.equal(problems(`\uFEFF${fine.join('\r\n')}\n`), [])
+  for (const bad of [
+    'ID=GOCSPX-ab$cd9',
+    'ID="GOCSPX-${cd9}"',
+    'ID=hunter22 # note',
+    'ID=hunter22 ',
+    "ID='hunter22",
+    "ID='hunter22\\'",
+  ])
+    assert.match(problems(`A=1\n${bad}\n`).join('|'), /^ID! line 2 would arrive as another value/)
+  for (const bad of ['ID', 'export ID=hunter22', 'ID : hunter22'])
+    assert.match(problems(`${bad}\n`).join('|'), /^! line 1 is neither/)
+  assert.equal(problems('A=1\n', 0o644), [' can be read by others'])
+  put(root, extra, `GOOGLE_SECRET='GOCSPX-ab$cd9'\n`)
+  loadEnvValues(root)
+  assert.is(redact('it is GOCSPX-ab$cd9'), 'it is [secret]')
+})
+
+test('Bubka/2FAuth#310: a password that somebody else chose goes in between single quotes, and into every file alike', () => {
+  const root = tree()
+  generated(root)
+  for (const value of ['Kgc!2024$x&', 'qwzx rtkb hmvd yplc', `a"b\\c#d é`]) {
+    set(root, top, 'SMTP_PASSWORD', `'${value}'`)
+    generated(root)
+    assert.equal(checkEnvFiles(root), [])
+    assert.match(read(root, blue), `SMTP_PASSWORD='${value}'\n`)
+    for (const path of [top, blue]) assert.is(readEnvFile(join(root, path)).SMTP_PASSWORD, value)
+  }
+  for (const wrong of ['Kgc!2024$x&', `'it's'`, `'end\\'`, '"a$b"']) {
+    set(root, top, 'SMTP_PASSWORD', wrong)
+    const [found] = checkEnvFiles(root)
+    assert.match(found?.remedy ?? '', 'between single quotes', wrong)
+    assert.match(failure(() => planEnvFiles(findEnvFiles(root))).why, 'unclear')
+  }
+  set(root, top, 'SMTP_PASSWORD', '')
+  set(root, red, 'RED_TOKEN', `'k3n8 v0q1'`)
+  assert.match(
+    checkEnvFiles(root)
+      .map(one => one.problem)
+      .join(),
+    'character',
+    'no other key',
+  )
 })
 
 test('a thousand generated secrets are all accepted', () => {

@@ -325,6 +325,18 @@ test('env files that are older than their examples are refused before the engine
   writeFileSync(example, before)
 })
 
+test('docker/compose#11058: what Compose would read otherwise than it is written is refused by file and line', async () => {
+  const extra = join(box.docker, 'shop/extra.env')
+  writeFileSync(extra, "A='$b'\nTOKEN=hunter22$b\n", { mode: 0o600 })
+  const { code, stderr, calls } = await up()
+  rmSync(extra)
+  assert.is(code, 2, stderr)
+  assert.match(stderr, 'infra/docker/shop/extra.env: TOKEN line 2 would arrive as another value')
+  assert.match(stderr, 'npx zx scripts/env.ts --check')
+  assert.not.match(stderr, 'hunter22')
+  assert.equal(calls, [])
+})
+
 test('what else is wrong with them stays with env --check', async () => {
   appendFileSync(join(box.docker, 'shop/.env'), 'SHOP_OLD=x\n')
   assert.is(box.script(['env', '--check']).code, 2)

@@ -9,6 +9,7 @@ import {
   type Container,
 } from '../compose/containers.ts'
 import { fitCpuLimits } from '../compose/cpus.ts'
+import { refuseIgnoredVariables } from '../compose/extra-variables.ts'
 import { expectedServices } from '../compose/expected-services.ts'
 import { requireReadableMounts } from '../compose/mounts.ts'
 import { refuseOtherOwner } from '../compose/ownership.ts'
@@ -29,8 +30,9 @@ import {
 } from '../compose/volumes/check.ts'
 import { findOldVolumes, refuseOldVolumes } from '../compose/volumes/layout.ts'
 import { databaseVolumesOf } from '../compose/volumes/secrets.ts'
+import { judgeAddresses } from '../doctor/addresses.ts'
 import { requireCompose } from '../engine/versions.ts'
-import { checkEnvFiles } from '../env/check.ts'
+import { checkEnvFiles, type EnvProblem } from '../env/check.ts'
 import { loadEnvValues } from '../env/files.ts'
 import { findShellConflicts } from '../env/shell.ts'
 import { exit, Failure } from '../errors.ts'
@@ -55,14 +57,16 @@ export async function runUpCommand({ values, positionals }: UpArguments): Promis
   )
   const environment = asked.suffix.slice(1)
   // what it knows as secret is never printed, not even from a log
-  loadEnvValues(root, environment, true)
+  const settings = loadEnvValues(root, environment, true)
 
   // Pre-flight: nothing is touched.
   warnOfShellValues(asked.suffix)
-  refuseOutdatedEnvFiles(environment)
+  refuseUnfitEnvFiles(environment)
+  refuseUnfitAddresses(mode, settings)
   await requireEngine()
   await requireCompose()
   const all = await readComposeConfig(asked)
+  refuseIgnoredVariables(all, asked)
   const stack = await fitCpuLimits(asked, all)
   const services = await selectServices(stack, all, names)
   const before = await listContainers(stack.project)
@@ -107,16 +111,35 @@ function warnOfShellValues(suffix: string): void {
     warn(`${key} is set in the shell to something else than in ${file}, which counts`)
 }
 
-/** A pin that has moved is not what would run; whole files that are missing are said later. */
-function refuseOutdatedEnvFiles(environment: string): void {
-  const old = checkEnvFiles(root, environment).filter(({ outdated }) => outdated)
-  if (!old.length) return
-  const evidence = old.map(({ file, key, problem }) => `${file}: ${key} ${problem}`).join('\n')
-  const next = environment ? `npx zx scripts/env.ts ${environment}` : 'make env'
-  throw new Failure(exit.usage, 'Read the env files', 'they are older than their examples', {
-    evidence,
-    next,
-  })
+/**
+ * A pin that has moved is not what would run, nor is what Compose reads otherwise than it is
+ * written; whole files that are missing are said later.
+ */
+function refuseUnfitEnvFiles(environment: string): void {
+  const found = checkEnvFiles(root, environment)
+  const describe = (some: EnvProblem[]) =>
+    some.map(({ file, key, problem }) => `${file}: ${key} ${problem}`).join('\n')
+  const what = 'Read the env files'
+  const command = `npx zx scripts/env.ts${environment && ` ${environment}`}`
+  const old = found.filter(({ outdated }) => outdated)
+  if (old.length)
+    throw new Failure(exit.usage, what, 'they are older than their examples', {
+      evidence: describe(old),
+      next: environment ? command : 'make env',
+    })
+  const altered = found.filter(one => one.altered)
+  if (altered.length)
+    throw new Failure(exit.usage, what, 'Compose would read other values than are written', {
+      evidence: describe(altered),
+      next: `${command} --check   (says how to write them)`,
+    })
+}
+
+/** What no authority signs is refused; what works only with something in front is said. */
+function refuseUnfitAddresses(mode: string, settings: Record<string, string>): void {
+  for (const { severity, what, next } of judgeAddresses(mode, settings))
+    if (severity === 'error') throw new Failure(exit.usage, 'Read the env files', what, { next })
+    else warn(what)
 }
 
 async function refuseTakenPorts(

@@ -7,6 +7,7 @@ import {
   type ComposeConfig,
   type Stack,
 } from '../compose/stack.ts'
+import { judgeAddresses } from './addresses.ts'
 import {
   findTlsEdge,
   listRoutedHosts,
@@ -41,6 +42,7 @@ import {
 import { readEngineInfo, inspectMachine } from '../engine/engine.ts'
 import { loadEnvValues } from '../env/files.ts'
 import { checkEnvFiles, type EnvProblem } from '../env/check.ts'
+import { findIgnoredVariables, type IgnoredVariable } from '../compose/extra-variables.ts'
 import { findShellConflicts } from '../env/shell.ts'
 import { Failure } from '../errors.ts'
 import { findOtherOwners } from '../compose/ownership.ts'
@@ -114,8 +116,10 @@ async function readFiles(
   if (missing.length || !readable) return { findings }
   try {
     // what it knows as secret is never printed, not even from a log
-    loadEnvValues(root, stack.mode)
-    return { all: await readComposeConfig(stack), findings }
+    const values = loadEnvValues(root, stack.mode)
+    findings.push(...judgeAddresses(stack.mode, values))
+    const all = await readComposeConfig(stack)
+    return { all, findings: [...findings, ...judgeIgnored(findIgnoredVariables(all, stack))] }
   } catch (error) {
     if (!(error instanceof Failure)) throw error
     return {
@@ -150,6 +154,17 @@ export const judgeShell = (conflicts: { key: string; file: string }[]): Finding[
       'info',
       `${key} is set in the shell to something else than in ${file}, which counts`,
       `unset ${key}`,
+    ),
+  )
+
+/** Variables of extra files that reach no service. */
+export const judgeIgnored = (ignored: IgnoredVariable[]): Finding[] =>
+  ignored.map(({ file, key }) =>
+    finding(
+      'env files',
+      'error',
+      `${file}: ${key} reaches no service: docker-compose.yml sets it itself`,
+      'delete it there',
     ),
   )
 

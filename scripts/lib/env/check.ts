@@ -1,8 +1,8 @@
 // Reads an environment's files and says all that is wrong with them, never a value.
-import { lstatSync } from 'node:fs'
+import { existsSync, lstatSync } from 'node:fs'
 import { parse } from 'dotenv'
-import { findEnvFiles, readEnvText, type EnvFile, type EnvFiles } from './files.ts'
-import { findBadLines } from './lines.ts'
+import { findEnvFiles, listExtraFiles, readEnvText, type EnvFile, type EnvFiles } from './files.ts'
+import { findAlteredLines, findBadLines } from './lines.ts'
 import { validateEnvValue } from './value.ts'
 import { Failure } from '../errors.ts'
 import { defaultValue, type ExampleEntry } from './example.ts'
@@ -19,6 +19,8 @@ export interface EnvProblem {
    * value.
    */
   outdated?: true
+  /** Compose would read another value than is written. */
+  altered?: true
 }
 
 interface EnvValue {
@@ -38,12 +40,16 @@ export function checkEnvFiles(root: string, name = ''): EnvProblem[] {
   for (const file of it.files) {
     const report = (key: string, problem: string, remedy: string, more: Partial<EnvProblem> = {}) =>
       void problems.push({ file: file.name, key, problem, remedy, ...more })
-    const text = readAndReport(it, file, report)
-    if (text === undefined) continue
-    const bad = findBadLines(text)
-    for (const { key, why, remedy } of bad) report(key, why, remedy)
+    const text = readAndReport(file, report)
+    if (text === undefined) {
+      if (!existsSync(file.path)) report('', 'is missing', `run \`${it.command}\``)
+      continue
+    }
+    const bad = findBadLines(text, file.entries)
+    for (const { key, why, remedy, altered } of bad)
+      report(key, why, remedy, altered ? { altered } : {})
     if (text.includes('\0')) continue
-    const values = parse(text)
+    const values = parse(text.replace(/^\uFEFF/, ''))
     for (const key of Object.keys(values))
       if (/^[A-Z][A-Z0-9_]*$/.test(key) && !file.entries.some(entry => entry.key === key))
         report(
@@ -61,6 +67,7 @@ export function checkEnvFiles(root: string, name = ''): EnvProblem[] {
   }
   return [
     ...problems,
+    ...checkExtraFiles(root, it),
     ...checkValues(it, seen),
     ...findHalfSetKeys(seen),
     ...findRepeatedSecrets(seen, it.command),
@@ -68,22 +75,41 @@ export function checkEnvFiles(root: string, name = ''): EnvProblem[] {
   ]
 }
 
+/** The text of a file, undefined when there is none to be had; its mode is judged beside it. */
 function readAndReport(
-  it: EnvFiles,
-  file: EnvFile,
+  { path, name }: Pick<EnvFile, 'path' | 'name'>,
   report: (key: string, problem: string, remedy: string) => void,
 ): string | undefined {
   try {
+<<<<<<< HEAD
     const text = readEnvText(file.path)
     if (text === undefined) report('', 'is missing', `run \`${it.command}\``)
     else if (lstatSync(file.path).mode & 0o077)
       report('', 'is readable by other users', `chmod 600 ${file.name}`)
+=======
+    const text = readEnvText(path)
+    if (text !== undefined && lstatSync(path).mode & 0o077)
+      report('', 'can be read by others', `chmod 600 ${name}`)
+>>>>>>> 5df017c (Values arrive as they are written: extra files, quotes, time zones, domains)
     return text
   } catch (error) {
     if (!(error instanceof Failure)) throw error
     report('', error.why, error.next ?? '')
     return undefined
   }
+}
+
+/** The files with further variables of an application, which Compose hands on as it reads them. */
+function checkExtraFiles(root: string, it: EnvFiles): EnvProblem[] {
+  const problems: EnvProblem[] = []
+  for (const file of listExtraFiles(root, it)) {
+    const report = (key: string, problem: string, remedy: string, more: Partial<EnvProblem> = {}) =>
+      void problems.push({ file: file.name, key, problem, remedy, ...more })
+    const text = readAndReport(file, report)
+    for (const { key, why, remedy, altered } of findAlteredLines(text ?? ''))
+      report(key, why, remedy, altered ? { altered } : {})
+  }
+  return problems
 }
 
 /** What is wrong with each value by itself, and against the root's and the example's. */

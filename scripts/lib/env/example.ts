@@ -21,6 +21,10 @@ export const valueFormats = [
   'origins',
   'duration',
   'owner',
+  'any',
+  'domain',
+  'port-suffix',
+  'time-zone',
 ] as const
 export type ValueFormat = (typeof valueFormats)[number]
 
@@ -64,6 +68,10 @@ const flags = ['required', 'secret', 'shared', 'pinned', 'keep'] as const
  * the file's.
  */
 export function parseExample(text: string, name = '.env.example'): ExampleEntry[] {
+  if (text.includes('\r'))
+    throw new Failure(exit.usage, `Read ${name}`, 'it has Windows line ends (CRLF)', {
+      next: `sed -i 's/\\r$//' ${name}   (git writes none here: what else was copied has them, too)`,
+    })
   const entries: ExampleEntry[] = []
   let comment: string[] = []
   let attributes: { line: number; words: string[] } | undefined

@@ -3,8 +3,12 @@ import { existsSync, lstatSync, readFileSync, readdirSync } from 'node:fs'
 import { join, relative } from 'node:path'
 import { parse } from 'dotenv'
 import { Failure, exit } from '../errors.ts'
+import { parseExtraFile } from './lines.ts'
 import { parseExample, type ExampleEntry } from './example.ts'
 import { keepSecret } from '../redact.ts'
+
+/** What a key that no example describes is called when it holds a secret. */
+const secretName = /PASS|SECRET|KEY|TOKEN/
 
 /** An env file and the example that describes it. */
 export interface EnvFile {
@@ -83,6 +87,20 @@ export function findEnvFiles(root: string, given = ''): EnvFiles {
 }
 
 /**
+ * The files beside an environment's, where there are any, with further variables of an application:
+ * infra/docker/<folder>/extra.env, or extra.demo.env.
+ */
+export const listExtraFiles = (
+  root: string,
+  { files, suffix }: Pick<EnvFiles, 'files' | 'suffix'>,
+): Pick<EnvFile, 'name' | 'path'>[] =>
+  files
+    .filter(({ folder }) => folder)
+    .map(({ folder }) => join('infra/docker', folder, `extra${suffix}.env`))
+    .map(name => ({ name, path: join(root, name) }))
+    .filter(({ path }) => existsSync(path))
+
+/**
  * A file's text; undefined when it is not there. Throws Failure (usage) for a symbolic link and for
  * what cannot be read.
  */
@@ -126,12 +144,15 @@ export function readEnvFile(path: string, command = 'make env'): Record<string, 
  * Throws Failure (usage) when a file is missing, unless `partial`: then it counts as empty.
  */
 export function loadEnvValues(root: string, name = '', partial = false): Record<string, string> {
-  const { files, command } = findEnvFiles(root, name)
+  const { files, command, suffix } = findEnvFiles(root, name)
+  for (const { path } of listExtraFiles(root, { files, suffix }))
+    for (const [key, value] of Object.entries(parseExtraFile(readFileSync(path, 'utf8'))))
+      if (secretName.test(key)) keepSecret(value)
   const values = files.toReversed().map(file => {
     const own = partial ? parse(readEnvText(file.path) ?? '') : readEnvFile(file.path, command)
     for (const [key, value] of Object.entries(own)) {
       const entry = file.entries.find(entry => entry.key === key)
-      if (entry ? entry.secret : /PASS|SECRET|KEY|TOKEN/.test(key)) keepSecret(value)
+      if (entry ? entry.secret : secretName.test(key)) keepSecret(value)
     }
     return own
   })

@@ -1,5 +1,6 @@
 // The text of an env file, made of its example and of what people wrote into it.
 import type { EnvFile, EnvFiles } from './files.ts'
+import { quoteValue } from './lines.ts'
 
 const leftoverHeading = '# No longer in the example: delete what is not needed.'
 
@@ -34,7 +35,7 @@ export function mergeEnvFile(
   let last = -1
   for (const entry of file.entries) {
     const here = at(entry.key)
-    const line = `${entry.key}=${wanted.get(entry.key)}`
+    const line = `${entry.key}=${quoteValue(wanted.get(entry.key) ?? '')}`
     if (here >= 0) lines[(last = here)] = line
     else {
       const end = lines.includes(leftoverHeading) ? lines.indexOf(leftoverHeading) : lines.length

@@ -26,6 +26,17 @@ export const isOwnerName = (text: string): boolean =>
 const isOrigin = (text: string) =>
   isUrl(text) && new URL(text).origin === text.replace(/^(http:.*):80$|^(https:.*):443$/, '$1$2')
 
+/** Whether an IANA name of a time zone; capitals count, as they do for whoever looks for a file. */
+function isTimeZone(text: string): boolean {
+  if (!/^[A-Z][\w+-]*(\/[A-Z][\w+-]*)*$/.test(text)) return false
+  try {
+    const { timeZone } = new Intl.DateTimeFormat('en', { timeZone: text }).resolvedOptions()
+    return timeZone === text || timeZone.toLowerCase() !== text.toLowerCase()
+  } catch {
+    return false
+  }
+}
+
 const formatRules: Record<ValueFormat, { test: (text: string) => boolean; wants: string }> = {
   url: { test: isUrl, wants: 'an address that starts with http:// or https://' },
   origin: {
@@ -44,6 +55,18 @@ const formatRules: Record<ValueFormat, { test: (text: string) => boolean; wants:
   hosts: {
     test: text => isListOf(text, part => hostPattern.test(part)),
     wants: 'host names with commas between them, without scheme, port or slash',
+  },
+  domain: {
+    test: text => hostPattern.test(text) && !/(^|\.)\d+$/.test(text),
+    wants: 'a domain name alone, no address, without scheme, port or slash',
+  },
+  'port-suffix': {
+    test: text => text.startsWith(':') && isPort(text.slice(1)),
+    wants: 'a colon and a port, such as :8443, or nothing at all',
+  },
+  'time-zone': {
+    test: isTimeZone,
+    wants: 'the name of a time zone as the IANA has it, such as Europe/Budapest',
   },
   email: {
     test: text =>
@@ -64,6 +87,7 @@ const formatRules: Record<ValueFormat, { test: (text: string) => boolean; wants:
     test: isOwnerName,
     wants: "an owner's name on GitHub in lower case, because GHCR accepts no other",
   },
+  any: { test: () => true, wants: 'any characters, between single quotes where it needs them' },
   duration: {
     test: text => /^\d+(ms|s|m|h|d)$/.test(text),
     wants: 'a number with ms, s, m, h or d',
@@ -151,7 +175,7 @@ export function validateEnvValue(
     return entry.required
       ? { problem: 'is required and empty', remedy: describeFilling(entry, command) }
       : undefined
-  if (!valueAlphabet.test(value))
+  if (format !== 'any' && !valueAlphabet.test(value))
     return {
       problem: 'has a character that Compose, dotenv and kubectl do not read alike',
       remedy: 'only letters, digits and _ + / = . : @ , -',

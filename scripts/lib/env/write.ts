@@ -38,7 +38,7 @@ export interface EnvFileChange {
 export function planEnvFiles(environment: EnvFiles): EnvFileChange[] {
   const texts = environment.files.map(({ path }) => readEnvText(path))
   const bad = texts.flatMap((text, i) =>
-    findBadLines(text ?? '').map(
+    findBadLines(text ?? '', environment.files[i]?.entries ?? []).map(
       ({ key, why, remedy }) =>
         `${environment.files[i]?.name}: ${[key, why].filter(Boolean).join(' ')}; ${remedy}`,
     ),
