@@ -101,7 +101,7 @@ test('what a finalizer holds is told and waited for no longer; what may not be r
   assert.is(held.error, undefined)
   assert.match(
     held.said,
-    'Not gone after a minute: error: timed out waiting for the condition on configmaps/a',
+    'Not removed after a minute: error: timed out waiting for the condition on configmaps/a',
   )
   const denied = await withFakeKubectl("echo 'Error from server (Forbidden): no' >&2; exit 1", () =>
     deleteObjects(environment, [map]),
@@ -138,7 +138,7 @@ test('a trial that ends without a word is a refusal, not a change of nothing', a
     [map],
   )
   assert.equal(otherwise, [
-    'what kubectl diff says is not understood; what would change is not known',
+    'the output of kubectl diff is not understood; what would change is not known',
   ])
   assert.equal(
     await said(
@@ -214,7 +214,7 @@ test('an earlier Job that hangs and has not begun is removed, and the next one r
   assert.is(applied(ended), 1)
   assert.match(
     ended.said,
-    /removed: Job migrate of an earlier change, of which nothing has run: .*ErrImageNeverPull/,
+    /removed: Job migrate of an earlier deploy, which never started: .*ErrImageNeverPull/,
   )
 })
 
@@ -252,8 +252,8 @@ test('one that has begun is waited for with a pause, though it looks broken now'
   ]) {
     const ended = await migrate([old({ active: 1 }), begun], 6, complete)
     assert.is(ended.error?.stack, undefined)
-    assert.not.match(ended.said, 'nothing has run')
-    assert.is(ended.said.match(/still runs; waiting/g)!.length, 1)
+    assert.not.match(ended.said, 'which never started')
+    assert.is(ended.said.match(/still running; waiting/g)!.length, 1)
     assert.ok(ended.ms > 2_500, `${ended.ms} ms`)
     assert.ok(ended.calls.length < 20, `${ended.calls.length} calls`)
     assert.is(applied(ended), 1)

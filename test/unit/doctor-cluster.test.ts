@@ -246,12 +246,12 @@ test('doctor: StorageClass and metrics', () => {
     /2 StorageClasses/,
     /annotate storageclass b .*=false/,
   )
-  one(judgeStorage(facts({ storageClasses: undefined })), 'info', /may not be looked at/)
+  one(judgeStorage(facts({ storageClasses: undefined })), 'info', /cannot be read/)
   silent(judgeMetrics(facts()))
   one(
     judgeMetrics(facts({ apiServices: [] })),
     'warning',
-    /metrics-server is not there/,
+    /metrics-server is missing/,
     /metrics-server\/releases/,
   )
   one(
@@ -300,7 +300,7 @@ test('doctor: what an administrator applies once', () => {
   one(
     judgePrerequisites(facts({ deployments: undefined })),
     'info',
-    /Deployment: edge may not be looked at/,
+    /Deployment: edge cannot be read/,
   )
 })
 
@@ -314,7 +314,7 @@ test('doctor: Sealed Secrets, where the overlay has any', () => {
     /1 secrets of staging are not sealed yet/,
     /seal\.ts staging/,
   )
-  one(judgeSealing(facts({ crds: [] })), 'error', /Sealed Secrets is not there/, install)
+  one(judgeSealing(facts({ crds: [] })), 'error', /Sealed Secrets is missing/, install)
   one(
     judgeSealing(facts({ controllers: [] })),
     'error',
@@ -327,7 +327,7 @@ test('doctor: Sealed Secrets, where the overlay has any', () => {
     /is not ready/,
     /describe deployment sealer/,
   )
-  one(judgeSealing(facts({ controllers: undefined })), 'info', /may not be looked at/)
+  one(judgeSealing(facts({ controllers: undefined })), 'info', /cannot be read/)
 })
 
 test('doctor: network, rights, and an overlay that cannot be built', () => {

@@ -197,7 +197,7 @@ test('machine: a port that another holds, with the command that shows it', () =>
   one(
     taken('nginx (pid 77)'),
     'error',
-    /port 443, which edge wants, is held by nginx/,
+    /port 443, which edge needs, is used by nginx/,
     /^ps -fp 77 /,
   )
   one(taken('container a, b'), 'error', /container a, b/, /^docker ps --filter publish=443 /)
@@ -345,8 +345,8 @@ test('containers: of a stack that is not there, one line', () => {
   one(idle('dev', '', []), 'info', /never been started/, /^make up$/)
   one(idle('prod', '', []), 'info', /never been started/, /^make up MODE=prod$/)
   one(idle('demo', '.demo', []), 'info', /never been started/, /^make demo$/)
-  one(idle('dev', '', ['v', 'w']), 'info', /nothing of p is running; its 2 volumes/)
-  one(idle('prod', '', ['v']), 'error', /nothing of p is running/, /^make up MODE=prod$/)
+  one(idle('dev', '', ['v', 'w']), 'info', /p is not running; its 2 volumes/)
+  one(idle('prod', '', ['v']), 'error', /p is not running/, /^make up MODE=prod$/)
 })
 
 test('containers: unhealthy says why, with the last line of the last check', () => {
@@ -394,11 +394,11 @@ test('containers: ended, looping, paused, never started', () => {
 test('containers: restarts count when they are fresh, and memory when a process died of it', () => {
   one(web({ StartedAt: at(-599) }, 1), 'warning', /restarted 1×, last 9 min 59 s ago/)
   one(web({ StartedAt: at(-600) }, 2), 'info', /restarted 2×/)
-  one(web({ OOMKilled: true }), 'warning', /want of memory/)
+  one(web({ OOMKilled: true }), 'warning', /ran out of memory/)
   one(
     judgeContainers(pulse({}, { kills: new Map([['web', 1]]) })),
     'warning',
-    /^web had a process killed for want of memory/,
+    /^web had a process killed because it ran out of memory/,
   )
   silent(judgeContainers(pulse({}, { kills: new Map([['web', 0]]) })))
 })
@@ -558,7 +558,7 @@ test('certificates: of another host, of an unknown issuer, or none at all', () =
   one(
     certificates([{ host: 'a.hu', silence: 'ECONNREFUSED' }], false),
     'error',
-    /nobody answers over TLS: ECONNREFUSED/,
+    /no server answers over TLS: ECONNREFUSED/,
   )
 })
 

@@ -63,7 +63,7 @@ for (const argv of commands)
     assert.is(code, 3, said)
     assert.match(
       said,
-      /WHY.* no context is configured in \/nowhere; staging lives in kgc-wanted \(infra\S+environment\.yaml\)[^]*export KUBECONFIG=/,
+      /WHY.* no context is configured in \/nowhere; staging uses the context kgc-wanted \(infra\S+environment\.yaml\)[^]*export KUBECONFIG=/,
     )
     assert.equal(asked, [])
   })
@@ -76,7 +76,7 @@ test('nor in another context than the one that the environment wants', async () 
   assert.is(code, 3, said)
   assert.match(
     said,
-    /has no context kgc-wanted; staging lives in kgc-wanted .*; it has minikube, kind\n {2}NEXT {2}kubectl config get-contexts/,
+    /has no context kgc-wanted; staging uses the context kgc-wanted .*; it has minikube, kind\n {2}NEXT {2}kubectl config get-contexts/,
   )
   assert.equal(asked, [])
 })
@@ -107,7 +107,10 @@ test('the files of KUBECONFIG count together, the first that names a current con
     fault({ names, current: 'gone' })!.why,
     /no context gone, which it calls the current one/,
   )
-  assert.match(fault({ names: [] })!.why, /environment\.yaml names none, so the current one counts/)
+  assert.match(
+    fault({ names: [] })!.why,
+    /environment\.yaml names none, so the current one is used/,
+  )
 })
 
 test('a file that is no kubeconfig is left to kubectl, which says what is wrong', () => {

@@ -164,11 +164,11 @@ test('a Service must select a pod; what belongs to the cluster is refused', () =
   ])
   assert.match(
     findManifestErrors([object('Namespace', 'x')])[0]!,
-    "Namespace x is not an environment's own",
+    'Namespace x belongs to the whole cluster',
   )
   assert.match(
     findManifestErrors([ordered('ConfigMap', 'c', 'first')])[0]!,
-    'kgc.hu/order is none of',
+    'kgc.hu/order must be one of',
   )
 })
 
@@ -179,7 +179,7 @@ test('a database whose user changes is refused: its volume knows the old one alo
   assert.equal(findChangedDatabases([db('postgres')], [workload('db')]), [])
   assert.match(
     findChangedDatabases([db('postgres')], [db('app')]).join(),
-    'StatefulSet db: its volume was made with POSTGRES_USER app: dump and restore',
+    'StatefulSet db: its volume was created with POSTGRES_USER app: dump and restore',
   )
 })
 
@@ -283,7 +283,7 @@ test('what the cluster will not take is said with the way round', () => {
     explainServerError(
       'The Deployment "kgc-api" is invalid: spec.selector: Invalid value: {}: field is immutable',
     ),
-    /Deployment kgc-api: .*\(spec.selector\); put it back/,
+    /Deployment kgc-api: .*\(spec.selector\); restore it/,
   )
   assert.match(
     explainServerError(

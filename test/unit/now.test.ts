@@ -147,7 +147,7 @@ async function change(
     const { error } = await withFakeKubectl(server, () =>
       guardChange(change, async () => {
         await watchChange(change, await applyChange(change))
-        if (!smoke) throw new Failure(6, 'Smoke test', '1 check fails though all is ready')
+        if (!smoke) throw new Failure(6, 'Smoke test', '1 check fails although everything is ready')
         change.reached = 'verified'
         await recordChange(change)
       }),
@@ -197,7 +197,7 @@ function compare({ code, now, objects, ending }: Seen, verb: string): void {
     )
   const [, left] =
     new RegExp(
-      `^release ${is} serves and passed the smoke test, but may not be recorded as the one that does(?:; what it has no more may still be there: (.*))?$`,
+      `^release ${is} serves and passed the smoke test, but may not be recorded as the serving release(?:; objects that it no longer has may still exist: (.*))?$`,
     ).exec(now) ?? []
   if (now.startsWith(`release ${is} serves`)) {
     assert.ok(['applying', 'succeeded'].includes(ending))

@@ -107,7 +107,7 @@ test('alphagov/govuk-design-system#1946: what served before what serves is older
   // what went back by itself has never served
   assert.match(
     (await says(second, history))[0]!,
-    /^asks: .*whether \w+ is older cannot be told here; its databases are at: kgc 3 migrations$/,
+    /^asks: .*it is not known whether \w+ is older; its databases are at: kgc 3 migrations$/,
   )
 })
 
@@ -131,9 +131,9 @@ test('a tag is looked up where its commits are, and asked for where they are not
     `older: release 4 serves, of tag ${third.slice(0, 12)}; ${second.slice(0, 12)} is older, an ancestor of it`,
   )
   assert.equal(await says(unknown, [release(4, unknown, second)], third), [])
-  assert.match((await says(unknown, history, second, ''))[0]!, /^asks: .* cannot be told here/)
+  assert.match((await says(unknown, history, second, ''))[0]!, /^asks: .*it is not known whether/)
   assert.equal(await says(undefined, history), [
-    'asks: release 4 serves, of commit ffffffffffff; which commit is here is not known',
+    'asks: release 4 serves, of commit ffffffffffff; the commit to deploy is not known',
   ])
   // a release of no commit is older than nothing
   assert.equal(await says(second, [release(4, undefined, 'x')]), [])
@@ -149,7 +149,7 @@ test('without a terminal all of it is refused, with both ways on; a reason passe
     )
     assert.match(
       refusals.messages[0]!,
-      /^release 2 serves.*; rollback\.ts is the way back; if it is meant: --again --reason "…"$/,
+      /^release 2 serves.*; to go back use rollback\.ts; to deploy it anyway: --again --reason "…"$/,
     )
     const [passed, asked] = [new PreflightProblems(), new PreflightProblems()]
     // at a terminal what cannot be told is asked
@@ -185,7 +185,7 @@ test('what cannot be told is asked before it begins, and anything but yes is a n
     try {
       const request = { environment, yes: true, verb: 'deploy' } as DeployRequest
       const facts = {
-        questions: ['release 2 serves, whether it is older cannot be told here'],
+        questions: ['release 2 serves, it is not known whether it is older'],
       } as PreflightResult
       return await withFakeKubectl('true', () => {
         terminal.write(`${answer}\n`)
@@ -200,7 +200,7 @@ test('what cannot be told is asked before it begins, and anything but yes is a n
     [no.error!.code, no.error!.why],
     [
       3,
-      'release 2 serves, whether it is older cannot be told here; not confirmed; nothing was touched',
+      'release 2 serves, it is not known whether it is older; not confirmed; nothing was touched',
     ],
   )
   assert.match(no.said, 'Type yes to continue')

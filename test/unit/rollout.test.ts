@@ -75,7 +75,7 @@ const table: [
     {
       reason: 'ImagePullBackOff',
       message: /authorization failed|401/,
-      likely: /does not let the cluster have/,
+      likely: /refuses the cluster/,
       next: /secrets$/,
       before: 40_000,
       after: 60_000,
@@ -86,7 +86,7 @@ const table: [
     {
       reason: 'InvalidImageName',
       message: /must be lowercase/,
-      likely: /no name that an image can have/,
+      likely: /not a valid image name/,
       next: /describe pod image-name-/,
     },
   ],
@@ -195,7 +195,7 @@ const table: [
       reason: 'CrashLoop',
       exitCode: 0,
       message: /exit 0/,
-      likely: /should go on for ever/,
+      likely: /should keep running/,
       next: /logs/,
     },
   ],
@@ -245,7 +245,7 @@ const table: [
     {
       reason: 'Unschedulable',
       message: /Insufficient cpu/,
-      likely: /no node has room/,
+      likely: /no node has enough free resources/,
       next: /describe nodes/,
       before: 5_000,
     },

@@ -71,8 +71,8 @@ test('objects are cut behind what is sealed, not behind each', () => {
 
 test('one is open when the controller has seen this writing of it and says so', () => {
   assert.is(readUnsealError(sealed()).words, '')
-  assert.match(readUnsealError(sealed('a', {}, 3)).words, 'has not opened it')
-  assert.match(readUnsealError({ ...sealed(), status: undefined }).words, 'has not opened it')
+  assert.match(readUnsealError(sealed('a', {}, 3)).words, 'has not unsealed it')
+  assert.match(readUnsealError({ ...sealed(), status: undefined }).words, 'has not unsealed it')
   assert.equal(readUnsealError(sealed('a', wrong)), {
     words: 'no key could decrypt secret (PASSWORD)',
     no: true,
@@ -124,7 +124,7 @@ test('a controller that is not there is waited for until the time is over', asyn
   const { error, ms } = await withFakeKubectl(`echo '${JSON.stringify(answer)}'`, work)
   assert.match(
     error!.message,
-    /^Open what is sealed: SealedSecret shop-secrets: the Sealed Secrets controller has not opened it[^;]*$/,
+    /^Unseal the secrets: SealedSecret shop-secrets: the Sealed Secrets controller has not unsealed it[^;]*$/,
   )
   assert.ok(ms >= 700, `${ms} ms`)
   const gone = await withFakeKubectl('true', work)
@@ -195,7 +195,7 @@ test('the way back waits too, puts back what it can, and says what is not open',
   assert.is(value!.code, 6)
   assert.match(
     value!.serving!,
-    'release 4 was put back, but Open what is sealed: SealedSecret shop-secrets: no key could decrypt',
+    'release 4 was put back, but Unseal the secrets: SealedSecret shop-secrets: no key could decrypt',
   )
   const done = order({ calls })
   assert.is(done[0], 'applied ConfigMap SealedSecret')

@@ -80,7 +80,7 @@ test('when nothing serves either it is refused, and both ways out are named', ()
   const why = take('ghcr.io/kgc/api:unset', { last: served('ghcr.io/kgc/base:1.2') })
   assert.is(
     why,
-    'no release says which commit of ghcr.io/kgc/api serves: --tag SHA, or API_REF in shop/.env.example',
+    'no release records which commit of ghcr.io/kgc/api serves: give --tag SHA, or API_REF in shop/.env.example',
   )
 })
 
@@ -96,7 +96,7 @@ test('--tag is refused where the environment does not say where its images are',
     refusals,
   )
   assert.equal(refusals.messages, [
-    '--tag def has no image to go to: say where they are (images: in infra/k8s/overlays/staging/environment.yaml), or leave --tag out',
+    '--tag def applies to no image: name their registry (images: in infra/k8s/overlays/staging/environment.yaml), or leave --tag out',
   ])
 })
 
@@ -132,7 +132,7 @@ test('what is to be replaced is looked for, so that it can come back, and is not
     [],
   )
   await find(served(`${api}:gone`)).finally(() => server.close())
-  assert.match(missing.join(), /the image to go back to, .*:gone: it is not in/)
+  assert.match(missing.join(), /the image of release .*:gone: it is not in/)
 })
 
 test('a registry in trouble for a moment refuses no deploy; one that stays so does, within 10 s', async () => {

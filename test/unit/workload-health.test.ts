@@ -70,14 +70,14 @@ test('a Deployment with all its pods ready and current', () => {
   says('2 of 2 ready', seen({}))
   says('4 of 4 ready', seen({}, 4))
   says(/^not created$/, undefined)
-  says(/^its change is not taken up yet$/, seen({}, 2, 4))
+  says(/^its controller has not seen the change yet$/, seen({}, 2, 4))
   says(/^1 of 2 ready/, seen({ readyReplicas: 1 }))
   says(/^0 of 2 ready/, seen({ readyReplicas: undefined }))
   says(/^1 of 2 of the new version/, seen({ updatedReplicas: 1 }))
   // the new one does not come up, and the old one still serves
   says(/^1 of 3 of the new version/, seen({ updatedReplicas: 1 }, 3))
-  says(/^1 of the version before still there/, seen({ replicas: 3 }))
-  says(/^scaled to 0, 2 at the least/, seen({}, 0))
+  says(/^1 of the old version still there/, seen({ replicas: 3 }))
+  says(/^scaled to 0, at least 2/, seen({}, 0))
 })
 
 test('where an autoscaler is, its minimum counts', () => {
@@ -92,7 +92,7 @@ test('where an autoscaler is, its minimum counts', () => {
   ]
   assert.is(minReadyReplicas(scaled, all), 2)
   assert.is(minReadyReplicas(scaled, [scaled]), 1)
-  says(/scaled to 1, 2 at the least/, seen({}, 1), [], scaled, all)
+  says(/scaled to 1, at least 2/, seen({}, 1), [], scaled, all)
   says('7 of 7 ready', seen({}, 7), [], scaled, all)
   // what it adds may find no room
   const noRoom = { reason: 'Unschedulable', message: 'no room', lastTransitionTime: at(-5) }
@@ -138,7 +138,7 @@ test('a Job that is done, runs, has failed, or has gone', () => {
   says('done', here(['Complete', '']), [], job())
   says(/^BackoffLimitExceeded: too often$/, here(['Failed', 'too often']), [], job())
   says(/not done yet/, here(), [], job())
-  says('not there; it goes 3600 s after its end', undefined, [], job(3600))
+  says('not there; it is removed 3600 s after its end', undefined, [], job(3600))
   says(/not created/, undefined, [], job())
 })
 

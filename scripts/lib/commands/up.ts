@@ -150,7 +150,7 @@ async function refuseTakenPorts(
   const taken = await findTakenPorts(all, services, before)
   if (!taken.length) return
   const words = taken.map(
-    ({ service, port, by }) => `${port} (${service}) is held by ${by || 'another process'}`,
+    ({ service, port, by }) => `${port} (${service}) is used by ${by || 'another process'}`,
   )
   throw new Failure(exit.refused, 'Check the ports', words.join('; '), {
     next: 'stop it, or choose other ports in the env files',

@@ -28,7 +28,7 @@ export async function guardChange<T>(change: Change, work: () => Promise<T>): Pr
       .release()
       .catch((error: Failure) =>
         warn(
-          `The lock could not be freed, it ends by itself within a minute: ${error.why ?? error.message}`,
+          `The lock could not be released; it ends within a minute: ${error.why ?? error.message}`,
         ),
       )
   }
@@ -69,12 +69,12 @@ async function resolveFailure(change: Change, error: unknown): Promise<unknown> 
   // it was proven to work: what fails now is only the book-keeping
   if (change.reached === 'verified')
     return Object.assign(as(exit.broken, describeUnrecorded(change)), {
-      next: `npx zx scripts/${change.verb}.ts ${change.environment.name}, once more`,
+      next: `npx zx scripts/${change.verb}.ts ${change.environment.name}, again`,
     })
   return restoreRelease(change, failure).catch((fault: Error) =>
     as(
       exit.broken,
-      `the way back was not gone to its end, by a bug in the script: ${fault.message}; ${describeLiveObjects(change)}`,
+      `a bug in the script stopped the restore: ${fault.message}; ${describeLiveObjects(change)}`,
       [failure.evidence, fault.stack].filter(Boolean).join('\n'),
     ),
   )
@@ -85,8 +85,10 @@ function describeUnrecorded(change: Change): string {
   const { plan, removed } = change
   const number = numberInPlace(change)
   const left = plan.removed.map(resourceId).filter(name => !removed.has(name))
-  const more = left.length ? `; what it has no more may still be there: ${left.join(', ')}` : ''
-  return `release ${number} serves and passed the smoke test, but may not be recorded as the one that does${more}`
+  const more = left.length
+    ? `; objects that it no longer has may still exist: ${left.join(', ')}`
+    : ''
+  return `release ${number} serves and passed the smoke test, but may not be recorded as the serving release${more}`
 }
 
 /**
@@ -101,7 +103,7 @@ function createBugFailure({ verb, environment, step }: Change, error: unknown): 
     `a bug in the script: ${message}`,
     {
       evidence: stack,
-      next: 'repair it, then the same command again',
+      next: 'fix it, then the same command again',
     },
   )
 }

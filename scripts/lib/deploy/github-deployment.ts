@@ -135,7 +135,7 @@ export async function ensureDeploymentRecorded(
     const left = until - Date.now()
     return await startGitHubDeployment(news, github, left)?.finish(
       'success',
-      shortenDescription(`release ${news.release} serves, nothing was to do`),
+      shortenDescription(`release ${news.release} serves, nothing to do`),
       left,
     )
   } catch (error) {

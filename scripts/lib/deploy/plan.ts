@@ -68,7 +68,7 @@ export async function planChange(
       exit.refused,
       `Plan the ${verb}`,
       `${plan.removed.length} objects would be removed: ${lines.removed.join(', ')}; nothing was touched`,
-      { next: 'the same command with --prune, if that is meant' },
+      { next: 'the same command with --prune, if you want that' },
     )
   return plan
 }
@@ -94,7 +94,7 @@ async function findExistingObjects(
       '--output',
       'jsonpath={range .items[*]}{.kind} {.metadata.name}{"\\n"}{end}{.kind} {.metadata.name}',
     ],
-    { input, what: 'Look for what is to be removed' },
+    { input, what: 'Find the objects to remove' },
   )
   return new Set(stdout.split('\n'))
 }

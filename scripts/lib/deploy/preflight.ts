@@ -131,7 +131,7 @@ export async function runPreflight({
     return {
       digests,
       manifests,
-      diff: refusals.messages.some(one => /^no release says/.test(one))
+      diff: refusals.messages.some(one => /^no release records/.test(one))
         ? ''
         : await runServerDryRun(environment, wanted, refusals),
     }
@@ -215,14 +215,14 @@ async function requireSupportedCluster(environment: Environment): Promise<true> 
   if (server < 30)
     throw new Failure(
       exit.refused,
-      'Look at the versions',
+      'Check the versions',
       `Kubernetes is 1.${server}, 1.30 is needed`,
       { next },
     )
   if (client < 30)
     throw new Failure(
       exit.refused,
-      'Look at the versions',
+      'Check the versions',
       `kubectl is 1.${client}, 1.30 is needed`,
       {
         next: 'https://kubernetes.io/docs/tasks/tools/#kubectl',

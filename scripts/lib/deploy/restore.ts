@@ -54,7 +54,7 @@ export async function restoreRelease(change: Change, failure: Failure): Promise<
           change,
           failure,
           'broken',
-          `nothing was changed: release ${good.number} is in place${failure.code === exit.refused ? '; whether it works could not be asked' : ', and it does not work'}`,
+          `nothing was changed: release ${good.number} is in place${failure.code === exit.refused ? '; whether it works is not known' : ', and it does not work'}`,
         )
   try {
     await step(`Put release ${good.number} back`, () => restoreObjects(change, good, unfinished))
@@ -63,7 +63,7 @@ export async function restoreRelease(change: Change, failure: Failure): Promise<
       change,
       failure,
       'rolled back',
-      `release ${good.number} serves again, proven by smoke`,
+      `release ${good.number} serves again and passed the smoke test`,
     )
   } catch (error) {
     const gone = lock.lost()
@@ -90,7 +90,7 @@ export async function restoreRelease(change: Change, failure: Failure): Promise<
 function describeRestore(change: Change, good: StoredRelease): string {
   if (isFullyRestored(change))
     return `release ${good.number} ${hasRestoreStarted(change) ? 'was put back' : 'is in place'}`
-  return `${hasRestoreStarted(change) ? `release ${good.number} was put back in parts` : 'nothing could be put back'} (${describeLiveObjects(change)})`
+  return `${hasRestoreStarted(change) ? `release ${good.number} was put back in part` : 'nothing could be put back'} (${describeLiveObjects(change)})`
 }
 
 /** Records and tells how it ended. */

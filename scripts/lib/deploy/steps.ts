@@ -187,7 +187,7 @@ export async function smokeTestChange(change: Change, wait: RolloutOptions): Pro
     throw new Failure(
       exit.broken,
       `Smoke ${environment.name}`,
-      `${bad.length} checks fail though all is ready: ${bad.map(({ name }) => name).join(', ')}`,
+      `${bad.length} checks fail although everything is ready: ${bad.map(({ name }) => name).join(', ')}`,
       {
         evidence: bad.map(({ name, detail }) => `${name}: ${detail}`).join('\n'),
         next: `npx zx scripts/smoke.ts ${environment.name} --target kubernetes`,

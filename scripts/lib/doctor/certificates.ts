@@ -105,7 +105,7 @@ function faultOf(
   real: boolean,
   now: number,
 ): [Finding['severity'], string] | undefined {
-  if (silence) return ['error', `nobody answers over TLS: ${silence}`]
+  if (silence) return ['error', `no server answers over TLS: ${silence}`]
   if (standIn)
     return real ? ['error', "Traefik's own certificate is served: none was issued"] : undefined
   const left = Math.floor((until - now) / day)

@@ -47,7 +47,7 @@ const dateOf = (host: string): Promise<Clock> =>
       ({ headers }) => {
         const then = Date.parse(headers.date ?? '')
         call.destroy()
-        if (Number.isNaN(then)) return reject(new Error(`${host} names no time`))
+        if (Number.isNaN(then)) return reject(new Error(`${host} sends no time`))
         // the header has whole seconds: half of one is the best guess
         resolve({
           host,
@@ -56,7 +56,7 @@ const dateOf = (host: string): Promise<Clock> =>
         })
       },
     )
-    call.on('timeout', () => call.destroy(new Error(`${host} is silent`)))
+    call.on('timeout', () => call.destroy(new Error(`${host} does not answer`)))
     call.on('error', reject)
     call.end()
   })
@@ -87,7 +87,7 @@ export function judgeClock(
         finding(
           'machine',
           'info',
-          'whether the clock is right is not known: no server answers, and no time service',
+          'it is not known whether the clock is right: no server answers, and no time service runs',
         ),
       ]
 }

@@ -75,7 +75,7 @@ export function judgeAccess(facts: ClusterFacts): Finding[] {
     return say('kubectl is not on the PATH', 'https://kubernetes.io/docs/tasks/tools/#kubectl')
   if (environment.context && !contexts.includes(environment.context))
     return say(
-      `the kubeconfig has no context ${environment.context}, in which ${environment.name} lives`,
+      `the kubeconfig has no context ${environment.context}, which ${environment.name} uses`,
       `kubectl config get-contexts   (then rename-context, or another name in infra/k8s/overlays/${environment.name}/environment.yaml)`,
     )
   if (!environment.context && !current)
@@ -122,7 +122,8 @@ export function judgeStorage(facts: ClusterFacts): Finding[] {
     facts,
     `apply -f ${localPath}   (on one node; else the provider's)`,
   )
-  if (!all.length) return say('error', 'there is no StorageClass: no volume is made', provisioner)
+  if (!all.length)
+    return say('error', 'there is no StorageClass: no volume can be created', provisioner)
   if (!chosen.length)
     return say('error', `no StorageClass is the default (${all.join(', ')})`, mark(all[0]!, true))
   return chosen.length > 1
@@ -142,7 +143,7 @@ export function judgeMetrics(facts: ClusterFacts): Finding[] {
       finding(
         'cluster',
         'warning',
-        'metrics-server is not there: nothing is scaled',
+        'metrics-server is missing: nothing is scaled',
         kubectlCommand(facts, `apply -f ${metricsServer}`),
       ),
     ]

@@ -43,7 +43,7 @@ export function judgeIdle(stack: StackHealth['stack'], volumes: string[]): Findi
       ),
     ]
   // people stop a development stack when they go home; production that does not run is an outage
-  const words = `nothing of ${stack.project} is running; its ${volumes.length} volumes are here`
+  const words = `${stack.project} is not running; its ${volumes.length} volumes exist`
   return [finding('containers', stack.mode === 'prod' ? 'error' : 'info', words, upCommand(stack))]
 }
 
@@ -134,7 +134,7 @@ function judgeHistory(
   const killed = finding(
     'containers',
     'warning',
-    `${service} had a process killed for want of memory`,
+    `${service} had a process killed because it ran out of memory`,
     `${compose} stats --no-stream ${service}   (then raise its mem_limit)`,
   )
   const restarted = finding(

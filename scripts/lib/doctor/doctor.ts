@@ -83,7 +83,7 @@ export async function examineMachine(mode: string): Promise<Finding[]> {
   ])
   const withoutFiles = () =>
     seen.size
-      ? [finding('containers', 'info', 'not looked at: their files cannot be read')]
+      ? [finding('containers', 'info', 'not checked: their files cannot be read')]
       : judgeIdle(stack, volumes)
   const order: Severity[] = ['error', 'warning', 'info']
   const areas = [

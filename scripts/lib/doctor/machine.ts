@@ -103,14 +103,14 @@ export function engineDataFolders(
 export function judgeResources({ disks, memory }: Resources, real: boolean): Finding[] {
   const size = (bytes: number) => `${(bytes / GB).toFixed(1)} GB`
   const found = disks.flatMap(({ folder, free }) => {
-    const words = `${size(free)} free on the disk of ${folder}; ${size(sizes.diskWarning)} are wanted`
+    const words = `${size(free)} free on the disk of ${folder}; ${size(sizes.diskWarning)} are needed`
     const next = 'docker buildx prune --force && docker image prune --force'
     return free < sizes.diskWarning
       ? [finding('machine', free < sizes.diskError ? 'error' : 'warning', words, next)]
       : []
   })
   if (real && memory < sizes.memory) {
-    const words = `${size(memory)} of memory; the full stack wants ${size(sizes.memory)}`
+    const words = `${size(memory)} of memory; the full stack needs ${size(sizes.memory)}`
     found.push(
       finding(
         'machine',
@@ -132,7 +132,7 @@ function portHolderCommand(port: TakenPort['port'], by: string): string {
 
 export const judgePorts = (taken: TakenPort[]): Finding[] =>
   taken.map(({ service, port, by }) => {
-    const words = `port ${port}, which ${service} wants, is held by ${by || 'another process'}`
+    const words = `port ${port}, which ${service} needs, is used by ${by || 'another process'}`
     return finding(
       'machine',
       'error',

@@ -14,7 +14,7 @@ const enforcers =
 export const kubectlCommand = ({ environment }: ClusterFacts, words: string) =>
   `kubectl ${environment.context ? `--context ${environment.context} ` : ''}${words}`
 export const notVisible = (what: string) =>
-  finding('cluster', 'info', `${what} may not be looked at by this user`)
+  finding('cluster', 'info', `${what} cannot be read by this user`)
 
 const names = (list: ObservedObjects) => new Set(list?.map(({ metadata }) => metadata.name))
 
@@ -106,7 +106,7 @@ export function judgeSealing(facts: ClusterFacts): Finding[] {
   else if (!crds.length)
     return [
       ...found,
-      finding('cluster', 'error', 'Sealed Secrets is not there: no secret is unsealed', install),
+      finding('cluster', 'error', 'Sealed Secrets is missing: no secret is unsealed', install),
     ]
   const controller = `the Sealed Secrets controller ${namespace}/${name}`
   if (!controllers) found.push(notVisible(controller))
@@ -130,7 +130,7 @@ export function judgePolicies({ daemonSets }: ClusterFacts): Finding[] {
     finding(
       'cluster',
       'info',
-      'no network is seen here that is known to enforce NetworkPolicies: whether they are, the provider says',
+      'no network plug-in that is known to enforce NetworkPolicies was found: ask the provider of the cluster',
     ),
   ]
 }
@@ -147,7 +147,7 @@ export function judgePermissions({
       'rights',
       'error',
       words,
-      `kubectl create token deployer -n ${namespace}   (that account may; ${foundation} makes it)`,
+      `kubectl create token deployer -n ${namespace}   (that account may; ${foundation} creates it)`,
     ),
   ]
 }

@@ -79,7 +79,7 @@ export function judgeVolumes({ stack, all, seen, volumes }: StackHealth): Findin
   const named = Object.values(all.volumes ?? {}).map(({ name }) => name)
   const missing = named.filter(name => !volumes.includes(name))
   const unused = volumes.filter(name => !named.includes(name))
-  const remove = `docker volume rm ${unused.join(' ')}   (its data is gone then)`
+  const remove = `docker volume rm ${unused.join(' ')}   (this deletes its data)`
   return [
     ...(missing.length
       ? [finding('volumes', 'info', `not there yet: ${missing.join(', ')}`, upCommand(stack))]

@@ -47,8 +47,8 @@ export function findContextProblem(
   { files, names, current }: KubeContexts,
 ): { why: string; next: string } | undefined {
   const wanted = context
-    ? `${name} lives in ${context} (${folder}/environment.yaml)`
-    : `${folder}/environment.yaml names none, so the current one counts`
+    ? `${name} uses the context ${context} (${folder}/environment.yaml)`
+    : `${folder}/environment.yaml names none, so the current one is used`
   if (!names.length)
     return {
       why: `no context is configured in ${files.join(' or ')}; ${wanted}`,

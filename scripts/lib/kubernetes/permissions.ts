@@ -85,7 +85,7 @@ export async function findMissingPermissions(
   const { code, stdout } = await kubectl(environment, argv, {
     ...options,
     input,
-    what: 'Ask what this account may do',
+    what: 'Check the permissions of this account',
   })
   const answers = stdout.trim().split('\n')
   return code === 0 ? rights.filter((_, i) => answers[i] !== 'true') : []

@@ -2,7 +2,7 @@
 import type { Manifest, Workload } from './objects.ts'
 
 /** Of a workload whose controller does not know its last change. */
-export const changeNotObserved = 'its change is not taken up yet'
+export const changeNotObserved = 'its controller has not seen the change yet'
 
 export interface ReplicaCounts {
   wanted: number
@@ -50,7 +50,7 @@ export function describeMissingReplicas(workload: Workload): string {
   if (available < wanted)
     return `ready, and must stay so for ${workload.spec.minReadySeconds ?? 0} s`
   const old = present - Math.max(updated, wanted)
-  return old > 0 ? `${old} of the version before still there` : ''
+  return old > 0 ? `${old} of the old version still there` : ''
 }
 
 /** How many pods there must be at the least; where an autoscaler is, its minimum. */

@@ -132,8 +132,8 @@ function diagnoseDeadline(
     pod && container ? describeProbeFailure(listObjectEvents(pod, context), container.spec) : ''
   const message =
     probe || (pod && describePodProblem(pod, context)) || describeMissingReplicas(workload)
-  const waits = 'it takes longer than it may, or waits for something that does not come'
-  const likely = probe ? 'the application runs, and does not answer its probe as it should' : waits
+  const waits = 'it takes longer than its deadline, or waits for something that never comes'
+  const likely = probe ? 'the application runs, but does not answer its probe correctly' : waits
   const finding = {
     reason: probe ? 'ProbeFails' : 'DeadlineExceeded',
     message: `${message} (not ready within ${limit} s)`,

@@ -34,7 +34,7 @@ async function sortsAsHungarian(context: SmokeContext, service: string): Promise
     )
   if (found === sorted) return `${provider === 'i' ? 'icu' : 'libc'} ${locale || collate}, ${is}`
   throw new Error(
-    `it sorts ${found}: its volume was made with ${provider === 'i' ? `icu ${locale}` : `libc ${collate}`}. Dump and restore into a new one (infra/docker/postgres/README.md)`,
+    `it sorts ${found}: its volume was created with ${provider === 'i' ? `icu ${locale}` : `libc ${collate}`}. Dump and restore into a new one (infra/docker/postgres/README.md)`,
   )
 }
 

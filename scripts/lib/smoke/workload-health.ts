@@ -64,7 +64,7 @@ function judgeWorkload(
   const daemon = seen.kind === 'DaemonSet'
   const least = daemon ? 1 : minReadyReplicas(wanted, all)
   if (counts.wanted < least)
-    return bad(`scaled to ${counts.wanted}, ${least} at the least in the overlay`)
+    return bad(`scaled to ${counts.wanted}, at least ${least} in the overlay`)
   // what is wanted beyond the least, by an autoscaler, may find no room
   const needed = daemon ? counts.wanted : least
   if (counts.ready < needed || counts.updated < counts.present)
@@ -77,7 +77,7 @@ function judgeMissing({ kind, spec }: Manifest): Judgement {
   const seconds: number | undefined = kind === 'Job' ? spec.ttlSecondsAfterFinished : undefined
   return seconds === undefined
     ? bad('not created')
-    : good(`not there; it goes ${seconds} s after its end`)
+    : good(`not there; it is removed ${seconds} s after its end`)
 }
 
 function judgeJob(job: Job, pods: Pod[]): Judgement {

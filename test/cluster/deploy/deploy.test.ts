@@ -175,7 +175,7 @@ test('a namespace that is not there is said in words', () => {
   write({ namespace: 'kgc-t-nowhere' })
   const { code, stderr } = run(['deploy', 'test'], { KUBECONFIG: process.env.KGC_TEST_KUBECONFIG! })
   assert.is(code, 3, stderr)
-  assert.match(stderr, 'the namespace kgc-t-nowhere is not there; an administrator makes it')
+  assert.match(stderr, 'the namespace kgc-t-nowhere is not there; an administrator creates it')
 })
 
 test.run()

@@ -86,7 +86,7 @@ const blind = {
 
 // the longest first
 const rows: Record<string, Row> = {
-  'image denied': pulls([/the registry does not let the cluster have/], [72, 92]),
+  'image denied': pulls([/the registry refuses the cluster/], [72, 92]),
   'image missing': pulls([/not in its registry/], [72, 92]),
   'crash after 20 s': row(
     'crash-late',
@@ -103,7 +103,7 @@ const rows: Record<string, Row> = {
     code: 5,
     fails: 'Deployment unschedulable',
     reason: /Unschedulable/,
-    says: [/no node has room/],
+    says: [/no node has enough free resources/],
     within: [35, 55],
   }),
   'failing probe': row(
@@ -136,7 +136,7 @@ const rows: Record<string, Row> = {
     code: 5,
     fails: 'Deployment alpha',
     reason: /CrashLoop/,
-    says: [/exit 3/, /KGC_SETTING is not set/, /the application gives up/],
+    says: [/exit 3/, /KGC_SETTING is not set/, /the application exits/],
     within: [20, 40],
   },
   'crash without a probe': row('crash', {
@@ -341,7 +341,7 @@ for (const [name, { code, fails, reason, says, within }] of Object.entries(rows)
         error.serving,
         fails === 'Job migrate'
           ? `release ${good} serves`
-          : `release ${good} serves again, proven by smoke`,
+          : `release ${good} serves again and passed the smoke test`,
       )
       assert.ok(
         one.named! <= within![0] * load(),

@@ -47,7 +47,7 @@ test('nothing to do makes no deployment, but for a commit that GitHub does not k
   const sha = commit()
   assert.match((await deploy()).said, 'Nothing to do')
   assert.equal([github.deployments.length, github.deployments[1]!.sha], [2, sha])
-  assert.equal(texts().at(-1), ['success', 'release 1 serves, nothing was to do'])
+  assert.equal(texts().at(-1), ['success', 'release 1 serves, nothing to do'])
 })
 
 test('a deploy that is rolled back is a failure there, with its cause and what serves', async () => {
@@ -58,7 +58,7 @@ test('a deploy that is rolled back is a failure there, with its cause and what s
   assert.is(state, 'failure')
   assert.match(
     words!,
-    /^1 checks fail though all is ready: alpha: alpha says that it works; rolled back, release 1 serves again/,
+    /^1 checks fail although everything is ready: alpha: alpha says that it works; rolled back, release 1 serves again/,
   )
   const text = readFileSync(summary, 'utf8')
   for (const part of [

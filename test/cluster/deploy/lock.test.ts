@@ -72,7 +72,7 @@ test('who has looked before another change began and ended must look again', asy
   await end(other, 'SIGTERM')
   const late = race(seen)
   assert.is(await late.code, 4)
-  assert.match(late.text, 'another change has begun and ended since the pre-flight')
+  assert.match(late.text, 'another deploy has run since the pre-flight')
 })
 
 test('held by hand it does not expire; it is refused until it is unlocked', async () => {

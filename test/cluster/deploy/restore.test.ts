@@ -68,7 +68,7 @@ test('a check that came with the bad version does not judge the one that comes b
   write({ command: crashes })
   const { code, stderr } = deploy()
   assert.is(code, 5, stderr)
-  assert.match(stderr, 'release 1 serves again, proven by smoke')
+  assert.match(stderr, 'release 1 serves again and passed the smoke test')
   // it is new here: a good version has to pass it
   write({ config: { A: '2' } })
   const fails = deploy()

@@ -105,7 +105,7 @@ test('what the controller cannot open goes back, and no pod has started anew', (
   const { code, stderr, ms } = deploy(sealed('two', 'elsewhere'))
   assert.is(code, 5, stderr)
   assert.match(stderr, /WHY {3}SealedSecret shop-secrets: no key could decrypt secret/)
-  assert.match(stderr, 'release 1 serves again, proven by smoke')
+  assert.match(stderr, 'release 1 serves again and passed the smoke test')
   assert.equal(
     pods().map(({ metadata }) => metadata.uid),
     [first],

@@ -57,7 +57,7 @@ test('smoke fails and names the workload that is scaled to 0', async () => {
   const { code, stderr } = smoke()
   kubectl(['scale', 'deployment/kgc-admin', '--replicas', '1', ...here])
   assert.is(code, 6)
-  assert.match(stderr, 'kgc-admin: scaled to 0, 1 at the least in the overlay')
+  assert.match(stderr, 'kgc-admin: scaled to 0, at least 1 in the overlay')
   assert.match(stderr, 'kgc: the project dashboard loads with its password')
   assert.match(stderr, '3 of ')
   await waitUntil('healthy again', 120, () => smoke('--quick').code === 0)
@@ -78,7 +78,7 @@ test('smoke says why a pod does not start', async () => {
       60,
       () => /kgc-web: .*(ErrImagePull|ImagePullBackOff).*/.exec(smoke('--quick').stderr)?.[0],
     )
-    assert.match(found, '1 of the version before still there')
+    assert.match(found, '1 of the old version still there')
   } finally {
     kubectl(['rollout', 'undo', 'deployment/kgc-web', ...here])
   }

@@ -160,7 +160,7 @@ test('a bad version of KGC, Chatwoot and Horilla fails and goes back: no request
   const clients = await whileAsking(async () => (done = await deploy()))
   for (const back of good) back()
   assert.is(done.code, 5, done.text)
-  assert.match(done.text, 'release 2 serves again, proven by smoke')
+  assert.match(done.text, 'release 2 serves again and passed the smoke test')
   console.log(`failed and put back: ${(done.ms / 1000).toFixed(1)} s`)
   show('failed rollout', clients)
   nothingLost(clients)

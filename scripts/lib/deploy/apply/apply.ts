@@ -96,11 +96,11 @@ export async function deleteObjects(
   const options = {
     input: names.map(one => JSON.stringify(one)).join('\n'),
     timeout: 120_000,
-    what: 'Remove what is not part of it any more',
+    what: 'Remove objects that the new release does not have',
   }
   const output = await runAndReport(environment, argv, options, all, lost, hears)
   if (/timed out waiting/.test(output.stderr))
-    warn(`Not gone after a minute: ${lastOutputLine(output)}`)
+    warn(`Not removed after a minute: ${lastOutputLine(output)}`)
   else requireKubectlSuccess(environment, argv, options, output)
 }
 

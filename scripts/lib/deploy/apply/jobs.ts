@@ -28,7 +28,7 @@ export async function prepareJobs(wait: RolloutOptions, jobs: Manifest[]): Promi
     const running = jobs.filter(job => isHere(job, one => !hasJobEnded(one)))
     const others = running.filter(job => isHere(job, one => !isSameJob(job, one)))
     if (others.length) {
-      const words = `  ${others.map(resourceId).join(', ')} of an earlier change still runs; waiting for its end`
+      const words = `  ${others.map(resourceId).join(', ')} of an earlier deploy is still running; waiting for it`
       if (words !== said) say((said = words))
       await waitForJobs(wait, others)
       continue
@@ -67,9 +67,7 @@ async function waitForJobs(wait: RolloutOptions, jobs: Manifest[]): Promise<void
     ({ kind, metadata }) => kind === 'Job' && metadata.name === failure.cause?.name,
   )
   if (!hung || hasJobEnded(hung) || hasJobStarted(hung, all)) return sleep(jobPollMs)
-  say(
-    `  removed: ${resourceId(hung)} of an earlier change, of which nothing has run: ${failure.why}`,
-  )
+  say(`  removed: ${resourceId(hung)} of an earlier deploy, which never started: ${failure.why}`)
   await deleteJobs(wait, [hung.metadata.name], `Remove ${hung.metadata.name}`)
 }
 

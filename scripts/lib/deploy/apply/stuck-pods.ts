@@ -48,7 +48,7 @@ export async function deleteStuckPods(
           ...stuck.map(pod => pod.metadata.name),
         ],
         {
-          what: `Free the pods of ${metadata.name}`,
+          what: `Delete the stuck pods of ${metadata.name}`,
         },
       )
   }

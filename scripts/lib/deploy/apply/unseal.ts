@@ -13,7 +13,7 @@ import { constantDelays, pollUntil } from '../../retry.ts'
  */
 const unsealTimesMs = { most: 30_000, pause: 500, no: 3_000 }
 
-const unsealing = 'Open what is sealed'
+const unsealing = 'Unseal the secrets'
 
 /** A SealedSecret that is not opened, and why; `no`: the controller has tried. */
 interface ClosedSecret {
@@ -40,7 +40,7 @@ export function readUnsealError(live: Manifest | undefined): { words: string; no
   const { status, message } = findCondition(live, 'Synced') ?? {}
   if (!isChangeObserved(live))
     return {
-      words: 'the Sealed Secrets controller has not opened it: it is not there, or does not work',
+      words: 'the Sealed Secrets controller has not unsealed it: it is missing or does not work',
     }
   return status === 'True'
     ? { words: '' }

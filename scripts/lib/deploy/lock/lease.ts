@@ -126,5 +126,5 @@ export async function writeLease(
 /** The refusal that names the holder. */
 export const createLockedFailure = (environment: Environment, lease: Lease) =>
   new Failure(exit.locked, `Lock ${environment.name}`, describeLease(lease), {
-    next: `npx zx scripts/deploy.ts ${environment.name} --unlock --reason "…", if nobody is at work`,
+    next: `npx zx scripts/deploy.ts ${environment.name} --unlock --reason "…", if no deploy is running`,
   })

@@ -52,7 +52,7 @@ export async function acquireLock(
     throw new Failure(
       exit.locked,
       `Lock ${environment.name}`,
-      'another change has begun and ended since the pre-flight; nothing was touched',
+      'another deploy has run since the pre-flight; nothing was touched',
       { next: 'the same command again' },
     )
   if (before && state !== 'free')
@@ -81,7 +81,7 @@ export async function acquireLock(
     const other = await fetchLease(environment)
     throw other?.spec.holderIdentity
       ? createLockedFailure(environment, other)
-      : new Failure(exit.locked, `Lock ${environment.name}`, 'another was quicker', {
+      : new Failure(exit.locked, `Lock ${environment.name}`, 'another deploy took the lock first', {
           next: 'the same command again',
         })
   }
@@ -104,7 +104,7 @@ function startRenewal(
   let queue: Promise<unknown> = Promise.resolve()
   const lose = (code: ExitCode, why: string) =>
     void (gone ??= new Failure(code, `Hold the lock of ${environment.name}`, why, {
-      next: `npx zx scripts/deploy.ts ${environment.name}, once nobody else is at work`,
+      next: `npx zx scripts/deploy.ts ${environment.name}, when no other deploy is running`,
     }))
   const lost = () => {
     // whoever comes takes it over after its time: by then nothing may be touched any more

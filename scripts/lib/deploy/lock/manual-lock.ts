@@ -35,16 +35,21 @@ export async function holdLock(environment: Environment, reason: string): Promis
     }),
   )
   if (!mine)
-    throw new Failure(exit.locked, `Lock ${environment.name}`, 'another was quicker', {
-      next: 'the same command again',
-    })
+    throw new Failure(
+      exit.locked,
+      `Lock ${environment.name}`,
+      'another deploy took the lock first',
+      {
+        next: 'the same command again',
+      },
+    )
   return describeLease(mine)
 }
 
 /** Ends whatever lock there is; who did it and why stays in the lease. Returns what it was. */
 export async function forceUnlock(environment: Environment, reason: string): Promise<string> {
   const before = await fetchLease(environment)
-  if (!before?.spec.holderIdentity) return 'nobody held it'
+  if (!before?.spec.holderIdentity) return 'it was not held'
   const ended = `unlocked by ${readActor()} at ${new Date().toISOString().slice(0, 19)}Z: ${reason} (it was ${describeLease(before)})`
   if (
     !(await writeLease(
@@ -57,8 +62,13 @@ export async function forceUnlock(environment: Environment, reason: string): Pro
       ),
     ))
   )
-    throw new Failure(exit.locked, `Unlock ${environment.name}`, 'it changed at this moment', {
-      next: 'the same command again',
-    })
+    throw new Failure(
+      exit.locked,
+      `Unlock ${environment.name}`,
+      'the lock changed at this moment',
+      {
+        next: 'the same command again',
+      },
+    )
   return `it was ${describeLease(before)}`
 }

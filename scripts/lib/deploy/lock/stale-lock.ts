@@ -29,7 +29,7 @@ export async function waitForStaleLock(
   const left = end - (await fetchClusterTime(environment)) + 1000
   const passed = startStopwatch()
   say(
-    `  the lock is ${describeLease(lease)}; unless it is renewed it ends by itself at ${formatUtcTime(end)}: waiting for that`,
+    `  the lock is ${describeLease(lease)}; it ends at ${formatUtcTime(end)} unless it is renewed: waiting for that`,
   )
   let doubted = false
   while (passed() < left) {
@@ -40,7 +40,7 @@ export async function waitForStaleLock(
       throw createLockedFailure(environment, now?.spec.holderIdentity ? now : lease)
     if (doubted || passed() < (ttl * 1000) / 3) continue
     doubted = true
-    say(`  nobody has renewed it for ${ttl / 3} s: its holder is gone`)
+    say(`  it has not been renewed for ${ttl / 3} s: its holder is gone`)
   }
 }
 

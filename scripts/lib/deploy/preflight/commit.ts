@@ -13,7 +13,7 @@ export async function readDeployCommit(): Promise<string | undefined> {
   ])
   if (process.env.CI === 'true') {
     const fail = (why: string) =>
-      new Failure(exit.refused, 'Look at the commit', why, {
+      new Failure(exit.refused, 'Check the commit', why, {
         next: 'deploy a pushed commit from a fresh checkout',
       })
     if (!commit) throw fail('this is no git repository')

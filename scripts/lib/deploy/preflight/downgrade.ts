@@ -72,7 +72,7 @@ export async function findDowngrades(
   ): Promise<DowngradeWarning[]> => {
     if (ours === now) return []
     const serves = `release ${last.number} serves, of ${what} ${shortenCommit(now)}`
-    if (!ours) return [{ older: false, words: `${serves}; which ${what} is here is not known` }]
+    if (!ours) return [{ older: false, words: `${serves}; the ${what} to deploy is not known` }]
     const old = before.find(has)
     if (old)
       return [
@@ -93,7 +93,7 @@ export async function findDowngrades(
       ? [
           {
             older: false,
-            words: `${serves}; whether ${shortenCommit(ours)} is older cannot be told here; ${describeSchemas(last)}`,
+            words: `${serves}; it is not known whether ${shortenCommit(ours)} is older; ${describeSchemas(last)}`,
           },
         ]
       : []
@@ -144,7 +144,7 @@ export async function refuseDowngrade(
     refusals.add(
       ...all.map(
         ({ words }) =>
-          `${words}; rollback.ts is the way back; if it is meant: --again --reason "…"`,
+          `${words}; to go back use rollback.ts; to deploy it anyway: --again --reason "…"`,
       ),
     )
   else for (const { words } of all) say(color.yellow(`  ${words}`))
@@ -158,5 +158,5 @@ function describeSchemas({ heads = {} }: Release, old?: Release): string {
   const now = Object.entries(heads).map(([folder, head]) => `${folder} ${head}`)
   return now.length
     ? `its databases are at: ${now.join('; ')}`
-    : 'how far its databases are is not recorded'
+    : 'the schema versions of its databases are not recorded'
 }

@@ -28,7 +28,7 @@ export function applyImageTags(
   const whole = ({ name }: CommitImage) => `${images}/${name}`
   if (tag && !images)
     refusals.add(
-      `--tag ${tag} has no image to go to: say where they are (images: in ${folder}/environment.yaml), or leave --tag out`,
+      `--tag ${tag} applies to no image: name their registry (images: in ${folder}/environment.yaml), or leave --tag out`,
     )
   if (tag) return replaceImageTags(all, images ? own.map(whole) : [], tag)
   const serving = listWorkloadImages(last?.manifests ?? [])
@@ -45,7 +45,7 @@ export function applyImageTags(
   const pins = [...new Set(own.map(({ key, file }) => `, or ${key} in ${file}`))].join('')
   if (missing.size)
     refusals.add(
-      `no release says which commit of ${[...missing].join(', ')} serves: --tag SHA${pins}`,
+      `no release records which commit of ${[...missing].join(', ')} serves: give --tag SHA${pins}`,
     )
   return result
 }
@@ -81,7 +81,7 @@ export async function resolveImageDigests(
   await Promise.all([
     ...now.map(take),
     ...old.map(image =>
-      ask(image, `the image to go back to, of release ${last?.number},`, missing),
+      ask(image, `the image of release ${last?.number}, needed to roll back,`, missing),
     ),
   ])
   return digests

@@ -24,7 +24,7 @@ export function findManifestErrors(all: Manifest[]): string[] {
     )
     .map(
       one =>
-        `${resourceId(one)} is not an environment's own: it belongs in infra/k8s/cluster, for an administrator`,
+        `${resourceId(one)} belongs to the whole cluster: move it to infra/k8s/cluster, which an administrator applies`,
     )
   const said = all
     .filter(
@@ -32,7 +32,7 @@ export function findManifestErrors(all: Manifest[]): string[] {
         metadata.annotations?.['kgc.hu/order'] &&
         !applyOrders.includes(metadata.annotations['kgc.hu/order'] as ApplyOrder),
     )
-    .map(one => `${resourceId(one)}: kgc.hu/order is none of ${applyOrders.join(', ')}`)
+    .map(one => `${resourceId(one)}: kgc.hu/order must be one of ${applyOrders.join(', ')}`)
   return [...blind, ...wide, ...said]
 }
 
@@ -52,7 +52,7 @@ export function findChangedDatabases(all: Manifest[], live: Manifest[]): string[
     )
     return moved.map(
       name =>
-        `${resourceId(one)}: its volume was made with ${name} ${valueOf(now!, name)}: dump and restore (infra/k8s/README.md, "Databases of before")`,
+        `${resourceId(one)}: its volume was created with ${name} ${valueOf(now!, name)}: dump and restore (infra/k8s/README.md, "Databases of before")`,
     )
   })
 }
@@ -91,17 +91,17 @@ export function explainServerError(line: string): string {
   const what = name ? `${name[1]} ${name[2]}: ` : ''
   if (/statefulset spec for fields other than/i.test(line))
     return (
-      `${what}volumeClaimTemplates, selector and serviceName of a StatefulSet cannot be changed; put them back, or ` +
+      `${what}volumeClaimTemplates, selector and serviceName of a StatefulSet cannot be changed; restore them, or ` +
       `\`kubectl delete statefulset ${name?.[2] ?? 'NAME'} --cascade=orphan\` first: its pods and volumes stay`
     )
   if (/field is immutable/.test(line))
     return (
-      `${what}a field that cannot be changed has changed (${/(spec\.[\w.[\]]+)/.exec(line)?.[1] ?? 'spec'}); put it back, or ` +
+      `${what}an immutable field has changed (${/(spec\.[\w.[\]]+)/.exec(line)?.[1] ?? 'spec'}); restore it, or ` +
       `give the object another name: the old one is removed after the new one serves`
     )
   const space = /namespaces "([^"]+)" not found/.exec(line)?.[1]
   if (space)
-    return `the namespace ${space} is not there; an administrator makes it: kubectl apply -k infra/k8s/cluster`
+    return `the namespace ${space} is not there; an administrator creates it: kubectl apply -k infra/k8s/cluster`
   const kind = /no matches for kind "([^"]+)" in version "([^"]+)"/.exec(line)
   if (kind)
     return `the cluster does not know ${kind[1]} (${kind[2]}): its CRD is not installed; infra/k8s/README.md, "What the cluster must have"`

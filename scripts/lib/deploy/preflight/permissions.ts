@@ -12,7 +12,7 @@ export async function requirePermissions(environment: Environment, all: Manifest
   if (denied.length)
     throw new Failure(
       exit.refused,
-      'Ask what this account may do',
+      'Check the permissions of this account',
       `it may not: ${denied.join(', ')}`,
       {
         next: `${kubectlArgv(environment).join(' ')} auth can-i --list; the rights are in infra/k8s/cluster/deployer`,

@@ -33,7 +33,7 @@ export class PreflightProblems {
       : `${first}; nothing was touched`
     return new Failure(exit.refused, what, why, {
       evidence: more.length ? this.messages.map(one => `- ${one}`).join('\n') : undefined,
-      next: 'mend it, then the same command again',
+      next: 'fix it, then the same command again',
     })
   }
 }

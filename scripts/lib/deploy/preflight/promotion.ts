@@ -21,7 +21,7 @@ export async function requirePromoted(
   limit = 10_000,
 ): Promise<DeploymentPayload | undefined> {
   if (!promotedFrom) return undefined
-  const what = `Look for the commit in ${promotedFrom}`
+  const what = `Find the commit in ${promotedFrom}`
   if (!github) {
     const why = `GitHub cannot be asked whether ${promotedFrom} had this commit: GITHUB_TOKEN or GITHUB_REPOSITORY is not set`
     if (process.env.GITHUB_ACTIONS === 'true')
@@ -34,7 +34,7 @@ export async function requirePromoted(
   const refused = (why: string) => new Failure(exit.refused, what, why, { next })
   if (!/^[0-9a-f]{40}$/.test(commit ?? ''))
     throw refused(
-      `${name} takes what ${promotedFrom} had, and ${commit ? 'files are changed' : 'no commit is known'}`,
+      `${name} takes only what ${promotedFrom} had, but ${commit ? 'files are changed' : 'no commit is known'}`,
     )
   const last = await fetchDeployment(github, Date.now() + limit, promotedFrom, commit!).catch(
     (error: Error) => {

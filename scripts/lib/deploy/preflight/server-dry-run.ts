@@ -92,7 +92,7 @@ export async function runServerDryRun(
   const { unknown, created: news, changed } = parseKubectlDiff(diff.stdout, others)
   if (diff.code === 1 && (unknown.length || !(news.length + changed.length)))
     refusals.add(
-      `what kubectl diff says is not understood${unknown.length ? `: ${unknown.join(', ')}` : ''}; what would change is not known`,
+      `the output of kubectl diff is not understood${unknown.length ? `: ${unknown.join(', ')}` : ''}; what would change is not known`,
     )
   return diff.stdout
 }

@@ -39,7 +39,7 @@ export async function listSchemaChanges(
       ),
     ).catch((error: Error) => error)
     return labels instanceof Error
-      ? `${resourceId(job)}: whether the schema changes is not known: ${labels.message}`
+      ? `${resourceId(job)}: it is not known whether the schema changes: ${labels.message}`
       : describeSchemaChange(resourceId(job), labels, heads)
   })
   return (await Promise.all(words)).flatMap(one => one ?? [])

@@ -42,7 +42,7 @@ export async function requireCompatibleSchema(
     throw new Failure(
       exit.refused,
       `Roll back ${environment.name} to release ${target.number}`,
-      `its databases have been migrated since, as far as they can be asked: ${words.join('; ')}; nothing was touched`,
+      `its databases have been migrated since, or could not be asked: ${words.join('; ')}; nothing was touched`,
       {
         next: 'restore a backup of that release, or the same command with --accept-schema, if the old version works with the new schema',
       },

@@ -144,13 +144,13 @@ function explainExit(end: ExitKind, spec: Partial<Container>, events: ClusterEve
   const limit = spec.resources?.limits?.memory
   const words: Record<ExitKind, string> = {
     memory: `it needs more memory than ${limit ? `its limit of ${limit}` : 'its node has'}`,
-    probe: `its ${probeKillPattern.exec(findLastMessage(events, /^Killing$/, probeKillPattern))?.[1]} probe fails, so the node ends it${withColon(describeProbeFailure(events, spec))}`,
+    probe: `its ${probeKillPattern.exec(findLastMessage(events, /^Killing$/, probeKillPattern))?.[1]} probe fails, so the node restarts it${withColon(describeProbeFailure(events, spec))}`,
     command: 'its command is not in the image, or cannot be run there',
-    done: 'its command comes to an end, and it should go on for ever',
-    fault: 'the program itself has crashed: built for another processor, or a fault in it',
+    done: 'its command ends, but it should keep running',
+    fault: 'the program crashed: it was built for another processor, or has a bug',
     killed: `it was killed, most likely because it needs more memory than ${limit ? `its limit of ${limit}` : 'its node has'}`,
     error:
-      'the application gives up when it starts, and its log says why: a setting, a database that cannot be reached, a migration that has not run',
+      'the application exits when it starts, and its log says why: a setting, a database that cannot be reached, a migration that has not run',
   }
   return words[end]
 }

@@ -59,10 +59,10 @@ export function diagnosePod(pod: Pod, context: DiagnosisContext): Diagnosis | un
 
 function explainUnschedulable(message: string, volume: boolean): string {
   if (volume)
-    return 'no volume could be made or found: the cluster has no (default) StorageClass, or the volume is in another zone'
+    return 'no volume could be created or found: the cluster has no (default) StorageClass, or the volume is in another zone'
   return /Insufficient/.test(message)
-    ? 'no node has room for what the pod requests: a bigger or another node, or smaller requests'
-    : 'no node fits what the pod asks for: its node selector, affinity or tolerations, or no node is ready'
+    ? 'no node has enough free resources for what the pod requests: add a node, or lower the requests'
+    : 'no node matches the pod: its node selector, affinity or tolerations, or no node is ready'
 }
 
 function diagnoseScheduling(pod: Pod, context: DiagnosisContext): Diagnosis | undefined {
@@ -120,7 +120,7 @@ function diagnoseWaitingContainer(
   switch (reason) {
     case 'InvalidImageName':
       return found({
-        likely: `\`${spec.image}\` is no name that an image can have: capitals, a missing variable, two colons?`,
+        likely: `\`${spec.image}\` is not a valid image name: capitals, a missing variable, two colons?`,
         next,
       })
     case 'ErrImageNeverPull':
@@ -181,7 +181,7 @@ function diagnoseImagePull(
   const denied = says(
     /denied|unauthorized|authorization failed|forbidden|authentication required|no basic auth|status(?: code)?:? 40[13]/i,
   )
-  const refused = `the registry does not let the cluster have \`${image}\`: its pull secret is missing, wrong or expired, or the image is not there`
+  const refused = `the registry refuses the cluster \`${image}\`: its pull secret is missing, wrong or expired, or the image is not there`
   if (denied)
     return found({ message: denied, likely: refused, next: 'kubectl get serviceaccounts,secrets' })
   const missing = says(/not found|manifest unknown|name unknown|does not exist/i)
@@ -218,10 +218,10 @@ function explainConfigError(message: string, next: string): Pick<Diagnosis, 'lik
     return { likely: `the ConfigMap ${missing} is not there`, next: 'kubectl get configmaps' }
   if (/runAsNonRoot/.test(message))
     return {
-      likely: 'the image wants to run as root, and the pod forbids that: it needs a runAsUser',
+      likely: 'the image runs as root, and the pod forbids that: set runAsUser',
       next,
     }
-  return { likely: 'the container cannot be made from its specification', next }
+  return { likely: 'the container cannot be created from its specification', next }
 }
 
 const explainVolumeFailure = (message: string): string =>

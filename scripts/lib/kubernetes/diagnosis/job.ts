@@ -12,7 +12,7 @@ export function diagnoseJob(job: Job, pods: Pod[]): Diagnosis | undefined {
   const container =
     pod && listPodContainers(pod).find(({ status }) => status.state?.terminated?.exitCode)
   const { exitCode = 0, reason: how = '' } = container?.status.state?.terminated ?? {}
-  const late = 'it took longer than it may, or its pods were taken away'
+  const late = 'it exceeded its deadline, or its pods were deleted'
   if (!pod || !container)
     return { reason, message, likely: late, next: `kubectl describe job ${job.metadata.name}` }
   return {
