@@ -755,7 +755,7 @@ test('Bubka/2FAuth#310: a password that somebody else chose goes in between sing
     set(root, top, 'SMTP_PASSWORD', wrong)
     const [found] = checkEnvFiles(root)
     assert.match(found?.remedy ?? '', 'between single quotes', wrong)
-    assert.match(failure(() => planEnvFiles(findEnvFiles(root))).why, 'unclear')
+    assert.match(failure(() => planEnvFiles(findEnvFiles(root))).why, 'unreadable')
   }
   set(root, top, 'SMTP_PASSWORD', '')
   set(root, red, 'RED_TOKEN', `'k3n8 v0q1'`)

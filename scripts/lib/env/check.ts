@@ -81,16 +81,9 @@ function readAndReport(
   report: (key: string, problem: string, remedy: string) => void,
 ): string | undefined {
   try {
-<<<<<<< HEAD
-    const text = readEnvText(file.path)
-    if (text === undefined) report('', 'is missing', `run \`${it.command}\``)
-    else if (lstatSync(file.path).mode & 0o077)
-      report('', 'is readable by other users', `chmod 600 ${file.name}`)
-=======
     const text = readEnvText(path)
     if (text !== undefined && lstatSync(path).mode & 0o077)
-      report('', 'can be read by others', `chmod 600 ${name}`)
->>>>>>> 5df017c (Values arrive as they are written: extra files, quotes, time zones, domains)
+      report('', 'is readable by other users', `chmod 600 ${name}`)
     return text
   } catch (error) {
     if (!(error instanceof Failure)) throw error

@@ -20,13 +20,7 @@ export const quoteValue = (value: string): string =>
 /** What is wrong with the text as a whole, before it is read line by line. */
 function findBadText(text: string): BadLine[] {
   if (text.includes('\0'))
-<<<<<<< HEAD
     return [{ key: '', why: 'holds NUL bytes', remedy: 'write it again as plain text' }]
-  const bad: BadLine[] = []
-  if (text.includes('\r'))
-    bad.push({ key: '', why: 'has Windows line ends (CRLF)', remedy: "sed -i 's/\\r$//' on it" })
-=======
-    return [{ key: '', why: 'holds NUL bytes', remedy: 'write it anew as plain text' }]
   const mark = 'begins with a byte order mark, which Windows editors write'
   return [
     ...(text.startsWith('\uFEFF')
@@ -60,7 +54,6 @@ const isAltered = (value: string): boolean =>
 export function findBadLines(text: string, entries: ExampleEntry[]): BadLine[] {
   const bad = findBadText(text)
   if (text.includes('\0')) return bad
->>>>>>> 5df017c (Values arrive as they are written: extra files, quotes, time zones, domains)
   const seen = new Map<string, number>()
   for (const [line, content] of linesOf(text)) {
     // nothing but capitals is taken for a key: a line of a pasted private key must not be named
@@ -80,15 +73,10 @@ export function findBadLines(text: string, entries: ExampleEntry[]): BadLine[] {
     else if (/<.*>/.test(value)) say('is a placeholder', 'set the real value, or leave it empty')
     else if (!valueAlphabet.test(value) && !(quotable && quotedValue.test(value)))
       say(
-<<<<<<< HEAD
         'has a character that Compose, dotenv and kubectl do not read alike',
-        'no quotes, spaces or comments; only letters, digits and _ + / = . : @ , -',
-=======
-        'holds a character that not all readers take alike',
         quotable
           ? 'write it between single quotes; it cannot hold one, nor end with a \\'
           : 'no quotes, spaces or comments; only letters, digits and _ + / = . : @ , -',
->>>>>>> 5df017c (Values arrive as they are written: extra files, quotes, time zones, domains)
       )
     seen.set(key, line)
   }
