@@ -735,7 +735,7 @@ test('docker/compose#10419, #11058: what Compose would change in an extra file, 
     assert.match(problems(`A=1\n${bad}\n`).join('|'), /^ID! line 2 would arrive as another value/)
   for (const bad of ['ID', 'export ID=hunter22', 'ID : hunter22'])
     assert.match(problems(`${bad}\n`).join('|'), /^! line 1 is neither/)
-  assert.equal(problems('A=1\n', 0o644), [' can be read by others'])
+  assert.equal(problems('A=1\n', 0o644), [' is readable by other users'])
   put(root, extra, `GOOGLE_SECRET='GOCSPX-ab$cd9'\n`)
   loadEnvValues(root)
   assert.is(redact('it is GOCSPX-ab$cd9'), 'it is [secret]')
@@ -755,7 +755,7 @@ test('Bubka/2FAuth#310: a password that somebody else chose goes in between sing
     set(root, top, 'SMTP_PASSWORD', wrong)
     const [found] = checkEnvFiles(root)
     assert.match(found?.remedy ?? '', 'between single quotes', wrong)
-    assert.match(failure(() => planEnvFiles(findEnvFiles(root))).why, 'unreadable')
+    assert.match(failure(() => planEnvFiles(findEnvFiles(root))).evidence ?? '', 'SMTP_PASSWORD')
   }
   set(root, top, 'SMTP_PASSWORD', '')
   set(root, red, 'RED_TOKEN', `'k3n8 v0q1'`)
