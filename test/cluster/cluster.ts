@@ -58,6 +58,16 @@ export function tool(name: string, argv: string[], options: Options = {}): Outpu
 export const kubectl = (argv: string[], options: Options = {}): string =>
   tool('kubectl', argv, options).stdout
 
+/** A Secret sealed by the cluster's controller, as `npx zx scripts/seal.ts` does it. */
+export function sealSecret(namespace: string, name: string, data: Record<string, string>) {
+  const metadata = { name, namespace }
+  const secret = { apiVersion: 'v1', kind: 'Secret', metadata, stringData: data }
+  const controller = ['--controller-namespace', 'kube-system']
+  const argv = [...controller, '--controller-name', 'sealed-secrets-controller', '--format', 'json']
+  const { stdout } = tool('kubeseal', argv, { input: JSON.stringify(secret) })
+  return JSON.parse(stdout) as Record<string, any>
+}
+
 /** An object or a list as kubectl reads it. */
 export const get = (...argv: string[]): any =>
   JSON.parse(kubectl(['get', ...argv, '--output', 'json']))

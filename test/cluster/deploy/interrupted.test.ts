@@ -1,7 +1,7 @@
 // Deploys that are cut off: a rerun ends where an undisturbed one would have.
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { kubectl } from '../cluster.ts'
+import { moveLeaseToAnotherMachine, renewLeaseAt } from './lease.ts'
 import { createTestEnvironment } from './test-environment.ts'
 import { waitUntil } from '../../until.ts'
 
@@ -74,27 +74,8 @@ test('a deploy that fails after one whose runner was lost waits for its lock, an
   await cut(/▶ Watch/, 'SIGKILL')
   write({ env: { SMOKE: 'broken' } })
   // as if a runner had been lost: nobody here can tell that its process has ended
-  kubectl([
-    'annotate',
-    'lease',
-    'kgc-deploy',
-    '--namespace',
-    space,
-    '--overwrite',
-    'kgc.hu/machine=another',
-  ])
-  const spec = { renewTime: new Date().toISOString().replace('Z', '000Z'), leaseDurationSeconds: 9 }
-  kubectl([
-    'patch',
-    'lease',
-    'kgc-deploy',
-    '--namespace',
-    space,
-    '--type',
-    'merge',
-    '--patch',
-    JSON.stringify({ spec }),
-  ])
+  moveLeaseToAnotherMachine(space)
+  renewLeaseAt(space, Date.now(), 9)
   const { code, stderr } = run(['deploy', 'test'])
   assert.is(code, 5, stderr)
   assert.match(

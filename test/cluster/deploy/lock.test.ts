@@ -4,9 +4,10 @@ import { spawn, type ChildProcess } from 'node:child_process'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { clusterEnv, get, kubectl, namespace, tool } from '../cluster.ts'
+import { clusterEnv, get, namespace } from '../cluster.ts'
 import { holdLock, forceUnlock } from '../../../scripts/lib/deploy/lock/manual-lock.ts'
 import { environmentIn } from './environment.ts'
+import { moveLeaseToAnotherMachine, renewLeaseAt } from './lease.ts'
 import { waitUntil } from '../../until.ts'
 
 const test = suite('deploy lock')
@@ -88,28 +89,9 @@ test('a lock of another machine is taken over 60 s after its last renewal, not b
   const racer = race()
   await winner([racer])
   await end(racer, 'SIGKILL')
-  kubectl([
-    'annotate',
-    'lease',
-    'kgc-deploy',
-    '--namespace',
-    space,
-    '--overwrite',
-    'kgc.hu/machine=another',
-  ])
+  moveLeaseToAnotherMachine(space)
   assert.is(await race().code, 4)
-  const old = new Date(Date.now() - 62_000).toISOString().replace('Z', '000Z')
-  tool('kubectl', [
-    'patch',
-    'lease',
-    'kgc-deploy',
-    '--namespace',
-    space,
-    '--type',
-    'merge',
-    '--patch',
-    JSON.stringify({ spec: { renewTime: old } }),
-  ])
+  renewLeaseAt(space, Date.now() - 62_000)
   const next = race()
   await winner([next])
   assert.match(next.text, /it has not been renewed for 60 s: taken over/)

@@ -2,36 +2,16 @@
 // open, and what cannot be opened goes back.
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { kubectl, tool } from '../cluster.ts'
+import { kubectl, sealSecret } from '../cluster.ts'
 import { createTestEnvironment } from './test-environment.ts'
 
 type Json = Record<string, any>
 const test = suite('sealed')
 const { space, write, run, get } = createTestEnvironment('kgc-t-sealed')
 
-/** Sealed as `npx zx scripts/seal.ts` does it; for another namespace it opens nowhere else. */
+/** For another namespace it opens nowhere else. */
 function sealed(value: string, namespace = space): Json {
-  const secret = {
-    apiVersion: 'v1',
-    kind: 'Secret',
-    metadata: { name: 'shop-secrets', namespace },
-    stringData: { PASSWORD: value },
-  }
-  const { stdout } = tool(
-    'kubeseal',
-    [
-      '--format',
-      'json',
-      '--controller-namespace',
-      'kube-system',
-      '--controller-name',
-      'sealed-secrets-controller',
-    ],
-    {
-      input: JSON.stringify(secret),
-    },
-  )
-  const { apiVersion, kind, spec } = JSON.parse(stdout) as Json
+  const { apiVersion, kind, spec } = sealSecret(namespace, 'shop-secrets', { PASSWORD: value })
   const metadata = {
     name: 'shop-secrets',
     namespace: space,

@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { gunzipSync } from 'node:zlib'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { tool } from '../cluster.ts'
+import { sealSecret } from '../cluster.ts'
 import { startWebhookReceiver } from './webhook-receiver.ts'
 import { createTestEnvironment } from './test-environment.ts'
 
@@ -37,29 +37,8 @@ const signs = [
 ].map(canary)
 const said: Record<string, string> = {}
 
-/** Sealed as `npx zx scripts/seal.ts` does it. */
 function sealed(name: string, data: Record<string, string>): Json {
-  const secret = {
-    apiVersion: 'v1',
-    kind: 'Secret',
-    metadata: { name, namespace: space },
-    stringData: data,
-  }
-  const { stdout } = tool(
-    'kubeseal',
-    [
-      '--format',
-      'json',
-      '--controller-namespace',
-      'kube-system',
-      '--controller-name',
-      'sealed-secrets-controller',
-    ],
-    {
-      input: JSON.stringify(secret),
-    },
-  )
-  const one = JSON.parse(stdout) as Json
+  const one = sealSecret(space, name, data)
   return { ...one, metadata: { ...one.metadata, annotations: { 'kgc.hu/order': 'data' } } }
 }
 const reads = (secret: string, ...keys: string[]) =>

@@ -22,6 +22,15 @@ const down = (...argv: string[]) => {
 }
 const stranger = `${stack.project}-stranger`
 process.once('exit', () => stack.engine('rm', '-f', stranger))
+const createOurs = (kind: 'network' | 'volume', name: string) =>
+  stack.engine(
+    ...[kind, 'create', '--label', `com.docker.compose.project=${stack.project}`],
+    `${stack.project}_${name}`,
+  )
+const runSleeper = (...argv: string[]) =>
+  stack.engine('run', '-d', '--init', ...argv, 'kgc-demo/base:trixie', 'sleep', '1000')
+/** A container that is not of the project and holds something of it. */
+const runStranger = (...argv: string[]) => runSleeper('--name', stranger, ...argv)
 
 test('docker/compose#11686: one-shots pruned: smoke and doctor find no fault, down ends all, each with its own grace, the store last', () => {
   up()
@@ -66,15 +75,7 @@ test('paused, created, restarting, of `docker compose run`, with env files gone 
     'kgc-demo/base:trixie',
     'false',
   )
-  stack.engine(
-    'run',
-    '-d',
-    '--init',
-    ...of('store', 'True'),
-    'kgc-demo/base:trixie',
-    'sleep',
-    '1000',
-  )
+  runSleeper(...of('store', 'True'))
   rmSync(join(stack.docker, '.env'))
   writeFileSync(join(stack.docker, 'docker-compose.yml'), '{{ no YAML')
   down()
@@ -82,32 +83,9 @@ test('paused, created, restarting, of `docker compose run`, with env files gone 
 
 test('half-removed networks, and a stranger on one of them, which goes on', () => {
   down('--purge', '--yes')
-  stack.engine(
-    'network',
-    'create',
-    '--label',
-    `com.docker.compose.project=${stack.project}`,
-    `${stack.project}_inside`,
-  )
-  stack.engine(
-    'run',
-    '-d',
-    '--init',
-    '--name',
-    stranger,
-    '--network',
-    `${stack.project}_inside`,
-    'kgc-demo/base:trixie',
-    'sleep',
-    '1000',
-  )
-  stack.engine(
-    'volume',
-    'create',
-    '--label',
-    `com.docker.compose.project=${stack.project}`,
-    `${stack.project}_data`,
-  )
+  createOurs('network', 'inside')
+  runStranger('--network', `${stack.project}_inside`)
+  createOurs('volume', 'data')
   stack.engine('volume', 'create', `${stack.project}_unlabelled`)
   down('--purge', '--yes')
   assert.is(stack.engine('volume', 'ls', '-q', '--filter', `name=${stack.project}_`), '')
@@ -117,25 +95,8 @@ test('half-removed networks, and a stranger on one of them, which goes on', () =
 
 test('what holds a volume is named, and nothing of it is removed', () => {
   stack.engine('rm', '-f', stranger)
-  stack.engine(
-    'volume',
-    'create',
-    '--label',
-    `com.docker.compose.project=${stack.project}`,
-    `${stack.project}_data`,
-  )
-  stack.engine(
-    'run',
-    '-d',
-    '--init',
-    '--name',
-    stranger,
-    '-v',
-    `${stack.project}_data:/data`,
-    'kgc-demo/base:trixie',
-    'sleep',
-    '1000',
-  )
+  createOurs('volume', 'data')
+  runStranger('-v', `${stack.project}_data:/data`)
   const { code, stderr } = stack.run(['down', '--purge', '--yes'])
   assert.is(code, 6, stderr)
   assert.match(stderr, /volume is in use/)
