@@ -10,13 +10,12 @@ import {
 } from '../compose/containers.ts'
 import { fitCpuLimits } from '../compose/cpus.ts'
 import { refuseIgnoredVariables } from '../compose/extra-variables.ts'
-import { expectedServices } from '../compose/expected-services.ts'
 import { requireReadableMounts } from '../compose/mounts.ts'
 import { refuseOtherOwner } from '../compose/ownership.ts'
 import { findTakenPorts } from '../compose/ports.ts'
+import { expectedServices, selectServices } from '../compose/services.ts'
 import {
   readComposeConfig,
-  selectServices,
   stackModes,
   stackOf,
   type ComposeConfig,

@@ -1,10 +1,9 @@
 // What Compose knows: the stack as its files describe it.
 import { existsSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
-import type { Container } from './containers.ts'
 import { maskShellValues } from '../env/shell.ts'
 import { Failure, exit } from '../errors.ts'
-import { listApplications, dockerFolder, findApplicationFolder, root } from '../repository.ts'
+import { listApplications, dockerFolder, root } from '../repository.ts'
 import { run, type RunOutput, type RunOptions } from '../run.ts'
 
 /** A stack on this machine: which files and which env files make it. */
@@ -123,80 +122,4 @@ export async function readComposeConfig(stack: Stack): Promise<ComposeConfig> {
       { next: 'npx zx scripts/env.ts --check' },
     )
   return JSON.parse(output.stdout) as ComposeConfig
-}
-
-/**
- * The services meant by names of services or of application folders, with all that they depend on;
- * all services for no name.
- * Throws Failure (usage) for a name that is neither.
- */
-export async function selectServices(
-  stack: Stack,
-  all: ComposeConfig,
-  names: string[],
-): Promise<string[]> {
-  if (!names.length) return Object.keys(all.services)
-  const chosen = new Set<string>()
-  for (const name of names)
-    for (const service of await matchServices(stack, all, name)) chosen.add(service)
-  for (const service of chosen)
-    for (const other of Object.keys(all.services[service]?.depends_on ?? {})) chosen.add(other)
-  return [...chosen]
-}
-
-async function matchServices(stack: Stack, all: ComposeConfig, name: string): Promise<string[]> {
-  if (all.services[name]) return [name]
-  const folder = findApplicationFolder(name)
-  if (folder) return servicesOf(stack, all, folder)
-  throw new Failure(
-    exit.usage,
-    'Choose the services',
-    `${name} is neither a service nor a folder of infra/docker`,
-    {
-      next: `folders: ${listApplications().join(', ')}; services: ${Object.keys(all.services).join(', ')}`,
-    },
-  )
-}
-
-/** The services that a folder's own Compose file brings. */
-export async function servicesOf(
-  stack: Stack,
-  all: ComposeConfig,
-  folder: string,
-): Promise<string[]> {
-  const env = join(dockerFolder, folder, `.env${stack.suffix}`)
-  const file = join(dockerFolder, folder, 'docker-compose.yml')
-  const output = await run(
-    ['docker', 'compose', '--env-file', env, '-f', file, 'config', '--services'],
-    { what: `Read ${folder}`, env: maskShellValues(root, stack.suffix) },
-  )
-  return output.stdout
-    .trim()
-    .split('\n')
-    .filter(service => all.services[service])
-}
-
-/** A service that runs once and ends: others wait for its success. */
-export const isOneShot = (all: ComposeConfig, service: string): boolean =>
-  Object.values(all.services).some(
-    other => other.depends_on?.[service]?.condition === 'service_completed_successfully',
-  )
-
-/**
- * A one-shot without a container that is no fault: all that waited for it run, so it has ended well
- * and was pruned since.
- */
-export function wasPruned(
-  all: ComposeConfig,
-  seen: Map<string, Container>,
-  service: string,
-): boolean {
-  const waited = Object.entries(all.services).filter(
-    ([, { depends_on }]) => depends_on?.[service]?.condition === 'service_completed_successfully',
-  )
-  return (
-    !seen.has(service) &&
-    waited.length > 0 &&
-    waited.every(([name]) => seen.get(name)?.State.Status === 'running')
-  )
 }

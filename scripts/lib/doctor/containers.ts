@@ -1,6 +1,7 @@
 // What the doctor asks and says of a stack's containers. The judges are pure.
 import { readFile } from 'node:fs/promises'
-import { isOneShot, wasPruned, type ComposeConfig, type Stack } from '../compose/stack.ts'
+import { isOneShot, wasPruned } from '../compose/services.ts'
+import { type ComposeConfig, type Stack } from '../compose/stack.ts'
 import { containerStatus, type ContainerCondition } from '../compose/container-status.ts'
 import { readContainerLogs, type Container } from '../compose/containers.ts'
 import { readLastLogLine } from '../compose/health-probe.ts'

@@ -1,11 +1,10 @@
 // A stack on this machine, for smoke and admin.
 import { commandFailed, checkSettings, type SmokeContext, type SmokeTarget } from './checks.ts'
+import { isOneShot, wasPruned } from '../compose/services.ts'
 import {
   runCompose,
   readComposeConfig,
-  isOneShot,
   stackOf,
-  wasPruned,
   type ComposeConfig,
   type Stack,
 } from '../compose/stack.ts'
