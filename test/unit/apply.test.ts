@@ -191,13 +191,18 @@ function migrate(items: object[], most = 1000, later: object[] = []) {
       elif [ $n -ge ${most} ]; then echo '${JSON.stringify({ items: later })}'
       else echo '${JSON.stringify({ items })}'; fi ;;
   esac`
-  const lock = { phase: async () => {}, lost: () => undefined, release: async () => {}, ahead: 1 }
+  const lock = {
+    recordPhase: async () => {},
+    lossFailure: () => undefined,
+    release: async () => {},
+    clockOffsetMs: 1,
+  }
   // however long ago the change began, what it starts now has its time
   const wait: RolloutOptions = {
     environment,
     what: 'Deploy',
     since: Date.now() - 3_600_000,
-    stable: 0,
+    stableMs: 0,
     lock,
   }
   return withFakeKubectl(body, () => applyInOrder(wait, [], [next], () => {}).then(() => wait))

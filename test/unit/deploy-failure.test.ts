@@ -46,10 +46,10 @@ function changeOf(good: boolean, freed: string[]): Change {
     ...asked,
     started: Date.now(),
     lock: {
-      phase: async () => {},
-      lost: () => undefined,
+      recordPhase: async () => {},
+      lossFailure: () => undefined,
       release: async () => void freed.push('freed'),
-      ahead: 1,
+      clockOffsetMs: 1,
     },
     release: { ...served, number: 5, ending: 'applying', created: [] },
     plan: { created: [], changed: ['Deployment web'], removed: [], generated: [], jobs: [] },
@@ -145,9 +145,9 @@ test('what a change leaves alone needs no more pods than the least', () => {
     { ...workload('agent'), kind: 'DaemonSet' },
     scaler,
   ]
-  const { least } = createRolloutOptions(changeOf(true, []), false, all, [web])
+  const { minReadyReplicas } = createRolloutOptions(changeOf(true, []), false, all, [web])
   assert.equal(
-    [...(least ?? [])],
+    [...(minReadyReplicas ?? [])],
     [
       ['Deployment api', 2],
       ['Deployment fixed', 3],

@@ -114,7 +114,7 @@ async function change(
       .map(resourceId),
   } as unknown as StoredRelease
   let away = 0
-  const lost = () => {
+  const lossFailure = () => {
     const gone =
       existsSync(join(state, 'from')) && readFileSync(join(state, 'from'), 'utf8') === 'gone\n'
     away ||= gone ? Date.now() : 0
@@ -126,7 +126,7 @@ async function change(
   const change = {
     ...{ environment, verb, source: {}, choose: () => undefined, prune: false, yes: false },
     started: Date.now(),
-    lock: { phase: async () => {}, lost, release: async () => {}, ahead: 1 },
+    lock: { recordPhase: async () => {}, lossFailure, release: async () => {}, clockOffsetMs: 1 },
     release,
     plan: {
       created: release.created,

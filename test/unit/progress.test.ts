@@ -143,11 +143,11 @@ test('a secret in the answer to a probe is not shown while a deploy waits', () =
     edge: {},
     disposable: true,
     protected: false,
-    stable: 0,
+    stableSeconds: 0,
     sealedSecrets: { namespace: '', name: '' },
   }
   const body = `import { watchRollout } from '${lib}/rollout/watch.ts'
-await watchRollout({ environment: ${JSON.stringify(environment)}, names: [{ kind: 'Deployment', name: 'probe' }], since: ${since + shift}, timeout: Date.now() - ${since + shift} + 1_500, stable: 0 })
+await watchRollout({ environment: ${JSON.stringify(environment)}, names: [{ kind: 'Deployment', name: 'probe' }], since: ${since + shift}, timeout: Date.now() - ${since + shift} + 1_500, stableMs: 0 })
 process.exit(0)`
   const { lines, text } = shown(body, 160, 10, {
     PATH: `${box}:${process.env.PATH}`,

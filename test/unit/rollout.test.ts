@@ -5,11 +5,13 @@ import { tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import { Failure, exit } from '../../scripts/lib/errors.ts'
 import type { Environment } from '../../scripts/lib/kubernetes/environment.ts'
 import {
   collectFailureLogs,
   workloadStatus,
   watchRollout,
+  type RolloutWatchOptions,
   type FailureCause,
   type ClusterSnapshot,
   type WorkloadStatus,
@@ -453,7 +455,7 @@ test('a pod beyond the least of what the change leaves alone may find no room', 
     assert.match(judged(2).detail, /^2 ready, and no more are needed \(2 of 3/)
     const { since, moments } = load(name)
     assert.is(
-      judged(2).since,
+      judged(2).readySinceMs,
       Math.floor(since) - 60_000,
       `${moments.length} moments: since those that serve have`,
     )
@@ -719,14 +721,14 @@ function today(name: string, age = 0): string[] {
   return (JSON.parse(moved) as { moments: Moment[] }).moments.map(answer)
 }
 const look =
-  (name: string, kind = 'Deployment', more = {}) =>
+  (name: string, kind = 'Deployment', more: Partial<RolloutWatchOptions> = {}) =>
   () =>
     watchRollout({
       environment,
       names: [{ kind, name }],
       since: Date.now(),
       timeout: 20_000,
-      stable: 0,
+      stableMs: 0,
       ...more,
     })
 
@@ -773,9 +775,9 @@ test('watch: ends when its time is over or the lock is lost; all must stay ready
     )!.state,
     'waiting',
   )
-  const lost = new Error('the lock is lost')
+  const lost = new Failure(exit.locked, 'Hold the lock', 'it was unlocked')
   try {
-    await play([first!], look('probe', 'Deployment', { lost: () => lost }))
+    await play([first!], look('probe', 'Deployment', { lossFailure: () => lost }))
     assert.unreachable()
   } catch (error) {
     assert.is(error, lost)
@@ -784,18 +786,18 @@ test('watch: ends when its time is over or the lock is lost; all must stay ready
   const ready = rest.at(-1)!
   const flicker = await play(
     [ready, begun!, ready, 'connection refused', ready],
-    look('healthy', 'StatefulSet', { stable: 1_500 }),
+    look('healthy', 'StatefulSet', { stableMs: 1_500 }),
   )
   assert.is(flicker.value.get('StatefulSet healthy')!.state, 'ready')
   assert.is(flicker.said.match(/must stay so/g)!.length, 3)
 })
 
 test('watch: where nothing was applied, what the pods have stood counts', async () => {
-  const watched = async (text: string, stable: number) => {
+  const watched = async (text: string, stableMs: number) => {
     const start = Date.now()
     const { value, said } = await play(
       [text],
-      look('healthy', 'StatefulSet', { settled: true, stable }),
+      look('healthy', 'StatefulSet', { podsUndisturbed: true, stableMs }),
     )
     assert.is(value.get('StatefulSet healthy')!.state, 'ready')
     return { said, ms: Date.now() - start }
@@ -815,7 +817,7 @@ test('watch: where nothing was applied, what the pods have stood counts', async 
 test('watch: what the watch before it saw counts, unless one is not ready any more', async () => {
   const [begun, ...rest] = today('healthy')
   const ready = rest.at(-1)!
-  const options = () => ({ stable: 5_000, seen: Date.now() - 3_000 })
+  const options = () => ({ stableMs: 5_000, readySince: Date.now() - 3_000 })
   const went = async (...answers: string[]) =>
     (await play(answers, look('healthy', 'StatefulSet', options()))).said
   assert.match(await went(ready), /must stay so for [12]\.\d s/)
@@ -828,9 +830,9 @@ test('watch: what is left alone needs no more than the least', async () => {
     return { ...moment, deployment: own('unschedulable', moment)[0] }
   })()
   const text = answer({ ...rest, workloads: [deployment], pods })
-  const least = new Map([['Deployment unschedulable', 0]])
+  const minReadyReplicas = new Map([['Deployment unschedulable', 0]])
   assert.is(
-    (await play([text], look('unschedulable', 'Deployment', { least }))).value.get(
+    (await play([text], look('unschedulable', 'Deployment', { minReadyReplicas }))).value.get(
       'Deployment unschedulable',
     )!.state,
     'ready',

@@ -29,7 +29,12 @@ const wrong = {
     { type: 'Synced', status: 'False', message: 'no key could decrypt secret (PASSWORD)' },
   ],
 }
-const lock = { phase: async () => {}, lost: () => undefined, release: async () => {}, ahead: 1 }
+const lock = {
+  recordPhase: async () => {},
+  lossFailure: () => undefined,
+  release: async () => {},
+  clockOffsetMs: 1,
+}
 const all = [
   object('ConfigMap', 'c'),
   object('SealedSecret', 'shop-secrets'),
@@ -45,7 +50,7 @@ const body = (first: object, then: object) => `case "$*" in
 esac`
 const put = (first: object, then: object, list = all) => {
   const touched: string[] = []
-  const wait: RolloutOptions = { environment, what: 'Deploy', since: Date.now(), stable: 0, lock }
+  const wait: RolloutOptions = { environment, what: 'Deploy', since: Date.now(), stableMs: 0, lock }
   const work = () => applyInOrder(wait, list, [], ({ kind }) => touched.push(kind))
   return withFakeKubectl(body(first, then), work).then(ended => ({ ...ended, touched }))
 }

@@ -96,13 +96,13 @@ export function isNoChange({ plan, facts }: Pick<Change, 'plan' | 'facts'>): boo
 }
 
 /**
- * How the workloads among `all` are waited for from now on. `settled`: nothing has been done that
- * pods could suffer from. Those that are not `touched` need no more pods than the least: what an
+ * How the workloads among `all` are waited for from now on. `podsUndisturbed`: nothing has been done
+ * that pods could suffer from. Those that are not `touched` need no more pods than the least: what an
  * autoscaler adds may find no room, and that is no fault of the change.
  */
 export function createRolloutOptions(
   { environment, verb, lock }: Pick<Change, 'environment' | 'verb' | 'lock'>,
-  settled: boolean,
+  podsUndisturbed: boolean,
   all: Manifest[],
   touched: Manifest[],
 ): RolloutOptions {
@@ -112,16 +112,15 @@ export function createRolloutOptions(
   const alone = all.filter(
     one => ['Deployment', 'StatefulSet'].includes(one.kind) && !names.has(resourceId(one)),
   )
-  const least = new Map(alone.map(one => [resourceId(one), minReadyReplicas(one, all)]))
   return {
     environment,
     what,
     since,
-    stable: environment.stableSeconds * 1000,
-    settled,
-    least,
+    stableMs: environment.stableSeconds * 1000,
+    podsUndisturbed,
+    minReadyReplicas: new Map(alone.map(one => [resourceId(one), minReadyReplicas(one, all)])),
     lock,
-    tell: createRolloutProgress(since),
+    progress: createRolloutProgress(since),
   }
 }
 
@@ -142,5 +141,5 @@ export async function finishRelease(
     ended: new Date().toISOString(),
     ...(cause ? { cause: redact(cause).slice(0, 300) } : {}),
   })
-  await storeRelease(environment, release, 'replace', lock.lost)
+  await storeRelease(environment, release, 'replace', lock.lossFailure)
 }

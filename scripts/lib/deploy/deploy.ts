@@ -46,14 +46,14 @@ export async function deploy(
 /** A step that writes: the lease names it before it begins. Throws Failure (locked) when the lock is lost. */
 async function writingStep<T>(change: Change, name: string, work: () => Promise<T>): Promise<T> {
   change.step = name
-  await change.lock.phase(name.toLowerCase())
+  await change.lock.recordPhase(name.toLowerCase())
   return await runStep(change, name, work)
 }
 
 /** A step that changes nothing need not wait until the lease names it. */
 async function readingStep<T>(change: Change, name: string, work: () => Promise<T>): Promise<T> {
   change.step = name
-  const noted = change.lock.phase(name.toLowerCase())
+  const noted = change.lock.recordPhase(name.toLowerCase())
   return await runStep(change, name, async () => (await Promise.all([work(), noted]))[0])
 }
 

@@ -64,7 +64,7 @@ async function resolveFailure(change: Change, error: unknown): Promise<unknown> 
       serving: serving + describeLastingJobs(change),
     })
   // whoever has the lock now decides
-  if (change.lock.lost())
+  if (change.lock.lossFailure())
     return as(failure.code, `${describeLiveObjects(change)}; nothing was put back`)
   // it was proven to work: what fails now is only the book-keeping
   if (change.reached === 'verified')

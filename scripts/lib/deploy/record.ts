@@ -27,7 +27,7 @@ export async function recordChange(change: Change): Promise<ChangeResult> {
   await deleteObjects(
     environment,
     [...plan.removed, ...plan.generated],
-    change.lock.lost,
+    change.lock.lossFailure,
     (one, how) => {
       trackApplied(change)(one, how)
       if (how === 'done') removed.add(resourceId(one))

@@ -66,7 +66,7 @@ export async function restoreRelease(change: Change, failure: Failure): Promise<
       `release ${good.number} serves again and passed the smoke test`,
     )
   } catch (error) {
-    const gone = lock.lost()
+    const gone = lock.lossFailure()
     // whoever has the lock now decides: nothing is written any more
     if (gone) {
       const serving = `${describeRestore(change, good)}; whether it works is not known: ${gone.why}${describeLastingJobs(change)}`
@@ -122,8 +122,8 @@ async function restoreObjects(
   unfinished: StoredRelease[],
 ): Promise<void> {
   const { environment, touched, stands, lock, release } = change
-  const { lost } = lock
-  const hears = trackRestored(change)
+  const { lossFailure } = lock
+  const onApplied = trackRestored(change)
   const names = new Set(
     [...touched, ...unfinished.flatMap(({ manifests }) => manifests)].map(resourceId),
   )
@@ -141,12 +141,12 @@ async function restoreObjects(
   // settings first: what starts anew must not read the new ones; then the applications, the last
   // one first
   const settings = back.filter(({ kind }) => /^(ConfigMap|Secret|SealedSecret)$/.test(kind))
-  await applyManifests(environment, settings, lost, hears)
+  await applyManifests(environment, settings, lossFailure, onApplied)
   // what can go back goes back all the same
   const sealed = await waitUntilUnsealed(
     environment,
     settings.filter(one => touched.some(other => resourceId(other) === resourceId(one))),
-    lost,
+    lossFailure,
   ).then(
     () => undefined,
     (error: Error) => error,
@@ -154,16 +154,16 @@ async function restoreObjects(
   await applyManifests(
     environment,
     back.filter(one => !settings.includes(one)).reverse(),
-    lost,
-    hears,
+    lossFailure,
+    onApplied,
   )
   await deleteObjects(
     environment,
     findOrphans(good.manifests, [own, ...unfinished.map(listReleaseObjects)], [], []).removed,
-    lost,
-    hears,
+    lossFailure,
+    onApplied,
   )
-  await deleteStuckPods(environment, back, lost)
+  await deleteStuckPods(environment, back, lossFailure)
   if (sealed) throw sealed
 }
 
@@ -172,7 +172,7 @@ async function verifyRestoredRelease(change: Change, good: StoredRelease): Promi
   // pods that have served all the time need no new trial; those that start anew do
   const wait = createRolloutOptions(change, true, good.manifests, change.touched)
   await step('Watch it', () =>
-    waitForRollout({ ...wait, stable: 0 }, good.manifests.filter(isWorkload)),
+    waitForRollout({ ...wait, stableMs: 0 }, good.manifests.filter(isWorkload)),
   )
   const all = await step('Smoke it', () =>
     verifyRelease(wait, good.manifests, name => isKnownFailure(good, name)),

@@ -115,10 +115,10 @@ export async function recordStart(change: Change): Promise<void> {
         environment,
         Object.assign(one, { ending: 'interrupted' satisfies ReleaseEnding }),
         'replace',
-        lock.lost,
+        lock.lossFailure,
       )
   if (!isNoChange(change)) {
-    await storeRelease(environment, release, 'create', lock.lost)
+    await storeRelease(environment, release, 'create', lock.lossFailure)
     await notifyChange(change, 'started')
   }
   change.reached = 'recorded'
@@ -147,8 +147,8 @@ export async function watchChange(
   { facts }: Change,
   wait: RolloutOptions,
 ): Promise<RolloutOptions> {
-  await waitForRollout({ ...wait, stable: 0 }, facts.manifests.filter(isWorkload))
-  return wait.settled ? wait : { ...wait, seen: Date.now() }
+  await waitForRollout({ ...wait, stableMs: 0 }, facts.manifests.filter(isWorkload))
+  return wait.podsUndisturbed ? wait : { ...wait, readySince: Date.now() }
 }
 
 /**

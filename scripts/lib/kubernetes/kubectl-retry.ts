@@ -25,20 +25,20 @@ export const apiRetryMs = { most: 45_000, pause: 2_000 }
 
 /**
  * kubectl for what may be done twice: while the API server is away it is tried again, for 45 s.
- * Once the lock is `lost` it throws that, and what is under way ends at once: whoever has the lock
+ * Once the lock is lost it throws `lossFailure`, and what is under way ends at once: whoever has the lock
  * now is at work.
  */
 export const createRetryingKubectl =
-  (lost?: LockLossCheck, { most, pause } = apiRetryMs): typeof kubectl =>
+  (lossFailure?: LockLossCheck, { most, pause } = apiRetryMs): typeof kubectl =>
   async (environment, argv, options = {}) => {
     const check = () => {
-      const failure = lost?.()
+      const failure = lossFailure?.()
       if (failure) throw failure
     }
     const attempt = async (): Promise<Attempt<RunOutput, RunOutput>> => {
       check()
       const stop = new AbortController()
-      const look = setInterval(() => lost?.() && stop.abort(), 500)
+      const look = setInterval(() => lossFailure?.() && stop.abort(), 500)
       const output = await kubectl(environment, argv, {
         ...options,
         nothrow: true,

@@ -131,10 +131,10 @@ export async function storeRelease(
   environment: Environment,
   release: StoredRelease,
   verb: 'create' | 'replace',
-  lost?: LockLossCheck,
+  lossFailure?: LockLossCheck,
 ): Promise<void> {
   const map = createReleaseConfigMap(release)
-  const output = await createRetryingKubectl(lost)(environment, [verb, '--filename', '-'], {
+  const output = await createRetryingKubectl(lossFailure)(environment, [verb, '--filename', '-'], {
     input: JSON.stringify(map),
     nothrow: true,
   })
@@ -144,7 +144,7 @@ export async function storeRelease(
       environment,
       'configmaps',
       ['--field-selector', `metadata.name=${map.metadata.name}`],
-      createRetryingKubectl(lost),
+      createRetryingKubectl(lossFailure),
     )
     return there[0]?.data?.release === map.data.release
   }

@@ -1,30 +1,30 @@
-// A bell that rings when something changes in an environment: nobody looks in vain, or late.
+// Tells when something has changed in an environment, so that it is read at once and not in vain.
 import { kubectl } from '../kubernetes/kubectl.ts'
 import type { Environment } from '../kubernetes/environment.ts'
 
 /**
- * ms: between two looks at the least; at the most while it may not hear yet, or not any more; at
- * the most.
+ * ms between two reads: at the least, at the most, and at the most while the watch is not
+ * connected yet or not any more.
  */
-const pollDelaysMs = { least: 400, deaf: 1_000, most: 3_000 }
+const pollDelaysMs = { min: 400, disconnected: 1_000, max: 3_000 }
 
 export interface ChangeSignal {
-  /** Waits until it rings, or for `most` ms. */
-  waitForChange: (most?: number) => Promise<void>
+  /** Waits for a change, or for `max` ms. */
+  waitForChange: (max?: number) => Promise<void>
   close: () => void
 }
 
 const sleep = (ms: number) => new Promise<void>(done => setTimeout(done, ms))
 
-/** Hangs the bell up. It only saves time: where it is not heard one looks every second. */
+/** Watches the kinds. It only saves time: without a connection one reads every second. */
 export function createChangeSignal(environment: Environment, kinds: string[]): ChangeSignal {
   const stop = new AbortController()
   const begun = Date.now()
-  let rung = false
+  let changed = false
   let wake = () => {}
-  let deaf = false
-  const ring = () => {
-    rung = true
+  let disconnected = false
+  const notify = () => {
+    changed = true
     wake()
   }
   for (const kind of kinds)
@@ -32,21 +32,23 @@ export function createChangeSignal(environment: Environment, kinds: string[]): C
       nothrow: true,
       timeout: 0,
       signal: stop.signal,
-      onOutput: ring,
+      onOutput: notify,
     }).then(
-      () => (deaf = true),
-      () => (deaf = true),
+      () => (disconnected = true),
+      () => (disconnected = true),
     )
-  const rings = async (most = pollDelaysMs.most) => {
-    await sleep(Math.min(pollDelaysMs.least, most))
+  const waitForChange = async (max = pollDelaysMs.max) => {
+    await sleep(Math.min(pollDelaysMs.min, max))
     const rest =
       Math.min(
-        most,
-        deaf || Date.now() - begun < pollDelaysMs.most ? pollDelaysMs.deaf : pollDelaysMs.most,
-      ) - pollDelaysMs.least
-    if (!rung && rest > 0)
+        max,
+        disconnected || Date.now() - begun < pollDelaysMs.max
+          ? pollDelaysMs.disconnected
+          : pollDelaysMs.max,
+      ) - pollDelaysMs.min
+    if (!changed && rest > 0)
       await Promise.race([new Promise<void>(done => (wake = done)), sleep(rest)])
-    rung = false
+    changed = false
   }
-  return { waitForChange: rings, close: () => stop.abort() }
+  return { waitForChange, close: () => stop.abort() }
 }

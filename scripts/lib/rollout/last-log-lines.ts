@@ -11,7 +11,7 @@ import type { WorkloadStatus } from './status.ts'
  */
 export async function fetchLastLogLines(
   environment: Environment,
-  all: NonNullable<WorkloadStatus['speaks']>[],
+  all: NonNullable<WorkloadStatus['logSource']>[],
 ): Promise<string[]> {
   await refreshRedaction(environment)
   return Promise.all(

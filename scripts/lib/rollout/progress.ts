@@ -20,6 +20,12 @@ export interface RolloutProgress {
   showHeartbeat: (verdicts: Map<string, WorkloadStatus>, heard: Map<string, string>) => void
 }
 
+/** A status as machines read it. */
+function toEvent(name: string, status: WorkloadStatus | undefined): object {
+  const { logSource: speaks, readySinceMs: since, ...rest } = status ?? {}
+  return { name, ...rest, speaks, since }
+}
+
 export function createRolloutProgress(since: number): RolloutProgress {
   const past = (from: number) => formatDuration(Date.now() - from)
   const { show, leave } = createLiveTable(since)
@@ -34,7 +40,7 @@ export function createRolloutProgress(since: number): RolloutProgress {
       detail:
         isRichTerminal() && state === 'waiting' ? appendLogLine(detail, heard.get(name)) : detail,
     }))
-    for (const { name } of show(rows)) emit('workload', { name, ...verdicts.get(name) })
+    for (const { name } of show(rows)) emit('workload', toEvent(name, verdicts.get(name)))
   }
   const silent = (why: string, asked: number) => {
     if (!quiet)

@@ -26,9 +26,9 @@ export interface WorkloadStatus {
   detail: string
   cause?: FailureCause
   /** Whose log says what is waited for, when one of its containers runs. */
-  speaks?: { pod: string; container: string }
+  logSource?: { pod: string; container: string }
   /** ms of the cluster's clock since when all its pods have been ready, when they are. */
-  since?: number
+  readySinceMs?: number
 }
 
 /** The verdict that a workload fails, with its cause. */
@@ -51,6 +51,6 @@ export function createFailedStatus(
 
 /** The verdict that these pods are waited for. */
 export function createWaitingStatus(detail: string, pods: Pod[]): WorkloadStatus {
-  const speaks = findLogSource(pods)
-  return { state: 'waiting', detail, ...(speaks ? { speaks } : {}) }
+  const logSource = findLogSource(pods)
+  return { state: 'waiting', detail, ...(logSource ? { logSource } : {}) }
 }

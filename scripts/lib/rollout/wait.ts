@@ -13,11 +13,11 @@ export const isWorkload = ({ kind }: Manifest): boolean => workloadKinds.include
 /** The lock under which a rollout is waited for. */
 export interface HeldLock {
   /** Writes into the lease what is being done; throws Failure (locked) when the lock is lost. */
-  phase: (name: string) => Promise<void>
+  recordPhase: (name: string) => Promise<void>
   /** Why it is not held any more; undefined while it is. */
-  lost: () => Failure | undefined
+  lossFailure: () => Failure | undefined
   /** ms by which the cluster's clock is ahead of this machine's, as far as it matters. */
-  ahead: number
+  clockOffsetMs: number
 }
 
 export interface RolloutOptions {
@@ -26,17 +26,17 @@ export interface RolloutOptions {
   what: string
   /** ms */
   since: number
-  stable: number
+  stableMs: number
   lock: HeldLock
   /**
    * What pods have stood before counts: nothing was applied, or what was is the way it was before.
    */
-  settled?: boolean
+  podsUndisturbed?: boolean
   /** How many ready pods are enough for workloads that are left alone, by `<kind> <name>`. */
-  least?: Map<string, number>
+  minReadyReplicas?: Map<string, number>
   /** ms of the clock when all were ready, as a watch a moment ago has seen. */
-  seen?: number
-  tell?: RolloutProgress
+  readySince?: number
+  progress?: RolloutProgress
 }
 
 /**
@@ -56,14 +56,14 @@ export async function waitForRollout(wait: RolloutOptions, all: Manifest[]): Pro
             : (spec.progressDeadlineSeconds ?? 0)) as number,
       ),
     ) * 1000
-  const seen = await watchRollout({
+  const statuses = await watchRollout({
     ...wait,
     names: namesOf(all),
     timeout,
-    lost: lock.lost,
-    ahead: lock.ahead,
+    lossFailure: lock.lossFailure,
+    clockOffsetMs: lock.clockOffsetMs,
   })
-  const list = [...seen]
+  const list = [...statuses]
   const bad = list.find(([, { state }]) => state === 'failed')
   if (bad) {
     const [name, { detail, cause }] = bad

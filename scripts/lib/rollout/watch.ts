@@ -35,22 +35,22 @@ export interface RolloutWatchOptions {
   /** ms from `since`; then the watch ends with what it has. */
   timeout: number
   /** ms for which all must stay ready. */
-  stable: number
+  stableMs: number
   /**
    * Nothing has been done that pods which were ready before could suffer from: then what they have
    * stood counts.
    */
-  settled?: boolean
+  podsUndisturbed?: boolean
   /** How many ready pods are enough for workloads that are left alone, by `<kind> <name>`. */
-  least?: Map<string, number>
+  minReadyReplicas?: Map<string, number>
   /** ms of this machine's clock when a watch before this one saw all of them ready. */
-  seen?: number
+  readySince?: number
   /** ms by which the cluster's clock is ahead of this machine's, where that is known. */
-  ahead?: number
+  clockOffsetMs?: number
   /** Says what happens. */
-  tell?: RolloutProgress
+  progress?: RolloutProgress
   /** Why the watch must end, if it must. */
-  lost?: () => Failure | undefined
+  lossFailure?: () => Failure | undefined
 }
 
 /**
@@ -60,23 +60,23 @@ export interface RolloutWatchOptions {
 export async function watchRollout(
   options: RolloutWatchOptions,
 ): Promise<Map<string, WorkloadStatus>> {
-  const changes: { bell?: ChangeSignal } = {}
-  return pollRollout(options, changes).finally(() => changes.bell?.close())
+  const changes: { changeSignal?: ChangeSignal } = {}
+  return pollRollout(options, changes).finally(() => changes.changeSignal?.close())
 }
 
 async function pollRollout(
   options: RolloutWatchOptions,
-  changes: { bell?: ChangeSignal },
+  changes: { changeSignal?: ChangeSignal },
 ): Promise<Map<string, WorkloadStatus>> {
   const {
     environment,
     names,
     since,
     timeout,
-    stable,
-    settled,
-    lost,
-    tell = createRolloutProgress(since),
+    stableMs,
+    podsUndisturbed,
+    lossFailure,
+    progress = createRolloutProgress(since),
   } = options
   const kinds = [
     ...new Set([
@@ -89,7 +89,7 @@ async function pollRollout(
     'pods',
     'events',
   ]
-  tell.start()
+  progress.start()
   let verdicts = new Map<string, WorkloadStatus>(
     names.map(({ kind, name }) => [
       `${kind} ${name}`,
@@ -97,68 +97,68 @@ async function pollRollout(
     ]),
   )
   let start: WatchStart | undefined
-  const [listen, nobody] = [createLogPoller(since, 15_000), new Map<string, string>()]
-  let heard = nobody
-  const stood = trackStability(stable, Boolean(settled), tell, options.seen)
+  const [listen, noLines] = [createLogPoller(since, 15_000), new Map<string, string>()]
+  let lastLogLines = noLines
+  const stability = trackStability(stableMs, Boolean(podsUndisturbed), progress, options.readySince)
   for (;;) {
-    const failure = lost?.()
+    const failure = lossFailure?.()
     if (failure) throw failure
     const asked = Date.now()
-    const [seen, ahead] = await Promise.all([
+    const [snapshot, clockOffsetMs] = await Promise.all([
       fetchSnapshot(environment, kinds),
-      start?.ahead ?? options.ahead ?? measureClockOffset(environment),
+      start?.clockOffsetMs ?? options.clockOffsetMs ?? measureClockOffset(environment),
     ])
-    let left: number | undefined
-    if (typeof seen === 'string') {
-      tell.reportNoAnswer(seen, asked)
+    let remainingMs: number | undefined
+    if (typeof snapshot === 'string') {
+      progress.reportNoAnswer(snapshot, asked)
       // what was ready need not be so any more
-      stood.reset()
+      stability.reset()
     } else {
-      tell.reportAnswer()
-      start ??= createWatchStart(seen, since, ahead)
+      progress.reportAnswer()
+      start ??= createWatchStart(snapshot, since, clockOffsetMs)
       verdicts = new Map(
         names.map(({ kind, name }) => [
           `${kind} ${name}`,
-          statusByName(options, kind, name, seen, start!, verdicts),
+          statusByName(options, kind, name, snapshot, start!, verdicts),
         ]),
       )
       const failed = [...verdicts.values()].some(({ state }) => state === 'failed')
       // a container's last words may hold a secret
       if (failed) await refreshRedaction(environment)
-      heard = failed
-        ? nobody
+      lastLogLines = failed
+        ? noLines
         : await listen(
-            [...verdicts].filter(([, { speaks }]) => speaks).map(([name]) => name),
+            [...verdicts].filter(([, { logSource }]) => logSource).map(([name]) => name),
             names =>
               fetchLastLogLines(
                 environment,
-                names.map(name => verdicts.get(name)!.speaks!),
+                names.map(name => verdicts.get(name)!.logSource!),
               ),
           )
-      tell.showTable(verdicts, heard)
-      left = stood.remainingMs([...verdicts.values()], ahead)
-      if (failed || left === 0) return verdicts
+      progress.showTable(verdicts, lastLogLines)
+      remainingMs = stability.remainingMs([...verdicts.values()], clockOffsetMs)
+      if (failed || remainingMs === 0) return verdicts
     }
     // who is ready in time may take the time to prove it
-    if (left === undefined && Date.now() - since > timeout) return verdicts
-    if (left === undefined) tell.showHeartbeat(verdicts, heard)
-    changes.bell ??= createChangeSignal(environment, [
+    if (remainingMs === undefined && Date.now() - since > timeout) return verdicts
+    if (remainingMs === undefined) progress.showHeartbeat(verdicts, lastLogLines)
+    changes.changeSignal ??= createChangeSignal(environment, [
       'pods',
       ...new Set(names.map(({ kind }) => `${kind.toLowerCase()}s`)),
     ])
-    await changes.bell.waitForChange(left)
+    await changes.changeSignal.waitForChange(remainingMs)
   }
 }
 
 function statusByName(
-  { environment, since, least }: RolloutWatchOptions,
+  { environment, since, minReadyReplicas }: RolloutWatchOptions,
   kind: string,
   name: string,
-  seen: ClusterSnapshot,
-  { ahead, restarts }: WatchStart,
+  snapshot: ClusterSnapshot,
+  { clockOffsetMs, restarts }: WatchStart,
   before: Map<string, WorkloadStatus>,
 ): WorkloadStatus {
-  const one = [...seen.workloads, ...seen.jobs].find(
+  const one = [...snapshot.workloads, ...snapshot.jobs].find(
     one => one.kind === kind && one.metadata.name === name,
   )
   const last = before.get(`${kind} ${name}`)
@@ -169,10 +169,10 @@ function statusByName(
       : { state: 'waiting', detail: 'not created' }
   const found = workloadStatus(
     one,
-    { ...seen, restarts },
-    Date.now() + ahead,
-    since + ahead,
-    least?.get(`${kind} ${name}`),
+    { ...snapshot, restarts },
+    Date.now() + clockOffsetMs,
+    since + clockOffsetMs,
+    minReadyReplicas?.get(`${kind} ${name}`),
   )
   if (found.cause)
     found.cause.next = found.cause.next.replace(/^kubectl\b/, kubectlArgv(environment).join(' '))
@@ -217,19 +217,24 @@ async function fetchSnapshot(
 /** What was so when the watch began. */
 interface WatchStart {
   /** ms by which the cluster's clock is ahead of this machine's. */
-  ahead: number
+  clockOffsetMs: number
   /** How often the containers of pods that were there before the change had been started anew. */
   restarts: Record<string, number>
 }
 
-function createWatchStart({ pods }: ClusterSnapshot, since: number, ahead: number): WatchStart {
+function createWatchStart(
+  { pods }: ClusterSnapshot,
+  since: number,
+  clockOffsetMs: number,
+): WatchStart {
   const old = pods.filter(
-    ({ metadata }) => timestampMs(metadata.creationTimestamp) < since + ahead - clockToleranceMs,
+    ({ metadata }) =>
+      timestampMs(metadata.creationTimestamp) < since + clockOffsetMs - clockToleranceMs,
   )
   const counts = old.flatMap(pod =>
     listPodContainers(pod).map(({ status }) => [restartKey(pod, status.name), status.restartCount]),
   )
-  return { ahead, restarts: Object.fromEntries(counts) }
+  return { clockOffsetMs, restarts: Object.fromEntries(counts) }
 }
 
 async function measureClockOffset(environment: Environment): Promise<number> {
@@ -242,6 +247,6 @@ async function measureClockOffset(environment: Environment): Promise<number> {
     'jsonpath={.metadata.creationTimestamp}',
   ]
   const { stdout } = await kubectl(environment, argv, { nothrow: true, timeout: apiTimeoutMs })
-  const ahead = timestampMs(stdout) - Date.now()
-  return stdout && Math.abs(ahead) > clockToleranceMs ? ahead : 0
+  const clockOffsetMs = timestampMs(stdout) - Date.now()
+  return stdout && Math.abs(clockOffsetMs) > clockToleranceMs ? clockOffsetMs : 0
 }

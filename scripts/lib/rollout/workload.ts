@@ -61,7 +61,7 @@ export function workloadStatus(
   observed: ClusterSnapshot,
   now: number,
   since: number,
-  least = Infinity,
+  minReadyReplicas = Infinity,
 ): WorkloadStatus {
   // the cluster writes whole seconds
   const { events, restarts = {} } = observed
@@ -77,7 +77,7 @@ export function workloadStatus(
   if (!isChangeObserved(workload) || !owner) return { state: 'waiting', detail: changeNotObserved }
   const pods = observed.pods.filter(pod => isCurrentPod(pod, owner, workload))
   const ready = pods.filter(isPodReady)
-  const enough = ready.length >= least && isFullyUpdated(workload, pods)
+  const enough = ready.length >= minReadyReplicas && isFullyUpdated(workload, pods)
   const causes = pods
     .map(pod => diagnosePod(pod, context))
     .filter(one => !(enough && one?.reason === 'Unschedulable'))
@@ -95,7 +95,7 @@ export function workloadStatus(
       : ''
   const detail = `${countReplicas(workload).ready} ready${more}`
   if (!missing && !trial)
-    return { state: 'ready', detail, since: Math.max(0, ...ready.map(podReadySinceMs)) }
+    return { state: 'ready', detail, readySinceMs: Math.max(0, ...ready.map(podReadySinceMs)) }
   const troubles = [
     ...new Set(
       pods

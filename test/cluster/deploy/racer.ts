@@ -12,8 +12,8 @@ await main(async () => {
       (await isLockHeld(environment, await fetchLease(environment))) ? 'held' : 'free',
     )
   const lock = await acquireLock(environment, 'deploy', process.argv[3])
-  await lock.phase('watch')
+  await lock.recordPhase('watch')
   console.log('won')
-  while (!lock.lost()) await new Promise(done => setTimeout(done, 200))
-  throw lock.lost()
+  while (!lock.lossFailure()) await new Promise(done => setTimeout(done, 200))
+  throw lock.lossFailure()
 })

@@ -31,13 +31,13 @@ export type ApplyListener = (one: Manifest, how: ApplyResult) => void
 /**
  * Applies objects as kubectl does: whoever applies by hand the next time owns the same fields.
  * While the API server is away it is tried again:
- * to apply twice is to apply once. Throws what `lost` says as soon as it does.
+ * to apply twice is to apply once. Throws what `lossFailure` says as soon as it does.
  */
 export async function applyManifests(
   environment: Environment,
   all: Manifest[],
-  lost?: LockLossCheck,
-  hears?: ApplyListener,
+  lossFailure?: LockLossCheck,
+  onApplied?: ApplyListener,
 ): Promise<void> {
   if (!all.length) return
   const what = `Apply ${all.map(resourceId).slice(0, 3).join(', ')}${all.length > 3 ? ` and ${all.length - 3} more` : ''}`
@@ -57,8 +57,8 @@ export async function applyManifests(
     argv,
     { input: all.map(one => JSON.stringify(one)).join('\n'), timeout: 120_000 },
     all,
-    lost,
-    hears,
+    lossFailure,
+    onApplied,
   )
   if (output.code !== 0)
     throw new Failure(exit.broken, what, lastOutputLine(output), {
@@ -73,8 +73,8 @@ export async function applyManifests(
 export async function deleteObjects(
   environment: Environment,
   all: Manifest[],
-  lost?: LockLossCheck,
-  hears?: ApplyListener,
+  lossFailure?: LockLossCheck,
+  onApplied?: ApplyListener,
 ): Promise<void> {
   if (!all.length) return
   for (const one of all) say(`  removed: ${resourceId(one)}`)
@@ -98,7 +98,7 @@ export async function deleteObjects(
     timeout: 120_000,
     what: 'Remove objects that the new release does not have',
   }
-  const output = await runAndReport(environment, argv, options, all, lost, hears)
+  const output = await runAndReport(environment, argv, options, all, lossFailure, onApplied)
   if (/timed out waiting/.test(output.stderr))
     warn(`Not removed after a minute: ${lastOutputLine(output)}`)
   else requireKubectlSuccess(environment, argv, options, output)
@@ -110,13 +110,13 @@ async function runAndReport(
   argv: string[],
   options: RunOptions,
   all: Manifest[],
-  lost?: LockLossCheck,
-  hears?: ApplyListener,
+  lossFailure?: LockLossCheck,
+  onApplied?: ApplyListener,
 ): Promise<RunOutput> {
   let said = ''
   let output: RunOutput | undefined
   try {
-    return (output = await createRetryingKubectl(lost)(environment, argv, {
+    return (output = await createRetryingKubectl(lossFailure)(environment, argv, {
       ...options,
       nothrow: true,
       onOutput: text => (said += text),
@@ -127,7 +127,7 @@ async function runAndReport(
     const unnamed = cut ? 'unknown' : 'not'
     for (const one of all) {
       const isDone = output?.code === 0 || names.has(outputNameOf(one))
-      hears?.(one, isDone ? 'done' : unnamed)
+      onApplied?.(one, isDone ? 'done' : unnamed)
     }
   }
 }
@@ -147,16 +147,16 @@ export async function applyInOrder(
   wait: RolloutOptions,
   objects: Manifest[],
   migrations: Manifest[],
-  hears: ApplyListener,
+  onApplied: ApplyListener,
 ): Promise<void> {
   let waiting: Manifest[] = []
   const putAll = async (order: string) => {
-    await wait.lock.phase(`apply ${order}`)
+    await wait.lock.recordPhase(`apply ${order}`)
     for (const part of splitAfterSealedSecrets(waiting)) {
       // each order has its time from here on: a migration before it may have taken long
       wait.since = Date.now()
-      await applyManifests(wait.environment, part, wait.lock.lost, hears)
-      await waitUntilUnsealed(wait.environment, part, wait.lock.lost)
+      await applyManifests(wait.environment, part, wait.lock.lossFailure, onApplied)
+      await waitUntilUnsealed(wait.environment, part, wait.lock.lossFailure)
     }
     waiting = []
   }
@@ -170,9 +170,9 @@ export async function applyInOrder(
     await putAll(order)
     const jobs = await prepareJobs(wait, gates)
     wait.since = Date.now()
-    await applyManifests(wait.environment, jobs, wait.lock.lost, hears)
+    await applyManifests(wait.environment, jobs, wait.lock.lossFailure, onApplied)
     // a database that does not come up ends the wait for the Job that needs it
-    await waitForRollout({ ...wait, stable: 0 }, [
+    await waitForRollout({ ...wait, stableMs: 0 }, [
       ...gates,
       ...objects.filter(one => isWorkload(one) && applyOrderOf(one) === 'data'),
     ])

@@ -19,7 +19,7 @@ const jobPollMs = 3_000
 export async function prepareJobs(wait: RolloutOptions, jobs: Manifest[]): Promise<Manifest[]> {
   const { environment, lock } = wait
   for (let said = ''; ;) {
-    const live = await listObjects(environment, 'jobs', [], createRetryingKubectl(lock.lost))
+    const live = await listObjects(environment, 'jobs', [], createRetryingKubectl(lock.lossFailure))
     const here = (job: Manifest) => live.find(one => resourceId(one) === resourceId(job))
     const isHere = (job: Manifest, holds: (one: Manifest) => boolean) => {
       const one = here(job)
@@ -44,10 +44,14 @@ export async function prepareJobs(wait: RolloutOptions, jobs: Manifest[]): Promi
 }
 
 const deleteJobs = ({ environment, lock }: RolloutOptions, names: string[], what: string) =>
-  createRetryingKubectl(lock.lost)(environment, ['delete', 'job', ...names, '--ignore-not-found'], {
-    timeout: 120_000,
-    what,
-  })
+  createRetryingKubectl(lock.lossFailure)(
+    environment,
+    ['delete', 'job', ...names, '--ignore-not-found'],
+    {
+      timeout: 120_000,
+      what,
+    },
+  )
 
 /**
  * Waits for the end of Jobs, or a moment. One that hangs and has not begun is removed: what keeps
@@ -55,14 +59,19 @@ const deleteJobs = ({ environment, lock }: RolloutOptions, names: string[], what
  */
 async function waitForJobs(wait: RolloutOptions, jobs: Manifest[]): Promise<void> {
   const { environment, lock } = wait
-  const failure = await waitForRollout({ ...wait, since: Date.now(), stable: 0 }, jobs).then(
+  const failure = await waitForRollout({ ...wait, since: Date.now(), stableMs: 0 }, jobs).then(
     () => undefined,
     (error: Failure & { cause?: FailureCause }) => error,
   )
-  if (lock.lost()) throw lock.lost()
+  if (lock.lossFailure()) throw lock.lossFailure()
   if (!failure) return
   if (![exit.broken, exit.timeout].some(code => code === failure.code)) throw failure
-  const all = await listObjects(environment, 'jobs,pods', [], createRetryingKubectl(lock.lost))
+  const all = await listObjects(
+    environment,
+    'jobs,pods',
+    [],
+    createRetryingKubectl(lock.lossFailure),
+  )
   const hung = all.find(
     ({ kind, metadata }) => kind === 'Job' && metadata.name === failure.cause?.name,
   )

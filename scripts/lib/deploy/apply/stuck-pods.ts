@@ -22,9 +22,9 @@ const controllerTimeoutMs = 15_000
 export async function deleteStuckPods(
   environment: Environment,
   sets: Manifest[],
-  lost?: LockLossCheck,
+  lossFailure?: LockLossCheck,
 ): Promise<void> {
-  const ask = createRetryingKubectl(lost)
+  const ask = createRetryingKubectl(lossFailure)
   for (const { kind, metadata } of sets) {
     if (kind !== 'StatefulSet') continue
     const live = await waitForObservedGeneration(environment, metadata.name, ask)

@@ -54,7 +54,7 @@ export function readUnsealError(live: Manifest | undefined): { words: string; no
 export async function waitUntilUnsealed(
   environment: Environment,
   all: Manifest[],
-  lost?: LockLossCheck,
+  lossFailure?: LockLossCheck,
   { most, pause, no } = unsealTimesMs,
 ): Promise<void> {
   const names = all.filter(isSealedSecret).map(({ metadata }) => metadata.name)
@@ -65,7 +65,7 @@ export async function waitUntilUnsealed(
     return !left.length || (refused > 0 && Date.now() - refused >= no)
   }
   const closed = await pollUntil(
-    () => fetchClosedSecrets(environment, names, lost),
+    () => fetchClosedSecrets(environment, names, lossFailure),
     isOver,
     constantDelays(pause, most),
   )
@@ -76,13 +76,17 @@ export async function waitUntilUnsealed(
 async function fetchClosedSecrets(
   environment: Environment,
   names: string[],
-  lost?: LockLossCheck,
+  lossFailure?: LockLossCheck,
 ): Promise<ClosedSecret[]> {
   // by their names: to list them all may not be allowed
   const argv = ['get', 'sealedsecrets.bitnami.com', ...names, '--ignore-not-found']
-  const { stdout } = await createRetryingKubectl(lost)(environment, [...argv, '--output', 'json'], {
-    what: unsealing,
-  })
+  const { stdout } = await createRetryingKubectl(lossFailure)(
+    environment,
+    [...argv, '--output', 'json'],
+    {
+      what: unsealing,
+    },
+  )
   const answer = stdout.trim()
     ? (JSON.parse(stdout) as Manifest & { items?: Manifest[] })
     : undefined

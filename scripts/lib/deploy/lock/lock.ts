@@ -87,7 +87,7 @@ export async function acquireLock(
   }
   return {
     ...startRenewal(environment, mine, annotations, spec),
-    ahead: Math.abs(offset) > 2000 ? offset : 0,
+    clockOffsetMs: Math.abs(offset) > 2000 ? offset : 0,
   }
 }
 
@@ -97,7 +97,7 @@ function startRenewal(
   taken: Lease,
   annotations: Record<string, string | undefined>,
   spec: () => Lease['spec'],
-): Omit<Lock, 'ahead'> {
+): Omit<Lock, 'clockOffsetMs'> {
   let lease: Lease = taken
   let sinceRenewal = startStopwatch()
   let gone: Failure | undefined
@@ -106,7 +106,7 @@ function startRenewal(
     void (gone ??= new Failure(code, `Hold the lock of ${environment.name}`, why, {
       next: `npx zx scripts/deploy.ts ${environment.name}, when no other deploy is running`,
     }))
-  const lost = () => {
+  const lossFailure = () => {
     // whoever comes takes it over after its time: by then nothing may be touched any more
     if (!gone && sinceRenewal() > (leaseSeconds.ttl - 8) * 1000)
       lose(exit.timeout, `it could not be renewed for ${Math.round(sinceRenewal() / 1000)} s`)
@@ -119,7 +119,7 @@ function startRenewal(
     return done
   }
   const renew = async () => {
-    if (lost()) return
+    if (lossFailure()) return
     const written = await writeLease(
       environment,
       createLease(environment, lease, spec(), annotations),
@@ -168,12 +168,12 @@ function startRenewal(
     forget()
   }
   const forget = onInterrupt(release)
-  const phase = async (name: string) => {
+  const recordPhase = async (name: string) => {
     annotations['kgc.hu/phase'] = name
     await next(renew).catch(error =>
       say(`  the lock could not be renewed: ${(error as Failure).why ?? error}`),
     )
-    if (lost()) throw gone
+    if (lossFailure()) throw gone
   }
-  return { phase, lost, release }
+  return { recordPhase, lossFailure, release }
 }
