@@ -1,6 +1,9 @@
 // Version steps that Twenty does not survive.
-import type { UpgradeRule } from '../../../scripts/lib/deploy/preflight/upgrade-paths.ts'
-import { isSameMinor, isVersionBefore } from '../../../scripts/lib/version.ts'
+import {
+  forbidDowngrade,
+  type UpgradeRule,
+} from '../../../scripts/lib/deploy/preflight/upgrade-paths.ts'
+import { isVersionBefore } from '../../../scripts/lib/version.ts'
 
 export const upgradePaths: UpgradeRule[] = [
   {
@@ -11,13 +14,10 @@ export const upgradePaths: UpgradeRule[] = [
         ? `Twenty before v1.22 must be upgraded one minor version at a time: deploy v${from[0]}.${from[1] + 1} next`
         : undefined,
   },
-  {
-    image: /(^|\/)twenty$/,
-    // upgrade commands of a minor version change the schema, and nothing takes them back
-    // (packages/twenty-server/docs/UPGRADE_COMMANDS.md)
-    forbids: (from, to) =>
-      isVersionBefore(to, from) && !isSameMinor(from, to)
-        ? 'Twenty cannot be downgraded: its upgrade commands cannot be undone; restore a backup of that version'
-        : undefined,
-  },
+  // upgrade commands of a minor version change the schema, and nothing takes them back
+  // (packages/twenty-server/docs/UPGRADE_COMMANDS.md)
+  forbidDowngrade(
+    /(^|\/)twenty$/,
+    'Twenty cannot be downgraded: its upgrade commands cannot be undone; restore a backup of that version',
+  ),
 ]

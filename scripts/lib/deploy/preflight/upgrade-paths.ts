@@ -1,7 +1,7 @@
 // Versions that must not be jumped over. The rules are the applications' own:
 // infra/docker/<folder>/upgrade-paths.ts exports `upgradePaths`.
 import { parseImage } from '../../images/reference.ts'
-import { parseVersion, type Version } from '../../version.ts'
+import { isSameMinor, isVersionBefore, parseVersion, type Version } from '../../version.ts'
 
 export interface UpgradeRule {
   /** The end of the image's name. */
@@ -11,6 +11,22 @@ export interface UpgradeRule {
   /** Why this step must not be taken, with the way round; undefined when it may. */
   forbids: (from: Version, to: Version) => string | undefined
 }
+
+/** The rule of an application whose migrations cannot be undone. `why` names it and the way round. */
+export const forbidDowngrade = (image: RegExp, why: string): UpgradeRule => ({
+  image,
+  forbids: (from, to) => (isVersionBefore(to, from) && !isSameMinor(from, to) ? why : undefined),
+})
+
+/** The rule of PostgreSQL; `version` says where its version stands in the tag. */
+export const forbidPostgresMajor = (image: RegExp, version?: RegExp): UpgradeRule => ({
+  image,
+  ...(version ? { version } : {}),
+  forbids: ([from], [to]) =>
+    from !== to
+      ? `PostgreSQL ${to} does not read the data of ${from}: back up, deploy with a new volume, restore`
+      : undefined,
+})
 
 /** A version at the beginning of a tag; a commit has none. */
 const tagVersion = /^v?(\d+)(?:\.(\d+))?(?:\.(\d+))?(?!\w)/
