@@ -13,13 +13,13 @@ help: ## Print this list
 
 ##@ The stack
 .PHONY: bootstrap doctor env up down purge demo demo-down smoke admin seal mail-test logs ps psql
-bootstrap: node_modules/.stamp ## Install what this machine misses: Docker Engine, Compose, buildx
+bootstrap: node_modules/.stamp ## Install what this machine lacks: Docker Engine, Compose, buildx
 	@$(RUN) scripts/bootstrap.ts
 
-doctor: node_modules/.stamp ## Say all that is wrong with this machine and the stack, and what mends it (MODE=)
+doctor: node_modules/.stamp ## Name all problems of this machine and the stack, each with the command that fixes it (MODE=)
 	@$(RUN) scripts/bootstrap.ts --doctor --environment $(MODE)
 
-env: node_modules/.stamp ## Write the env files; secrets are generated, nothing that is there is changed (MODE=)
+env: node_modules/.stamp ## Write the env files: generate secrets, keep existing values (MODE=)
 	@$(RUN) scripts/env.ts $(OTHER)
 
 # what a fresh clone lacks is made first; a warm start pays for neither
@@ -83,10 +83,10 @@ soak: node_modules/.stamp ## Change a healthy stack, start from mixtures of cont
 	@KGC_SOAK=$(or $(ROUNDS),10) $(RUN) test/run.ts cluster --grep deploy/signals
 	@KGC_SOAK=$(or $(ROUNDS),10) $(RUN) test/run.ts cluster --grep deploy/race
 
-bench: node_modules/.stamp ## Measure the tools beside the bare commands: a running demo, and the test cluster (PARTS="up deploy")
+bench: node_modules/.stamp ## Compare the tools with the bare commands, on a running demo and the test cluster (PARTS="up deploy")
 	@$(RUN) test/bench.ts $(PARTS)
 
-cluster-up: ## Start the Kubernetes cluster for the tests, or mend it; prints how to use it
+cluster-up: ## Start the Kubernetes cluster for the tests, or repair it; prints how to use it
 	@test/cluster/engine/up.sh
 
 cluster-down: ## Remove that cluster and its data

@@ -5,8 +5,8 @@ await runCommand({
   usage: `Usage: npx zx scripts/admin.ts [mode] [folder …]
        npx zx scripts/admin.ts <environment> [folder …] --target kubernetes
 
-Makes the first administrator of each application from ADMIN_EMAIL and ADMIN_PASSWORD of the root env file, closes the pages on which any
-visitor could make one, and lets the edge serve the application, which it does to nobody before. A second run changes nothing.
+Creates the first administrator of each application from ADMIN_EMAIL and ADMIN_PASSWORD in the root env file, closes the pages on
+which any visitor could become one, and then lets Traefik serve the application, which is closed until then. A second run changes nothing.
   mode       dev (default), prod or demo
   --target T compose (default): this machine; kubernetes: an environment of infra/k8s/overlays
   folder     only these (folders of infra/docker that have an admin.ts)`,

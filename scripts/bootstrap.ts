@@ -7,15 +7,15 @@ await runCommand({
        npx zx scripts/bootstrap.ts --doctor --cluster [--environment demo|staging|production]
 
 Installs Docker Engine, Compose v2 and buildx where they are missing, and starts the engine. For Debian 12 and newer and Ubuntu 22.04
-and newer, as root; elsewhere it touches nothing and says what to do. A second run changes nothing.
+and newer, as root; elsewhere it changes nothing and says what to do. A second run changes nothing.
   --demo              also what the demo needs to build its images where no image registry answers
   --yes               does not ask. Without a terminal it never asks: it says what it does and does it.
   --plan              says what it would do and does nothing
 
-  --doctor            reads only: machine, engine, env files, images, containers, volumes, certificates; what is wrong and what mends it
+  --doctor            reads only: names the problems of machine, engine, env files, images, containers, volumes and certificates, and what fixes them
   --environment E     the stack to look at: dev (default), prod or demo
-  --cluster           looks at the Kubernetes cluster of an environment instead: what it lacks, and what this user may not do;
-                      without --environment at that of kubectl's current context`,
+  --cluster           checks the Kubernetes cluster of an environment instead: what it lacks, and what this user may not do;
+                      without --environment the cluster of kubectl's current context`,
   exitCodes: [0, 2, 3, 6, 7, 130],
   note: 'With --doctor: 0 when nothing is wrong, 3 when anything is an error or a warning.',
   allowPositionals: false,

@@ -11,10 +11,10 @@ await runCommand({
   push          builds, then pushes what its registry does not have for that commit: all layers first, the tags last. Reads every digest
                 back. Tags: the branch or version (v1.2.3) of the workflow, the full commit of the source and, from main or a version, the
                 file's own tag. From there it also builds again what the file builds in another way since
-    --replace   builds and pushes also what the registry has for that commit
-  pins          asks the registries of all images that Compose, Kubernetes and Dockerfiles pin: is the tag there, is the digest its own,
-                is there one. Exit 2 when not, 3 when a registry cannot be asked
-    --write     writes each tag's digest everywhere; only a tag that is gone is left to you
+    --replace   also builds and pushes what the registry already has for that commit
+  pins          asks the registries of all images that Compose, Kubernetes and Dockerfiles pin: does the tag exist, does the image
+                have a digest, and is it the tag's. Exit 2 when not, 3 when a registry does not answer
+    --write     writes each tag's digest everywhere; a tag that no longer exists you must replace
   list          the versions of the images built here that their registry keeps, and which releases name them
     --prune     removes versions without a tag; never one that a release names, never the newest N (--keep N, 10). Attestations go with
                 their image

@@ -4,8 +4,8 @@ import { flag, runCommand, text } from './lib/cli.ts'
 await runCommand({
   usage: `Usage: npx zx scripts/notify.ts <started|succeeded|failed|rolled-back> --environment NAME [options]
 
-Posts a message to Slack and Discord: to each whose webhook is set, SLACK_WEBHOOK_URL and DISCORD_WEBHOOK_URL, as a variable or in the
-environment's env file. None is set: there is nothing to do. A message that does not arrive within 10 s is a warning and no failure.
+Posts a message to Slack and Discord: to each whose webhook is set: SLACK_WEBHOOK_URL and DISCORD_WEBHOOK_URL, as a variable or in the
+environment's env file. If none is set, nothing happens. A message that does not arrive within 10 s is a warning, not a failure.
   --environment NAME  staging, production …
   --release ID        the release
   --commit SHA        without it GITHUB_SHA

@@ -7,12 +7,12 @@ await runCommand({
        npx zx scripts/rollback.ts <environment> --list
        npx zx scripts/rollback.ts <environment> --diff A B
 
-Puts back a release with all its manifests: what came since is removed, what was removed comes back. Data stays, Secrets that are not
-sealed stay, and migrations are not run: they have no way back.
+Puts back a release with all its manifests: what was added since is removed, what was removed since comes back. Data stays, Secrets that are not
+sealed stay, and migrations are not run: they cannot be undone.
   RELEASE           its number; without it the last one that served and is not the same as this
   --list            the releases that are kept
   --diff A B        what changed from release A to B
-  --accept-schema   goes back though migrations have run since, or may have: the old version must be able to work with the new schema
+  --accept-schema   goes back although migrations have run since, or may have: the old version must work with the new schema
   --dry-run, --prune, --yes, --json, GITHUB_TOKEN, GITHUB_STEP_SUMMARY   as of deploy.ts`,
   exitCodes: [0, 2, 3, 4, 5, 6, 7, 130],
   options: {

@@ -140,7 +140,7 @@ const provided = needs([...new Set(all.map(({ group }) => group))]).map(need => 
   last = made
   return { groups: need.groups, made }
 })
-// only now: a cluster that is named already is nobody's to make
+// only now: a cluster that is named already is not made here
 process.env.KGC_TEST_KUBECONFIG ||= kubeconfig
 
 const ready = (group: Group) =>

@@ -13,7 +13,7 @@ export type LogPoller = (
 ) => Promise<Map<string, string>>
 
 /**
- * A listener for a wait since `since` (ms of the clock), who asks every `pause` ms at the most.
+ * A listener for a wait since `since` (ms of the clock), which asks at most every `pause` ms.
  * Called at each look, with the names that are waited for and how to ask them, it gives what they
  * last said.
  */

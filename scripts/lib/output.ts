@@ -2,7 +2,7 @@
 // no secret gets past.
 import { redact } from './redact.ts'
 
-// whoever read it may be gone (a pipe into `head`, a closed terminal): what is being done goes on
+// the reader may be gone (a pipe into `head`, a closed terminal): what is being done goes on
 // to its end all the same
 for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {})
 

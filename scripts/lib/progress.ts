@@ -40,7 +40,7 @@ export function createLiveTable(since: number): LiveTable {
     if (changed) left = false
     const { columns, rows: height } = readTerminalSize()
     const at = `${columns}×${height}`
-    // what others wrote stands below it, and a terminal of another size has broken its lines anew
+    // what others wrote stands below it, and a terminal of another size has broken its lines differently
     if (drawn?.written !== countTerminalWrites() || drawn.size !== at) drawn = undefined
     if (!drawn && !changed && (left || !hasOpenRows(rows))) return
     const lines = renderLiveTable(rows, past(), columns, height)

@@ -3,7 +3,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 
 /**
- * What an attempt came to: `done`, or why not, and with `wait` (ms, at the least) that it may be
+ * What an attempt came to: `done`, or why not, and with `wait` (ms, at least) that it may be
  * tried again.
  */
 export type Attempt<T, Why = string> = { done: T } | { why: Why; wait?: number | undefined }
@@ -23,7 +23,7 @@ export function* doublingDelays(pause: number) {
 interface RetryOptions<Why> {
   /** ms of the clock, at which nothing more is tried. */
   until?: number
-  /** Whoever asks for a longer wait than these ms gets none. */
+  /** A longer wait than these ms is not granted. */
   longest?: number
   /** Told before each pause, of `ms`. */
   onRetry?: (why: Why, ms: number) => void
@@ -31,7 +31,7 @@ interface RetryOptions<Why> {
 
 /**
  * Attempts until it is done or may not be tried again, at the longest until the delays end. `late`:
- * it was not tried again for want of time.
+ * there was no time to try it again.
  */
 export async function retryAttempts<T, Why>(
   attempt: () => Promise<Attempt<T, Why>>,

@@ -60,7 +60,7 @@ export function onInterrupt(work: () => Promise<unknown> | unknown): () => void 
 let ending = false
 const cleaning = new AsyncLocalStorage<boolean>()
 /**
- * Once the script ends nothing goes on but the work for an interrupt: whoever else starts a process
+ * Once the script ends nothing goes on but the work for an interrupt: any other that starts a process
  * or waits for one waits for ever.
  */
 const blockWhenEnding = async (): Promise<void> =>
@@ -85,7 +85,7 @@ for (const signal of Object.keys(signals) as (keyof typeof signals)[])
   process.once(signal, () => void handleInterrupt(signal))
 
 /**
- * zx runs commands by bash. One that is nobody's child and has a socket for its input, as node
+ * zx runs commands by bash. One without a parent that has a socket for its input, as node
  * gives it, takes itself for a remote login and reads ~/.bashrc, whatever that does and prints
  * (https://www.gnu.org/software/bash/manual/html_node/Bash-Startup-Files.html).
  */

@@ -111,4 +111,24 @@ test('docs/refusals.md has the messages of the source, with exit codes and what 
   )
 })
 
+/** Words that need two readings; each has a plain one. */
+const unclearWords =
+  /\b(mend(s|ed|ing)?|anew|whoever|(the|no) way back|as it were|nobody[’']s|who only|lets end|once more in a while|in vain|for want of|was quicker|at the (least|most)|of before)\b/i
+const isForPeople = (file: string) =>
+  /^(scripts|docs|infra|\.github)\/|^[^/]*\.md$|^Makefile$|^test\/run\.ts$/.test(file) &&
+  /\.(ts|md|sh|ya?ml|sql|example|env)$|Makefile$/.test(file) &&
+  !file.startsWith('infra/demo/standin/')
+
+test('what people read has none of the words that need two readings', () => {
+  const found = tracked.filter(isForPeople).flatMap(file =>
+    read(file)
+      .split('\n')
+      .flatMap((line, index) => {
+        const [word] = unclearWords.exec(line) ?? []
+        return word ? [`${file}:${index + 1}: ${word}`] : []
+      }),
+  )
+  assert.equal(found, [])
+})
+
 test.run()

@@ -1,6 +1,6 @@
 # Says whether the scheduler works, and ends with 1 when it does not: one of its jobs is due every minute, and the row that says when
 # stays in the past while the scheduler hangs. By the database driver alone: Django would take seconds and hundreds of MB each time.
-# `live`: a database that does not answer is no reason to start the scheduler anew.
+# `live`: a database that does not answer is no reason to restart the scheduler.
 import os
 import sys
 

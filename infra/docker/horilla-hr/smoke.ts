@@ -35,7 +35,7 @@ async function logIn({ edge, address, env }: SmokeContext): Promise<string> {
 }
 
 /**
- * The pages of the set-up, each with what a browser sends; whoever gets one of them may make
+ * The pages of the set-up, each with what a browser sends; a visitor who gets one of them may make
  * himself a superuser.
  */
 const setUp = [

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Goes before the image's entrypoint, which takes every volume with a PG_VERSION for a whole one: a first start that was interrupted is begun again.
-# Nobody's data is lost: in initdb there are no databases but PostgreSQL's own (1, 4 and 5), and while init.sh works, which its mark says, the server
+# No data is lost: in initdb there are no databases but PostgreSQL's own (1, 4 and 5), and while init.sh works, which its mark says, the server
 # listens on the socket alone.
 set -eu
 data=${PGDATA:-/var/lib/postgresql/data}

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Takes databases over from volumes of before init.sh made their roles: each is dumped by a server of its own on the old volume, which is then kept as
+# Takes databases over from volumes that are older than the roles of init.sh: each is dumped by a server of its own on the old volume, which is then kept as
 # <volume>-old, and restored into a new volume as its application's own role. The stack is stopped; `make up` afterwards.
 # Usage: take-over.sh PROJECT MODE DATABASE=IMAGE …   The dumps, <database>.dump, are left here. Run again after a failure it goes on.
 set -eu

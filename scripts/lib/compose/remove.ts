@@ -81,7 +81,7 @@ async function all(project: string): Promise<Container[]> {
 }
 
 /**
- * Whoever depends on a container is stopped before it; each has its own grace period. One that
+ * What depends on a container is stopped before it; each has its own grace period. One that
  * cannot be stopped is removed by force later.
  */
 export function stopDependentsFirst(

@@ -86,7 +86,7 @@ function judgeView(view: ServiceView, { condition, detail, restarts }: Container
     case 'unhealthy':
       return judgeUnhealthy(view, detail)
     case 'healthy':
-      // the last answer may be of before the restart that is being watched
+      // the last answer may be older than the restart that is being watched
       return up < settleTimeMs && restarts > 0
         ? ['waiting', `healthy, restarted ${restarts}×`]
         : ['ready', detail]
@@ -105,7 +105,7 @@ function withoutOldStartError({ container, old, look }: ServiceView): Container 
   return counts ? container : { ...container, State: { ...state, Error: '' } }
 }
 
-/** The restarts since it answers for itself; a start by hand begins to count anew. */
+/** The restarts since it answers for itself; a start by hand counts from zero again. */
 const countNewRestarts = ({ container: { RestartCount: count }, ground }: ServiceView): number =>
   count < ground.restarts ? count : count - ground.restarts
 

@@ -12,7 +12,7 @@ import { run, type RunOutput } from '../run.ts'
 
 /**
  * Readies for Compose what is there: it starts no paused container, and fails at once on a
- * dependency that has been unhealthy since before. Stopped, that is started anew when what it needs
+ * dependency that has been unhealthy since before. Stopped, it starts again when what it needs
  * is ready. One of an older configuration is left to Compose, which replaces it.
  */
 export async function startStopped(

@@ -63,7 +63,7 @@ async function resolveFailure(change: Change, error: unknown): Promise<unknown> 
       next: failure.next,
       serving: serving + describeLastingJobs(change),
     })
-  // whoever has the lock now decides
+  // the new holder of the lock decides
   if (change.lock.lossFailure())
     return as(failure.code, `${describeLiveObjects(change)}; nothing was put back`)
   // it was proven to work: what fails now is only the book-keeping

@@ -39,7 +39,7 @@ export async function planChange(
     ...parseKubectlDiff(diff, manifests),
     removed: removed.filter(one => there.has(resourceId(one))),
     generated: generated.filter(one => there.has(resourceId(one))),
-    // migrations have no way back: a release that is put back runs none
+    // migrations cannot be undone: a release that is put back runs none
     jobs:
       'release' in source
         ? []

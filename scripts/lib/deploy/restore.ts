@@ -1,4 +1,4 @@
-// The way back: what a failed change has touched goes back to the last good release.
+// Restore: what a failed change has touched goes back to the last good release.
 import { applyManifests, deleteObjects } from './apply/apply.ts'
 import { finishRelease, isNoChange, createRolloutOptions, type Change } from './change.ts'
 import { Failure, exit } from '../errors.ts'
@@ -67,7 +67,7 @@ export async function restoreRelease(change: Change, failure: Failure): Promise<
     )
   } catch (error) {
     const gone = lock.lossFailure()
-    // whoever has the lock now decides: nothing is written any more
+    // the new holder of the lock decides: nothing is written any more
     if (gone) {
       const serving = `${describeRestore(change, good)}; whether it works is not known: ${gone.why}${describeLastingJobs(change)}`
       return new Failure(gone.code, failure.what, failure.why, {
@@ -86,7 +86,7 @@ export async function restoreRelease(change: Change, failure: Failure): Promise<
   }
 }
 
-/** How far the way back was gone, in words. */
+/** How far the restore has come, in words. */
 function describeRestore(change: Change, good: StoredRelease): string {
   if (isFullyRestored(change))
     return `release ${good.number} ${hasRestoreStarted(change) ? 'was put back' : 'is in place'}`
@@ -138,7 +138,7 @@ async function restoreObjects(
   for (const one of killed.filter(({ kind }) => kind !== 'Job'))
     if (!stands.has(resourceId(one))) stands.set(resourceId(one), 'unknown')
   const own = touched.filter(one => release.created?.includes(resourceId(one)))
-  // settings first: what starts anew must not read the new ones; then the applications, the last
+  // settings first: what restarts must not read the new ones; then the applications, the last
   // one first
   const settings = back.filter(({ kind }) => /^(ConfigMap|Secret|SealedSecret)$/.test(kind))
   await applyManifests(environment, settings, lossFailure, onApplied)
@@ -169,7 +169,7 @@ async function restoreObjects(
 
 /** Throws Failure when the release that came back does not work. */
 async function verifyRestoredRelease(change: Change, good: StoredRelease): Promise<void> {
-  // pods that have served all the time need no new trial; those that start anew do
+  // pods that have served all the time need no new trial; those that restart do
   const wait = createRolloutOptions(change, true, good.manifests, change.touched)
   await step('Watch it', () =>
     waitForRollout({ ...wait, stableMs: 0 }, good.manifests.filter(isWorkload)),

@@ -23,7 +23,7 @@ export interface StackHealth {
   logs: Map<string, string>
   /** The likely cause, in words, why a service is unhealthy. */
   causes: Map<string, string>
-  /** Processes that the kernel has killed in running containers for want of memory. */
+  /** Processes that the kernel has killed in running containers because memory ran out. */
   kills: Map<string, number>
   now: number
 }
@@ -185,7 +185,7 @@ export async function findLikelyCauses(seen: Map<string, Container>): Promise<Ma
 }
 
 /**
- * Processes killed for want of memory, read from the running containers' cgroups: the engine tells
+ * Processes killed because memory ran out, read from the running containers' cgroups: the engine tells
  * (OOMKilled) only of the main process. Nothing where cgroups cannot be seen from here (Docker
  * Desktop).
  */

@@ -1,4 +1,4 @@
-// Looks at a machine and a stack and says all that is wrong, each with what mends it. Changes
+// Looks at a machine and a stack and names every problem with the command that fixes it. Changes
 // nothing.
 import {
   readComposeConfig,

@@ -16,7 +16,7 @@ export interface Finding {
   area: Area
   severity: Severity
   what: string
-  /** The one command that mends it; '' when nothing needs mending. */
+  /** The one command that fixes it; '' when there is nothing to fix. */
   next: string
 }
 

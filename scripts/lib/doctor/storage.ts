@@ -122,7 +122,7 @@ export const judgeStores = (found: VolumeSecretsFit[]): Finding[] =>
       return finding('volumes', 'error', words, 'put the old values back into the env files')
     })
 
-/** Volumes of before the applications had roles of their own. */
+/** Volumes that are older than the applications' own roles. */
 export const judgeLayouts = (stack: StackHealth['stack'], old: DatabaseVolume[]): Finding[] =>
   old.map(one =>
     finding(

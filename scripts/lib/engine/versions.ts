@@ -23,7 +23,7 @@ export function versionProblem(part: Part, version: string): string | undefined 
   return part === 'compose' ? brokenVersions[parseVersion(version)?.join('.') ?? ''] : undefined
 }
 
-/** In words what does not fit, and what mends it. */
+/** In words what does not fit, and what fixes it. */
 export interface UnsupportedPart {
   why: string
   remedy: string

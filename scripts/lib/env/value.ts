@@ -26,7 +26,7 @@ export const isOwnerName = (text: string): boolean =>
 const isOrigin = (text: string) =>
   isUrl(text) && new URL(text).origin === text.replace(/^(http:.*):80$|^(https:.*):443$/, '$1$2')
 
-/** Whether an IANA name of a time zone; capitals count, as they do for whoever looks for a file. */
+/** Whether an IANA name of a time zone; capitals count, as they do where files are looked up. */
 function isTimeZone(text: string): boolean {
   if (!/^[A-Z][\w+-]*(\/[A-Z][\w+-]*)*$/.test(text)) return false
   try {

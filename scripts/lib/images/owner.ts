@@ -8,7 +8,7 @@ import { Failure, exit } from '../errors.ts'
 import { root as repository } from '../repository.ts'
 
 /**
- * The registry of images that are nobody's yet: by RFC 2606 no host has such a name, so nobody
+ * The registry of images without an owner: by RFC 2606 no host has such a name, so nobody
  * else's image is taken for one.
  */
 export const unsetRegistry = 'unset.invalid'
@@ -44,12 +44,12 @@ export const registryForOwner = (name: string): string => (name ? `ghcr.io/${nam
 export const setOwnerCommand = ({ key, file } = readImageOwner()): string =>
   `npx zx scripts/env.ts --owner NAME   (sets ${key} in ${file})`
 
-/** Those images that are nobody's. */
+/** Those images that have no owner. */
 export const findOwnerlessImages = (images: string[]): string[] => [
   ...new Set(images.filter(image => image.startsWith(`${unsetRegistry}/`))),
 ]
 
-/** Throws Failure (usage) when one of these images is nobody's. */
+/** Throws Failure (usage) when one of these images has no owner. */
 export function requireOwner(what: string, images: string[]): void {
   const list = findOwnerlessImages(images)
   if (list.length)

@@ -5,7 +5,7 @@ import type { CheckedPin } from './pins.ts'
 import { color, emit, printResult, say, step, table } from '../report.ts'
 
 /**
- * Says it, and with `write` mends what can be. Throws Failure: usage when a pin is wrong, refused
+ * Says it, and with `write` corrects what it can. Throws Failure: usage when a pin is wrong, refused
  * when a registry cannot be asked.
  */
 export async function runPinsCommand(write: boolean): Promise<void> {

@@ -66,7 +66,7 @@ export function findRemovableVersions(
     version => first.has(version) || named.has(version.digest) || tagged(version),
   )
   requireCompleteVersions(all.filter(version => version.tags.length > 0 || stay.includes(version)))
-  // a release may name one part of a version, and then needs no other; but whoever pulls the whole
+  // a release may name one part of a version, and then needs no other; but a pull of the whole
   // does
   const holders = all.filter(({ children }) => children.some(child => named.has(child)))
   const kept = new Set(

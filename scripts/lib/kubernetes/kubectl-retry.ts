@@ -25,7 +25,7 @@ export const apiRetryMs = { most: 45_000, pause: 2_000 }
 
 /**
  * kubectl for what may be done twice: while the API server is away it is tried again, for 45 s.
- * Once the lock is lost it throws `lossFailure`, and what is under way ends at once: whoever has the lock
+ * Once the lock is lost it throws `lossFailure`, and what is under way ends at once: the new holder of the lock
  * now is at work.
  */
 export const createRetryingKubectl =

@@ -78,7 +78,7 @@ export async function fetchSealingCertificate(
   if (output?.code)
     throw fail(
       lastKubesealLine(output),
-      `npx zx scripts/seal.ts ${environment.name} --cert FILE   (or mend the access: --doctor --cluster)`,
+      `npx zx scripts/seal.ts ${environment.name} --cert FILE   (or repair the access: --doctor --cluster)`,
     )
   const pem = output?.stdout ?? readFileSync(file!, 'utf8')
   let until: string

@@ -53,7 +53,7 @@ export function describeMissingReplicas(workload: Workload): string {
   return old > 0 ? `${old} of the old version still there` : ''
 }
 
-/** How many pods there must be at the least; where an autoscaler is, its minimum. */
+/** How many pods there must be at least; where an autoscaler is, its minimum. */
 export function minReadyReplicas(wanted: Manifest, all: Manifest[]): number {
   const scales = ({ scaleTargetRef: { kind, name } }: Manifest['spec']) =>
     kind === wanted.kind && name === wanted.metadata.name

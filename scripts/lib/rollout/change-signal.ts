@@ -1,9 +1,9 @@
-// Tells when something has changed in an environment, so that it is read at once and not in vain.
+// Tells when something has changed in an environment, so that it is read at once and only then.
 import { kubectl } from '../kubernetes/kubectl.ts'
 import type { Environment } from '../kubernetes/environment.ts'
 
 /**
- * ms between two reads: at the least, at the most, and at the most while the watch is not
+ * ms between two reads: at least, at most, and at most while the watch is not
  * connected yet or not any more.
  */
 const pollDelaysMs = { min: 400, disconnected: 1_000, max: 3_000 }

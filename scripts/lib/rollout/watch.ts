@@ -218,7 +218,7 @@ async function fetchSnapshot(
 interface WatchStart {
   /** ms by which the cluster's clock is ahead of this machine's. */
   clockOffsetMs: number
-  /** How often the containers of pods that were there before the change had been started anew. */
+  /** How often the containers of pods that were there before the change had been restarted. */
   restarts: Record<string, number>
 }
 

@@ -34,7 +34,7 @@ export function createComposeTarget(mode: string): SmokeTarget {
     },
     async health() {
       const all = readComposeConfig(stack)
-      all.catch(() => {}) // it is awaited later; until then its failure is nobody's
+      all.catch(() => {}) // it is awaited later; until then nothing handles its failure
       const seen = await readContainers(stack.project)
       if (!seen.size) throw idle()
       return health(seen, all)

@@ -39,7 +39,7 @@ async function sortsAsHungarian(context: SmokeContext, service: string): Promise
 }
 
 /**
- * The roles that applications log in with: those of init.sh, and whoever is connected over the
+ * The roles that applications log in with: those of init.sh, and those connected over the
  * network now.
  */
 const logins = `SELECT rolname, rolsuper OR rolbypassrls OR rolcreaterole OR rolcreatedb OR rolreplication FROM pg_roles WHERE rolcanlogin AND (

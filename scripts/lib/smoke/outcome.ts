@@ -3,7 +3,7 @@
 
 export interface CheckOutcome {
   name: string
-  /** null: it was not asked, for want of a login, and has neither passed nor failed. */
+  /** null: it was not asked, because there is no login, and has neither passed nor failed. */
   ok: boolean | null
   detail: string
   ms: number

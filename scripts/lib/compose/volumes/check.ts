@@ -108,7 +108,7 @@ export function requireMatchingSecrets(
 
 /**
  * Records in the volumes what their data is written with now, where the database takes the
- * password: one of before records may have been started by itself with another. The stack runs:
+ * password: one older than these records may have been started by itself with another. The stack runs:
  * what cannot be recorded is a warning.
  */
 export async function recordSecrets(stack: Stack, found: VolumeSecretsFit[]): Promise<void> {

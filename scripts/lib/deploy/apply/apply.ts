@@ -29,7 +29,7 @@ export type ApplyResult = 'done' | 'not' | 'unknown'
 export type ApplyListener = (one: Manifest, how: ApplyResult) => void
 
 /**
- * Applies objects as kubectl does: whoever applies by hand the next time owns the same fields.
+ * Applies objects as kubectl does: an apply by hand later owns the same fields.
  * While the API server is away it is tried again:
  * to apply twice is to apply once. Throws what `lossFailure` says as soon as it does.
  */
@@ -67,7 +67,7 @@ export async function applyManifests(
 }
 
 /**
- * Deletes objects and waits a minute at the most until they are gone: what a finalizer holds goes
+ * Deletes objects and waits at most a minute until they are gone: what a finalizer holds goes
  * later.
  */
 export async function deleteObjects(

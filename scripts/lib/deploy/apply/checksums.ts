@@ -70,7 +70,7 @@ export function replaceImageTags(all: Manifest[], names: string[], tag: string):
 
 /**
  * The manifests as they are applied: images by digest, on each pod template a hash of the settings
- * and secrets that its pods read (so that they start anew when one changes), on each Job a hash of
+ * and secrets that its pods read (so that they restart when one changes), on each Job a hash of
  * itself (so that it is known whether it has run).
  */
 export function withDigestsAndChecksums(all: Manifest[], digests: Map<string, string>): Manifest[] {

@@ -55,7 +55,7 @@ const deleteJobs = ({ environment, lock }: RolloutOptions, names: string[], what
 
 /**
  * Waits for the end of Jobs, or a moment. One that hangs and has not begun is removed: what keeps
- * it from beginning may never be mended.
+ * it from beginning may never be repaired.
  */
 async function waitForJobs(wait: RolloutOptions, jobs: Manifest[]): Promise<void> {
   const { environment, lock } = wait

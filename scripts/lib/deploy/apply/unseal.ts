@@ -1,5 +1,5 @@
 // Waits until the Sealed Secrets controller has opened what was applied: until then pods that start
-// anew read the old values.
+// again read the old values.
 import { kubectlArgv, type Manifest } from '../../kubernetes/kubectl.ts'
 import type { Environment } from '../../kubernetes/environment.ts'
 import { createRetryingKubectl, type LockLossCheck } from '../../kubernetes/kubectl-retry.ts'
@@ -8,7 +8,7 @@ import { findCondition, isChangeObserved } from '../../kubernetes/objects.ts'
 import { constantDelays, pollUntil } from '../../retry.ts'
 
 /**
- * ms: for the controller at the most, between two looks, and for one that says no: it tries five
+ * ms: at most for the controller, between two looks, and for one that says no: it tries five
  * times within a second.
  */
 const unsealTimesMs = { most: 30_000, pause: 500, no: 3_000 }

@@ -107,7 +107,7 @@ function startRenewal(
       next: `npx zx scripts/deploy.ts ${environment.name}, when no other deploy is running`,
     }))
   const lossFailure = () => {
-    // whoever comes takes it over after its time: by then nothing may be touched any more
+    // the next deploy takes it over after its time: by then this one may touch nothing more
     if (!gone && sinceRenewal() > (leaseSeconds.ttl - 8) * 1000)
       lose(exit.timeout, `it could not be renewed for ${Math.round(sinceRenewal() / 1000)} s`)
     return gone
@@ -160,7 +160,7 @@ function startRenewal(
         createLease(environment, now, { leaseTransitions: now.spec.leaseTransitions ?? 0 }, ended),
       )
     if (!(await free(lease))) {
-      // somebody has written it since: a renewal whose answer was lost, or whoever took it away
+      // somebody has written it since: a renewal whose answer was lost, or the one who took it away
       const now = await fetchLease(environment)
       if (now && now.spec.holderIdentity === lease.spec.holderIdentity) await free(now)
     }

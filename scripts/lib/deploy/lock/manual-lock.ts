@@ -1,4 +1,4 @@
-// The deploy lock in a person's hands: held for as long as it takes, or ended whoever holds it.
+// The deploy lock by hand: held without a time limit, or ended, no matter who holds it.
 import { randomUUID } from 'node:crypto'
 import { readActor, workflowRunUrl } from '../actor.ts'
 import { Failure, exit } from '../../errors.ts'

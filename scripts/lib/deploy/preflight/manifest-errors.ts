@@ -52,7 +52,7 @@ export function findChangedDatabases(all: Manifest[], live: Manifest[]): string[
     )
     return moved.map(
       name =>
-        `${resourceId(one)}: its volume was created with ${name} ${valueOf(now!, name)}: dump and restore (infra/k8s/README.md, "Databases of before")`,
+        `${resourceId(one)}: its volume was created with ${name} ${valueOf(now!, name)}: dump and restore (infra/k8s/README.md, "Older databases")`,
     )
   })
 }

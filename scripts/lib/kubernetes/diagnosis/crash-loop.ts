@@ -18,7 +18,7 @@ const crashLoopExits = 3
  */
 const lateExitMs = 30_000
 /**
- * As long as a database is known not to be ready, those who end do so for want of it; for this many
+ * As long as a database is known not to be ready, what ends does so because of it; for this many
  * ms.
  */
 const dependencyGraceMs = 120_000

@@ -95,7 +95,7 @@ function diagnoseScheduling(pod: Pod, context: DiagnosisContext): Diagnosis | un
 
 type DiagnosisText = Pick<Diagnosis, 'likely' | 'next'> & Partial<Diagnosis>
 
-/** What a container waits for in vain. */
+/** What a container waits for without success. */
 function diagnoseWaitingContainer(
   { spec, status }: PodContainer,
   pod: Pod,

@@ -21,7 +21,7 @@ import {
 } from './diagnosis.ts'
 import { diagnosePod } from './failures.ts'
 
-/** ms that a container which has ended must at the most run to be believed. */
+/** ms that a container which has ended must at most run to be believed. */
 const maxProbationMs = 60_000
 
 /**
