@@ -9,7 +9,7 @@ import {
   type StackHealth,
 } from '../../scripts/lib/doctor/containers.ts'
 import { judgeAddresses } from '../../scripts/lib/doctor/addresses.ts'
-import { judgeEnv, judgeShell } from '../../scripts/lib/doctor/doctor.ts'
+import { judgeEnv, judgeShell } from '../../scripts/lib/doctor/env-files.ts'
 import {
   findTlsEdge,
   listRoutedHosts,
