@@ -3,6 +3,7 @@
 import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { playProxy } from './unit/fake-kubectl.ts'
 
 export interface Reply {
   /** Of the call: its name and its words, with one space between. */
@@ -33,6 +34,7 @@ export interface Fakes {
 
 // in bash: a step makes many calls, and Node takes ten times as long to start
 const player = `#!/bin/bash
+if [ "\${0##*/}" = kubectl ]; then ${playProxy}; fi
 words="\${0##*/}"
 mode=
 if [ -e "\${KUBECONFIG:-}" ]; then mode=$(stat -c %a "$KUBECONFIG"); fi

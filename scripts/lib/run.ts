@@ -3,6 +3,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { spawn } from 'node:child_process'
 import { closeSync, openSync } from 'node:fs'
+import type { Socket } from 'node:net'
 import { $, type ProcessPromise } from 'zx'
 import { Failure, exit } from './errors.ts'
 import { writeStderr } from './output.ts'
@@ -63,7 +64,7 @@ const cleaning = new AsyncLocalStorage<boolean>()
  * Once the script ends nothing goes on but the work for an interrupt: any other that starts a process
  * or waits for one waits for ever.
  */
-const blockWhenEnding = async (): Promise<void> =>
+export const blockWhenEnding = async (): Promise<void> =>
   ending && !cleaning.getStore() ? new Promise(() => {}) : undefined
 
 const signals = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const
@@ -188,6 +189,45 @@ export function spawnDetached(argv: string[], log: string): number {
   child.unref()
   closeSync(file)
   return child.pid ?? 0
+}
+
+/** Runs a command until its input ends, as it does when the script is killed. */
+const untilInputEnds =
+  'exec 3<&0; "$@" & child=$!; { cat; kill $child; } <&3 >/dev/null 2>&1 & exec 3<&-; wait $child'
+
+/** A process that serves the script. */
+export interface Companion {
+  /** Its exit code, if it ends before the script. */
+  ended: Promise<number>
+  /** From now on the script does not wait for it. */
+  leave: () => void
+}
+
+/**
+ * Starts a process that serves the script until that ends, however it ends. A signal to the script
+ * leaves it to the work that is done then.
+ */
+export function startCompanion(
+  argv: string[],
+  env: Record<string, string>,
+  onOutput: (text: string) => void,
+): Companion {
+  if (process.env.DEBUG) writeStderr(`$ ${argv.join(' ')}\n`)
+  const child = spawn('sh', ['-c', untilInputEnds, 'sh', ...argv], {
+    detached: true,
+    env: { ...process.env, ...env },
+  })
+  for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', onOutput)
+  return {
+    ended: new Promise((done, fail) =>
+      child.on('error', fail).on('close', code => done(code ?? 137)),
+    ),
+    leave: () => {
+      child.unref()
+      for (const one of [child.stdin, child.stdout, child.stderr] as unknown as Socket[])
+        one.unref()
+    },
+  }
 }
 
 /** Whether a command is on the PATH. */

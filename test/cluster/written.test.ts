@@ -2,10 +2,12 @@
 // puts into the cluster from the same folder.
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { join, relative } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { parseManifests } from '../../scripts/lib/kubernetes/kubectl.ts'
+import { buildKustomization } from '../../scripts/lib/kubernetes/kubectl.ts'
+import { root } from '../../scripts/lib/repository.ts'
+import { environmentIn } from './deploy/environment.ts'
 import { clusterEnv, get, kubectl, namespace } from './cluster.ts'
 import type { Json } from './manifests.ts'
 
@@ -177,7 +179,7 @@ test('kubernetes-sigs/kustomize#4081, helm/helm#6921, helm/helm#3246: every stri
       }),
     )
     const sent = JSON.parse(
-      JSON.stringify(await parseManifests(kubectl(['kustomize', folder]), 'Read it')),
+      JSON.stringify(await buildKustomization(environmentIn(space), relative(root, folder))),
     ) as Json[]
     kubectl(['apply', '--server-side', '--kustomize', folder])
     const [map, made] = [

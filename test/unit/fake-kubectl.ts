@@ -1,4 +1,5 @@
-// A kubectl for unit tests: a shell script on the PATH that says what the API server would.
+// A kubectl for unit tests: a shell script on the PATH that says what the API server would, to what
+// is asked by a process and to what is asked through `kubectl proxy`.
 import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
@@ -14,6 +15,9 @@ export const environment: Environment = {
   stableSeconds: 0,
   sealedSecrets: { namespace: '', name: '' },
 }
+
+/** The line of a fake kubectl by which it plays `kubectl proxy` with its own answers. */
+export const playProxy = `case " $* " in *" proxy "*) exec '${process.execPath}' '${join(import.meta.dirname, 'fake-proxy.mjs')}' "$0" "$@" ;; esac`
 
 export interface FakeKubectlRun<T> {
   /** What `work` returned, or threw. */
@@ -59,7 +63,7 @@ export async function withFakeKubectl<T>(
       : []
   writeFileSync(
     join(box, 'kubectl'),
-    `#!/bin/sh\ncd ${box}\nn=$(cat calls 2>/dev/null | wc -l); echo "$*" >>calls\n${body}\n`,
+    `#!/bin/sh\n${playProxy}\ncd ${box}\nn=$(cat calls 2>/dev/null | wc -l); echo "$*" >>calls\n${body}\n`,
   )
   chmodSync(join(box, 'kubectl'), 0o755)
   const [path, write, start] = [process.env.PATH, process.stderr.write, Date.now()]

@@ -15,11 +15,7 @@ import {
   findMissingSecretKeys,
   findChangedDatabases,
 } from '../../scripts/lib/deploy/preflight/manifest-errors.ts'
-import {
-  sortForApply,
-  parseKubectlDiff,
-  findOrphans,
-} from '../../scripts/lib/deploy/apply/order.ts'
+import { sortForApply, findOrphans } from '../../scripts/lib/deploy/apply/order.ts'
 import { resourceId } from '../../scripts/lib/kubernetes/objects.ts'
 import {
   configChecksumAnnotation,
@@ -204,24 +200,6 @@ test('a key that a pod needs must be sealed and not empty; optional ones and tho
     ),
     ['the Secret s is not there'],
   )
-})
-
-test('kubectl diff is read object by object', () => {
-  const all = [workload('api'), object('Service', 'api'), object('ConfigMap', 'a.b')]
-  const part = (file: string, hunk: string) =>
-    `diff -u -N /tmp/LIVE-1/${file} /tmp/MERGED-2/${file}\n--- /tmp/LIVE-1/${file}\t2026\n+++ /tmp/MERGED-2/${file}\t2026\n${hunk}\n+a: b\n`
-  const text =
-    part('apps.v1.Deployment.x.api', '@@ -5,7 +5,7 @@') +
-    part('v1.Service.x.api', '@@ -0,0 +1,2 @@') +
-    part('v1.ConfigMap.x.a.b', '@@ -3,2 +3,2 @@')
-  assert.equal(parseKubectlDiff(text, all), {
-    created: ['Service api'],
-    changed: ['Deployment api', 'ConfigMap a.b'],
-    unknown: [],
-  })
-  assert.equal(parseKubectlDiff('', all), { created: [], changed: [], unknown: [] })
-  const strange = `Only in /tmp/MERGED-2: x\n${part('v1.ConfigMap.x.other', '@@ -3,2 +3,2 @@')}`
-  assert.equal(parseKubectlDiff(strange, all).unknown, ['v1.ConfigMap.x.other'])
 })
 
 test("removed is what a release had and this one has not; data, secrets and what is the cluster's never", () => {

@@ -1,29 +1,13 @@
 // What is read of a YAML text is what kubectl reads of it.
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { parseManifests } from '../../scripts/lib/kubernetes/kubectl.ts'
-import { withFakeKubectl } from './fake-kubectl.ts'
+import { buildKustomization } from '../../scripts/lib/kubernetes/kubectl.ts'
+import { root } from '../../scripts/lib/repository.ts'
+import { environment, withFakeKubectl } from './fake-kubectl.ts'
 
 const test = suite('manifests')
 
-// kubectl 1.32.4 has said this of that
-const written = `apiVersion: v1
-data:
-  RELEASE: 13e9474
-  SHORT: 4e5721
-  separators: "a\\Lb\\N"
-  time: 1:30
-kind: ConfigMap
-metadata:
-  name: c
----
-apiVersion: v1
-data:
-  on: "yes"
-kind: ConfigMap
-metadata:
-  name: d
-`
+// kubectl 1.32.4 says this of texts with such values
 const said = `{
     "apiVersion": "v1",
     "data": {
@@ -49,13 +33,10 @@ const said = `{
 }
 `
 
-test('kubernetes-sigs/kustomize#4081, helm/helm#6921: kubectl reads the text, and what it reads is what is sent', async () => {
-  const body = `case "$*" in "patch --local --type merge --patch {} --filename - --output json") cat >asked; cmp -s asked - <<'END' && cat <<'SAID'
-${written}END
-${said}SAID
-;; *) exit 1 ;; esac`
-  const { value, error } = await withFakeKubectl(body, () => parseManifests(written, 'Build it'))
-  assert.is(error, undefined)
+test('kubernetes-sigs/kustomize#4081, helm/helm#6921: kubectl reads what kustomize writes, and what it reads is what is sent', async () => {
+  const { value, calls } = await withFakeKubectl(`cat <<'SAID'\n${said}SAID`, () =>
+    buildKustomization(environment, 'infra/k8s/overlays/test'),
+  )
   assert.equal(
     value!.map(({ data }) => data),
     [
@@ -63,16 +44,19 @@ ${said}SAID
       { true: 'yes' },
     ],
   )
+  assert.equal(calls, [
+    `patch --local --type merge --patch {} --output json --kustomize ${root}/infra/k8s/overlays/test`,
+  ])
 })
 
-test('what kubectl cannot read is refused in its words', async () => {
+test('what kubectl cannot build is refused in its words', async () => {
   const { error } = await withFakeKubectl(
-    `echo 'error: error parsing STDIN: error converting YAML to JSON: yaml: line 3' >&2; exit 1`,
-    () => parseManifests('a', 'Build it'),
+    `echo 'error: accumulating resources: ${root}/infra/a.yaml: line 3' >&2; exit 1`,
+    () => buildKustomization(environment, 'infra'),
   )
   assert.equal(
     [error!.code, error!.what, error!.why],
-    [3, 'Build it', 'error: error parsing STDIN: error converting YAML to JSON: yaml: line 3'],
+    [2, 'Build infra', 'error: accumulating resources: infra/a.yaml: line 3'],
   )
 })
 

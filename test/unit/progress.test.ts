@@ -16,7 +16,7 @@ import {
 import { keepSecret } from '../../scripts/lib/redact.ts'
 import { repository } from '../sandbox.ts'
 import { onTerminal } from '../terminal.ts'
-import { kubeconfigOf } from './fake-kubectl.ts'
+import { kubeconfigOf, playProxy } from './fake-kubectl.ts'
 
 const test = suite('live-table')
 const box = mkdtempSync(join(tmpdir(), 'kgc-table-'))
@@ -133,7 +133,7 @@ test('a secret in the answer to a probe is not shown while a deploy waits', () =
   writeFileSync(join(box, 'items.json'), JSON.stringify({ items }))
   writeFileSync(
     join(box, 'kubectl'),
-    `#!/bin/sh\ncase "$*" in *--watch-only*) ;; *" get "*) cat ${box}/items.json ;; esac\n`,
+    `#!/bin/sh\n${playProxy}\ncase "$*" in *--watch-only*) ;; *" get "*) cat ${box}/items.json ;; esac\n`,
     { mode: 0o755 },
   )
   const environment = {

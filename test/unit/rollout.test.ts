@@ -1,6 +1,6 @@
 // The failure table on recorded objects (test/cluster/failures/record.ts makes them): every row
 // fires on its recording, at the right time, and on nothing else.
-import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
 import { suite } from 'uvu'
@@ -16,7 +16,7 @@ import {
   type ClusterSnapshot,
   type WorkloadStatus,
 } from '../../scripts/lib/rollout/watch.ts'
-import { kubeconfigOf } from './fake-kubectl.ts'
+import { kubeconfigOf, playProxy } from './fake-kubectl.ts'
 
 type Json = any
 type Moment = ClusterSnapshot & { now: number }
@@ -678,18 +678,20 @@ const environment: Environment = {
 const answer = ({ workloads, jobs, pods, replicaSets, events }: ClusterSnapshot) =>
   JSON.stringify({ items: [...workloads, ...jobs, ...pods, ...replicaSets, ...events] })
 
-/** kubectl answers a `get` with these one after the other, the last one again and again; a word in place of an answer is an error. */
+/** kubectl answers a `get` of each resource with these one after the other, the last one again and again; a word in place of an answer is an error. */
 async function play<T>(
   answers: string[],
   work: () => Promise<T>,
 ): Promise<{ value: T; said: string }> {
-  rmSync(join(box, 'count'), { force: true })
+  for (const name of readdirSync(box)) rmSync(join(box, name))
   answers.forEach((text, i) => writeFileSync(join(box, String(i)), text))
   writeFileSync(
     join(box, 'kubectl'),
     `#!/bin/sh
+${playProxy}
 case "$*" in *--watch-only*) ;; *" logs "*--previous*) echo before ;; *" logs "*) echo now ;; *" get "*)
-  n=$(cat ${box}/count 2>/dev/null || echo 0); echo $((n + 1)) > ${box}/count
+  of=\${*#* get }; of=${box}/count-\${of%% *}
+  n=$(cat $of 2>/dev/null || echo 0); echo $((n + 1)) > $of
   [ $n -lt ${answers.length} ] || n=${answers.length - 1}
   case $(cat ${box}/$n) in {*) cat ${box}/$n ;; *) cat ${box}/$n >&2; exit 1 ;; esac
 esac
@@ -735,7 +737,7 @@ const look =
 test('watch: an API server that does not answer is waited for, and that is said', async () => {
   const { value, said } = await play(
     [
-      'The connection to the server was refused',
+      'dial tcp 127.0.0.1:6443: connect: connection refused',
       'net/http: TLS handshake timeout',
       today('healthy').at(-1)!,
     ],
@@ -744,7 +746,7 @@ test('watch: an API server that does not answer is waited for, and that is said'
   assert.is(value.get('Deployment healthy')!.state, 'ready')
   assert.match(
     said,
-    /does not answer \(The connection to the server was refused\)[^]*answers again, after/,
+    /does not answer \(The connection to the server 127.0.0.1:6443 was refused[^]*\)[^]*answers again, after/,
   )
 })
 

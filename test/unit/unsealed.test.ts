@@ -97,7 +97,7 @@ test('what comes after a SealedSecret is applied when that is open', async () =>
   ])
   assert.match(
     late.calls.find(one => one.includes('sealedsecrets'))!,
-    ' get sealedsecrets.bitnami.com shop-secrets --ignore-not-found',
+    ' get sealedsecrets shop-secrets ',
   )
   const slow = await put(sealed('shop-secrets', wrong), sealed())
   assert.is(slow.error, undefined, 'it said no before it could')

@@ -1,11 +1,10 @@
 // What a change will do.
 import type { ChangePlan, DeployRequest } from './change.ts'
 import type { PreflightResult } from './preflight.ts'
-import { kubectl, type Manifest } from '../kubernetes/kubectl.ts'
+import type { Manifest } from '../kubernetes/kubectl.ts'
 import { Failure, exit } from '../errors.ts'
-import { parseKubectlDiff, findOrphans, pruneLimit } from './apply/order.ts'
+import { findOrphans, pruneLimit } from './apply/order.ts'
 import { resourceId } from '../kubernetes/objects.ts'
-import type { Environment } from '../kubernetes/environment.ts'
 import {
   listReleaseObjects,
   findCurrentRelease,
@@ -20,23 +19,23 @@ import { listWorkloadDigests, hasJobSucceeded, isSameJob } from './apply/checksu
  * removed than is usual.
  */
 export async function planChange(
-  { environment, prune, source, verb }: DeployRequest,
-  { manifests, history, diff, live }: PreflightResult,
+  { prune, source, verb }: DeployRequest,
+  { manifests, history, changes, live }: PreflightResult,
 ): Promise<ChangePlan> {
   const good = findCurrentRelease(history)
   const since = good ? history.indexOf(good) + 1 : history.length
   // Deployments and StatefulSets name what has been applied last, and their ReplicaSets and
   // ControllerRevisions what may come back
-  const holders = live.filter(({ kind }) => !['Deployment', 'StatefulSet'].includes(kind))
+  const holders = live.filter(({ kind }) => /^(ReplicaSet|ControllerRevision|Pod|Job)$/.test(kind))
   const { removed, generated } = findOrphans(
     manifests,
     history.slice(0, since).map(listReleaseObjects),
     history.slice(since).map(listReleaseObjects),
     holders,
   )
-  const there = await findExistingObjects(environment, [...removed, ...generated])
+  const there = new Set(live.map(resourceId))
   const plan: ChangePlan = {
-    ...parseKubectlDiff(diff, manifests),
+    ...changes,
     removed: removed.filter(one => there.has(resourceId(one))),
     generated: generated.filter(one => there.has(resourceId(one))),
     // migrations cannot be undone: a release that is put back runs none
@@ -71,32 +70,6 @@ export async function planChange(
       { next: 'the same command with --prune, if you want that' },
     )
   return plan
-}
-
-/** Which of these objects are in the cluster. */
-async function findExistingObjects(
-  environment: Environment,
-  all: Manifest[],
-): Promise<Set<string>> {
-  if (!all.length) return new Set()
-  const input = all
-    .map(({ apiVersion, kind, metadata }) =>
-      JSON.stringify({ apiVersion, kind, metadata: { name: metadata.name } }),
-    )
-    .join('\n')
-  const { stdout } = await kubectl(
-    environment,
-    [
-      'get',
-      '--ignore-not-found',
-      '--filename',
-      '-',
-      '--output',
-      'jsonpath={range .items[*]}{.kind} {.metadata.name}{"\\n"}{end}{.kind} {.metadata.name}',
-    ],
-    { input, what: 'Find the objects to remove' },
-  )
-  return new Set(stdout.split('\n'))
 }
 
 /** A migration runs unless the same one is known to have ended well. */

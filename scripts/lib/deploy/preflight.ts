@@ -1,14 +1,14 @@
 // Everything that can be known before anything is touched; what is wrong is said all at once.
 import { requirePromoted, findUnpromotedImages } from './preflight/promotion.ts'
 import { loadAppModules } from '../smoke/checks.ts'
+import { kubectl, renderManifests, selectWorkloads, type Manifest } from '../kubernetes/kubectl.ts'
+import { describeApiError, isApiSuccess, requestApi } from '../kubernetes/api.ts'
 import {
-  kubectl,
-  lastOutputLine,
+  discoverResources,
+  kindKeyOf,
   listObjects,
-  renderManifests,
-  selectWorkloads,
-  type Manifest,
-} from '../kubernetes/kubectl.ts'
+  type KnownResources,
+} from '../kubernetes/resources.ts'
 import { readDeployCommit } from './preflight/commit.ts'
 import { Failure, exit } from '../errors.ts'
 import { readBuildVariables } from '../images/build/bake.ts'
@@ -19,7 +19,7 @@ import {
 } from './preflight/manifest-errors.ts'
 import { findBlockedUpgrades, type UpgradeRule } from './preflight/upgrade-paths.ts'
 import { fetchLease, isLockHeld, resourceVersionOf } from './lock/lease.ts'
-import { sortForApply } from './apply/order.ts'
+import { sortForApply, type ManifestChanges } from './apply/order.ts'
 import { resourceId } from '../kubernetes/objects.ts'
 import { refuseDowngrade, type RequestedVersion } from './preflight/downgrade.ts'
 import type { DeployRequest } from './change.ts'
@@ -27,9 +27,9 @@ import type { Environment } from '../kubernetes/environment.ts'
 import { waitForStaleLock } from './lock/stale-lock.ts'
 import { PreflightProblems } from './preflight/problems.ts'
 import { warn } from '../report.ts'
-import { fetchReleases, findCurrentRelease, type StoredRelease } from '../kubernetes/releases.ts'
+import { readReleases, findCurrentRelease, type StoredRelease } from '../kubernetes/releases.ts'
 import { requirePermissions } from './preflight/permissions.ts'
-import { redactSecretsOf, fetchSecretKeys } from '../kubernetes/secret-values.ts'
+import { redactSecretsOf, readSecretKeys } from '../kubernetes/secret-values.ts'
 import { listWorkloadImages, withDigestsAndChecksums } from './apply/checksums.ts'
 import { runServerDryRun } from './preflight/server-dry-run.ts'
 import { resolveImageDigests, applyImageTags } from './preflight/images.ts'
@@ -41,10 +41,10 @@ export interface PreflightResult {
   manifests: Manifest[]
   digests: Map<string, string>
   history: StoredRelease[]
-  /** What stands in the environment: workloads, pods, what may start some, and volumes. */
+  /** What stands in the environment, of all kinds that a change may touch or look at. */
   live: Manifest[]
-  /** What `kubectl diff` says of all but the Jobs. */
-  diff: string
+  /** What applying would create and change, Jobs aside. */
+  changes: ManifestChanges
   commit: string | undefined
   /** Which writing of the lock's lease was there. */
   leaseVersion: string
@@ -73,13 +73,10 @@ export async function runPreflight({
   const what = `Deploy to ${environment.name}`
   const known = refusals.check(() => readDeployCommit())
   // asked at once, and of no interest when the cluster is out of reach
-  const lease = more.check(() => fetchLease(environment))
+  const lock = more.check(() => fetchLease(environment))
   const asked = Promise.all([
     // not before the lease is known: who holds it writes releases
-    lease.then(() => more.check(() => fetchReleases(environment))),
-    more.check(() => fetchSecretKeys(environment)),
-    lease.then(one => more.check(() => isLockHeld(environment, one))),
-    more.check(() => listObjects(environment, liveKinds)),
+    lock.then(() => more.check(() => listObjects(environment, liveResources))),
     'release' in source
       ? undefined
       : known.then(commit => more.check(() => requirePromoted(environment, commit))),
@@ -91,18 +88,26 @@ export async function runPreflight({
     known,
   ])
   if (!reachable || !built) throw refusals.toFailure(what)
-  const [history, secrets, held, live, had] = await asked
+  const [watched, had] = await asked
   refusals.add(...more.messages)
-  const seen = await lease
-  if (held && seen) await waitForStaleLock(environment, seen)
-  if (!history || !secrets || !live) throw refusals.toFailure(what)
+  const seen = await lock
+  if (seen?.lease && isLockHeld(seen)) await waitForStaleLock(environment, seen.lease, seen.now)
+  if (!watched) throw refusals.toFailure(what)
+  const history = readReleases(watched)
   const last = findCurrentRelease(history)
   const back = 'release' in source ? choose(history) : undefined
   const own = listCommitImages()
   const tag = 'tag' in source ? source.tag : undefined
   const plain = back
-    ? keepVolumeSizes(back.manifests, live)
+    ? keepVolumeSizes(back.manifests, watched)
     : applyImageTags(environment, built, own, tag, last, refusals)
+  const released = history.flatMap(({ manifests }) => manifests)
+  const { resources, live } = await readOtherKinds(
+    environment,
+    watched,
+    [...plain, ...released],
+    refusals,
+  )
   const questions =
     'release' in source
       ? []
@@ -112,6 +117,7 @@ export async function runPreflight({
           refusals,
           source.again,
         )
+  const secrets = readSecretKeys(live.filter(({ kind }) => kind === 'Secret'))
   redactSecretsOf([...plain, ...(last?.manifests ?? [])])
   refusals.add(
     ...findManifestErrors(plain),
@@ -128,13 +134,11 @@ export async function runPreflight({
     )
     const manifests = sortForApply(back ? plain : withDigestsAndChecksums(plain, digests))
     const wanted = back ? manifests.filter(({ kind }) => kind !== 'Job') : manifests
-    return {
-      digests,
-      manifests,
-      diff: refusals.messages.some(one => /^no release records/.test(one))
-        ? ''
-        : await runServerDryRun(environment, wanted, refusals),
-    }
+    const isUntagged = refusals.messages.some(one => /^no release records/.test(one))
+    const changes = isUntagged
+      ? { created: [], changed: [] }
+      : await runServerDryRun(environment, wanted, live, resources, refusals)
+    return { digests, manifests, changes }
   }
   const [found] = await Promise.all([
     tried(),
@@ -148,9 +152,41 @@ export async function runPreflight({
     history,
     live,
     commit: commit ?? undefined,
-    leaseVersion: resourceVersionOf(seen),
+    leaseVersion: resourceVersionOf(seen?.lease),
     questions,
   }
+}
+
+/**
+ * What stands in every environment, what may start a pod there, what its pods read, and the
+ * releases.
+ */
+const liveResources = [
+  'v1/configmaps',
+  'v1/secrets',
+  'v1/pods',
+  'v1/persistentvolumeclaims',
+  'apps/v1/deployments',
+  'apps/v1/statefulsets',
+  'apps/v1/replicasets',
+  'apps/v1/controllerrevisions',
+  'batch/v1/jobs',
+]
+
+/** Adds to what was read what there is of all other kinds of these manifests. */
+async function readOtherKinds(
+  environment: Environment,
+  read: Manifest[],
+  all: Manifest[],
+  refusals: PreflightProblems,
+): Promise<{ resources: KnownResources; live: Manifest[] }> {
+  const resources = await discoverResources(environment, all)
+  const kinds = new Set(all.map(one => resources.get(kindKeyOf(one)) ?? ''))
+  const others = [...kinds].filter(resource => resource && !liveResources.includes(resource))
+  const lists = await Promise.all(
+    others.map(one => refusals.check(() => listObjects(environment, [one]))),
+  )
+  return { resources, live: [...read, ...lists.flatMap(list => list ?? [])] }
 }
 
 /** What is to be held against the releases that have served. */
@@ -168,10 +204,6 @@ const createRequestedVersion = (
     source: variable && readBuildVariables()[variable],
   }
 }
-
-/** What stands in the environment, what may start a pod there, and its volumes. */
-const liveKinds =
-  'deployments,statefulsets,replicasets,controllerrevisions,pods,jobs,persistentvolumeclaims'
 
 /** Volumes that are there keep their size: it may have grown since, and cannot shrink. */
 function keepVolumeSizes(all: Manifest[], live: Manifest[]): Manifest[] {
@@ -191,27 +223,16 @@ function keepVolumeSizes(all: Manifest[], live: Manifest[]): Manifest[] {
  */
 async function requireSupportedCluster(environment: Environment): Promise<true> {
   const next = `npx zx scripts/bootstrap.ts --doctor --cluster --environment ${environment.name}`
-  const output = await kubectl(
-    environment,
-    ['version', '--output', 'json', '--request-timeout', '15s'],
-    {
-      nothrow: true,
-    },
-  )
-  if (output.code !== 0)
-    throw new Failure(
-      exit.refused,
-      `Ask the cluster of ${environment.name}`,
-      lastOutputLine(output),
-      {
-        next,
-      },
-    )
-  const { clientVersion, serverVersion } = JSON.parse(output.stdout) as {
-    clientVersion: { minor: string }
-    serverVersion: { minor: string }
-  }
-  const [client, server] = [parseInt(clientVersion.minor), parseInt(serverVersion.minor)]
+  const what = `Ask the cluster of ${environment.name}`
+  const [output, answer] = await Promise.all([
+    kubectl(environment, ['version', '--client', '--output', 'json'], { what }),
+    requestApi(environment, '/version', { timeout: 15_000, what }),
+  ])
+  if (!isApiSuccess(answer))
+    throw new Failure(exit.refused, what, describeApiError(answer), { next })
+  const { clientVersion } = JSON.parse(output.stdout) as { clientVersion: { minor: string } }
+  const { minor } = JSON.parse(answer.text) as { minor: string }
+  const [client, server] = [parseInt(clientVersion.minor), parseInt(minor)]
   if (server < 30)
     throw new Failure(
       exit.refused,

@@ -1,4 +1,5 @@
-// kubectl that outlives an API server which is away for a moment.
+// What outlives an API server that is away for a moment: kubectl, and questions without it.
+import { describeApiError, isApiSuccess, requestApi, type ApiAnswer } from './api.ts'
 import { requireKubectlSuccess, kubectl } from './kubectl.ts'
 import type { Failure } from '../errors.ts'
 import { say } from '../report.ts'
@@ -29,29 +30,49 @@ export const apiRetryMs = { most: 45_000, pause: 2_000 }
  * now is at work.
  */
 export const createRetryingKubectl =
-  (lossFailure?: LockLossCheck, { most, pause } = apiRetryMs): typeof kubectl =>
+  (lossFailure?: LockLossCheck, times = apiRetryMs): typeof kubectl =>
   async (environment, argv, options = {}) => {
-    const check = () => {
-      const failure = lossFailure?.()
-      if (failure) throw failure
-    }
-    const attempt = async (): Promise<Attempt<RunOutput, RunOutput>> => {
-      check()
-      const stop = new AbortController()
-      const look = setInterval(() => lossFailure?.() && stop.abort(), 500)
-      const output = await kubectl(environment, argv, {
-        ...options,
-        nothrow: true,
-        signal: stop.signal,
-      }).finally(() => clearInterval(look))
-      if (output.code === 0) return { done: output }
-      check()
-      return { why: output, wait: isApiAway(output.stderr) ? 0 : undefined }
-    }
-    const outcome = await retryAttempts(attempt, constantDelays(pause, most), {
-      onRetry: () => say('  the API server does not answer; tried again'),
-    })
-    if ('done' in outcome) return outcome.done
-    const { why } = outcome
-    return options.nothrow ? why : requireKubectlSuccess(environment, argv, options, why)
+    const problem = ({ code, stderr }: RunOutput) => (code === 0 ? undefined : stderr)
+    const output = await retryWhileAway(lossFailure, times, problem, signal =>
+      kubectl(environment, argv, { ...options, nothrow: true, signal }),
+    )
+    return options.nothrow ? output : requireKubectlSuccess(environment, argv, options, output)
   }
+
+/** The same of what is asked without kubectl. */
+export const createRetryingApi =
+  (lossFailure?: LockLossCheck, times = apiRetryMs): typeof requestApi =>
+  async (environment, path, options = {}) => {
+    const problem = (answer: ApiAnswer) =>
+      isApiSuccess(answer) ? undefined : describeApiError(answer)
+    return retryWhileAway(lossFailure, times, problem, signal =>
+      requestApi(environment, path, { ...options, signal }),
+    )
+  }
+
+/** The answer, in the end; `problemOf` says what is wrong with one. */
+async function retryWhileAway<T>(
+  lossFailure: LockLossCheck | undefined,
+  { most, pause }: typeof apiRetryMs,
+  problemOf: (answer: T) => string | undefined,
+  ask: (signal: AbortSignal) => Promise<T>,
+): Promise<T> {
+  const check = () => {
+    const failure = lossFailure?.()
+    if (failure) throw failure
+  }
+  const attempt = async (): Promise<Attempt<T, T>> => {
+    check()
+    const stop = new AbortController()
+    const look = setInterval(() => lossFailure?.() && stop.abort(), 500)
+    const answer = await ask(stop.signal).finally(() => clearInterval(look))
+    const problem = problemOf(answer)
+    if (problem === undefined) return { done: answer }
+    check()
+    return { why: answer, wait: isApiAway(problem) ? 0 : undefined }
+  }
+  const outcome = await retryAttempts(attempt, constantDelays(pause, most), {
+    onRetry: () => say('  the API server does not answer; tried again'),
+  })
+  return 'done' in outcome ? outcome.done : outcome.why
+}

@@ -26,19 +26,21 @@ export async function kubectl(
   argv: string[],
   options: RunOptions = {},
 ): Promise<RunOutput> {
-  if (argv[0] !== 'kustomize')
-    requireKubeContext(environment, options.what ?? `Ask the cluster of ${environment.name}`)
+  requireKubeContext(environment, options.what ?? `Ask the cluster of ${environment.name}`)
   const output = await run([...kubectlArgv(environment), ...argv], {
     timeout: 60_000,
     ...options,
     nothrow: true,
   })
-  if (output.code === 127)
-    throw new Failure(exit.refused, options.what ?? 'Run kubectl', 'kubectl is not on the PATH', {
-      next: 'https://kubernetes.io/docs/tasks/tools/#kubectl',
-    })
+  if (output.code === 127) throw createKubectlMissing(options.what)
   return options.nothrow ? output : requireKubectlSuccess(environment, argv, options, output)
 }
+
+/** The refusal of what cannot be done without kubectl. */
+export const createKubectlMissing = (what = 'Run kubectl'): Failure =>
+  new Failure(exit.refused, what, 'kubectl is not on the PATH', {
+    next: 'https://kubernetes.io/docs/tasks/tools/#kubectl',
+  })
 
 /** What kubectl said, when it has done it. Throws Failure (refused) when it has not. */
 export function requireKubectlSuccess(
@@ -57,65 +59,30 @@ export function requireKubectlSuccess(
 export const lastOutputLine = ({ stdout, stderr, code }: RunOutput): string =>
   (stderr.trim() || stdout.trim()).split('\n').at(-1) || `it ended with ${code}`
 
-/** A list of objects as the cluster has them; `ask` may be a more patient kubectl. */
-export async function listObjects(
-  environment: Environment,
-  kinds: string,
-  argv: string[] = [],
-  ask = kubectl,
-): Promise<Manifest[]> {
-  const { stdout } = await ask(environment, ['get', kinds, ...argv, '--output', 'json'], {
-    what: `Ask ${environment.namespace}`,
-  })
-  return (JSON.parse(stdout) as { items: Manifest[] }).items
-}
-
 /**
- * What kustomize makes of a folder (relative to the repository). Throws Failure (usage) with
+ * What kustomize makes of a folder (relative to the repository), as kubectl itself reads it: by a
+ * patch that changes nothing, without asking a cluster. Another parser reads other values: YAML 1.2
+ * takes `13e9474` for a number (kubernetes-sigs/kustomize#4081). Throws Failure (usage) with
  * kustomize's words.
  */
 export async function buildKustomization(
   environment: Environment,
   folder: string,
 ): Promise<Manifest[]> {
-  const output = await kubectl(environment, ['kustomize', join(root, folder)], { nothrow: true })
+  const patch = ['patch', '--local', '--type', 'merge', '--patch', '{}', '--output', 'json']
+  // without context and namespace: it would refuse what belongs elsewhere
+  const output = await run(['kubectl', ...patch, '--kustomize', join(root, folder)], {
+    nothrow: true,
+    timeout: 60_000,
+  })
+  if (output.code === 127) throw createKubectlMissing()
   if (output.code !== 0) {
     const env = output.stderr.includes(`.env.${environment.name}`)
-    const why = lastOutputLine(output)
-      .replaceAll(`${root}/`, '')
-      .replace(/^.*\berr="|"$/g, '')
+    const why = lastOutputLine(output).replaceAll(`${root}/`, '')
     throw new Failure(exit.usage, `Build ${folder}`, why, {
       next: env ? `npx zx scripts/env.ts ${environment.name}` : `kubectl kustomize ${folder}`,
     })
   }
-  return parseManifests(output.stdout, `Build ${folder}`)
-}
-
-/**
- * The objects in a YAML text as kubectl itself reads them, by a patch that changes nothing; no
- * cluster is asked. Another parser reads other values:
- * YAML 1.2 takes `13e9474` for a number (kubernetes-sigs/kustomize#4081). Throws Failure (refused)
- * with kubectl's words.
- */
-export async function parseManifests(yaml: string, what: string): Promise<Manifest[]> {
-  const argv = [
-    'patch',
-    '--local',
-    '--type',
-    'merge',
-    '--patch',
-    '{}',
-    '--filename',
-    '-',
-    '--output',
-    'json',
-  ]
-  // without context and namespace: it would refuse what belongs elsewhere
-  const output = await run(['kubectl', ...argv], { input: yaml, nothrow: true, timeout: 60_000 })
-  if (output.code !== 0)
-    throw new Failure(exit.refused, what, lastOutputLine(output), {
-      next: 'kubectl version --client',
-    })
   // one after the other, indented
   return output.stdout.split(/\n(?=\{)/).map(text => JSON.parse(text) as Manifest)
 }

@@ -148,3 +148,14 @@ export function listPodContainers({ spec, status }: Pod): PodContainer[] {
 /** Whether a pod is ready and not on its way out. */
 export const isPodReady = (pod: Pod): boolean =>
   !pod.metadata.deletionTimestamp && hasCondition(pod, 'Ready')
+
+/** Where the kinds that make pods are found. */
+const resourceByKind: Record<string, string> = {
+  Deployment: 'apps/v1/deployments',
+  StatefulSet: 'apps/v1/statefulsets',
+  DaemonSet: 'apps/v1/daemonsets',
+  Job: 'batch/v1/jobs',
+}
+/** The resources of these kinds, each once. */
+export const workloadResourcesOf = (kinds: string[]): string[] =>
+  [...new Set(kinds)].flatMap(kind => resourceByKind[kind] ?? [])

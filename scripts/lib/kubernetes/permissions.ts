@@ -1,7 +1,7 @@
 // What an account must be allowed to do for a deploy, and what of it this one may not.
-import { kubectl, type Manifest } from './kubectl.ts'
+import { isApiSuccess, requestApi, requireApiSuccess } from './api.ts'
 import type { Environment } from './environment.ts'
-import type { RunOptions } from '../run.ts'
+import type { Manifest } from './kubectl.ts'
 
 const pluralizeKind = (kind: string): string =>
   kind.toLowerCase().replace(/y$/, 'ie').replace(/s$/, 'se') + 's'
@@ -20,6 +20,7 @@ export function listRequiredPermissions(all: Manifest[]): string[] {
     combineVerbs(
       apiResourceOf(one),
       'get',
+      'list',
       'create',
       'patch',
       ...(/Secret|VolumeClaim/.test(one.kind) ? [] : ['delete']),
@@ -48,45 +49,38 @@ export function listRequiredPermissions(all: Manifest[]): string[] {
 }
 
 /**
- * Those of the rights that the current account does not have, asked in one call; with `nothrow`
- * none when the cluster does not say.
+ * Those of the rights that the current account does not have; with `nothrow` none when the cluster
+ * does not say.
  */
 export async function findMissingPermissions(
   environment: Environment,
   rights: string[],
-  options: RunOptions = {},
+  { nothrow = false } = {},
 ): Promise<string[]> {
-  const reviews = rights.map(right => {
-    const [, verb, resource, group = '', subresource = ''] =
-      /^(\w+) ([a-z]+)(?:\.([a-z0-9.-]+))?(?:\/(\w+))?$/.exec(right)!
-    const resourceAttributes = {
-      namespace: environment.namespace,
-      verb,
-      resource,
-      group,
-      subresource,
-    }
-    return {
-      apiVersion: 'authorization.k8s.io/v1',
-      kind: 'SelfSubjectAccessReview',
-      spec: { resourceAttributes },
-    }
-  })
-  const input = reviews.map(one => JSON.stringify(one)).join('\n')
-  // who may not list CRDs could not ask at all: kubectl looks for them to validate
-  const argv = [
-    'create',
-    '--validate=false',
-    '--filename',
-    '-',
-    '--output',
-    'jsonpath={.status.allowed}{"\\n"}',
-  ]
-  const { code, stdout } = await kubectl(environment, argv, {
-    ...options,
-    input,
-    what: 'Check the permissions of this account',
-  })
-  const answers = stdout.trim().split('\n')
-  return code === 0 ? rights.filter((_, i) => answers[i] !== 'true') : []
+  const what = 'Check the permissions of this account'
+  const isMissing = async (right: string) => {
+    const answer = await requestApi(
+      environment,
+      '/apis/authorization.k8s.io/v1/selfsubjectaccessreviews',
+      {
+        method: 'POST',
+        body: createAccessReview(environment, right),
+        what,
+      },
+    )
+    if (nothrow && !isApiSuccess(answer)) return false
+    return !requireApiSuccess(environment, answer, what).status?.allowed
+  }
+  const missing = await Promise.all(rights.map(isMissing))
+  return rights.filter((_, i) => missing[i])
+}
+
+function createAccessReview({ namespace }: Environment, right: string): object {
+  const [, verb, resource, group = '', subresource = ''] =
+    /^(\w+) ([a-z]+)(?:\.([a-z0-9.-]+))?(?:\/(\w+))?$/.exec(right)!
+  return {
+    apiVersion: 'authorization.k8s.io/v1',
+    kind: 'SelfSubjectAccessReview',
+    spec: { resourceAttributes: { namespace, verb, resource, group, subresource } },
+  }
 }

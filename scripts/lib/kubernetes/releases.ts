@@ -1,10 +1,12 @@
 // What was deployed: a ConfigMap per release with its manifests (no Secrets), from which it can be
 // put back exactly.
 import { gunzipSync, gzipSync } from 'node:zlib'
-import { kubectl, kubectlArgv, lastOutputLine, listObjects, type Manifest } from './kubectl.ts'
+import { describeApiError, isApiSuccess } from './api.ts'
+import { deleteObject, findObject, listObjects, resourcePath } from './resources.ts'
+import { kubectlArgv, type Manifest } from './kubectl.ts'
 import { resourceId } from './objects.ts'
 import type { Environment } from './environment.ts'
-import { createRetryingKubectl, type LockLossCheck } from './kubectl-retry.ts'
+import { createRetryingApi, type LockLossCheck } from './kubectl-retry.ts'
 import { Failure, exit } from '../errors.ts'
 
 /** How many are kept; more only where what serves would be lost. */
@@ -108,14 +110,18 @@ export function findExpiredReleases<T extends Release>(releases: T[]): T[] {
 }
 
 /** All releases of an environment, the newest first. */
-export async function fetchReleases(environment: Environment): Promise<StoredRelease[]> {
-  const maps = await listObjects(environment, 'configmaps', ['--selector', releaseLabel])
-  const stored = maps.map(({ data, binaryData }) => ({
-    ...(JSON.parse(data.release) as Release),
-    manifests: unpackManifests(binaryData.manifests),
-  }))
-  return stored.sort((a, b) => b.number - a.number)
-}
+export const fetchReleases = async (environment: Environment): Promise<StoredRelease[]> =>
+  readReleases(await listObjects(environment, ['v1/configmaps']))
+
+/** The releases among the objects of an environment, the newest first. */
+export const readReleases = (all: Manifest[]): StoredRelease[] =>
+  all
+    .filter(({ kind, metadata }) => kind === 'ConfigMap' && metadata.labels?.[releaseLabel])
+    .map(({ data, binaryData }) => ({
+      ...(JSON.parse(data.release) as Release),
+      manifests: unpackManifests(binaryData.manifests),
+    }))
+    .sort((a, b) => b.number - a.number)
 
 /** The release of that number. Throws Failure (usage) when there is none. */
 export function findRelease(all: StoredRelease[], number: string): StoredRelease {
@@ -134,34 +140,31 @@ export async function storeRelease(
   lossFailure?: LockLossCheck,
 ): Promise<void> {
   const map = createReleaseConfigMap(release)
-  const output = await createRetryingKubectl(lossFailure)(environment, [verb, '--filename', '-'], {
-    input: JSON.stringify(map),
-    nothrow: true,
-  })
-  // an answer that was lost on its way: what is there is this one
-  const mine = async () => {
-    const there = await listObjects(
-      environment,
-      'configmaps',
-      ['--field-selector', `metadata.name=${map.metadata.name}`],
-      createRetryingKubectl(lossFailure),
-    )
-    return there[0]?.data?.release === map.data.release
-  }
-  if (
-    output.code !== 0 &&
-    !(verb === 'create' && /\(AlreadyExists\)/.test(output.stderr) && (await mine()))
+  const { name } = map.metadata
+  const [ask, isNew] = [createRetryingApi(lossFailure), verb === 'create']
+  const answer = await ask(
+    environment,
+    resourcePath(environment, 'v1/configmaps', isNew ? undefined : name),
+    {
+      method: isNew ? 'POST' : 'PUT',
+      body: map,
+    },
   )
-    throw new Failure(exit.refused, `Record release ${release.number}`, lastOutputLine(output), {
+  // an answer that was lost on its way: what is there is this one
+  const isMine = async () => {
+    const there = await findObject(environment, 'v1/configmaps', name, { ask })
+    return there?.data?.release === map.data.release
+  }
+  if (!isApiSuccess(answer) && !(isNew && answer.status === 409 && (await isMine())))
+    throw new Failure(exit.refused, `Record release ${release.number}`, describeApiError(answer), {
       next: `${kubectlArgv(environment).join(' ')} get configmaps -l ${releaseLabel}`,
     })
 }
 
-/** Removes what `surplus` finds. */
+/** Removes what `findExpiredReleases` finds. */
 export async function pruneReleases(environment: Environment, all: Release[]): Promise<void> {
-  const names = findExpiredReleases(all).map(({ number }) => `kgc-release-${number}`)
-  if (names.length)
-    await kubectl(environment, ['delete', 'configmap', '--ignore-not-found', ...names], {
+  for (const { number } of findExpiredReleases(all))
+    await deleteObject(environment, 'v1/configmaps', `kgc-release-${number}`, {
       what: 'Remove old releases',
     })
 }

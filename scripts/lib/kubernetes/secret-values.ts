@@ -1,6 +1,7 @@
 // What an environment's Secrets hold: which keys there are, and the values that its pods can read,
 // so that nothing that is said holds one.
-import { kubectl, selectWorkloads, type Manifest } from './kubectl.ts'
+import { listObjects } from './resources.ts'
+import { selectWorkloads, type Manifest } from './kubectl.ts'
 import type { Environment } from './environment.ts'
 import { keepSecret } from '../redact.ts'
 import { containerSpecsOf, listVolumeSources } from './objects.ts'
@@ -12,22 +13,14 @@ type SecretData = Record<string, string>
 const readableKeys = new Set<string>()
 let liveSecrets = new Map<string, SecretData>()
 
-/** The namespace's Secrets as they are now. */
-async function loadLiveSecrets(environment: Environment): Promise<void> {
-  const { stdout } = await kubectl(environment, ['get', 'secrets', '--output', 'json'], {
-    what: 'Read which secrets there are',
-  })
+/**
+ * The names of Secrets, as the cluster has them now, and their keys that are not empty. Their values
+ * are those that redactSecretsOf looks up.
+ */
+export function readSecretKeys(secrets: Manifest[]): Map<string, string[]> {
   liveSecrets = new Map(
-    (JSON.parse(stdout) as { items: Manifest[] }).items.map(({ metadata, data }) => [
-      metadata.name,
-      (data ?? {}) as SecretData,
-    ]),
+    secrets.map(({ metadata, data }) => [metadata.name, (data ?? {}) as SecretData]),
   )
-}
-
-/** The names of the namespace's Secrets and their keys that are not empty. */
-export async function fetchSecretKeys(environment: Environment): Promise<Map<string, string[]>> {
-  await loadLiveSecrets(environment)
   return new Map(
     [...liveSecrets].map(([name, data]) => [name, Object.keys(data).filter(key => data[key])]),
   )
@@ -54,13 +47,13 @@ export function redactSecretsOf(all: Manifest[]): void {
  * Looks once more: what came sealed is there only now. Where the Secrets cannot be read nothing is
  * learnt.
  */
-export const refreshRedaction = (environment: Environment): Promise<void> =>
-  readableKeys.size
-    ? loadLiveSecrets(environment).then(
-        () => redactReadableValues(liveSecrets),
-        () => {},
-      )
-    : Promise.resolve()
+export async function refreshRedaction(environment: Environment): Promise<void> {
+  if (!readableKeys.size) return
+  const secrets = await listObjects(environment, ['v1/secrets']).catch(() => undefined)
+  if (!secrets) return
+  readSecretKeys(secrets)
+  redactReadableValues(liveSecrets)
+}
 
 const encodeValues = (data: Record<string, string> = {}): SecretData =>
   Object.fromEntries(

@@ -1,5 +1,6 @@
 // Tells when something has changed in an environment, so that it is read at once and only then.
-import { kubectl } from '../kubernetes/kubectl.ts'
+import { requestApi } from '../kubernetes/api.ts'
+import { resourcePath } from '../kubernetes/resources.ts'
 import type { Environment } from '../kubernetes/environment.ts'
 
 /**
@@ -16,8 +17,8 @@ export interface ChangeSignal {
 
 const sleep = (ms: number) => new Promise<void>(done => setTimeout(done, ms))
 
-/** Watches the kinds. It only saves time: without a connection one reads every second. */
-export function createChangeSignal(environment: Environment, kinds: string[]): ChangeSignal {
+/** Watches the resources. It only saves time: without a connection one reads every second. */
+export function createChangeSignal(environment: Environment, resources: string[]): ChangeSignal {
   const stop = new AbortController()
   const begun = Date.now()
   let changed = false
@@ -27,13 +28,9 @@ export function createChangeSignal(environment: Environment, kinds: string[]): C
     changed = true
     wake()
   }
-  for (const kind of kinds)
-    kubectl(environment, ['get', kind, '--watch-only', '--output', 'name'], {
-      nothrow: true,
-      timeout: 0,
-      signal: stop.signal,
-      onOutput: notify,
-    }).then(
+  const listen = { timeout: Infinity, signal: stop.signal, onOutput: notify }
+  for (const resource of resources)
+    requestApi(environment, `${resourcePath(environment, resource)}?watch=true`, listen).then(
       () => (disconnected = true),
       () => (disconnected = true),
     )

@@ -1,5 +1,6 @@
 // What pods say that are waited for.
-import { kubectl } from '../kubernetes/kubectl.ts'
+import { isApiSuccess } from '../kubernetes/api.ts'
+import { requestLog } from '../kubernetes/resources.ts'
 import type { Environment } from '../kubernetes/environment.ts'
 import { refreshRedaction } from '../kubernetes/secret-values.ts'
 import { findLastLogLine } from '../log-poller.ts'
@@ -16,12 +17,8 @@ export async function fetchLastLogLines(
   await refreshRedaction(environment)
   return Promise.all(
     all.map(async ({ pod, container }) => {
-      const { code, stdout } = await kubectl(
-        environment,
-        ['logs', pod, '--container', container, '--tail', '5'],
-        { nothrow: true, timeout: 3_000 },
-      )
-      const line = code === 0 ? findLastLogLine(stdout) : ''
+      const answer = await requestLog(environment, pod, { container, tailLines: 5 }, 3_000)
+      const line = isApiSuccess(answer) ? findLastLogLine(answer.text) : ''
       return line && `its log: ${line}`
     }),
   )

@@ -1,8 +1,9 @@
 // What the cluster can show of a failure: logs and events.
 import { stripVTControlCharacters } from 'node:util'
+import { isApiSuccess } from '../kubernetes/api.ts'
 import { lastEventMs } from '../kubernetes/diagnosis/diagnosis.ts'
-import { kubectl, type Manifest } from '../kubernetes/kubectl.ts'
 import { selectKinds, type ClusterEvent } from '../kubernetes/objects.ts'
+import { listObjects, requestLog } from '../kubernetes/resources.ts'
 import type { Environment } from '../kubernetes/environment.ts'
 import { redact } from '../redact.ts'
 import type { FailureCause } from './status.ts'
@@ -16,21 +17,18 @@ export async function collectFailureLogs(
   environment: Environment,
 ): Promise<string> {
   const { pod, container } = cause
-  const log = async (...more: string[]) => {
+  const log = async (previous: boolean) => {
     if (!container) return ''
-    const output = await kubectl(
-      environment,
-      ['logs', pod, '--container', container, '--tail', '40', ...more],
-      { nothrow: true, timeout: 15_000 },
-    )
+    const query = { container, tailLines: 40, previous }
+    const answer = await requestLog(environment, pod, query, 15_000)
     // the log of a container that the node has cleared away is this sentence
-    return output.code === 0 && !output.stdout.startsWith('unable to retrieve container logs')
-      ? stripVTControlCharacters(output.stdout).trimEnd()
+    return isApiSuccess(answer) && !answer.text.startsWith('unable to retrieve container logs')
+      ? stripVTControlCharacters(answer.text).trimEnd()
       : ''
   }
   const [before, now, events] = await Promise.all([
-    log('--previous'),
-    log(),
+    log(true),
+    log(false),
     formatEvents(cause, environment),
   ])
   const part = (title: string, text: string) =>
@@ -55,17 +53,12 @@ async function formatEvents(
   { pod, kind, name }: FailureCause,
   environment: Environment,
 ): Promise<string> {
-  const output = await kubectl(environment, ['get', 'events', '--output', 'json'], {
-    nothrow: true,
-    timeout: 15_000,
-  })
-  if (output.code !== 0) return ''
+  const events = await listObjects(environment, ['v1/events']).catch(() => [])
   const made = (one: ClusterEvent['involvedObject']) =>
     kind === 'Deployment' && one.kind === 'ReplicaSet' && one.name?.startsWith(`${name}-`)
   const of = ({ involvedObject: one }: ClusterEvent) =>
     pod ? one.name === pod : (one.name === name && one.kind === kind) || made(one)
-  const { items } = JSON.parse(output.stdout) as { items: Manifest[] }
-  const all = selectKinds(items, 'Event')
+  const all = selectKinds(events, 'Event')
     .filter(of)
     .sort((a, b) => lastEventMs(a) - lastEventMs(b))
   const times = (event: ClusterEvent) => ((event.count ?? 0) > 1 ? ` (${event.count} times)` : '')

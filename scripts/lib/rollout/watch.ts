@@ -1,13 +1,20 @@
 // Waits for a rollout on Kubernetes, truthfully: asks the cluster, lets workload.ts judge,
 // narrates.
-import { kubectl, kubectlArgv, lastOutputLine, type Manifest } from '../kubernetes/kubectl.ts'
+import { describeApiError, isApiSuccess, requestApi } from '../kubernetes/api.ts'
+import { readList, resourcePath } from '../kubernetes/resources.ts'
+import { kubectlArgv } from '../kubernetes/kubectl.ts'
 import { Failure, exit } from '../errors.ts'
 import type { Environment } from '../kubernetes/environment.ts'
-import { formatDuration } from '../report.ts'
 import { createLogPoller } from '../log-poller.ts'
 import { createChangeSignal, type ChangeSignal } from './change-signal.ts'
 import { restartKey } from '../kubernetes/diagnosis/crash-loop.ts'
-import { listPodContainers, selectKinds, timestampMs } from '../kubernetes/objects.ts'
+import {
+  listPodContainers,
+  selectKinds,
+  timestampMs,
+  workloadResourcesOf,
+  type Manifest,
+} from '../kubernetes/objects.ts'
 import { workloadStatus, type ClusterSnapshot, type WorkloadStatus } from './workload.ts'
 import { trackStability } from './stability.ts'
 import { createRolloutProgress, type RolloutProgress } from './progress.ts'
@@ -23,7 +30,7 @@ export {
 } from './workload.ts'
 
 /** ms */
-const apiTimeoutMs = 6_000
+const apiTimeoutMs = 5_000
 /** Clocks that differ by less are taken as the same, ms. */
 const clockToleranceMs = 2_000
 
@@ -45,7 +52,7 @@ export interface RolloutWatchOptions {
   minReadyReplicas?: Map<string, number>
   /** ms of this machine's clock when a watch before this one saw all of them ready. */
   readySince?: number
-  /** ms by which the cluster's clock is ahead of this machine's, where that is known. */
+  /** ms by which the cluster's clock is ahead of this machine's, as far as it matters. */
   clockOffsetMs?: number
   /** Says what happens. */
   progress?: RolloutProgress
@@ -76,18 +83,15 @@ async function pollRollout(
     stableMs,
     podsUndisturbed,
     lossFailure,
+    clockOffsetMs = 0,
     progress = createRolloutProgress(since),
   } = options
-  const kinds = [
-    ...new Set([
-      'deployments',
-      'statefulsets',
-      'jobs',
-      ...names.map(({ kind }) => `${kind.toLowerCase()}s`),
-    ]),
-    'replicasets',
-    'pods',
-    'events',
+  const kinds = names.map(({ kind }) => kind)
+  const resources = [
+    ...workloadResourcesOf(['Deployment', 'StatefulSet', 'Job', ...kinds]),
+    'apps/v1/replicasets',
+    'v1/pods',
+    'v1/events',
   ]
   progress.start()
   let verdicts = new Map<string, WorkloadStatus>(
@@ -96,7 +100,7 @@ async function pollRollout(
       { state: 'waiting', detail: 'not asked yet' },
     ]),
   )
-  let start: WatchStart | undefined
+  let restarts: Record<string, number> | undefined
   const [listen, noLines] = [createLogPoller(since, 15_000), new Map<string, string>()]
   let lastLogLines = noLines
   const stability = trackStability(stableMs, Boolean(podsUndisturbed), progress, options.readySince)
@@ -104,10 +108,7 @@ async function pollRollout(
     const failure = lossFailure?.()
     if (failure) throw failure
     const asked = Date.now()
-    const [snapshot, clockOffsetMs] = await Promise.all([
-      fetchSnapshot(environment, kinds),
-      start?.clockOffsetMs ?? options.clockOffsetMs ?? measureClockOffset(environment),
-    ])
+    const snapshot = await fetchSnapshot(environment, resources)
     let remainingMs: number | undefined
     if (typeof snapshot === 'string') {
       progress.reportNoAnswer(snapshot, asked)
@@ -115,11 +116,11 @@ async function pollRollout(
       stability.reset()
     } else {
       progress.reportAnswer()
-      start ??= createWatchStart(snapshot, since, clockOffsetMs)
+      const before = (restarts ??= countRestarts(snapshot, since + clockOffsetMs))
       verdicts = new Map(
         names.map(({ kind, name }) => [
           `${kind} ${name}`,
-          statusByName(options, kind, name, snapshot, start!, verdicts),
+          statusByName(options, kind, name, { ...snapshot, restarts: before }, verdicts),
         ]),
       )
       const failed = [...verdicts.values()].some(({ state }) => state === 'failed')
@@ -143,19 +144,18 @@ async function pollRollout(
     if (remainingMs === undefined && Date.now() - since > timeout) return verdicts
     if (remainingMs === undefined) progress.showHeartbeat(verdicts, lastLogLines)
     changes.changeSignal ??= createChangeSignal(environment, [
-      'pods',
-      ...new Set(names.map(({ kind }) => `${kind.toLowerCase()}s`)),
+      'v1/pods',
+      ...workloadResourcesOf(kinds),
     ])
     await changes.changeSignal.waitForChange(remainingMs)
   }
 }
 
 function statusByName(
-  { environment, since, minReadyReplicas }: RolloutWatchOptions,
+  { environment, since, minReadyReplicas, clockOffsetMs = 0 }: RolloutWatchOptions,
   kind: string,
   name: string,
   snapshot: ClusterSnapshot,
-  { clockOffsetMs, restarts }: WatchStart,
   before: Map<string, WorkloadStatus>,
 ): WorkloadStatus {
   const one = [...snapshot.workloads, ...snapshot.jobs].find(
@@ -169,7 +169,7 @@ function statusByName(
       : { state: 'waiting', detail: 'not created' }
   const found = workloadStatus(
     one,
-    { ...snapshot, restarts },
+    snapshot,
     Date.now() + clockOffsetMs,
     since + clockOffsetMs,
     minReadyReplicas?.get(`${kind} ${name}`),
@@ -185,26 +185,23 @@ function statusByName(
  */
 async function fetchSnapshot(
   environment: Environment,
-  kinds: string[],
+  resources: string[],
 ): Promise<ClusterSnapshot | string> {
-  const output = await kubectl(
-    environment,
-    ['get', kinds.join(','), '--output', 'json', '--request-timeout', '5s'],
-    { nothrow: true, timeout: apiTimeoutMs },
+  const answers = await Promise.all(
+    resources.map(one =>
+      requestApi(environment, resourcePath(environment, one), { timeout: apiTimeoutMs }),
+    ),
   )
-  if (output.code !== 0) {
-    // kubectl asks again by itself for a while
-    const why =
-      output.code === 124
-        ? `nothing within ${formatDuration(apiTimeoutMs)}`
-        : lastOutputLine(output)
+  const bad = answers.find(answer => !isApiSuccess(answer))
+  if (bad) {
+    const why = describeApiError(bad)
     if (/Forbidden|Unauthorized|must be logged in/i.test(why))
       throw new Failure(exit.refused, `Watch ${environment.namespace}`, why, {
         next: `${kubectlArgv(environment).join(' ')} auth can-i list pods`,
       })
     return why
   }
-  const all = (JSON.parse(output.stdout) as { items: Manifest[] }).items
+  const all = answers.flatMap(({ text }) => readList(JSON.parse(text) as Manifest))
   return {
     workloads: selectKinds(all, 'Deployment', 'StatefulSet', 'DaemonSet'),
     jobs: selectKinds(all, 'Job'),
@@ -214,39 +211,16 @@ async function fetchSnapshot(
   }
 }
 
-/** What was so when the watch began. */
-interface WatchStart {
-  /** ms by which the cluster's clock is ahead of this machine's. */
-  clockOffsetMs: number
-  /** How often the containers of pods that were there before the change had been restarted. */
-  restarts: Record<string, number>
-}
-
-function createWatchStart(
-  { pods }: ClusterSnapshot,
-  since: number,
-  clockOffsetMs: number,
-): WatchStart {
+/**
+ * How often the containers of pods that were there before the change had been restarted; `since`:
+ * ms of the cluster's clock.
+ */
+function countRestarts({ pods }: ClusterSnapshot, since: number): Record<string, number> {
   const old = pods.filter(
-    ({ metadata }) =>
-      timestampMs(metadata.creationTimestamp) < since + clockOffsetMs - clockToleranceMs,
+    ({ metadata }) => timestampMs(metadata.creationTimestamp) < since - clockToleranceMs,
   )
   const counts = old.flatMap(pod =>
     listPodContainers(pod).map(({ status }) => [restartKey(pod, status.name), status.restartCount]),
   )
-  return { clockOffsetMs, restarts: Object.fromEntries(counts) }
-}
-
-async function measureClockOffset(environment: Environment): Promise<number> {
-  const argv = [
-    'create',
-    'configmap',
-    'kgc-clock',
-    '--dry-run=server',
-    '--output',
-    'jsonpath={.metadata.creationTimestamp}',
-  ]
-  const { stdout } = await kubectl(environment, argv, { nothrow: true, timeout: apiTimeoutMs })
-  const clockOffsetMs = timestampMs(stdout) - Date.now()
-  return stdout && Math.abs(clockOffsetMs) > clockToleranceMs ? clockOffsetMs : 0
+  return Object.fromEntries(counts)
 }

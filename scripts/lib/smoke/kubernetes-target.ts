@@ -10,12 +10,18 @@ import {
   type SmokeTarget,
 } from './checks.ts'
 import { podsOf, workloadHealth } from './workload-health.ts'
-import { isPodReady, selectKinds, type ClusterEvent, type Pod } from '../kubernetes/objects.ts'
+import { describeApiError, isApiSuccess, requestApi } from '../kubernetes/api.ts'
+import {
+  isPodReady,
+  selectKinds,
+  workloadResourcesOf,
+  type ClusterEvent,
+  type Pod,
+} from '../kubernetes/objects.ts'
+import { listObjects, readList, requestLog, resourcePath } from '../kubernetes/resources.ts'
 import {
   kubectl,
   kubectlArgv,
-  lastOutputLine,
-  listObjects,
   renderManifests,
   readStackConfig,
   selectWorkloads,
@@ -49,9 +55,9 @@ export async function createKubernetesTarget(
     async health() {
       const start = Date.now()
       const wanted = selectWorkloads(all)
-      const kinds = [...new Set(wanted.map(({ kind }) => kind))].join(',')
+      const resources = workloadResourcesOf(wanted.map(({ kind }) => kind))
       const [seen, there] = await Promise.all([
-        listObjects(environment, kinds),
+        listObjects(environment, resources),
         pods(),
         requireRunning(),
       ])
@@ -74,28 +80,22 @@ export async function createKubernetesTarget(
 }
 
 async function podsIn(environment: Environment): Promise<Pod[]> {
-  const output = await kubectl(environment, ['get', 'pods', '--output', 'json'], { nothrow: true })
-  if (output.code === 0) return selectKinds(parseItems(output.stdout), 'Pod')
+  const answer = await requestApi(environment, resourcePath(environment, 'v1/pods'))
+  if (isApiSuccess(answer)) return selectKinds(readList(JSON.parse(answer.text) as Manifest), 'Pod')
   const next = `npx zx scripts/bootstrap.ts --doctor --cluster --environment ${environment.name}`
   throw new Failure(
     exit.refused,
     `Ask the cluster of ${environment.name}`,
-    lastOutputLine(output),
+    describeApiError(answer),
     {
       next,
     },
   )
 }
 
-const parseItems = (json: string): Manifest[] => (JSON.parse(json) as { items: Manifest[] }).items
-
 /** What happened in the environment lately: why a pod is not ready. None where that may not be read. */
-async function fetchEvents(environment: Environment): Promise<ClusterEvent[]> {
-  const output = await kubectl(environment, ['get', 'events', '--output', 'json'], {
-    nothrow: true,
-  })
-  return output.code === 0 ? selectKinds(parseItems(output.stdout), 'Event') : []
-}
+const fetchEvents = async (environment: Environment): Promise<ClusterEvent[]> =>
+  selectKinds(await listObjects(environment, ['v1/events']).catch(() => []), 'Event')
 
 /** What `ask` answers, for 2 s: checks that run side by side want to know the same. */
 function memoize<T>(ask: () => Promise<T>): () => Promise<T> {
@@ -163,7 +163,7 @@ function contextOf(
     address: subdomain => `https://${subdomain}.${stack.DOMAIN}${stack.URL_PORT ?? ''}`,
     env: { ...(here ? checkSettings(`.${environment.name}`, folder) : {}), ...stack },
     exec: execIn(environment, all, pods),
-    logs: logsOf(environment, all),
+    logs: logsOf(environment, all, pods),
     logCommand: service =>
       `${kubectlArgv(environment).join(' ')} logs --selector ${selector(workload(all, service))} --prefix`,
     disposable: environment.disposable,
@@ -191,23 +191,19 @@ const mainContainer = ({ spec }: Manifest): string => spec.template.spec.contain
 
 /** What all pods of a service have logged in the last `seconds`. */
 const logsOf =
-  (environment: Environment, all: Manifest[]) => async (service: string, seconds: number) => {
+  (environment: Environment, all: Manifest[], pods: () => Promise<Pod[]>) =>
+  async (service: string, sinceSeconds: number) => {
     const of = workload(all, service)
-    const argv = [
-      'logs',
-      '--selector',
-      selector(of),
-      '--container',
-      mainContainer(of),
-      '--since',
-      `${seconds}s`,
-      '--tail',
-      '-1',
-    ]
-    const output = await kubectl(environment, argv, { nothrow: true })
-    if (output.code !== 0)
-      throw new Error(`the log of ${service} cannot be read: ${lastOutputLine(output)}`)
-    return output.stdout
+    const query = { container: mainContainer(of), sinceSeconds }
+    const answers = await Promise.all(
+      podsOf(of, await pods()).map(pod =>
+        requestLog(environment, pod.metadata.name, query, 60_000),
+      ),
+    )
+    // a pod that has gone by now says nothing
+    const bad = answers.find(answer => !isApiSuccess(answer) && answer.status !== 404)
+    if (bad) throw new Error(`the log of ${service} cannot be read: ${describeApiError(bad)}`)
+    return answers.map(answer => (isApiSuccess(answer) ? answer.text : '')).join('')
   }
 
 /** Runs a command in a ready pod of a service. */

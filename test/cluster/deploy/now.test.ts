@@ -1,6 +1,6 @@
 // What a failed change says and records in its end, held against what the API shows: workloads,
 // releases, the lock.
-import { chmodSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
@@ -11,27 +11,38 @@ import { createTestEnvironment } from './test-environment.ts'
 const test = suite('now on a cluster')
 const { box, run, write, get, releases } = createTestEnvironment('kgc-t-now')
 
-// a kubectl that says this from the call on whose words are like that, for good or `once`
+// a kubectl that says this from the call, or the request to the API, on whose words are like that,
+// for good or `once`
 const bin = join(box.root, 'bin')
 const trouble = join(box.root, 'trouble')
 mkdirSync(bin)
-writeFileSync(
-  join(bin, 'kubectl'),
-  `#!/bin/sh
-if [ -e ${trouble} ]; then
-  . ${trouble}
-  case "$*;" in *"$at"*)
-    n=$(($(cat ${trouble}.n 2>/dev/null || echo 0) + 1)); echo $n >${trouble}.n
-    [ $n = "$call" ] && touch ${trouble}.on ;;
-  *) [ "$once" ] && rm -f ${trouble}.on ;; esac
-  [ -e ${trouble}.on ] && { [ "$once" ] && rm ${trouble}.on; echo "$says" >&2; exit 1; }
-fi
-PATH='${clusterEnv.PATH}'
+const put = (name: string, text: string) =>
+  writeFileSync(join(bin, name), `#!/bin/sh\n${text}`, { mode: 0o755 })
+put(
+  'check',
+  `[ -e ${trouble} ] || exit 0
+. ${trouble}
+case "$*;" in *"$at"*)
+  n=$(($(cat ${trouble}.n 2>/dev/null || echo 0) + 1)); echo $n >${trouble}.n
+  [ $n = "$call" ] && touch ${trouble}.on ;;
+*) [ "$once" ] && rm -f ${trouble}.on ;; esac
+[ -e ${trouble}.on ] || exit 0
+[ "$once" ] && rm ${trouble}.on
+echo "$says" >&2
+exit 1
+`,
+)
+put(
+  'kubectl',
+  `PATH='${clusterEnv.PATH}'
 export PATH
+case " $* " in *" proxy "*)
+  exec '${process.execPath}' '${join(import.meta.dirname, 'troubled-proxy.mjs')}' ${bin}/check kubectl "$@" ;;
+esac
+${bin}/check "$*" || exit 1
 exec kubectl "$@"
 `,
 )
-chmodSync(join(bin, 'kubectl'), 0o755)
 const PATH = `${bin}${delimiter}${clusterEnv.PATH}`
 
 const login = 'error: You must be logged in to the server (Unauthorized)'
@@ -54,7 +65,7 @@ interface Row {
 const rows: Record<string, Row> = {
   'runatlantis/atlantis#3581: the login is lost when it begins to watch': {
     ...{
-      at: 'get deployments,statefulsets,jobs',
+      at: '/events;',
       says: login,
       code: 6,
       ending: 'applying',
@@ -78,7 +89,7 @@ const rows: Record<string, Row> = {
   },
   'the record is refused': {
     ...{
-      at: ' replace --filename -;',
+      at: '/configmaps/kgc-release-',
       once: true,
       says: denied,
       code: 6,

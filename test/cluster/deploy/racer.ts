@@ -8,9 +8,7 @@ import { environmentIn } from './environment.ts'
 await main(async () => {
   const environment = environmentIn(process.argv[2]!)
   if (process.argv[3] === 'look')
-    return void console.log(
-      (await isLockHeld(environment, await fetchLease(environment))) ? 'held' : 'free',
-    )
+    return void console.log(isLockHeld(await fetchLease(environment)) ? 'held' : 'free')
   const lock = await acquireLock(environment, 'deploy', process.argv[3])
   await lock.recordPhase('watch')
   console.log('won')

@@ -1,7 +1,8 @@
 // The Jobs of a change, and those of an earlier one that are in their way.
 import { setTimeout as sleep } from 'node:timers/promises'
-import { listObjects, type Manifest } from '../../kubernetes/kubectl.ts'
-import { createRetryingKubectl } from '../../kubernetes/kubectl-retry.ts'
+import { listObjects } from '../../kubernetes/resources.ts'
+import type { Manifest } from '../../kubernetes/kubectl.ts'
+import { createRetryingApi, createRetryingKubectl } from '../../kubernetes/kubectl-retry.ts'
 import { exit, type Failure } from '../../errors.ts'
 import { isOwnerOf, listPodContainers, resourceId, selectKinds } from '../../kubernetes/objects.ts'
 import { waitForRollout, type RolloutOptions } from '../../rollout/wait.ts'
@@ -19,7 +20,9 @@ const jobPollMs = 3_000
 export async function prepareJobs(wait: RolloutOptions, jobs: Manifest[]): Promise<Manifest[]> {
   const { environment, lock } = wait
   for (let said = ''; ;) {
-    const live = await listObjects(environment, 'jobs', [], createRetryingKubectl(lock.lossFailure))
+    const live = await listObjects(environment, ['batch/v1/jobs'], {
+      ask: createRetryingApi(lock.lossFailure),
+    })
     const here = (job: Manifest) => live.find(one => resourceId(one) === resourceId(job))
     const isHere = (job: Manifest, holds: (one: Manifest) => boolean) => {
       const one = here(job)
@@ -66,12 +69,9 @@ async function waitForJobs(wait: RolloutOptions, jobs: Manifest[]): Promise<void
   if (lock.lossFailure()) throw lock.lossFailure()
   if (!failure) return
   if (![exit.broken, exit.timeout].some(code => code === failure.code)) throw failure
-  const all = await listObjects(
-    environment,
-    'jobs,pods',
-    [],
-    createRetryingKubectl(lock.lossFailure),
-  )
+  const all = await listObjects(environment, ['batch/v1/jobs', 'v1/pods'], {
+    ask: createRetryingApi(lock.lossFailure),
+  })
   const hung = all.find(
     ({ kind, metadata }) => kind === 'Job' && metadata.name === failure.cause?.name,
   )

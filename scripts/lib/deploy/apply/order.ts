@@ -58,28 +58,6 @@ export interface ManifestChanges {
   changed: string[]
 }
 
-/** What `kubectl diff` says, object by object; `unknown` is what belongs to none of them. */
-export function parseKubectlDiff(
-  text: string,
-  all: Manifest[],
-): ManifestChanges & { unknown: string[] } {
-  const changes = { created: [] as string[], changed: [] as string[], unknown: [] as string[] }
-  for (const part of text.split(/^diff /m).slice(1)) {
-    const file = /^\+\+\+ \S+\/([^/\s]+)/m.exec(part)?.[1] ?? ''
-    const one = all.find(({ apiVersion, kind, metadata }) => {
-      const [version, group] = (apiVersion as string).split('/').reverse()
-      return (
-        file ===
-        `${group ? `${group}.` : ''}${version}.${kind}.${metadata.namespace ?? ''}.${metadata.name}`
-      )
-    })
-    // what is there has more than one line; a Secret that is not is shown as an empty one
-    if (!one) changes.unknown.push(file || part.split('\n')[0]!)
-    else changes[/^@@ -(0,0|1) /m.test(part) ? 'created' : 'changed'].push(resourceId(one))
-  }
-  return changes
-}
-
 /** Whether kustomize made it, with a hash of its contents at the end of its name. */
 const isGeneratedConfigMap = ({ kind, metadata }: Manifest) =>
   kind === 'ConfigMap' && /-[2456789bcdfghkmt]{10}$/.test(metadata.name)

@@ -1,15 +1,16 @@
 // StatefulSets whose broken pods stay when their version goes back.
-import { listObjects, type Manifest } from '../../kubernetes/kubectl.ts'
+import { deleteObject, findObject, listObjects } from '../../kubernetes/resources.ts'
 import {
   isChangeObserved,
   isOwnerOf,
   isPodReady,
   selectKinds,
+  type Manifest,
   type StatefulSet,
 } from '../../kubernetes/objects.ts'
 import { isCurrentPod } from '../../rollout/owners.ts'
 import type { Environment } from '../../kubernetes/environment.ts'
-import { createRetryingKubectl, type LockLossCheck } from '../../kubernetes/kubectl-retry.ts'
+import { createRetryingApi, type LockLossCheck } from '../../kubernetes/kubectl-retry.ts'
 import { constantDelays, pollUntil } from '../../retry.ts'
 
 /** ms in which the controller must have seen a change. */
@@ -24,12 +25,12 @@ export async function deleteStuckPods(
   sets: Manifest[],
   lossFailure?: LockLossCheck,
 ): Promise<void> {
-  const ask = createRetryingKubectl(lossFailure)
+  const ask = createRetryingApi(lossFailure)
   for (const { kind, metadata } of sets) {
     if (kind !== 'StatefulSet') continue
     const live = await waitForObservedGeneration(environment, metadata.name, ask)
     if (!live) continue
-    const pods = selectKinds(await listObjects(environment, 'pods', [], ask), 'Pod')
+    const pods = selectKinds(await listObjects(environment, ['v1/pods'], { ask }), 'Pod')
     const stuck = pods.filter(
       pod =>
         isOwnerOf(live, pod) &&
@@ -37,20 +38,9 @@ export async function deleteStuckPods(
         !isPodReady(pod) &&
         !isCurrentPod(pod, live, live),
     )
-    if (stuck.length)
-      await ask(
-        environment,
-        [
-          'delete',
-          'pod',
-          '--ignore-not-found',
-          '--wait=false',
-          ...stuck.map(pod => pod.metadata.name),
-        ],
-        {
-          what: `Delete the stuck pods of ${metadata.name}`,
-        },
-      )
+    const what = `Delete the stuck pods of ${metadata.name}`
+    for (const pod of stuck)
+      await deleteObject(environment, 'v1/pods', pod.metadata.name, { what, ask })
   }
 }
 
@@ -61,11 +51,12 @@ export async function deleteStuckPods(
 async function waitForObservedGeneration(
   environment: Environment,
   name: string,
-  ask: ReturnType<typeof createRetryingKubectl>,
+  ask: ReturnType<typeof createRetryingApi>,
 ): Promise<StatefulSet | undefined> {
-  const argv = ['--field-selector', `metadata.name=${name}`]
-  const fetchSet = async () =>
-    selectKinds(await listObjects(environment, 'statefulsets', argv, ask), 'StatefulSet')[0]
+  const fetchSet = async () => {
+    const found = await findObject(environment, 'apps/v1/statefulsets', name, { ask })
+    return selectKinds(found ? [found] : [], 'StatefulSet')[0]
+  }
   return pollUntil(
     fetchSet,
     live => !live || isChangeObserved(live),

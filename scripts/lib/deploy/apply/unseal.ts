@@ -1,8 +1,9 @@
 // Waits until the Sealed Secrets controller has opened what was applied: until then pods that start
 // again read the old values.
+import { findObject } from '../../kubernetes/resources.ts'
 import { kubectlArgv, type Manifest } from '../../kubernetes/kubectl.ts'
 import type { Environment } from '../../kubernetes/environment.ts'
-import { createRetryingKubectl, type LockLossCheck } from '../../kubernetes/kubectl-retry.ts'
+import { createRetryingApi, type LockLossCheck } from '../../kubernetes/kubectl-retry.ts'
 import { Failure, exit } from '../../errors.ts'
 import { findCondition, isChangeObserved } from '../../kubernetes/objects.ts'
 import { constantDelays, pollUntil } from '../../retry.ts'
@@ -78,21 +79,13 @@ async function fetchClosedSecrets(
   names: string[],
   lossFailure?: LockLossCheck,
 ): Promise<ClosedSecret[]> {
+  const options = { what: unsealing, ask: createRetryingApi(lossFailure) }
   // by their names: to list them all may not be allowed
-  const argv = ['get', 'sealedsecrets.bitnami.com', ...names, '--ignore-not-found']
-  const { stdout } = await createRetryingKubectl(lossFailure)(
-    environment,
-    [...argv, '--output', 'json'],
-    {
-      what: unsealing,
-    },
+  const live = await Promise.all(
+    names.map(name => findObject(environment, 'bitnami.com/v1alpha1/sealedsecrets', name, options)),
   )
-  const answer = stdout.trim()
-    ? (JSON.parse(stdout) as Manifest & { items?: Manifest[] })
-    : undefined
-  const live = answer?.items ?? [answer]
   return names
-    .map(name => ({ name, ...readUnsealError(live.find(one => one?.metadata.name === name)) }))
+    .map((name, i) => ({ name, ...readUnsealError(live[i]) }))
     .filter(({ words }) => words)
 }
 

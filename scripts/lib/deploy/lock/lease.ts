@@ -1,11 +1,19 @@
 // The Lease that the deploy lock is: how it is read, judged, described and written.
 import { isProcessAlive, readMachineId } from '../actor.ts'
-import { kubectl, kubectlArgv, lastOutputLine } from '../../kubernetes/kubectl.ts'
+import {
+  describeApiError,
+  isApiSuccess,
+  requestApi,
+  requireApiSuccess,
+} from '../../kubernetes/api.ts'
+import { kubectlArgv } from '../../kubernetes/kubectl.ts'
 import type { Lease } from '../../kubernetes/objects.ts'
+import { resourcePath } from '../../kubernetes/resources.ts'
 import { Failure, exit } from '../../errors.ts'
 import type { Environment } from '../../kubernetes/environment.ts'
 
 const leaseName = 'kgc-deploy'
+const leaseResource = 'coordination.k8s.io/v1/leases'
 
 /**
  * Why a lease binds nobody, or that it does. `now` is the cluster's clock; `gone` knows whether a
@@ -35,26 +43,30 @@ export function describeLease(lease: Lease): string {
   return `held by ${holderIdentity.replace(/ [^ ]+$/, '')} ${since} (${what})${annotations['kgc.hu/run'] ? `: ${annotations['kgc.hu/run']}` : ''}`
 }
 
-/** The lease as it is; undefined when there is none yet. */
-export async function fetchLease(environment: Environment): Promise<Lease | undefined> {
-  const { stdout } = await kubectl(
+/** The lease at a moment of the cluster's clock: two machines that deploy may not agree on the time. */
+export interface LeaseReading {
+  /** Undefined when there is none yet. */
+  lease: Lease | undefined
+  /** ms */
+  now: number
+}
+
+/** Reads the lease. Throws Failure (refused). */
+export async function fetchLease(environment: Environment): Promise<LeaseReading> {
+  const what = 'Read the lock'
+  const answer = await requestApi(
     environment,
-    ['get', 'lease', leaseName, '--ignore-not-found', '--output', 'json'],
-    { what: 'Read the lock' },
+    resourcePath(environment, leaseResource, leaseName),
+    { what },
   )
-  return stdout ? (JSON.parse(stdout) as Lease) : undefined
+  const lease =
+    answer.status === 404 ? undefined : requireApiSuccess<Lease>(environment, answer, what)
+  return { lease, now: answer.time }
 }
 
 /** Whether this lease is in the way of a change. */
-export async function isLockHeld(
-  environment: Environment,
-  lease: Lease | undefined,
-): Promise<boolean> {
-  return (
-    Boolean(lease?.spec.holderIdentity) &&
-    leaseState(lease, await fetchClusterTime(environment), hasProcessEnded) === 'held'
-  )
-}
+export const isLockHeld = ({ lease, now }: LeaseReading): boolean =>
+  leaseState(lease, now, hasProcessEnded) === 'held'
 
 /** Which writing of the lease it is; '' when there is none yet. */
 export const resourceVersionOf = (lease: Lease | undefined): string =>
@@ -63,25 +75,6 @@ export const resourceVersionOf = (lease: Lease | undefined): string =>
 /** Whether a process has ended, as far as this machine can tell. */
 export const hasProcessEnded = (where: string, pid: number) =>
   where === readMachineId() && !isProcessAlive(pid)
-
-/** The cluster's clock: two machines that deploy may not agree on the time. */
-export async function fetchClusterTime(environment: Environment): Promise<number> {
-  const { stdout } = await kubectl(
-    environment,
-    [
-      'create',
-      'configmap',
-      'kgc-clock',
-      '--dry-run=server',
-      '--output',
-      'jsonpath={.metadata.creationTimestamp}',
-    ],
-    {
-      what: "Read the cluster's clock",
-    },
-  )
-  return Date.parse(stdout)
-}
 
 /** A time as a Lease has it. */
 export const formatMicroTime = (ms: number) => new Date(ms).toISOString().replace('Z', '000Z')
@@ -109,16 +102,15 @@ export async function writeLease(
   environment: Environment,
   lease: Lease,
 ): Promise<Lease | undefined> {
-  const verb = 'resourceVersion' in lease.metadata ? 'replace' : 'create'
-  const argv = [verb, '--filename', '-', '--output', 'json', '--request-timeout', '10s']
-  const output = await kubectl(environment, argv, {
-    input: JSON.stringify(lease),
-    nothrow: true,
-    timeout: 12_000,
-  })
-  if (output.code === 0) return JSON.parse(output.stdout) as Lease
-  if (/\((Conflict|AlreadyExists|NotFound)\)/.test(output.stderr)) return undefined
-  throw new Failure(exit.refused, 'Write the lock', lastOutputLine(output), {
+  const isThere = 'resourceVersion' in lease.metadata
+  const answer = await requestApi(
+    environment,
+    resourcePath(environment, leaseResource, isThere ? leaseName : undefined),
+    { method: isThere ? 'PUT' : 'POST', body: lease, timeout: 10_000 },
+  )
+  if (isApiSuccess(answer)) return JSON.parse(answer.text) as Lease
+  if ([404, 409].includes(answer.status)) return undefined
+  throw new Failure(exit.refused, 'Write the lock', describeApiError(answer), {
     next: `${kubectlArgv(environment).join(' ')} auth can-i update leases`,
   })
 }

@@ -5,7 +5,6 @@ import { readActor, readMachineId, workflowRunUrl } from '../actor.ts'
 import type { Lease } from '../../kubernetes/objects.ts'
 import { Failure, exit, type ExitCode } from '../../errors.ts'
 import {
-  fetchClusterTime,
   fetchLease,
   describeLease,
   hasProcessEnded,
@@ -40,12 +39,8 @@ export async function acquireLock(
   what: string,
   seen?: string,
 ): Promise<Lock> {
-  const told = fetchClusterTime(environment).then(now => ({
-    now,
-    offset: now - Date.now(),
-    passed: startStopwatch(),
-  }))
-  const [before, { now, offset, passed }] = await Promise.all([fetchLease(environment), told])
+  const { lease: before, now } = await fetchLease(environment)
+  const [offset, passed] = [now - Date.now(), startStopwatch()]
   const state = leaseState(before, now, hasProcessEnded)
   if (before && state === 'held') throw createLockedFailure(environment, before)
   if (seen !== undefined && resourceVersionOf(before) !== seen)
@@ -78,7 +73,7 @@ export async function acquireLock(
   const transitions = (before?.spec.leaseTransitions ?? 0) + 1
   const mine = await writeLease(environment, createLease(environment, before, spec(), annotations))
   if (!mine) {
-    const other = await fetchLease(environment)
+    const { lease: other } = await fetchLease(environment)
     throw other?.spec.holderIdentity
       ? createLockedFailure(environment, other)
       : new Failure(exit.locked, `Lock ${environment.name}`, 'another deploy took the lock first', {
@@ -125,7 +120,7 @@ function startRenewal(
       createLease(environment, lease, spec(), annotations),
     )
     if (!written) {
-      const other = await fetchLease(environment)
+      const { lease: other } = await fetchLease(environment)
       // an answer that was lost on its way: the lease is still this one's
       if (other && other.spec.holderIdentity === lease.spec.holderIdentity)
         return void (lease = other)
@@ -149,7 +144,7 @@ function startRenewal(
   timer.unref()
   const release = async () => {
     clearInterval(timer)
-    // an interrupted renewal never ends: its process has been
+    // a renewal that was interrupted never ends
     await waitAtMost(500, queue)
     const ended = {
       'kgc.hu/ended': `released by ${lease.spec.holderIdentity} in phase ${annotations['kgc.hu/phase']}`,
@@ -161,7 +156,7 @@ function startRenewal(
       )
     if (!(await free(lease))) {
       // somebody has written it since: a renewal whose answer was lost, or the one who took it away
-      const now = await fetchLease(environment)
+      const { lease: now } = await fetchLease(environment)
       if (now && now.spec.holderIdentity === lease.spec.holderIdentity) await free(now)
     }
     // not before: who is interrupted in the middle of it does it again

@@ -3,11 +3,9 @@ import { randomUUID } from 'node:crypto'
 import { readActor, workflowRunUrl } from '../actor.ts'
 import { Failure, exit } from '../../errors.ts'
 import {
-  fetchClusterTime,
   fetchLease,
   describeLease,
-  hasProcessEnded,
-  leaseState,
+  isLockHeld,
   createLease,
   createLockedFailure,
   formatMicroTime,
@@ -17,9 +15,9 @@ import type { Environment } from '../../kubernetes/environment.ts'
 
 /** Holds the lock by hand, for as long as it takes. Throws Failure (locked) when another has it. */
 export async function holdLock(environment: Environment, reason: string): Promise<string> {
-  const [before, now] = await Promise.all([fetchLease(environment), fetchClusterTime(environment)])
-  if (before && leaseState(before, now, hasProcessEnded) === 'held')
-    throw createLockedFailure(environment, before)
+  const reading = await fetchLease(environment)
+  const { lease: before, now } = reading
+  if (before && isLockHeld(reading)) throw createLockedFailure(environment, before)
   const spec = {
     holderIdentity: `${readActor()} ${randomUUID().slice(0, 8)}`,
     acquireTime: formatMicroTime(now),
@@ -48,7 +46,7 @@ export async function holdLock(environment: Environment, reason: string): Promis
 
 /** Ends whatever lock there is; who did it and why stays in the lease. Returns what it was. */
 export async function forceUnlock(environment: Environment, reason: string): Promise<string> {
-  const before = await fetchLease(environment)
+  const { lease: before } = await fetchLease(environment)
   if (!before?.spec.holderIdentity) return 'it was not held'
   const ended = `unlocked by ${readActor()} at ${new Date().toISOString().slice(0, 19)}Z: ${reason} (it was ${describeLease(before)})`
   if (

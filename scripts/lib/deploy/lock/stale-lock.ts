@@ -1,32 +1,28 @@
 // A lock whose holder may be dead, such as a runner that was killed: nobody is there to run the
 // command again.
 import { setTimeout as sleep } from 'node:timers/promises'
-import {
-  fetchLease,
-  fetchClusterTime,
-  describeLease,
-  createLockedFailure,
-  resourceVersionOf,
-} from './lease.ts'
+import { fetchLease, describeLease, createLockedFailure, resourceVersionOf } from './lease.ts'
 import type { Lease } from '../../kubernetes/objects.ts'
 import type { Environment } from '../../kubernetes/environment.ts'
 import { say } from '../../report.ts'
 import { startStopwatch } from '../../stopwatch.ts'
 
 /**
- * Waits until a lease that is held is over because nobody renews it. Throws Failure (locked) as
+ * Waits until a lease that is held is over because nobody renews it; `now`: when it was read, ms of
+ * the cluster's clock. Throws Failure (locked) as
  * soon as its holder is seen at work (it renews four times in its time), and at once when it is
  * held by hand or somebody is at the terminal.
  */
 export async function waitForStaleLock(
   environment: Environment,
   lease: Lease,
+  now: number,
   terminal = Boolean(process.stdin.isTTY),
 ): Promise<void> {
   const { leaseDurationSeconds: ttl, renewTime } = lease.spec
   if (terminal || ttl === undefined) throw createLockedFailure(environment, lease)
   const end = Date.parse(renewTime ?? '') + ttl * 1000
-  const left = end - (await fetchClusterTime(environment)) + 1000
+  const left = end - now + 1000
   const passed = startStopwatch()
   say(
     `  the lock is ${describeLease(lease)}; it ends at ${formatUtcTime(end)} unless it is renewed: waiting for that`,
@@ -35,9 +31,9 @@ export async function waitForStaleLock(
   while (passed() < left) {
     await sleep(Math.min(ttl * 50, left - passed()))
     // an API server that is away for a moment says nothing about the holder
-    const now = await fetchLease(environment).catch(() => lease)
-    if (resourceVersionOf(now) !== resourceVersionOf(lease))
-      throw createLockedFailure(environment, now?.spec.holderIdentity ? now : lease)
+    const seen = await fetchLease(environment).catch(() => ({ lease }))
+    if (resourceVersionOf(seen.lease) !== resourceVersionOf(lease))
+      throw createLockedFailure(environment, seen.lease?.spec.holderIdentity ? seen.lease : lease)
     if (doubted || passed() < (ttl * 1000) / 3) continue
     doubted = true
     say(`  it has not been renewed for ${ttl / 3} s: its holder is gone`)

@@ -1,98 +1,68 @@
 // A change tried on the server, which checks all of it and does nothing.
-import { kubectl, type Manifest } from '../../kubernetes/kubectl.ts'
-import { explainServerError } from './manifest-errors.ts'
-import { parseKubectlDiff } from '../apply/order.ts'
+import { isDeepStrictEqual } from 'node:util'
+import { describeApiError, isApiSuccess, requestApi } from '../../kubernetes/api.ts'
 import type { Environment } from '../../kubernetes/environment.ts'
+import type { Manifest } from '../../kubernetes/kubectl.ts'
+import { resourceId } from '../../kubernetes/objects.ts'
+import { kindKeyOf, resourcePath, type KnownResources } from '../../kubernetes/resources.ts'
+import type { ManifestChanges } from '../apply/order.ts'
+import { explainServerError } from './manifest-errors.ts'
 import type { PreflightProblems } from './problems.ts'
-import type { RunOutput } from '../../run.ts'
 
 /** ms: a machine under load takes its time for what a person waits for once. */
 const dryRunTimeoutMs = 180_000
 
 /**
- * What the change would do, as the server says after all its checks; each refusal of its in words.
+ * What the change would do to what is `live`, as the server says after all its checks; each refusal
+ * of its in words. Jobs are only checked: one that is there is replaced, not changed.
  */
 export async function runServerDryRun(
   environment: Environment,
   all: Manifest[],
+  live: Manifest[],
+  resources: KnownResources,
   refusals: PreflightProblems,
-): Promise<string> {
-  const [jobs, others] = [
-    all.filter(({ kind }) => kind === 'Job'),
-    all.filter(({ kind }) => kind !== 'Job'),
-  ]
-  const text = (list: Manifest[]) => list.map(one => JSON.stringify(one)).join('\n')
-  const complain = (stderr: string, { code }: RunOutput, what: string) => {
-    const lines = stderr
-      .trim()
-      .split('\n')
-      .filter(line => line && !/AlreadyExists|^Warning:/.test(line))
-    refusals.add(...lines.map(explainServerError))
-    // who says nothing has not found that all is well
-    const after = code === 124 ? ` after ${dryRunTimeoutMs / 1000} s` : ''
-    if (code > 1 && !lines.length)
-      refusals.add(`kubectl ${what} ended with ${code}${after}: what would change is not known`)
+): Promise<ManifestChanges> {
+  const there = new Map(live.map(one => [resourceId(one), one]))
+  const changes: ManifestChanges = { created: [], changed: [] }
+  const tries = all.map(async one => ({ one, tried: await tryObject(environment, one, resources) }))
+  for (const { one, tried } of await Promise.all(tries)) {
+    const now = there.get(resourceId(one))
+    if (typeof tried === 'string') refusals.add(explainServerError(tried))
+    else if (one.kind === 'Job') continue
+    else if (!now) changes.created.push(resourceId(one))
+    else if (!isSameObject(now, tried)) changes.changed.push(resourceId(one))
   }
-  const [diff, created] = await Promise.all([
-    kubectl(
-      environment,
-      [
-        'diff',
-        '--server-side',
-        '--force-conflicts',
-        '--field-manager',
-        'kubectl',
-        '--concurrency',
-        '8',
-        '--filename',
-        '-',
-      ],
-      {
-        input: text(others),
-        nothrow: true,
-        timeout: dryRunTimeoutMs,
-        // what a person likes to read, readDiff need not understand
-        env: { KUBECTL_EXTERNAL_DIFF: '' },
-      },
-    ),
-    // a Job that is there is replaced, not changed
-    jobs.length
-      ? kubectl(
-          environment,
-          ['create', '--dry-run=server', '--output', 'name', '--filename', '-'],
-          {
-            input: text(jobs),
-            nothrow: true,
-            timeout: dryRunTimeoutMs,
-          },
-        )
-      : undefined,
-  ])
-  if (created?.code) complain(created.stderr, created, 'create --dry-run')
-  if (diff.code > 1) {
-    // diff ends at the first, apply says all
-    const all = await kubectl(
-      environment,
-      [
-        'apply',
-        '--server-side',
-        '--force-conflicts',
-        '--field-manager',
-        'kubectl',
-        '--dry-run=server',
-        '--output',
-        'name',
-        '--filename',
-        '-',
-      ],
-      { input: text(others), nothrow: true, timeout: dryRunTimeoutMs },
-    )
-    complain(all.code && all.stderr ? all.stderr : diff.stderr, diff, 'diff')
+  return changes
+}
+
+/** What would stand there, or why it may not, as kubectl says it. */
+async function tryObject(
+  environment: Environment,
+  one: Manifest,
+  resources: KnownResources,
+): Promise<Manifest | string> {
+  const resource = resources.get(kindKeyOf(one))
+  if (!resource) return `no matches for kind "${one.kind}" in version "${one.apiVersion}"`
+  const isJob = one.kind === 'Job'
+  const query = `dryRun=All&fieldValidation=Strict&fieldManager=kubectl${isJob ? '' : '&force=true'}`
+  const path = resourcePath(environment, resource, isJob ? undefined : one.metadata.name)
+  const answer = await requestApi(environment, `${path}?${query}`, {
+    body: one,
+    timeout: dryRunTimeoutMs,
+    ...(isJob
+      ? { method: 'POST' }
+      : { method: 'PATCH', contentType: 'application/apply-patch+yaml' }),
+  })
+  if (isApiSuccess(answer)) return JSON.parse(answer.text) as Manifest
+  return isJob && answer.status === 409 ? one : describeApiError(answer)
+}
+
+/** Whether all that a person has written is the same: who owns which field, and the status, are not his. */
+function isSameObject(a: Manifest, b: Manifest): boolean {
+  const written = ({ status, metadata, ...rest }: Manifest) => {
+    const { managedFields, resourceVersion, ...said } = metadata as Record<string, any>
+    return { ...rest, metadata: said }
   }
-  const { unknown, created: news, changed } = parseKubectlDiff(diff.stdout, others)
-  if (diff.code === 1 && (unknown.length || !(news.length + changed.length)))
-    refusals.add(
-      `the output of kubectl diff is not understood${unknown.length ? `: ${unknown.join(', ')}` : ''}; what would change is not known`,
-    )
-  return diff.stdout
+  return isDeepStrictEqual(written(a), written(b))
 }

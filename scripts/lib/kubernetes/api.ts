@@ -1,0 +1,186 @@
+// The API server, asked without a process for each question: one `kubectl proxy` a script knows
+// every way to log in, and serves a socket in a folder that only this user can enter.
+import { mkdtempSync, rmSync } from 'node:fs'
+import { Agent, request, type IncomingMessage } from 'node:http'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { Failure, exit } from '../errors.ts'
+import { writeStderr } from '../output.ts'
+import { formatDuration } from '../report.ts'
+import { parseRetryAfter } from '../retry.ts'
+import { blockWhenEnding, startCompanion } from '../run.ts'
+import type { Environment } from './environment.ts'
+import { requireKubeContext } from './kube-context.ts'
+import { createKubectlMissing, kubectlArgv, type Manifest } from './kubectl.ts'
+
+export interface ApiRequest {
+  /** GET, where nothing else is said. */
+  method?: 'POST' | 'PUT' | 'PATCH' | 'DELETE'
+  body?: unknown
+  /** JSON, where nothing else is said. */
+  contentType?: string
+  /** ms, a minute where nothing else is said; Infinity for a watch. */
+  timeout?: number
+  signal?: AbortSignal
+  onOutput?: (text: string) => void
+  /** What is being done, for the error. */
+  what?: string
+}
+
+/** What has been answered; `status` 0: nobody has, and `text` says why. */
+export interface ApiAnswer {
+  status: number
+  text: string
+  /** ms of the cluster's clock, in whole seconds; of this machine's where nobody has answered. */
+  time: number
+}
+
+export const isApiSuccess = ({ status }: ApiAnswer): boolean => status >= 200 && status < 300
+
+/** How often an API server that is too busy is asked again when it says so, as kubectl does. */
+const busyRetries = 10
+
+/**
+ * Asks the API server in the environment's context. Out: its answer, whatever that is. Throws
+ * Failure (refused) when there is no kubectl, or no such context.
+ */
+export async function requestApi(
+  environment: Environment,
+  path: string,
+  options: ApiRequest = {},
+): Promise<ApiAnswer> {
+  requireKubeContext(environment, options.what ?? `Ask the cluster of ${environment.name}`)
+  await blockWhenEnding()
+  for (let i = 0; ; i++) {
+    const socket = await findProxySocket(environment, options)
+    if (process.env.DEBUG) writeStderr(`$ ${options.method ?? 'GET'} ${path}\n`)
+    const { retryAfter, ...answer } = await send(socket, path, options)
+    await blockWhenEnding()
+    if (!retryAfter || i === busyRetries) return answer
+    await sleep(retryAfter)
+  }
+}
+
+/** The answer's object. Throws Failure (refused) with the API server's words when it is none. */
+export function requireApiSuccess<T = Manifest>(
+  environment: Environment,
+  answer: ApiAnswer,
+  what?: string,
+): T {
+  if (isApiSuccess(answer)) return JSON.parse(answer.text) as T
+  throw new Failure(
+    exit.refused,
+    what ?? `Ask the cluster of ${environment.name}`,
+    describeApiError(answer),
+    { next: `${kubectlArgv(environment).join(' ')} get pods` },
+  )
+}
+
+/** What an answer says that is no success, as kubectl says it. */
+export function describeApiError({ status, text }: ApiAnswer): string {
+  if (status === 401) return 'You must be logged in to the server (Unauthorized)'
+  const said = text.startsWith('{') ? (JSON.parse(text) as Record<string, string>) : undefined
+  if (said) return `Error from server (${said.reason ?? status}): ${said.message ?? text}`
+  if (status === 404) return 'the server could not find the requested resource'
+  // of the proxy, not of the server
+  const refused = /dial tcp (\S+): connect: connection refused/.exec(text)
+  return refused
+    ? `The connection to the server ${refused[1]} was refused - did you specify the right host or port?`
+    : `Unable to connect to the server: ${text.trim() || `HTTP ${status}`}`
+}
+
+const agent = new Agent({ keepAlive: true, maxSockets: 8 })
+
+interface ServedAnswer extends ApiAnswer {
+  /** ms after which it wants to be asked again. */
+  retryAfter?: number
+}
+
+function send(socketPath: string, path: string, options: ApiRequest): Promise<ServedAnswer> {
+  const { method = 'GET', body, contentType = 'application/json', timeout = 60_000 } = options
+  const late = Number.isFinite(timeout) ? AbortSignal.timeout(timeout) : undefined
+  const signal = AbortSignal.any([late, options.signal].filter(one => one !== undefined))
+  return new Promise(done => {
+    const fail = ({ message }: Error) => {
+      const why = late?.aborted ? `nothing within ${formatDuration(timeout)}` : message
+      done({ status: 0, text: why, time: Date.now() })
+    }
+    const headers = { host: 'localhost', 'content-type': contentType }
+    // a watch holds its connection
+    const connection = { socketPath, agent: late ? agent : (false as const) }
+    const call = request({ ...connection, path, method, headers, signal }, answer =>
+      receive(answer, options.onOutput).then(done, fail),
+    )
+    call.on('error', fail).end(body === undefined ? undefined : JSON.stringify(body))
+  })
+}
+
+async function receive(
+  answer: IncomingMessage,
+  onOutput?: (text: string) => void,
+): Promise<ServedAnswer> {
+  let text = ''
+  for await (const part of answer.setEncoding('utf8') as AsyncIterable<string>) {
+    if (onOutput) onOutput(part)
+    else text += part
+  }
+  const status = answer.statusCode ?? 0
+  const wait = status === 429 || status >= 500 ? parseRetryAfter(answer.headers['retry-after']) : 0
+  return {
+    status,
+    text,
+    time: Date.parse(answer.headers.date ?? '') || Date.now(),
+    ...(wait ? { retryAfter: wait } : {}),
+  }
+}
+
+/** The sockets of the proxies that run, by kubeconfig and context. */
+const proxies = new Map<string, Promise<string>>()
+
+function findProxySocket(environment: Environment, { what }: ApiRequest): Promise<string> {
+  const key = `${process.env.KUBECONFIG} ${environment.context}`
+  const known = proxies.get(key) ?? startProxy(environment, what, () => proxies.delete(key))
+  proxies.set(key, known)
+  return known
+}
+
+/** A connection that is dead is known as such in ten seconds, not in 45. */
+const proxyEnv = { HTTP2_READ_IDLE_TIMEOUT_SECONDS: '5', HTTP2_PING_TIMEOUT_SECONDS: '5' }
+
+function startProxy(
+  environment: Environment,
+  what = `Ask the cluster of ${environment.name}`,
+  onEnd: () => void,
+): Promise<string> {
+  const folder = mkdtempSync(join(tmpdir(), 'kgc-kubectl-'))
+  const remove = () => rmSync(folder, { recursive: true, force: true })
+  process.once('exit', remove)
+  const socket = join(folder, 'api')
+  // what may be asked is the account's matter, commands in containers too
+  const argv = [
+    ...kubectlArgv(environment),
+    'proxy',
+    '--unix-socket',
+    socket,
+    '--reject-paths',
+    '^$',
+  ]
+  let said = ''
+  return new Promise((found, fail) => {
+    const listen = (text: string) => {
+      said += text
+      if (!said.includes('Starting to serve')) return
+      companion.leave()
+      found(socket)
+    }
+    const end = (code: number) => {
+      onEnd()
+      remove()
+      const why = said.trim().split('\n').at(-1) || `kubectl proxy ended with ${code}`
+      fail(code === 127 ? createKubectlMissing(what) : new Failure(exit.refused, what, why))
+    }
+    const companion = startCompanion(argv, proxyEnv, listen)
+    companion.ended.then(end, fail)
+  })
+}
