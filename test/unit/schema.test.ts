@@ -3,7 +3,7 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { Manifest } from '../../scripts/lib/kubernetes/kubectl.ts'
 import type { StoredRelease } from '../../scripts/lib/kubernetes/releases.ts'
-import { fetchSchemaVersions } from '../../scripts/lib/deploy/verify/application-checks.ts'
+import { fetchSchemaVersions } from '../../scripts/lib/deploy/verify/schema-versions.ts'
 import {
   describeMigratedSchemas,
   requireCompatibleSchema,

@@ -1,6 +1,6 @@
 // How far the database is migrated.
 import type { SmokeContext } from '../../../scripts/lib/smoke/checks.ts'
-import { summarizeMigrations } from '../../../scripts/lib/deploy/verify/application-checks.ts'
+import { summarizeMigrations } from '../../../scripts/lib/deploy/verify/schema-versions.ts'
 
 // the upgrade commands that ran; `isInitial` is written for each workspace that is made, and
 // core._typeorm_migrations is frozen since 2.x

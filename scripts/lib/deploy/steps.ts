@@ -13,7 +13,7 @@ import { Failure, exit } from '../errors.ts'
 import { acquireLock } from './lock/lock.ts'
 import { resourceId } from '../kubernetes/objects.ts'
 import type { PreflightResult } from './preflight.ts'
-import { fetchSchemaVersions } from './verify/application-checks.ts'
+import { fetchSchemaVersions } from './verify/schema-versions.ts'
 import { isKnownFailure, isPreexistingFailure, verifyRelease } from './verify/verify.ts'
 import { isWorkload, waitForRollout, type RolloutOptions } from '../rollout/wait.ts'
 import {

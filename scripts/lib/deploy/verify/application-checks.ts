@@ -1,11 +1,9 @@
-// What the applications themselves say: whether they work, and how far their databases are
-// migrated.
-import { loadAppModules, productChecks, type SmokeContext } from '../../smoke/checks.ts'
-import { selectWorkloads, type Manifest } from '../../kubernetes/kubectl.ts'
+// What the applications themselves say: whether they work.
+import type { Manifest } from '../../kubernetes/kubectl.ts'
 import type { Environment } from '../../kubernetes/environment.ts'
 import { warn } from '../../report.ts'
 import { constantDelays, pollUntil } from '../../retry.ts'
-import { psql } from '../../smoke/database.ts'
+import { productChecks } from '../../smoke/checks.ts'
 import { failedChecks, skippedChecks, type CheckOutcome } from '../../smoke/outcome.ts'
 import { createKubernetesTarget } from '../../smoke/kubernetes-target.ts'
 
@@ -50,64 +48,3 @@ export const clusterCheckName = 'the cluster'
 const unreachableClusterOutcome = (error: Error): CheckOutcome[] => [
   { name: clusterCheckName, ok: false, detail: error.message, ms: 0 },
 ]
-
-/**
- * A line that changes with every migration that a database has seen, whatever the columns of its
- * table are.
- */
-export const summarizeMigrations = async (
-  context: SmokeContext,
-  service: string,
-  table: string,
-): Promise<string> => {
-  const sql = `SELECT count(*) || ' migrations, ' || left(md5(string_agg(t::text, ',' ORDER BY t::text)), 8) FROM ${table} t`
-  return (await context.exec(service, psql(sql))).trim()
-}
-
-/** By application, how far its database is migrated. */
-export type SchemaVersions = Record<string, string>
-/** The schema version of a database that could not be asked. */
-export const unknownSchemaVersion = '?'
-/** ms before a database is asked again: pods are looked for every 2 s. */
-const schemaRetryDelaysMs = [2_100, 2_100]
-
-/**
- * The last migration of each application's database that is part of these manifests
- * (infra/docker/<folder>/schema-version.ts exports `schemaVersion`).
- */
-export async function fetchSchemaVersions(
-  environment: Environment,
-  manifests: Manifest[],
-  delays = schemaRetryDelaysMs,
-): Promise<SchemaVersions> {
-  const folders = await loadAppModules<{
-    schemaVersion: (context: SmokeContext) => Promise<string>
-  }>('schema-version.ts')
-  if (!folders.length) return {}
-  const target = await createKubernetesTarget(environment, manifests)
-  const here = new Set(
-    selectWorkloads(manifests)
-      .filter(({ kind }) => kind !== 'Job')
-      .map(({ metadata }) => metadata.name),
-  )
-  const ask = async (context: SmokeContext, read: (context: SmokeContext) => Promise<string>) => {
-    let absent = false
-    // a database that is not there has no schema version; one that does not answer may have any
-    const exec: SmokeContext['exec'] = async (service, ...words) => {
-      absent ||= !here.has(service)
-      return context.exec(service, ...words)
-    }
-    return pollUntil(
-      () => read({ ...context, exec }).catch(() => (absent ? '' : unknownSchemaVersion)),
-      answer => answer !== unknownSchemaVersion,
-      delays,
-    )
-  }
-  const asked = await Promise.all(
-    folders.map(
-      async ({ folder, schemaVersion }) =>
-        [folder, await ask(target.context(folder), schemaVersion)] as const,
-    ),
-  )
-  return Object.fromEntries(asked.filter(([, head]) => head))
-}

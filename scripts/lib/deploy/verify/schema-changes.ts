@@ -6,7 +6,7 @@ import { readImageContents } from '../../images/registry/manifests.ts'
 import { parseImage } from '../../images/reference.ts'
 import { schemaLabel } from '../../images/build/schema-version.ts'
 import { resourceId } from '../../kubernetes/objects.ts'
-import type { SchemaVersions } from './application-checks.ts'
+import type { SchemaVersions } from './schema-versions.ts'
 import { containerSpecsOf } from '../../kubernetes/objects.ts'
 
 /**
