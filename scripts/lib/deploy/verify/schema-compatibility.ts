@@ -2,7 +2,11 @@
 import type { DeployRequest } from '../change.ts'
 import type { PreflightResult } from '../preflight.ts'
 import { Failure, exit } from '../../errors.ts'
-import { fetchSchemaVersions, unknownSchemaVersion, type SchemaVersions } from './schema-versions.ts'
+import {
+  fetchSchemaVersions,
+  unknownSchemaVersion,
+  type SchemaVersions,
+} from './schema-versions.ts'
 import { say } from '../../report.ts'
 
 /**
