@@ -55,8 +55,11 @@ onInterrupt(() =>
 )
 
 /** A result for people on stdout, unless stdout carries NDJSON. */
-export const printResult = (text: string): void =>
-  void ((lastResult = text), json ? say(text) : writeStdout(`${text}\n`))
+export function printResult(text: string): void {
+  lastResult = text
+  if (json) say(text)
+  else writeStdout(`${text}\n`)
+}
 
 /** Seconds, readable: `0.4 s`, `1 min 05 s`. */
 export function formatDuration(ms: number): string {

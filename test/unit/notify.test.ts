@@ -606,7 +606,10 @@ test('no address, and no part of one, is in anything that was said', () => {
 })
 
 test.after(() => {
-  for (const server of servers) (server.closeAllConnections(), server.close())
+  for (const server of servers) {
+    server.closeAllConnections()
+    server.close()
+  }
 })
 
 test.run()

@@ -181,7 +181,10 @@ function compare({ code, now, objects, ending }: Seen, verb: string): void {
   const moved = [...new Set([...Object.keys(objects), ...Object.keys(old)])].filter(
     name => objects[name] !== old[name],
   )
-  if (code === 0) return (whole(next), assert.is(ending, 'succeeded'))
+  if (code === 0) {
+    whole(next)
+    return assert.is(ending, 'succeeded')
+  }
   const recorded = (wanted: string) =>
     assert.ok(
       [wanted, ...(code === 7 || /may not be recorded/.test(now) ? ['applying'] : [])].includes(
@@ -189,12 +192,11 @@ function compare({ code, now, objects, ending }: Seen, verb: string): void {
       ),
       `${ending}: ${now}`,
     )
-  if (code === 5)
-    return (
-      whole(before),
-      recorded('rolled back'),
-      assert.match(now, new RegExp(`^release ${was} serves`))
-    )
+  if (code === 5) {
+    whole(before)
+    recorded('rolled back')
+    return assert.match(now, new RegExp(`^release ${was} serves`))
+  }
   const [, left] =
     new RegExp(
       `^release ${is} serves and passed the smoke test, but may not be recorded as the serving release(?:; objects that it no longer has may still exist: (.*))?$`,

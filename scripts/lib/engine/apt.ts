@@ -114,7 +114,7 @@ export const unpackCommands = (plugins: string[], target: string): string[][] =>
  */
 export async function installPlugins(plugins: string[], target = pluginFolder): Promise<void> {
   const what = `Install the plug-ins ${plugins.join(' and ')}`
-  const mirror = (await debianMirror()) || (await updatePackageLists(), await debianMirror())
+  const mirror = (await debianMirror()) || (await updatePackageLists().then(() => debianMirror()))
   if (!mirror)
     throw new Failure(exit.broken, what, 'apt has no Debian repository among its sources', {
       next: 'https://docs.docker.com/compose/install/linux/',

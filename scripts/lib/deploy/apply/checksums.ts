@@ -41,15 +41,16 @@ export const listWorkloadDigests = (all: Manifest[]): string[] => [
 /** The names of ConfigMaps and Secrets that a workload's pods read, as `kind/name`. */
 function listConfigReferences(workload: Manifest): string[] {
   const found = new Set<string>()
-  const map = (name?: string) => name && found.add(`ConfigMap/${name}`)
-  const secret = (name?: string) => name && found.add(`Secret/${name}`)
-  for (const { envFrom = [], env = [] } of containerSpecsOf(workload)) {
-    for (const { configMapRef, secretRef } of envFrom)
-      (map(configMapRef?.name), secret(secretRef?.name))
-    for (const { valueFrom } of env)
-      (map(valueFrom?.configMapKeyRef?.name), secret(valueFrom?.secretKeyRef?.name))
+  const add = (map?: string, secret?: string) => {
+    if (map) found.add(`ConfigMap/${map}`)
+    if (secret) found.add(`Secret/${secret}`)
   }
-  for (const source of listVolumeSources(workload)) (map(source.configMap), secret(source.secret))
+  for (const { envFrom = [], env = [] } of containerSpecsOf(workload)) {
+    for (const { configMapRef, secretRef } of envFrom) add(configMapRef?.name, secretRef?.name)
+    for (const { valueFrom } of env)
+      add(valueFrom?.configMapKeyRef?.name, valueFrom?.secretKeyRef?.name)
+  }
+  for (const source of listVolumeSources(workload)) add(source.configMap, source.secret)
   return [...found].sort()
 }
 

@@ -33,8 +33,10 @@ export async function runApplicationChecks(
       target.health().catch(unreachableClusterOutcome),
       Promise.all(checks.map(({ ask }) => ask(30_000))),
     ])
-    for (const { name, detail } of skippedChecks(product))
-      if (!reportedChecks.has(name)) (warn(`${name}: ${detail}`), reportedChecks.add(name))
+    for (const { name, detail } of skippedChecks(product)) {
+      if (!reportedChecks.has(name)) warn(`${name}: ${detail}`)
+      reportedChecks.add(name)
+    }
     return [...health, ...product].filter(({ ok }) => ok !== null)
   }
   const isSettled = (outcomes: CheckOutcome[]) =>

@@ -72,7 +72,11 @@ function conversation(socket) {
   const replies = []
   let waiting
   let reply = ''
-  const give = value => (waiting ? (waiting(value), (waiting = undefined)) : replies.push(value))
+  const give = value => {
+    if (!waiting) return void replies.push(value)
+    waiting(value)
+    waiting = undefined
+  }
   lines.on('line', line => {
     reply += `${line}\n`
     if (/^\d{3}( |$)/.test(line)) {

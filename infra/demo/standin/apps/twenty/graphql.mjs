@@ -67,11 +67,16 @@ export function readSchema(text) {
 
 function readQuestion(text) {
   const from = reader(text)
+  const pair = () => {
+    const name = from.next()
+    from.need(':')
+    return { name, value: value() }
+  }
   const value = () => {
     if (from.skip('$')) return { variable: from.next() }
     if (from.at('{'))
       return {
-        fields: from.all('{', '}', () => ({ name: from.next(), value: (from.need(':'), value()) })),
+        fields: from.all('{', '}', pair),
       }
     if (from.at('[')) return { items: from.all('[', ']', value) }
     const word = from.next()
@@ -84,9 +89,7 @@ function readQuestion(text) {
       throw wrong('the stand-in knows neither fragments nor directives')
     const first = from.next()
     const name = from.skip(':') ? from.next() : first
-    const args = from.at('(')
-      ? from.all('(', ')', () => ({ name: from.next(), value: (from.need(':'), value()) }))
-      : []
+    const args = from.at('(') ? from.all('(', ')', pair) : []
     return {
       alias: first,
       name,
