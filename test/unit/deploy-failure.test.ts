@@ -54,9 +54,9 @@ function changeOf(good: boolean, freed: string[]): Change {
     release: { ...served, number: 5, ending: 'applying', created: [] },
     plan: { created: [], changed: ['Deployment web'], removed: [], generated: [], jobs: [] },
     facts: { history: good ? [served] : [], manifests: [web] } as unknown as PreflightResult,
-    touched: [],
-    stands: new Map(),
-    removed: new Set(),
+    appliedObjects: [],
+    versions: new Map(),
+    prunedIds: new Set(),
     reached: 'recorded',
     step: 'Apply',
   }

@@ -285,7 +285,7 @@ test('env files: a variable of the shell that says something else is information
   )
 })
 
-const all = {
+const config = {
   name: 'p',
   services: {
     edge: { ports: [{ target: 8443, published: '8443' }], networks: { outer: null } },
@@ -325,12 +325,12 @@ const pulse = (
   rest: Partial<StackHealth> = {},
 ): StackHealth => ({
   stack: { mode: 'dev', project: 'p', suffix: '' },
-  all,
-  seen: new Map(Object.entries({ ...good, ...change })),
+  config,
+  containers: new Map(Object.entries({ ...good, ...change })),
   volumes: ['p_data'],
   logs: new Map(),
   causes: new Map(),
-  kills: new Map(),
+  oomKills: new Map(),
   now,
   ...rest,
 })
@@ -396,11 +396,11 @@ test('containers: restarts count when they are fresh, and memory when a process 
   one(web({ StartedAt: at(-600) }, 2), 'info', /restarted 2×/)
   one(web({ OOMKilled: true }), 'warning', /ran out of memory/)
   one(
-    judgeContainers(pulse({}, { kills: new Map([['web', 1]]) })),
+    judgeContainers(pulse({}, { oomKills: new Map([['web', 1]]) })),
     'warning',
     /^web had a process killed because it ran out of memory/,
   )
-  silent(judgeContainers(pulse({}, { kills: new Map([['web', 0]]) })))
+  silent(judgeContainers(pulse({}, { oomKills: new Map([['web', 0]]) })))
 })
 
 test('containers: a one-shot may end with 0 or still run, and nothing else', () => {
@@ -415,7 +415,10 @@ test('containers: missing services and left-over ones are one line each', () => 
   const { migrate: ___, ...noMigrate } = good
   const of = (seen: Record<string, Container>, mode = 'dev') =>
     judgeContainers(
-      pulse({}, { seen: new Map(Object.entries(seen)), stack: { mode, project: 'p', suffix: '' } }),
+      pulse(
+        {},
+        { containers: new Map(Object.entries(seen)), stack: { mode, project: 'p', suffix: '' } },
+      ),
     )
   // docker/compose#11686: `docker system prune` takes the containers of one-shots that are done
   silent(of(noMigrate))
@@ -470,7 +473,7 @@ test('images: what is missing, by what can be done about it', () => {
 
 test('volumes: missing and unused ones are information; a stack that never was has none', () => {
   silent(judgeVolumes(pulse()))
-  silent(judgeVolumes(pulse({}, { seen: new Map(), volumes: [] })))
+  silent(judgeVolumes(pulse({}, { containers: new Map(), volumes: [] })))
   one(judgeVolumes(pulse({}, { volumes: [] })), 'info', /not there yet: p_data/)
   one(
     judgeVolumes(pulse({}, { volumes: ['p_data', 'p_old'] })),
@@ -563,7 +566,7 @@ test('certificates: of another host, of an unknown issuer, or none at all', () =
 })
 
 test('certificates: where the edge listens and for which hosts, read from the files', () => {
-  assert.equal(findTlsEdge(all), { service: 'edge', port: 8443 })
+  assert.equal(findTlsEdge(config), { service: 'edge', port: 8443 })
   const labels = {
     'traefik.http.routers.x.rule': 'Host(`b.hu`) || (Host(`a.hu`) && PathPrefix(`/api`))',
     'traefik.http.routers.x.middlewares': 'y',

@@ -136,9 +136,9 @@ async function change(
       jobs: [],
     },
     facts: { history: [good], manifests: to },
-    touched: [],
-    stands: new Map(),
-    removed: new Set(),
+    appliedObjects: [],
+    versions: new Map(),
+    prunedIds: new Set(),
     reached: 'recorded',
     step: 'Apply',
   } as unknown as Change

@@ -19,7 +19,7 @@ const at = (seconds: number) => new Date(now + seconds * 1000).toISOString()
 const expected = (change: Partial<ExpectedService> = {}): ExpectedService => ({
   service: 'x',
   oneShot: false,
-  needs: [],
+  dependencies: [],
   hash: 'new',
   image: 'i',
   ...change,
@@ -57,9 +57,9 @@ const look = (
   more: { before?: Container[]; code?: number; seconds?: number } = {},
 ): StackSnapshot => ({
   at: now + (more.seconds ?? 0) * 1000,
-  seen: containersByService(seen),
-  before: new Map((more.before ?? []).map(one => [one.Id, one])),
-  code: more.code,
+  containers: containersByService(seen),
+  containersBefore: new Map((more.before ?? []).map(one => [one.Id, one])),
+  composeExitCode: more.code,
 })
 /**
  * The verdict on one service, Compose being at work unless a code is given: `failed: ended: exit
@@ -186,10 +186,10 @@ test('half a secret is one, too: it is taken out before the answer is cut', () =
  * out: the worker's verdicts.
  */
 function row(
-  needs: string[],
+  dependencies: string[],
   ...steps: { web: Container; worker: Container; seconds: number; code?: number }[]
 ): string[] {
-  const both = [expected({ service: 'web' }), expected({ service: 'worker', needs })]
+  const both = [expected({ service: 'web' }), expected({ service: 'worker', dependencies })]
   const before = [steps[0]!.web, steps[0]!.worker]
   let judged: StackStatus | undefined
   return steps.map(({ web, worker, ...more }) => {

@@ -93,7 +93,11 @@ export async function runUpCommand({ values, positionals }: UpArguments): Promis
   await startStopped(before, expected)
   const argv = names.length ? services : ['--remove-orphans']
   const ready = await step(`Start ${services.length} services of ${stack.project}`, () =>
-    startServices({ stack, all, expected, before, since, timeout }, argv, what),
+    startServices(
+      { stack, config: all, expected, containersBefore: before, since, timeout },
+      argv,
+      what,
+    ),
   )
   await recordSecrets(stack, stores)
   reportReady(

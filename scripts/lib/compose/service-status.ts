@@ -22,16 +22,16 @@ export const isUpToDate = (
 
 /** A container with all that the verdict on it depends on. */
 export interface ServiceView {
-  one: ExpectedService
+  expected: ExpectedService
   container: Container
-  look: StackSnapshot
+  snapshot: StackSnapshot
   /** The same container as before Compose was called, if it was there. */
-  old: Container | undefined
+  containerBefore: Container | undefined
   /** Compose has made or started it in this run, and it is what is wanted. */
-  fresh: boolean
+  startedByCompose: boolean
   /** What it depends on and is not ready. */
-  awaited: string | undefined
-  ground: AccountableSince
+  missingDependency: string | undefined
+  accountable: AccountableSince
 }
 
 /** Of a container without a health check that has not been up for long. */
@@ -54,7 +54,7 @@ export interface ServiceVerdict {
 export function serviceStatus(view: ServiceView): ServiceVerdict {
   const container = containerStatus(
     withoutOldStartError(view),
-    view.one.oneShot,
+    view.expected.oneShot,
     countNewRestarts(view),
   )
   const [state, detail] = judgeView(view, container)
@@ -64,11 +64,14 @@ export function serviceStatus(view: ServiceView): ServiceVerdict {
 type Words = readonly [ProgressState, string]
 
 function judgeView(view: ServiceView, { condition, detail, restarts }: ContainerStatus): Words {
-  const { one, container, look, old } = view
+  const { expected, container, snapshot, containerBefore } = view
   if (condition === 'removing') return ['waiting', detail]
-  if (old && look.code !== 0 && !isUpToDate(one, container))
-    return ['waiting', look.code === undefined ? 'being replaced' : 'has an older configuration']
-  const up = look.at - Date.parse(container.State.StartedAt)
+  if (containerBefore && snapshot.composeExitCode !== 0 && !isUpToDate(expected, container))
+    return [
+      'waiting',
+      snapshot.composeExitCode === undefined ? 'being replaced' : 'has an older configuration',
+    ]
+  const up = snapshot.at - Date.parse(container.State.StartedAt)
   switch (condition) {
     case 'cannot start':
     case 'paused':
@@ -81,7 +84,7 @@ function judgeView(view: ServiceView, { condition, detail, restarts }: Container
     case 'ended':
       return mayBeStartedYet(view) ? ['waiting', notStartedYet] : ['failed', detail]
     case 'running':
-      if (one.oneShot) return ['waiting', detail]
+      if (expected.oneShot) return ['waiting', detail]
       return up >= settleTimeMs ? ['ready', detail] : ['waiting', settling]
     case 'unhealthy':
       return judgeUnhealthy(view, detail)
@@ -99,22 +102,32 @@ function judgeView(view: ServiceView, { condition, detail, restarts }: Container
  * The engine keeps an error until the container is started again: while Compose is at work, one of
  * before this run does not count.
  */
-function withoutOldStartError({ container, old, look }: ServiceView): Container {
+function withoutOldStartError({ container, containerBefore, snapshot }: ServiceView): Container {
   const { State: state } = container
-  const counts = look.code !== undefined || state.Error !== old?.State.Error
+  const counts =
+    snapshot.composeExitCode !== undefined || state.Error !== containerBefore?.State.Error
   return counts ? container : { ...container, State: { ...state, Error: '' } }
 }
 
 /** The restarts since it answers for itself; a start by hand counts from zero again. */
-const countNewRestarts = ({ container: { RestartCount: count }, ground }: ServiceView): number =>
-  count < ground.restarts ? count : count - ground.restarts
+const countNewRestarts = ({
+  container: { RestartCount: count },
+  accountable,
+}: ServiceView): number => (count < accountable.restarts ? count : count - accountable.restarts)
 
-const mayBeStartedYet = ({ old, look, fresh }: ServiceView): boolean =>
-  old !== undefined && (look.code === undefined || (look.code !== 0 && !fresh))
+const mayBeStartedYet = ({ containerBefore, snapshot, startedByCompose }: ServiceView): boolean =>
+  containerBefore !== undefined &&
+  (snapshot.composeExitCode === undefined || (snapshot.composeExitCode !== 0 && !startedByCompose))
 
-function judgeUnhealthy({ container, look, awaited, ground }: ServiceView, detail: string): Words {
-  if (ground.held || look.at - ground.at < healthGraceMs(container))
-    return ['waiting', awaited ? `unhealthy, needs ${awaited}` : unhealthyRechecked]
+function judgeUnhealthy(
+  { container, snapshot, missingDependency, accountable }: ServiceView,
+  detail: string,
+): Words {
+  if (accountable.pending || snapshot.at - accountable.at < healthGraceMs(container))
+    return [
+      'waiting',
+      missingDependency ? `unhealthy, needs ${missingDependency}` : unhealthyRechecked,
+    ]
   return ['failed', detail]
 }
 

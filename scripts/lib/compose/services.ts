@@ -93,8 +93,8 @@ export async function expectedServices(
   return services.map(service => ({
     service,
     oneShot: isOneShot(all, service),
-    needs: Object.keys(all.services[service]?.depends_on ?? {}).filter(need =>
-      services.includes(need),
+    dependencies: Object.keys(all.services[service]?.depends_on ?? {}).filter(other =>
+      services.includes(other),
     ),
     hash: hashes.get(service),
     image: images.get(all.services[service]?.image ?? ''),

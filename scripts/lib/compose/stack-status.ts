@@ -21,7 +21,7 @@ export interface ExpectedService {
   service: string
   oneShot: boolean
   /** The services that it depends on. */
-  needs: string[]
+  dependencies: string[]
   /**
    * Compose's hash of its configuration, and the id of its image; another one is of an older
    * generation. Not known: undefined.
@@ -35,11 +35,11 @@ export interface StackSnapshot {
   /** ms of the clock. */
   at: number
   /** By service. */
-  seen: Map<string, Container>
+  containers: Map<string, Container>
   /** What was there when Compose was called, by id. */
-  before: Map<string, Container>
+  containersBefore: Map<string, Container>
   /** Compose's exit code; undefined while it works. */
-  code?: number | undefined
+  composeExitCode?: number | undefined
 }
 
 /**
@@ -52,12 +52,12 @@ export interface AccountableSince {
   /** ms of the clock. */
   at: number
   /** It does not answer for itself yet. */
-  held: boolean
+  pending: boolean
 }
 
 export interface StackStatus {
   verdicts: ServiceStatus[]
-  grounds: Map<string, AccountableSince>
+  accountable: Map<string, AccountableSince>
   /** Something that Compose has made or started in this run is not ready. */
   busy: boolean
 }
@@ -69,25 +69,25 @@ export interface StackStatus {
  */
 export function judgeStack(
   expected: ExpectedService[],
-  look: StackSnapshot,
+  snapshot: StackSnapshot,
   last?: StackStatus,
 ): StackStatus {
   const verdicts = new Map<string, ServiceStatus>()
-  const grounds = new Map<string, AccountableSince>()
+  const accountable = new Map<string, AccountableSince>()
   const steady = new Set<string>()
   let busy = false
   for (const one of sortByDependency(expected)) {
     const { service } = one
-    const container = look.seen.get(service)
-    const awaited = one.needs.find(need => !steady.has(need))
-    const view = container && viewOf(one, container, look, awaited, last)
-    if (view) grounds.set(service, view.ground)
+    const container = snapshot.containers.get(service)
+    const awaited = one.dependencies.find(need => !steady.has(need))
+    const view = container && createServiceView(one, container, snapshot, awaited, last)
+    if (view) accountable.set(service, view.accountable)
     const verdict = view ? serviceStatus(view) : notCreated
     verdicts.set(service, { service, ...verdict })
     if (!awaited && (verdict.state === 'ready' || verdict.detail === settling)) steady.add(service)
-    busy ||= Boolean(view?.fresh) && verdict.state === 'waiting'
+    busy ||= Boolean(view?.startedByCompose) && verdict.state === 'waiting'
   }
-  return { verdicts: expected.map(({ service }) => verdicts.get(service)!), grounds, busy }
+  return { verdicts: expected.map(({ service }) => verdicts.get(service)!), accountable, busy }
 }
 
 const notCreated = { state: 'absent', detail: 'not created' } as const
@@ -97,44 +97,53 @@ function sortByDependency(expected: ExpectedService[]): Set<ExpectedService> {
   const order = new Set<ExpectedService>()
   const add = (one: ExpectedService | undefined) => {
     if (!one || order.has(one)) return
-    for (const need of one.needs) add(expected.find(({ service }) => service === need))
+    for (const need of one.dependencies) add(expected.find(({ service }) => service === need))
     order.add(one)
   }
   expected.forEach(add)
   return order
 }
 
-function viewOf(
-  one: ExpectedService,
+function createServiceView(
+  expected: ExpectedService,
   container: Container,
-  look: StackSnapshot,
-  awaited: string | undefined,
+  snapshot: StackSnapshot,
+  missingDependency: string | undefined,
   last: StackStatus | undefined,
 ): ServiceView {
-  const old = look.before.get(container.Id)
-  const fresh =
-    !old || (isUpToDate(one, container) && container.State.StartedAt !== old.State.StartedAt)
+  const containerBefore = snapshot.containersBefore.get(container.Id)
+  const startedByCompose =
+    !containerBefore ||
+    (isUpToDate(expected, container) &&
+      container.State.StartedAt !== containerBefore.State.StartedAt)
   // what was well before may ask others than those that it names
-  const held = awaited !== undefined || (!fresh && (look.code === undefined || Boolean(last?.busy)))
-  const first = { id: container.Id, restarts: old?.RestartCount ?? 0, at: 0, held }
+  const pending =
+    missingDependency !== undefined ||
+    (!startedByCompose && (snapshot.composeExitCode === undefined || Boolean(last?.busy)))
+  const first = { id: container.Id, restarts: containerBefore?.RestartCount ?? 0, at: 0, pending }
   return {
-    one,
+    expected,
     container,
-    look,
-    old,
-    fresh,
-    awaited,
-    ground: nextGround(container, look, held, last?.grounds.get(one.service) ?? first),
+    snapshot,
+    containerBefore,
+    startedByCompose,
+    missingDependency,
+    accountable: updateAccountable(
+      container,
+      snapshot,
+      pending,
+      last?.accountable.get(expected.service) ?? first,
+    ),
   }
 }
 
-function nextGround(
+function updateAccountable(
   { Id: id, RestartCount: restarts }: Container,
   { at }: StackSnapshot,
-  held: boolean,
+  pending: boolean,
   last: AccountableSince,
 ): AccountableSince {
-  if (held) return { id, restarts, at, held }
-  if (last.id !== id) return { id, restarts: 0, at: 0, held }
-  return last.held ? { ...last, at, held } : last
+  if (pending) return { id, restarts, at, pending }
+  if (last.id !== id) return { id, restarts: 0, at: 0, pending }
+  return last.pending ? { ...last, at, pending } : last
 }

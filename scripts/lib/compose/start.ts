@@ -38,7 +38,7 @@ export async function startStopped(
       )
 }
 
-type Start = Omit<WatchOptions, 'code' | 'echo'>
+type Start = Omit<WatchOptions, 'composeExitCode' | 'giveUpGraceMs'>
 
 /**
  * Calls `docker compose up` with these arguments and watches until all is ready. Throws Failure
@@ -55,7 +55,7 @@ export async function startServices(
     // may be gone
     warn(`docker compose failed: ${lastLine(outcome)}; trying again`)
     ;({ seen, outcome } = await attempt(
-      { ...options, before: await listContainers(options.stack.project) },
+      { ...options, containersBefore: await listContainers(options.stack.project) },
       argv,
       10_000,
     ))
@@ -64,28 +64,32 @@ export async function startServices(
   throw await failure(options, seen, outcome, what)
 }
 
-/** `echo`: ms in which a container may show why Compose gave up. */
+/** `giveUpGraceMs`: ms in which a container may show why Compose gave up. */
 async function attempt(
   options: Start,
   argv: string[],
-  echo: number,
+  giveUpGraceMs: number,
 ): Promise<{ seen: ServiceStatus[]; outcome: RunOutput | undefined }> {
   let outcome: RunOutput | undefined
   void runCompose(options.stack, ['up', '-d', '--no-build', '--quiet-pull', ...argv], {
     nothrow: true,
   }).then(output => (outcome = output))
-  const seen = await watchServices({ ...options, echo, code: () => outcome?.code })
+  const seen = await watchServices({
+    ...options,
+    giveUpGraceMs,
+    composeExitCode: () => outcome?.code,
+  })
   return { seen, outcome }
 }
 
 async function failure(
-  { stack, all }: Start,
+  { stack, config }: Start,
   seen: ServiceStatus[],
   outcome: RunOutput | undefined,
   what: string,
 ): Promise<Failure> {
   if (hasFailed(seen)) {
-    const { why, evidence, service } = await failureReport(stack, all, seen)
+    const { why, evidence, service } = await failureReport(stack, config, seen)
     return new Failure(exit.broken, what, why, {
       evidence,
       next: `docker compose -p ${stack.project} logs ${service}; then the same command again`,

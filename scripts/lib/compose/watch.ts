@@ -21,18 +21,18 @@ import { run } from '../run.ts'
 
 export interface WatchOptions {
   stack: Stack
-  all: ComposeConfig
+  config: ComposeConfig
   expected: ExpectedService[]
   /** What was there when Compose was called. */
-  before: Container[]
+  containersBefore: Container[]
   /** ms of the clock when the watched change began. */
   since: number
   /** ms; then the watch ends with what it has. */
   timeout: number
   /** ms in which a container may show why Compose gave up; later none will. */
-  echo: number
+  giveUpGraceMs: number
   /** Compose's exit code; undefined while it works. */
-  code: () => number | undefined
+  composeExitCode: () => number | undefined
 }
 
 /**
@@ -51,73 +51,78 @@ const stuckAfterMs = 3_000
  * to wait for what has failed. Returns the last verdicts.
  */
 export async function watchServices(options: WatchOptions): Promise<ServiceStatus[]> {
-  const before = new Map(options.before.map(one => [one.Id, one]))
+  const containersBefore = new Map(options.containersBefore.map(one => [one.Id, one]))
   const table = createLiveTable(options.since)
   const listen = createLogPoller(options.since, 5_000)
   let judged: StackStatus | undefined
   const beat = createHeartbeat(options.since)
-  let over = 0
-  let red = 0
+  let composeEndedAt = 0
+  let firstFailureAt = 0
   for (;;) {
-    const code = options.code()
+    const composeExitCode = options.composeExitCode()
     const at = Date.now()
-    const look: StackSnapshot = {
+    const snapshot: StackSnapshot = {
       at,
-      before,
-      code,
-      seen: await readContainers(options.stack.project),
+      containersBefore,
+      composeExitCode,
+      containers: await readContainers(options.stack.project),
     }
-    judged = judgeStack(options.expected, look, judged)
+    judged = judgeStack(options.expected, snapshot, judged)
     const verdicts = await Promise.all(
       judged.verdicts.map(verdict =>
-        withExitCode(verdict, look.seen.get(verdict.service), options.since),
+        withExitCode(verdict, snapshot.containers.get(verdict.service), options.since),
       ),
     )
-    const heard = await listen(
+    const lastWords = await listen(
       verdicts.filter(({ state }) => state === 'waiting').map(({ service }) => service),
-      names => Promise.all(names.map(service => probeHealth(look.seen.get(service)))),
+      names => Promise.all(names.map(service => probeHealth(snapshot.containers.get(service)))),
     )
     // a log says something new at each look: only what is redrawn in place may follow it
-    const shown = isRichTerminal() ? told(verdicts, heard) : verdicts
+    const shown = isRichTerminal() ? withLastWords(verdicts, lastWords) : verdicts
     for (const { name, ...row } of table.show(
       shown.map(({ service, state, detail }) => ({ name: service, state, detail })),
     ))
       emit('service', { service: name, ...row })
     const failed = verdicts.filter(({ state }) => state === 'failed')
     const open = verdicts.filter(({ state }) => state === 'absent' || state === 'waiting')
-    if (code !== undefined) over ||= at
-    if (failed.length) red ||= at
-    else red = 0
-    if (code !== undefined && (failed.length || (code === 0 && !open.length))) return verdicts
+    if (composeExitCode !== undefined) composeEndedAt ||= at
+    if (failed.length) firstFailureAt ||= at
+    else firstFailureAt = 0
+    if (composeExitCode !== undefined && (failed.length || (composeExitCode === 0 && !open.length)))
+      return verdicts
     if (
-      code &&
-      (at - over > options.echo
+      composeExitCode &&
+      (at - composeEndedAt > options.giveUpGraceMs
         ? !open.some(isAsked)
         : open.every(({ state }) => state === 'absent'))
     )
       return verdicts
     if (
-      red &&
-      at - red > (isStuck(options.all, failed, open) ? stuckAfterMs : composeExitTimeoutMs)
+      firstFailureAt &&
+      at - firstFailureAt >
+        (isStuck(options.config, failed, open) ? stuckAfterMs : composeExitTimeoutMs)
     )
       return verdicts
     if (at - options.since > options.timeout) return verdicts
     if (!isRichTerminal())
       beat(() => {
-        const why = red
+        const why = firstFailureAt
           ? `${describeStatuses(failed)}; Compose finishes what it has started`
           : 'waiting for'
-        return `${why} ${describeStatuses(told(open, heard))}`
+        return `${why} ${describeStatuses(withLastWords(open, lastWords))}`
       })
     await sleep(pollMs)
   }
 }
 
 /** The verdicts with what the services themselves say. */
-const told = (verdicts: ServiceStatus[], heard: Map<string, string>): ServiceStatus[] =>
+const withLastWords = (
+  verdicts: ServiceStatus[],
+  lastWords: Map<string, string>,
+): ServiceStatus[] =>
   verdicts.map(one =>
     one.state === 'waiting'
-      ? { ...one, detail: appendLogLine(one.detail, heard.get(one.service)) }
+      ? { ...one, detail: appendLogLine(one.detail, lastWords.get(one.service)) }
       : one,
   )
 

@@ -7,35 +7,37 @@ import { findCurrentRelease } from '../kubernetes/releases.ts'
 
 /** Remembers what was applied of the new release. */
 export const trackApplied =
-  ({ touched, stands }: Change): ApplyListener =>
+  ({ appliedObjects, versions }: Change): ApplyListener =>
   (one, how) => {
     if (how === 'not') return
-    if (one.kind !== 'Job') touched.push(one)
-    stands.set(resourceId(one), how === 'done' ? 'new' : 'unknown')
+    if (one.kind !== 'Job') appliedObjects.push(one)
+    versions.set(resourceId(one), how === 'done' ? 'new' : 'unknown')
   }
 
 /** Remembers what was put back, or removed because the release before has not got it. */
 export const trackRestored =
-  ({ stands }: Change): ApplyListener =>
+  ({ versions }: Change): ApplyListener =>
   (one, how) => {
-    if (how !== 'not') stands.set(resourceId(one), how === 'done' ? 'old' : 'unknown')
+    if (how !== 'not') versions.set(resourceId(one), how === 'done' ? 'old' : 'unknown')
   }
 
 const isJobId = (name: string) => name.startsWith('Job ')
 const summarizeNames = (names: string[]) =>
   `${names.slice(0, 5).join(', ')}${names.length > 5 ? ` and ${names.length - 5} more` : ''}`
-const listIdsByVersion = ({ stands }: Pick<Change, 'stands'>, how: AppliedVersion) =>
-  [...stands].filter(([name, one]) => one === how && !isJobId(name)).map(([name]) => name)
+const listIdsByVersion = ({ versions }: Pick<Change, 'versions'>, how: AppliedVersion) =>
+  [...versions].filter(([name, one]) => one === how && !isJobId(name)).map(([name]) => name)
 
 /** Whether nothing but Jobs is of the new release, or may be. */
-export const isFullyRestored = (change: Pick<Change, 'stands'>): boolean =>
+export const isFullyRestored = (change: Pick<Change, 'versions'>): boolean =>
   !listIdsByVersion(change, 'new').length && !listIdsByVersion(change, 'unknown').length
 /** Whether something has gone back. */
-export const hasRestoreStarted = (change: Pick<Change, 'stands'>): boolean =>
+export const hasRestoreStarted = (change: Pick<Change, 'versions'>): boolean =>
   listIdsByVersion(change, 'old').length > 0
 
 /** Which release's objects are in place. */
-export function describeLiveObjects(change: Pick<Change, 'stands' | 'facts' | 'release'>): string {
+export function describeLiveObjects(
+  change: Pick<Change, 'versions' | 'facts' | 'release'>,
+): string {
   const [fresh, unknown] = [listIdsByVersion(change, 'new'), listIdsByVersion(change, 'unknown')]
   const good = findCurrentRelease(change.facts.history)
   const [before, now] = [
@@ -51,7 +53,7 @@ export function describeLiveObjects(change: Pick<Change, 'stands' | 'facts' | 'r
 }
 
 /** What does not go back: the Jobs that were begun. */
-export function describeLastingJobs({ stands }: Pick<Change, 'stands'>): string {
-  const jobs = [...stands.keys()].filter(isJobId)
+export function describeLastingJobs({ versions }: Pick<Change, 'versions'>): string {
+  const jobs = [...versions.keys()].filter(isJobId)
   return jobs.length ? `; what ${jobs.join(', ')} has done to its database stays` : ''
 }

@@ -51,20 +51,20 @@ export interface Change extends DeployRequest {
   lock: Lock
   release: StoredRelease
   /** What GitHub is told of it. */
-  announced?: GitHubDeployment | undefined
+  githubDeployment?: GitHubDeployment | undefined
   /** The first message to people, which is on its way. */
-  told?: Promise<string[]>
+  startNotified?: Promise<string[]>
   /** People are being told how it ended, or have been. */
-  over?: Promise<unknown>
+  endNotified?: Promise<unknown>
   /** What has been applied, or may have been; without Jobs. */
-  touched: Manifest[]
+  appliedObjects: Manifest[]
   /**
    * Which release each of them is of now, by its title; a Job runs once, and what it has done
    * stays.
    */
-  stands: Map<string, AppliedVersion>
+  versions: Map<string, AppliedVersion>
   /** What was removed at the end, by its title. */
-  removed: Set<string>
+  prunedIds: Set<string>
   /** How far it has come: what a failure or a signal may do follows from it. */
   reached: ChangeProgress
   /** The step that it is in, for people. */

@@ -35,12 +35,12 @@ export async function guardChange<T>(change: Change, work: () => Promise<T>): Pr
 }
 
 async function noteInterruption(change: Change): Promise<void> {
-  const { release, over } = change
+  const { release, endNotified } = change
   // what has come to its end is not interrupted any more; it may only not be recorded or told yet
   if (release.ending === 'succeeded')
     return void (await Promise.all([
       finishRelease(change, 'succeeded').catch(() => {}),
-      over ?? notifyChange(change, 'succeeded'),
+      endNotified ?? notifyChange(change, 'succeeded'),
     ]))
   const record =
     release.ending === 'applying'
@@ -82,9 +82,9 @@ async function resolveFailure(change: Change, error: unknown): Promise<unknown> 
 
 /** What serves when the last phase has failed. */
 function describeUnrecorded(change: Change): string {
-  const { plan, removed } = change
+  const { plan, prunedIds } = change
   const number = numberInPlace(change)
-  const left = plan.removed.map(resourceId).filter(name => !removed.has(name))
+  const left = plan.removed.map(resourceId).filter(name => !prunedIds.has(name))
   const more = left.length
     ? `; objects that it no longer has may still exist: ${left.join(', ')}`
     : ''

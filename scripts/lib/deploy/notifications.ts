@@ -37,9 +37,14 @@ export async function notifyChange(
 ): Promise<void> {
   const asked = Date.now()
   if (kind === 'started')
-    return void (change.told = sendNotifications(change, kind, more, notificationTimeoutMs))
+    return void (change.startNotified = sendNotifications(
+      change,
+      kind,
+      more,
+      notificationTimeoutMs,
+    ))
   const both = async () => [
-    ...((await change.told) ?? []),
+    ...((await change.startNotified) ?? []),
     ...(await sendNotifications(
       change,
       kind,
@@ -48,7 +53,7 @@ export async function notifyChange(
     )),
   ]
   const warnings = both()
-  change.over = warnings
+  change.endNotified = warnings
   for (const one of new Set(await warnings)) warn(one)
 }
 
@@ -97,9 +102,10 @@ async function updateGitHubDeployment(
   more: NotificationDetails,
   limit: number,
 ): Promise<string | undefined> {
-  if (kind === 'started') change.announced = startGitHubDeployment(createDeploymentInfo(change))
-  if (!change.announced || kind === 'started') return undefined
-  return change.announced.finish(
+  if (kind === 'started')
+    change.githubDeployment = startGitHubDeployment(createDeploymentInfo(change))
+  if (!change.githubDeployment || kind === 'started') return undefined
+  return change.githubDeployment.finish(
     kind === 'succeeded' ? 'success' : 'failure',
     describeOutcome(change, kind, more),
     limit,
@@ -149,7 +155,8 @@ export async function notifyAborted(
   why: string,
   limit = notificationTimeoutMs,
 ): Promise<void> {
-  const { announced, told, over, environment, verb, release, started } = change
+  const { githubDeployment, startNotified, endNotified, environment, verb, release, started } =
+    change
   const failure = { cause: why, next: `npx zx scripts/${verb}.ts ${environment.name}` }
   const event = () =>
     ({
@@ -162,10 +169,10 @@ export async function notifyAborted(
       link: release.run,
       failure,
     }) as const
-  const telling = told && !over ? notifyWebhooks(event(), { limit }) : undefined
-  change.over ??= telling ?? Promise.resolve()
+  const telling = startNotified && !endNotified ? notifyWebhooks(event(), { limit }) : undefined
+  change.endNotified ??= telling ?? Promise.resolve()
   const [warning, warnings = []] = await Promise.all([
-    announced?.finish('error', shortenDescription(why), limit),
+    githubDeployment?.finish('error', shortenDescription(why), limit),
     telling,
   ])
   for (const one of [...warnings, ...(warning ? [warning] : [])]) warn(one)

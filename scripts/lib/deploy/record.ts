@@ -22,7 +22,7 @@ import { notifyChange, ensureReleaseRecorded } from './notifications.ts'
 
 /** Removes what is not part of it any more, and records the release as the one that serves. */
 export async function recordChange(change: Change): Promise<ChangeResult> {
-  const { environment, plan, facts, release, started, removed } = change
+  const { environment, plan, facts, release, started, prunedIds } = change
   const nothing = isNoChange(change)
   await deleteObjects(
     environment,
@@ -30,7 +30,7 @@ export async function recordChange(change: Change): Promise<ChangeResult> {
     change.lock.lossFailure,
     (one, how) => {
       trackApplied(change)(one, how)
-      if (how === 'done') removed.add(resourceId(one))
+      if (how === 'done') prunedIds.add(resourceId(one))
     },
   )
   const { failing = [], checks = [] } = release

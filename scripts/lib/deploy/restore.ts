@@ -29,26 +29,26 @@ import { waitUntilUnsealed } from './apply/unseal.ts'
  * ended.
  */
 export async function restoreRelease(change: Change, failure: Failure): Promise<Failure> {
-  const { facts, touched, lock, reached } = change
+  const { facts, appliedObjects, lock, reached } = change
   const good = findCurrentRelease(facts.history)
   if (!good)
     return finishRestore(
       change,
       failure,
       'broken',
-      touched.length
+      appliedObjects.length
         ? `there is no release before this one to go back to; ${describeLiveObjects(change)}; nothing was put back`
         : 'nothing was applied, and no release has served before',
     )
   // what another change was killed at may be in place in parts
   const unfinished = facts.history.slice(0, facts.history.indexOf(good))
-  if (!touched.length && !unfinished.length)
+  if (!appliedObjects.length && !unfinished.length)
     return reached === 'recorded'
       ? finishRestore(
           change,
           failure,
           'rolled back',
-          `release ${good.number} serves; ${change.stands.size ? 'no application was touched' : 'nothing was changed'}`,
+          `release ${good.number} serves; ${change.versions.size ? 'no application was touched' : 'nothing was changed'}`,
         )
       : finishRestore(
           change,
@@ -121,11 +121,11 @@ async function restoreObjects(
   good: StoredRelease,
   unfinished: StoredRelease[],
 ): Promise<void> {
-  const { environment, touched, stands, lock, release } = change
+  const { environment, appliedObjects, versions, lock, release } = change
   const { lossFailure } = lock
   const onApplied = trackRestored(change)
   const names = new Set(
-    [...touched, ...unfinished.flatMap(({ manifests }) => manifests)].map(resourceId),
+    [...appliedObjects, ...unfinished.flatMap(({ manifests }) => manifests)].map(resourceId),
   )
   // a volume that has grown cannot shrink, and what runs bears a larger one
   const back = sortForApply(good.manifests).filter(
@@ -136,8 +136,8 @@ async function restoreObjects(
     .filter(({ ending }) => ending !== 'rolled back')
     .flatMap(listReleaseObjects)
   for (const one of killed.filter(({ kind }) => kind !== 'Job'))
-    if (!stands.has(resourceId(one))) stands.set(resourceId(one), 'unknown')
-  const own = touched.filter(one => release.created?.includes(resourceId(one)))
+    if (!versions.has(resourceId(one))) versions.set(resourceId(one), 'unknown')
+  const own = appliedObjects.filter(one => release.created?.includes(resourceId(one)))
   // settings first: what restarts must not read the new ones; then the applications, the last
   // one first
   const settings = back.filter(({ kind }) => /^(ConfigMap|Secret|SealedSecret)$/.test(kind))
@@ -145,7 +145,7 @@ async function restoreObjects(
   // what can go back goes back all the same
   const sealed = await waitUntilUnsealed(
     environment,
-    settings.filter(one => touched.some(other => resourceId(other) === resourceId(one))),
+    settings.filter(one => appliedObjects.some(other => resourceId(other) === resourceId(one))),
     lossFailure,
   ).then(
     () => undefined,
@@ -170,7 +170,7 @@ async function restoreObjects(
 /** Throws Failure when the release that came back does not work. */
 async function verifyRestoredRelease(change: Change, good: StoredRelease): Promise<void> {
   // pods that have served all the time need no new trial; those that restart do
-  const wait = createRolloutOptions(change, true, good.manifests, change.touched)
+  const wait = createRolloutOptions(change, true, good.manifests, change.appliedObjects)
   await step('Watch it', () =>
     waitForRollout({ ...wait, stableMs: 0 }, good.manifests.filter(isWorkload)),
   )

@@ -70,9 +70,9 @@ export async function lockEnvironment(
     plan,
     lock,
     release: createRelease(request, facts, plan, started),
-    touched: [],
-    stands: new Map(),
-    removed: new Set(),
+    appliedObjects: [],
+    versions: new Map(),
+    prunedIds: new Set(),
     reached: 'locked',
     step: 'Lock',
   }

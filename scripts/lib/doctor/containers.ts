@@ -14,9 +14,9 @@ const recent = 10 * 60_000
 
 export interface StackHealth {
   stack: Pick<Stack, 'mode' | 'project' | 'suffix'>
-  all: ComposeConfig
+  config: ComposeConfig
   /** Containers by service. */
-  seen: Map<string, Container>
+  containers: Map<string, Container>
   /** The project's volumes, by their full names. */
   volumes: string[]
   /** What the log of services that do not run well ends with, in words. */
@@ -24,7 +24,7 @@ export interface StackHealth {
   /** The likely cause, in words, why a service is unhealthy. */
   causes: Map<string, string>
   /** Processes that the kernel has killed in running containers because memory ran out. */
-  kills: Map<string, number>
+  oomKills: Map<string, number>
   now: number
 }
 
@@ -50,21 +50,22 @@ export function judgeIdle(stack: StackHealth['stack'], volumes: string[]): Findi
 
 /** The state of every service of a stack that was started. */
 export function judgeContainers(pulse: StackHealth): Finding[] {
-  const { stack, all, seen } = pulse
-  const missing = Object.keys(all.services).filter(
-    service => !seen.has(service) && !wasPruned(all, seen, service),
+  const { stack, config, containers } = pulse
+  const missing = Object.keys(config.services).filter(
+    service => !containers.has(service) && !wasPruned(config, containers, service),
   )
   // outside production an application may be left out as a whole (`make up APPS=…`): its services
   // share an internal network
-  const parts = new Set([...seen.keys()].flatMap(service => internal(all, service)))
+  const parts = new Set([...containers.keys()].flatMap(service => internal(config, service)))
   const gaps = missing.filter(
-    service => stack.mode === 'prod' || internal(all, service).some(network => parts.has(network)),
+    service =>
+      stack.mode === 'prod' || internal(config, service).some(network => parts.has(network)),
   )
   const rest = missing.filter(service => !gaps.includes(service))
-  const unknown = [...seen.keys()].filter(service => !all.services[service])
+  const unknown = [...containers.keys()].filter(service => !config.services[service])
   return [
-    ...[...seen].flatMap(([service, container]) =>
-      all.services[service] ? judgeContainer(pulse, service, container) : [],
+    ...[...containers].flatMap(([service, container]) =>
+      config.services[service] ? judgeContainer(pulse, service, container) : [],
     ),
     ...(gaps.length
       ? [finding('containers', 'warning', `not started: ${gaps.join(', ')}`, upCommand(stack))]
@@ -92,7 +93,7 @@ const internal = (all: ComposeConfig, service: string): string[] =>
 const goodConditions: ContainerCondition[] = ['running', 'healthy', 'done']
 
 function judgeContainer(pulse: StackHealth, service: string, container: Container): Finding[] {
-  const oneShot = isOneShot(pulse.all, service)
+  const oneShot = isOneShot(pulse.config, service)
   const { condition, detail } = containerStatus(container, oneShot)
   const severity = condition === 'starting' ? 'info' : 'error'
   const words = `${service}: ${detail}${moreOf(pulse, service, container)}`
@@ -126,7 +127,7 @@ function remedyOf(
 
 /** What has happened to a container that runs: killed processes, restarts. */
 function judgeHistory(
-  { stack, kills, now }: StackHealth,
+  { stack, oomKills, now }: StackHealth,
   service: string,
   { RestartCount: restarts, State: state }: Container,
 ): Finding[] {
@@ -145,7 +146,7 @@ function judgeHistory(
     `${compose} logs --tail 100 ${service}`,
   )
   return [
-    ...(state.OOMKilled || kills.get(service) ? [killed] : []),
+    ...(state.OOMKilled || oomKills.get(service) ? [killed] : []),
     ...(restarts ? [restarted] : []),
   ]
 }

@@ -40,38 +40,47 @@ import {
 /** Asks the engine and the registries. `ownWay`: the engine has a way to images that is not ours. */
 export async function examineStack(
   stack: Stack,
-  all: ComposeConfig,
-  seen: Map<string, Container>,
+  config: ComposeConfig,
+  containers: Map<string, Container>,
   volumes: string[],
   ownWay: boolean,
 ): Promise<Finding[]> {
-  const services = Object.keys(all.services)
-  const images = new Set(services.map(name => all.services[name]?.image)).size
-  const edge = findTlsEdge(all)
-  const serving = edge && seen.get(edge.service)?.State.Status === 'running'
-  const databases = databaseVolumesOf(all, services, stack.suffix.slice(1))
-  const [missing, logs, causes, kills, disks, certificates, closed, stores, moved, old] =
+  const services = Object.keys(config.services)
+  const images = new Set(services.map(name => config.services[name]?.image)).size
+  const edge = findTlsEdge(config)
+  const serving = edge && containers.get(edge.service)?.State.Status === 'running'
+  const databases = databaseVolumesOf(config, services, stack.suffix.slice(1))
+  const [missing, logs, causes, oomKills, disks, certificates, closed, stores, moved, old] =
     await Promise.all([
-      findMissingImages(all, services),
-      readLastLogLines(seen),
-      findLikelyCauses(seen),
-      countOomKills(seen),
-      volumeFilesystems(all, seen),
+      findMissingImages(config, services),
+      readLastLogLines(containers),
+      findLikelyCauses(containers),
+      countOomKills(containers),
+      volumeFilesystems(config, containers),
       serving
-        ? Promise.all(listRoutedHosts(all).map(host => fetchCertificate(host, edge.port)))
+        ? Promise.all(listRoutedHosts(config).map(host => fetchCertificate(host, edge.port)))
         : [],
-      findUnreadableMounts(all, services),
-      checkVolumeSecrets(stack, all, services, seen),
-      findChangedCollations(databases, seen),
-      findOldVolumes(databases, seen),
+      findUnreadableMounts(config, services),
+      checkVolumeSecrets(stack, config, services, containers),
+      findChangedCollations(databases, containers),
+      findOldVolumes(databases, containers),
     ])
   const silent = stack.suffix || ownWay ? [] : await findSilentRegistries(missing)
   const where = describeCommitPins(missing)
-  const pulse: StackHealth = { stack, all, seen, volumes, logs, causes, kills, now: Date.now() }
+  const pulse: StackHealth = {
+    stack,
+    config,
+    containers,
+    volumes,
+    logs,
+    causes,
+    oomKills,
+    now: Date.now(),
+  }
   return [
-    ...judgeImages(stack, images, missing, silent, seen.size > 0, where),
-    ...(seen.size ? judgeContainers(pulse) : judgeIdle(stack, volumes)),
-    ...judgeOwner(stack.project, findOtherOwners(seen.values())),
+    ...judgeImages(stack, images, missing, silent, containers.size > 0, where),
+    ...(containers.size ? judgeContainers(pulse) : judgeIdle(stack, volumes)),
+    ...judgeOwner(stack.project, findOtherOwners(containers.values())),
     ...judgeMounts(closed),
     ...judgeVolumes(pulse),
     ...judgeStores(stores),

@@ -74,9 +74,9 @@ export function judgeImages(
  * Volumes that the files name and that are not there, and the other way round. Silent for a stack
  * that was never started.
  */
-export function judgeVolumes({ stack, all, seen, volumes }: StackHealth): Finding[] {
-  if (!volumes.length && !seen.size) return []
-  const named = Object.values(all.volumes ?? {}).map(({ name }) => name)
+export function judgeVolumes({ stack, config, containers, volumes }: StackHealth): Finding[] {
+  if (!volumes.length && !containers.size) return []
+  const named = Object.values(config.volumes ?? {}).map(({ name }) => name)
   const missing = named.filter(name => !volumes.includes(name))
   const unused = volumes.filter(name => !named.includes(name))
   const remove = `docker volume rm ${unused.join(' ')}   (this deletes its data)`

@@ -63,18 +63,21 @@ export function looks(name: string): { expected: ExpectedService[]; steps: Stack
   const lines = readFileSync(join(import.meta.dirname, name), 'utf8')
     .trim()
     .split('\n')
-    .map(line => JSON.parse(line) as { at: number; code?: number; set: Flat[]; gone?: string[] })
+    .map(
+      line =>
+        JSON.parse(line) as { at: number; composeExitCode?: number; set: Flat[]; gone?: string[] },
+    )
   const there = new Map<string, Flat>()
   const steps: StackSnapshot[] = []
-  for (const { at, code, set, gone } of lines) {
+  for (const { at, composeExitCode, set, gone } of lines) {
     for (const one of set) there.set(one.id, one)
     for (const id of gone ?? []) there.delete(id)
     const found = [...there.values()].map(unflat)
     steps.push({
       at,
-      code,
-      seen: containersByService(found),
-      before: steps[0]?.before ?? new Map(found.map(one => [one.Id, one])),
+      composeExitCode,
+      containers: containersByService(found),
+      containersBefore: steps[0]?.containersBefore ?? new Map(found.map(one => [one.Id, one])),
     })
   }
   const needs = (one: Flat) =>
@@ -92,7 +95,7 @@ export function looks(name: string): { expected: ExpectedService[]; steps: Stack
   const expected = all.map(one => ({
     service: one.service,
     oneShot: once.has(one.service),
-    needs: needs(one).map(([service]) => service),
+    dependencies: needs(one).map(([service]) => service),
     hash: one.hash,
     image: one.image,
   }))
