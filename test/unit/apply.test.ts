@@ -2,7 +2,7 @@
 // Job is in the way.
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import type { Manifest } from '../../scripts/lib/kubernetes/kubectl.ts'
+import type { Manifest } from '../../scripts/lib/kubernetes/objects.ts'
 import { apiRetryMs, createRetryingKubectl } from '../../scripts/lib/kubernetes/kubectl-retry.ts'
 import {
   applyInOrder,

@@ -1,7 +1,7 @@
 // How a change ends that has met a bug of the script's own.
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import type { Manifest } from '../../scripts/lib/kubernetes/kubectl.ts'
+import type { Manifest } from '../../scripts/lib/kubernetes/objects.ts'
 import {
   createRolloutOptions,
   type DeployRequest,

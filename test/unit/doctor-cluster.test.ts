@@ -5,12 +5,13 @@ import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { parseAllDocuments } from 'yaml'
+import { readStackConfig } from '../../scripts/lib/kubernetes/kustomize.ts'
 import {
-  kubectlArgv,
-  readStackConfig,
   selectWorkloads,
   type Manifest,
-} from '../../scripts/lib/kubernetes/kubectl.ts'
+  type Deployment,
+} from '../../scripts/lib/kubernetes/objects.ts'
+import { kubectlArgv } from '../../scripts/lib/kubernetes/kubectl.ts'
 import {
   judgeAccess,
   judgeCluster,
@@ -29,7 +30,6 @@ import {
   judgePermissions,
   judgeSealing,
 } from '../../scripts/lib/doctor/namespace.ts'
-import type { Deployment } from '../../scripts/lib/kubernetes/objects.ts'
 import { listRequiredPermissions } from '../../scripts/lib/kubernetes/permissions.ts'
 import type { Finding } from '../../scripts/lib/doctor/finding.ts'
 import { edgeAt } from '../../scripts/lib/smoke/edge.ts'

@@ -1,7 +1,7 @@
 import { createServer, type Server } from 'node:http'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import type { Manifest } from '../../scripts/lib/kubernetes/kubectl.ts'
+import { resourceId, type Manifest } from '../../scripts/lib/kubernetes/objects.ts'
 import { upgradePaths as chatwoot } from '../../infra/docker/chatwoot/upgrade-paths.ts'
 import { upgradePaths as kgc } from '../../infra/docker/kgc/upgrade-paths.ts'
 import { upgradePaths as twenty } from '../../infra/docker/twenty-crm/upgrade-paths.ts'
@@ -16,7 +16,6 @@ import {
   findChangedDatabases,
 } from '../../scripts/lib/deploy/preflight/manifest-errors.ts'
 import { sortForApply, findOrphans } from '../../scripts/lib/deploy/apply/order.ts'
-import { resourceId } from '../../scripts/lib/kubernetes/objects.ts'
 import {
   configChecksumAnnotation,
   listWorkloadDigests,

@@ -1,7 +1,7 @@
 // What is read of a YAML text is what kubectl reads of it.
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { buildKustomization } from '../../scripts/lib/kubernetes/kubectl.ts'
+import { buildKustomization } from '../../scripts/lib/kubernetes/kustomize.ts'
 import { root } from '../../scripts/lib/repository.ts'
 import { environment, withFakeKubectl } from './fake-kubectl.ts'
 

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import type { Manifest } from '../../scripts/lib/kubernetes/kubectl.ts'
+import type { Manifest } from '../../scripts/lib/kubernetes/objects.ts'
 import { diffManifests, formatReleaseTable } from '../../scripts/lib/deploy/release-list.ts'
 import {
   isKnownFailure,

@@ -8,8 +8,7 @@ import * as assert from 'uvu/assert'
 import type { DeployRequest } from '../../scripts/lib/deploy/change.ts'
 import { deploy } from '../../scripts/lib/deploy/deploy.ts'
 import { requireCompatibleSchema } from '../../scripts/lib/deploy/verify/schema-compatibility.ts'
-import type { Manifest } from '../../scripts/lib/kubernetes/kubectl.ts'
-import { resourceId } from '../../scripts/lib/kubernetes/objects.ts'
+import { resourceId, type Manifest } from '../../scripts/lib/kubernetes/objects.ts'
 import {
   createReleaseConfigMap,
   fetchReleases,

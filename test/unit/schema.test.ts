@@ -1,7 +1,7 @@
 // How far databases are migrated, and what a rollback makes of it.
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import type { Manifest } from '../../scripts/lib/kubernetes/kubectl.ts'
+import type { Manifest } from '../../scripts/lib/kubernetes/objects.ts'
 import type { StoredRelease } from '../../scripts/lib/kubernetes/releases.ts'
 import { fetchSchemaVersions } from '../../scripts/lib/deploy/verify/schema-versions.ts'
 import {

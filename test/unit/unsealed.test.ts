@@ -2,7 +2,7 @@
 // (status.observedGeneration, condition Synced).
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import type { Manifest } from '../../scripts/lib/kubernetes/kubectl.ts'
+import type { Manifest } from '../../scripts/lib/kubernetes/objects.ts'
 import { applyInOrder } from '../../scripts/lib/deploy/apply/apply.ts'
 import type { Change } from '../../scripts/lib/deploy/change.ts'
 import { applyChange } from '../../scripts/lib/deploy/steps.ts'

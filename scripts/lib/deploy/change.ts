@@ -1,9 +1,8 @@
 // A change to an environment: what is asked for, what is known of it, and how it is written down.
 import type { GitHubDeployment } from './github-deployment.ts'
-import type { Manifest } from '../kubernetes/kubectl.ts'
+import { resourceId, type Manifest } from '../kubernetes/objects.ts'
 import type { Lock } from './lock/lock.ts'
 import { type ManifestChanges } from './apply/order.ts'
-import { resourceId } from '../kubernetes/objects.ts'
 import type { Environment } from '../kubernetes/environment.ts'
 import type { PreflightResult, ReleaseSource } from './preflight.ts'
 import type { RolloutOptions } from '../rollout/wait.ts'

@@ -1,10 +1,9 @@
 // What a change will do.
 import type { ChangePlan, DeployRequest } from './change.ts'
 import type { PreflightResult } from './preflight.ts'
-import type { Manifest } from '../kubernetes/kubectl.ts'
+import { resourceId, type Manifest } from '../kubernetes/objects.ts'
 import { Failure, exit } from '../errors.ts'
 import { findOrphans, pruneLimit } from './apply/order.ts'
-import { resourceId } from '../kubernetes/objects.ts'
 import {
   listReleaseObjects,
   findCurrentRelease,

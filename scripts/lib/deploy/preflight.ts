@@ -1,7 +1,9 @@
 // Everything that can be known before anything is touched; what is wrong is said all at once.
 import { requirePromoted, findUnpromotedImages } from './preflight/promotion.ts'
 import { loadAppModules } from '../smoke/checks.ts'
-import { kubectl, renderManifests, selectWorkloads, type Manifest } from '../kubernetes/kubectl.ts'
+import { renderManifests } from '../kubernetes/kustomize.ts'
+import { selectWorkloads, resourceId, type Manifest } from '../kubernetes/objects.ts'
+import { kubectl } from '../kubernetes/kubectl.ts'
 import { describeApiError, isApiSuccess, requestApi } from '../kubernetes/api.ts'
 import {
   discoverResources,
@@ -20,7 +22,6 @@ import {
 import { findBlockedUpgrades, type UpgradeRule } from './preflight/upgrade-paths.ts'
 import { fetchLease, isLockHeld, resourceVersionOf } from './lock/lease.ts'
 import { sortForApply, type ManifestChanges } from './apply/order.ts'
-import { resourceId } from '../kubernetes/objects.ts'
 import { refuseDowngrade, type RequestedVersion } from './preflight/downgrade.ts'
 import type { DeployRequest } from './change.ts'
 import type { Environment } from '../kubernetes/environment.ts'

@@ -2,16 +2,10 @@
 // undefined.
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
-import {
-  buildKustomization,
-  kubectl,
-  lastOutputLine,
-  renderManifests,
-  type Manifest,
-  readKubectlConfig,
-} from '../kubernetes/kubectl.ts'
+import { buildKustomization, renderManifests } from '../kubernetes/kustomize.ts'
+import { selectKinds, type Manifest, type Deployment } from '../kubernetes/objects.ts'
+import { kubectl, lastOutputLine, readKubectlConfig } from '../kubernetes/kubectl.ts'
 import { loadEnvironment, listEnvironments, type Environment } from '../kubernetes/environment.ts'
-import { selectKinds, type Deployment } from '../kubernetes/objects.ts'
 import { root } from '../repository.ts'
 import { findMissingPermissions, listRequiredPermissions } from '../kubernetes/permissions.ts'
 import { judgeCluster, type ClusterFacts, type ObservedObjects } from './cluster.ts'

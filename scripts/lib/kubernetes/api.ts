@@ -12,7 +12,8 @@ import { parseRetryAfter } from '../retry.ts'
 import { blockWhenEnding, startCompanion } from '../run.ts'
 import type { Environment } from './environment.ts'
 import { requireKubeContext } from './kube-context.ts'
-import { createKubectlMissing, kubectlArgv, type Manifest } from './kubectl.ts'
+import { type Manifest } from './objects.ts'
+import { createKubectlMissing, kubectlArgv } from './kubectl.ts'
 
 export interface ApiRequest {
   /** GET, where nothing else is said. */

@@ -1,13 +1,8 @@
-// How the cluster is asked, and what an environment's manifests make.
-import { join } from 'node:path'
+// How the cluster is asked.
 import { Failure, exit } from '../errors.ts'
-import type { Manifest } from './objects.ts'
 import { requireKubeContext } from './kube-context.ts'
 import type { Environment } from './environment.ts'
-import { root } from '../repository.ts'
 import { run, type RunOutput, type RunOptions } from '../run.ts'
-
-export type { Manifest } from './objects.ts'
 
 /** Everything before the subcommand, as a person would write it too. */
 export const kubectlArgv = ({ context, namespace }: Environment): string[] => [
@@ -58,54 +53,6 @@ export function requireKubectlSuccess(
 /** The last line that kubectl said. */
 export const lastOutputLine = ({ stdout, stderr, code }: RunOutput): string =>
   (stderr.trim() || stdout.trim()).split('\n').at(-1) || `it ended with ${code}`
-
-/**
- * What kustomize makes of a folder (relative to the repository), as kubectl itself reads it: by a
- * patch that changes nothing, without asking a cluster. Another parser reads other values: YAML 1.2
- * takes `13e9474` for a number (kubernetes-sigs/kustomize#4081). Throws Failure (usage) with
- * kustomize's words.
- */
-export async function buildKustomization(
-  environment: Environment,
-  folder: string,
-): Promise<Manifest[]> {
-  const patch = ['patch', '--local', '--type', 'merge', '--patch', '{}', '--output', 'json']
-  // without context and namespace: it would refuse what belongs elsewhere
-  const output = await run(['kubectl', ...patch, '--kustomize', join(root, folder)], {
-    nothrow: true,
-    timeout: 60_000,
-  })
-  if (output.code === 127) throw createKubectlMissing()
-  if (output.code !== 0) {
-    const env = output.stderr.includes(`.env.${environment.name}`)
-    const why = lastOutputLine(output).replaceAll(`${root}/`, '')
-    throw new Failure(exit.usage, `Build ${folder}`, why, {
-      next: env ? `npx zx scripts/env.ts ${environment.name}` : `kubectl kustomize ${folder}`,
-    })
-  }
-  // one after the other, indented
-  return output.stdout.split(/\n(?=\{)/).map(text => JSON.parse(text) as Manifest)
-}
-
-/** The environment's manifests. */
-export const renderManifests = (environment: Environment): Promise<Manifest[]> =>
-  buildKustomization(environment, environment.folder)
-
-/** What makes pods. */
-export const selectWorkloads = (all: Manifest[]): Manifest[] =>
-  all.filter(({ kind }) => ['Deployment', 'StatefulSet', 'DaemonSet', 'Job'].includes(kind))
-
-/**
- * What the overlay's ConfigMap `stack` says: the domain, the port in addresses, the time zone. Its
- * name ends with kustomize's hash.
- */
-export function readStackConfig(all: Manifest[]): Record<string, string> {
-  const found = all.find(
-    ({ kind, metadata }) => kind === 'ConfigMap' && /^stack(-[a-z0-9]{10})?$/.test(metadata.name),
-  )
-  if (!found) throw new Failure(exit.usage, 'Read the overlay', 'it has no ConfigMap `stack`')
-  return found.data as Record<string, string>
-}
 
 /** What `kubectl config` says; '' when it says nothing. */
 export const readKubectlConfig = async (argv: string[]): Promise<string> =>

@@ -159,3 +159,7 @@ const resourceByKind: Record<string, string> = {
 /** The resources of these kinds, each once. */
 export const workloadResourcesOf = (kinds: string[]): string[] =>
   [...new Set(kinds)].flatMap(kind => resourceByKind[kind] ?? [])
+
+/** What makes pods. */
+export const selectWorkloads = (all: Manifest[]): Manifest[] =>
+  all.filter(({ kind }) => ['Deployment', 'StatefulSet', 'DaemonSet', 'Job'].includes(kind))

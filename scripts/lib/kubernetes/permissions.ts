@@ -1,7 +1,7 @@
 // What an account must be allowed to do for a deploy, and what of it this one may not.
 import { isApiSuccess, requestApi, requireApiSuccess } from './api.ts'
 import type { Environment } from './environment.ts'
-import type { Manifest } from './kubectl.ts'
+import type { Manifest } from './objects.ts'
 
 const pluralizeKind = (kind: string): string =>
   kind.toLowerCase().replace(/y$/, 'ie').replace(/s$/, 'se') + 's'

@@ -2,7 +2,7 @@
 // deleted.
 import { requestApi, requireApiSuccess, type ApiAnswer } from './api.ts'
 import type { Environment } from './environment.ts'
-import type { Manifest } from './kubectl.ts'
+import type { Manifest } from './objects.ts'
 
 /** The path of a resource such as `apps/v1/deployments` in the environment's namespace, or of one object. */
 export function resourcePath({ namespace }: Environment, resource: string, name?: string): string {

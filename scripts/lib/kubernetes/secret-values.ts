@@ -1,10 +1,9 @@
 // What an environment's Secrets hold: which keys there are, and the values that its pods can read,
 // so that nothing that is said holds one.
 import { listObjects } from './resources.ts'
-import { selectWorkloads, type Manifest } from './kubectl.ts'
+import { selectWorkloads, containerSpecsOf, listVolumeSources, type Manifest } from './objects.ts'
 import type { Environment } from './environment.ts'
 import { keepSecret } from '../redact.ts'
-import { containerSpecsOf, listVolumeSources } from './objects.ts'
 
 /** Keys and their values, in base64. */
 type SecretData = Record<string, string>

@@ -1,5 +1,6 @@
 // Waits until workloads are ready; when one fails, its cause and what its log shows are the error.
-import { kubectlArgv, type Manifest } from '../kubernetes/kubectl.ts'
+import { type Manifest } from '../kubernetes/objects.ts'
+import { kubectlArgv } from '../kubernetes/kubectl.ts'
 import { Failure, exit } from '../errors.ts'
 import type { Environment } from '../kubernetes/environment.ts'
 import { collectFailureLogs, watchRollout } from './watch.ts'

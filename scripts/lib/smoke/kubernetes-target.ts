@@ -15,18 +15,14 @@ import {
   isPodReady,
   selectKinds,
   workloadResourcesOf,
+  selectWorkloads,
   type ClusterEvent,
   type Pod,
+  type Manifest,
 } from '../kubernetes/objects.ts'
 import { listObjects, readList, requestLog, resourcePath } from '../kubernetes/resources.ts'
-import {
-  kubectl,
-  kubectlArgv,
-  renderManifests,
-  readStackConfig,
-  selectWorkloads,
-  type Manifest,
-} from '../kubernetes/kubectl.ts'
+import { renderManifests, readStackConfig } from '../kubernetes/kustomize.ts'
+import { kubectl, kubectlArgv } from '../kubernetes/kubectl.ts'
 import { rejectTraefikAnswers, isTraefikAnswer } from './doors.ts'
 import { edgeAt } from './edge.ts'
 import { Failure, exit } from '../errors.ts'

@@ -1,10 +1,6 @@
 // How manifests get into the cluster, and objects out of it.
-import {
-  requireKubectlSuccess,
-  kubectlArgv,
-  lastOutputLine,
-  type Manifest,
-} from '../../kubernetes/kubectl.ts'
+import { resourceId, type Manifest } from '../../kubernetes/objects.ts'
+import { requireKubectlSuccess, kubectlArgv, lastOutputLine } from '../../kubernetes/kubectl.ts'
 import type { Environment } from '../../kubernetes/environment.ts'
 import {
   isApiAway,
@@ -14,7 +10,6 @@ import {
 import { Failure, exit } from '../../errors.ts'
 import { prepareJobs } from './jobs.ts'
 import { applyOrderOf, applyOrders } from './order.ts'
-import { resourceId } from '../../kubernetes/objects.ts'
 import { isWorkload, waitForRollout, type RolloutOptions } from '../../rollout/wait.ts'
 import { say, warn } from '../../report.ts'
 import type { RunOutput, RunOptions } from '../../run.ts'

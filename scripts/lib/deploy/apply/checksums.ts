@@ -1,7 +1,12 @@
 // What a deploy writes on the manifests: images by digest, hashes of what pods read. Pure.
-import { containerSpecsOf, hasCondition, listVolumeSources } from '../../kubernetes/objects.ts'
+import {
+  containerSpecsOf,
+  hasCondition,
+  listVolumeSources,
+  selectWorkloads,
+  type Manifest,
+} from '../../kubernetes/objects.ts'
 import { createHash } from 'node:crypto'
-import { selectWorkloads, type Manifest } from '../../kubernetes/kubectl.ts'
 import { parseImage } from '../../images/reference.ts'
 
 export const configChecksumAnnotation = 'kgc.hu/config'

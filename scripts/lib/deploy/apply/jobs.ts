@@ -1,10 +1,15 @@
 // The Jobs of a change, and those of an earlier one that are in their way.
 import { setTimeout as sleep } from 'node:timers/promises'
 import { listObjects } from '../../kubernetes/resources.ts'
-import type { Manifest } from '../../kubernetes/kubectl.ts'
+import {
+  isOwnerOf,
+  listPodContainers,
+  resourceId,
+  selectKinds,
+  type Manifest,
+} from '../../kubernetes/objects.ts'
 import { createRetryingApi, createRetryingKubectl } from '../../kubernetes/kubectl-retry.ts'
 import { exit, type Failure } from '../../errors.ts'
-import { isOwnerOf, listPodContainers, resourceId, selectKinds } from '../../kubernetes/objects.ts'
 import { waitForRollout, type RolloutOptions } from '../../rollout/wait.ts'
 import { say } from '../../report.ts'
 import type { FailureCause } from '../../rollout/workload.ts'

@@ -1,7 +1,6 @@
 // What manifests tell by themselves: in which order they go, what changes from one list to the
 // next, what is removed. Pure.
-import { resourceId } from '../../kubernetes/objects.ts'
-import type { Manifest } from '../../kubernetes/kubectl.ts'
+import { resourceId, type Manifest } from '../../kubernetes/objects.ts'
 
 /** The annotation kgc.hu/order, in the order of its values. */
 export const applyOrders = ['data', 'migrate', 'application', 'edge'] as const

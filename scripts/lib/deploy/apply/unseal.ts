@@ -1,11 +1,11 @@
 // Waits until the Sealed Secrets controller has opened what was applied: until then pods that start
 // again read the old values.
 import { findObject } from '../../kubernetes/resources.ts'
-import { kubectlArgv, type Manifest } from '../../kubernetes/kubectl.ts'
+import { findCondition, isChangeObserved, type Manifest } from '../../kubernetes/objects.ts'
+import { kubectlArgv } from '../../kubernetes/kubectl.ts'
 import type { Environment } from '../../kubernetes/environment.ts'
 import { createRetryingApi, type LockLossCheck } from '../../kubernetes/kubectl-retry.ts'
 import { Failure, exit } from '../../errors.ts'
-import { findCondition, isChangeObserved } from '../../kubernetes/objects.ts'
 import { constantDelays, pollUntil } from '../../retry.ts'
 
 /**

@@ -1,7 +1,7 @@
 // Which images a change takes: the tags of those that are built of a commit of their own, and the
 // digest of each.
 import type { CommitImage } from '../../images/commit-images.ts'
-import type { Manifest } from '../../kubernetes/kubectl.ts'
+import type { Manifest } from '../../kubernetes/objects.ts'
 import type { Environment } from '../../kubernetes/environment.ts'
 import type { PreflightProblems } from './problems.ts'
 import { briefRetryDelaysSeconds, retryRegistry } from '../../images/registry/retry.ts'

@@ -1,9 +1,12 @@
 // What is wrong with manifests, in words: what cannot work, which keys are missing, what the
 // cluster will not take. Pure.
-import { selectWorkloads, type Manifest } from '../../kubernetes/kubectl.ts'
+import {
+  selectWorkloads,
+  resourceId,
+  containerSpecsOf,
+  type Manifest,
+} from '../../kubernetes/objects.ts'
 import { applyOrders, type ApplyOrder } from '../apply/order.ts'
-import { resourceId } from '../../kubernetes/objects.ts'
-import { containerSpecsOf } from '../../kubernetes/objects.ts'
 
 /** What of the manifests cannot work, whatever the cluster says. */
 export function findManifestErrors(all: Manifest[]): string[] {

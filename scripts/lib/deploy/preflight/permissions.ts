@@ -1,5 +1,6 @@
 // What an account must be allowed to do for a change, asked before it begins.
-import { kubectlArgv, type Manifest } from '../../kubernetes/kubectl.ts'
+import { type Manifest } from '../../kubernetes/objects.ts'
+import { kubectlArgv } from '../../kubernetes/kubectl.ts'
 import type { Environment } from '../../kubernetes/environment.ts'
 import { findMissingPermissions, listRequiredPermissions } from '../../kubernetes/permissions.ts'
 import { Failure, exit } from '../../errors.ts'

@@ -1,5 +1,5 @@
 // What the applications themselves say: whether they work.
-import type { Manifest } from '../../kubernetes/kubectl.ts'
+import type { Manifest } from '../../kubernetes/objects.ts'
 import type { Environment } from '../../kubernetes/environment.ts'
 import { warn } from '../../report.ts'
 import { constantDelays, pollUntil } from '../../retry.ts'

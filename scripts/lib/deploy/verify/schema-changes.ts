@@ -1,13 +1,11 @@
 // Whether a deploy will change a database's schema, known before anything is touched: the image
 // that migrates carries the schema's version as a label, and the release that serves has recorded
 // where its databases are.
-import type { Manifest } from '../../kubernetes/kubectl.ts'
+import { resourceId, containerSpecsOf, type Manifest } from '../../kubernetes/objects.ts'
 import { readImageContents } from '../../images/registry/manifests.ts'
 import { parseImage } from '../../images/reference.ts'
 import { schemaLabel } from '../../images/build/schema-version.ts'
-import { resourceId } from '../../kubernetes/objects.ts'
 import type { SchemaVersions } from './schema-versions.ts'
-import { containerSpecsOf } from '../../kubernetes/objects.ts'
 
 /**
  * What the labels of a Job's images say of the databases' heads, in words; undefined where none

@@ -1,6 +1,6 @@
 // How far the applications' databases are migrated, as they say themselves.
 import type { Environment } from '../../kubernetes/environment.ts'
-import { selectWorkloads, type Manifest } from '../../kubernetes/kubectl.ts'
+import { selectWorkloads, type Manifest } from '../../kubernetes/objects.ts'
 import { pollUntil } from '../../retry.ts'
 import { loadAppModules, type SmokeContext } from '../../smoke/checks.ts'
 import { psql } from '../../smoke/database.ts'

@@ -1,5 +1,5 @@
 // The proof that a version works.
-import type { Manifest } from '../../kubernetes/kubectl.ts'
+import type { Manifest } from '../../kubernetes/objects.ts'
 import { countOutcomes, type CheckOutcome } from '../../smoke/outcome.ts'
 import { runApplicationChecks, clusterCheckName } from './application-checks.ts'
 import { isWorkload, waitForRollout, type RolloutOptions } from '../../rollout/wait.ts'
