@@ -5,7 +5,7 @@ import { readFileSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { configured } from '../configured/configured.ts'
+import { configureRepository } from '../configured.ts'
 import { repository } from '../sandbox.ts'
 
 const test = suite('configured')
@@ -47,7 +47,7 @@ const failureOf = (root: string, name: string): Promise<string> =>
   )
 
 test('a repository that is set up as docs/github.md tells passes its tests', async () => {
-  const root = await configured()
+  const root = await configureRepository()
   assert.ok(files.length > 5)
   const left = [...files]
   const failures: string[] = []

@@ -54,7 +54,7 @@ const cases: Record<string, DeployEvent> = {
   }),
   bare: { kind: 'failed', environment: 'staging' },
 }
-const snapshots = join(import.meta.dirname, 'snapshots/notify.json')
+const snapshots = join(import.meta.dirname, '../fixtures/notify/messages.json')
 const seen = Object.fromEntries(
   Object.entries(cases).map(([name, one]) => [
     name,

@@ -1,4 +1,4 @@
-// The failure table on recorded objects (test/cluster/failures/record.ts makes them): every row
+// The failure table on recorded objects (test/cluster/record-failures.ts makes them): every row
 // fires on its recording, at the right time, and on nothing else.
 import { chmodSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -23,7 +23,7 @@ type Moment = ClusterSnapshot & { now: number }
 const test = suite('rollout')
 
 const text = (name: string) =>
-  readFileSync(join(import.meta.dirname, 'rollout', `${name}.json`), 'utf8')
+  readFileSync(join(import.meta.dirname, '../fixtures/rollout', `${name}.json`), 'utf8')
 const load = (name: string): { since: number; moments: Moment[] } => JSON.parse(text(name))
 const own = (name: string, { workloads, jobs }: ClusterSnapshot): Json[] =>
   [...workloads, ...jobs].filter(({ metadata }) => metadata.name === name)

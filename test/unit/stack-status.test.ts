@@ -10,7 +10,7 @@ import {
 import { configHashLabel } from '../../scripts/lib/compose/service-status.ts'
 import { keepSecret } from '../../scripts/lib/redact.ts'
 import { likelyCause, linesBefore } from '../../scripts/lib/compose/failure-report.ts'
-import { looks, recordings } from './recreate/recordings.ts'
+import { looks, recordings } from './recreate-recordings.ts'
 
 const test = suite('health')
 const now = Date.parse('2026-11-24T12:00:00Z')

@@ -42,7 +42,7 @@ interface Row {
 }
 
 /**
- * A manifest of test/cluster/failures as a part of the environment; what only an administrator may
+ * A manifest of test/fixtures/rollout as a part of the environment; what only an administrator may
  * make is left to him.
  */
 function from(
@@ -50,7 +50,7 @@ function from(
   edit: (text: string) => string = text => text,
 ): { more: Json[]; there: Json[] } {
   const all = parseAllDocuments(
-    edit(readFileSync(join(import.meta.dirname, `../failures/${name}.yaml`), 'utf8')),
+    edit(readFileSync(join(import.meta.dirname, `../../fixtures/rollout/${name}.yaml`), 'utf8')),
   ).map(one => one.toJS() as Json)
   const ours = ({ kind }: Json) => ['Deployment', 'StatefulSet'].includes(kind)
   for (const one of all.filter(ours)) one.metadata.annotations = { 'kgc.hu/order': 'application' }

@@ -1,15 +1,15 @@
-// The repository as a company's own: all that README, docs/github.md and infra/k8s/README.md tell
-// it to write is written, and committed.
+// A repository as a company configures it: a copy with all that README, docs/github.md and
+// infra/k8s/README.md tell it to write, committed.
 import { cpSync, readFileSync, readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { commit, initialize } from '../git.ts'
-import { kubeseal } from '../kubeseal.ts'
-import { sandbox, start } from '../sandbox.ts'
+import { commit, initialize } from './git.ts'
+import { kubeseal } from './kubeseal.ts'
+import { sandbox, start } from './sandbox.ts'
 
 /** Makes it; it goes with the process. Out: its folder. */
-export async function configured(): Promise<string> {
+export async function configureRepository(): Promise<string> {
   const { root } = sandbox(['.'])
-  cpSync(join(import.meta.dirname, 'files'), root, { recursive: true })
+  cpSync(join(import.meta.dirname, 'fixtures/intranet'), root, { recursive: true })
   await script(root, ['env', '--owner', 'acme'])
   for (const [path, from, to] of settings) replace(root, path, from, to)
   for (const [file, text] of Object.entries(additions))

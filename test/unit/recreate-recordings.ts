@@ -1,9 +1,10 @@
-// Re-creations as test/compose/recreate/record-containers.ts has recorded them, beside this file.
+// Re-creations as test/compose/recreate/record-containers.ts has recorded them in
+// test/fixtures/recreate.
 import { readFileSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
-import { containersByService, type Container } from '../../../scripts/lib/compose/containers.ts'
-import type { ExpectedService, StackSnapshot } from '../../../scripts/lib/compose/stack-status.ts'
-import { configHashLabel } from '../../../scripts/lib/compose/service-status.ts'
+import { containersByService, type Container } from '../../scripts/lib/compose/containers.ts'
+import type { ExpectedService, StackSnapshot } from '../../scripts/lib/compose/stack-status.ts'
+import { configHashLabel } from '../../scripts/lib/compose/service-status.ts'
 
 interface Flat {
   id: string
@@ -25,7 +26,8 @@ interface Flat {
   probe?: { exit: number; output: string }
 }
 
-export const recordings = readdirSync(import.meta.dirname).filter(name => name.endsWith('.jsonl'))
+const folder = join(import.meta.dirname, '../fixtures/recreate')
+export const recordings = readdirSync(folder).filter(name => name.endsWith('.jsonl'))
 
 const unflat = (one: Flat): Container => ({
   Id: one.id,
@@ -60,7 +62,7 @@ const unflat = (one: Flat): Container => ({
 
 /** A recording as the judge sees it; wanted is what was there at its end. */
 export function looks(name: string): { expected: ExpectedService[]; steps: StackSnapshot[] } {
-  const lines = readFileSync(join(import.meta.dirname, name), 'utf8')
+  const lines = readFileSync(join(folder, name), 'utf8')
     .trim()
     .split('\n')
     .map(

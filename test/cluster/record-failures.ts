@@ -1,6 +1,6 @@
-// Records what the cluster shows of a failure, for test/unit/rollout.test.ts: applies each file in
-// a namespace of its own, keeps every moment at which the verdict or what it rests on changes,
-// until it is final. Usage: node --import=tsx test/cluster/failures/record.ts [NAME …]
+// Records what the cluster shows of a failure, for test/unit/rollout.test.ts: applies each manifest
+// of test/fixtures/rollout in a namespace of its own, and keeps every moment at which the verdict or
+// what it rests on changes, until it is final. Usage: node --import=tsx test/cluster/record-failures.ts [NAME …]
 import { readFileSync, readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseAllDocuments } from 'yaml'
@@ -8,11 +8,11 @@ import {
   workloadStatus,
   type ClusterSnapshot,
   type WorkloadStatus,
-} from '../../../scripts/lib/rollout/watch.ts'
-import { get, kubectl, namespace } from '../cluster.ts'
+} from '../../scripts/lib/rollout/watch.ts'
+import { get, kubectl, namespace } from './cluster.ts'
 
 type Json = Record<string, any>
-const folder = import.meta.dirname
+const folder = join(import.meta.dirname, '../fixtures/rollout')
 const names =
   process.argv.length > 2
     ? process.argv.slice(2)
@@ -129,10 +129,7 @@ async function record(name: string) {
     if (now - since > 180_000) break
     await new Promise(done => setTimeout(done, 700))
   }
-  writeFileSync(
-    join(folder, '../../unit/rollout', `${name}.json`),
-    `${JSON.stringify({ since, moments }, null, 1)}\n`,
-  )
+  writeFileSync(join(folder, `${name}.json`), `${JSON.stringify({ since, moments }, null, 1)}\n`)
   kubectl(['delete', 'namespace', space, '--wait=false'])
 }
 
