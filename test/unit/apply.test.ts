@@ -14,6 +14,7 @@ import { PreflightProblems } from '../../scripts/lib/deploy/preflight/problems.t
 import { storeRelease, type StoredRelease } from '../../scripts/lib/kubernetes/releases.ts'
 import { jobChecksumAnnotation } from '../../scripts/lib/deploy/apply/checksums.ts'
 import { deleteStuckPods } from '../../scripts/lib/deploy/apply/stuck-pods.ts'
+import { runPreflight } from '../../scripts/lib/deploy/preflight.ts'
 import { runServerDryRun } from '../../scripts/lib/deploy/preflight/server-dry-run.ts'
 import { Failure } from '../../scripts/lib/errors.ts'
 import { environment, withFakeKubectl } from './fake-kubectl.ts'
@@ -150,6 +151,39 @@ test('each object that the server refuses is said in its words, and so is one th
     'Unable to connect to the server: the connection was cut',
     'the cluster does not know SealedSecret (bitnami.com/v1alpha1): its CRD is not installed; infra/k8s/README.md, "What the cluster must have"',
   ])
+})
+
+test('argoproj-labs/argocd-operator#853: a namespace that is being deleted is the first reason, before the rights that went with it', async () => {
+  const version = '{"clientVersion":{"minor":"36"},"serverVersion":{"minor":"36"}}'
+  const cluster = (phase: string) => `case "$*" in
+    *version*) echo '${version}' ;;
+    *kustomize* | *--local*) echo '${JSON.stringify(map)}' ;;
+    *namespaces/played*) echo '{"status":{"phase":"${phase}"}}' ;;
+    *) echo 'Error from server (Forbidden): you may not' >&2; exit 1 ;;
+  esac`
+  const reasons = async (phase: string) => {
+    const { error } = await withFakeKubectl(cluster(phase), () =>
+      runPreflight({ environment, source: {}, choose: () => undefined as never }),
+    )
+    return `${(error as Failure).evidence ?? error}`.split('\n')
+  }
+  assert.is((await reasons('Terminating'))[0], '- namespace played is being deleted')
+  assert.not.match((await reasons('Active')).join(), 'being deleted')
+})
+
+test('Shopify/krane#173: a quota of Jobs that the change itself makes room in refuses nothing', async () => {
+  const job: Manifest = { apiVersion: 'batch/v1', kind: 'Job', metadata: { name: 'migrate' } }
+  const quota = (used: number, name = 'migrate') =>
+    `Error from server (Forbidden): jobs.batch "${name}" is forbidden: exceeded quota: jobs, requested: count/jobs.batch=1, used: count/jobs.batch=${used}, limited: count/jobs.batch=1`
+  const count = async (live: Manifest[], words: string) =>
+    (await tried(`case "$*" in *create*) echo '${words}' >&2; exit 1 ;; esac`, [job], live)).refused
+      .length
+  assert.is(await count([job], quota(1)), 0, 'the old one is deleted first')
+  assert.is(await count([], quota(1)), 1, 'somebody else uses it up')
+  assert.is(await count([job], quota(2)), 1, 'one is too few')
+  assert.is(await count([job], quota(1, 'other')), 1)
+  const both = quota(1).replace('=1, used', '=1,requests.cpu=1, used')
+  assert.is(await count([job], both), 1, 'another resource is used up, too')
 })
 
 const resources = new Map([

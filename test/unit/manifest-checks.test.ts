@@ -1,4 +1,7 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer, type Server } from 'node:http'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { resourceId, type Manifest } from '../../scripts/lib/kubernetes/objects.ts'
@@ -15,6 +18,12 @@ import {
   findMissingSecretKeys,
   findChangedDatabases,
 } from '../../scripts/lib/deploy/preflight/manifest-errors.ts'
+import {
+  findFixedReplicas,
+  findStoppedTargets,
+} from '../../scripts/lib/deploy/preflight/autoscalers.ts'
+import { findSettingProblems } from '../../scripts/lib/deploy/preflight/settings-files.ts'
+import { listEnvironments } from '../../scripts/lib/kubernetes/environment.ts'
 import { sortForApply, findOrphans } from '../../scripts/lib/deploy/apply/order.ts'
 import {
   configChecksumAnnotation,
@@ -274,6 +283,81 @@ test('what the cluster will not take is said with the way round', () => {
     ),
     /does not know SealedSecret/,
   )
+})
+
+test('kubernetes/kubernetes#99399, helm/charts#15563: one refused object is one reason, with its causes and a way on', () => {
+  const volume = [
+    'Error from server (Invalid): PersistentVolumeClaim "media" is invalid: spec: Forbidden: spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims',
+    '@@ -1,6 +1,6 @@',
+    ' {',
+    '- "AccessModes": ["ReadWriteOnce"],',
+    '+ "AccessModes": ["ReadWriteMany"],',
+    '  "Selector": null,',
+  ]
+  assert.match(
+    explainServerError(volume.join('\n')),
+    /^PersistentVolumeClaim media: .*its size.*another name and copy its data$/,
+  )
+  const faults =
+    'Error from server (Invalid): Deployment.apps "web" is invalid: [spec.replicas: Invalid value: -1, spec.template.spec.containers[0].image: Required value]'
+  assert.match(explainServerError(faults), /^Deployment web is invalid: \[spec.*Required value\]$/)
+})
+
+test('kubernetes/kubernetes#25238, kubernetes/kubernetes#95695: an autoscaler and a number beside it; one that stands at 0', () => {
+  const scaled = (replicas?: number) => {
+    const web = workload('web')
+    if (replicas !== undefined) web.spec.replicas = replicas
+    return web
+  }
+  const autoscaler = (minReplicas?: number) =>
+    object('HorizontalPodAutoscaler', 'web', {
+      spec: { scaleTargetRef: { kind: 'Deployment', name: 'web' }, minReplicas },
+    })
+  assert.equal(findFixedReplicas([scaled(), autoscaler(2)]), [])
+  assert.equal(findFixedReplicas([scaled(3)]), [])
+  assert.match(
+    findFixedReplicas([scaled(3), autoscaler(2)])[0]!,
+    /^Deployment web sets replicas: 3/,
+  )
+  const all = [scaled(), autoscaler(2)]
+  assert.equal(findStoppedTargets(all, [scaled(1)]), [])
+  assert.equal(findStoppedTargets(all, []), [])
+  assert.equal(findStoppedTargets([scaled(), autoscaler(0)], [scaled(0)]), [])
+  assert.equal(findStoppedTargets([scaled(2), autoscaler(2)], [scaled(0)]), [])
+  assert.match(findStoppedTargets(all, [scaled(0)])[0]!, 'scale deployment/web --replicas 2')
+})
+
+test('opendatahub-io/models-as-a-service#840: what kustomize takes otherwise than it looks is told with its line', () => {
+  const base = mkdtempSync(join(tmpdir(), 'kgc-settings-'))
+  process.once('exit', () => rmSync(base, { recursive: true, force: true }))
+  const put = (path: string, text: string) => {
+    mkdirSync(dirname(join(base, path)), { recursive: true })
+    writeFileSync(join(base, path), text)
+  }
+  put(
+    'over/kustomization.yaml',
+    `resources: [../base]\nconfigMapGenerator: [{ name: stack, literals: [A=1, 'B="hunter22"'] }]\n`,
+  )
+  put('base/kustomization.yaml', 'configMapGenerator: [{ name: c, envs: [config.env] }]\n')
+  const lines = ['# a', 'A=x=y#z', 'B="hunter22"', 'C=hunter22 # note', 'D=hunter22 ', 'E=', '']
+  put('base/config.env', `\uFEFF${lines.join('\r\n')}`)
+  const found = findSettingProblems('over', base)
+  assert.equal(
+    found.map(({ text, fatal }) => [text.replace(/ has .*/, ''), fatal]),
+    [
+      ['over/kustomization.yaml: B of stack', false],
+      ['base/config.env: line 3: B', false],
+      ['base/config.env: line 4: C', false],
+      ['base/config.env: line 5: D', false],
+    ],
+  )
+  assert.not.match(JSON.stringify(found), 'hunter22')
+  put('base/config.env', 'HOME\nexport A=1\n')
+  const fatal = findSettingProblems('over', base).filter(one => one.fatal)
+  assert.match(fatal[0]!.text, 'config.env: line 1: HOME has no =: kustomize takes its value from')
+  assert.match(fatal[1]!.text, 'line 2: A begins with "export"')
+  for (const overlay of listEnvironments())
+    assert.equal(findSettingProblems(`infra/k8s/overlays/${overlay}`), [], overlay)
 })
 
 test('an image is read as its parts', () => {

@@ -1,6 +1,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
+import { randomBytes } from 'node:crypto'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { Manifest } from '../../scripts/lib/kubernetes/objects.ts'
@@ -55,6 +56,13 @@ test('what is stored comes back as it was, without its Secrets; sealed ones stay
   assert.is(map.metadata.name, 'kgc-release-3')
   assert.not.match(JSON.stringify(map), 'canary')
   assert.is(JSON.parse(map.data.release).manifests, undefined)
+})
+
+test('helm/helm#6711, #7126: as much as a ConfigMap holds is taken, decoded as the API server counts it; more is refused', () => {
+  const noise = (bytes: number) =>
+    object('ConfigMap', 'a', { binaryData: { x: randomBytes(bytes).toString('base64') } })
+  assert.ok(packManifests([noise(900_000)]).length > 1_000_000)
+  assert.throws(() => packManifests([noise(1024 * 1024)]), /the limit is 1015808/)
 })
 
 test('what serves is the last that succeeded, whatever came after', () => {

@@ -11,6 +11,8 @@ import {
   listObjects,
   type KnownResources,
 } from '../kubernetes/resources.ts'
+import { findFixedReplicas, findStoppedTargets } from './preflight/autoscalers.ts'
+import { findSettingProblems } from './preflight/settings-files.ts'
 import { readDeployCommit } from './preflight/commit.ts'
 import { Failure, exit } from '../errors.ts'
 import { readBuildVariables } from '../images/build/bake.ts'
@@ -28,7 +30,12 @@ import type { Environment } from '../kubernetes/environment.ts'
 import { waitForStaleLock } from './lock/stale-lock.ts'
 import { PreflightProblems } from './preflight/problems.ts'
 import { warn } from '../report.ts'
-import { readReleases, findCurrentRelease, type StoredRelease } from '../kubernetes/releases.ts'
+import {
+  readReleases,
+  findCurrentRelease,
+  packManifests,
+  type StoredRelease,
+} from '../kubernetes/releases.ts'
 import { requirePermissions } from './preflight/permissions.ts'
 import { redactSecretsOf, readSecretKeys } from '../kubernetes/secret-values.ts'
 import { listWorkloadImages, withDigestsAndChecksums } from './apply/checksums.ts'
@@ -89,11 +96,16 @@ export async function runPreflight({
     known,
   ])
   if (!reachable || !built) throw refusals.toFailure(what)
+  const refuse = async () => {
+    if (await isTerminating(environment))
+      refusals.addFirst(`namespace ${environment.namespace} is being deleted`)
+    return refusals.toFailure(what)
+  }
   const [watched, had] = await asked
   refusals.add(...more.messages)
   const seen = await lock
   if (seen?.lease && isLockHeld(seen)) await waitForStaleLock(environment, seen.lease, seen.now)
-  if (!watched) throw refusals.toFailure(what)
+  if (!watched) throw await refuse()
   const history = readReleases(watched)
   const last = findCurrentRelease(history)
   const back = 'release' in source ? choose(history) : undefined
@@ -124,7 +136,9 @@ export async function runPreflight({
     ...findManifestErrors(plain),
     ...findMissingSecretKeys(plain, secrets),
     ...findChangedDatabases(plain, live),
+    ...findStoppedTargets(plain, live),
   )
+  if (!back) sayRemarks(environment, plain, refusals)
   const tried = async () => {
     // who leaves a release needs its images no more
     const digests = await resolveImageDigests(
@@ -147,7 +161,9 @@ export async function runPreflight({
     checkUpgradePaths(plain, live, Boolean(back), refusals),
   ])
   refusals.add(...findUnpromotedImages(environment, had, found.digests))
-  refusals.throwIfAny(what)
+  // what the record of the release would refuse after the lock is taken
+  await refusals.check(async () => packManifests(found.manifests))
+  if (refusals.messages.length) throw await refuse()
   return {
     ...found,
     history,
@@ -188,6 +204,22 @@ async function readOtherKinds(
     others.map(one => refusals.check(() => listObjects(environment, [one]))),
   )
   return { resources, live: [...read, ...lists.flatMap(list => list ?? [])] }
+}
+
+/** What of the settings and the numbers of pods is not what it looks like. */
+function sayRemarks(environment: Environment, all: Manifest[], refusals: PreflightProblems): void {
+  for (const { text, fatal } of findSettingProblems(environment.folder))
+    if (fatal) refusals.add(text)
+    else warn(text)
+  findFixedReplicas(all).forEach(warn)
+}
+
+/** Whether the namespace is on its way out: its rights go before it does. */
+async function isTerminating(environment: Environment): Promise<boolean> {
+  const answer = await requestApi(environment, `/api/v1/namespaces/${environment.namespace}`)
+  return (
+    isApiSuccess(answer) && (JSON.parse(answer.text) as Manifest).status?.phase === 'Terminating'
+  )
 }
 
 /** What is to be held against the releases that have served. */

@@ -50,18 +50,25 @@ export interface StoredRelease extends Release {
   manifests: Manifest[]
 }
 
-/** A release's manifests, packed; Secrets are left out, sealed ones stay. */
+/** Bytes, decoded: the API server takes a ConfigMap of 1 MiB, of which the release's own words need some. */
+const maximumSize = 1024 * 1024 - 32 * 1024
+
+/**
+ * A release's manifests, packed; Secrets are left out, sealed ones stay. Throws Failure (refused)
+ * when a ConfigMap cannot hold them.
+ */
 export function packManifests(manifests: Manifest[]): string {
-  const json = JSON.stringify(manifests.filter(({ kind }) => kind !== 'Secret'))
-  const packed = gzipSync(json, { level: 9 }).toString('base64')
-  // a ConfigMap holds 1 MiB
-  if (packed.length > 1_000_000)
+  const packed = gzipSync(JSON.stringify(manifests.filter(({ kind }) => kind !== 'Secret')), {
+    level: 9,
+  })
+  if (packed.length > maximumSize)
     throw new Failure(
       exit.refused,
       'Record the release',
-      `its manifests take ${packed.length} bytes, and a ConfigMap holds 1048576`,
+      `its manifests take ${packed.length} bytes packed, and the limit is ${maximumSize}`,
+      { next: 'keep large files out of ConfigMaps: an image or a volume holds them' },
     )
-  return packed
+  return packed.toString('base64')
 }
 
 export const unpackManifests = (packed: string): Manifest[] =>

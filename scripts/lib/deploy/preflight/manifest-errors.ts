@@ -88,14 +88,33 @@ export function findMissingSecretKeys(all: Manifest[], live: Map<string, string[
   return [...missing]
 }
 
+/**
+ * Whether an error says that a quota is used up by Jobs of which the change first deletes one: the
+ * trial counts the new one beside the old one of the same name.
+ */
+export function isFreedByReplacement(error: string, live: Manifest[]): boolean {
+  const name = /jobs\.batch "([^"]+)" is forbidden: exceeded quota/.exec(error)?.[1]
+  if (!live.some(({ kind, metadata }) => kind === 'Job' && metadata.name === name)) return false
+  const number = (what: string) =>
+    Number(new RegExp(`${what}: count/jobs\\.batch=(\\d+)(?:, [a-z]+:|$)`).exec(error)?.[1] ?? NaN)
+  return number('used') - 1 + number('requested') <= number('limited')
+}
+
 /** In words that lead on: what the cluster said of a change that it will not take. */
-export function explainServerError(line: string): string {
+export function explainServerError(error: string): string {
+  // what comes after it shows the object, field by field
+  const [line = ''] = error.split('\n')
   const name = /(?:The|Error from server[^:]*:) (\w+)(?:\.\S+)? "([^"]+)"/.exec(line)
   const what = name ? `${name[1]} ${name[2]}: ` : ''
   if (/statefulset spec for fields other than/i.test(line))
     return (
       `${what}volumeClaimTemplates, selector and serviceName of a StatefulSet cannot be changed; restore them, or ` +
       `\`kubectl delete statefulset ${name?.[2] ?? 'NAME'} --cascade=orphan\` first: its pods and volumes stay`
+    )
+  if (/spec is immutable after creation/.test(line))
+    return (
+      `${what}of a volume that is there nothing can be changed but its size, which may grow; restore the rest, or ` +
+      'give the claim another name and copy its data'
     )
   if (/field is immutable/.test(line))
     return (

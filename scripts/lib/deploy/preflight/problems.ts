@@ -20,6 +20,11 @@ export class PreflightProblems {
     for (const one of words) if (!this.messages.includes(one)) this.messages.push(one)
   }
 
+  /** What explains all the others. */
+  addFirst(words: string): void {
+    this.messages.unshift(words)
+  }
+
   /** Throws Failure (refused) with all that is wrong, if something is. */
   throwIfAny(what: string): void {
     if (this.messages.length) throw this.toFailure(what)

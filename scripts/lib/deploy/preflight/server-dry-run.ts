@@ -5,7 +5,7 @@ import type { Environment } from '../../kubernetes/environment.ts'
 import { resourceId, type Manifest } from '../../kubernetes/objects.ts'
 import { kindKeyOf, resourcePath, type KnownResources } from '../../kubernetes/resources.ts'
 import type { ManifestChanges } from '../apply/order.ts'
-import { explainServerError } from './manifest-errors.ts'
+import { explainServerError, isFreedByReplacement } from './manifest-errors.ts'
 import type { PreflightProblems } from './problems.ts'
 
 /** ms: a machine under load takes its time for what a person waits for once. */
@@ -27,8 +27,9 @@ export async function runServerDryRun(
   const tries = all.map(async one => ({ one, tried: await tryObject(environment, one, resources) }))
   for (const { one, tried } of await Promise.all(tries)) {
     const now = there.get(resourceId(one))
-    if (typeof tried === 'string') refusals.add(explainServerError(tried))
-    else if (one.kind === 'Job') continue
+    if (typeof tried === 'string') {
+      if (!isFreedByReplacement(tried, live)) refusals.add(explainServerError(tried))
+    } else if (one.kind === 'Job') continue
     else if (!now) changes.created.push(resourceId(one))
     else if (!isSameObject(now, tried)) changes.changed.push(resourceId(one))
   }
