@@ -1,6 +1,6 @@
 // Workloads whose number of pods an autoscaler sets. Pure.
 import { resourceId, type Manifest } from '../../kubernetes/objects.ts'
-import { selectWorkloads } from '../../kubernetes/kubectl.ts'
+import { selectWorkloads } from '../../kubernetes/objects.ts'
 
 /** The workloads of `all` with their autoscaler. */
 const listScaled = (all: Manifest[]): { workload: Manifest; autoscaler: Manifest }[] =>
