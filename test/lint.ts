@@ -1,7 +1,7 @@
 // The linters: each is silent or the test fails.
 import { execFileSync } from 'node:child_process'
 import { existsSync, readFileSync } from 'node:fs'
-import { actionlint, linter } from './tools.ts'
+import { actionlint, linter, promtool } from './tools.ts'
 
 /** The files that git tracks or would track, by pattern. */
 const files = (...patterns: string[]): string[] =>
@@ -43,6 +43,14 @@ export function linters(): { name: string; argv: string[] }[] {
     {
       name: 'actionlint',
       argv: [actionlint, '-shellcheck', linter('shellcheck'), '-pyflakes', ''],
+    },
+    {
+      name: 'promtool',
+      argv: [
+        promtool,
+        ...['check', 'rules', '--lint=all', '--lint-fatal'],
+        ...files('infra/monitoring/prometheus/rules/*.yml'),
+      ],
     },
     // it says "No findings" in any case: the exit code is what counts
     {

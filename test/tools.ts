@@ -29,6 +29,9 @@ const actionlintModule = 'github.com/rhysd/actionlint'
 /** The linter of workflows; PyPI has no build of it, so it is compiled from its Go module. */
 export const actionlint = join(cache, `actionlint-${actionlintVersion}`, 'actionlint')
 
+/** Debian 13's promtool, which judges the rules of Prometheus. */
+export const promtool = join(cache, 'promtool-trixie', 'promtool')
+
 /** The other Node versions that people run the scripts with; npm carries Node's own builds. */
 const nodes = ['22.23.3', '24.9.0']
 const nodeFolder = (version: string) => join(cache, `node-${version}`)
@@ -102,10 +105,12 @@ export function needs(groups: string[]): Need[] {
     hint: 'They come from PyPI by pip: apt-get install python3-venv, and see whether pip reaches PyPI',
   }
   const compile = groups.includes('lint') && !existsSync(actionlint)
-  const compose = compile || groups.includes('compose') || groups.includes('cluster')
+  const haveRules = existsSync(promtool)
+  const engine = compile || !haveRules
+  const compose = engine || groups.includes('compose') || groups.includes('cluster')
   const docker: Need = {
     name: 'Have Docker',
-    groups: [...(compile ? ['lint'] : []), 'policy', 'compose', 'cluster'],
+    groups: [...(engine ? ['lint'] : []), 'policy', 'compose', 'cluster'],
     argv: [
       process.execPath,
       '--import=tsx',
@@ -126,6 +131,12 @@ export function needs(groups: string[]): Need[] {
     hint: 'it is compiled once, in a container, from the Go module proxy',
     compiles: 'actionlint (1 min)',
   }
+  const rules: Need = {
+    name: 'Have promtool',
+    groups: ['lint', 'policy'],
+    argv: ['infra/demo/monitoring/promtool.sh'],
+    hint: 'it comes from a package of Debian 13, in a container',
+  }
   const servers: Need = {
     name: 'Compile a registry and a certificate authority',
     groups: ['compose'],
@@ -134,6 +145,13 @@ export function needs(groups: string[]): Need[] {
     compiles: 'a registry and a certificate authority (2 min)',
   }
   const serve = existsSync(compiled('registry', 'distribution')) && existsSync(compiled('pebble'))
+  const rules3: Need = {
+    name: 'Compile promtool of Prometheus 3',
+    groups: ['compose'],
+    argv: ['test/cluster/engine/build.sh', 'promtool'],
+    hint: 'it is compiled once, in a container, from the Go module proxy',
+    compiles: 'promtool of Prometheus 3 (12 min on two busy cores)',
+  }
   const traefik =
     spawnSync('docker', ['image', 'inspect', 'kgc-demo/traefik:demo'], { stdio: 'ignore' })
       .status === 0
@@ -188,8 +206,10 @@ export function needs(groups: string[]): Need[] {
     ...(existsSync(join(venv, 'whole')) ? [] : [linters]),
     docker,
     ...(compile ? [workflows] : []),
+    ...(haveRules ? [] : [rules]),
     images,
     ...(serve ? [] : [servers]),
+    ...(existsSync(compiled('promtool', 'prometheus')) ? [] : [rules3]),
     ...others,
     ...(process.env.KGC_TEST_KUBECONFIG ? [] : [cluster]),
     push,

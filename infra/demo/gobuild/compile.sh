@@ -28,7 +28,7 @@ for module in $modules; do (cd / && go mod download "$module"); done
 
 # -v names each package: a build of minutes is seen to move; nobody debugs what comes of it
 while [ $# -gt 0 ]; do
-  go build -v -mod=mod -trimpath -gcflags=all=-dwarf=false -ldflags "-s -w ${LDFLAGS:-}" -o "/out/$1/$1" "$2"
+  go build -v -mod=mod -trimpath -tags "${TAGS:-}" -gcflags=all=-dwarf=false -ldflags "-s -w ${LDFLAGS:-}" -o "/out/$1/$1" "$2"
   shift 2
 done
 for file in ${FILES:-}; do

@@ -2,7 +2,7 @@
 # Compiles Go commands from their modules, in a container, so that the machine needs no Go: to ~/.cache/kgc-stack/NAME-VERSION/NAME.
 # What is there already costs nothing. Usage: gobuild.sh NAME MODULE@VERSION PACKAGE [NAME MODULE@VERSION PACKAGE …]
 # What one call names is built against one set of modules and shares what it has in common. A PACKAGE that is a folder here (/x/y) is built against
-# them too. LDFLAGS is added to the linker's; FILES (`NAME:MODULE@VERSION/file …`) are copied out of the modules, to NAME-VERSION/files.
+# them too. LDFLAGS is added to the linker's, TAGS are build tags; FILES (`NAME:MODULE@VERSION/file …`) are copied out of the modules, to NAME-VERSION/files.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 # shellcheck source=infra/demo/gobuild/quietly.sh
@@ -32,7 +32,7 @@ docker buildx build --quiet --tag kgc-build/go:trixie --file "$here/build.Docker
 cp "$here/compile.sh" "$context/"
 if [ -f /etc/ssl/certs/ca-certificates.crt ]; then cp /etc/ssl/certs/ca-certificates.crt "$context/ca.crt"; fi
 # what runs beside it comes first; what is fetched and compiled is kept in one place for all
-docker create --name "$container" --cpu-shares 256 --volume kgc-go-cache:/root --env LDFLAGS="${LDFLAGS:-}" --env FILES="${FILES:-}" \
+docker create --name "$container" --cpu-shares 256 --volume kgc-go-cache:/root --env LDFLAGS="${LDFLAGS:-}" --env TAGS="${TAGS:-}" --env FILES="${FILES:-}" \
   kgc-build/go:trixie sh compile.sh "${modules[*]}" "${packages[@]}" >/dev/null
 tar --create --directory "$context" . | docker cp - "$container:/build"
 quietly "$KGC_CACHE/${names[0]}-${versions[0]}.log" docker start --attach "$container"

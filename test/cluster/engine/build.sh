@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Compiles what the test cluster and the tests consist of, once (23 minutes on two busy cores): kept by version under ~/.cache/kgc-stack.
-# Usage: build.sh [registry|pebble|node|addons|checks …], default: all
+# Usage: build.sh [registry|pebble|promtool|node|addons|checks …], default: all but promtool
 set -euo pipefail
 # shellcheck source=test/cluster/engine/settings.sh
 . "$(dirname "$0")/settings.sh"
@@ -43,6 +43,11 @@ registry() {
 
 # An authority for certificates.
 pebble() { gobuild pebble "github.com/letsencrypt/pebble/v2@v$pebble" github.com/letsencrypt/pebble/v2/cmd/pebble; }
+
+# Judges rules as Prometheus 3 does; discovery is no part of that.
+promtool() {
+  TAGS=remove_all_sd gobuild promtool "github.com/prometheus/prometheus@v$prometheus" github.com/prometheus/prometheus/cmd/promtool
+}
 
 if (( $# == 0 )); then set -- registry pebble node addons checks; fi
 for part; do "$part"; done
