@@ -26,7 +26,9 @@ const long = [
   ...['failures', 'restore', 'deploy', 'secrets', 'interrupted'].map(
     name => `cluster/deploy/${name}`,
   ),
-  ...['now', 'rollout', 'workflows', 'run', 'lanes', 'apply'].map(name => `unit/${name}`),
+  ...['deploy-outcome', 'rollout', 'workflows', 'run', 'lanes', 'apply'].map(
+    name => `unit/${name}`,
+  ),
 ]
 
 const among = (files: string[], name: string) => files.some(file => name === `${file}.test.ts`)

@@ -96,7 +96,10 @@ test('a row that no test holds yet is shown beside the unit tests; a title may t
   assert.equal(judgeTable(table, ['unit'], new Map()).rows, [{ ...table.rows[0], why: [] }])
   assert.equal(judgeTable(table, ['lint'], new Map()).rows, [])
   const loop = (what: string) =>
-    hasTest(['unit/now', `runatlantis/atlantis#3581: each step of ${what} fails in turn`])
+    hasTest([
+      'unit/deploy-outcome',
+      `runatlantis/atlantis#3581: each step of ${what} fails in turn`,
+    ])
   assert.equal([loop('anything'), loop('')], [true, false])
 })
 

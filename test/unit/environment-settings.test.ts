@@ -9,7 +9,7 @@ import * as assert from 'uvu/assert'
 import { listWorkflowSettings } from '../../scripts/lib/github/workflow-settings.ts'
 import { repository, sandbox, type Result } from '../sandbox.ts'
 
-const test = suite('env --github')
+const test = suite('environment settings')
 const box = sandbox()
 cpSync(join(repository, '.github'), join(box.root, '.github'), { recursive: true })
 const hook = 'https://hooks.slack.com/services/canary'

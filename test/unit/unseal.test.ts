@@ -17,7 +17,7 @@ import {
 import { Failure } from '../../scripts/lib/errors.ts'
 import { environment, withFakeKubectl } from './fake-kubectl.ts'
 
-const test = suite('unsealed')
+const test = suite('unseal')
 const object = (kind: string, name: string): Manifest => ({ kind, metadata: { name }, spec: {} })
 const sealed = (name = 'shop-secrets', said: object = {}, generation = 2) => ({
   kind: 'SealedSecret',

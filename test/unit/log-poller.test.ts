@@ -14,7 +14,7 @@ import { fetchLastLogLines } from '../../scripts/lib/rollout/last-log-lines.ts'
 import { createRolloutProgress } from '../../scripts/lib/rollout/progress.ts'
 import { environment, withFakeKubectl } from './fake-kubectl.ts'
 
-const test = suite('listen')
+const test = suite('log poller')
 const secret = 'canary-5d20e7b1'
 keepSecret(secret)
 

@@ -8,7 +8,7 @@ import { unpackManifests } from '../../../scripts/lib/kubernetes/releases.ts'
 import { clusterEnv } from '../cluster.ts'
 import { createTestEnvironment } from './test-environment.ts'
 
-const test = suite('now on a cluster')
+const test = suite('outcome')
 const { box, run, write, get, releases } = createTestEnvironment('kgc-t-now')
 
 // a kubectl that says this from the call, or the request to the API, on whose words are like that,

@@ -24,7 +24,7 @@ import {
   type StoredRelease,
 } from '../../scripts/lib/kubernetes/releases.ts'
 
-const test = suite('release')
+const test = suite('releases')
 const object = (kind: string, name: string, more: object = {}): Manifest => ({
   apiVersion: 'v1',
   kind,

@@ -11,7 +11,7 @@ import { listWorkloadImages } from '../../scripts/lib/deploy/apply/checksums.ts'
 import { resolveImageDigests, applyImageTags } from '../../scripts/lib/deploy/preflight/images.ts'
 import { parseCommitImages, listCommitImages } from '../../scripts/lib/images/commit-images.ts'
 
-const test = suite('versions')
+const test = suite('image tags')
 const buildFile = `services:
   api: { image: "\${REGISTRY:-ghcr.io/kgc}/api:\${API_REF:-unset}", build: . }
   base: { image: "\${REGISTRY:-ghcr.io/kgc}/base:1.2", build: . }

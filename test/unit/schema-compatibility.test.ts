@@ -10,7 +10,7 @@ import {
 } from '../../scripts/lib/deploy/verify/schema-compatibility.ts'
 import { environment, withFakeKubectl } from './fake-kubectl.ts'
 
-const test = suite('schema')
+const test = suite('schema compatibility')
 const database = (name: string): Manifest => ({
   kind: 'StatefulSet',
   metadata: { name },

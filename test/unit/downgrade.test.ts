@@ -19,7 +19,7 @@ import type { Release } from '../../scripts/lib/kubernetes/releases.ts'
 import { commit, git, initialize } from '../git.ts'
 import { environment, withFakeKubectl } from './fake-kubectl.ts'
 
-const test = suite('older')
+const test = suite('downgrade')
 const folder = mkdtempSync(join(tmpdir(), 'kgc-older-'))
 process.once('exit', () => rmSync(folder, { recursive: true, force: true }))
 const repository = join(folder, 'repository')

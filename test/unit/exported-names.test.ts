@@ -5,7 +5,7 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { repository } from '../sandbox.ts'
 
-const test = suite('names')
+const test = suite('exported names')
 
 /** Names that more than one of these files exports, with the files. */
 function findRepeatedExports(files: Map<string, string>): string[] {

@@ -24,7 +24,7 @@ import { guardChange } from '../../scripts/lib/deploy/failure.ts'
 import { Failure } from '../../scripts/lib/errors.ts'
 import { environment, withFakeKubectl } from './fake-kubectl.ts'
 
-const test = suite('now')
+const test = suite('deploy outcome')
 Object.assign(apiRetryMs, { most: 100, pause: 50 })
 proof.most = 100
 

@@ -5,7 +5,7 @@ import * as assert from 'uvu/assert'
 import { keepSecret, redact } from '../../scripts/lib/redact.ts'
 import { redactSecretsOf } from '../../scripts/lib/kubernetes/secret-values.ts'
 
-const test = suite('secrets')
+const test = suite('secret values')
 const secret = (name: string, data: Record<string, string>) => ({
   apiVersion: 'v1',
   kind: 'Secret',
