@@ -163,7 +163,7 @@ test('argoproj-labs/argocd-operator#853: a namespace that is being deleted is th
   esac`
   const reasons = async (phase: string) => {
     const { error } = await withFakeKubectl(cluster(phase), () =>
-      runPreflight({ environment, source: {}, choose: () => undefined as never }),
+      runPreflight({ environment, source: {}, chooseRelease: () => undefined as never }),
     )
     return `${(error as Failure).evidence ?? error}`.split('\n')
   }

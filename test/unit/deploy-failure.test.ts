@@ -19,7 +19,7 @@ const asked: DeployRequest = {
   environment,
   verb: 'deploy',
   source: {},
-  choose: () => undefined,
+  chooseRelease: () => undefined,
   prune: false,
   yes: false,
 }

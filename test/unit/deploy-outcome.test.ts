@@ -123,7 +123,7 @@ async function change(
   }
   const names = (all: Manifest[]) => all.map(resourceId)
   const change = {
-    ...{ environment, verb, source: {}, choose: () => undefined, prune: false, yes: false },
+    ...{ environment, verb, source: {}, chooseRelease: () => undefined, prune: false, yes: false },
     started: Date.now(),
     lock: { recordPhase: async () => {}, lossFailure, release: async () => {}, clockOffsetMs: 1 },
     release,

@@ -179,10 +179,10 @@ const facts = (change: Partial<ClusterFacts> = {}): ClusterFacts => ({
   controllers: [deployment('sealer', { readyReplicas: 1 })],
   daemonSets: [object('DaemonSet', 'calico-node')],
   deployments: [edge({ readyReplicas: 1 })],
-  foundation: 'infra/k8s/cluster',
-  wanted: manifests,
+  clusterFolder: 'infra/k8s/cluster',
+  clusterManifests: manifests,
   overlay: sealed('x'),
-  refused: [],
+  missingPermissions: [],
   ...change,
 })
 const silent = (findings: Finding[]) => assert.equal(findings, [])
@@ -207,7 +207,7 @@ test('doctor: kubectl, context, API server and version', () => {
   )
   const { version: _, ...deaf } = facts()
   one(
-    judgeCluster({ ...deaf, silence: 'connection refused' }),
+    judgeCluster({ ...deaf, apiError: 'connection refused' }),
     'error',
     /does not answer: connection refused/,
     /^kubectl --context kgc-staging cluster-info$/,
@@ -338,7 +338,7 @@ test('doctor: network, rights, and an overlay that cannot be built', () => {
     /NetworkPolicies/,
   )
   silent(judgePermissions(facts()))
-  const poor = judgePermissions(facts({ refused: ['patch deployments.apps', 'create pods/exec'] }))
+  const poor = judgePermissions(facts({ missingPermissions: ['patch deployments.apps', 'create pods/exec'] }))
   one(
     poor,
     'error',
@@ -348,7 +348,7 @@ test('doctor: network, rights, and an overlay that cannot be built', () => {
   const found = judgeCluster(
     facts({
       overlay: undefined,
-      unbuilt: { why: 'Build it: no such file', next: 'npx zx scripts/env.ts staging' },
+      buildError: { why: 'Build it: no such file', next: 'npx zx scripts/env.ts staging' },
     }),
   )
   one(

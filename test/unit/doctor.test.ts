@@ -205,12 +205,12 @@ test('machine: a port that another holds, with the command that shows it', () =>
 })
 
 test('machine: the clock', () => {
-  const told = (ahead: number) =>
-    judgeClock({ ahead, host: 'h', date: 'Wed, 25 Nov 2026 12:00:00 GMT' }, false)
+  const told = (offsetSeconds: number) =>
+    judgeClock({ offsetSeconds, host: 'h', date: 'Wed, 25 Nov 2026 12:00:00 GMT' }, false)
   for (const seconds of [0, 30, -30]) silent(told(seconds))
   one(told(31), 'warning', /31 s ahead of h/, /date -u -s/)
   one(told(-301), 'error', /301 s behind h/)
-  assert.match(judgeClock({ ahead: 400, host: 'h' }, true)[0]!.next, /timedatectl/)
+  assert.match(judgeClock({ offsetSeconds: 400, host: 'h' }, true)[0]!.next, /timedatectl/)
   silent(judgeClock({ synchronised: true }, true))
   one(judgeClock({ synchronised: false }, true), 'warning', /not synchronised/)
   one(judgeClock({}, false), 'info', /not known/)

@@ -135,19 +135,19 @@ test('what an older version recorded is read with all that it says', async () =>
 })
 
 const rollBackTo = (number: string, accept: boolean) => {
-  const choose = (all: StoredRelease[]) => findRelease(all, number)
+  const chooseRelease = (all: StoredRelease[]) => findRelease(all, number)
   const request: DeployRequest = {
     environment,
     verb: 'rollback',
     source: { release: number },
-    choose,
+    chooseRelease,
     prune: false,
     yes: true,
   }
   const check = {
     name: 'Schema',
     run: (facts: Parameters<typeof requireCompatibleSchema>[1]) =>
-      requireCompatibleSchema({ environment, choose }, facts, accept),
+      requireCompatibleSchema({ environment, chooseRelease }, facts, accept),
   }
   const objects = [...recorded, createReleaseConfigMap(now), secret, volume]
   return withCluster(objects, () => deploy(request, { dryRun: true, check }))

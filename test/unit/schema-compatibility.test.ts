@@ -74,10 +74,10 @@ test('a rollback over a database of which nothing was known is refused, until th
     manifests,
   }
   const history = [target] as unknown as StoredRelease[]
-  const choose = () => history[0]
+  const chooseRelease = () => history[0]
   const went = (accept: boolean) =>
     withFakeKubectl(body, () =>
-      requireCompatibleSchema({ environment, choose }, { history, manifests }, accept),
+      requireCompatibleSchema({ environment, chooseRelease }, { history, manifests }, accept),
     )
   const { error } = await went(false)
   assert.is(error!.code, 3)

@@ -33,7 +33,7 @@ export async function runDeployCommand(given: DeployArguments): Promise<void> {
 
   const source = { tag, again: values.again ? reason : undefined }
   await deploy(
-    { environment, verb: 'deploy', source, choose: () => undefined, prune, yes },
+    { environment, verb: 'deploy', source, chooseRelease: () => undefined, prune, yes },
     { dryRun: Boolean(values['dry-run']) },
   )
 }

@@ -46,14 +46,14 @@ async function rollBack(
   values: RollbackArguments['values'],
 ): Promise<void> {
   const { prune = false, yes = false, 'accept-schema': accept = false } = values
-  const choose = (all: StoredRelease[]) => chooseTarget(environment, all, number)
+  const chooseRelease = (all: StoredRelease[]) => chooseTarget(environment, all, number)
   await deploy(
-    { environment, verb: 'rollback', source: { release: number }, choose, prune, yes },
+    { environment, verb: 'rollback', source: { release: number }, chooseRelease, prune, yes },
     {
       dryRun: Boolean(values['dry-run']),
       check: {
         name: 'Schema',
-        run: facts => requireCompatibleSchema({ environment, choose }, facts, accept),
+        run: facts => requireCompatibleSchema({ environment, chooseRelease }, facts, accept),
       },
     },
   )

@@ -30,7 +30,7 @@ export interface DeployRequest {
   verb: 'deploy' | 'rollback'
   source: ReleaseSource
   /** Which release is put back; throws when it may not be. */
-  choose: (history: StoredRelease[]) => StoredRelease | undefined
+  chooseRelease: (history: StoredRelease[]) => StoredRelease | undefined
   prune: boolean
   yes: boolean
 }

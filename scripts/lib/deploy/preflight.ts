@@ -74,8 +74,8 @@ export type ReleaseSource =
 export async function runPreflight({
   environment,
   source,
-  choose,
-}: Pick<DeployRequest, 'environment' | 'source' | 'choose'>): Promise<PreflightResult> {
+  chooseRelease,
+}: Pick<DeployRequest, 'environment' | 'source' | 'chooseRelease'>): Promise<PreflightResult> {
   const refusals = new PreflightProblems()
   const more = new PreflightProblems()
   const what = `Deploy to ${environment.name}`
@@ -108,7 +108,7 @@ export async function runPreflight({
   if (!watched) throw await refuse()
   const history = readReleases(watched)
   const last = findCurrentRelease(history)
-  const back = 'release' in source ? choose(history) : undefined
+  const back = 'release' in source ? chooseRelease(history) : undefined
   const own = listCommitImages()
   const tag = 'tag' in source ? source.tag : undefined
   const plain = back

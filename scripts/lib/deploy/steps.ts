@@ -80,12 +80,12 @@ export async function lockEnvironment(
 
 /** The release that a change makes, as it is recorded while it is at work. */
 function createRelease(
-  { source, choose }: DeployRequest,
+  { source, chooseRelease }: DeployRequest,
   { history, manifests, digests, commit }: PreflightResult,
   plan: ChangePlan,
   started: number,
 ): StoredRelease {
-  const target = 'release' in source ? choose(history) : undefined
+  const target = 'release' in source ? chooseRelease(history) : undefined
   return {
     number: (history[0]?.number ?? 0) + 1,
     ending: 'applying',
@@ -159,7 +159,7 @@ export async function watchChange(
 export async function smokeTestChange(change: Change, wait: RolloutOptions): Promise<void> {
   const { environment, facts, release, source } = change
   const last = findCurrentRelease(facts.history)
-  const target = 'release' in source ? change.choose(facts.history) : undefined
+  const target = 'release' in source ? change.chooseRelease(facts.history) : undefined
   const excused = (name: string) =>
     isPreexistingFailure(facts.history, name) || Boolean(target && isKnownFailure(target, name))
   // all that migrates has done so by now

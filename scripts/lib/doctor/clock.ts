@@ -11,7 +11,7 @@ const drift = { warning: 30, error: 300 }
 /** Where the true time comes from: a server's Date header, or the machine's own NTP. */
 interface Clock {
   /** Seconds that this machine is ahead of `host`. */
-  ahead?: number
+  offsetSeconds?: number
   host?: string
   date?: string
   synchronised?: boolean
@@ -52,7 +52,7 @@ const dateOf = (host: string): Promise<Clock> =>
         resolve({
           host,
           date: headers.date!,
-          ahead: Math.round(((start + Date.now()) / 2 - then - 500) / 1000),
+          offsetSeconds: Math.round(((start + Date.now()) / 2 - then - 500) / 1000),
         })
       },
     )
@@ -62,19 +62,19 @@ const dateOf = (host: string): Promise<Clock> =>
   })
 
 export function judgeClock(
-  { ahead, host, date, synchronised }: Clock,
+  { offsetSeconds, host, date, synchronised }: Clock,
   systemd: boolean,
 ): Finding[] {
   const withoutSystemd = date ? `sudo date -u -s "${date}"` : 'sudo apt-get install --yes chrony'
   const set = systemd ? 'sudo timedatectl set-ntp true' : withoutSystemd
-  if (ahead !== undefined) {
-    const off = Math.abs(ahead)
+  if (offsetSeconds !== undefined) {
+    const off = Math.abs(offsetSeconds)
     if (off <= drift.warning) return []
     return [
       finding(
         'machine',
         off > drift.error ? 'error' : 'warning',
-        `the clock is ${off} s ${ahead > 0 ? 'ahead of' : 'behind'} ${host}`,
+        `the clock is ${off} s ${offsetSeconds > 0 ? 'ahead of' : 'behind'} ${host}`,
         set,
       ),
     ]

@@ -56,10 +56,10 @@ const nothing: Asked = {
   controllers: undefined,
   daemonSets: undefined,
   deployments: undefined,
-  foundation: '',
-  wanted: [],
+  clusterFolder: '',
+  clusterManifests: [],
   overlay: undefined,
-  refused: [],
+  missingPermissions: [],
 }
 
 async function ask(
@@ -80,10 +80,10 @@ async function ask(
     ? (JSON.parse(output.stdout) as { serverVersion?: NonNullable<ClusterFacts['version']> })
         .serverVersion
     : undefined
-  if (!version) return { ...nothing, silence: lastOutputLine({ ...output, stdout: '' }) }
+  if (!version) return { ...nothing, apiError: lastOutputLine({ ...output, stdout: '' }) }
   const own = `${environment.folder}/cluster`
-  const foundation = existsSync(join(root, own)) ? own : 'infra/k8s/cluster'
-  const made = await buildKustomization(environment, foundation)
+  const clusterFolder = existsSync(join(root, own)) ? own : 'infra/k8s/cluster'
+  const made = await buildKustomization(environment, clusterFolder)
   const homes = [
     ...new Set(
       made
@@ -92,7 +92,7 @@ async function ask(
     ),
   ]
   // other environments' namespaces are not this one's concern
-  const wanted = made.filter(
+  const clusterManifests = made.filter(
     ({ kind, metadata }) =>
       kind !== 'Namespace' || [environment.namespace, ...homes].includes(metadata.name),
   )
@@ -138,10 +138,10 @@ async function ask(
     controllers,
     daemonSets,
     deployments: deployments.every(Boolean) ? deployments.flatMap(list => list ?? []) : undefined,
-    foundation,
-    wanted,
+    clusterFolder,
+    clusterManifests,
     ...overlay,
-    refused: await findMissingPermissions(
+    missingPermissions: await findMissingPermissions(
       environment,
       listRequiredPermissions(overlay.overlay ?? []),
       {
@@ -173,14 +173,14 @@ async function seeDeployments(
 
 async function overlayOf(
   environment: Environment,
-): Promise<Pick<ClusterFacts, 'overlay' | 'unbuilt'>> {
+): Promise<Pick<ClusterFacts, 'overlay' | 'buildError'>> {
   try {
     return { overlay: await renderManifests(environment) }
   } catch (error) {
     if (!(error instanceof Failure)) throw error
     return {
       overlay: undefined,
-      unbuilt: { why: `${error.what}: ${error.why}`, next: error.next ?? '' },
+      buildError: { why: `${error.what}: ${error.why}`, next: error.next ?? '' },
     }
   }
 }

@@ -29,7 +29,7 @@ export interface ClusterFacts {
   contexts: string[]
   current: string
   /** Why the API server does not answer. */
-  silence?: string
+  apiError?: string
   version?: { gitVersion: string }
   nodes: ObservedObjects
   namespaces: ObservedObjects
@@ -43,33 +43,35 @@ export interface ClusterFacts {
   daemonSets: ObservedObjects
   deployments: Deployment[] | undefined
   /** The folder that an administrator applies once, and what it makes for this environment. */
-  foundation: string
-  wanted: Manifest[]
-  /** The environment's own manifests; undefined when they cannot be built, `unbuilt` says why. */
+  clusterFolder: string
+  clusterManifests: Manifest[]
+  /** The environment's own manifests; undefined when they cannot be built, `buildError` says why. */
   overlay: ObservedObjects
-  unbuilt?: { why: string; next: string }
+  buildError?: { why: string; next: string }
   /** What the current user may not do, of what a deploy does. */
-  refused: string[]
+  missingPermissions: string[]
 }
 
 /** Everything that is to be said. */
 export function judgeCluster(facts: ClusterFacts): Finding[] {
   const access = judgeAccess(facts)
   if (!facts.version) return access
-  const { unbuilt } = facts
+  const { buildError } = facts
   return [
     ...access,
     ...judgeStorage(facts),
     ...judgeMetrics(facts),
     ...judgePrerequisites(facts),
-    ...(unbuilt ? [finding('cluster', 'error', unbuilt.why, unbuilt.next)] : judgeSealing(facts)),
+    ...(buildError
+      ? [finding('cluster', 'error', buildError.why, buildError.next)]
+      : judgeSealing(facts)),
     ...judgePolicies(facts),
     ...judgePermissions(facts),
   ]
 }
 
 export function judgeAccess(facts: ClusterFacts): Finding[] {
-  const { environment, contexts, current, version, silence, nodes } = facts
+  const { environment, contexts, current, version, apiError, nodes } = facts
   const say = (what: string, next: string) => [finding('cluster', 'error', what, next)]
   if (!facts.kubectl)
     return say('kubectl is not on the PATH', 'https://kubernetes.io/docs/tasks/tools/#kubectl')
@@ -85,7 +87,7 @@ export function judgeAccess(facts: ClusterFacts): Finding[] {
     )
   if (!version)
     return say(
-      `the API server does not answer: ${silence ?? 'no answer'}`,
+      `the API server does not answer: ${apiError ?? 'no answer'}`,
       kubectlCommand(facts, 'cluster-info'),
     )
   if (!isVersionAtLeast(version.gitVersion, minimumKubernetesVersion))

@@ -49,8 +49,8 @@ export function judgeIdle(stack: StackHealth['stack'], volumes: string[]): Findi
 }
 
 /** The state of every service of a stack that was started. */
-export function judgeContainers(pulse: StackHealth): Finding[] {
-  const { stack, config, containers } = pulse
+export function judgeContainers(health: StackHealth): Finding[] {
+  const { stack, config, containers } = health
   const missing = Object.keys(config.services).filter(
     service => !containers.has(service) && !wasPruned(config, containers, service),
   )
@@ -65,7 +65,7 @@ export function judgeContainers(pulse: StackHealth): Finding[] {
   const unknown = [...containers.keys()].filter(service => !config.services[service])
   return [
     ...[...containers].flatMap(([service, container]) =>
-      config.services[service] ? judgeContainer(pulse, service, container) : [],
+      config.services[service] ? judgeContainer(health, service, container) : [],
     ),
     ...(gaps.length
       ? [finding('containers', 'warning', `not started: ${gaps.join(', ')}`, upCommand(stack))]
@@ -92,15 +92,15 @@ const internal = (all: ComposeConfig, service: string): string[] =>
 /** Conditions that are no fault; a one-shot that runs or is done is none either. */
 const goodConditions: ContainerCondition[] = ['running', 'healthy', 'done']
 
-function judgeContainer(pulse: StackHealth, service: string, container: Container): Finding[] {
-  const oneShot = isOneShot(pulse.config, service)
+function judgeContainer(health: StackHealth, service: string, container: Container): Finding[] {
+  const oneShot = isOneShot(health.config, service)
   const { condition, detail } = containerStatus(container, oneShot)
   const severity = condition === 'starting' ? 'info' : 'error'
-  const words = `${service}: ${detail}${moreOf(pulse, service, container)}`
-  const next = remedyOf(pulse.stack, service, condition)
+  const words = `${service}: ${detail}${moreOf(health, service, container)}`
+  const next = remedyOf(health.stack, service, condition)
   return [
     ...(container.State.Status === 'running' && !oneShot
-      ? judgeHistory(pulse, service, container)
+      ? judgeHistory(health, service, container)
       : []),
     ...(goodConditions.includes(condition) ? [] : [finding('containers', severity, words, next)]),
   ]

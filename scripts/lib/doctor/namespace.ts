@@ -20,9 +20,9 @@ const names = (list: ObservedObjects) => new Set(list?.map(({ metadata }) => met
 
 /** What an administrator applies once: namespaces, priorities, the edge. */
 export function judgePrerequisites(facts: ClusterFacts): Finding[] {
-  const { wanted, foundation } = facts
-  const next = kubectlCommand(facts, `apply -k ${foundation}`)
-  const of = (kind: string) => wanted.filter(one => one.kind === kind)
+  const { clusterManifests, clusterFolder } = facts
+  const next = kubectlCommand(facts, `apply -k ${clusterFolder}`)
+  const of = (kind: string) => clusterManifests.filter(one => one.kind === kind)
   const missing = (kind: string, seen: ObservedObjects) => {
     const gone = of(kind)
       .map(({ metadata }) => metadata.name)
@@ -137,17 +137,17 @@ export function judgePolicies({ daemonSets }: ClusterFacts): Finding[] {
 
 export function judgePermissions({
   environment: { namespace },
-  refused,
-  foundation,
+  missingPermissions,
+  clusterFolder,
 }: ClusterFacts): Finding[] {
-  if (!refused.length) return []
-  const words = `in ${namespace} this user may not ${refused.slice(0, 6).join(', ')}${refused.length > 6 ? ` and ${refused.length - 6} more` : ''}`
+  if (!missingPermissions.length) return []
+  const words = `in ${namespace} this user may not ${missingPermissions.slice(0, 6).join(', ')}${missingPermissions.length > 6 ? ` and ${missingPermissions.length - 6} more` : ''}`
   return [
     finding(
       'rights',
       'error',
       words,
-      `kubectl create token deployer -n ${namespace}   (that account may; ${foundation} creates it)`,
+      `kubectl create token deployer -n ${namespace}   (that account may; ${clusterFolder} creates it)`,
     ),
   ]
 }

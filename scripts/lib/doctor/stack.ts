@@ -67,7 +67,7 @@ export async function examineStack(
     ])
   const silent = stack.suffix || ownWay ? [] : await findSilentRegistries(missing)
   const where = describeCommitPins(missing)
-  const pulse: StackHealth = {
+  const health: StackHealth = {
     stack,
     config,
     containers,
@@ -79,10 +79,10 @@ export async function examineStack(
   }
   return [
     ...judgeImages(stack, images, missing, silent, containers.size > 0, where),
-    ...(containers.size ? judgeContainers(pulse) : judgeIdle(stack, volumes)),
+    ...(containers.size ? judgeContainers(health) : judgeIdle(stack, volumes)),
     ...judgeOwner(stack.project, findOtherOwners(containers.values())),
     ...judgeMounts(closed),
-    ...judgeVolumes(pulse),
+    ...judgeVolumes(health),
     ...judgeStores(stores),
     ...judgeCollations(stack.project, moved),
     ...judgeLayouts(stack, old),

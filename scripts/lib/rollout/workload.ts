@@ -53,7 +53,7 @@ export interface ClusterSnapshot {
 
 /**
  * The verdict on one workload at `now` (ms, the cluster's clock); `since` is when the change began:
- * what ended before does not count. Of one that the change leaves alone `least` ready pods are
+ * what ended before does not count. Of one that the change leaves alone `minReadyReplicas` are
  * enough, though more are wanted.
  */
 export function workloadStatus(

@@ -29,11 +29,11 @@ export function describeMigratedSchemas(
 
 /** Refuses to go back over migrations that have run since, unless that is accepted. */
 export async function requireCompatibleSchema(
-  { environment, choose }: Pick<DeployRequest, 'environment' | 'choose'>,
+  { environment, chooseRelease }: Pick<DeployRequest, 'environment' | 'chooseRelease'>,
   { history, manifests }: Pick<PreflightResult, 'history' | 'manifests'>,
   accept: boolean,
 ): Promise<void> {
-  const target = choose(history)
+  const target = chooseRelease(history)
   if (!target) return
   const now = await fetchSchemaVersions(environment, manifests)
   const words = describeMigratedSchemas(target.heads, now)
