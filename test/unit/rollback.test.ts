@@ -83,7 +83,8 @@ async function withCluster<T>(objects: object[], work: () => Promise<T>) {
   try {
     return await withFakeKubectl(
       `case "$*" in
-        *" version "*) echo '{"clientVersion":{"minor":"33"},"serverVersion":{"minor":"33"}}' ;;
+        *" version "*) echo '{"clientVersion":{"gitVersion":"v1.33.1"}}' ;;
+        *" get /version "*) echo '{"gitVersion":"v1.33.1"}' ;;
         *" get lease "*) ;;
         *"--ignore-not-found --filename"*) echo 'ConfigMap later' ;;
         *" get "*) OBJECTS=${list} ${process.execPath} ${get} "$@" ;;

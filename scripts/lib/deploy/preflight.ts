@@ -1,10 +1,9 @@
 // Everything that can be known before anything is touched; what is wrong is said all at once.
 import { requirePromoted, findUnpromotedImages } from './preflight/promotion.ts'
-import { loadAppModules } from '../smoke/checks.ts'
 import { renderManifests } from '../kubernetes/kustomize.ts'
-import { selectWorkloads, resourceId, type Manifest } from '../kubernetes/objects.ts'
-import { kubectl } from '../kubernetes/kubectl.ts'
-import { describeApiError, isApiSuccess, requestApi } from '../kubernetes/api.ts'
+import { resourceId, type Manifest } from '../kubernetes/objects.ts'
+import { isApiSuccess, requestApi } from '../kubernetes/api.ts'
+import { requireSupportedCluster } from '../kubernetes/versions.ts'
 import {
   discoverResources,
   kindKeyOf,
@@ -14,14 +13,13 @@ import {
 import { findFixedReplicas, findStoppedTargets } from './preflight/autoscalers.ts'
 import { findSettingProblems } from './preflight/settings-files.ts'
 import { readDeployCommit } from './preflight/commit.ts'
-import { Failure, exit } from '../errors.ts'
 import { readBuildVariables } from '../images/build/bake.ts'
 import {
   findManifestErrors,
   findMissingSecretKeys,
   findChangedDatabases,
 } from './preflight/manifest-errors.ts'
-import { findBlockedUpgrades, type UpgradeRule } from './preflight/upgrade-paths.ts'
+import { checkUpgradePaths } from './preflight/upgrade-paths.ts'
 import { fetchLease, isLockHeld, resourceVersionOf } from './lock/lease.ts'
 import { sortForApply, type ManifestChanges } from './apply/order.ts'
 import { refuseDowngrade, type RequestedVersion } from './preflight/downgrade.ts'
@@ -38,7 +36,7 @@ import {
 } from '../kubernetes/releases.ts'
 import { requirePermissions } from './preflight/permissions.ts'
 import { redactSecretsOf, readSecretKeys } from '../kubernetes/secret-values.ts'
-import { listWorkloadImages, withDigestsAndChecksums } from './apply/checksums.ts'
+import { withDigestsAndChecksums } from './apply/checksums.ts'
 import { runServerDryRun } from './preflight/server-dry-run.ts'
 import { resolveImageDigests, applyImageTags } from './preflight/images.ts'
 import { listCommitImages, type CommitImage } from '../images/commit-images.ts'
@@ -158,7 +156,7 @@ export async function runPreflight({
   const [found] = await Promise.all([
     tried(),
     refusals.check(() => requirePermissions(environment, plain)),
-    checkUpgradePaths(plain, live, Boolean(back), refusals),
+    back ? undefined : checkUpgradePaths(plain, live, refusals),
   ])
   refusals.add(...findUnpromotedImages(environment, had, found.digests))
   // what the record of the release would refuse after the lock is taken
@@ -248,61 +246,4 @@ function keepVolumeSizes(all: Manifest[], live: Manifest[]): Manifest[] {
     const volume = here(one)
     return volume ? { ...one, spec: { ...one.spec, resources: volume.spec.resources } } : one
   })
-}
-
-/**
- * kubectl is there and of an age with the cluster, and the cluster answers in the environment's
- * context.
- */
-async function requireSupportedCluster(environment: Environment): Promise<true> {
-  const next = `npx zx scripts/bootstrap.ts --doctor --cluster --environment ${environment.name}`
-  const what = `Ask the cluster of ${environment.name}`
-  const [output, answer] = await Promise.all([
-    kubectl(environment, ['version', '--client', '--output', 'json'], { what }),
-    requestApi(environment, '/version', { timeout: 15_000, what }),
-  ])
-  if (!isApiSuccess(answer))
-    throw new Failure(exit.refused, what, describeApiError(answer), { next })
-  const { clientVersion } = JSON.parse(output.stdout) as { clientVersion: { minor: string } }
-  const { minor } = JSON.parse(answer.text) as { minor: string }
-  const [client, server] = [parseInt(clientVersion.minor), parseInt(minor)]
-  if (server < 30)
-    throw new Failure(
-      exit.refused,
-      'Check the versions',
-      `Kubernetes is 1.${server}, 1.30 is needed`,
-      { next },
-    )
-  if (client < 30)
-    throw new Failure(
-      exit.refused,
-      'Check the versions',
-      `kubectl is 1.${client}, 1.30 is needed`,
-      {
-        next: 'https://kubernetes.io/docs/tasks/tools/#kubectl',
-      },
-    )
-  return true
-}
-
-/** Jumps between versions that an application forbids, judged by what runs. */
-async function checkUpgradePaths(
-  all: Manifest[],
-  live: Manifest[],
-  back: boolean,
-  refusals: PreflightProblems,
-): Promise<void> {
-  if (back) return
-  const rules = (await loadAppModules<{ upgradePaths: UpgradeRule[] }>('upgrade-paths.ts')).flatMap(
-    ({ upgradePaths }) => upgradePaths,
-  )
-  for (const one of selectWorkloads(all)) {
-    const now = live.find(other => resourceId(other) === resourceId(one))
-    if (now)
-      refusals.add(
-        ...findBlockedUpgrades(rules, listWorkloadImages([now]), listWorkloadImages([one])).map(
-          words => `${resourceId(one)}: ${words}`,
-        ),
-      )
-  }
 }

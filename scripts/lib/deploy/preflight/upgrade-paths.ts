@@ -1,7 +1,11 @@
 // Versions that must not be jumped over. The rules are the applications' own:
 // infra/docker/<folder>/upgrade-paths.ts exports `upgradePaths`.
 import { parseImage } from '../../images/reference.ts'
+import { resourceId, selectWorkloads, type Manifest } from '../../kubernetes/objects.ts'
+import { loadAppModules } from '../../smoke/checks.ts'
 import { isSameMinor, isVersionBefore, parseVersion, type Version } from '../../version.ts'
+import { listWorkloadImages } from '../apply/checksums.ts'
+import type { PreflightProblems } from './problems.ts'
 
 export interface UpgradeRule {
   /** The end of the image's name. */
@@ -41,4 +45,24 @@ export function findBlockedUpgrades(rules: UpgradeRule[], from: string[], to: st
     const words = a && b && forbids(a, b)
     return words ? [words] : []
   })
+}
+
+/** Adds the steps that an application forbids, judged by what runs. */
+export async function checkUpgradePaths(
+  all: Manifest[],
+  live: Manifest[],
+  refusals: PreflightProblems,
+): Promise<void> {
+  const rules = (await loadAppModules<{ upgradePaths: UpgradeRule[] }>('upgrade-paths.ts')).flatMap(
+    ({ upgradePaths }) => upgradePaths,
+  )
+  for (const one of selectWorkloads(all)) {
+    const now = live.find(other => resourceId(other) === resourceId(one))
+    if (now)
+      refusals.add(
+        ...findBlockedUpgrades(rules, listWorkloadImages([now]), listWorkloadImages([one])).map(
+          words => `${resourceId(one)}: ${words}`,
+        ),
+      )
+  }
 }
