@@ -109,13 +109,13 @@ test('up: where nothing is redrawn, the heartbeat says what a service does that 
   process.env.PATH = `${box}${delimiter}${path}`
   const options = {
     stack: { project: 'x' },
-    all: { services: {} },
+    config: { services: {} },
     expected: [{ service: 'hr', oneShot: false, needs: [], hash: undefined, image: undefined }],
-    before: [],
+    containersBefore: [],
     since: Date.now(),
     timeout: 120_000,
-    echo: 0,
-    code: () => undefined,
+    giveUpGraceMs: 0,
+    composeExitCode: () => undefined,
   }
   const said = await hurried(() => watchServices(options as unknown as WatchOptions))
   process.env.PATH = path
