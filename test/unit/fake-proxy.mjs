@@ -4,6 +4,7 @@
 import { spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { createServer } from 'node:http'
+import { WebSocketServer } from 'ws'
 
 const [kubectl, ...argv] = process.argv.slice(2)
 const common = argv.slice(0, argv.indexOf('proxy'))
@@ -80,7 +81,7 @@ function ask(words, input, onOutput = () => {}) {
 }
 
 let queue = Promise.resolve()
-createServer(async (request, answer) => {
+const server = createServer(async (request, answer) => {
   let body = ''
   for await (const part of request) body += part
   const url = new URL(request.url, 'http://localhost')
@@ -99,5 +100,39 @@ createServer(async (request, answer) => {
     const [status, text] = answerOf(code ?? 1, stdout, stderr, { pathname: url.pathname, body })
     answer.writeHead(status).end(text)
   })
-}).listen(argv[argv.indexOf('--unix-socket') + 1], () => console.log('Starting to serve'))
+})
+
+/** Plays `exec`: what comes for its standard input is all that there is when that is closed. */
+function serveExec(socket, { pathname, searchParams }) {
+  const [, pod] = /\/pods\/([^/]+)\/exec$/.exec(pathname)
+  const hasInput = searchParams.has('stdin')
+  const argv = searchParams.getAll('command')
+  const words = ['exec', ...(hasInput ? ['--stdin'] : []), pod]
+  const send = (channel, text) => socket.send(Buffer.from([channel, ...Buffer.from(text)]))
+  let input = ''
+  const run = async () => {
+    const container = searchParams.get('container')
+    const { ended } = ask([...words, '--container', container, '--', ...argv], input)
+    const { code, stdout, stderr } = await ended
+    if (stdout) send(1, stdout)
+    if (stderr) send(2, stderr)
+    const causes = [{ reason: 'ExitCode', message: String(code) }]
+    send(
+      3,
+      JSON.stringify(code ? { status: 'Failure', details: { causes } } : { status: 'Success' }),
+    )
+    socket.close()
+  }
+  socket.on('message', data => (data[0] === 255 ? run() : (input += data.subarray(1))))
+  if (!hasInput) run()
+}
+
+const sockets = new WebSocketServer({ noServer: true })
+if (!process.env.FAKE_NO_UPGRADE)
+  server.on('upgrade', (request, socket, head) =>
+    sockets.handleUpgrade(request, socket, head, one =>
+      serveExec(one, new URL(request.url, 'http://localhost')),
+    ),
+  )
+server.listen(argv[argv.indexOf('--unix-socket') + 1], () => console.log('Starting to serve'))
 setInterval(() => existsSync(kubectl) || process.exit(), 200)

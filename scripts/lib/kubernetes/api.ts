@@ -5,6 +5,7 @@ import { Agent, request, type IncomingMessage } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { WebSocket } from 'ws'
 import { Failure, exit } from '../errors.ts'
 import { writeStderr } from '../output.ts'
 import { formatDuration } from '../report.ts'
@@ -89,6 +90,27 @@ export function describeApiError({ status, text }: ApiAnswer): string {
   return refused
     ? `The connection to the server ${refused[1]} was refused - did you specify the right host or port?`
     : `Unable to connect to the server: ${text.trim() || `HTTP ${status}`}`
+}
+
+/**
+ * Opens a WebSocket to the API server; nothing when that does not come about, whatever the reason.
+ * Throws Failure (refused) when there is no kubectl, or no such context.
+ */
+export async function openWebSocket(
+  environment: Environment,
+  path: string,
+  protocol: string,
+): Promise<WebSocket | undefined> {
+  requireKubeContext(environment, `Ask the cluster of ${environment.name}`)
+  await blockWhenEnding()
+  const file = await findProxySocket(environment, {})
+  if (process.env.DEBUG) writeStderr(`$ GET ${path}\n`)
+  const options = { headers: { host: 'localhost' }, handshakeTimeout: 15_000 }
+  const socket = new WebSocket(`ws+unix:${file}:${path}`, protocol, options)
+  return new Promise(done => {
+    socket.on('open', () => done(socket))
+    socket.on('error', () => done(undefined))
+  })
 }
 
 const agent = new Agent({ keepAlive: true, maxSockets: 8 })

@@ -10,6 +10,7 @@ import {
   type SmokeTarget,
 } from './checks.ts'
 import { podsOf, workloadHealth } from './workload-health.ts'
+import { execInPod } from '../kubernetes/exec.ts'
 import { describeApiError, isApiSuccess, requestApi } from '../kubernetes/api.ts'
 import {
   isPodReady,
@@ -209,18 +210,11 @@ const execIn =
     const of = workload(all, service)
     const pod = podsOf(of, await pods()).find(isPodReady)
     if (!pod) throw new Error(`no pod of ${service} is ready`)
-    const command = [
-      'exec',
-      ...(input === undefined ? [] : ['--stdin']),
-      pod.metadata.name,
-      '--container',
-      mainContainer(of),
-      '--',
-      ...argv,
-    ]
-    const output = await kubectl(environment, command, {
-      nothrow: true,
-      ...(input === undefined ? {} : { input }),
+    const output = await execInPod(environment, {
+      pod: pod.metadata.name,
+      container: mainContainer(of),
+      argv,
+      input,
     })
     if (output.code !== 0) throw commandFailed(argv[0] ?? '', service, output)
     return output.stdout
