@@ -1,8 +1,8 @@
 // Where deploys are measured: the demo on the test cluster, of a copy of this repository that is
 // changed at will.
 import { execFileSync, spawn, spawnSync } from 'node:child_process'
-import { readFileSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { delimiter, join } from 'node:path'
 import { parse, stringify } from 'yaml'
 import { Failure, exit } from '../../scripts/lib/errors.ts'
 import { say } from '../../scripts/lib/report.ts'
@@ -16,6 +16,16 @@ const overlay = join(box.root, 'infra/k8s/overlays/demo')
 const file = join(overlay, 'kustomization.yaml')
 const original = readFileSync(file, 'utf8')
 const space = ['--namespace', 'kgc-demo']
+
+/** A kubectl that writes down each process of its own, a line each, in the file `kubectlLog`. */
+const kubectlLog = join(box.root, 'kubectl.log')
+const bin = join(box.root, 'bin')
+mkdirSync(bin)
+writeFileSync(
+  join(bin, 'kubectl'),
+  `#!/bin/sh\necho "$*" >>'${kubectlLog}'\nPATH='${clusterEnv.PATH}' exec kubectl "$@"\n`,
+  { mode: 0o755 },
+)
 
 /** The overlay as it is, with one setting of an application changed and these patches. */
 export function write(setting: string, patches: Json[] = []): void {
@@ -96,6 +106,8 @@ export interface Deploy {
   events: Json[]
   /** Of the script itself, without its children, KiB. */
   peak: number
+  /** The arguments of each kubectl process that it has started. */
+  kubectl: string[]
   /** When the cluster first showed what was wrong, ms of the clock. */
   shown?: number
   text: string
@@ -106,7 +118,9 @@ const wrong = /ErrImagePull|ImagePullBackOff|CreateContainerConfigError|CrashLoo
 /** A deploy of the copy, followed. */
 export async function deploy(): Promise<Deploy> {
   const start = Date.now()
-  const deploy = box.start(['deploy', 'demo', '--json'], clusterEnv)
+  writeFileSync(kubectlLog, '')
+  const PATH = `${bin}${delimiter}${clusterEnv.PATH}`
+  const deploy = box.start(['deploy', 'demo', '--json'], { ...clusterEnv, PATH })
   // what pods show as it changes, without asking again and again
   const reasons = ['waiting', 'terminated']
     .map(state => `{.status.containerStatuses[*].state.${state}.reason}`)
@@ -128,6 +142,7 @@ export async function deploy(): Promise<Deploy> {
     ms: Date.now() - start,
     events,
     peak,
+    kubectl: readFileSync(kubectlLog, 'utf8').split('\n').filter(Boolean),
     text: deploy.output.stderr,
     ...(shown ? { shown } : {}),
   }
