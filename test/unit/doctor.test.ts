@@ -19,13 +19,21 @@ import {
 import type { Finding } from '../../scripts/lib/doctor/finding.ts'
 import { judgeClock } from '../../scripts/lib/doctor/clock.ts'
 import {
+  judgeCpus,
   judgeEngine,
   judgePorts,
   judgeResources,
   engineDataFolders,
 } from '../../scripts/lib/doctor/machine.ts'
 import { judgeDisks, judgeImages, judgeVolumes, parseDf } from '../../scripts/lib/doctor/storage.ts'
+import {
+  judgeNetworks,
+  judgeVisitors,
+  type NetworkFacts,
+} from '../../scripts/lib/doctor/network.ts'
 import type { Machine } from '../../scripts/lib/engine/engine.ts'
+import { planInstall } from '../../scripts/lib/engine/install-plan.ts'
+import { findUnsupportedParts } from '../../scripts/lib/engine/versions.ts'
 
 const test = suite('doctor')
 const now = Date.parse('2026-11-25T12:00:00Z')
@@ -273,6 +281,88 @@ test('runtipi/runtipi#255, JonasAlfredsson/docker-nginx-certbot#287: a port that
   )
   one(judge('dev', { URL_PORT: ':9443' }), 'info', /name port 9443/, /URL_PORT= in/)
   silent(judge('dev', { HTTPS_PORT: '8443', URL_PORT: ':8443' }))
+})
+
+test('canonical/docker-snap#188, TheSpaghettiDetective/obico-server#249: an engine of snap is named by doctor and bootstrap', () => {
+  const found = judgeEngine(machine({ snap: true }), engine).filter(
+    ({ severity }) => severity !== 'info',
+  )
+  const inHome = import.meta.dirname.startsWith('/home/')
+  one(found, inHome ? 'warning' : 'error', /Docker is a snap/, /snap remove docker/)
+  if (!inHome) assert.throws(() => planInstall(machine({ snap: true })), /Docker is a snap/)
+  const old = { version: '2.20.0', path: '/snap/docker/current/cli-plugins/docker-compose' }
+  assert.is(findUnsupportedParts(machine({ compose: old }))[0]?.remedy, 'snap refresh docker')
+})
+
+const facts: NetworkFacts = {
+  networks: [{ name: 'p_kgc-network', subnets: ['192.168.16.0/20', 'fd00::/64'], mtu: 1500 }],
+  mtu: 1500,
+  outside: [{ what: 'SMTP_HOST', address: '192.168.1.5' }],
+  reachedByIpv6: [],
+  hasIpv6: true,
+}
+
+test("bitwarden/server#947: an address of the company's in a subnet of the engine's is named", () => {
+  silent(judgeNetworks(facts))
+  const outside = [
+    { what: 'SMTP_HOST', address: '192.168.20.5' },
+    { what: 'the name server', address: '127.0.0.53' },
+  ]
+  one(
+    judgeNetworks({ ...facts, outside }),
+    'error',
+    /SMTP_HOST \(192\.168\.20\.5\) is in 192\.168\.16\.0\/20, the subnet of p_kgc-network/,
+    /default-address-pools/,
+  )
+})
+
+test('moby/moby#22297, coder/envbox#167: packets that are larger than the way out takes', () => {
+  one(
+    judgeNetworks({ ...facts, mtu: 1400 }),
+    'warning',
+    /p_kgc-network may have 1500 bytes, the way out takes 1400/,
+    /driver_opts.*"1400"/,
+  )
+  silent(judgeNetworks({ ...facts, mtu: 0 }))
+  silent(judgeNetworks({ ...facts, mtu: 9000 }))
+})
+
+test('traefik/traefik#7572, spantaleev/matrix-docker-ansible-deploy#2633: visitors who come from one address', () => {
+  const judge = (change: Partial<NetworkFacts>, info = {}) =>
+    judgeVisitors({ ...facts, ...change }, { name: 'p', services: {} }, info)
+  silent(judge({}))
+  one(
+    judge({ reachedByIpv6: ['crm.kgc.hu'] }),
+    'warning',
+    /crm\.kgc\.hu can be reached by IPv6/,
+    /AAAA/,
+  )
+  one(judge({}, { SecurityOptions: ['name=seccomp', 'name=rootless'] }), 'info', /rootless/)
+  // Tecnativa/docker-socket-proxy#124
+  one(judge({ hasIpv6: false }), 'info', /no IPv6/)
+})
+
+test('moby/moby#45610, #41872: before Docker 28 an address of this machine alone is no such thing', () => {
+  const judge = (ServerVersion: string, host_ip = '127.0.0.1') =>
+    judgeVisitors(
+      facts,
+      { name: 'p', services: { web: { ports: [{ target: 80, published: '80', host_ip }] } } },
+      { ServerVersion },
+    )
+  one(judge('27.5.1'), 'info', /same network segment .* 27\.5\.1/)
+  silent(judge('28.0.0'))
+  silent(judge('20.10.24', '0.0.0.0'))
+})
+
+test('zyycn/codex-proxy-rs#91: fewer CPUs than are wanted are said', () => {
+  const services = { db: { cpus: 2 }, small: { cpus: 0.5 } }
+  one(
+    judgeCpus({ name: 'p', services }, { NCPU: 1 }),
+    'info',
+    /1 CPU, 2 are wanted: .*lowers .* db$/,
+  )
+  silent(judgeCpus({ name: 'p', services }, { NCPU: 2 }))
+  silent(judgeCpus(undefined, { NCPU: 1 }))
 })
 
 test('env files: a variable of the shell that says something else is information', () => {

@@ -66,6 +66,19 @@ test('a port that another has is taken, though the service runs: only what its o
   server.close()
 })
 
+test('Mailu/Mailu#321, #422: a listener on IPv6 alone is in the way of a port without an address, once', async () => {
+  const server = createServer().listen({ host: '::', port: 0, ipv6Only: true }).unref()
+  await new Promise(done => server.once('listening', done))
+  const { port } = server.address() as AddressInfo
+  assert.equal(await taken(wants(port)), [port])
+  server.close()
+  const line = 'LISTEN 0 5 [::1]:80 [::]:*\n'
+  assert.equal(
+    [isListening(line, '::'), isListening(line.replace('[::1]', '0.0.0.0'), '::')],
+    [true, false],
+  )
+})
+
 test('a port that only root may take is looked up: taken when something listens there, free when nothing does', async () => {
   refusePrivilegedPorts()
   const line = 'LISTEN 0      511          0.0.0.0:1        0.0.0.0:*   \n'

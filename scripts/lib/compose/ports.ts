@@ -15,7 +15,14 @@ function publishedPorts(all: ComposeConfig, services: string[]): PublishedPort[]
   return services.flatMap(service =>
     (all.services[service]?.ports ?? [])
       .filter(port => port.published)
-      .map(port => ({ service, host: port.host_ip ?? '0.0.0.0', port: Number(port.published) })),
+      .flatMap(({ host_ip: host, published }) =>
+        // without an address the engine takes those of both families
+        (host ? [host] : ['0.0.0.0', '::']).map(one => ({
+          service,
+          host: one,
+          port: Number(published),
+        })),
+      ),
   )
 }
 
@@ -27,7 +34,9 @@ async function isFree(host: string, port: number): Promise<boolean> {
   const code = await new Promise<string | undefined>(resolve => {
     const server = createServer()
     server.once('error', (error: NodeJS.ErrnoException) => resolve(error.code))
-    server.listen({ host, port, exclusive: true }, () => server.close(() => resolve(undefined)))
+    server.listen({ host, port, exclusive: true, ipv6Only: host === '::' }, () =>
+      server.close(() => resolve(undefined)),
+    )
   })
   return code === 'EACCES'
     ? !isListening((await run(['ss', '-Hltn', `sport = :${port}`], { nothrow: true })).stdout, host)
@@ -42,6 +51,7 @@ export function isListening(lines: string, host: string): boolean {
   const addresses = [...lines.matchAll(/^LISTEN\s+\d+\s+\d+\s+(\S+):\d+\s/gm)].map(([, address]) =>
     address!.replace(/%.*/, ''),
   )
+  if (host === '::') return addresses.some(address => address === '*' || address.startsWith('['))
   return addresses.some(
     address => host === '0.0.0.0' || [host, '0.0.0.0', '*', '[::]'].includes(address),
   )
@@ -86,5 +96,9 @@ export async function findTakenPorts(
   const taken = wanted.map(async ({ service, host, port }) =>
     (await isFree(host, port)) ? [] : [{ service, port, by: await findPortHolder(port) }],
   )
-  return (await Promise.all(taken)).flat()
+  const found = (await Promise.all(taken)).flat()
+  return found.filter(
+    ({ service, port }, i) =>
+      found.findIndex(one => one.service === service && one.port === port) === i,
+  )
 }

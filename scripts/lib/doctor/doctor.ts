@@ -10,7 +10,8 @@ import { judgeClock, readClock } from './clock.ts'
 import { judgeIdle } from './containers.ts'
 import { examineEnvFiles } from './env-files.ts'
 import { finding, type Finding, type Severity } from './finding.ts'
-import { judgeEngine, judgePorts, judgeResources, readResources } from './machine.ts'
+import { judgeNetworks, judgeVisitors, readNetworkFacts } from './network.ts'
+import { judgeCpus, judgeEngine, judgePorts, judgeResources, readResources } from './machine.ts'
 import { examineStack } from './stack.ts'
 
 /**
@@ -24,18 +25,19 @@ export async function examineMachine(mode: string): Promise<Finding[]> {
   const [seen, volumes] = machine.engine
     ? await Promise.all([readContainers(stack.project), listProjectVolumes(stack.project)])
     : [new Map<string, Container>(), []]
-  const { all, findings: files } = await examineEnvFiles(
-    stack,
-    answers,
-    seen.size > 0 || volumes.length > 0,
-  )
+  const {
+    all,
+    values = {},
+    findings: files,
+  } = await examineEnvFiles(stack, answers, seen.size > 0 || volumes.length > 0)
   const sources = [process.env.npm_config_registry ?? ''].flatMap(url =>
     URL.canParse(url) ? [new URL(url).host] : [],
   )
-  const [space, taken, time, rest] = await Promise.all([
+  const [space, taken, time, networks, rest] = await Promise.all([
     readResources(engine),
     all ? findTakenPorts(all, Object.keys(all.services), [...seen.values()]) : [],
     readClock(all, sources),
+    all && machine.engine ? readNetworkFacts(stack, all, values) : undefined,
     all && machine.engine ? examineStack(stack, all, seen, volumes, hasProxyOrMirror(engine)) : [],
   ])
   const withoutFiles = () =>
@@ -48,8 +50,13 @@ export async function examineMachine(mode: string): Promise<Finding[]> {
       ...judgeResources(space, !stack.suffix),
       ...judgePorts(taken),
       ...judgeClock(time, machine.init === 'systemd'),
+      ...(networks ? judgeNetworks(networks) : []),
     ],
-    judgeEngine(machine, engine),
+    [
+      ...judgeEngine(machine, engine),
+      ...judgeCpus(all, engine),
+      ...(networks && all ? judgeVisitors(networks, all, engine) : []),
+    ],
     files,
     all || !machine.engine ? rest : withoutFiles(),
   ]

@@ -15,14 +15,14 @@ import { judgeAddresses } from './addresses.ts'
 import { finding, type Finding } from './finding.ts'
 
 /**
- * The env files' problems, and the Compose files where they can be read. `used`: the stack has been
+ * The env files' problems, and their values and the Compose files where they can be read. `used`: the stack has been
  * started.
  */
 export async function examineEnvFiles(
   stack: Stack,
   readable: boolean,
   used: boolean,
-): Promise<{ all?: ComposeConfig; findings: Finding[] }> {
+): Promise<{ all?: ComposeConfig; values?: Record<string, string>; findings: Finding[] }> {
   const missing = missingEnvFiles(stack)
   const command = stack.suffix ? `npx zx scripts/env.ts ${stack.mode}` : 'make env'
   const findings = [
@@ -35,7 +35,8 @@ export async function examineEnvFiles(
     const values = loadEnvValues(root, stack.mode)
     findings.push(...judgeAddresses(stack.mode, values))
     const all = await readComposeConfig(stack)
-    return { all, findings: [...findings, ...judgeIgnored(findIgnoredVariables(all, stack))] }
+    const ignored = judgeIgnored(findIgnoredVariables(all, stack))
+    return { all, values, findings: [...findings, ...ignored] }
   } catch (error) {
     if (!(error instanceof Failure)) throw error
     return {

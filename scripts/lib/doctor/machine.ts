@@ -4,9 +4,12 @@ import { totalmem } from 'node:os'
 import { finding, type Finding } from './finding.ts'
 import type { EngineInfo, Machine } from '../engine/engine.ts'
 import { findApiMismatch, findUnsupportedParts } from '../engine/versions.ts'
-import { planInstall } from '../engine/install-plan.ts'
 import { Failure } from '../errors.ts'
+import { lowerCpuLimits } from '../compose/cpus.ts'
 import type { TakenPort } from '../compose/ports.ts'
+import type { ComposeConfig } from '../compose/stack.ts'
+import { planInstall, removeSnap, snapProblem } from '../engine/install-plan.ts'
+import { root } from '../repository.ts'
 
 const GB = 1e9
 const drivers = 'https://docs.docker.com/engine/storage/drivers/select-storage-driver/'
@@ -35,6 +38,10 @@ export function judgeEngine(machine: Machine, info: EngineInfo): Finding[] {
         drivers,
       ),
     )
+  if (machine.snap)
+    found.push(
+      finding('engine', root.startsWith('/home/') ? 'warning' : 'error', snapProblem, removeSnap),
+    )
   const versions = `Docker ${machine.engine}, Compose ${machine.compose?.version}, buildx ${machine.buildx?.version}`
   if (!found.some(({ severity }) => severity === 'error'))
     found.push(
@@ -45,6 +52,15 @@ export function judgeEngine(machine: Machine, info: EngineInfo): Finding[] {
       ),
     )
   return found
+}
+
+/** Limits that `up` lowers, since the engine has fewer CPUs. */
+export function judgeCpus(all: ComposeConfig | undefined, { NCPU }: EngineInfo): Finding[] {
+  const names = all && NCPU ? Object.keys(lowerCpuLimits(all, NCPU)) : []
+  if (!all || !names.length) return []
+  const most = Math.max(...names.map(name => Number(all.services[name]?.cpus)))
+  const words = `the engine has ${NCPU} CPU${NCPU === 1 ? '' : 's'}, ${most} are wanted: make up lowers the limit of ${names.join(', ')}`
+  return [finding('machine', 'info', words)]
 }
 
 /** The command that gives the machine what it lacks. */

@@ -20,6 +20,8 @@ export interface Machine {
   client: boolean
   /** What the command says of itself. */
   clientVersion?: string
+  /** The engine is a snap, which sees the files below /home alone. */
+  snap?: true
   /** It is Podman's. */
   podman: boolean
   /** DOCKER_HOST, when the client is told to use an engine elsewhere. */
@@ -113,6 +115,7 @@ export async function inspectMachine(): Promise<Machine> {
     apt: has('apt-get'),
     client: has('docker'),
     ...(version ? { clientVersion: version } : {}),
+    ...(asked.info.DockerRootDir?.startsWith('/var/snap/') ? { snap: true as const } : {}),
     podman: /podman/i.test(itself.stdout),
     host: process.env.DOCKER_HOST ?? '',
     dockerd: has('dockerd'),

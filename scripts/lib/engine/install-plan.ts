@@ -1,6 +1,7 @@
 // What would have to be done to a machine, decided from what was found on it. Pure.
 import { Failure, exit } from '../errors.ts'
 import type { Machine } from './engine.ts'
+import { root } from '../repository.ts'
 import { findUnsupportedParts } from './versions.ts'
 
 export interface InstallPlan {
@@ -19,6 +20,11 @@ const manual = 'https://docs.docker.com/engine/install/'
 const mac = 'https://docs.docker.com/desktop/setup/install/mac-install/'
 const local = 'unix:///var/run/docker.sock'
 
+export const snapProblem =
+  'Docker is a snap here: it cannot mount files outside of /home, and its plug-ins are read-only'
+export const removeSnap =
+  "snap remove docker && make bootstrap   (the snap's containers and volumes go with it)"
+
 /**
  * The plan for a machine; empty when it has everything. `base`: the demo's base image must be made
  * here, which takes mmdebstrap.
@@ -33,6 +39,7 @@ export function planInstall(machine: Machine, base = false): InstallPlan {
       '`docker` is Podman here; the stack was never run on it',
       'apt-get remove podman-docker, then the same command again',
     )
+  if (machine.snap && !root.startsWith('/home/')) throw refuse(snapProblem, removeSnap)
   const [first] = findUnsupportedParts(machine)
   if (first) throw refuse(first.why, first.remedy, machine.silence)
 

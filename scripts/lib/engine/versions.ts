@@ -37,10 +37,12 @@ export function findUnsupportedParts(
 ): UnsupportedPart[] {
   const { engine, compose, buildx, vendor } = machine
   const packages = vendor ? 'docker-ce docker-ce-cli' : 'docker.io'
-  const plugin = (path: string) =>
-    path.startsWith('/usr/lib')
+  const plugin = (path: string) => {
+    if (path.startsWith('/snap/')) return 'snap refresh docker'
+    return path.startsWith('/usr/lib')
       ? upgrade(`"$(dpkg -S ${path} | cut -d: -f1)"`)
       : `rm ${path} && make bootstrap`
+  }
   const parts: [Part, string | undefined, string][] = [
     ['engine', engine, upgrade(packages)],
     ['compose', compose?.version, plugin(compose?.path ?? '')],
