@@ -107,17 +107,19 @@ test('up: where nothing is redrawn, the heartbeat says what a service does that 
   chmodSync(join(box, 'docker'), 0o755)
   const path = process.env.PATH
   process.env.PATH = `${box}${delimiter}${path}`
-  const options = {
-    stack: { project: 'x' },
-    config: { services: {} },
-    expected: [{ service: 'hr', oneShot: false, needs: [], hash: undefined, image: undefined }],
+  const options: WatchOptions = {
+    stack: { project: 'x', mode: 'dev', suffix: '', argv: [] },
+    config: { name: 'x', services: {} },
+    expected: [
+      { service: 'hr', oneShot: false, dependencies: [], hash: undefined, image: undefined },
+    ],
     containersBefore: [],
     since: Date.now(),
     timeout: 120_000,
     giveUpGraceMs: 0,
     composeExitCode: () => undefined,
   }
-  const said = await hurried(() => watchServices(options as unknown as WatchOptions))
+  const said = await hurried(() => watchServices(options))
   process.env.PATH = path
   rmSync(box, { recursive: true })
   assert.match(
