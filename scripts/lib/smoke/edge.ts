@@ -1,9 +1,10 @@
 // Requests through the edge by host name. Node does not resolve *.localhost, and a test machine has
 // no DNS: the connection can go to an address of its own, with Host and SNI as they would be.
 import { Agent as PlainAgent } from 'node:http'
-import { Agent, request } from 'node:https'
+import { Agent } from 'node:https'
 import { isIP } from 'node:net'
 import fetch from 'node-fetch'
+import { WebSocket } from 'ws'
 
 export interface EdgeResponse {
   status: number
@@ -43,6 +44,9 @@ interface Connect {
 export const localEdge = (verify: boolean, http = '80'): Edge =>
   edgeAt({ https: '127.0.0.1', http: `127.0.0.1:${http}` }, verify)
 
+/** ms that a WebSocket has for its first message. */
+const greetingTimeoutMs = 5_000
+
 /**
  * `verify`: whether certificates must be valid (production) or may be Traefik's own (demo,
  * development).
@@ -78,35 +82,22 @@ export function edgeAt(connect: Connect, verify: boolean): Edge {
     },
 
     websocket(url, protocol) {
-      const headers = {
-        Connection: 'Upgrade',
-        Upgrade: 'websocket',
-        Origin: new URL(url).origin,
-        'Sec-WebSocket-Version': '13',
-        'Sec-WebSocket-Key': Buffer.from(crypto.getRandomValues(new Uint8Array(16))).toString(
-          'base64',
-        ),
-        'Sec-WebSocket-Protocol': protocol,
-      }
-      return new Promise((resolve, reject) => {
-        const call = request(url, { headers, agent: secure(false), timeout: 10_000 })
-        call.on('upgrade', (_response, socket, head) =>
-          firstFrame(socket, head, 5_000)
-            .then(resolve, reject)
-            .finally(() => socket.destroy()),
-        )
-        call.on('response', response => {
-          response.resume()
-          reject(
-            new Error(
-              `${url}: answered ${response.statusCode} instead of upgrading to a WebSocket`,
-            ),
-          )
-        })
-        call.on('timeout', () => call.destroy(new Error(`${url}: no answer in 10 s`)))
-        call.on('error', reject)
-        call.end()
+      const socket = new WebSocket(url, protocol, {
+        agent: secure(false),
+        origin: new URL(url).origin,
+        handshakeTimeout: 10_000,
       })
+      return new Promise<string>((resolve, reject) => {
+        const fail = (words: string) => reject(new Error(words))
+        socket.on('open', () =>
+          setTimeout(fail, greetingTimeoutMs, 'the WebSocket said nothing in 5000 ms').unref(),
+        )
+        socket.on('message', (greeting: Buffer) => resolve(greeting.toString()))
+        socket.on('unexpected-response', (_, { statusCode }) =>
+          fail(`${url}: answered ${statusCode} instead of upgrading to a WebSocket`),
+        )
+        socket.on('error', reject)
+      }).finally(() => socket.terminate())
     },
   }
 }
@@ -132,37 +123,4 @@ function directed<T extends PlainAgent>(agent: T, to?: string): T {
       ...rest,
     )
   return agent
-}
-
-/**
- * The text of the first unmasked, unfragmented frame (RFC 6455, 5.2): all that a greeting needs.
- */
-function firstFrame(
-  socket: import('node:stream').Duplex,
-  head: Buffer,
-  timeout: number,
-): Promise<string> {
-  return new Promise((resolve, reject) => {
-    let bytes = head
-    const timer = setTimeout(
-      () => reject(new Error(`the WebSocket said nothing in ${timeout} ms`)),
-      timeout,
-    )
-    const read = () => {
-      if (bytes.length < 2) return
-      const short = bytes[1]! & 0x7f
-      const start = short === 126 ? 4 : 2
-      if (bytes.length < start) return
-      const length = short === 126 ? bytes.readUInt16BE(2) : short
-      if (bytes.length < start + length) return
-      clearTimeout(timer)
-      resolve(bytes.subarray(start, start + length).toString())
-    }
-    socket.on('data', data => {
-      bytes = Buffer.concat([bytes, data])
-      read()
-    })
-    socket.on('error', reject)
-    read()
-  })
 }
