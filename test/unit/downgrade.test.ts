@@ -8,7 +8,7 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { DeployRequest } from '../../scripts/lib/deploy/change.ts'
 import type { PreflightResult } from '../../scripts/lib/deploy/preflight.ts'
-import { confirmChange } from '../../scripts/lib/deploy/steps.ts'
+import { confirmChange } from '../../scripts/lib/deploy/start.ts'
 import {
   findDowngrades,
   compareCommits,

@@ -28,7 +28,7 @@ import {
 } from '../../scripts/lib/github/deployments.ts'
 import type { Environment } from '../../scripts/lib/kubernetes/environment.ts'
 import { keepSecret, redact } from '../../scripts/lib/redact.ts'
-import { describeOutcome } from '../../scripts/lib/deploy/notifications.ts'
+import { describeOutcome } from '../../scripts/lib/deploy/change-on-github.ts'
 import { gitHubStandIn, hang, status } from '../github.ts'
 import { repository } from '../sandbox.ts'
 import { waitUntil } from '../until.ts'

@@ -2,12 +2,13 @@
 // returns what it found.
 import type { Change, DeployRequest } from './change.ts'
 import { guardChange } from './failure.ts'
-import { updateJobSummary } from './notifications.ts'
+import { updateJobSummary } from './change-summary.ts'
 import { planChange } from './plan.ts'
 import { runPreflight, type PreflightResult } from './preflight.ts'
 import { recordChange } from './record.ts'
 import { emit, printResult, step } from '../report.ts'
-import { applyChange, lockEnvironment, recordStart, smokeTestChange, watchChange } from './steps.ts'
+import { lockEnvironment, recordStart } from './start.ts'
+import { applyChange, smokeTestChange, watchChange } from './steps.ts'
 
 export interface DeployOptions {
   /** Ends after the plan; nothing is touched. */

@@ -18,7 +18,8 @@ import {
 } from '../kubernetes/releases.ts'
 import { trackApplied } from './applied-objects.ts'
 import { formatDuration, warn } from '../report.ts'
-import { notifyChange, ensureReleaseRecorded } from './notifications.ts'
+import { ensureReleaseRecorded } from './change-on-github.ts'
+import { notifyChange } from './notifications.ts'
 
 /** Removes what is not part of it any more, and records the release as the one that serves. */
 export async function recordChange(change: Change): Promise<ChangeResult> {
