@@ -487,7 +487,7 @@ test('a commit that is none may not, GitHub that does not answer is no yes', asy
   const { github, answers } = await start()
   assert.match(
     await refusal(github, `${commit}-dirty`),
-    'production takes what staging had, and files are changed',
+    'production takes only what staging had, but files are changed',
   )
   assert.match(
     (await thrown(requirePromoted(environment, undefined, github))).message,
