@@ -1,5 +1,5 @@
-// What every script begins with: its words, --help, --version, --json. It imports next to nothing,
-// so that help comes at once; the work is loaded when the words are understood.
+// What every script begins with: arguments, --help, --version, --json. It imports very little, so
+// that help comes at once; the work is loaded once the arguments are understood.
 import { spawnSync } from 'node:child_process'
 import { existsSync, readFileSync } from 'node:fs'
 import { basename, join } from 'node:path'

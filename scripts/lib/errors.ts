@@ -1,4 +1,4 @@
-// What every script ends with: the exit codes, and the error that it says.
+// How every script ends: the exit codes, and the error that it prints.
 
 /**
  * Exit codes of all scripts. 129, 130 and 143 (interrupted) come from the signal handler in run.ts.

@@ -1,5 +1,5 @@
-// What those say themselves that are waited for: a first start may take half an hour, and
-// `starting` does not tell whether it works.
+// Shows the last log lines of what is being waited for: a first start may take half an hour, and
+// `starting` alone does not tell whether it works.
 import { truncateToWidth, toOneLine } from './progress.ts'
 
 /** ms for which nobody is asked. */

@@ -1,4 +1,4 @@
-// The two streams: people read stderr, machines read stdout. Nobody else writes to either, so that
+// The two streams: people read stderr, machines read stdout. Nothing else writes to them, so that
 // no secret gets past.
 import { redact } from './redact.ts'
 

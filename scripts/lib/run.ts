@@ -1,4 +1,4 @@
-// The one place that starts processes: times them, redacts what they print, and ends them with the
+// The only place that starts processes: times them, redacts what they print, and ends them with the
 // script.
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { spawn } from 'node:child_process'

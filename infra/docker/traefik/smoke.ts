@@ -1,5 +1,5 @@
-// What the edge owes to every application: HTTPS only, the security headers, and nothing for who
-// asks for something else.
+// What Traefik must do for every application: HTTPS only, the security headers, and 404 for unknown
+// hosts.
 import type { SmokeCheck } from '../../../scripts/lib/smoke/checks.ts'
 
 export const checks: SmokeCheck[] = [

@@ -1,5 +1,5 @@
-// Twenty's first administrator: in single-workspace mode the first one to sign up; the workspace
-// that this makes closes the door.
+// Twenty's first administrator: in single-workspace mode the first user who signs up. The workspace
+// that this creates closes sign-up.
 import { pollUntilFound, type CreateAdmin } from '../../../scripts/lib/smoke/checks.ts'
 import {
   ApiError,

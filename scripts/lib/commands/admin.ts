@@ -1,4 +1,4 @@
-// Makes the first administrators (scripts/admin.ts).
+// Creates the first administrators (scripts/admin.ts).
 import { exit, Failure } from '../errors.ts'
 import { emit, printResult, say, step } from '../report.ts'
 import { loadAppModules, type Admin, type CreateAdmin, type SmokeTarget } from '../smoke/checks.ts'

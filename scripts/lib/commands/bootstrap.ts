@@ -1,4 +1,4 @@
-// Installs what this machine misses (scripts/bootstrap.ts).
+// Installs what this machine lacks (scripts/bootstrap.ts).
 import { usageFailure } from '../cli.ts'
 import { installPackages, installPlugins } from '../engine/apt.ts'
 import { inspectMachine, type Machine } from '../engine/engine.ts'

@@ -1,4 +1,4 @@
-// Says what is wrong with a machine and its stack, or with a cluster (scripts/bootstrap.ts --doctor).
+// Names the problems of a machine and its stack, or of a cluster (scripts/bootstrap.ts --doctor).
 import { exit } from '../errors.ts'
 import type { Finding } from '../doctor/finding.ts'
 import { color, emit, printResult, say, table } from '../report.ts'

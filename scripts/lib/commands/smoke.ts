@@ -1,4 +1,4 @@
-// Proves that a running stack works (scripts/smoke.ts).
+// Checks that a running stack works (scripts/smoke.ts).
 import { usageFailure } from '../cli.ts'
 import { exit, Failure } from '../errors.ts'
 import { addSummaryFacts } from '../job-summary.ts'

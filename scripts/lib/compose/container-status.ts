@@ -1,5 +1,5 @@
 // The state of one container at one moment, as `docker inspect` shows it: by name and in words. The
-// wait, the smoke test and the doctor say the same of it. Pure.
+// wait, the smoke test and the doctor all use it. Pure.
 import type { Container } from './containers.ts'
 import { redact } from '../redact.ts'
 

@@ -1,5 +1,5 @@
-// The engine refuses a container whose limit is above the machine's CPUs: `up` lowers it by a
-// further Compose file.
+// The engine refuses a container whose CPU limit is above the machine's CPUs: `up` lowers the limit
+// with an additional Compose file.
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'

@@ -1,4 +1,4 @@
-// What is said of a stack that could not be started.
+// Describes why a stack could not be started.
 import { stripVTControlCharacters } from 'node:util'
 import { runCompose, type ComposeConfig, type Stack } from './stack.ts'
 import { readContainers } from './containers.ts'

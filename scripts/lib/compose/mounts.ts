@@ -1,6 +1,6 @@
-// Whether services can read what they mount from this machine. A repository that was cloned under
-// umask 077 is closed to all but its owner, and root in a container without capabilities is nobody
-// special: an edge that cannot read its rules answers 404 to all (traefik/traefik#11396).
+// Whether services can read the files that they mount from this machine. In a repository cloned
+// under umask 077 only its owner can read, and root in a container without capabilities cannot
+// either: a Traefik that cannot read its rules answers 404 to everything (traefik/traefik#11396).
 import { lstatSync, readdirSync, type Stats } from 'node:fs'
 import { join, relative } from 'node:path'
 import type { ComposeConfig, ComposeService } from './stack.ts'

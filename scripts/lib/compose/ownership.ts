@@ -1,5 +1,5 @@
-// Whose stack it is: the folder that its containers were started from. A second clone has the same
-// project name.
+// The owner of a stack: the folder that its containers were started from. A second clone has the
+// same project name.
 import { existsSync, realpathSync } from 'node:fs'
 import { join, sep } from 'node:path'
 import type { Stack } from './stack.ts'

@@ -1,4 +1,4 @@
-// Who holds the ports that a stack wants to publish.
+// Which processes use the ports that a stack wants to publish.
 import { createServer } from 'node:net'
 import { serviceNameOf, type Container } from './containers.ts'
 import { run } from '../run.ts'

@@ -1,6 +1,6 @@
-// Removes a project by its label with the engine alone: no Compose file, no env file and no release
-// of Compose has a say in it.
-// `docker compose down` before 2.27 dies on a one-shot that was pruned (docker/compose#11686).
+// Removes a project by its label and with the engine alone: it needs no Compose file, no env file
+// and no certain release of Compose. `docker compose down` before 2.27 fails on a one-shot
+// container that was pruned (docker/compose#11686).
 import { dependenciesOf, type Container } from './containers.ts'
 import { Failure, exit } from '../errors.ts'
 import { color, say } from '../report.ts'

@@ -1,7 +1,6 @@
-// Judges a stack that is changing: what was there, what the engine shows now and what is wanted in,
-// verdicts out. Pure.
-// `docker compose up --wait` calls a crash loop without a health check healthy, and a one-shot that
-// ended well a failure.
+// Judges a stack that is changing. In: the containers before, the containers now, and the wanted
+// services; out: a verdict for each. Pure. `docker compose up --wait` calls a crash loop without a
+// health check healthy, and a one-shot that succeeded a failure.
 import type { Container } from './containers.ts'
 import type { ContainerStatus } from './container-status.ts'
 import { isUpToDate, settling, serviceStatus, type ServiceView } from './service-status.ts'

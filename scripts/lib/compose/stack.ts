@@ -1,4 +1,4 @@
-// What Compose knows: the stack as its files describe it.
+// The stack as its Compose files describe it.
 import { existsSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { maskShellValues } from '../env/shell.ts'

@@ -1,4 +1,4 @@
-// Lets Compose start a stack, from whatever state it is in.
+// Starts a stack with Compose, from any state that it is in.
 import { stripVTControlCharacters } from 'node:util'
 import { runCompose } from './stack.ts'
 import { listContainers, serviceNameOf, type Container } from './containers.ts'

@@ -1,4 +1,4 @@
-// Waits for a stack, truthfully: asks the engine, lets stack-status.ts judge, narrates.
+// Waits for a stack: reads the engine, lets stack-status.ts judge, and shows progress.
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { ComposeConfig, Stack } from './stack.ts'
 import { readContainers, type Container } from './containers.ts'

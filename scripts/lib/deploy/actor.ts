@@ -1,4 +1,4 @@
-// Who is at work, and where: a workflow's run or a person at a machine.
+// Who runs the deploy, and where: a workflow's run or a person at a machine.
 import { createHash } from 'node:crypto'
 import { readFileSync, readlinkSync } from 'node:fs'
 import { hostname, userInfo } from 'node:os'

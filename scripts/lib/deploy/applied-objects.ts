@@ -1,5 +1,5 @@
-// What stands in an environment while a change is under way or has come to no good end, computed
-// from what was done.
+// Which version of each object is in the environment during a change or after a failed one,
+// computed from what was done.
 import type { ApplyListener } from './apply/apply.ts'
 import type { Change, AppliedVersion } from './change.ts'
 import { resourceId } from '../kubernetes/objects.ts'

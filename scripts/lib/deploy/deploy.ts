@@ -1,5 +1,5 @@
-// A deploy or a rollback, from the first look to its record: each step takes what it needs, and
-// returns what it found.
+// A deploy or a rollback from pre-flight to record: each step takes what it needs, and returns what
+// it found.
 import type { Change, DeployRequest } from './change.ts'
 import { guardChange } from './failure.ts'
 import { updateJobSummary } from './change-summary.ts'

@@ -1,5 +1,5 @@
-// How a change ends that fails or is interrupted: what it has touched is put back, and what serves
-// is said.
+// How a change ends that fails or is interrupted: what it has touched is put back, and the error
+// says what serves.
 import { finishRelease, numberInPlace, type Change } from './change.ts'
 import { Failure, exit, type ExitCode } from '../errors.ts'
 import { resourceId } from '../kubernetes/objects.ts'

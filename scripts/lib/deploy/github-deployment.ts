@@ -1,5 +1,5 @@
-// Tells GitHub what a change does: a deployment of the release's commit, from the lock to how it
-// ended. The change itself waits for nothing of it before its end; what goes wrong is a warning.
+// Reports a change to GitHub: a deployment of the release's commit, from the lock to its end. The
+// change waits for these reports only at its end; a failed report is a warning.
 import { workflowRunUrl } from './actor.ts'
 import { readGitHubRepository, type GitHubRepository } from '../github/client.ts'
 import {

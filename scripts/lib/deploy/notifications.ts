@@ -1,4 +1,4 @@
-// Tells people and GitHub what a change does, at its beginning and at its end. What does not arrive
+// Notifies people and GitHub of the start and the end of a change. A message that does not arrive
 // is a warning.
 import { shortenDescription } from '../github/deployments.ts'
 import { notifyWebhooks } from '../notify/notify.ts'

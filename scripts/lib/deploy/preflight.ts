@@ -1,4 +1,5 @@
-// Everything that can be known before anything is touched; what is wrong is said all at once.
+// Checks everything that can be checked before anything is touched, and reports all problems at
+// once.
 import { requirePromoted, findUnpromotedImages } from './preflight/promotion.ts'
 import { renderManifests } from '../kubernetes/kustomize.ts'
 import { resourceId, type Manifest } from '../kubernetes/objects.ts'

@@ -1,4 +1,4 @@
-// The last step of a change: it is written down, and how it ended is put into words.
+// The last step of a change: records the release, and describes how the change ended.
 import { deleteObjects } from './apply/apply.ts'
 import {
   finishRelease,

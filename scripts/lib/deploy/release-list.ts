@@ -1,5 +1,4 @@
-// The releases of an environment as a person reads them: a list, and what changed from one to
-// another.
+// The releases of an environment for people: a list, and what changed from one release to another.
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'

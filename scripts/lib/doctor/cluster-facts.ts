@@ -1,4 +1,4 @@
-// Asks a cluster what the doctor wants to know. Reads only; what may not be looked at stays
+// Reads from a cluster what the doctor needs to know. Reads only; what this user may not read stays
 // undefined.
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'

@@ -1,6 +1,6 @@
-// Whether the databases' order is still the one that their indexes were built in. ICU's order
-// changes with its releases, and what is looked up in an index of the old order may not be found.
-// PostgreSQL records the version that a database was made with, and warns in its log alone.
+// Whether the databases still sort as they did when their indexes were built. ICU's order changes
+// with its releases, and a search in an index of the old order may miss rows. PostgreSQL records
+// the version that a database was created with, and only warns in its log.
 import { execInContainer, type Container } from '../compose/containers.ts'
 import type { DatabaseVolume } from '../compose/volumes/secrets.ts'
 import { finding, type Finding } from './finding.ts'

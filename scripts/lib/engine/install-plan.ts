@@ -1,4 +1,4 @@
-// What would have to be done to a machine, decided from what was found on it. Pure.
+// What a machine needs, decided from what was found on it. Pure.
 import { Failure, exit } from '../errors.ts'
 import type { Machine } from './engine.ts'
 import { root } from '../repository.ts'

@@ -1,4 +1,4 @@
-// Reads an environment's files and says all that is wrong with them, never a value.
+// Reads an environment's files and names all their problems, never a value.
 import { existsSync, lstatSync } from 'node:fs'
 import { parse } from 'dotenv'
 import { findEnvFiles, listExtraFiles, readEnvText, type EnvFile, type EnvFiles } from './files.ts'

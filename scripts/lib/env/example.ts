@@ -1,4 +1,4 @@
-// What a .env.example says: the keys, and how their values come about.
+// What a .env.example says: the keys, and where their values come from.
 import { randomBytes, randomUUID } from 'node:crypto'
 import { Failure, exit } from '../errors.ts'
 

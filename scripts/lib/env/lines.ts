@@ -1,4 +1,4 @@
-// The lines of an env file, before their values are looked at.
+// The lines of an env file, before their values are checked.
 import { valueAlphabet, type ExampleEntry } from './example.ts'
 
 /** A line that the three readers of env files would not read alike. */

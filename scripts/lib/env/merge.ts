@@ -1,4 +1,4 @@
-// The text of an env file, made of its example and of what people wrote into it.
+// The text of an env file, made from its example and the values that people wrote into it.
 import type { EnvFile, EnvFiles } from './files.ts'
 import { quoteValue } from './lines.ts'
 

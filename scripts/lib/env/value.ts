@@ -1,4 +1,4 @@
-// Judges one value of an env file. What it says never holds the value.
+// Judges one value of an env file. Its messages never contain the value.
 import { valueAlphabet, type ExampleEntry, type ValueFormat } from './example.ts'
 
 interface ValueProblem {

@@ -1,4 +1,4 @@
-// Writes the env files: plans all of them first, then puts each in place whole.
+// Writes the env files: plans all of them first, then replaces each as a whole.
 import {
   accessSync,
   closeSync,

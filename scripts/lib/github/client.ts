@@ -1,5 +1,5 @@
-// GitHub's API, asked for the repository that a workflow runs in: within a limit of time, and again
-// where that may help.
+// Calls GitHub's API for the repository that a workflow runs in: within a time limit, and again
+// where a retry may help.
 import fetch from 'node-fetch'
 import {
   doublingDelays,

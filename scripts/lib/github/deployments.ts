@@ -1,5 +1,5 @@
-// The deployments that GitHub shows for an environment: those of our making, how they end, and
-// which of them prove a commit.
+// The deployments that GitHub records for an environment: those that deploy.ts made, how they
+// ended, and which of them prove a commit.
 import { requestGitHub, type GitHubRepository } from './client.ts'
 import { redact } from '../redact.ts'
 import { parseImage } from '../images/reference.ts'

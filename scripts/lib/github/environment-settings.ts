@@ -1,5 +1,5 @@
-// Compares what one of GitHub's environments holds with what the workflows ask for; by name, a
-// value is never asked for.
+// Compares what a GitHub environment holds with what the workflows use; by name, values are never
+// read.
 import { parse } from 'dotenv'
 import { readEnvText } from '../env/files.ts'
 import { Failure, exit } from '../errors.ts'

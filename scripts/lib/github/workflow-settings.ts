@@ -1,5 +1,5 @@
-// Which secrets and variables the workflows ask for, read from their own words: there is no other
-// list.
+// Which secrets and variables the workflows use, read from the workflows themselves: there is no
+// other list.
 import { readFileSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { parse } from 'yaml'

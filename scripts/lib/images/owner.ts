@@ -1,5 +1,5 @@
-// Whose the images that are built here are, and their source: one key of an example, and what YAML
-// and JSON must name by it.
+// The owner of the images that are built here, and of their source: one key of an example, and all
+// YAML and JSON that must name the same owner.
 import { readFileSync, readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { findEnvFiles } from '../env/files.ts'

@@ -1,4 +1,4 @@
-// Where a person chooses the commit that an image is built of.
+// Where a person pins the commit that an image is built from.
 import { listCommitImages, type CommitImage } from './commit-images.ts'
 import { parseImage } from './reference.ts'
 

@@ -1,4 +1,4 @@
-// Reads the pinned images off the files, asks their registries, and writes what they say.
+// Reads the pinned images from the files, asks their registries, and writes the digests.
 import { readFileSync, readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parse } from 'yaml'

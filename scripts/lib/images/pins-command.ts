@@ -1,4 +1,4 @@
-// `images.ts pins`: whether the images that the YAML pins are as their registries have them.
+// `images.ts pins`: whether the images that the YAML pins match their registries.
 import { Failure, exit } from '../errors.ts'
 import { checkPins, readPinFiles, writePins } from './pins-check.ts'
 import type { CheckedPin } from './pins.ts'

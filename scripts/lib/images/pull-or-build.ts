@@ -1,4 +1,4 @@
-// Whether the images of a stack are here, and how they are had.
+// Whether the images of a stack are on this machine; pulls or builds those that are missing.
 import {
   bake,
   readBuildVariables,

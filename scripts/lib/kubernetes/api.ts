@@ -1,5 +1,5 @@
-// The API server, asked without a process for each question: one `kubectl proxy` a script knows
-// every way to log in, and serves a socket in a folder that only this user can enter.
+// Asks the API server without a process for each question: one `kubectl proxy` for each script
+// handles every way to log in, and serves a socket in a folder that only this user can enter.
 import { mkdtempSync, rmSync } from 'node:fs'
 import { Agent, request, type IncomingMessage } from 'node:http'
 import { tmpdir } from 'node:os'

@@ -1,4 +1,4 @@
-// What outlives an API server that is away for a moment: kubectl, and questions without it.
+// Retries kubectl and API requests while the API server is away for a moment.
 import { describeApiError, isApiSuccess, requestApi, type ApiAnswer } from './api.ts'
 import { requireKubectlSuccess, kubectl } from './kubectl.ts'
 import type { Failure } from '../errors.ts'

@@ -1,4 +1,4 @@
-// How the cluster is asked.
+// Runs kubectl in an environment's context and namespace.
 import { Failure, exit } from '../errors.ts'
 import { requireKubeContext } from './kube-context.ts'
 import type { Environment } from './environment.ts'

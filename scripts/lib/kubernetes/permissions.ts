@@ -1,4 +1,4 @@
-// What an account must be allowed to do for a deploy, and what of it this one may not.
+// The permissions that a deploy needs, and which of them this account lacks.
 import { isApiSuccess, requestApi, requireApiSuccess } from './api.ts'
 import type { Environment } from './environment.ts'
 import type { Manifest } from './objects.ts'

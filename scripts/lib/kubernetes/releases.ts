@@ -1,5 +1,5 @@
-// What was deployed: a ConfigMap per release with its manifests (no Secrets), from which it can be
-// put back exactly.
+// Releases: a ConfigMap for each deploy with its manifests (no Secrets), from which it can be
+// restored exactly.
 import { gunzipSync, gzipSync } from 'node:zlib'
 import { describeApiError, isApiSuccess } from './api.ts'
 import { deleteObject, findObject, listObjects, resourcePath } from './resources.ts'

@@ -1,4 +1,4 @@
-// The SealedSecrets of an environment as files: what stands in them, and what should.
+// The SealedSecrets of an environment as files: which keys they have, and which they should have.
 import { existsSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseDocument, type Document } from 'yaml'

@@ -1,5 +1,5 @@
-// What an environment's Secrets hold: which keys there are, and the values that its pods can read,
-// so that nothing that is said holds one.
+// What an environment's Secrets hold: their keys, and the values that its pods can read, so that no
+// message prints such a value.
 import { listObjects } from './resources.ts'
 import { selectWorkloads, containerSpecsOf, listVolumeSources, type Manifest } from './objects.ts'
 import type { Environment } from './environment.ts'

@@ -1,4 +1,4 @@
-// What pods say that are waited for.
+// The last log lines of pods that are being waited for.
 import { isApiSuccess } from '../kubernetes/api.ts'
 import { requestLog } from '../kubernetes/resources.ts'
 import type { Environment } from '../kubernetes/environment.ts'

@@ -1,4 +1,4 @@
-// Which pods are a workload's own, what its numbers lack, and what it may wait for. Pure.
+// Which pods belong to a workload, how many are missing, and what it may wait for. Pure.
 import {
   findCondition,
   hasCondition,

@@ -1,5 +1,5 @@
-// What the wait for a rollout says: a live table on a terminal, elsewhere a line for each change;
-// every 15 s what is waited for.
+// Progress of a rollout: a live table on a terminal, elsewhere a line for each change; every 15 s
+// what is waited for.
 import { appendLogLine } from '../log-poller.ts'
 import { createHeartbeat, createLiveTable } from '../progress.ts'
 import { isRichTerminal } from '../output.ts'

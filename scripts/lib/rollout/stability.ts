@@ -1,4 +1,4 @@
-// For how long all has been ready.
+// For how long everything has been ready.
 import { color, formatDuration } from '../report.ts'
 import type { RolloutProgress } from './progress.ts'
 import type { WorkloadStatus } from './status.ts'

@@ -1,4 +1,4 @@
-// What a judgement of a rollout says.
+// The words for a rollout's state.
 import { describeDiagnosis, type Diagnosis } from '../kubernetes/diagnosis/diagnosis.ts'
 import { findLogSource } from '../kubernetes/diagnosis/pod.ts'
 import type { Job, Pod, Workload } from '../kubernetes/objects.ts'

@@ -1,4 +1,4 @@
-// Waits until workloads are ready; when one fails, its cause and what its log shows are the error.
+// Waits until workloads are ready; when one fails, throws its cause and its log.
 import { type Manifest } from '../kubernetes/objects.ts'
 import { kubectlArgv } from '../kubernetes/kubectl.ts'
 import { Failure, exit } from '../errors.ts'

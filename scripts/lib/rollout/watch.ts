@@ -1,5 +1,4 @@
-// Waits for a rollout on Kubernetes, truthfully: asks the cluster, lets workload.ts judge,
-// narrates.
+// Waits for a rollout on Kubernetes: reads the cluster, lets workload.ts judge, and shows progress.
 import { describeApiError, isApiSuccess, requestApi } from '../kubernetes/api.ts'
 import { readList, resourcePath } from '../kubernetes/resources.ts'
 import { kubectlArgv } from '../kubernetes/kubectl.ts'

@@ -1,5 +1,5 @@
-// Judges a rollout: a workload and what is around it in, verdict out. Pure. The failure table is in
-// failures.ts.
+// Judges a rollout. In: a workload and the objects around it; out: a verdict. Pure. The failure
+// table is in failures.ts.
 import {
   describeProbeFailure,
   listObjectEvents,

@@ -1,4 +1,4 @@
-// Product checks, what they get to work with, and which of them can be asked.
+// The applications' checks, what they get to work with, and which of them can run.
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'

@@ -1,4 +1,5 @@
-// What every PostgreSQL of the stack owes to its application, asked in its own container.
+// What every PostgreSQL of the stack must have for its application, checked inside its own
+// container.
 import { OutsideServiceError, type SmokeCheck, type SmokeContext } from './checks.ts'
 
 /**

@@ -1,5 +1,5 @@
-// What checks found: each is run with its time, none hides another, and one that could not be asked
-// is no failure.
+// The results of checks: each has its time, none hides another, and one that could not run is not a
+// failure.
 
 export interface CheckOutcome {
   name: string

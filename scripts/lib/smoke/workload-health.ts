@@ -1,5 +1,5 @@
-// Judges the workloads of an environment on Kubernetes as they are now: what the overlay wants and
-// what the cluster shows in, words out. Pure.
+// Judges the workloads of an environment on Kubernetes as they are now. In: what the overlay wants
+// and what the cluster has; out: words. Pure.
 import { describeDiagnosis } from '../kubernetes/diagnosis/diagnosis.ts'
 import { diagnoseJob } from '../kubernetes/diagnosis/job.ts'
 import { describeUnreadyPods } from '../kubernetes/diagnosis/pod.ts'

@@ -1,5 +1,5 @@
-// Whether the env files hold the secrets that the stack's volumes were written with: asked before a
-// start, recorded after it.
+// Whether the env files hold the secrets that the stack's volumes were written with: checked before
+// a start, recorded after it.
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import type { ComposeConfig, Stack } from '../stack.ts'

@@ -1,6 +1,6 @@
 // The secrets that data in a volume was written with. A database takes its password into its volume
-// once, and what an example marks `keep` encrypts what is stored: other values would start a stack
-// that cannot read its own data.
+// once, and a value marked `keep` encrypts stored data: with other values the stack could not read
+// its own data.
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parse as parseEnv } from 'dotenv'

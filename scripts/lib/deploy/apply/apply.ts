@@ -1,4 +1,4 @@
-// How manifests get into the cluster, and objects out of it.
+// Applies manifests to the cluster, and deletes objects from it.
 import { resourceId, type Manifest } from '../../kubernetes/objects.ts'
 import { requireKubectlSuccess, kubectlArgv, lastOutputLine } from '../../kubernetes/kubectl.ts'
 import type { Environment } from '../../kubernetes/environment.ts'

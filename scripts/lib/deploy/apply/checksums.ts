@@ -1,4 +1,4 @@
-// What a deploy writes on the manifests: images by digest, hashes of what pods read. Pure.
+// What a deploy adds to the manifests: image digests, and checksums of what pods read. Pure.
 import {
   containerSpecsOf,
   hasCondition,

@@ -1,4 +1,4 @@
-// The Jobs of a change, and those of an earlier one that are in their way.
+// The Jobs of a change, and Jobs of an earlier change that block them.
 import { setTimeout as sleep } from 'node:timers/promises'
 import { listObjects } from '../../kubernetes/resources.ts'
 import {

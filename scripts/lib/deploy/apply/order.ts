@@ -1,5 +1,5 @@
-// What manifests tell by themselves: in which order they go, what changes from one list to the
-// next, what is removed. Pure.
+// What the manifests alone determine: the order of the apply, the differences between two lists,
+// and what is removed. Pure.
 import { resourceId, type Manifest } from '../../kubernetes/objects.ts'
 
 /** The annotation kgc.hu/order, in the order of its values. */

@@ -1,4 +1,4 @@
-// StatefulSets whose broken pods stay when their version goes back.
+// StatefulSets whose broken pods stay when their old version is restored.
 import { deleteObject, findObject, listObjects } from '../../kubernetes/resources.ts'
 import {
   isChangeObserved,

@@ -1,5 +1,5 @@
-// Waits until the Sealed Secrets controller has opened what was applied: until then pods that start
-// again read the old values.
+// Waits until the Sealed Secrets controller has unsealed what was applied: before that, restarted
+// pods read the old values.
 import { findObject } from '../../kubernetes/resources.ts'
 import { findCondition, isChangeObserved, type Manifest } from '../../kubernetes/objects.ts'
 import { kubectlArgv } from '../../kubernetes/kubectl.ts'

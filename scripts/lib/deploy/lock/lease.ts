@@ -1,4 +1,4 @@
-// The Lease that the deploy lock is: how it is read, judged, described and written.
+// The Lease behind the deploy lock: how it is read, judged, described and written.
 import { isProcessAlive, readMachineId } from '../actor.ts'
 import {
   describeApiError,

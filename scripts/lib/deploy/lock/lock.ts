@@ -1,5 +1,5 @@
-// One deploy at a time: a Lease in the environment's namespace that says who holds it, since when
-// and in which phase.
+// One deploy at a time: a Lease in the environment's namespace names the holder, since when and in
+// which phase.
 import { randomUUID } from 'node:crypto'
 import { readActor, readMachineId, workflowRunUrl } from '../actor.ts'
 import type { Lease } from '../../kubernetes/objects.ts'

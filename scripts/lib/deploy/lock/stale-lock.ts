@@ -1,4 +1,4 @@
-// A lock whose holder may be dead, such as a runner that was killed: nobody is there to run the
+// A lock whose holder may be dead, such as a killed runner, while no person is there to run the
 // command again.
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fetchLease, describeLease, createLockedFailure, resourceVersionOf } from './lease.ts'

@@ -1,4 +1,4 @@
-// Whether a change would put what was replaced over what serves: a run started again, an older
+// Whether a change would replace what serves by something older: a run started again, an older
 // checkout, an older tag.
 import { resolve } from 'node:path'
 import { color, say } from '../../report.ts'

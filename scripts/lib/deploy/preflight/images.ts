@@ -1,5 +1,5 @@
-// Which images a change takes: the tags of those that are built of a commit of their own, and the
-// digest of each.
+// Which images a change deploys: the tags of images that are built from a commit, and the digest of
+// each.
 import type { CommitImage } from '../../images/commit-images.ts'
 import type { Manifest } from '../../kubernetes/objects.ts'
 import type { Environment } from '../../kubernetes/environment.ts'

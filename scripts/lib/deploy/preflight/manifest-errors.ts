@@ -1,5 +1,5 @@
-// What is wrong with manifests, in words: what cannot work, which keys are missing, what the
-// cluster will not take. Pure.
+// Errors in manifests, in words: what cannot work, which keys are missing, what the cluster
+// rejects. Pure.
 import {
   selectWorkloads,
   resourceId,

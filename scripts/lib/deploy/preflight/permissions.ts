@@ -1,4 +1,4 @@
-// What an account must be allowed to do for a change, asked before it begins.
+// The permissions that an account needs for a change, checked before it begins.
 import { type Manifest } from '../../kubernetes/objects.ts'
 import { kubectlArgv } from '../../kubernetes/kubectl.ts'
 import type { Environment } from '../../kubernetes/environment.ts'

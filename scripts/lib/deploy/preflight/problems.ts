@@ -1,4 +1,4 @@
-// What stands in the way of a change, collected and said all at once.
+// Collects the problems that prevent a change, and reports them all at once.
 import { Failure, exit } from '../../errors.ts'
 
 /** Collects what is wrong. */

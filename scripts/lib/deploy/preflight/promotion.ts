@@ -1,5 +1,5 @@
-// One environment after the other: what environment.yaml names as `promotedFrom` has had a commit,
-// by GitHub's record, before this one gets it.
+// Promotion: an environment takes only a commit that the environment in `promotedFrom`
+// (environment.yaml) had, as GitHub records it.
 import { Failure, exit } from '../../errors.ts'
 import { readGitHubRepository, type GitHubRepository } from '../../github/client.ts'
 import {

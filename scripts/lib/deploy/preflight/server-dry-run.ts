@@ -1,4 +1,4 @@
-// A change tried on the server, which checks all of it and does nothing.
+// Sends a change to the API server as a dry run: the server checks all of it and changes nothing.
 import { isDeepStrictEqual } from 'node:util'
 import { describeApiError, isApiSuccess, requestApi } from '../../kubernetes/api.ts'
 import type { Environment } from '../../kubernetes/environment.ts'

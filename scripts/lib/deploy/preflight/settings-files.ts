@@ -1,5 +1,5 @@
-// What kustomize takes from settings otherwise than people expect who know env files: it reads
-// `envs` raw, and a key without a value from the shell that runs it.
+// Where kustomize reads settings differently from what people expect of env files: it reads `envs`
+// raw, and takes a key without a value from the shell that runs it.
 import { existsSync, readFileSync, statSync } from 'node:fs'
 import { join, relative } from 'node:path'
 import { parse } from 'yaml'

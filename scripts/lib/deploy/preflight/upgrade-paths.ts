@@ -1,4 +1,4 @@
-// Versions that must not be jumped over. The rules are the applications' own:
+// Versions that an upgrade must not skip. Each application has its own rules:
 // infra/docker/<folder>/upgrade-paths.ts exports `upgradePaths`.
 import { parseImage } from '../../images/reference.ts'
 import { resourceId, selectWorkloads, type Manifest } from '../../kubernetes/objects.ts'

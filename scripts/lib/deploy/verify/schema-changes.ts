@@ -1,6 +1,6 @@
-// Whether a deploy will change a database's schema, known before anything is touched: the image
-// that migrates carries the schema's version as a label, and the release that serves has recorded
-// where its databases are.
+// Whether a deploy will change a database's schema, known before anything is touched: the migrating
+// image has the schema version as a label, and the release that serves has recorded the versions of
+// its databases.
 import { resourceId, containerSpecsOf, type Manifest } from '../../kubernetes/objects.ts'
 import { readImageContents } from '../../images/registry/manifests.ts'
 import { parseImage } from '../../images/reference.ts'

@@ -1,4 +1,4 @@
-// What a rollback asks the databases: whether they have been migrated since.
+// Whether databases have been migrated since the release that a rollback goes to.
 import type { DeployRequest } from '../change.ts'
 import type { PreflightResult } from '../preflight.ts'
 import { Failure, exit } from '../../errors.ts'

@@ -1,4 +1,4 @@
-// The proof that a version works.
+// Checks that a version works.
 import type { Manifest } from '../../kubernetes/objects.ts'
 import { countOutcomes, type CheckOutcome } from '../../smoke/outcome.ts'
 import { runApplicationChecks, clusterCheckName } from './application-checks.ts'

@@ -1,4 +1,4 @@
-// Why a build ended, as an error that says what helps.
+// Why a build failed, as an error that says what to do.
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { join } from 'node:path'

@@ -1,4 +1,4 @@
-// What went wrong first in a build, of all that its tools print afterwards. Pure.
+// The first error of a build, among all that its tools print afterwards. Pure.
 import { stripVTControlCharacters } from 'node:util'
 
 export interface BuildError {

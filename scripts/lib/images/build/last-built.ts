@@ -1,4 +1,4 @@
-// The last commit that built, as far as anybody knows.
+// The last commit that built, as far as the registry and the releases tell.
 import { loadEnvironment, listEnvironments } from '../../kubernetes/environment.ts'
 import { fetchReleases } from '../../kubernetes/releases.ts'
 import { findOwnerlessImages } from '../owner.ts'

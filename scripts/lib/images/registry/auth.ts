@@ -1,4 +1,4 @@
-// With which login a registry is asked.
+// The login that a registry is asked with.
 import { existsSync, readFileSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { join } from 'node:path'

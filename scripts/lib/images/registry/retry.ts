@@ -1,4 +1,4 @@
-// Tries again what a registry may do later.
+// Retries requests that a registry may answer later.
 import { say } from '../../report.ts'
 import { retryAttempts, type Attempt } from '../../retry.ts'
 import { RegistryError } from './errors.ts'

@@ -1,4 +1,4 @@
-// What a pod that is not ready, or not yet to be believed, is at. Pure.
+// What a pod does that is not ready, or has only just become ready. Pure.
 import { findLastTermination, lifetimeMs } from './crash-loop.ts'
 import {
   findCondition,
