@@ -124,7 +124,7 @@ function serveExec(socket, { pathname, searchParams }) {
     socket.close()
   }
   socket.on('message', data => (data[0] === 255 ? run() : (input += data.subarray(1))))
-  if (!hasInput) run()
+  if (!hasInput) void run()
 }
 
 const sockets = new WebSocketServer({ noServer: true })
