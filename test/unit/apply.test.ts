@@ -154,7 +154,7 @@ test('each object that the server refuses is said in its words, and so is one th
 })
 
 test('argoproj-labs/argocd-operator#853: a namespace that is being deleted is the first reason, before the rights that went with it', async () => {
-  const version = '{"clientVersion":{"minor":"36"},"serverVersion":{"minor":"36"}}'
+  const version = '{"gitVersion":"v1.36.3","clientVersion":{"gitVersion":"v1.36.3"}}'
   const cluster = (phase: string) => `case "$*" in
     *version*) echo '${version}' ;;
     *kustomize* | *--local*) echo '${JSON.stringify(map)}' ;;

@@ -16,6 +16,10 @@ export const environment: Environment = {
   sealedSecrets: { namespace: '', name: '' },
 }
 
+/** The line by which a program for Node plays `kubectl proxy`: its argument is the socket. */
+const playBy = (program: string) =>
+  `case " $* " in *" proxy "*) while [ "$1" != --unix-socket ]; do shift; done; exec '${process.execPath}' '${program}' "$2" ;; esac`
+
 /** The line of a fake kubectl by which it plays `kubectl proxy` with its own answers. */
 export const playProxy = `case " $* " in *" proxy "*) exec '${process.execPath}' '${join(import.meta.dirname, 'fake-proxy.mjs')}' "$0" "$@" ;; esac`
 
@@ -50,20 +54,23 @@ export function kubeconfigOf(...names: string[]): string {
 
 /**
  * Does `work` with a kubectl that runs this body: `$*` is its argument list, `$n` how often it was
- * called before, `.` a folder of its own.
+ * called before, `.` a folder of its own. `proxy`: a program for Node that serves the socket of its
+ * first argument in the place of `kubectl proxy`.
  */
 export async function withFakeKubectl<T>(
   body: string,
   work: () => Promise<T>,
+  proxy?: string,
 ): Promise<FakeKubectlRun<T>> {
   const box = mkdtempSync(join(tmpdir(), 'kgc-kubectl-'))
   const calls = () =>
     existsSync(join(box, 'calls'))
       ? readFileSync(join(box, 'calls'), 'utf8').trim().split('\n')
       : []
+  if (proxy) writeFileSync(join(box, 'proxy.cjs'), proxy)
   writeFileSync(
     join(box, 'kubectl'),
-    `#!/bin/sh\n${playProxy}\ncd ${box}\nn=$(cat calls 2>/dev/null | wc -l); echo "$*" >>calls\n${body}\n`,
+    `#!/bin/sh\n${proxy ? playBy(join(box, 'proxy.cjs')) : playProxy}\ncd ${box}\nn=$(cat calls 2>/dev/null | wc -l); echo "$*" >>calls\n${body}\n`,
   )
   chmodSync(join(box, 'kubectl'), 0o755)
   const [path, write, start] = [process.env.PATH, process.stderr.write, Date.now()]

@@ -55,10 +55,12 @@ export async function requestApi(
   requireKubeContext(environment, options.what ?? `Ask the cluster of ${environment.name}`)
   await blockWhenEnding()
   for (let i = 0; ; i++) {
-    const socket = await findProxySocket(environment, options)
+    const proxy = findProxy(environment, options.what)
+    const socket = await proxy.socket
     if (process.env.DEBUG) writeStderr(`$ ${options.method ?? 'GET'} ${path}\n`)
-    const { retryAfter, ...answer } = await send(socket, path, options)
+    const { retryAfter, proxyLost, ...answer } = await send(socket, path, options)
     await blockWhenEnding()
+    if (proxyLost) forgetProxy(proxy)
     if (!retryAfter || i === busyRetries) return answer
     await sleep(retryAfter)
   }
@@ -103,7 +105,7 @@ export async function openWebSocket(
 ): Promise<WebSocket | undefined> {
   requireKubeContext(environment, `Ask the cluster of ${environment.name}`)
   await blockWhenEnding()
-  const file = await findProxySocket(environment, {})
+  const file = await findProxy(environment).socket
   if (process.env.DEBUG) writeStderr(`$ GET ${path}\n`)
   const options = { headers: { host: 'localhost' }, handshakeTimeout: 15_000 }
   const socket = new WebSocket(`ws+unix:${file}:${path}`, protocol, options)
@@ -118,6 +120,8 @@ const agent = new Agent({ keepAlive: true, maxSockets: 8 })
 interface ServedAnswer extends ApiAnswer {
   /** ms after which it wants to be asked again. */
   retryAfter?: number
+  /** The proxy itself did not answer. */
+  proxyLost?: boolean
 }
 
 function send(socketPath: string, path: string, options: ApiRequest): Promise<ServedAnswer> {
@@ -127,7 +131,7 @@ function send(socketPath: string, path: string, options: ApiRequest): Promise<Se
   return new Promise(done => {
     const fail = ({ message }: Error) => {
       const why = late?.aborted ? `nothing within ${formatDuration(timeout)}` : message
-      done({ status: 0, text: why, time: Date.now() })
+      done({ status: 0, text: why, time: Date.now(), proxyLost: !signal.aborted })
     }
     const headers = { host: 'localhost', 'content-type': contentType }
     // a watch holds its connection
@@ -158,14 +162,25 @@ async function receive(
   }
 }
 
-/** The sockets of the proxies that run, by kubeconfig and context. */
-const proxies = new Map<string, Promise<string>>()
+interface Proxy {
+  /** Its kubeconfig and context. */
+  key: string
+  socket: Promise<string>
+}
+const proxies = new Map<string, Proxy>()
 
-function findProxySocket(environment: Environment, { what }: ApiRequest): Promise<string> {
+function findProxy(environment: Environment, what?: string): Proxy {
   const key = `${process.env.KUBECONFIG} ${environment.context}`
-  const known = proxies.get(key) ?? startProxy(environment, what, () => proxies.delete(key))
-  proxies.set(key, known)
-  return known
+  const known = proxies.get(key)
+  if (known) return known
+  const proxy = { key, socket: startProxy(environment, what, () => forgetProxy(proxy)) }
+  proxies.set(key, proxy)
+  return proxy
+}
+
+/** The next request starts another. */
+function forgetProxy(proxy: Proxy): void {
+  if (proxies.get(proxy.key) === proxy) proxies.delete(proxy.key)
 }
 
 /** A connection that is dead is known as such in ten seconds, not in 45. */

@@ -1,0 +1,101 @@
+// What is asked of the API server without a process for each question.
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { describeApiError, requestApi } from '../../scripts/lib/kubernetes/api.ts'
+import { isApiAway } from '../../scripts/lib/kubernetes/kubectl-retry.ts'
+import { repository } from '../sandbox.ts'
+import { waitUntil } from '../until.ts'
+import { environment, withFakeKubectl } from './fake-kubectl.ts'
+
+const test = suite('api')
+const { PATH } = process.env
+
+/** Does `work` with a `kubectl proxy` that counts its requests and answers so; nothing else may be asked of it. */
+const withProxy = <T>(answer: string, work: () => Promise<T>) =>
+  withFakeKubectl(
+    'exit 9',
+    work,
+    `let n = 0; require('http').createServer((request, answer) => { n++; ${answer} }).listen(process.argv[2], () => console.log('Starting to serve'))`,
+  )
+
+test('an API server that is too busy is asked again when it says so, and no sooner', async () => {
+  const { value, ms } = await withProxy(
+    `if (n < 3) answer.writeHead(429, { 'retry-after': '1' }).end(); else answer.end('{"n":' + n + '}')`,
+    () => requestApi(environment, '/version'),
+  )
+  assert.equal([value!.status, value!.text], [200, '{"n":3}'])
+  assert.ok(ms >= 2_000, `${ms} ms`)
+})
+
+test("the time is the cluster's", async () => {
+  const { value } = await withProxy(
+    `answer.writeHead(200, { date: 'Wed, 25 Nov 2026 12:00:00 GMT' }).end()`,
+    () => requestApi(environment, '/version'),
+  )
+  assert.is(value!.time, Date.parse('2026-11-25T12:00:00Z'))
+})
+
+test('one that does not answer is away; a proxy that has died is replaced', async () => {
+  const { value } = await withProxy(
+    `if (request.url === '/die') process.exit(1); if (request.url !== '/silent') answer.end('{}')`,
+    async () => {
+      const silent = await requestApi(environment, '/silent', { timeout: 300 })
+      const died = await requestApi(environment, '/die')
+      return [silent, died, await requestApi(environment, '/version')]
+    },
+  )
+  const [silent, died, again] = value!
+  assert.is(describeApiError(silent!), 'Unable to connect to the server: nothing within 0.3 s')
+  assert.ok(isApiAway(describeApiError(died!)), describeApiError(died!))
+  assert.is(again!.status, 200)
+})
+
+test("an answer that is no success is told in kubectl's words", () => {
+  const told = (status: number, text: string) => describeApiError({ status, text, time: 0 })
+  assert.equal(
+    [
+      told(403, '{"reason":"Forbidden","message":"pods is forbidden"}'),
+      told(401, '{"reason":"Unauthorized"}'),
+      told(404, '404 page not found'),
+      told(500, 'dial tcp 127.0.0.1:6443: connect: connection refused\n'),
+      told(500, 'getting credentials: exec: executable aws not found'),
+    ],
+    [
+      'Error from server (Forbidden): pods is forbidden',
+      'You must be logged in to the server (Unauthorized)',
+      'the server could not find the requested resource',
+      'The connection to the server 127.0.0.1:6443 was refused - did you specify the right host or port?',
+      'Unable to connect to the server: getting credentials: exec: executable aws not found',
+    ],
+  )
+})
+
+test('a proxy that does not start says why', async () => {
+  const { error } = await withFakeKubectl(
+    'exit 9',
+    () => requestApi(environment, '/version'),
+    `console.error('error: the kubeconfig is broken'); process.exit(1)`,
+  )
+  assert.equal([error!.code, error!.why], [3, 'error: the kubeconfig is broken'])
+})
+
+test('a script that is killed leaves no proxy behind', async () => {
+  const body = `import { startCompanion } from '${join(repository, 'scripts/lib/run.ts')}'
+    startCompanion(['sh', '-c', 'echo $$; exec sleep 60'], {}, text => console.log(text))`
+  const script = spawn(process.execPath, ['--import=tsx', '--input-type=module', '--eval', body], {
+    cwd: repository,
+    env: { ...process.env, PATH },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  const [said] = (await once(script.stdout, 'data')) as [Buffer]
+  const folder = `/proc/${Number(String(said))}`
+  assert.ok(existsSync(folder))
+  script.kill('SIGKILL')
+  await waitUntil('its end', 10, () => !existsSync(folder))
+})
+
+test.run()
