@@ -29,7 +29,7 @@ type Describer = (node: Node, bindings: Bindings, depth: number) => string
 function describeFunctionCall(node: Node, bindings: Bindings, depth: number): string {
   const [first, second] = node.arguments as Node[]
   const name: string = node.callee.name ?? 'value'
-  if (name === 'String' && first) return describe(first, bindings, depth)
+  if (/^(String|lastLineOf)$/.test(name) && first) return describe(first, bindings, depth)
   if (name === 'kubectlArgv') return 'kubectl'
   if (name === 'kubectlCommand' && second) return `kubectl ${describe(second, bindings, depth)}`
   return placeholder(withoutVerb(name))

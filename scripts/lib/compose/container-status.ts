@@ -2,6 +2,7 @@
 // wait, the smoke test and the doctor all use it. Pure.
 import type { Container } from './containers.ts'
 import { redact } from '../redact.ts'
+import { lastLineOf } from '../text.ts'
 
 /** Restarts that make a crash loop: a service may find its database not ready twice. */
 const crashLoopRestarts = 3
@@ -83,6 +84,6 @@ export const describeCrashLoop = (restarts: number, state: Container['State']): 
 
 /** An unhealthy container, with the last line of what its health check printed. */
 export function describeUnhealthy(output: string): string {
-  const line = redact(output).trim().split('\n').at(-1)?.slice(0, 200)
+  const line = lastLineOf(redact(output)).slice(0, 200)
   return `unhealthy: ${line || 'its check printed nothing'}`
 }

@@ -1,6 +1,7 @@
 // The containers of a project, as the engine shows them.
 import { Failure, exit } from '../errors.ts'
 import { run, type RunOutput } from '../run.ts'
+import { lastLineOf } from '../text.ts'
 
 /** Throws Failure (refused) when the Docker engine does not answer. */
 export async function requireEngine(): Promise<void> {
@@ -12,12 +13,9 @@ export async function requireEngine(): Promise<void> {
 }
 
 const noEngine = (stderr: string) =>
-  new Failure(
-    exit.refused,
-    'Ask the Docker engine',
-    stderr.trim().split('\n').at(-1) || 'no answer',
-    { next: 'npx zx scripts/bootstrap.ts' },
-  )
+  new Failure(exit.refused, 'Ask the Docker engine', lastLineOf(stderr) || 'no answer', {
+    next: 'npx zx scripts/bootstrap.ts',
+  })
 
 /** A container as `docker inspect` shows it, as far as it is needed here. */
 export interface Container {

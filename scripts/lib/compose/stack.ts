@@ -5,6 +5,7 @@ import { maskShellValues } from '../env/shell.ts'
 import { Failure, exit } from '../errors.ts'
 import { listApplications, dockerFolder, root } from '../repository.ts'
 import { run, type RunOutput, type RunOptions } from '../run.ts'
+import { lastLineOf } from '../text.ts'
 
 /** A stack on this machine: which files and which env files make it. */
 export interface Stack {
@@ -118,7 +119,7 @@ export async function readComposeConfig(stack: Stack): Promise<ComposeConfig> {
     throw new Failure(
       exit.usage,
       `Read the Compose files of ${stack.mode}`,
-      output.stderr.trim().split('\n').at(-1) ?? '',
+      lastLineOf(output.stderr),
       { next: 'npx zx scripts/env.ts --check' },
     )
   return JSON.parse(output.stdout) as ComposeConfig

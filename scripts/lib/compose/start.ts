@@ -9,6 +9,7 @@ import { watchServices, type WatchOptions } from './watch.ts'
 import { Failure, exit } from '../errors.ts'
 import { step, warn } from '../report.ts'
 import { run, type RunOutput } from '../run.ts'
+import { lastLineOf } from '../text.ts'
 
 /**
  * Readies for Compose what is there: it starts no paused container, and fails at once on a
@@ -106,5 +107,4 @@ async function failure(
 }
 
 const hasFailed = (seen: ServiceStatus[]): boolean => seen.some(({ state }) => state === 'failed')
-const lastLine = ({ stderr }: RunOutput): string =>
-  stripVTControlCharacters(stderr).trim().split('\n').at(-1) ?? ''
+const lastLine = ({ stderr }: RunOutput): string => lastLineOf(stripVTControlCharacters(stderr))

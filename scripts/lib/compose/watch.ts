@@ -18,6 +18,7 @@ import { createHeartbeat, createLiveTable } from '../progress.ts'
 import { isRichTerminal } from '../output.ts'
 import { emit } from '../report.ts'
 import { run } from '../run.ts'
+import { lastLineOf } from '../text.ts'
 
 export interface WatchOptions {
   stack: Stack
@@ -163,7 +164,7 @@ async function withExitCode(
     ['docker', 'events', ...filters, '--format', '{{.Actor.Attributes.exitCode}}'],
     { nothrow: true, timeout: 5_000 },
   )
-  const code = output.stdout.trim().split('\n').at(-1)
+  const code = lastLineOf(output.stdout)
   const end = { ...container.State, Status: 'exited', ExitCode: Number(code) }
   return code ? { ...verdict, detail: describeCrashLoop(restarts, end) } : verdict
 }

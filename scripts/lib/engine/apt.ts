@@ -7,6 +7,7 @@ import { createHeartbeat } from '../progress.ts'
 import { color, say } from '../report.ts'
 import { constantDelays, pollUntil } from '../retry.ts'
 import { run, type RunOutput } from '../run.ts'
+import { lastLineOf } from '../text.ts'
 
 /** Where Docker's client looks for plug-ins that no package owns. */
 const pluginFolder = '/usr/local/lib/docker/cli-plugins'
@@ -161,7 +162,7 @@ async function narrated(argv: string[], cwd?: string): Promise<RunOutput> {
   const timer = setInterval(() => beat(() => last.slice(0, 120)), 1_000)
   let held = ''
   const onOutput = (text: string) => {
-    last = text.trim().split('\n').at(-1) || last
+    last = lastLineOf(text) || last
     const lock = /Could not get lock.*/.exec(text)?.[0] ?? ''
     if (lock && lock !== held)
       say(color.dim(`  waiting, up to ${aptLockTimeoutSeconds} s: ${(held = lock).slice(0, 160)}`))

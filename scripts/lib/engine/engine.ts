@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { parse } from 'dotenv'
 import { run } from '../run.ts'
+import { lastLineOf } from '../text.ts'
 
 interface Plugin {
   version: string
@@ -73,8 +74,7 @@ export async function readEngineInfo(): Promise<{ info: EngineInfo; silence: str
   })
   const line = output.stdout.split('\n').find(text => text.startsWith('{'))
   const found = line ? (JSON.parse(line) as EngineInfo) : {}
-  const silence =
-    found.ServerErrors?.[0] || output.stderr.trim().split('\n').at(-1) || 'it does not answer'
+  const silence = found.ServerErrors?.[0] || lastLineOf(output.stderr) || 'it does not answer'
   return { info: found, silence: found.ServerVersion ? '' : silence }
 }
 

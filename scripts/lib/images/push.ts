@@ -11,6 +11,7 @@ import { callRegistry, findImageDigest } from './registry/client.ts'
 import { say } from '../report.ts'
 import { run, type RunOutput } from '../run.ts'
 import { isBuiltByThisRun, recipeLabel, type PlannedImage } from './build/tags.ts'
+import { lastLineOf } from '../text.ts'
 
 export interface PushedImage extends PlannedImage {
   digest: string
@@ -195,7 +196,7 @@ export function parsePushError(
 ): RegistryError {
   const { host } = parseImage(name)
   const text = `${stdout}\n${stderr}`
-  const last = stderr.trim().split('\n').at(-1) || stdout.trim().split('\n').at(-1) || 'it failed'
+  const last = lastLineOf(stderr) || lastLineOf(stdout) || 'it failed'
   if (/no space left|\b507\b|insufficient storage/i.test(text))
     return new RegistryError(`no space left: ${last}`, 507)
   if (

@@ -12,6 +12,7 @@ import { formatDuration } from '../report.ts'
 import { parseRetryAfter } from '../retry.ts'
 import { blockWhenEnding, startCompanion } from '../run.ts'
 import type { Environment } from './environment.ts'
+import { lastLineOf } from '../text.ts'
 import { requireKubeContext } from './kube-context.ts'
 import { type Manifest } from './objects.ts'
 import { createKubectlMissing, kubectlArgv } from './kubectl.ts'
@@ -215,7 +216,7 @@ function startProxy(
     const end = (code: number) => {
       onEnd()
       remove()
-      const why = said.trim().split('\n').at(-1) || `kubectl proxy ended with ${code}`
+      const why = lastLineOf(said) || `kubectl proxy ended with ${code}`
       fail(code === 127 ? createKubectlMissing(what) : new Failure(exit.refused, what, why))
     }
     const companion = startCompanion(argv, proxyEnv, listen)

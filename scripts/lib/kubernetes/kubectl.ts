@@ -1,5 +1,6 @@
 // Runs kubectl in an environment's context and namespace.
 import { Failure, exit } from '../errors.ts'
+import { lastLineOf } from '../text.ts'
 import { requireKubeContext } from './kube-context.ts'
 import type { Environment } from './environment.ts'
 import { run, type RunOutput, type RunOptions } from '../run.ts'
@@ -52,7 +53,7 @@ export function requireKubectlSuccess(
 
 /** The last line that kubectl said. */
 export const lastOutputLine = ({ stdout, stderr, code }: RunOutput): string =>
-  (stderr.trim() || stdout.trim()).split('\n').at(-1) || `it ended with ${code}`
+  lastLineOf(stderr) || lastLineOf(stdout) || `it ended with ${code}`
 
 /** What `kubectl config` says; '' when it says nothing. */
 export const readKubectlConfig = async (argv: string[]): Promise<string> =>

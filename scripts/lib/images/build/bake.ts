@@ -11,6 +11,7 @@ import { copySource, type SourceCopy } from './source-copy.ts'
 import { dockerFolder, root } from '../../repository.ts'
 import { run } from '../../run.ts'
 import { computeSchemaVersion } from './schema-version.ts'
+import { lastLineOf } from '../../text.ts'
 
 const buildFile = 'docker-compose.build.yml'
 
@@ -61,11 +62,7 @@ export async function listBuildTargets(env = readBuildVariables()): Promise<Buil
     },
   )
   if (output.code !== 0)
-    throw new Failure(
-      exit.usage,
-      `Read infra/docker/${buildFile}`,
-      output.stderr.trim().split('\n').at(-1) ?? '',
-    )
+    throw new Failure(exit.usage, `Read infra/docker/${buildFile}`, lastLineOf(output.stderr))
   const { services } = JSON.parse(output.stdout) as {
     services: Record<string, { image: string; build: BuildDefinition }>
   }
@@ -211,12 +208,9 @@ export async function inspectBuilder(): Promise<Builder> {
     }),
   ])
   if (inspect.code !== 0)
-    throw new Failure(
-      exit.refused,
-      'Ask the builder',
-      inspect.stderr.trim().split('\n').at(-1) || 'no answer',
-      { next: 'npx zx scripts/bootstrap.ts' },
-    )
+    throw new Failure(exit.refused, 'Ask the builder', lastLineOf(inspect.stderr) || 'no answer', {
+      next: 'npx zx scripts/bootstrap.ts',
+    })
   const engine = /^Driver:\s+docker$/m.test(inspect.stdout)
   return {
     usesEngineStore: engine,

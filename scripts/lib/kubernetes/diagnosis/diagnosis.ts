@@ -1,6 +1,7 @@
 // What is wrong with a pod or with what makes pods, and what its events say. Pure.
 import type { Container, Probe } from 'kubernetes-types/core/v1.js'
 import { timestampMs, type ClusterEvent, type ObjectMetadata } from '../objects.ts'
+import { lastLineOf } from '../../text.ts'
 
 /** What is wrong, as the cluster reports it, and what that most likely means. */
 export interface Diagnosis {
@@ -64,7 +65,7 @@ export function describeProbeFailure(events: ClusterEvent[], spec: Partial<Conta
     ) ?? []
   if (!kind) return ''
   const name = kind.toLowerCase() as 'readiness' | 'liveness' | 'startup'
-  return `${name} probe ${describeProbe(spec[`${name}Probe`] ?? {})}: ${got?.trim().split('\n').at(-1) || 'it says nothing, and fails'}`
+  return `${name} probe ${describeProbe(spec[`${name}Probe`] ?? {})}: ${lastLineOf(got ?? '') || 'it says nothing, and fails'}`
 }
 
 function describeProbe({ httpGet, tcpSocket, exec, grpc }: Probe): string {
