@@ -4,12 +4,11 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { Agent, request, type IncomingMessage } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { WebSocket } from 'ws'
 import { Failure, exit } from '../errors.ts'
 import { writeStderr } from '../output.ts'
 import { formatDuration } from '../report.ts'
-import { parseRetryAfter } from '../retry.ts'
+import { parseRetryAfter, retryAttempts, type Attempt } from '../retry.ts'
 import { blockWhenEnding, startCompanion } from '../run.ts'
 import type { Environment } from './environment.ts'
 import { lastLineOf } from '../text.ts'
@@ -41,8 +40,8 @@ export interface ApiAnswer {
 
 export const isApiSuccess = ({ status }: ApiAnswer): boolean => status >= 200 && status < 300
 
-/** How often an API server that is too busy is asked again when it says so, as kubectl does. */
-const busyRetries = 10
+/** An API server that is too busy is asked again ten times, as kubectl does, each time when it says. */
+const busyDelays = Array<number>(10).fill(0)
 
 /**
  * Asks the API server in the environment's context. Out: its answer, whatever that is. Throws
@@ -55,16 +54,17 @@ export async function requestApi(
 ): Promise<ApiAnswer> {
   requireKubeContext(environment, options.what ?? `Ask the cluster of ${environment.name}`)
   await blockWhenEnding()
-  for (let i = 0; ; i++) {
+  const ask = async (): Promise<Attempt<ApiAnswer, ApiAnswer>> => {
     const proxy = findProxy(environment, options.what)
     const socket = await proxy.socket
     if (process.env.DEBUG) writeStderr(`$ ${options.method ?? 'GET'} ${path}\n`)
     const { retryAfter, proxyLost, ...answer } = await send(socket, path, options)
     await blockWhenEnding()
     if (proxyLost) forgetProxy(proxy)
-    if (!retryAfter || i === busyRetries) return answer
-    await sleep(retryAfter)
+    return retryAfter ? { why: answer, wait: retryAfter } : { done: answer }
   }
+  const outcome = await retryAttempts(ask, busyDelays)
+  return 'done' in outcome ? outcome.done : outcome.why
 }
 
 /** The answer's object. Throws Failure (refused) with the API server's words when it is none. */

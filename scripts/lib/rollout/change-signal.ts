@@ -1,4 +1,5 @@
 // Tells when something has changed in an environment, so that it is read at once and only then.
+import { setTimeout as sleep } from 'node:timers/promises'
 import { requestApi } from '../kubernetes/api.ts'
 import { resourcePath } from '../kubernetes/resources.ts'
 import type { Environment } from '../kubernetes/environment.ts'
@@ -14,8 +15,6 @@ export interface ChangeSignal {
   waitForChange: (max?: number) => Promise<void>
   close: () => void
 }
-
-const sleep = (ms: number) => new Promise<void>(done => setTimeout(done, ms))
 
 /** Watches the resources. It only saves time: without a connection one reads every second. */
 export function createChangeSignal(environment: Environment, resources: string[]): ChangeSignal {
