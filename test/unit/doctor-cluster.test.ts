@@ -338,7 +338,9 @@ test('doctor: network, rights, and an overlay that cannot be built', () => {
     /NetworkPolicies/,
   )
   silent(judgePermissions(facts()))
-  const poor = judgePermissions(facts({ missingPermissions: ['patch deployments.apps', 'create pods/exec'] }))
+  const poor = judgePermissions(
+    facts({ missingPermissions: ['patch deployments.apps', 'create pods/exec'] }),
+  )
   one(
     poor,
     'error',
