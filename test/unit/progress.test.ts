@@ -118,10 +118,10 @@ test('a secret is taken out before a text is cut, and after control characters a
 })
 
 test('a secret in the answer to a probe is not shown while a deploy waits', () => {
-  const recorded = readFileSync(join(import.meta.dirname, 'rollout/probe.json'), 'utf8').replaceAll(
-    'statuscode: 503',
-    `statuscode: ${canary}`,
-  )
+  const recorded = readFileSync(
+    join(import.meta.dirname, '../fixtures/rollout/probe.json'),
+    'utf8',
+  ).replaceAll('statuscode: 503', `statuscode: ${canary}`)
   const { since, moments } = JSON.parse(recorded)
   const shift = Date.now() - moments.at(-2).now
   const today = recorded.replace(/"(\d{4}-\d\d-\d\dT[\d:.]+Z)"/g, (_, time) =>
