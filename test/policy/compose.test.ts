@@ -590,6 +590,33 @@ test('Tecnativa/docker-socket-proxy#124: a kernel without IPv6 starts all of it'
     assert.not.match(readFileSync(join(repository, 'infra/docker', file), 'utf8'), /\[::\]/, file)
 })
 
+test('chatwoot/chatwoot#7869, #8923: what mail servers and proxies want is one setting each, and reaches its service', () => {
+  const set = (variables: Record<string, string>) => {
+    Object.assign(environment, variables)
+    try {
+      return config(...overlay('dev')).services
+    } finally {
+      for (const key of Object.keys(variables)) delete (environment as Json)[key]
+    }
+  }
+  const { traefik, ...rest } = set({
+    EDGE_TRUSTED_PROXIES: '10.0.0.0/8',
+    CHATWOOT_SMTP_TLS: 'true',
+  })
+  for (const name of ['WEB', 'WEBSECURE'])
+    assert.is(
+      traefik.environment[`TRAEFIK_ENTRYPOINTS_${name}_FORWARDEDHEADERS_TRUSTEDIPS`],
+      '10.0.0.0/8',
+    )
+  for (const name of ['web', 'sidekiq'])
+    assert.is(rest[`chatwoot-${name}`].environment.SMTP_TLS, 'true')
+  assert.is(dev.services['chatwoot-web'].environment.SMTP_TLS, 'false')
+  assert.is(
+    dev.services.traefik.environment.TRAEFIK_ENTRYPOINTS_WEBSECURE_FORWARDEDHEADERS_TRUSTEDIPS,
+    '',
+  )
+})
+
 test('docker/compose#9578, sparkswap/broker#508: what the env files say counts, whatever the shell has', async () => {
   const copy = sandbox()
   assert.is(copy.script(['env']).code, 0)

@@ -805,7 +805,9 @@ test("the repository's own examples: complete, no secret in them, no name in two
           `${example}: ${other.key}`,
         )
         assert.ok(
-          other.value === undefined || entry.oneof?.includes(other.value),
+          other.value === undefined ||
+            entry.oneof?.includes(other.value) ||
+            entry.format === 'port',
           `${example}: ${key} is never ${other.value}`,
         )
       }
@@ -819,6 +821,41 @@ test("the repository's own examples: complete, no secret in them, no name in two
     assert.equal(checkEnvFiles(root, name), [], name)
     assert.equal(planEnvFiles(findEnvFiles(root, name)).filter(isEnvFileChanged), [])
   }
+})
+
+test("the repository's own examples know what mail wants of each application", () => {
+  const root = mkdtempSync(join(base, 'mail-'))
+  for (const { example } of findEnvFiles(repository).files)
+    put(root, example, read(repository, example))
+  generated(root)
+  const problems = (values: Record<string, string>) => {
+    for (const [key, value] of Object.entries(values)) set(root, top, key, value)
+    generated(root)
+    return checkEnvFiles(root).map(({ key, problem, remark }) => [key, problem, remark ?? false])
+  }
+  const mail = { SMTP_HOST: 'mail.kgc.hu', MAIL_FROM: 'crm@kgc.hu' }
+  // twentyhq/twenty#17956, twentyhq/twenty#13245: it writes its mail to a log, and says nothing
+  assert.equal(problems(mail), [['SMTP_HOST', 'is set, but TWENTY_EMAIL_DRIVER is not smtp', true]])
+  set(root, 'infra/docker/twenty-crm/.env', 'TWENTY_EMAIL_DRIVER', 'smtp')
+  assert.equal(problems(mail), [])
+  // chatwoot/chatwoot#7869, zammad/zammad#648: a server that waits for TLS
+  assert.equal(problems({ SMTP_PORT: '465' }), [
+    ['SMTP_PORT', 'is 465, but CHATWOOT_SMTP_TLS is empty', false],
+  ])
+  set(root, 'infra/docker/chatwoot/.env', 'CHATWOOT_SMTP_TLS', 'true')
+  assert.equal(problems({}), [])
+  // chatwoot/chatwoot#8923: who may say where a visitor comes from
+  const trusts = (value: string) => {
+    set(root, 'infra/docker/traefik/.env', 'EDGE_TRUSTED_PROXIES', value)
+    return checkEnvFiles(root).length === 0
+  }
+  assert.equal(['10.0.0.0/8,192.0.2.7', 'fd00::/8'].map(trusts), [true, true])
+  assert.equal(['10.0.0.0/33', 'proxy.kgc.hu', '10.0.0.1/', '1.2.3.4/8/9'].map(trusts), [
+    false,
+    false,
+    false,
+    false,
+  ])
 })
 
 test('the script: help, usage errors, check; stdout is NDJSON alone', async () => {

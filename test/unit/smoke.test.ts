@@ -1,9 +1,12 @@
 // What smoke makes of what its checks find.
+import { spawnSync } from 'node:child_process'
 import { writeFileSync } from 'node:fs'
+import { createServer, type AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import {
+  commandFailed,
   toRunnableCheck,
   loadAppModules,
   type SmokeCheck,
@@ -43,6 +46,61 @@ test('a check without the login that it needs is not asked, and has neither pass
     ['1 of 2 checks passed, 1 not asked', ['z'], ['x']],
   )
   assert.is(countOutcomes(all.slice(1)), '1 of 2 checks passed')
+})
+
+test('twentyhq/twenty#17956, #13245: a mail that Twenty would write to its log is no mail', async () => {
+  const { sendMail } = await import('../../infra/docker/twenty-crm/smoke.ts')
+  const send = (driver: string) =>
+    sendMail(
+      {
+        exec: async (_: string, [command = '', ...argv]: string[]) => {
+          const env = { PATH: process.env.PATH, EMAIL_DRIVER: driver }
+          const { status, stdout, stderr } = spawnSync(command, argv, { env, encoding: 'utf8' })
+          if (status !== 0)
+            throw commandFailed(command, 'twenty-worker', { code: 1, stdout, stderr, ms: 0 })
+          return stdout
+        },
+      } as unknown as SmokeContext,
+      'a@kgc.hu',
+    ).then(
+      () => 'sent',
+      (error: Error) => error.message,
+    )
+  assert.match(await send('logger'), 'EMAIL_DRIVER is logger: Twenty writes its mail to its log')
+  assert.match(await send('logger'), 'TWENTY_EMAIL_DRIVER=smtp')
+  assert.match(await send('smtp'), 'EMAIL_SMTP_HOST is empty')
+})
+
+test('zammad/zammad#648: of a command that failed the cause is shown, not the end of its stack trace', () => {
+  const { message } = commandFailed('bundle', 'web', {
+    code: 1,
+    stdout: '',
+    stderr: `KGC failed: wrong version number\n    at connect (mail.mjs:1:2)\n    at process.processTicksAndRejections (node:internal)\n\nNode.js v20.20.2\n`,
+    ms: 0,
+  })
+  assert.is(message, 'bundle in web ended with 1: KGC failed: wrong version number')
+})
+
+test('chatwoot/chatwoot#7869: with SMTP_TLS Chatwoot speaks TLS from the first byte, else it waits for a greeting', async () => {
+  // @ts-ignore: a program of the stand-in, without types
+  const { sendMail } = await import('../../infra/demo/standin/apps/chatwoot/mail.mjs')
+  const first = async (SMTP_TLS: string) => {
+    let end = (_: string) => {}
+    const heard = new Promise<string>(done => (end = done))
+    const server = createServer(socket => {
+      socket.on('error', () => {})
+      if (SMTP_TLS !== 'true') socket.write('220 hello\r\n')
+      socket.once('data', data => (end(data[0] === 0x16 ? 'TLS' : `${data}`), socket.destroy()))
+    }).listen(0, '127.0.0.1')
+    await new Promise(done => server.once('listening', done))
+    const SMTP_PORT = String((server.address() as AddressInfo).port)
+    const env = { SMTP_ADDRESS: '127.0.0.1', SMTP_PORT, SMTP_TLS, SMTP_DOMAIN: 'kgc.hu' }
+    await sendMail({ to: 'a@kgc.hu', subject: '', body: '' }, env).catch(() => {})
+    server.close()
+    return heard
+  }
+  assert.is(await first('true'), 'TLS')
+  assert.is(await first('false'), 'EHLO kgc.hu\r\n')
 })
 
 test('every check says which logins it needs', async () => {

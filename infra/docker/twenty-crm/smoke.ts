@@ -182,6 +182,7 @@ async function provideWebhook(context: SmokeContext, token: string): Promise<voi
  */
 export const sendMail: SendMail = async ({ exec }, to) => {
   const script = `
+    if [ "$EMAIL_DRIVER" != smtp ]; then echo "EMAIL_DRIVER is \${EMAIL_DRIVER:-not set}: Twenty writes its mail to its log. Set TWENTY_EMAIL_DRIVER=smtp in infra/docker/twenty-crm/.env (Kubernetes: EMAIL_DRIVER of twenty-crm-config)"; exit 1; fi
     if [ -z "$EMAIL_SMTP_HOST" ]; then echo 'EMAIL_SMTP_HOST is empty: set SMTP_HOST in infra/docker/.env'; exit 1; fi
     scheme=smtp; if [ "$EMAIL_SMTP_PORT" = 465 ]; then scheme=smtps; fi
     mail=$(mktemp); trap 'rm -f "$mail"' EXIT

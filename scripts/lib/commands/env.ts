@@ -1,6 +1,6 @@
 // Writes or checks the env files of an environment (scripts/env.ts).
 import { usageFailure } from '../cli.ts'
-import { checkEnvFiles } from '../env/check.ts'
+import { checkEnvFiles, type EnvProblem } from '../env/check.ts'
 import { findEnvFiles, type EnvFiles } from '../env/files.ts'
 import { isEnvFileChanged, planEnvFiles, writeEnvFiles, type EnvFileChange } from '../env/write.ts'
 import { exit, Failure } from '../errors.ts'
@@ -44,15 +44,21 @@ async function setOwner(owner: string): Promise<void> {
   )
 }
 
-/** What is wrong, a line each. */
-const listProblems = ({ name }: EnvFiles): string[] =>
-  checkEnvFiles(root, name).map(one => {
-    emit('problem', one)
-    return `${one.file}: ${[one.key, one.problem].filter(Boolean).join(' ')}; ${one.remedy}`
-  })
+/** What is wrong, and what may be meant so, a line each. */
+function listProblems({ name }: EnvFiles): [problems: string[], remarks: string[]] {
+  const found = checkEnvFiles(root, name)
+  for (const one of found) emit('problem', one)
+  const describe = (some: EnvProblem[]) =>
+    some.map(
+      ({ file, key, problem, remedy }) =>
+        `${file}: ${[key, problem].filter(Boolean).join(' ')}; ${remedy}`,
+    )
+  return [describe(found.filter(one => !one.remark)), describe(found.filter(one => one.remark))]
+}
 
 function reportProblems(environment: EnvFiles): void {
-  const found = listProblems(environment)
+  const [found, remarks] = listProblems(environment)
+  for (const one of remarks) say(color.yellow(`  ${one}`))
   emit('result', { environment: environment.name, problems: found.length })
   if (!found.length) return printResult(`${environment.files.length} env files are in order.`)
   const why = `${found.length} ${found.length > 1 ? 'problems' : 'problem'}`
@@ -70,9 +76,14 @@ function writeAll(environment: EnvFiles): void {
   // Impact.
   writeEnvFiles(changes)
   for (const change of changes) reportChange(change, environment)
-  const open = listProblems(environment)
+  const [problems, remarks] = listProblems(environment)
+  const open = [...problems, ...remarks]
   if (open.length) say(color.yellow(['Still to do:', ...open].join('\n  ')))
-  emit('result', { environment: environment.name, written: changed.length, problems: open.length })
+  emit('result', {
+    environment: environment.name,
+    written: changed.length,
+    problems: problems.length,
+  })
   printResult(
     changed.length
       ? `${changed.length} of ${changes.length} env files written.`

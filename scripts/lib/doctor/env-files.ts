@@ -57,8 +57,13 @@ export function judgeEnv(problems: EnvProblem[], used: boolean, command: string)
     ...(whole.length
       ? [finding('env files', used || rest.length ? 'error' : 'info', words, command)]
       : []),
-    ...rest.map(({ file, key, problem, remedy }) =>
-      finding('env files', 'error', `${file}: ${key ? `${key} ` : ''}${problem}`, remedy),
+    ...rest.map(({ file, key, problem, remedy, remark }) =>
+      finding(
+        'env files',
+        remark ? 'info' : 'error',
+        `${file}: ${key ? `${key} ` : ''}${problem}`,
+        remedy,
+      ),
     ),
   ]
 }

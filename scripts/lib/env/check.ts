@@ -21,6 +21,8 @@ export interface EnvProblem {
   outdated?: true
   /** Compose would read another value than is written. */
   altered?: true
+  /** It may be meant so: it is said, and is no fault. */
+  remark?: true
 }
 
 interface EnvValue {
@@ -133,12 +135,24 @@ function checkValues(it: EnvFiles, seen: EnvValue[]): EnvProblem[] {
   })
 }
 
+const valueIn = (seen: EnvValue[], file: EnvFile, key: string): string =>
+  seen.find(one => one.file === file && one.entry.key === key)?.value ?? ''
+
 const findHalfSetKeys = (seen: EnvValue[]): EnvProblem[] =>
   seen.flatMap(({ file, entry, value }) =>
     (entry.with ?? [])
       .filter(other => (other.value === undefined ? value : value === other.value))
-      .filter(other => !seen.find(one => one.file === file && one.entry.key === other.key)?.value)
-      .map(({ key, value: set }) => {
+      .map(other => ({ ...other, has: valueIn(seen, file, other.key) }))
+      .filter(({ has, wanted }) => (wanted === undefined ? !has : has !== wanted))
+      .map(({ key, value: set, wanted }) => {
+        if (wanted !== undefined)
+          return {
+            file: file.name,
+            key: entry.key,
+            problem: `is ${set ?? 'set'}, but ${key} is not ${wanted}`,
+            remedy: `set ${key}=${wanted}, if that is meant`,
+            remark: true as const,
+          }
         const [empty, or] = set === undefined ? ['not', 'neither'] : ['empty', 'choose another']
         return {
           file: file.name,

@@ -22,6 +22,7 @@ export const valueFormats = [
   'duration',
   'owner',
   'any',
+  'networks',
   'domain',
   'port-suffix',
   'time-zone',
@@ -55,8 +56,11 @@ export interface ExampleEntry {
   min?: number
   max?: number
   oneof?: string[]
-  /** Keys that must be set when this one is; with a `value` when it is that. */
-  with?: { value?: string; key: string }[]
+  /**
+   * Keys that must be set when this one is; with a `value` when it is that. `wanted`: what the other
+   * is expected to be, else it is remarked.
+   */
+  with?: { value?: string; key: string; wanted?: string }[]
   /** Values by environment, instead of `value`. */
   environments: Record<string, string>
 }
@@ -137,11 +141,16 @@ function applyAttribute(entry: ExampleEntry, word: string, fail: (why: string) =
   entry.environments[name] = value
 }
 
-/** `KEY`, or `value:KEY`. */
-const parseRequiredKey = (word: string) =>
-  (([key = '', value]) => ({ key, ...(value === undefined ? {} : { value }) }))(
-    word.split(':').toReversed(),
-  )
+/** `KEY`, `value:KEY`, or `KEY=wanted`. */
+function parseRequiredKey(word: string) {
+  const [name = '', value] = word.split(':').toReversed()
+  const [key = '', wanted] = name.split('=')
+  return {
+    key,
+    ...(value === undefined ? {} : { value }),
+    ...(wanted === undefined ? {} : { wanted }),
+  }
+}
 
 /** The example's own value in an environment; '' is the machine's own. */
 export const defaultValue = (entry: ExampleEntry, environment: string): string =>

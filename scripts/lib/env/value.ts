@@ -1,4 +1,5 @@
 // Judges one value of an env file. Its messages never contain the value.
+import { isIP } from 'node:net'
 import { valueAlphabet, type ExampleEntry, type ValueFormat } from './example.ts'
 
 interface ValueProblem {
@@ -25,6 +26,18 @@ export const isOwnerName = (text: string): boolean =>
   /^(?=.{1,39}$)[a-z\d]+(-[a-z\d]+)*$/.test(text)
 const isOrigin = (text: string) =>
   isUrl(text) && new URL(text).origin === text.replace(/^(http:.*):80$|^(https:.*):443$/, '$1$2')
+
+/** An address, or a network by its prefix. */
+function isNetwork(text: string): boolean {
+  const [address = '', prefix, ...more] = text.split('/')
+  const bits = { 4: 32, 6: 128 }[isIP(address)] ?? -1
+  return (
+    !more.length &&
+    bits > 0 &&
+    (prefix === undefined || /^\d+$/.test(prefix)) &&
+    Number(prefix ?? 0) <= bits
+  )
+}
 
 /** Whether an IANA name of a time zone; capitals count, as they do where files are looked up. */
 function isTimeZone(text: string): boolean {
@@ -59,6 +72,10 @@ const formatRules: Record<ValueFormat, { test: (text: string) => boolean; wants:
   domain: {
     test: text => hostPattern.test(text) && !/(^|\.)\d+$/.test(text),
     wants: 'a domain name alone, no address, without scheme, port or slash',
+  },
+  networks: {
+    test: text => isListOf(text, isNetwork),
+    wants: 'addresses such as 192.0.2.7 or networks such as 10.0.0.0/8, with commas between them',
   },
   'port-suffix': {
     test: text => text.startsWith(':') && isPort(text.slice(1)),

@@ -98,7 +98,13 @@ export function commandFailed(
   service: string,
   { code, stdout, stderr }: RunOutput,
 ): Error {
-  const said = `${stdout}\n${stderr}`.trim().split('\n').slice(-3).join(' / ')
+  // a stack trace comes after the cause, and would hide it
+  const said = `${stdout}\n${stderr}`
+    .trim()
+    .split('\n')
+    .filter(line => line.trim() && !/^\s*(at |from )\S|^Node\.js v\d/.test(line))
+    .slice(-3)
+    .join(' / ')
   return new Error(`${command} in ${service} ended with ${code}: ${said}`)
 }
 

@@ -14,19 +14,19 @@ export async function sendMail({ to, subject, body }, env) {
   if (!env.SMTP_ADDRESS)
     throw new Broken('KGC failed: SMTP_ADDRESS is empty: Chatwoot sends no mail')
   const port = Number(env.SMTP_PORT || 587)
-  let talk = conversation(connect({ host: env.SMTP_ADDRESS, port }))
+  const tls = {
+    servername: env.SMTP_ADDRESS,
+    rejectUnauthorized: env.SMTP_OPENSSL_VERIFY_MODE !== 'none',
+  }
+  const place = { host: env.SMTP_ADDRESS, port }
+  const implicit = env.SMTP_TLS === 'true'
+  let talk = conversation(implicit ? connectTls({ ...place, ...tls }) : connect(place))
   try {
     await talk('', 220)
     const hello = await talk(`EHLO ${env.SMTP_DOMAIN || hostname()}`, 250)
-    if (/STARTTLS/i.test(hello) && env.SMTP_ENABLE_STARTTLS_AUTO !== 'false') {
+    if (!implicit && /STARTTLS/i.test(hello) && env.SMTP_ENABLE_STARTTLS_AUTO !== 'false') {
       await talk('STARTTLS', 220)
-      talk = conversation(
-        connectTls({
-          socket: talk.socket,
-          servername: env.SMTP_ADDRESS,
-          rejectUnauthorized: env.SMTP_OPENSSL_VERIFY_MODE !== 'none',
-        }),
-      )
+      talk = conversation(connectTls({ socket: talk.socket, ...tls }))
       await talk(`EHLO ${env.SMTP_DOMAIN || hostname()}`, 250)
     }
     // also when it is empty: Ruby takes the empty text for a name, and logs in (chatwoot#12192)
