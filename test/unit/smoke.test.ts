@@ -90,7 +90,10 @@ test('chatwoot/chatwoot#7869: with SMTP_TLS Chatwoot speaks TLS from the first b
     const server = createServer(socket => {
       socket.on('error', () => {})
       if (SMTP_TLS !== 'true') socket.write('220 hello\r\n')
-      socket.once('data', data => (end(data[0] === 0x16 ? 'TLS' : `${data}`), socket.destroy()))
+      socket.once('data', data => {
+        end(data[0] === 0x16 ? 'TLS' : `${data}`)
+        socket.destroy()
+      })
     }).listen(0, '127.0.0.1')
     await new Promise(done => server.once('listening', done))
     const SMTP_PORT = String((server.address() as AddressInfo).port)
