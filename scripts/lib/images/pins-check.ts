@@ -20,8 +20,8 @@ import { root } from '../repository.ts'
  * The files under infra/ that pin images of other people: what is built here and what belongs to
  * the demo alone has no registry to ask.
  */
-export function readPinFiles(): Map<string, string> {
-  const names = readdirSync(join(root, 'infra'), { recursive: true, encoding: 'utf8' })
+export function readPinFiles(folder = root): Map<string, string> {
+  const names = readdirSync(join(folder, 'infra'), { recursive: true, encoding: 'utf8' })
     .map(name => join('infra', name))
     .sort()
   const pinning = names.filter(
@@ -29,7 +29,7 @@ export function readPinFiles(): Map<string, string> {
       /\.ya?ml$|(^|\/)Dockerfile[^/]*$|\.env\.example$/.test(name) &&
       !/\bdemo\b|node_modules|\.build\.yml$/.test(name),
   )
-  return new Map(pinning.map(name => [name, readFileSync(join(root, name), 'utf8')]))
+  return new Map(pinning.map(name => [name, readFileSync(join(folder, name), 'utf8')]))
 }
 
 /** The names of the images that are built here, by the defaults of the file that says how. */

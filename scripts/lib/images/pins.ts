@@ -52,16 +52,27 @@ export function findPins(files: Map<string, string>): Pin[] {
   return [...pins].map(([image, places]) => ({ image, places }))
 }
 
-/** The text with these digests (by image) behind their images; everything else as it was. */
-export function replaceDigests(file: string, text: string, digests: Map<string, string>): string {
+/**
+ * The text with other images in the pins' places, as `change` says by `name:tag`; what it has
+ * nothing for stays as it is.
+ */
+export function replacePins(
+  file: string,
+  text: string,
+  change: (image: string) => string | undefined,
+): string {
   const pattern = pinPatternFor(file)
   if (!pattern) return text
-  const change = (line: string) =>
-    line.replace(pattern, (all, image: string) =>
-      digests.has(image) ? `${image}@${digests.get(image)}` : all,
-    )
-  return text.split('\n').map(change).join('\n')
+  const replace = (line: string) =>
+    line.replace(pattern, (all, image: string) => change(image) ?? all)
+  return text.split('\n').map(replace).join('\n')
 }
+
+/** The text with these digests (by image) behind their images; everything else as it was. */
+export const replaceDigests = (file: string, text: string, digests: Map<string, string>): string =>
+  replacePins(file, text, image =>
+    digests.has(image) ? `${image}@${digests.get(image)}` : undefined,
+  )
 
 /**
  * What a registry has under a pin's tag, or why that is not known; and whether it still has the
