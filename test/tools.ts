@@ -193,6 +193,12 @@ export function needs(groups: string[]): Need[] {
       ],
       hint: 'npm must reach its registry',
     }))
+  const openApi: Need = {
+    name: 'Have GitHub’s description of its API',
+    groups: ['unit', 'cluster'],
+    argv: [process.execPath, '--import=tsx', 'test/openapi.ts'],
+    hint: 'npm must reach its registry: of @octokit/openapi one file is kept',
+  }
   const missing = Object.keys(programs)
     .filter(program => !isInstalled(program))
     .map(program => ({
@@ -210,6 +216,7 @@ export function needs(groups: string[]): Need[] {
     images,
     ...(serve ? [] : [servers]),
     ...(existsSync(compiled('promtool', 'prometheus')) ? [] : [rules3]),
+    openApi,
     ...others,
     ...(process.env.KGC_TEST_KUBECONFIG ? [] : [cluster]),
     push,
