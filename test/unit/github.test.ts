@@ -200,7 +200,9 @@ test('answers are told in words, and tried again only where it may help', () => 
     describeGitHubError({ status, response: { headers, data } })
   assert.equal(answer(502), { why: 'answered 502 (Why)', wait: 0 })
   assert.equal(answer(429, { 'retry-after': '2' }), { why: 'answered 429 (Why)', wait: 2000 })
-  assert.equal(answer(403, { 'x-ratelimit-remaining': '0' }).wait, 0)
+  const reset = { 'x-ratelimit-remaining': '0', 'x-ratelimit-reset': '4102444800' }
+  assert.ok(answer(403, reset).wait! > 1e9)
+  assert.is(answer(403, reset).why, 'answered 403 (Why), until 00:00 UTC')
   assert.equal(answer(403), {
     why: 'answered 403 (Why): the token may need the right `deployments`',
   })

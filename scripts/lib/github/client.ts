@@ -109,13 +109,31 @@ export function describeGitHubError(
     .replace(/\s+/g, ' ')
     .trim()
     .slice(0, 120)
-  const why = `answered ${status}${words ? ` (${words})` : ''}${permissionHint(status, right)}`
-  const busy =
-    status === 429 ||
-    status >= 500 ||
-    (status === 403 && (headers['retry-after'] || headers['x-ratelimit-remaining'] === '0'))
-  return busy ? { why, wait: parseRetryAfter(headers['retry-after']) } : { why }
+  const why = `answered ${status}${words ? ` (${words})` : ''}`
+  if (headers['retry-after'] && (status === 429 || status === 403 || status >= 500))
+    return { why, wait: parseRetryAfter(headers['retry-after']) }
+  const reset = findLimitReset(headers, words)
+  if (reset)
+    return { why: `${why}, until ${formatTime(reset)}`, wait: Math.max(0, reset - Date.now()) }
+  const busy = status === 429 || status >= 500
+  return busy ? { why, wait: 0 } : { why: why + permissionHint(status, right) }
 }
+
+/**
+ * When (ms of the clock) GitHub answers again: a limit that is used up says so, the one against abuse
+ * may not, and then a minute is the least
+ * (https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api).
+ */
+function findLimitReset(
+  headers: OctokitError['response']['headers'],
+  words: string,
+): number | undefined {
+  const isUsedUp = headers['x-ratelimit-remaining'] === '0'
+  if (isUsedUp) return Number(headers['x-ratelimit-reset']) * 1000 || Date.now() + 60_000
+  return /secondary rate limit|abuse detection/i.test(words) ? Date.now() + 60_000 : undefined
+}
+
+const formatTime = (time: number): string => `${new Date(time).toISOString().slice(11, 16)} UTC`
 
 function permissionHint(status: number, right: string): string {
   if (status === 401) return ': the token is not valid'
