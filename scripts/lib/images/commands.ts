@@ -1,5 +1,7 @@
 // `images.ts build` and `push`.
-import { appendFileSync } from 'node:fs'
+import { appendFileSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { readImageVariable } from './build/bake.ts'
 import { buildImages, planBuild } from './build/build.ts'
 import {
   asRegistryFailure,
@@ -10,6 +12,7 @@ import {
 } from './push.ts'
 import { readImageContents, tagImage } from './registry/manifests.ts'
 import { emit, formatMegabytes, printResult, say, step, table } from '../report.ts'
+import { dockerFolder, listApplications } from '../repository.ts'
 import type { PlannedImage } from './build/tags.ts'
 
 const imageCells = ({ name, tags }: PlannedImage) => [name, tags.join(', ')]
@@ -28,6 +31,20 @@ export async function runBuildCommand(wanted: string[], dry: boolean): Promise<v
       ...plan.images.map(image => [image.target, ...imageCells(image)]),
     ]),
   )
+  for (const line of plan.images.flatMap(describeUse)) say(line)
+}
+
+/** How a built image takes the place of the released one. */
+function describeUse({ target, name, tags, fileTag }: PlannedImage): string[] {
+  const variable = readImageVariable(target)
+  const folder = listApplications().find(application =>
+    readFileSync(join(dockerFolder, application, '.env.example'), 'utf8').includes(`${variable}=`),
+  )
+  if (!variable || !folder) return []
+  const image = `${name}:${fileTag || tags[0]}`
+  return [
+    `  ${target}: ${variable}=${image} in infra/docker/${folder}/.env runs it; ${variable}= runs the released image again`,
+  ]
 }
 
 /**

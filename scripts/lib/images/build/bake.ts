@@ -170,6 +170,8 @@ interface ServiceDefinition {
   'x-copy'?: SourceCopy
   /** The files of its context that say what a database's schema is. */
   'x-schema'?: string[]
+  /** The variable that puts its image in the place of the released one. */
+  'x-variable'?: string
 }
 
 /** A target as it stands in the file: Compose leaves out what is ours. */
@@ -183,6 +185,10 @@ function readServiceDefinition(name: string): ServiceDefinition {
 /** What the file says of a target's source. */
 export const readRefusedSource = (name: string): RefusedSource | undefined =>
   readServiceDefinition(name)['x-refused']
+
+/** The variable that puts a target's image in the place of the released one, if any. */
+export const readImageVariable = (name: string): string | undefined =>
+  readServiceDefinition(name)['x-variable']
 
 /** The variable that a target's context is made of, if any. */
 export const readContextVariable = (name: string): string | undefined =>
