@@ -3,6 +3,7 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import { parse } from 'yaml'
 import { commit, initialize } from '../git.ts'
 import { repository, sandbox } from '../sandbox.ts'
 
@@ -36,14 +37,14 @@ test('a fork with a known hole is refused by name and left out otherwise, with t
   assert.not.match(all.stdout, 'horilla-hr-fork')
 })
 
-test('a fork is built as the version that its submodule is at and that Compose runs', () => {
+test('a fork is built as the version that Compose runs, and that its submodule was last seen at', () => {
   const read = (file: string) => readFileSync(join(repository, file), 'utf8')
-  const [, tag] = /^# twenty: tag twenty\/v(\S+)$/m.exec(read('.gitmodules'))!
-  assert.match(read('infra/docker/docker-compose.build.yml'), `args: { APP_VERSION: ${tag} }`)
-  assert.match(
-    read('infra/docker/twenty-crm/docker-compose.yml'),
-    `image: twentycrm/twenty:v${tag}`,
-  )
+  const { seen } = parse(read('infra/docker/twenty-crm/fork.yaml')) as {
+    seen: Record<string, string>
+  }
+  const version = Object.keys(seen).at(-1)!.replace('twenty/v', '')
+  assert.match(read('infra/docker/docker-compose.build.yml'), `args: { APP_VERSION: ${version} }`)
+  assert.match(read('infra/docker/twenty-crm/docker-compose.yml'), `twentycrm/twenty:v${version}`)
 })
 
 test.run()

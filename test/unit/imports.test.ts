@@ -15,6 +15,7 @@ const tiers = [
   ['images', 'github', 'notify'],
   ['rollout', 'smoke', 'doctor'],
   ['deploy'],
+  ['forks'],
   ['commands'],
 ]
 const tierOf = (folder: string): number => tiers.findIndex(tier => tier.includes(folder))

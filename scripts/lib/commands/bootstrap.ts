@@ -5,6 +5,7 @@ import { inspectMachine, type Machine } from '../engine/engine.ts'
 import { describeInstallPlan, planInstall, type InstallPlan } from '../engine/install-plan.ts'
 import { startEngine } from '../engine/start.ts'
 import { exit, Failure } from '../errors.ts'
+import { requireKnownSubmodules } from '../forks/submodules.ts'
 import { mustBuildDemoBase } from '../images/build/demo-base.ts'
 import { askQuestion } from '../prompt.ts'
 import { emit, printResult, say, step } from '../report.ts'
@@ -26,6 +27,7 @@ export async function runBootstrapCommand({ values }: BootstrapArguments): Promi
   process.env.PATH = `${process.env.PATH ?? ''}:/usr/local/sbin:/usr/sbin:/sbin`
   if ((values.environment || values.cluster) && !values.doctor)
     throw usageFailure('--environment and --cluster go with --doctor')
+  await requireKnownSubmodules()
   if (!values.doctor) return installMissing(values)
   const { runClusterDoctorCommand, runDoctorCommand } = await import('./doctor.ts')
   return values.cluster
