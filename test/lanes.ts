@@ -29,6 +29,7 @@ const long = [
   ...['deploy-outcome', 'rollout', 'workflows', 'run', 'lanes', 'apply'].map(
     name => `unit/${name}`,
   ),
+  ...['bump', 'status', 'init'].map(name => `unit/forks/${name}`),
 ]
 
 const among = (files: string[], name: string) => files.some(file => name === `${file}.test.ts`)
