@@ -68,87 +68,80 @@ async function ask(
 ): Promise<Asked> {
   if (!known.kubectl || !known.contexts.includes(environment.context ?? known.current))
     return nothing
-  const output = await kubectl(
-    environment,
-    ['version', '--output', 'json', '--request-timeout', '8s'],
-    {
-      nothrow: true,
-      timeout: 12_000,
-    },
-  )
-  const version = output.stdout.trim()
+  const { version, apiError } = await askVersion(environment)
+  if (!version) return { ...nothing, ...(apiError ? { apiError } : {}) }
+  const { homes, ...foundation } = await buildFoundation(environment)
+  const overlay = await overlayOf(environment)
+  const [objects, deployments] = await Promise.all([
+    listClusterObjects(environment),
+    Promise.all(homes.map(home => seeDeployments(environment, home))),
+  ])
+  const required = listRequiredPermissions(overlay.overlay ?? [])
+  return {
+    version,
+    ...objects,
+    deployments: deployments.every(Boolean) ? deployments.flatMap(list => list ?? []) : undefined,
+    ...foundation,
+    ...overlay,
+    missingPermissions: await findMissingPermissions(environment, required, { nothrow: true }),
+  }
+}
+
+/** The API server's version, or why it says none. */
+async function askVersion(
+  environment: Environment,
+): Promise<Pick<ClusterFacts, 'version' | 'apiError'>> {
+  const argv = ['version', '--output', 'json', '--request-timeout', '8s']
+  const output = await kubectl(environment, argv, { nothrow: true, timeout: 12_000 })
+  const said = output.stdout.trim()
     ? (JSON.parse(output.stdout) as { serverVersion?: NonNullable<ClusterFacts['version']> })
-        .serverVersion
-    : undefined
-  if (!version) return { ...nothing, apiError: lastOutputLine({ ...output, stdout: '' }) }
+    : {}
+  return said.serverVersion
+    ? { version: said.serverVersion }
+    : { apiError: lastOutputLine({ ...output, stdout: '' }) }
+}
+
+/** What an administrator has applied once, and the namespaces in which it runs. */
+async function buildFoundation(environment: Environment) {
   const own = `${environment.folder}/cluster`
   const clusterFolder = existsSync(join(root, own)) ? own : 'infra/k8s/cluster'
   const made = await buildKustomization(environment, clusterFolder)
-  const homes = [
-    ...new Set(
-      made
-        .filter(({ kind }) => kind === 'Deployment')
-        .map(({ metadata }) => metadata.namespace ?? ''),
-    ),
-  ]
+  const deployments = made.filter(({ kind }) => kind === 'Deployment')
+  const homes = [...new Set(deployments.map(({ metadata }) => metadata.namespace ?? ''))]
   // other environments' namespaces are not this one's concern
   const clusterManifests = made.filter(
     ({ kind, metadata }) =>
       kind !== 'Namespace' || [environment.namespace, ...homes].includes(metadata.name),
   )
+  return { clusterFolder, clusterManifests, homes }
+}
+
+function listClusterObjects(environment: Environment) {
   const { namespace, name } = environment.sealedSecrets
-  const overlay = await overlayOf(environment)
-  const [
-    nodes,
-    namespaces,
-    storageClasses,
-    ingressClasses,
-    priorityClasses,
-    apiServices,
-    crds,
-    controllers,
-    daemonSets,
-    ...deployments
-  ] = await Promise.all([
-    see(environment, 'nodes'),
-    see(environment, 'namespaces'),
-    see(environment, 'storageclasses'),
-    see(environment, 'ingressclasses'),
-    see(environment, 'priorityclasses'),
-    see(environment, 'apiservices'),
-    see(
+  const crd = 'metadata.name=sealedsecrets.bitnami.com'
+  return awaitValues({
+    nodes: see(environment, 'nodes'),
+    namespaces: see(environment, 'namespaces'),
+    storageClasses: see(environment, 'storageclasses'),
+    ingressClasses: see(environment, 'ingressclasses'),
+    priorityClasses: see(environment, 'priorityclasses'),
+    apiServices: see(environment, 'apiservices'),
+    crds: see(environment, 'customresourcedefinitions', '--field-selector', crd),
+    controllers: seeDeployments(
       environment,
-      'customresourcedefinitions',
+      namespace,
       '--field-selector',
-      'metadata.name=sealedsecrets.bitnami.com',
+      `metadata.name=${name}`,
     ),
-    seeDeployments(environment, namespace, '--field-selector', `metadata.name=${name}`),
-    see(environment, 'daemonsets', '--all-namespaces'),
-    ...homes.map(home => seeDeployments(environment, home)),
-  ])
-  return {
-    version,
-    nodes,
-    namespaces,
-    storageClasses,
-    ingressClasses,
-    priorityClasses,
-    apiServices,
-    crds,
-    controllers,
-    daemonSets,
-    deployments: deployments.every(Boolean) ? deployments.flatMap(list => list ?? []) : undefined,
-    clusterFolder,
-    clusterManifests,
-    ...overlay,
-    missingPermissions: await findMissingPermissions(
-      environment,
-      listRequiredPermissions(overlay.overlay ?? []),
-      {
-        nothrow: true,
-      },
-    ),
-  }
+    daemonSets: see(environment, 'daemonsets', '--all-namespaces'),
+  })
+}
+
+async function awaitValues<T extends Record<string, Promise<unknown>>>(
+  work: T,
+): Promise<{ [Key in keyof T]: Awaited<T[Key]> }> {
+  const entries = Object.entries(work).map(async ([key, value]) => [key, await value] as const)
+  return Object.fromEntries(await Promise.all(entries)) as { [Key in keyof T]: Awaited<T[Key]> }
 }
 
 async function see(
