@@ -62,7 +62,7 @@ export function provenBy(rule: Rule): { fires: boolean; silent: boolean } {
 
 /** promtool, with both its streams in the order in which it wrote. */
 export const runPromtool = (program: string, args: string[]) =>
-  execute(['sh', '-c', 'exec "$0" "$@" 2>&1', program, ...args], { limit: 120_000 })
+  execute(['sh', '-c', 'exec "$0" "$@" 2>&1', program, ...args], { limit: 300_000 })
 
 export interface TestedMutant extends Mutant {
   rule: Rule
