@@ -12,11 +12,12 @@ import { trackApplied } from '../../scripts/lib/deploy/applied-objects.ts'
 import { guardChange } from '../../scripts/lib/deploy/failure.ts'
 import type { PreflightResult } from '../../scripts/lib/deploy/preflight.ts'
 import { Failure } from '../../scripts/lib/errors.ts'
-import { environment, withFakeKubectl } from './fake-kubectl.ts'
+import { environment, target, withFakeKubectl } from './fake-kubectl.ts'
 
 const test = suite('deploy failure')
 const asked: DeployRequest = {
   environment,
+  target,
   verb: 'deploy',
   source: {},
   chooseRelease: () => undefined,

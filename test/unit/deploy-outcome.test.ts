@@ -22,7 +22,7 @@ import { recordChange } from '../../scripts/lib/deploy/record.ts'
 import type { StoredRelease } from '../../scripts/lib/kubernetes/releases.ts'
 import { guardChange } from '../../scripts/lib/deploy/failure.ts'
 import { Failure } from '../../scripts/lib/errors.ts'
-import { environment, withFakeKubectl } from './fake-kubectl.ts'
+import { environment, target, withFakeKubectl } from './fake-kubectl.ts'
 
 const test = suite('deploy outcome')
 Object.assign(apiRetryMs, { most: 100, pause: 50 })
@@ -123,7 +123,15 @@ async function change(
   }
   const names = (all: Manifest[]) => all.map(resourceId)
   const change = {
-    ...{ environment, verb, source: {}, chooseRelease: () => undefined, prune: false, yes: false },
+    ...{
+      environment,
+      target,
+      verb,
+      source: {},
+      chooseRelease: () => undefined,
+      prune: false,
+      yes: false,
+    },
     started: Date.now(),
     lock: { recordPhase: async () => {}, lossFailure, release: async () => {}, clockOffsetMs: 1 },
     release,

@@ -3,6 +3,7 @@
 import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
+import { createKubernetesDeployTarget } from '../../scripts/lib/deploy/target.ts'
 import type { Environment } from '../../scripts/lib/kubernetes/environment.ts'
 
 export const environment: Environment = {
@@ -15,6 +16,8 @@ export const environment: Environment = {
   stableSeconds: 0,
   sealedSecrets: { namespace: '', name: '' },
 }
+
+export const target = createKubernetesDeployTarget(environment)
 
 /** The line by which a program for Node plays `kubectl proxy`: its argument is the socket. */
 const playBy = (program: string) =>

@@ -16,7 +16,7 @@ import {
   type StoredRelease,
 } from '../../scripts/lib/kubernetes/releases.ts'
 import { repository } from '../sandbox.ts'
-import { environment, withFakeKubectl } from './fake-kubectl.ts'
+import { environment, target, withFakeKubectl } from './fake-kubectl.ts'
 
 const test = suite('rollback')
 const readFixture = (commit: string): Manifest =>
@@ -134,6 +134,7 @@ const rollBackTo = (number: string, accept: boolean) => {
   const chooseRelease = (all: StoredRelease[]) => findRelease(all, number)
   const request: DeployRequest = {
     environment,
+    target,
     verb: 'rollback',
     source: { release: number },
     chooseRelease,
@@ -143,7 +144,7 @@ const rollBackTo = (number: string, accept: boolean) => {
   const check = {
     name: 'Schema',
     run: (facts: Parameters<typeof requireCompatibleSchema>[1]) =>
-      requireCompatibleSchema({ environment, chooseRelease }, facts, accept),
+      requireCompatibleSchema({ environment, target, chooseRelease }, facts, accept),
   }
   const releases = [...recorded, createReleaseConfigMap(now)]
   const objects = [...releases, ...now.manifests, secret, volume]

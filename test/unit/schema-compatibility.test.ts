@@ -8,7 +8,7 @@ import {
   describeMigratedSchemas,
   requireCompatibleSchema,
 } from '../../scripts/lib/deploy/verify/schema-compatibility.ts'
-import { environment, withFakeKubectl } from './fake-kubectl.ts'
+import { environment, target, withFakeKubectl } from './fake-kubectl.ts'
 
 const test = suite('schema compatibility')
 const database = (name: string): Manifest => ({
@@ -43,7 +43,7 @@ const delays = [10, 10]
 
 test('a database that does not answer is asked again, and then not known; one that is not part of it has no head', async () => {
   const { value, calls } = await withFakeKubectl(body, () =>
-    fetchSchemaVersions(environment, manifests, delays),
+    fetchSchemaVersions(target, manifests, delays),
   )
   assert.equal(value, { kgc: '41 migrations, 0a1b2c3d', chatwoot: '?' })
   const asked = (name: string) => calls.filter(one => one.includes(`exec ${name}`)).length
@@ -67,17 +67,21 @@ test('moved is what differs, and what was not known then or is not now', () => {
 })
 
 test('a rollback over a database of which nothing was known is refused, until that is accepted', async () => {
-  const target = {
+  const served = {
     number: 3,
     ending: 'succeeded',
     heads: { chatwoot: '?', kgc: '41 migrations, 0a1b2c3d' },
     manifests,
   }
-  const history = [target] as unknown as StoredRelease[]
+  const history = [served] as unknown as StoredRelease[]
   const chooseRelease = () => history[0]
   const went = (accept: boolean) =>
     withFakeKubectl(body, () =>
-      requireCompatibleSchema({ environment, chooseRelease }, { history, manifests }, accept),
+      requireCompatibleSchema(
+        { environment, target, chooseRelease },
+        { history, manifests },
+        accept,
+      ),
     )
   const { error } = await went(false)
   assert.is(error!.code, 3)

@@ -15,7 +15,7 @@ import {
   splitAfterSealedSecrets,
 } from '../../scripts/lib/deploy/apply/unseal.ts'
 import { Failure } from '../../scripts/lib/errors.ts'
-import { environment, withFakeKubectl } from './fake-kubectl.ts'
+import { environment, target, withFakeKubectl } from './fake-kubectl.ts'
 
 const test = suite('unseal')
 const object = (kind: string, name: string): Manifest => ({ kind, metadata: { name }, spec: {} })
@@ -148,6 +148,7 @@ test('what an interrupted change has sealed is waited for by the next one, thoug
     const plan = { created: [], changed: ['Deployment web'], removed: [], generated: [], jobs: [] }
     const change = {
       environment,
+      target,
       verb: 'deploy',
       lock,
       appliedObjects: [],
@@ -177,6 +178,7 @@ test('the way back waits too, puts back what it can, and says what is not open',
   } as unknown as StoredRelease
   const change = {
     environment,
+    target,
     verb: 'deploy',
     source: {},
     chooseRelease: () => undefined,

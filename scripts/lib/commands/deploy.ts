@@ -1,6 +1,7 @@
 // Deploys an environment, or holds it (scripts/deploy.ts).
 import { usageFailure } from '../cli.ts'
 import { deploy } from '../deploy/deploy.ts'
+import { createKubernetesDeployTarget } from '../deploy/target.ts'
 import { forceUnlock, holdLock } from '../deploy/lock/manual-lock.ts'
 import { loadEnvironment, type Environment } from '../kubernetes/environment.ts'
 import { emit, printResult } from '../report.ts'
@@ -32,8 +33,9 @@ export async function runDeployCommand(given: DeployArguments): Promise<void> {
   if (values.unlock) return reportLock(environment, await forceUnlock(environment, reason))
 
   const source = { tag, again: values.again ? reason : undefined }
+  const target = createKubernetesDeployTarget(environment)
   await deploy(
-    { environment, verb: 'deploy', source, chooseRelease: () => undefined, prune, yes },
+    { environment, target, verb: 'deploy', source, chooseRelease: () => undefined, prune, yes },
     { dryRun: Boolean(values['dry-run']) },
   )
 }

@@ -1,6 +1,7 @@
 // Puts an earlier release back, or shows the releases (scripts/rollback.ts).
 import { usageFailure } from '../cli.ts'
 import { deploy } from '../deploy/deploy.ts'
+import { createKubernetesDeployTarget } from '../deploy/target.ts'
 import { diffManifests, formatReleaseTable } from '../deploy/release-list.ts'
 import { requireCompatibleSchema } from '../deploy/verify/schema-compatibility.ts'
 import { exit, Failure } from '../errors.ts'
@@ -47,13 +48,23 @@ async function rollBack(
 ): Promise<void> {
   const { prune = false, yes = false, 'accept-schema': accept = false } = values
   const chooseRelease = (all: StoredRelease[]) => chooseTarget(environment, all, number)
+  const target = createKubernetesDeployTarget(environment)
   await deploy(
-    { environment, verb: 'rollback', source: { release: number }, chooseRelease, prune, yes },
+    {
+      environment,
+      target,
+      verb: 'rollback',
+      source: { release: number },
+      chooseRelease,
+      prune,
+      yes,
+    },
     {
       dryRun: Boolean(values['dry-run']),
       check: {
         name: 'Schema',
-        run: facts => requireCompatibleSchema({ environment, chooseRelease }, facts, accept),
+        run: facts =>
+          requireCompatibleSchema({ environment, target, chooseRelease }, facts, accept),
       },
     },
   )

@@ -6,11 +6,11 @@ import { type ManifestChanges } from './apply/order.ts'
 import type { Environment } from '../kubernetes/environment.ts'
 import type { PreflightResult, ReleaseSource } from './preflight.ts'
 import type { RolloutOptions } from '../rollout/wait.ts'
+import type { DeployTarget } from './target.ts'
 import { redact } from '../redact.ts'
 import {
   findCurrentRelease,
   hasSameManifests,
-  storeRelease,
   type ReleaseEnding,
   type StoredRelease,
 } from '../kubernetes/releases.ts'
@@ -26,6 +26,7 @@ export interface ChangePlan extends ManifestChanges {
 /** What is asked for. */
 export interface DeployRequest {
   environment: Environment
+  target: DeployTarget
   /** `deploy` or `rollback`. */
   verb: 'deploy' | 'rollback'
   source: ReleaseSource
@@ -131,7 +132,7 @@ export function numberInPlace(change: Change): number {
 
 /** Writes down how it ended. */
 export async function finishRelease(
-  { environment, release, lock }: Change,
+  { target, release, lock }: Change,
   ending: ReleaseEnding,
   cause?: string,
 ): Promise<void> {
@@ -140,5 +141,5 @@ export async function finishRelease(
     ended: new Date().toISOString(),
     ...(cause ? { cause: redact(cause).slice(0, 300) } : {}),
   })
-  await storeRelease(environment, release, 'replace', lock.lossFailure)
+  await target.releases.store(release, 'replace', lock.lossFailure)
 }

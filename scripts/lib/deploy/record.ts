@@ -1,5 +1,4 @@
 // The last step of a change: records the release, and describes how the change ended.
-import { deleteObjects } from './apply/apply.ts'
 import {
   finishRelease,
   isNoChange,
@@ -8,14 +7,9 @@ import {
   type ChangeResult,
 } from './change.ts'
 import { resourceId } from '../kubernetes/objects.ts'
-import type { Environment } from '../kubernetes/environment.ts'
+import type { DeployTarget } from './target.ts'
 import { remainingFailures } from './verify/verify.ts'
-import {
-  findCurrentRelease,
-  storeRelease,
-  pruneReleases,
-  type StoredRelease,
-} from '../kubernetes/releases.ts'
+import { findCurrentRelease, type StoredRelease } from '../kubernetes/releases.ts'
 import { trackApplied } from './applied-objects.ts'
 import { formatDuration, warn } from '../report.ts'
 import { ensureReleaseRecorded } from './change-on-github.ts'
@@ -23,10 +17,9 @@ import { notifyChange } from './notifications.ts'
 
 /** Removes what is not part of it any more, and records the release as the one that serves. */
 export async function recordChange(change: Change): Promise<ChangeResult> {
-  const { environment, plan, facts, release, started, prunedIds } = change
+  const { environment, target, plan, facts, release, started, prunedIds } = change
   const nothing = isNoChange(change)
-  await deleteObjects(
-    environment,
+  await target.apply.remove(
     [...plan.removed, ...plan.generated],
     change.lock.lossFailure,
     (one, how) => {
@@ -36,14 +29,14 @@ export async function recordChange(change: Change): Promise<ChangeResult> {
   )
   const { failing = [], checks = [] } = release
   const current = findCurrentRelease(facts.history)
-  if (nothing && current) await updateKnownFailures(environment, current, checks, failing)
+  if (nothing && current) await updateKnownFailures(target, current, checks, failing)
   const number = numberInPlace(change)
   if (!nothing) {
     await finishRelease(change, 'succeeded')
     // too many records harm nobody: the next change removes them
-    const trimmed = pruneReleases(environment, [release, ...facts.history]).catch((error: Error) =>
-      warn(`Old releases could not be removed: ${error.message}`),
-    )
+    const trimmed = target.releases
+      .prune([release, ...facts.history])
+      .catch((error: Error) => warn(`Old releases could not be removed: ${error.message}`))
     await Promise.all([trimmed, notifyChange(change, 'succeeded')])
   } else await ensureReleaseRecorded(change, number)
   const ms = Date.now() - started
@@ -60,12 +53,12 @@ export async function recordChange(change: Change): Promise<ChangeResult> {
 
 /** A check that passes by now may not fail again unnoticed. */
 async function updateKnownFailures(
-  environment: Environment,
+  target: DeployTarget,
   now: StoredRelease,
   asked: string[],
   failing: string[],
 ): Promise<void> {
   const left = remainingFailures(now, asked, failing)
   if ((now.failing ?? []).length > left.length)
-    await storeRelease(environment, Object.assign(now, { failing: left }), 'replace')
+    await target.releases.store(Object.assign(now, { failing: left }), 'replace')
 }

@@ -1,11 +1,10 @@
 // Restore: what a failed change has touched goes back to the last good release.
-import { applyManifests, deleteObjects } from './apply/apply.ts'
 import { finishRelease, isNoChange, createRolloutOptions, type Change } from './change.ts'
 import { Failure, exit } from '../errors.ts'
 import { sortForApply, findOrphans } from './apply/order.ts'
 import { resourceId } from '../kubernetes/objects.ts'
 import { isKnownFailure, verifyRelease } from './verify/verify.ts'
-import { isWorkload, waitForRollout } from '../rollout/wait.ts'
+import { isWorkload } from '../rollout/wait.ts'
 import {
   listReleaseObjects,
   findCurrentRelease,
@@ -20,9 +19,7 @@ import {
   hasRestoreStarted,
   describeLastingJobs,
 } from './applied-objects.ts'
-import { deleteStuckPods } from './apply/stuck-pods.ts'
 import { notifyChange } from './notifications.ts'
-import { waitUntilUnsealed } from './apply/unseal.ts'
 
 /**
  * Puts the last good release back where this change has touched it, proves it, and says how it
@@ -57,7 +54,9 @@ export async function restoreRelease(change: Change, failure: Failure): Promise<
           `nothing was changed: release ${good.number} is in place${failure.code === exit.refused ? '; whether it works is not known' : ', and it does not work'}`,
         )
   try {
-    await step(`Put release ${good.number} back`, () => restoreObjects(change, good, unfinished))
+    await step(`Put release ${good.number} back`, () =>
+      restoreAppliedObjects(change, good, unfinished),
+    )
     await verifyRestoredRelease(change, good)
     return await finishRestore(
       change,
@@ -116,14 +115,12 @@ async function finishRestore(
   return new Failure(code, what, why, { evidence, next, serving: now })
 }
 
-async function restoreObjects(
+async function restoreAppliedObjects(
   change: Change,
   good: StoredRelease,
   unfinished: StoredRelease[],
 ): Promise<void> {
-  const { environment, appliedObjects, versions, lock, release } = change
-  const { lossFailure } = lock
-  const onApplied = trackRestored(change)
+  const { target, appliedObjects, versions, lock, release } = change
   const names = new Set(
     [...appliedObjects, ...unfinished.flatMap(({ manifests }) => manifests)].map(resourceId),
   )
@@ -138,33 +135,13 @@ async function restoreObjects(
   for (const one of killed.filter(({ kind }) => kind !== 'Job'))
     if (!versions.has(resourceId(one))) versions.set(resourceId(one), 'unknown')
   const own = appliedObjects.filter(one => release.created?.includes(resourceId(one)))
-  // settings first: what restarts must not read the new ones; then the applications, the last
-  // one first
-  const settings = back.filter(({ kind }) => /^(ConfigMap|Secret|SealedSecret)$/.test(kind))
-  await applyManifests(environment, settings, lossFailure, onApplied)
-  // what can go back goes back all the same
-  const sealed = await waitUntilUnsealed(
-    environment,
-    settings.filter(one => appliedObjects.some(other => resourceId(other) === resourceId(one))),
-    lossFailure,
-  ).then(
-    () => undefined,
-    (error: Error) => error,
+  const had = [own, ...unfinished.map(listReleaseObjects)]
+  const orphans = findOrphans(good.manifests, had, [], []).removed
+  await target.apply.restore(
+    { objects: back, applied: appliedObjects, orphans },
+    lock.lossFailure,
+    trackRestored(change),
   )
-  await applyManifests(
-    environment,
-    back.filter(one => !settings.includes(one)).reverse(),
-    lossFailure,
-    onApplied,
-  )
-  await deleteObjects(
-    environment,
-    findOrphans(good.manifests, [own, ...unfinished.map(listReleaseObjects)], [], []).removed,
-    lossFailure,
-    onApplied,
-  )
-  await deleteStuckPods(environment, back, lossFailure)
-  if (sealed) throw sealed
 }
 
 /** Throws Failure when the release that came back does not work. */
@@ -172,10 +149,10 @@ async function verifyRestoredRelease(change: Change, good: StoredRelease): Promi
   // pods that have served all the time need no new trial; those that restart do
   const wait = createRolloutOptions(change, true, good.manifests, change.appliedObjects)
   await step('Watch it', () =>
-    waitForRollout({ ...wait, stableMs: 0 }, good.manifests.filter(isWorkload)),
+    change.target.watch({ ...wait, stableMs: 0 }, good.manifests.filter(isWorkload)),
   )
   const all = await step('Smoke it', () =>
-    verifyRelease(wait, good.manifests, name => isKnownFailure(good, name)),
+    verifyRelease(change.target, wait, good.manifests, name => isKnownFailure(good, name)),
   )
   const worse = all.filter(({ ok, name }) => !ok && !isKnownFailure(good, name))
   if (worse.length)

@@ -1,12 +1,11 @@
 // How a change begins: it is confirmed, takes the lock, is recorded, and people are told.
 import { Failure, exit } from '../errors.ts'
 import { resourceId } from '../kubernetes/objects.ts'
-import { storeRelease, type ReleaseEnding, type StoredRelease } from '../kubernetes/releases.ts'
+import type { ReleaseEnding, StoredRelease } from '../kubernetes/releases.ts'
 import { askQuestion } from '../prompt.ts'
 import { readActor, workflowRunUrl } from './actor.ts'
 import { listWorkloadImages } from './apply/checksums.ts'
 import { isNoChange, type Change, type ChangePlan, type DeployRequest } from './change.ts'
-import { acquireLock } from './lock/lock.ts'
 import { notifyChange } from './notifications.ts'
 import type { PreflightResult } from './preflight.ts'
 
@@ -44,7 +43,7 @@ export async function lockEnvironment(
   started: number,
 ): Promise<Change> {
   await confirmChange(request, facts)
-  const lock = await acquireLock(request.environment, request.verb, facts.leaseVersion)
+  const lock = await request.target.lock(request.verb, facts.leaseVersion)
   return {
     ...request,
     started,
@@ -90,17 +89,16 @@ function createRelease(
 
 /** Records what is about to be done, and tells people. */
 export async function recordStart(change: Change): Promise<void> {
-  const { environment, lock, facts, release } = change
+  const { target, lock, facts, release } = change
   for (const one of facts.history)
     if (one.ending === 'applying')
-      await storeRelease(
-        environment,
+      await target.releases.store(
         Object.assign(one, { ending: 'interrupted' satisfies ReleaseEnding }),
         'replace',
         lock.lossFailure,
       )
   if (!isNoChange(change)) {
-    await storeRelease(environment, release, 'create', lock.lossFailure)
+    await target.releases.store(release, 'create', lock.lossFailure)
     await notifyChange(change, 'started')
   }
   change.reached = 'recorded'

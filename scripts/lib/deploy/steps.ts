@@ -4,9 +4,8 @@ import { resourceId } from '../kubernetes/objects.ts'
 import { findCurrentRelease } from '../kubernetes/releases.ts'
 import { refreshRedaction } from '../kubernetes/secret-values.ts'
 import { color, say } from '../report.ts'
-import { isWorkload, waitForRollout, type RolloutOptions } from '../rollout/wait.ts'
+import { isWorkload, type RolloutOptions } from '../rollout/wait.ts'
 import { trackApplied } from './applied-objects.ts'
-import { applyInOrder } from './apply/apply.ts'
 import { createRolloutOptions, isNoChange, type Change } from './change.ts'
 import { fetchSchemaVersions } from './verify/schema-versions.ts'
 import { isKnownFailure, isPreexistingFailure, verifyRelease } from './verify/verify.ts'
@@ -24,17 +23,17 @@ export async function applyChange(change: Change): Promise<RolloutOptions> {
   )
   const settled = !names.length && !plan.jobs.length
   const wait = createRolloutOptions(change, settled, facts.manifests, objects)
-  await applyInOrder(wait, objects, plan.jobs, trackApplied(change))
+  await change.target.apply.change(wait, objects, plan.jobs, trackApplied(change))
   change.reached = 'applied'
   return wait
 }
 
 /** Waits until every workload is ready. Out: how long it must stay so is counted from when. */
 export async function watchChange(
-  { facts }: Change,
+  { target, facts }: Change,
   wait: RolloutOptions,
 ): Promise<RolloutOptions> {
-  await waitForRollout({ ...wait, stableMs: 0 }, facts.manifests.filter(isWorkload))
+  await target.watch({ ...wait, stableMs: 0 }, facts.manifests.filter(isWorkload))
   return wait.podsUndisturbed ? wait : { ...wait, readySince: Date.now() }
 }
 
@@ -51,8 +50,8 @@ export async function smokeTestChange(change: Change, wait: RolloutOptions): Pro
     isPreexistingFailure(facts.history, name) || Boolean(target && isKnownFailure(target, name))
   // all that migrates has done so by now
   const [all, reached] = await Promise.all([
-    verifyRelease(wait, facts.manifests, excused),
-    isNoChange(change) ? {} : fetchSchemaVersions(environment, facts.manifests),
+    verifyRelease(change.target, wait, facts.manifests, excused),
+    isNoChange(change) ? {} : fetchSchemaVersions(change.target, facts.manifests),
   ])
   const failed = all.filter(({ ok }) => !ok)
   Object.assign(release, {

@@ -1,11 +1,10 @@
 // What the applications themselves say: whether they work.
 import type { Manifest } from '../../kubernetes/objects.ts'
-import type { Environment } from '../../kubernetes/environment.ts'
+import type { DeployTarget } from '../target.ts'
 import { warn } from '../../report.ts'
 import { constantDelays, pollUntil } from '../../retry.ts'
 import { productChecks } from '../../smoke/checks.ts'
 import { failedChecks, skippedChecks, type CheckOutcome } from '../../smoke/outcome.ts'
-import { createKubernetesTarget } from '../../smoke/kubernetes-target.ts'
 
 /** ms between two rounds of the checks. */
 const checkPauseMs = 1_000
@@ -18,15 +17,12 @@ const reportedChecks = new Set<string>()
  * no.
  */
 export async function runApplicationChecks(
-  environment: Environment,
+  { smokeTarget }: Pick<DeployTarget, 'smokeTarget'>,
   manifests: Manifest[],
   excused: (check: string) => boolean,
   again: () => boolean,
 ): Promise<CheckOutcome[]> {
-  const target = await createKubernetesTarget(
-    environment,
-    manifests.filter(({ kind }) => kind !== 'Job'),
-  )
+  const target = await smokeTarget(manifests.filter(({ kind }) => kind !== 'Job'))
   const checks = await productChecks(target)
   const askAll = async (): Promise<CheckOutcome[]> => {
     const [health, product] = await Promise.all([

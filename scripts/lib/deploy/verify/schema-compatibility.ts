@@ -29,19 +29,23 @@ export function describeMigratedSchemas(
 
 /** Refuses to go back over migrations that have run since, unless that is accepted. */
 export async function requireCompatibleSchema(
-  { environment, chooseRelease }: Pick<DeployRequest, 'environment' | 'chooseRelease'>,
+  {
+    environment,
+    target,
+    chooseRelease,
+  }: Pick<DeployRequest, 'environment' | 'target' | 'chooseRelease'>,
   { history, manifests }: Pick<PreflightResult, 'history' | 'manifests'>,
   accept: boolean,
 ): Promise<void> {
-  const target = chooseRelease(history)
-  if (!target) return
-  const now = await fetchSchemaVersions(environment, manifests)
-  const words = describeMigratedSchemas(target.heads, now)
+  const release = chooseRelease(history)
+  if (!release) return
+  const now = await fetchSchemaVersions(target, manifests)
+  const words = describeMigratedSchemas(release.heads, now)
   for (const one of words) say(`  migrated since: ${one}`)
   if (words.length && !accept)
     throw new Failure(
       exit.refused,
-      `Roll back ${environment.name} to release ${target.number}`,
+      `Roll back ${environment.name} to release ${release.number}`,
       `its databases have been migrated since, or could not be asked: ${words.join('; ')}; nothing was touched`,
       {
         next: 'restore a backup of that release, or the same command with --accept-schema, if the old version works with the new schema',

@@ -1,10 +1,9 @@
 // How far the applications' databases are migrated, as they say themselves.
-import type { Environment } from '../../kubernetes/environment.ts'
+import type { DeployTarget } from '../target.ts'
 import { selectWorkloads, type Manifest } from '../../kubernetes/objects.ts'
 import { pollUntil } from '../../retry.ts'
 import { loadAppModules, type SmokeContext } from '../../smoke/checks.ts'
 import { psql } from '../../smoke/database.ts'
-import { createKubernetesTarget } from '../../smoke/kubernetes-target.ts'
 
 /**
  * A line that changes with every migration that a database has seen, whatever the columns of its
@@ -31,7 +30,7 @@ const schemaRetryDelaysMs = [2_100, 2_100]
  * (infra/docker/<folder>/schema-version.ts exports `schemaVersion`).
  */
 export async function fetchSchemaVersions(
-  environment: Environment,
+  { smokeTarget }: Pick<DeployTarget, 'smokeTarget'>,
   manifests: Manifest[],
   delays = schemaRetryDelaysMs,
 ): Promise<SchemaVersions> {
@@ -39,7 +38,7 @@ export async function fetchSchemaVersions(
     schemaVersion: (context: SmokeContext) => Promise<string>
   }>('schema-version.ts')
   if (!folders.length) return {}
-  const target = await createKubernetesTarget(environment, manifests)
+  const target = await smokeTarget(manifests)
   const here = new Set(
     selectWorkloads(manifests)
       .filter(({ kind }) => kind !== 'Job')

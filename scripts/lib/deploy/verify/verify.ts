@@ -1,8 +1,9 @@
 // Checks that a version works.
 import type { Manifest } from '../../kubernetes/objects.ts'
 import { countOutcomes, type CheckOutcome } from '../../smoke/outcome.ts'
+import type { DeployTarget } from '../target.ts'
 import { runApplicationChecks, clusterCheckName } from './application-checks.ts'
-import { isWorkload, waitForRollout, type RolloutOptions } from '../../rollout/wait.ts'
+import { isWorkload, type RolloutOptions } from '../../rollout/wait.ts'
 import type { Release } from '../../kubernetes/releases.ts'
 import { say } from '../../report.ts'
 
@@ -18,6 +19,7 @@ export const smokeRetryWindowMs = { most: 15_000 }
  * `excused` nobody waits.
  */
 export async function verifyRelease(
+  target: DeployTarget,
   wait: RolloutOptions,
   manifests: Manifest[],
   excused: (check: string) => boolean,
@@ -25,7 +27,7 @@ export async function verifyRelease(
   const end = Date.now() + smokeRetryWindowMs.most
   let state: 'open' | 'stable' | 'broken' = 'open'
   const answers = runApplicationChecks(
-    wait.environment,
+    target,
     manifests,
     excused,
     () => state === 'open' || (state === 'stable' && Date.now() < end),
@@ -33,7 +35,7 @@ export async function verifyRelease(
   // a workload that fails says more than the checks that fail with it
   answers.catch(() => {})
   try {
-    await waitForRollout(wait, manifests.filter(isWorkload))
+    await target.watch(wait, manifests.filter(isWorkload))
     state = 'stable'
   } finally {
     if (state === 'open') state = 'broken'
