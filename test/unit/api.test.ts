@@ -31,6 +31,16 @@ test('an API server that is too busy is asked again when it says so, and no soon
   assert.ok(ms >= 2_000, `${ms} ms`)
 })
 
+test('a connection that is lost is made again once, for what only reads', async () => {
+  const lost = `if (n === 1) answer.writeHead(500).end('http2: client connection lost'); else answer.end('{}')`
+  const read = await withProxy(lost, () => requestApi(environment, '/version'))
+  assert.is(read.value!.status, 200)
+  const written = await withProxy(lost, () =>
+    requestApi(environment, '/version', { method: 'POST' }),
+  )
+  assert.is(written.value!.status, 500)
+})
+
 test("the time is the cluster's", async () => {
   const { value } = await withProxy(
     `answer.writeHead(200, { date: 'Wed, 25 Nov 2026 12:00:00 GMT' }).end()`,

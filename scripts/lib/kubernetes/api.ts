@@ -54,6 +54,8 @@ export async function requestApi(
 ): Promise<ApiAnswer> {
   requireKubeContext(environment, options.what ?? `Ask the cluster of ${environment.name}`)
   await blockWhenEnding()
+  // what only reads may be asked over another connection
+  let reconnects = options.method ? 0 : 1
   const ask = async (): Promise<Attempt<ApiAnswer, ApiAnswer>> => {
     const proxy = findProxy(environment, options.what)
     const socket = await proxy.socket
@@ -61,11 +63,16 @@ export async function requestApi(
     const { retryAfter, proxyLost, ...answer } = await send(socket, path, options)
     await blockWhenEnding()
     if (proxyLost) forgetProxy(proxy)
+    if ((proxyLost || isConnectionLost(answer)) && reconnects-- > 0) return { why: answer, wait: 0 }
     return retryAfter ? { why: answer, wait: retryAfter } : { done: answer }
   }
   const outcome = await retryAttempts(ask, busyDelays)
   return 'done' in outcome ? outcome.done : outcome.why
 }
+
+/** Whether the connection to the API server has ended before its answer. */
+const isConnectionLost = ({ status, text }: ApiAnswer): boolean =>
+  status >= 500 && /(EOF|connection reset by peer|connection lost)$/.test(text.trim())
 
 /** The answer's object. Throws Failure (refused) with the API server's words when it is none. */
 export function requireApiSuccess<T = Manifest>(
@@ -184,8 +191,8 @@ function forgetProxy(proxy: Proxy): void {
   if (proxies.get(proxy.key) === proxy) proxies.delete(proxy.key)
 }
 
-/** A connection that is dead is known as such in ten seconds, not in 45. */
-const proxyEnv = { HTTP2_READ_IDLE_TIMEOUT_SECONDS: '5', HTTP2_PING_TIMEOUT_SECONDS: '5' }
+/** A connection that is dead is known as such in 25 s, not in 45: the lock must be renewed. */
+const proxyEnv = { HTTP2_READ_IDLE_TIMEOUT_SECONDS: '10', HTTP2_PING_TIMEOUT_SECONDS: '15' }
 
 function startProxy(
   environment: Environment,
