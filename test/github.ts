@@ -35,6 +35,8 @@ const token = 'canaryGitHubToken0123456789'
 export interface StandInRepository {
   private?: boolean
   parent?: string
+  /** Its name now: the old one leads to it. */
+  renamed?: string
   /** Notes by tag. */
   releases?: Record<string, string>
   advisories?: Json[]
@@ -122,10 +124,10 @@ export async function gitHubStandIn({
     return { full_name: full, name, owner: { login }, html_url: `https://github.com/${full}` }
   }
   const described = (full: string) => {
-    const { parent, private: hidden = false } = known[full] ?? {}
+    const { parent, renamed = full, private: hidden = false } = known[full] ?? {}
     const above = parent ? { parent: owned(parent), source: owned(parent) } : {}
     const more = { private: hidden, fork: Boolean(parent), default_branch: 'main' }
-    return { ...owned(full), ...more, ...above }
+    return { ...owned(renamed), ...more, ...above }
   }
 
   function fork(full: string, { organization, name, ...more }: Json): Reply {

@@ -20,6 +20,8 @@ export interface ForkRepository {
 
 const isSame = (a: string | undefined, b: string): boolean => a?.toLowerCase() === b.toLowerCase()
 
+const renamed = ({ full_name: name }: Repository): string => `its name is ${name} now`
+
 /** Looks for the fork. Throws Failure (refused) when its name is taken by something else. */
 export async function findForkRepository(
   github: GitHubRepository,
@@ -39,6 +41,11 @@ export async function findForkRepository(
       `a repository of that name is there, and it is no fork of ${above}`,
       { next: 'rename it on GitHub; nothing was touched' },
     )
+  // the old name leads there only until somebody takes it
+  if (found && !isSame(found.full_name, `${owner}/${at.repo}`))
+    throw new Failure(exit.refused, `Look for the fork ${owner}/${at.repo}`, renamed(found), {
+      next: `rename it to ${at.repo} on GitHub; nothing was touched`,
+    })
   return { fork, owner, found, url: forkAddress(fork, owner) ?? '' }
 }
 

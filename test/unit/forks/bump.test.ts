@@ -89,6 +89,24 @@ test('nothing is public before it is confirmed, nor with commits here that are n
   one.close()
 })
 
+// https://github.com/repo-sync/github-sync/issues/3
+test('what others have pushed to a branch of that name is not written over', async () => {
+  const one = await shop()
+  const there = git(one.server.folder('kgc/stack'), 'rev-parse', 'main')
+  const theirs = git(
+    one.server.folder('kgc/stack'),
+    ...['-c', 'user.name=x', '-c', 'user.email=x@kgc.hu'],
+    ...['commit-tree', `${there}^{tree}`, '-p', there, '-m', 'theirs'],
+  )
+  git(one.server.folder('kgc/stack'), 'branch', branch, theirs)
+  const done = await one.run(['bump', 'shop', '1.1.0', '--yes'])
+  assert.is(done.code, 3)
+  assert.match(done.stderr, /Push forks\/shop-1\.1\.0[^]*rejected/)
+  assert.is(git(one.server.folder('kgc/stack'), 'rev-parse', branch), theirs)
+  assert.equal(one.github.pulls, [])
+  one.close()
+})
+
 /** Commits something to the fork on the pinned release, and pins that. Out: the commit. */
 async function ownCommit(one: Shop, files: Record<string, string>): Promise<string> {
   assert.is((await one.run(['init', '--yes'])).code, 0)

@@ -1,6 +1,6 @@
 import { execFile, execFileSync } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
-import { existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { suite } from 'uvu'
@@ -61,6 +61,11 @@ test('without an owner, and where the name is taken by what is no fork, nothing 
   const taken = await one.run(['init', '--yes'])
   assert.is(taken.code, 3)
   assert.match(taken.stderr, 'it is no fork of acme/shop')
+  // https://github.com/cli/cli/issues/7701
+  one.about['kgc/shop'] = { parent: 'acme/shop', renamed: 'kgc/shop-old' }
+  const renamed = await one.run(['init', '--yes'])
+  assert.is(renamed.code, 3)
+  assert.match(renamed.stderr, 'its name is kgc/shop-old now')
   assert.not.ok(existsSync(join(one.checkout, '.git')))
   one.close()
 })
@@ -86,6 +91,11 @@ test('a fetch that breaks off, and a process that is killed while it checks out,
   writeFileSync(join(two.checkout, 'app.txt'), 'ha')
   const again = await two.run(['init', '--yes'])
   assert.is(again.code, 0, again.stderr)
+  assert.is(readFileSync(join(two.checkout, 'app.txt'), 'utf8'), '1.1.0\n')
+  // a checkout that git itself takes for whole (https://github.com/boxlite-ai/boxlite/issues/1450)
+  rmSync(join(modules, 'index'))
+  rmSync(join(two.checkout, 'app.txt'))
+  assert.is((await two.run(['init'])).code, 0)
   assert.is(readFileSync(join(two.checkout, 'app.txt'), 'utf8'), '1.1.0\n')
   two.close()
 })
