@@ -5,6 +5,7 @@ import type { Container } from '../../scripts/lib/compose/containers.ts'
 import { judgeCollations, parseChangedCollations } from '../../scripts/lib/doctor/collations.ts'
 import {
   judgeContainers,
+  judgeFullRedis,
   judgeIdle,
   type StackHealth,
 } from '../../scripts/lib/doctor/containers.ts'
@@ -31,6 +32,7 @@ import {
   judgeVisitors,
   type NetworkFacts,
 } from '../../scripts/lib/doctor/network.ts'
+import { judgeRedis, parseRedisState } from '../../scripts/lib/redis.ts'
 import type { Machine } from '../../scripts/lib/engine/engine.ts'
 import { planInstall } from '../../scripts/lib/engine/install-plan.ts'
 import { findUnsupportedParts } from '../../scripts/lib/engine/versions.ts'
@@ -365,6 +367,26 @@ test('zyycn/codex-proxy-rs#91: fewer CPUs than are wanted are said', () => {
   silent(judgeCpus(undefined, { NCPU: 1 }))
 })
 
+test('twentyhq/twenty#26219, sidekiq/sidekiq#5558: a Redis that is full is named with what fills it, before it is, too', () => {
+  const MB = 1024 * 1024
+  // as redis 7.4 and 8 say it, with CRLF
+  const info = (used: number, more = '') =>
+    `# Memory\r\nused_memory:${used}\r\nmaxmemory:${192 * MB}\r\nmem_not_counted_for_evict:${MB}\r\n${more}`
+  const groups = `key_group:bull:messaging-queue=${150 * MB}\nkey_group:engine:N=${MB}\n`
+  const judge = (text: string) => judgeRedis(parseRedisState(text))
+  assert.is(judge(info(100 * MB)), undefined)
+  assert.is(judge(info(200 * MB).replace(`${192 * MB}`, '0')), undefined, 'no limit')
+  assert.match(
+    judge(info(180 * MB, groups))!,
+    /almost full \(179 MB of 192 MB\): it refuses large.*bull:messaging-queue 150 MB/,
+  )
+  assert.match(judge(info(193 * MB))!, /is full \(192 MB of 192 MB\) and refuses all writes/)
+  assert.match(judge(info(MB, 'aof_last_write_status:err\r\n'))!, /cannot write to its disk/)
+  assert.throws(() => judge('NOAUTH Authentication required.'), /Redis says: NOAUTH/)
+  const full = new Map([['a-redis', judge(info(193 * MB))!]])
+  one(judgeFullRedis(full), 'error', /^a-redis: it is full/, /maxmemory/)
+})
+
 test('env files: a variable of the shell that says something else is information', () => {
   silent(judgeShell([]))
   one(
@@ -622,6 +644,7 @@ test('certificates: days left, by what is served', () => {
   one(certificates([certificate({ until: now - 1 })], false), 'error', /expired/)
 })
 
+// traefik/traefik#6743, Dokploy/dokploy#259: so does an acme.json that others may read
 test("certificates: Traefik's own is an error in production alone, and one line for all hosts", () => {
   const own = ['a.hu', 'b.hu'].map(host =>
     certificate({

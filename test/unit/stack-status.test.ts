@@ -314,6 +314,12 @@ test('no network left is named in the words of every engine (moby: `non-overlapp
     assert.match(likelyCause(words)!, /the port/)
 })
 
+test('redis/redis#5177, netbox-community/netbox-docker#1121: a damaged append-only file is named with what repairs it', () => {
+  const log =
+    '1:M 29 Nov # Bad file format reading the append only file appendonly.aof.1.incr.aof: make a backup of your AOF file, then use ./redis-check-aof --fix <filename.manifest>'
+  assert.match(likelyCause(log)!, /redis-check-aof --fix/)
+})
+
 test('of a crash loop what was said before the last end is shown, not the beginning of the next try', () => {
   const log =
     '2026-11-28T23:37:15.100000001Z selecting\n2026-11-28T23:37:15.782Z FATAL:  no space\n2026-11-28T23:37:16.9Z selecting\n'

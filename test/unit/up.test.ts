@@ -13,7 +13,7 @@ import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { lowerCpuLimits } from '../../scripts/lib/compose/cpus.ts'
-import { hasProxyOrMirror } from '../../scripts/lib/images/pull-or-build.ts'
+import { adviseOnPull, hasProxyOrMirror } from '../../scripts/lib/images/pull-or-build.ts'
 import { fakes, type Reply } from '../fakes.ts'
 import { commit, initialize } from '../git.ts'
 import type { CommandOutput } from '../one-process.ts'
@@ -229,6 +229,19 @@ test('docker/compose#9578: a variable of the shell that says something else than
       Object.keys(shell).filter(key => key in env),
       [],
     )
+})
+
+test('docker/hub-feedback#2464, dexidp/dex#2672: what a registry says decides what to do, and which registry', () => {
+  const hub = 'redis:7.4'
+  const limit = 'toomanyrequests: You have reached your unauthenticated pull rate limit.'
+  assert.match(adviseOnPull(limit, hub), /^docker login {3}.*in an hour$/)
+  assert.match(adviseOnPull('denied: denied', 'ghcr.io/kgc/api:1'), /^docker login ghcr\.io, or/)
+  assert.match(adviseOnPull('unauthorized: authentication required', hub), /^docker login, or/)
+  assert.match(adviseOnPull('write: no space left on device', hub), /prune/)
+  assert.match(
+    adviseOnPull('x509: certificate signed by unknown authority', 'r.kgc.hu/api:1'),
+    /certs\.d\/r\.kgc\.hu/,
+  )
 })
 
 test('samugit83/redamon#163: where the machine has fewer CPUs than a limit, the limit is lowered, and only then', async () => {

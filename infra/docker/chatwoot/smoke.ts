@@ -8,6 +8,7 @@ import {
   type SmokeContext,
 } from '../../../scripts/lib/smoke/checks.ts'
 import { databaseChecks } from '../../../scripts/lib/smoke/database.ts'
+import { redisChecks } from '../../../scripts/lib/smoke/redis.ts'
 import { runRails } from './admin.ts'
 
 const kgcWebhook = 'http://kgc-api:3000/api/v1/webhooks/chatwoot'
@@ -16,6 +17,7 @@ const open =
 
 export const checks: SmokeCheck[] = [
   ...databaseChecks('chatwoot-db'),
+  ...redisChecks('chatwoot-redis'),
   {
     name: 'the login page loads',
     async run({ edge, address }) {

@@ -4,9 +4,11 @@ import { randomUUID } from 'node:crypto'
 import type { SmokeCheck, SmokeContext } from '../../../scripts/lib/smoke/checks.ts'
 import type { EdgeResponse, EdgeRequest } from '../../../scripts/lib/smoke/edge.ts'
 import { databaseChecks } from '../../../scripts/lib/smoke/database.ts'
+import { redisChecks } from '../../../scripts/lib/smoke/redis.ts'
 
 export const checks: SmokeCheck[] = [
   ...databaseChecks('kgc-db'),
+  ...redisChecks('kgc-redis'),
   {
     name: 'the API is ready',
     // 200 with "not_ready" means that the database is away: the body counts

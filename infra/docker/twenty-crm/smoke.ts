@@ -7,6 +7,7 @@ import {
   type SmokeContext,
 } from '../../../scripts/lib/smoke/checks.ts'
 import { databaseChecks } from '../../../scripts/lib/smoke/database.ts'
+import { redisChecks } from '../../../scripts/lib/smoke/redis.ts'
 import type { EdgeResponse } from '../../../scripts/lib/smoke/edge.ts'
 import { callApi, signIn, workspaceExists } from './api.ts'
 
@@ -14,6 +15,7 @@ const kgcWebhook = 'http://kgc-api:3000/api/v1/webhooks/twenty'
 
 export const checks: SmokeCheck[] = [
   ...databaseChecks('twenty-db'),
+  ...redisChecks('twenty-redis'),
   {
     name: 'the page loads',
     async run({ edge, address }) {

@@ -27,6 +27,10 @@ const causes: [RegExp, string][] = [
     'the engine has no free network left: `docker network prune`, or more `default-address-pools` in /etc/docker/daemon.json',
   ],
   [
+    /Bad file format reading the append only file|Unexpected end of file reading the append only file/,
+    'its append-only file is damaged, as a loss of power does it: copy the volume, then let `redis-check-aof --fix` cut off what cannot be read',
+  ],
+  [
     /creating file watcher: too many open files/,
     "this user's inotify instances are used up: `sysctl -w fs.inotify.max_user_instances=1024`, and the same line in /etc/sysctl.d/",
   ],

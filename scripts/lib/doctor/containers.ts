@@ -3,10 +3,11 @@ import { readFile } from 'node:fs/promises'
 import { isOneShot, wasPruned } from '../compose/services.ts'
 import { type ComposeConfig, type Stack } from '../compose/stack.ts'
 import { containerStatus, type ContainerCondition } from '../compose/container-status.ts'
-import { readContainerLogs, type Container } from '../compose/containers.ts'
+import { execInContainer, readContainerLogs, type Container } from '../compose/containers.ts'
 import { readLastLogLine } from '../compose/health-probe.ts'
 import { likelyCause } from '../compose/failure-report.ts'
 import { finding, type Finding } from './finding.ts'
+import { judgeRedis, parseRedisState, redisQuestion, redisRemedy } from '../redis.ts'
 import { formatDuration } from '../report.ts'
 
 /** Restarts within this time (ms) of now are worth a warning, older ones a remark. */
@@ -150,6 +151,44 @@ function judgeHistory(
     ...(restarts ? [restarted] : []),
   ]
 }
+
+/** The Redis containers that are full, almost full, or cannot write, in words by service. */
+export async function findFullRedis(
+  config: ComposeConfig,
+  containers: Map<string, Container>,
+): Promise<Map<string, string>> {
+  const running = [...containers].filter(
+    ([service, { State }]) => State.Status === 'running' && isRedis(config.services[service] ?? {}),
+  )
+  const asked = running.map(async ([service, { Id }]) => {
+    const { code, stdout } = await execInContainer(Id, ['sh', '-c', redisQuestion])
+    // one that does not answer is a matter of its health
+    return [service, code === 0 ? describeRedis(stdout) : ''] as const
+  })
+  return new Map((await Promise.all(asked)).filter(([, words]) => words))
+}
+
+const isRedis = ({ image = '', environment = {} }: ComposeConfig['services'][string]): boolean =>
+  /(^|\/)(redis|valkey)[:@]/.test(image) && 'REDIS_PASSWORD' in environment
+
+function describeRedis(text: string): string {
+  try {
+    return judgeRedis(parseRedisState(text)) ?? ''
+  } catch {
+    return ''
+  }
+}
+
+/** What is said of these. */
+export const judgeFullRedis = (full: Map<string, string>): Finding[] =>
+  [...full].map(([service, words]) =>
+    finding(
+      'containers',
+      words.includes('almost') ? 'warning' : 'error',
+      `${service}: ${words}`,
+      redisRemedy,
+    ),
+  )
 
 /** The last log line of each service that does not run. */
 export async function readLastLogLines(seen: Map<string, Container>): Promise<Map<string, string>> {

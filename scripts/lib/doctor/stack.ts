@@ -19,8 +19,10 @@ import {
 import { findChangedCollations, judgeCollations } from './collations.ts'
 import {
   countOomKills,
+  findFullRedis,
   findLikelyCauses,
   judgeContainers,
+  judgeFullRedis,
   judgeIdle,
   readLastLogLines,
   type StackHealth,
@@ -50,7 +52,7 @@ export async function examineStack(
   const edge = findTlsEdge(config)
   const serving = edge && containers.get(edge.service)?.State.Status === 'running'
   const databases = databaseVolumesOf(config, services, stack.suffix.slice(1))
-  const [missing, logs, causes, oomKills, disks, certificates, closed, stores, moved, old] =
+  const [missing, logs, causes, oomKills, disks, certificates, closed, stores, moved, old, full] =
     await Promise.all([
       findMissingImages(config, services),
       readLastLogLines(containers),
@@ -64,6 +66,7 @@ export async function examineStack(
       checkVolumeSecrets(stack, config, services, containers),
       findChangedCollations(databases, containers),
       findOldVolumes(databases, containers),
+      findFullRedis(config, containers),
     ])
   const silent = stack.suffix || ownWay ? [] : await findSilentRegistries(missing)
   const where = describeCommitPins(missing)
@@ -80,6 +83,7 @@ export async function examineStack(
   return [
     ...judgeImages(stack, images, missing, silent, containers.size > 0, where),
     ...(containers.size ? judgeContainers(health) : judgeIdle(stack, volumes)),
+    ...judgeFullRedis(full),
     ...judgeOwner(stack.project, findOtherOwners(containers.values())),
     ...judgeMounts(closed),
     ...judgeVolumes(health),

@@ -190,6 +190,18 @@ function missingImagesFailure(
   })
 }
 
+/** What to do about what a registry has said of an image. */
+export function adviseOnPull(said: string, image: string): string {
+  const { host } = parseImage(image)
+  const login = `docker login${host.endsWith('docker.io') ? '' : ` ${host}`}`
+  if (/toomanyrequests|too many requests|rate limit/i.test(said))
+    return `${login}   (pulls then count for the account, not for this address), or the same command in an hour`
+  if (/no space left on device/i.test(said)) return 'docker image prune --force'
+  if (/x509|certificate/i.test(said))
+    return `put the certificate authority of ${host} into /etc/docker/certs.d/${host}/ca.crt`
+  return `${login}, or make demo`
+}
+
 async function pullImages(
   stack: Stack,
   all: ComposeConfig,
@@ -206,7 +218,7 @@ async function pullImages(
     `could not be pulled: ${still.join(', ')}`,
     evidence,
     reasonsNotBuilt(still, unfit),
-    'docker login ghcr.io, or make demo',
+    adviseOnPull(evidence, still[0] ?? ''),
   )
 }
 
