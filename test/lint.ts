@@ -1,7 +1,7 @@
 // The linters: each is silent or the test fails.
 import { execFileSync } from 'node:child_process'
 import { existsSync, readFileSync } from 'node:fs'
-import { actionlint, linter, promtool } from './tools.ts'
+import { actionlint, collector, linter, promtool } from './tools.ts'
 
 /** The files that git tracks or would track, by pattern. */
 const files = (...patterns: string[]): string[] =>
@@ -50,6 +50,13 @@ export function linters(): { name: string; argv: string[] }[] {
         promtool,
         ...['check', 'rules', '--lint=all', '--lint-fatal'],
         ...files('infra/monitoring/prometheus/rules/*.yml'),
+      ],
+    },
+    {
+      name: 'collector',
+      argv: [
+        ...['env', 'COMPOSE_PROJECT_NAME=kgc', 'KGC_ENVIRONMENT=test', collector],
+        ...['validate', '--config', 'infra/monitoring/collector/config.yaml'],
       ],
     },
     // it says "No findings" in any case: the exit code is what counts

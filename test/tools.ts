@@ -32,6 +32,13 @@ export const actionlint = join(cache, `actionlint-${actionlintVersion}`, 'action
 /** Debian 13's promtool, which judges the rules of Prometheus. */
 export const promtool = join(cache, 'promtool-trixie', 'promtool')
 
+/** The OpenTelemetry Collector, which judges its own configuration; collector.sh compiles it. */
+export const collector = join(
+  cache,
+  `collector-${/^version=(\S+)/m.exec(readFileSync(join(import.meta.dirname, '../infra/demo/monitoring/collector.sh'), 'utf8'))![1]}`,
+  'collector',
+)
+
 /** The other Node versions that people run the scripts with; npm carries Node's own builds. */
 const nodes = ['22.23.3', '24.9.0']
 const nodeFolder = (version: string) => join(cache, `node-${version}`)
@@ -106,7 +113,8 @@ export function needs(groups: string[]): Need[] {
   }
   const compile = groups.includes('lint') && !existsSync(actionlint)
   const haveRules = existsSync(promtool)
-  const engine = compile || !haveRules
+  const haveCollector = existsSync(collector)
+  const engine = compile || !haveRules || !haveCollector
   const compose = engine || groups.includes('compose') || groups.includes('cluster')
   const docker: Need = {
     name: 'Have Docker',
@@ -136,6 +144,13 @@ export function needs(groups: string[]): Need[] {
     groups: ['lint', 'policy'],
     argv: ['infra/demo/monitoring/promtool.sh'],
     hint: 'it comes from a package of Debian 13, in a container',
+  }
+  const logs: Need = {
+    name: 'Compile the OpenTelemetry Collector',
+    groups: ['lint', 'compose'],
+    argv: ['infra/demo/monitoring/collector.sh'],
+    hint: 'it is compiled once, in a container, from the Go module proxy',
+    compiles: 'the OpenTelemetry Collector (9 min on two busy cores)',
   }
   const servers: Need = {
     name: 'Compile a registry and a certificate authority',
@@ -213,6 +228,7 @@ export function needs(groups: string[]): Need[] {
     docker,
     ...(compile ? [workflows] : []),
     ...(haveRules ? [] : [rules]),
+    ...(haveCollector ? [] : [logs]),
     images,
     ...(serve ? [] : [servers]),
     ...(existsSync(compiled('promtool', 'prometheus')) ? [] : [rules3]),

@@ -155,6 +155,24 @@ const logFiles = (service: string) => {
   return docker([...look, 'kgc-demo/base:trixie', 'ls', '/log']).match(/-json\.log\S*/g) ?? []
 }
 
+const accepted = () => metric('collector', '8888/metrics', 'otelcol_receiver_accepted_log_records')
+
+const acceptedMore = async (than: number) =>
+  assert.ok(
+    (await pollUntil(accepted, count => count > than, constantDelays(300, 30_000))) > than,
+    'the collector reads nothing more',
+  )
+
+/** Comes when the collector has read so many lines and written down how far it is: when the look after that has found something new. */
+async function readAll(lines: number): Promise<void> {
+  await acceptedMore(lines - 1)
+  for (const marker of ['first', 'second']) {
+    const before = await accepted()
+    write(`${marker} marker\n`)
+    await acceptedMore(before)
+  }
+}
+
 test('no line is missing and none is there twice: collector killed, Loki away, files rotated', async () => {
   // about 220 bytes a line in the file: what is not read yet stays below the two full files that are surely there
   write(numbered(0, 300))
@@ -163,12 +181,8 @@ test('no line is missing and none is there twice: collector killed, Loki away, f
   docker(['kill', '--signal', 'KILL', container('loki')])
   docker(['start', container('collector')])
   write(numbered(1700, 2000))
-  // what was read waits in the queue, and outlives the collector
-  const queued = await pollUntil(
-    () => metric('collector', '8888/metrics', 'otelcol_exporter_queue_size{'),
-    size => size > 0,
-    constantDelays(300, 30_000),
-  )
+  await readAll(1700)
+  const queued = await metric('collector', '8888/metrics', 'otelcol_exporter_queue_size{')
   assert.ok(queued > 0, 'nothing waits for Loki')
   docker(['kill', '--signal', 'KILL', container('collector')])
   write(numbered(2000, 3000))
