@@ -1,11 +1,14 @@
 // A deploy on a real cluster, with the deployer's rights: what goes well, what is refused, what is
 // put back.
+import { readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { createTestEnvironment } from './test-environment.ts'
 
 const test = suite('deploy')
-const { space, write, run, get, releases, generations } = createTestEnvironment('kgc-t-deploy')
+const { box, env, space, write, run, get, releases, generations } =
+  createTestEnvironment('kgc-t-deploy')
 const deploy = (...argv: string[]) => run(['deploy', 'test', ...argv])
 const alpha = () =>
   get('pods', '--selector', 'app=alpha').items.filter(
@@ -45,6 +48,26 @@ test('a second deploy has nothing to do, and changes nothing', () => {
     .map(line => JSON.parse(line))
   assert.equal(events.at(-1), { ...events.at(-1), event: 'result', release: 1, changed: false })
   assert.equal(generations(), before)
+})
+
+test('a kubeconfig that logs in by a program is enough, for commands in pods too', () => {
+  const config = JSON.parse(readFileSync(env.KUBECONFIG!, 'utf8'))
+  const [{ name, user }] = config.users
+  const login = { apiVersion: 'client.authentication.k8s.io/v1', kind: 'ExecCredential' }
+  const [program, file, calls] = ['login', 'kubeconfig-login', 'logins'].map(one =>
+    join(box.root, one),
+  ) as [string, string, string]
+  writeFileSync(
+    program,
+    `#!/bin/sh\necho >>${calls}\necho '${JSON.stringify({ ...login, status: { token: user.token } })}'\n`,
+    { mode: 0o700 },
+  )
+  const exec = { apiVersion: login.apiVersion, command: program, interactiveMode: 'Never' }
+  writeFileSync(file, JSON.stringify({ ...config, users: [{ name, user: { exec } }] }))
+  const { code, stderr, stdout } = run(['deploy', 'test'], { KUBECONFIG: file })
+  assert.is(code, 0, stderr)
+  assert.match(stdout, 'Nothing to do')
+  assert.is(readFileSync(calls, 'utf8').length, 1, 'it is asked once')
 })
 
 test('a changed setting rolls the pods that read it, and no migration runs again', () => {
