@@ -348,6 +348,11 @@ test('an environment without a kubeconfig says which secret it lacks', () => {
       /has no secret KUBECONFIG.*gh secret set KUBECONFIG/,
     )
   }
+  // and asks nothing more: a second error would hide the first
+  const inputs = { environment: 'staging', release: '', 'accept-schema': false }
+  const back = play('rollback.yml', { name: 'workflow_dispatch', secrets: {}, inputs })
+  assert.equal(failed(back), ['rollback: Write the kubeconfig'])
+  assert.equal(back.lines, [])
 })
 
 test('production looks ahead, verifies who built its images, and builds nothing', () => {
