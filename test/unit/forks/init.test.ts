@@ -121,6 +121,22 @@ test('changes and commits of a checkout are not lost: init refuses to take anoth
   one.close()
 })
 
+// https://github.com/AppImage/AppImageKit/issues/511
+test('a commit that the fork does not have comes from upstream, and that is said', async () => {
+  const one = await shop()
+  one.about['kgc/shop'] = { parent: 'acme/shop' }
+  one.server.serve('kgc/shop', one.server.folder('acme/shop'))
+  writeFileSync(join(one.source, 'app.txt'), 'newer\n')
+  const newer = commit(one.source, 'newer')
+  one.publish()
+  one.pin(newer)
+  const done = await one.run(['init'])
+  assert.is(done.code, 0, done.stderr)
+  assert.match(done.stderr, `origin does not have ${newer.slice(0, 12)}, so it comes from upstream`)
+  assert.is(readFileSync(join(one.checkout, 'app.txt'), 'utf8'), 'newer\n')
+  one.close()
+})
+
 test('a folder with files of somebody is not taken over', async () => {
   const one = await shop()
   mkdirSync(one.checkout, { recursive: true })
