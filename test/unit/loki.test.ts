@@ -92,6 +92,15 @@ test('too much at once and too many streams are put off, to be tried again', () 
   assert.match(pushed(store, [entry('x')], { a: 'b' })!, /^429 maximum active stream limit/)
 })
 
+test('a disk that is nine tenths full takes nothing more, and what comes then is to be tried again', () => {
+  let diskUsage = 0.95
+  const full = new Store(config, { clock: () => now, diskUsage: () => diskUsage })
+  assert.match(pushed(full, [entry('x')])!, /^503 /)
+  diskUsage = 0.8
+  assert.is(pushed(full, [entry('x')]), undefined)
+  assert.equal(linesOf(full), ['x'])
+})
+
 test('an unknown limit is refused, as Loki refuses to start', () => {
   assert.throws(() => readConfig('limits_config: { retention: 14d }'), /field retention not found/)
 })

@@ -88,6 +88,7 @@ export function readConfig(text) {
     maxAgeMs: durationMs(limits.reject_old_samples_max_age),
     // lines may come out of order by half of it
     windowMs: durationMs(config.ingester?.max_chunk_age ?? '2h') / 2,
+    diskFullThreshold: config.ingester?.wal?.disk_full_threshold ?? 0.9,
     retentionMs: config.compactor?.retention_enabled ? durationMs(limits.retention_period) : 0,
     maxLineBytes: sizeBytes(limits.max_line_size),
     maxMetadataBytes: sizeBytes(limits.max_structured_metadata_size),

@@ -1,6 +1,6 @@
 // A strict stand-in for Loki, whose image needs a registry: it obeys Loki's own configuration file, and refuses what Loki refuses.
 // Usage: main.mjs -config.file=FILE | -health
-import { appendFileSync, existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { appendFileSync, existsSync, readFileSync, statfsSync, writeFileSync } from 'node:fs'
 import { parse } from 'yaml'
 import { readConfig } from './config.mjs'
 import { serve } from './server.mjs'
@@ -37,7 +37,11 @@ function restore(store, file) {
 async function start(file) {
   const text = readFileSync(file, 'utf8')
   const { common, server } = parse(text)
-  const store = new Store(readConfig(text))
+  const diskUsage = () => {
+    const { blocks, bfree } = statfsSync(common.path_prefix)
+    return 1 - bfree / blocks
+  }
+  const store = new Store(readConfig(text), { diskUsage })
   const kept = `${common.path_prefix}/standin.jsonl`
   restore(store, kept)
   await serve(store, {

@@ -48,10 +48,11 @@ export const keyOf = ({ time, line, metadata }) =>
 export class Store {
   /**
    * @param {Config} config
-   * @param {{ maxBytes?: number, clock?: () => number }} options `maxBytes`: how much is kept, the oldest lines go first
+   * @param {{ maxBytes?: number, clock?: () => number, diskUsage?: () => number }} options `maxBytes`: how much is kept, the oldest lines go
+   *   first; `diskUsage`: the part of its disk that is used, 0 to 1
    */
-  constructor(config, { maxBytes = 64 * 1024 ** 2, clock = Date.now } = {}) {
-    Object.assign(this, { config, maxBytes, clock, bytes: 0, lines: 0, repeated: 0 })
+  constructor(config, { maxBytes = 64 * 1024 ** 2, clock = Date.now, diskUsage = () => 0 } = {}) {
+    Object.assign(this, { config, maxBytes, clock, diskUsage, bytes: 0, lines: 0, repeated: 0 })
     this.streams = new Map()
     this.discarded = new Map()
     this.limiter = new Limiter(config.bytesPerSecond, config.burstBytes)
@@ -60,7 +61,7 @@ export class Store {
   /**
    * Keeps what Loki would keep; throws what Loki would answer, after the rest is kept.
    * @param {{ labels: Record<string, string>, entries: Entry[] }[]} streams
-   * @returns {{ labels: Record<string, string>, entries: Entry[] }[]} what is new
+   * @param {(streams: { labels: Record<string, string>, entries: Entry[] }[]) => void} keep is told what is new
    */
   push(streams, keep = () => {}) {
     const errors = []
@@ -81,6 +82,9 @@ export class Store {
         `ingestion rate limit exceeded for user fake (limit: ${limit} bytes/sec) while attempting to ingest '${total}' bytes`,
       )
     }
+    // a 500, which OTLP's answer makes a 503
+    if (this.config.diskFullThreshold && this.diskUsage() >= this.config.diskFullThreshold)
+      throw new Refused(503, 'Ingester is shutting down')
     const refusals = []
     keep(valid.map(stream => ({ ...stream, entries: this.append(stream, refusals) })))
     if (refusals.length) throw refusals[0]
