@@ -36,8 +36,7 @@ test('the services of a folder are one application, those of monitoring are call
 
 test('a line says its project and service, and the collector reads those two', () => {
   const { labels } = parse(read('docker/common.yml')).services.hardened.logging.options
-  for (const label of labels.split(','))
-    assert.match(config, `["${label}"]`)
+  for (const label of labels.split(',')) assert.match(config, `["${label}"]`)
 })
 
 test("Loki's limits fit what the collector sends", () => {
