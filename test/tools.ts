@@ -177,6 +177,12 @@ export function needs(groups: string[]): Need[] {
     hint: 'infra/demo/build.sh shows why',
     compiles: traefik ? undefined : 'Traefik, where its image cannot be pulled (4 min)',
   }
+  const metrics: Need = {
+    name: 'Have the images of Prometheus and Alertmanager',
+    groups: ['compose'],
+    argv: ['infra/demo/monitoring/metrics.sh'],
+    hint: 'infra/demo/monitoring/metrics.sh shows why',
+  }
   const cluster: Need = {
     name: 'Have the test cluster',
     groups: ['cluster'],
@@ -230,6 +236,7 @@ export function needs(groups: string[]): Need[] {
     ...(haveRules ? [] : [rules]),
     ...(haveCollector ? [] : [logs]),
     images,
+    metrics,
     ...(serve ? [] : [servers]),
     ...(existsSync(compiled('promtool', 'prometheus')) ? [] : [rules3]),
     openApi,

@@ -34,6 +34,11 @@ test('the versions whose series were read are those that are pinned', () => {
     `image: traefik:v${components.traefik?.production.version}@`,
   )
   assert.match(read('infra/demo/build.sh'), `version=${components.traefik?.demo.version} `)
+  for (const folder of ['prometheus', 'alertmanager', 'node-exporter'])
+    assert.match(
+      read(`infra/monitoring/${folder}/docker-compose.yml`),
+      `/${folder}:v${components[folder.replace('-', '_')]?.production.version}@sha256:`,
+    )
 })
 
 test('a table of the components: versions, and series that one of them alone has', () => {
