@@ -7,7 +7,7 @@ const test = suite('port taken')
 
 /** Takes a port. */
 async function hold() {
-  const holder = createServer()
+  const holder = createServer().unref()
   await new Promise<void>(done => holder.listen(0, '127.0.0.1', done))
   return {
     env: { EDGE_PORT: String((holder.address() as AddressInfo).port) },
@@ -21,7 +21,7 @@ test('a taken port is refused with its holder before anything starts; freed, up 
   const { env, release } = await hold()
   const { code, stderr } = stack.run(['up'], { env })
   assert.is(code, 3, stderr)
-  assert.match(stderr, `${env.EDGE_PORT} (edge) is held by`)
+  assert.match(stderr, `${env.EDGE_PORT} (edge) is used by`)
   assert.match(stderr, `pid ${process.pid}`)
   assert.is(stack.container('edge'), '')
   await release()
