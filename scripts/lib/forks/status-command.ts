@@ -24,7 +24,9 @@ export async function runStatusCommand(forks: Fork[]): Promise<void> {
   if (!problems.length) return
   throw new Failure(exit.refused, 'Look at the forks', 'not all is right', {
     evidence: problems.join('\n'),
-    next: 'npx zx scripts/forks.ts bump FORK   (docs/forks.md)',
+    next: all.every(({ unknown }) => unknown.length)
+      ? 'the same command, where upstream and GitHub can be reached'
+      : 'npx zx scripts/forks.ts bump FORK   (docs/forks.md)',
   })
 }
 

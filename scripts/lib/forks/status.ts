@@ -7,7 +7,7 @@ import { judgeAdvisories, type AdvisoryVerdict } from './advisories.ts'
 import { compareVersions, fillVersion, versionOfTag, type Fork } from './definition.ts'
 import { compareOnGitHub, findRepository, listAdvisories } from './github.ts'
 import { addressOf, pinnedCommit, parseRepositoryAddress } from './submodules.ts'
-import { fetchReleaseTags, findMovedTags, type ReleaseTag } from './upstream-tags.ts'
+import { fetchReleaseTags, findMovedTags, listSeenTags, type ReleaseTag } from './upstream-tags.ts'
 
 export interface ForkStatus {
   fork: string
@@ -60,7 +60,9 @@ export async function readForkStatus(github: GitHubRepository, fork: Fork): Prom
   ])
   const images = readImageVersions(fork)
   const [image] = images
-  const base = tags?.find(tag => tag.version === image)
+  // upstream may be away: what was seen of it still says which commit a release is
+  const known = tags ?? listSeenTags(fork)
+  const base = known.find(tag => tag.version === image)
   const compared = await compareWithRelease(
     github,
     commit,
@@ -68,7 +70,7 @@ export async function readForkStatus(github: GitHubRepository, fork: Fork): Prom
     parseRepositoryAddress(address),
     ask,
   )
-  const release = tags?.find(tag => tag.commit === commit)
+  const release = known.find(tag => tag.commit === commit)
   const own = compared?.ahead
   return {
     fork: fork.name,

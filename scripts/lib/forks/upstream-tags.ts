@@ -31,6 +31,13 @@ export async function fetchReleaseTags(fork: Fork): Promise<ReleaseTag[]> {
   return parseReleaseTags(fork, await runGit(root, ['ls-remote', '--tags', fork.upstream], what))
 }
 
+/** The tags of releases that were seen before. Pure. */
+export const listSeenTags = (fork: Pick<Fork, 'seen' | 'tag'>): ReleaseTag[] =>
+  Object.entries(fork.seen).flatMap(([name, commit]) => {
+    const version = versionOfTag(fork, name)
+    return version ? [{ name, version, commit }] : []
+  })
+
 /** The tags that are not where they were seen before. Pure. */
 export function findMovedTags(fork: Pick<Fork, 'seen'>, tags: ReleaseTag[]): string[] {
   return Object.entries(fork.seen).flatMap(([name, commit]) => {
