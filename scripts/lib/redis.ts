@@ -1,5 +1,5 @@
 // Whether a Redis still takes writes, read from its own `INFO`. With `noeviction` one that is full
-// refuses them while it answers PING (twentyhq/twenty#26219). Pure.
+// refuses them while it answers PING (sidekiq/sidekiq#5558). Pure.
 
 /** From this share of its memory on it is said; then there is still time. */
 const fullShare = 0.9
