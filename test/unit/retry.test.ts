@@ -53,8 +53,8 @@ test('nothing is tried after the time, and a server that asks for too much is no
 })
 
 test('the time of constant delays begins with the first failure', async () => {
-  const delays = constantDelays(5, 20)
-  const first = waitAtMost(60, new Promise<number>(() => {})).then(() => 0)
+  const delays = constantDelays(5, 500)
+  const first = waitAtMost(700, new Promise<number>(() => {})).then(() => 0)
   let looks = 0
   const seen = await pollUntil(
     async () => (looks++ ? looks : first),
