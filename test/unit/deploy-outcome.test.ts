@@ -248,7 +248,7 @@ const steps: [
   ['a rollback', ['apply 1', 'delete 1', 'replace 1'], { verb: 'rollback' }],
 ]
 for (const [what, at, how] of steps)
-  test(`runatlantis/atlantis#3581: each step of ${what} fails in turn`, async () => {
+  test(`runatlantis/atlantis#3581: each step of ${what} fails in turn, or loses the lock`, async () => {
     // it is the same way: a few are enough of a rollback
     const faults = (step: string) =>
       how.verb

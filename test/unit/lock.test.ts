@@ -7,7 +7,9 @@ import { startStopwatch } from '../../scripts/lib/stopwatch.ts'
 import type { Lease } from '../../scripts/lib/kubernetes/objects.ts'
 import { isProcessAlive } from '../../scripts/lib/deploy/actor.ts'
 import { describeLease, leaseState } from '../../scripts/lib/deploy/lock/lease.ts'
+import { acquireLock, leaseSeconds } from '../../scripts/lib/deploy/lock/lock.ts'
 import { waitForStaleLock } from '../../scripts/lib/deploy/lock/stale-lock.ts'
+import { waitUntil } from '../until.ts'
 import { environment, withFakeKubectl } from './fake-kubectl.ts'
 
 const test = suite('lock')
@@ -163,6 +165,34 @@ test('a clock that is set back takes no time away', async () => {
   } finally {
     Date.now = now
   }
+})
+
+/** Takes a lock of two seconds whose renewals get no answer, until it is lost. */
+async function holdUntilLost() {
+  Object.assign(leaseSeconds, { ttl: 2, renew: 0.1, margin: 1 })
+  const body = `case "$*" in
+    *" create leases"*) sed 's/"name":"kgc-deploy"/&,"resourceVersion":"1"/' ;;
+    *" replace leases"*) echo 'Unable to connect to the server' >&2; exit 1 ;;
+  esac`
+  const { value, error } = await withFakeKubectl(body, async () => {
+    const lock = await acquireLock(environment, 'deploy')
+    const since = startStopwatch()
+    const early = lock.lossFailure()
+    await waitUntil('the lock is lost', 20, () => lock.lossFailure() !== undefined, 20)
+    const ms = since()
+    await lock.release().catch(() => {})
+    return { early, failure: lock.lossFailure()!, ms }
+  })
+  if (error) throw error
+  return value!
+}
+
+test('a lock that cannot be renewed counts as lost before its time is over, when the next may take it', async () => {
+  const { early, failure, ms } = await holdUntilLost()
+  assert.is(early, undefined)
+  assert.is(failure.code, 7)
+  assert.match(failure.why, /^it could not be renewed for \d+ s$/)
+  assert.ok(ms > 900 && ms < 10_000, `${ms} ms`)
 })
 
 test.run()

@@ -65,14 +65,14 @@ export interface Change extends DeployRequest {
   versions: Map<string, AppliedVersion>
   /** What was removed at the end, by its title. */
   prunedIds: Set<string>
-  /** How far it has come: what a failure or a signal may do follows from it. */
+  /** How far it has come: what a failure may do follows from it. */
   reached: ChangeProgress
   /** The step that it is in, for people. */
   step: string
 }
 
 /**
- * `locked`: it holds the lock, and has written nothing. `recorded`: its release is written.
+ * `locked`: it holds the lock; its release is not recorded yet. `recorded`: its release is written.
  * `applied`: all of it is in place. `verified`: the smoke test has passed; what is left is to
  * record it.
  */

@@ -54,7 +54,7 @@ async function noteInterruption(change: Change): Promise<void> {
 
 /** What to end with; before, what a failure has broken is put back. */
 async function resolveFailure(change: Change, error: unknown): Promise<unknown> {
-  // nothing has been written, so nothing can have been touched
+  // its release is not recorded yet, and nothing that serves has been touched
   if (change.reached === 'locked') return error
   const failure = error instanceof Failure ? error : createBugFailure(change, error)
   const as = (code: ExitCode, serving: string, evidence = failure.evidence) =>

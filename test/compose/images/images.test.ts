@@ -265,7 +265,7 @@ test('a push that is interrupted sets no tag; the next one sends the rest', asyn
 
 test('a full disk is said, and leaves no tag behind', async () => {
   assert.is(await overflowing.code, 3, overflowing.said())
-  assert.match(overflowing.said(), /WHY\s+.*no space left on device[^]*NEXT\s+make room/)
+  assert.match(overflowing.said(), /WHY\s+.*no space left on device[^]*NEXT\s+free space/)
   const tags = JSON.parse((await call(full.host, 'kgc/kgc-api/tags/list')).body).tags as
     string[] | undefined
   assert.equal(

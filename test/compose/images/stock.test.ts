@@ -7,7 +7,7 @@ import { loadEnvironment, listEnvironments } from '../../../scripts/lib/kubernet
 import { createReleaseConfigMap } from '../../../scripts/lib/kubernetes/releases.ts'
 import { readPinFiles } from '../../../scripts/lib/images/pins-check.ts'
 import { findPins } from '../../../scripts/lib/images/pins.ts'
-import { kubeconfigOf } from '../../unit/fake-kubectl.ts'
+import { kubeconfigOf, playProxy } from '../../unit/fake-kubectl.ts'
 import { call, clean, folder, logIn, prepare, proxy, publish, registry, trust } from './registry.ts'
 import { box, images, newSource } from './setup.ts'
 
@@ -75,8 +75,8 @@ test('--write sets them in Compose, Kubernetes and Dockerfile in step, and leave
       for (const { file, line, digest } of places)
         assert.is(digest, digests.get(image), `${file}:${line}`)
   assert.equal(
-    new Set(tags.flatMap(({ places }) => places.map(({ file }) => file.split('/')[1]))),
-    new Set(['docker', 'k8s']),
+    [...new Set(tags.flatMap(({ places }) => places.map(({ file }) => file.split('/')[1])))].sort(),
+    ['docker', 'k8s', 'monitoring'],
   )
 })
 
@@ -114,7 +114,7 @@ const answer = join(folder, 'releases.json')
 mkdirSync(bin)
 writeFileSync(
   join(bin, 'kubectl'),
-  `#!/bin/sh\nif [ -f ${answer} ]; then cat ${answer}; else echo 'the server is away' >&2; exit 1; fi\n`,
+  `#!/bin/sh\n${playProxy}\nif [ -f ${answer} ]; then cat ${answer}; else echo 'the server is away' >&2; exit 1; fi\n`,
   { mode: 0o755 },
 )
 const contexts = listEnvironments().flatMap(name => loadEnvironment(name).context ?? [])

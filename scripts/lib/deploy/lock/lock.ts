@@ -22,7 +22,8 @@ import { waitAtMost } from '../../retry.ts'
 import { onInterrupt } from '../../run.ts'
 import { startStopwatch } from '../../stopwatch.ts'
 
-const leaseSeconds = { ttl: 60, renew: 15 }
+/** s: how long it lasts, how often it is renewed, and how long before its end it counts as lost. */
+export const leaseSeconds = { ttl: 60, renew: 15, margin: 8 }
 
 export interface Lock extends HeldLock {
   release: () => Promise<void>
@@ -103,7 +104,7 @@ function startRenewal(
     }))
   const lossFailure = () => {
     // the next deploy takes it over after its time: by then this one may touch nothing more
-    if (!gone && sinceRenewal() > (leaseSeconds.ttl - 8) * 1000)
+    if (!gone && sinceRenewal() > (leaseSeconds.ttl - leaseSeconds.margin) * 1000)
       lose(exit.timeout, `it could not be renewed for ${Math.round(sinceRenewal() / 1000)} s`)
     return gone
   }
