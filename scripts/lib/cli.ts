@@ -78,7 +78,10 @@ function printAndExit(message: string): never {
 
 function formatHelp(command: Pick<Command<Options>, 'usage' | 'exitCodes' | 'note'>): string {
   const { usage, exitCodes, note } = command
-  const codes = exitCodes.map(code => `  ${String(code).padEnd(4)}${codeMeanings[code]}`)
+  // a bug may end every script
+  const codes = [0, 1, ...exitCodes.filter(code => code > 1)].map(
+    code => `  ${String(code).padEnd(4)}${codeMeanings[code]}`,
+  )
   return [`${usage}\n`, `${commonHelp}\n`, 'Exit codes:', ...codes, ...(note ? [note] : [])].join(
     '\n',
   )
