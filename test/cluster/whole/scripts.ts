@@ -99,7 +99,7 @@ test("in another context than the environment's nothing is asked", () => {
   change('staging/environment.yaml', text => text.replace(/^context: .*$/m, 'context: kgc-staging'))
   const { code, stderr } = script('smoke', 'staging', '--target', 'kubernetes')
   assert.is(code, 3)
-  assert.match(stderr, 'has no context kgc-staging; staging lives in kgc-staging')
+  assert.match(stderr, 'has no context kgc-staging; staging uses the context kgc-staging')
 })
 
 test('the doctor finds nothing wrong with this cluster, and says what is not sealed', () => {
