@@ -1,7 +1,8 @@
 // The only place that starts processes: times them, redacts what they print, and ends them with the
 // script.
 import { AsyncLocalStorage } from 'node:async_hooks'
-import { spawn } from 'node:child_process'
+import { spawn, type ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
 import { closeSync, openSync } from 'node:fs'
 import type { Socket } from 'node:net'
 import { $, type ProcessPromise } from 'zx'
@@ -34,8 +35,9 @@ export interface RunOutput {
 }
 
 const children = new Set<ProcessPromise>()
+const companions = new Set<ChildProcess>()
 
-function signalGroup(child: ProcessPromise, signal: NodeJS.Signals): void {
+function signalGroup(child: { pid?: number | undefined }, signal: NodeJS.Signals): void {
   try {
     if (child.pid) process.kill(-child.pid, signal)
   } catch {
@@ -77,8 +79,15 @@ async function handleInterrupt(signal: keyof typeof signals) {
     new Promise(done => setTimeout(done, 2000).unref()),
   ])
   signalChildren('SIGKILL')
+  await endCompanions()
   writeStderr(`\nInterrupted by ${signal}; what was started has been ended.\n`)
   process.exit(signals[signal])
+}
+/** A caller that looks right after the script has ended finds none of its processes. */
+async function endCompanions(): Promise<void> {
+  const ended = [...companions].map(child => once(child, 'close'))
+  for (const child of companions) signalGroup(child, 'SIGKILL')
+  await Promise.race([Promise.all(ended), new Promise(done => setTimeout(done, 500).unref())])
 }
 // a cancelled workflow sends SIGINT, and SIGTERM 7.5 s later; a terminal that is closed, as when
 // ssh loses its connection, SIGHUP
@@ -217,6 +226,8 @@ export function startCompanion(
     detached: true,
     env: { ...process.env, ...env },
   })
+  companions.add(child)
+  child.on('close', () => companions.delete(child))
   for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', onOutput)
   return {
     ended: new Promise((done, fail) =>

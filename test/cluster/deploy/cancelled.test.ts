@@ -16,10 +16,12 @@ const states = () =>
   github.deployments.map(({ id }) => github.states(id).filter(state => state !== 'inactive'))
 const holder = () => get('lease', 'kgc-deploy').spec.holderIdentity
 
+/** All that run; what has ended and waits for init to notice does not. */
 const processes = () =>
-  spawnSync('ps', ['-Ao', 'pid=,ppid='], { encoding: 'utf8' })
+  spawnSync('ps', ['-Ao', 'pid=,ppid=,stat='], { encoding: 'utf8' })
     .stdout.trim()
     .split('\n')
+    .filter(line => !/ Z\S*$/.test(line))
     .map(line => line.trim().split(/\s+/).map(Number) as [number, number])
 function family(pid: number): number[] {
   const all = processes()

@@ -18,7 +18,7 @@ import {
 import type { Environment } from '../../kubernetes/environment.ts'
 import { say } from '../../report.ts'
 import type { HeldLock } from '../../rollout/wait.ts'
-import { waitAtMost } from '../../retry.ts'
+import { constantDelays, pollUntil, waitAtMost } from '../../retry.ts'
 import { onInterrupt } from '../../run.ts'
 import { startStopwatch } from '../../stopwatch.ts'
 
@@ -72,8 +72,10 @@ export async function acquireLock(
   const holderIdentity = `${readActor()} ${randomUUID().slice(0, 8)}`
   const acquireTime = formatMicroTime(now)
   const transitions = (before?.spec.leaseTransitions ?? 0) + 1
+  const forget = onInterrupt(() => releaseUnansweredLock(environment, holderIdentity))
   const mine = await writeLease(environment, createLease(environment, before, spec(), annotations))
   if (!mine) {
+    forget()
     const { lease: other } = await fetchLease(environment)
     throw other?.spec.holderIdentity
       ? createLockedFailure(environment, other)
@@ -81,10 +83,26 @@ export async function acquireLock(
           next: 'the same command again',
         })
   }
-  return {
-    ...startRenewal(environment, mine, annotations, spec),
-    clockOffsetMs: Math.abs(offset) > 2000 ? offset : 0,
-  }
+  const renewal = startRenewal(environment, mine, annotations, spec)
+  forget()
+  return { ...renewal, clockOffsetMs: Math.abs(offset) > 2000 ? offset : 0 }
+}
+
+/** The API server may have given the lock to a script that was interrupted before it heard of it. */
+async function releaseUnansweredLock(environment: Environment, holder: string): Promise<void> {
+  const lease = await pollUntil(
+    async () => (await fetchLease(environment)).lease,
+    lease => lease?.spec.holderIdentity === holder,
+    constantDelays(100, 500),
+  )
+  if (lease?.spec.holderIdentity === holder) await freeLease(environment, lease, holder, 'lock')
+}
+
+/** Out: undefined when somebody has written the lease since it was read. */
+function freeLease(environment: Environment, lease: Lease, holder: string, phase: string) {
+  const spec = { leaseTransitions: lease.spec.leaseTransitions ?? 0 }
+  const ended = { 'kgc.hu/ended': `released by ${holder} in phase ${phase}` }
+  return writeLease(environment, createLease(environment, lease, spec, ended))
 }
 
 /** Renews a lock until it is released or lost. */
@@ -147,14 +165,9 @@ function startRenewal(
     clearInterval(timer)
     // a renewal that was interrupted never ends
     await waitAtMost(500, queue)
-    const ended = {
-      'kgc.hu/ended': `released by ${lease.spec.holderIdentity} in phase ${annotations['kgc.hu/phase']}`,
-    }
+    const holder = lease.spec.holderIdentity ?? ''
     const free = (now: Lease) =>
-      writeLease(
-        environment,
-        createLease(environment, now, { leaseTransitions: now.spec.leaseTransitions ?? 0 }, ended),
-      )
+      freeLease(environment, now, holder, annotations['kgc.hu/phase'] ?? '')
     if (!(await free(lease))) {
       // somebody has written it since: a renewal whose answer was lost, or the one who took it away
       const { lease: now } = await fetchLease(environment)
