@@ -83,11 +83,14 @@ async function handleInterrupt(signal: keyof typeof signals) {
   writeStderr(`\nInterrupted by ${signal}; what was started has been ended.\n`)
   process.exit(signals[signal])
 }
-/** A caller that looks right after the script has ended finds none of its processes. */
+/**
+ * A caller that looks right after the script has ended finds none of its processes. The timer keeps
+ * node from ending before: nothing else may be left that does.
+ */
 async function endCompanions(): Promise<void> {
   const ended = [...companions].map(child => once(child, 'close'))
   for (const child of companions) signalGroup(child, 'SIGKILL')
-  await Promise.race([Promise.all(ended), new Promise(done => setTimeout(done, 500).unref())])
+  await Promise.race([Promise.all(ended), new Promise(done => setTimeout(done, 500))])
 }
 // a cancelled workflow sends SIGINT, and SIGTERM 7.5 s later; a terminal that is closed, as when
 // ssh loses its connection, SIGHUP
