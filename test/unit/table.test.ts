@@ -98,7 +98,7 @@ test('a row that no test holds yet is shown beside the unit tests; a title may t
   const loop = (what: string) =>
     hasTest([
       'unit/deploy-outcome',
-      `runatlantis/atlantis#3581: each step of ${what} fails in turn`,
+      `runatlantis/atlantis#3581: each step of ${what} fails in turn, or loses the lock`,
     ])
   assert.equal([loop('anything'), loop('')], [true, false])
 })
