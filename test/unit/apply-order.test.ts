@@ -3,16 +3,9 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { resourceId, type Manifest } from '../../scripts/lib/kubernetes/objects.ts'
 import { sortForApply, findOrphans } from '../../scripts/lib/deploy/apply/order.ts'
+import { object, ordered } from './manifest-builders.ts'
 
 const test = suite('apply order')
-const object = (kind: string, name: string, more: Record<string, any> = {}): Manifest => ({
-  apiVersion: 'v1',
-  kind,
-  metadata: { name, namespace: 'x' },
-  ...more,
-})
-const ordered = (kind: string, name: string, order: string) =>
-  object(kind, name, { metadata: { name, annotations: { 'kgc.hu/order': order } } })
 const titles = (all: Manifest[]) => all.map(resourceId)
 
 test('the order is that of kgc.hu/order, and inside that of the kinds', () => {

@@ -1,29 +1,13 @@
 // Autoscalers: a number of replicas beside one, and one that stands at 0.
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import type { Manifest } from '../../scripts/lib/kubernetes/objects.ts'
 import {
   findFixedReplicas,
   findStoppedTargets,
 } from '../../scripts/lib/deploy/preflight/autoscalers.ts'
+import { object, workload } from './manifest-builders.ts'
 
 const test = suite('autoscalers')
-const object = (kind: string, name: string, more: Record<string, any> = {}): Manifest => ({
-  apiVersion: 'v1',
-  kind,
-  metadata: { name, namespace: 'x' },
-  ...more,
-})
-const workload = (name: string, container: object = {}, kind = 'Deployment'): Manifest =>
-  object(kind, name, {
-    apiVersion: 'apps/v1',
-    spec: {
-      template: {
-        metadata: { labels: { app: name } },
-        spec: { containers: [{ image: 'ghcr.io/kgc/api:1', ...container }] },
-      },
-    },
-  })
 
 test('kubernetes/kubernetes#25238, kubernetes/kubernetes#95695: an autoscaler and a number beside it; one that stands at 0', () => {
   const scaled = (replicas?: number) => {

@@ -10,24 +10,9 @@ import {
   withDigestsAndChecksums,
   replaceImageTags,
 } from '../../scripts/lib/deploy/apply/checksums.ts'
+import { object, workload } from './manifest-builders.ts'
 
 const test = suite('checksums')
-const object = (kind: string, name: string, more: Record<string, any> = {}): Manifest => ({
-  apiVersion: 'v1',
-  kind,
-  metadata: { name, namespace: 'x' },
-  ...more,
-})
-const workload = (name: string, container: object = {}, kind = 'Deployment'): Manifest =>
-  object(kind, name, {
-    apiVersion: 'apps/v1',
-    spec: {
-      template: {
-        metadata: { labels: { app: name } },
-        spec: { containers: [{ image: 'ghcr.io/kgc/api:1', ...container }] },
-      },
-    },
-  })
 const digest = `sha256:${'a'.repeat(64)}`
 const digests = new Map([['ghcr.io/kgc/api:1', digest]])
 

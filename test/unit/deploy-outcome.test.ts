@@ -1,4 +1,4 @@
-// Each step of a deploy, of its way back and of a rollback fails in turn: what is said and recorded
+// Each step of a deploy, of its put-back and of a rollback fails in turn: what is said and recorded
 // in the end is what the API shows.
 import {
   existsSync,
@@ -85,7 +85,7 @@ interface Seen {
   ending: string
 }
 
-/** A deploy from release 1 to 2, or the way back to 1 by hand, with a fault in it. */
+/** A deploy from release 1 to 2, or a rollback to 1, with a fault in it. */
 async function change(
   fault: string,
   { verb = 'deploy' as 'deploy' | 'rollback', smoke = true },

@@ -1,33 +1,15 @@
 // Manifest errors: what is refused before a deploy, in words.
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import type { Manifest } from '../../scripts/lib/kubernetes/objects.ts'
 import {
   explainServerError,
   findManifestErrors,
   findMissingSecretKeys,
   findChangedDatabases,
 } from '../../scripts/lib/deploy/preflight/manifest-errors.ts'
+import { object, ordered, workload } from './manifest-builders.ts'
 
 const test = suite('manifest errors')
-const object = (kind: string, name: string, more: Record<string, any> = {}): Manifest => ({
-  apiVersion: 'v1',
-  kind,
-  metadata: { name, namespace: 'x' },
-  ...more,
-})
-const ordered = (kind: string, name: string, order: string) =>
-  object(kind, name, { metadata: { name, annotations: { 'kgc.hu/order': order } } })
-const workload = (name: string, container: object = {}, kind = 'Deployment'): Manifest =>
-  object(kind, name, {
-    apiVersion: 'apps/v1',
-    spec: {
-      template: {
-        metadata: { labels: { app: name } },
-        spec: { containers: [{ image: 'ghcr.io/kgc/api:1', ...container }] },
-      },
-    },
-  })
 
 test('a Service must select a pod; what belongs to the cluster is refused', () => {
   const service = (app: string) => object('Service', app, { spec: { selector: { app } } })
