@@ -83,10 +83,11 @@ test('a line has three labels and no more, whatever its service is called; level
 })
 
 test('every container of the project is there, the collector too, and none of another project', async () => {
-  await linesWhen('{service="collector"}', 1)
+  const services = ['collector', 'kgc-writer', 'loki', 'socket-proxy']
+  for (const service of services) await linesWhen(`{service="${service}"}`, 1)
   const values = async (name: string) =>
     JSON.parse(await get('loki', `3100/loki/api/v1/label/${name}/values`)).data
-  assert.equal(await values('service'), ['collector', 'kgc-writer', 'loki', 'socket-proxy'])
+  assert.equal(await values('service'), services)
   assert.equal(await values('application'), ['kgc', 'monitoring', 'traefik'])
 })
 
