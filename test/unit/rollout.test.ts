@@ -841,6 +841,32 @@ test('watch: what is left alone needs no more than the least', async () => {
   )
 })
 
+test('different-ai/openwork#4753: of a Job whose pod is gone at its deadline the log that was read before is shown', async () => {
+  const pod: Json = {
+    kind: 'Pod',
+    metadata: { name: 'late-a', uid: 'p', ownerReferences: [{ uid: 'late' }] },
+    spec: { restartPolicy: 'Never', containers: [{ name: 'main' }] },
+    status: {
+      phase: 'Running',
+      containerStatuses: [{ name: 'main', restartCount: 0, state: { running: {} } }],
+    },
+  }
+  const job = (conditions: object[]): Json => ({
+    kind: 'Job',
+    metadata: { name: 'late', uid: 'late' },
+    spec: { activeDeadlineSeconds: 12 },
+    status: { conditions },
+  })
+  const over = { type: 'Failed', status: 'True', reason: 'DeadlineExceeded', message: 'too long' }
+  const none: ClusterSnapshot = { workloads: [], pods: [], replicaSets: [], events: [], jobs: [] }
+  const { value } = await play(
+    [answer({ ...none, jobs: [job([])], pods: [pod] }), answer({ ...none, jobs: [job([over])] })],
+    look('late', 'Job', { since: Date.now() - 11_000 }),
+  )
+  const { cause } = value.get('Job late')!
+  assert.equal([cause!.message, cause!.lastLogLine], ['too long (12 s)', 'its log: now'])
+})
+
 test('evidence: an event need not say anything', async () => {
   const { cause } = verdict('crash') as { cause: FailureCause }
   const { message, ...event } = load('crash')

@@ -129,6 +129,7 @@ test('a Job that is done, runs, has failed, or has gone', () => {
   const job = (ttl?: number) => object('Job', 'migrate', { spec: { ttlSecondsAfterFinished: ttl } })
   const here = (...said: [string, string][]) =>
     object('Job', 'migrate', {
+      spec: {},
       status: {
         conditions: said.map(([type, message]) =>
           condition(type, 'True', { reason: 'BackoffLimitExceeded', message }),

@@ -14,6 +14,7 @@ import { runCompose, type ComposeConfig, type Stack } from '../compose/stack.ts'
 import { readEngineInfo, type EngineInfo } from '../engine/engine.ts'
 import { Failure, exit } from '../errors.ts'
 import { setOwnerCommand, findOwnerlessImages } from './owner.ts'
+import { findPullFailure, type PullFailure } from '../pull-failure.ts'
 import { parseImage, registryHostOf } from './reference.ts'
 import { findUnreachableRegistries } from './registry/client.ts'
 import { color, say, step } from '../report.ts'
@@ -194,12 +195,18 @@ function missingImagesFailure(
 export function adviseOnPull(said: string, image: string): string {
   const { host } = parseImage(image)
   const login = `docker login${host.endsWith('docker.io') ? '' : ` ${host}`}`
-  if (/toomanyrequests|too many requests|rate limit/i.test(said))
-    return `${login}   (pulls then count for the account, not for this address), or the same command in an hour`
-  if (/no space left on device/i.test(said)) return 'docker image prune --force'
-  if (/x509|certificate/i.test(said))
-    return `put the certificate authority of ${host} into /etc/docker/certs.d/${host}/ca.crt`
-  return `${login}, or make demo`
+  const advice: Partial<Record<PullFailure, string>> = {
+    limit: `${login}   (pulls then count for the account, not for this address), or the same command in an hour`,
+    disk: 'docker image prune --force',
+    clock: 'timedatectl   (is the time right? If so the certificate of the registry has expired)',
+    certificate: `put the certificate authority of ${host} into /etc/docker/certs.d/${host}/ca.crt`,
+    unencrypted: `give ${host} a certificate, or name it in insecure-registries of /etc/docker/daemon.json`,
+    proxy:
+      'systemctl show docker --property Environment   (HTTP_PROXY and HTTPS_PROXY of the docker service, with its login)',
+    name: `getent hosts ${host}   (the name, or DNS)`,
+    registry: 'the same command again in a few minutes',
+  }
+  return advice[findPullFailure([said]).kind] ?? `${login}, or make demo`
 }
 
 async function pullImages(

@@ -19,6 +19,8 @@ export interface FailureCause {
   message: string
   likely: string
   next: string
+  /** `its log: …`, as it was last read before the pod was removed. */
+  lastLogLine?: string
 }
 
 export interface WorkloadStatus {

@@ -79,6 +79,7 @@ export async function waitForRollout(wait: RolloutOptions, all: Manifest[]): Pro
     const why = `${cause.kind} ${cause.name}${where ? ` (${where})` : ''}: ${how}`
     const text = [
       cause.likely && `likely cause: ${cause.likely}`,
+      cause.lastLogLine && `before its pod was removed, ${cause.lastLogLine}`,
       await collectFailureLogs(cause, environment),
     ]
       .filter(Boolean)

@@ -125,6 +125,7 @@ async function pollRollout(
       const failed = [...verdicts.values()].some(({ state }) => state === 'failed')
       // a container's last words may hold a secret
       if (failed) await refreshRedaction(environment)
+      keepLogLines(verdicts, lastLogLines)
       lastLogLines = failed
         ? noLines
         : await listen(
@@ -147,6 +148,14 @@ async function pollRollout(
       ...workloadResourcesOf(kinds),
     ])
     await changes.changeSignal.waitForChange(remainingMs)
+  }
+}
+
+/** What was last read of the log of a pod that is gone now. */
+function keepLogLines(verdicts: Map<string, WorkloadStatus>, lines: Map<string, string>): void {
+  for (const [name, { cause }] of verdicts) {
+    const line = lines.get(name)
+    if (cause && !cause.pod && line) cause.lastLogLine = line
   }
 }
 

@@ -1,11 +1,13 @@
 // Judges a rollout. In: a workload and the objects around it; out: a verdict. Pure. The failure
 // table is in failures.ts.
 import {
+  describeDiagnosis,
   describeProbeFailure,
   listObjectEvents,
   type DiagnosisContext,
   type Diagnosis,
 } from '../kubernetes/diagnosis/diagnosis.ts'
+import { diagnoseRepeatedEnds, listEndedPods } from '../kubernetes/diagnosis/failed-pod.ts'
 import { diagnoseCreation, diagnosePod } from '../kubernetes/diagnosis/failures.ts'
 import {
   describePodProblem,
@@ -81,11 +83,14 @@ export function workloadStatus(
   const causes = pods
     .map(pod => diagnosePod(pod, context))
     .filter(one => !(enough && one?.reason === 'Unschedulable'))
+  const ended = listEndedPods(workload, pods, context)
   const found =
     causes.find(Boolean) ??
     (enough
       ? undefined
-      : (diagnoseCreation(owner, context) ?? diagnoseDeadline(workload, pods, context)))
+      : (diagnoseRepeatedEnds(ended) ??
+        diagnoseCreation(owner, context) ??
+        diagnoseDeadline(workload, pods, context, ended.at(-1))))
   if (found) return createFailedStatus(workload, found)
   const missing = enough ? '' : describeMissingReplicas(workload)
   const trial = pods.map(pod => describeProbation(pod, context)).find(Boolean)
@@ -99,8 +104,9 @@ export function workloadStatus(
   const troubles = [
     ...new Set(
       pods
-        .filter(pod => !isPodReady(pod))
+        .filter(pod => !isPodReady(pod) && pod.status.phase !== 'Failed')
         .map(pod => describePodProblem(pod, context))
+        .concat(ended.map(describeDiagnosis))
         .filter(Boolean),
     ),
   ]
@@ -111,18 +117,19 @@ export function workloadStatus(
 const progressDeadlineSeconds = (workload: Workload): number =>
   (workload.kind === 'Deployment' ? workload.spec.progressDeadlineSeconds : undefined) ?? 600
 
-/** Not ready within its time: the failing probe, when there is one. */
+/** Not ready within its time: the failing probe, when there is one, or what ended the last pod. */
 function diagnoseDeadline(
   workload: Workload,
   pods: Pod[],
   context: DiagnosisContext,
+  ended: Diagnosis | undefined,
 ): Diagnosis | undefined {
   const limit = progressDeadlineSeconds(workload)
   const { reason, lastUpdateTime } = findCondition(workload, 'Progressing') ?? {}
   const late = reason === 'ProgressDeadlineExceeded' && timestampMs(lastUpdateTime) >= context.since
   if (!(late || context.now - context.since > limit * 1000) || !describeMissingReplicas(workload))
     return undefined
-  const pod = pods.find(pod => !isPodReady(pod))
+  const pod = pods.find(pod => !isPodReady(pod) && pod.status.phase !== 'Failed')
   const container =
     pod &&
     listPodContainers(pod).find(({ init, status }) =>
@@ -130,6 +137,8 @@ function diagnoseDeadline(
     )
   const probe =
     pod && container ? describeProbeFailure(listObjectEvents(pod, context), container.spec) : ''
+  if (!probe && ended)
+    return { ...ended, message: `${ended.message} (not ready within ${limit} s)` }
   const message =
     probe || (pod && describePodProblem(pod, context)) || describeMissingReplicas(workload)
   const waits = 'it takes longer than its deadline, or waits for something that never comes'

@@ -154,4 +154,14 @@ function explainExit(end: ExitKind, spec: Partial<Container>, events: ClusterEve
   }
   return words[end]
 }
+/** What the end of a container most likely means that is not started again; `error`: of any other. */
+export function explainTermination(
+  ended: ContainerStateTerminated,
+  spec: Partial<Container>,
+  error: string,
+): string {
+  const end = classifyExit(ended, [])
+  return end === 'error' ? error : explainExit(end, spec, [])
+}
+
 const withColon = (text: string) => text && `: ${text}`

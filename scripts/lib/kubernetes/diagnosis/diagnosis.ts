@@ -15,6 +15,9 @@ export interface Diagnosis {
   next: string
 }
 
+/** What a row of the table adds to what the cluster reports. */
+export type DiagnosisText = Pick<Diagnosis, 'likely' | 'next'> & Partial<Diagnosis>
+
 export interface DiagnosisContext {
   /** ms of the cluster's clock. */
   now: number
@@ -77,7 +80,12 @@ function describeProbe({ httpGet, tcpSocket, exec, grpc }: Probe): string {
 /** Reasons of a container that waits as every one does at its start. */
 export const usualWaitReasons = ['ContainerCreating', 'PodInitializing']
 /** Reasons of a container that waits for its image. */
-export const imagePullReasons = ['ErrImagePull', 'ImagePullBackOff']
+export const imagePullReasons = [
+  'ErrImagePull',
+  'ImagePullBackOff',
+  'RegistryUnavailable',
+  'ImageInspectError',
+]
 
 /** Events of a pod whose volumes are not there. */
 export const listVolumeFailures = (
@@ -89,7 +97,7 @@ export const listVolumeFailures = (
   )
 
 /** The last failed pull of an image, as its event says it. */
-export const findPullFailure = (events: ClusterEvent[]): string =>
+export const findPullEvent = (events: ClusterEvent[]): string =>
   findLastMessage(events, /^Failed$/, /^Failed to pull/)
 
 /** A diagnosis in a line. */

@@ -2,6 +2,7 @@
 // in, causes out. Pure.
 import type { ContainerStatus } from 'kubernetes-types/core/v1.js'
 import { diagnoseCrashLoop, isNodeFailure } from './crash-loop.ts'
+import { diagnoseImagePull } from './image-pull.ts'
 import {
   findCondition,
   hasCondition,
@@ -16,12 +17,13 @@ import {
 import {
   listObjectEvents,
   firstEventMs,
-  findPullFailure,
+  findPullEvent,
   imagePullReasons,
   listVolumeFailures,
   durationMs,
   type DiagnosisContext,
   type Diagnosis,
+  type DiagnosisText,
 } from './diagnosis.ts'
 
 /** ms that a state may last before it is a failure. What cannot heal by itself fails at once. */
@@ -33,9 +35,6 @@ const failureGraceMs = {
   schedule: 30_000,
   mount: 30_000,
   create: 30_000,
-  // a registry is asked again after 10, 20 and 40 s: one that does not answer, or denies for a
-  // moment what it has (docker/build-push-action#463)
-  registry: 60_000,
 }
 
 /** Why a pod fails; undefined while it may still come up. */
@@ -93,8 +92,6 @@ function diagnoseScheduling(pod: Pod, context: DiagnosisContext): Diagnosis | un
   }
 }
 
-type DiagnosisText = Pick<Diagnosis, 'likely' | 'next'> & Partial<Diagnosis>
-
 /** What a container waits for without success. */
 function diagnoseWaitingContainer(
   { spec, status }: PodContainer,
@@ -114,7 +111,7 @@ function diagnoseWaitingContainer(
     return diagnoseImagePull(
       found,
       `${spec.image}`,
-      [message, findPullFailure(listObjectEvents(pod, context))],
+      [message, findPullEvent(listObjectEvents(pod, context))],
       durationMs(containerDueMs(pod, status), context),
     )
   switch (reason) {
@@ -157,46 +154,6 @@ const containerDueMs = (pod: Pod, { lastState }: ContainerStatus): number =>
       ...(pod.status.initContainerStatuses ?? []).map(one => one.state?.terminated?.finishedAt),
     ].map(timestampMs),
   )
-
-/**
- * What the registry said stands in the container's state or, of an attempt since, in the last
- * event.
- */
-function diagnoseImagePull(
-  found: (words: DiagnosisText) => Diagnosis,
-  image: string,
-  texts: string[],
-  waited: number,
-): Diagnosis | undefined {
-  const next = `docker buildx imagetools inspect ${image}`
-  const says = (sign: RegExp) => texts.find(text => sign.test(text))
-  const platform = says(/no match for platform/)
-  if (platform)
-    return found({
-      message: platform,
-      likely: `\`${image}\` is not built for this node's processor`,
-      next,
-    })
-  if (waited < failureGraceMs.registry) return undefined
-  const denied = says(
-    /denied|unauthorized|authorization failed|forbidden|authentication required|no basic auth|status(?: code)?:? 40[13]/i,
-  )
-  const refused = `the registry refuses the cluster \`${image}\`: its pull secret is missing, wrong or expired, or the image is not there`
-  if (denied)
-    return found({ message: denied, likely: refused, next: 'kubectl get serviceaccounts,secrets' })
-  const missing = says(/not found|manifest unknown|name unknown|does not exist/i)
-  if (missing)
-    return found({
-      message: missing,
-      likely: `\`${image}\` is not in its registry: not built, not pushed, or its tag is misspelt`,
-      next,
-    })
-  return found({
-    message: texts[1] || texts[0] || '',
-    likely: 'the registry does not answer the node',
-    next,
-  })
-}
 
 function explainConfigError(message: string, next: string): Pick<Diagnosis, 'likely' | 'next'> {
   const [, key, kind, name] =

@@ -12,13 +12,14 @@ import {
 import {
   describeDiagnosis,
   describeProbeFailure,
-  findPullFailure,
+  findPullEvent,
   imagePullReasons,
   listObjectEvents,
   listVolumeFailures,
   usualWaitReasons,
   type DiagnosisContext,
 } from './diagnosis.ts'
+import { diagnosePodEnd } from './failed-pod.ts'
 import { diagnosePod } from './failures.ts'
 
 /** ms that a container which has ended must at most run to be believed. */
@@ -48,6 +49,8 @@ function describeRestart(container: PodContainer, context: DiagnosisContext): st
 /** What a pod that is not ready does; '' when it shows nothing. */
 export function describePodProblem(pod: Pod, context: DiagnosisContext): string {
   if (pod.status.phase === 'Succeeded') return ''
+  const ended = diagnosePodEnd(pod)
+  if (ended) return describeDiagnosis(ended)
   const scheduled = findCondition(pod, 'PodScheduled')
   if (scheduled?.status === 'False') return `${scheduled.reason}: ${scheduled.message}`
   const words = listPodContainers(pod).map(one => describeContainer(one, pod, context))
@@ -65,7 +68,7 @@ function describeContainer(container: PodContainer, pod: Pod, context: Diagnosis
   if (running && !status.ready) return describeProbeFailure(events, spec) || `${status.name} starts`
   const reason = waiting?.reason ?? ''
   if (!reason || usualWaitReasons.includes(reason)) return ''
-  const pull = imagePullReasons.includes(reason) ? findPullFailure(events) : ''
+  const pull = imagePullReasons.includes(reason) ? findPullEvent(events) : ''
   return `${status.name}: ${reason}${` ${pull}`.trimEnd().slice(0, 200)}`
 }
 
