@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { describeApiError, requestApi } from '../../scripts/lib/kubernetes/api.ts'
+import { readKubectlError } from '../../scripts/lib/kubernetes/kubectl.ts'
 import { isApiAway } from '../../scripts/lib/kubernetes/kubectl-retry.ts'
 import { repository } from '../sandbox.ts'
 import { waitUntil } from '../until.ts'
@@ -91,6 +92,52 @@ test('a proxy that does not start says why', async () => {
     `console.error('error: the kubeconfig is broken'); process.exit(1)`,
   )
   assert.equal([error!.code, error!.why], [3, 'error: the kubeconfig is broken'])
+})
+
+const plugin = [
+  'It looks like you are trying to use a client-go credential plugin that is not installed.',
+  'To learn more about this feature, consult the documentation available at:',
+  '      https://kubernetes.io/docs/reference/access-authn-authz/authentication/',
+]
+const klog =
+  'E1129 11:17:44.123456   12345 memcache.go:265] "Unhandled Error" err="couldn\'t get it"'
+
+test('actions-hub/kubectl#16, kodermax/kubectl-aws-eks#11: of what kubectl says the line that says why is shown', () => {
+  const told = (...lines: string[]) =>
+    readKubectlError({ stdout: '', stderr: lines.join('\n'), code: 1 })
+  const missing =
+    'Unable to connect to the server: getting credentials: exec: executable aws not found'
+  assert.is(told(missing, '', ...plugin), missing)
+  assert.is(told(klog, klog, missing, '', ...plugin), missing)
+  const failed = missing.replace('not found', 'failed with exit code 255')
+  assert.is(
+    told('Error loading SSO Token: it does not exist', 'run: aws sso login', klog, failed),
+    `${failed} (said before: Error loading SSO Token: it does not exist; run: aws sso login)`,
+  )
+  const invalid = 'The Deployment "x" is invalid: spec.replicas: Invalid value: -1'
+  assert.is(told('Warning: v1 is deprecated', invalid, '* spec.a: Required value'), invalid)
+  const first = 'error: accumulating resources: no such file'
+  assert.is(told("# Warning: 'commonLabels' is deprecated", first, 'more of it'), first)
+  assert.is(told('something else', 'the last line'), 'the last line')
+  assert.is(readKubectlError({ stdout: 'out', stderr: '', code: 1 }), 'out')
+  assert.is(readKubectlError({ stdout: '', stderr: '', code: 3 }), 'it ended with 3')
+})
+
+test('kodermax/kubectl-aws-eks#11: what a login plug-in said before the API server could be asked is shown', async () => {
+  const said = [
+    "console.error('run: aws sso login')",
+    `console.error(${JSON.stringify(klog)})`,
+    `setTimeout(() => answer.writeHead(500).end(${JSON.stringify(
+      ['getting credentials: exec: executable aws failed with exit code 255', '', ...plugin].join(
+        '\n',
+      ),
+    )}), 100)`,
+  ].join('\n')
+  const { value } = await withProxy(said, () => requestApi(environment, '/version'))
+  assert.is(
+    describeApiError(value!),
+    'Unable to connect to the server: getting credentials: exec: executable aws failed with exit code 255 (said before: run: aws sso login)',
+  )
 })
 
 test('a script that is killed leaves no proxy behind', async () => {

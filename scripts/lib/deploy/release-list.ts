@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { stringify } from 'yaml'
 import { type Manifest } from '../kubernetes/objects.ts'
-import { lastOutputLine } from '../kubernetes/kubectl.ts'
+import { readKubectlError } from '../kubernetes/kubectl.ts'
 import { Failure, exit } from '../errors.ts'
 import { table } from '../report.ts'
 import { run } from '../run.ts'
@@ -54,7 +54,7 @@ export async function diffManifests(from: Manifest[], to: Manifest[]): Promise<s
     })
     // 1: they differ
     if (output.code > 1)
-      throw new Failure(exit.refused, 'Compare the releases', lastOutputLine(output), {
+      throw new Failure(exit.refused, 'Compare the releases', readKubectlError(output), {
         next: 'diff --version',
       })
     return output.stdout

@@ -4,7 +4,7 @@ import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { buildKustomization, renderManifests } from '../kubernetes/kustomize.ts'
 import { selectKinds, type Manifest, type Deployment } from '../kubernetes/objects.ts'
-import { kubectl, lastOutputLine, readKubectlConfig } from '../kubernetes/kubectl.ts'
+import { kubectl, readKubectlError, readKubectlConfig } from '../kubernetes/kubectl.ts'
 import { loadEnvironment, listEnvironments, type Environment } from '../kubernetes/environment.ts'
 import { root } from '../repository.ts'
 import { findMissingPermissions, listRequiredPermissions } from '../kubernetes/permissions.ts'
@@ -98,7 +98,7 @@ async function askVersion(
     : {}
   return said.serverVersion
     ? { version: said.serverVersion }
-    : { apiError: lastOutputLine({ ...output, stdout: '' }) }
+    : { apiError: readKubectlError({ ...output, stdout: '' }) }
 }
 
 /** What an administrator has applied once, and the namespaces in which it runs. */

@@ -11,10 +11,15 @@ import { formatDuration } from '../report.ts'
 import { parseRetryAfter, retryAttempts, type Attempt } from '../retry.ts'
 import { blockWhenEnding, startCompanion } from '../run.ts'
 import type { Environment } from './environment.ts'
-import { lastLineOf } from '../text.ts'
 import { requireKubeContext } from './kube-context.ts'
 import { type Manifest } from './objects.ts'
-import { createKubectlMissing, kubectlArgv } from './kubectl.ts'
+import {
+  addWordsBefore,
+  createKubectlMissing,
+  kubectlArgv,
+  listSaidLines,
+  readKubectlError,
+} from './kubectl.ts'
 
 export interface ApiRequest {
   /** GET, where nothing else is said. */
@@ -64,7 +69,8 @@ export async function requestApi(
     await blockWhenEnding()
     if (proxyLost) forgetProxy(proxy)
     if ((proxyLost || isConnectionLost(answer)) && reconnects-- > 0) return { why: answer, wait: 0 }
-    return retryAfter ? { why: answer, wait: retryAfter } : { done: answer }
+    if (retryAfter) return { why: answer, wait: retryAfter }
+    return { done: addPluginWords(answer, proxy.said) }
   }
   const outcome = await retryAttempts(ask, busyDelays)
   return 'done' in outcome ? outcome.done : outcome.why
@@ -73,6 +79,14 @@ export async function requestApi(
 /** Whether the connection to the API server has ended before its answer. */
 const isConnectionLost = ({ status, text }: ApiAnswer): boolean =>
   status >= 500 && /(EOF|connection reset by peer|connection lost)$/.test(text.trim())
+
+/** Where a login plug-in has failed: what it said itself, which `kubectl proxy` only prints. */
+function addPluginWords(answer: ApiAnswer, said: string): ApiAnswer {
+  if (answer.status < 500 || !/^getting credentials: /.test(answer.text)) return answer
+  const words = listSaidLines(said).filter(line => !line.startsWith('Starting to serve'))
+  // what comes after its first line is advice
+  return { ...answer, text: addWordsBefore(answer.text.trim().split('\n')[0] ?? '', words) }
+}
 
 /** The answer's object. Throws Failure (refused) with the API server's words when it is none. */
 export function requireApiSuccess<T = Manifest>(
@@ -173,6 +187,8 @@ async function receive(
 interface Proxy {
   /** Its kubeconfig and context. */
   key: string
+  /** All that it has printed, with what a login plug-in said. */
+  said: string
   socket: Promise<string>
 }
 const proxies = new Map<string, Proxy>()
@@ -181,7 +197,8 @@ function findProxy(environment: Environment, what?: string): Proxy {
   const key = `${process.env.KUBECONFIG} ${environment.context}`
   const known = proxies.get(key)
   if (known) return known
-  const proxy = { key, socket: startProxy(environment, what, () => forgetProxy(proxy)) }
+  const proxy: Proxy = { key, said: '', socket: Promise.resolve('') }
+  proxy.socket = startProxy(environment, what, proxy)
   proxies.set(key, proxy)
   return proxy
 }
@@ -197,7 +214,7 @@ const proxyEnv = { HTTP2_READ_IDLE_TIMEOUT_SECONDS: '10', HTTP2_PING_TIMEOUT_SEC
 function startProxy(
   environment: Environment,
   what = `Ask the cluster of ${environment.name}`,
-  onEnd: () => void,
+  proxy: Proxy,
 ): Promise<string> {
   const folder = mkdtempSync(join(tmpdir(), 'kgc-kubectl-'))
   const remove = () => rmSync(folder, { recursive: true, force: true })
@@ -212,18 +229,17 @@ function startProxy(
     '--reject-paths',
     '^$',
   ]
-  let said = ''
   return new Promise((found, fail) => {
     const listen = (text: string) => {
-      said += text
-      if (!said.includes('Starting to serve')) return
+      proxy.said += text
+      if (!proxy.said.includes('Starting to serve')) return
       companion.leave()
       found(socket)
     }
     const end = (code: number) => {
-      onEnd()
+      forgetProxy(proxy)
       remove()
-      const why = lastLineOf(said) || `kubectl proxy ended with ${code}`
+      const why = readKubectlError({ stdout: '', stderr: proxy.said, code })
       fail(code === 127 ? createKubectlMissing(what) : new Failure(exit.refused, what, why))
     }
     const companion = startCompanion(argv, proxyEnv, listen)

@@ -46,14 +46,44 @@ export function requireKubectlSuccess(
   output: RunOutput,
 ): RunOutput {
   if (output.code === 0) return output
-  throw new Failure(exit.refused, what ?? `Run kubectl ${argv[0]}`, lastOutputLine(output), {
+  throw new Failure(exit.refused, what ?? `Run kubectl ${argv[0]}`, readKubectlError(output), {
     next: `${kubectlArgv(environment).join(' ')} get pods`,
   })
 }
 
-/** The last line that kubectl said. */
-export const lastOutputLine = ({ stdout, stderr, code }: RunOutput): string =>
-  lastLineOf(stderr) || lastLineOf(stdout) || `it ended with ${code}`
+/** How kubectl begins what it says of its own failure. */
+const errorPattern =
+  /^(error: |error in |Error from server|Unable to connect|The connection to the server|The \S+ "[^"]*" is invalid)/i
+/** What its libraries log, and warnings; kustomize's begin with `#`. */
+const notePattern = /^(?:[IWEF]\d{4} [\d:.]+ +\d+ |(?:# )?Warning: )/
+
+/**
+ * Why kubectl has failed: the first line that it says itself, and what a login plug-in said before.
+ * What comes after it is advice or detail. Where it says nothing of its own it is the last line.
+ */
+export function readKubectlError({
+  stdout,
+  stderr,
+  code,
+}: Pick<RunOutput, 'stdout' | 'stderr' | 'code'>): string {
+  const lines = listSaidLines(stderr)
+  const first = lines.findIndex(line => errorPattern.test(line))
+  const why = lines[first]
+  return why
+    ? addWordsBefore(why, lines.slice(0, first))
+    : lines.at(-1) || lastLineOf(stdout) || `it ended with ${code}`
+}
+
+/** The lines that say something, without notes. */
+export const listSaidLines = (text: string): string[] =>
+  text
+    .split('\n')
+    .map(line => line.trim())
+    .filter(line => line && !notePattern.test(line))
+
+/** A failure with the last lines that somebody else said before it. */
+export const addWordsBefore = (why: string, before: string[]): string =>
+  before.length ? `${why} (said before: ${before.slice(-3).join('; ').slice(0, 400)})` : why
 
 /** What `kubectl config` says; '' when it says nothing. */
 export const readKubectlConfig = async (argv: string[]): Promise<string> =>

@@ -4,7 +4,7 @@ import { Failure, exit } from '../errors.ts'
 import { root } from '../repository.ts'
 import { run } from '../run.ts'
 import type { Environment } from './environment.ts'
-import { createKubectlMissing, lastOutputLine } from './kubectl.ts'
+import { createKubectlMissing, readKubectlError } from './kubectl.ts'
 import type { Manifest } from './objects.ts'
 
 /**
@@ -26,7 +26,7 @@ export async function buildKustomization(
   if (output.code === 127) throw createKubectlMissing()
   if (output.code !== 0) {
     const env = output.stderr.includes(`.env.${environment.name}`)
-    const why = lastOutputLine(output).replaceAll(`${root}/`, '')
+    const why = readKubectlError(output).replaceAll(`${root}/`, '')
     throw new Failure(exit.usage, `Build ${folder}`, why, {
       next: env ? `npx zx scripts/env.ts ${environment.name}` : `kubectl kustomize ${folder}`,
     })

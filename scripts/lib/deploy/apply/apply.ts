@@ -1,6 +1,6 @@
 // Applies manifests to the cluster, and deletes objects from it.
 import { resourceId, type Manifest } from '../../kubernetes/objects.ts'
-import { requireKubectlSuccess, kubectlArgv, lastOutputLine } from '../../kubernetes/kubectl.ts'
+import { requireKubectlSuccess, kubectlArgv, readKubectlError } from '../../kubernetes/kubectl.ts'
 import type { Environment } from '../../kubernetes/environment.ts'
 import {
   isApiAway,
@@ -56,7 +56,7 @@ export async function applyManifests(
     onApplied,
   )
   if (output.code !== 0)
-    throw new Failure(exit.broken, what, lastOutputLine(output), {
+    throw new Failure(exit.broken, what, readKubectlError(output), {
       next: `${kubectlArgv(environment).join(' ')} get events`,
     })
 }
@@ -95,7 +95,7 @@ export async function deleteObjects(
   }
   const output = await runAndReport(environment, argv, options, all, lossFailure, onApplied)
   if (/timed out waiting/.test(output.stderr))
-    warn(`Not removed after a minute: ${lastOutputLine(output)}`)
+    warn(`Not removed after a minute: ${readKubectlError(output)}`)
   else requireKubectlSuccess(environment, argv, options, output)
 }
 
