@@ -113,4 +113,56 @@ test('kubernetes/kubernetes#99399, helm/charts#15563: one refused object is one 
   assert.match(explainServerError(faults), /^Deployment web is invalid: \[spec.*Required value\]$/)
 })
 
+const mixed =
+  'Error from server (Invalid): Deployment.apps "web" is invalid: spec.template.spec.containers[0].env[1].valueFrom: Invalid value: "": may not be specified when `value` is not empty'
+
+test('kubernetes/kubernetes#46861: a variable that was set by hand is refused with what takes it out', () => {
+  const secret = { name: 'PASSWORD', valueFrom: { secretKeyRef: { name: 's', key: 'k' } } }
+  const wanted = workload('web', { name: 'main', env: [secret] })
+  const live = workload('web', {
+    name: 'main',
+    env: [
+      { name: 'A', value: '1' },
+      { name: 'PASSWORD', value: 'x' },
+    ],
+  })
+  assert.is(
+    explainServerError(mixed, wanted, live),
+    'Deployment web: PASSWORD of main was set by hand, beside what the release says: `kubectl set env deployment/web --containers main PASSWORD-`, then the same command again',
+  )
+  assert.match(explainServerError(mixed, live, wanted), /PASSWORD of main was set by hand/)
+  assert.match(
+    explainServerError(mixed, workload('web'), workload('web')),
+    /may not be specified when/,
+  )
+})
+
+test('kubernetes/kubernetes#46861: so is every other field that stands beside ours, with who has set it', () => {
+  const live = workload('web')
+  live.metadata.managedFields = [
+    { manager: 'kubectl', operation: 'Apply', fieldsV1: {} },
+    { manager: 'kube-controller-manager', operation: 'Update', subresource: 'status' },
+    { manager: 'kubectl-edit', operation: 'Update', time: '2026-11-02T10:00:00Z' },
+  ]
+  const errors = [
+    "spec.strategy.rollingUpdate: Forbidden: may not be specified when strategy `type` is 'Recreate'",
+    'spec.template.spec.volumes[0].emptyDir: Forbidden: may not specify more than 1 volume type',
+    'spec.template.spec.containers[0].livenessProbe.tcpSocket: Forbidden: may not specify more than 1 handler type',
+  ]
+  for (const error of errors)
+    assert.match(
+      explainServerError(
+        `Error from server (Invalid): Deployment.apps "web" is invalid: ${error}`,
+        workload('web'),
+        live,
+      ),
+      /^Deployment web: (spec\.\S+) was set by hand \(kubectl-edit, 2026-11-02\), beside what the release says: take it out by `kubectl edit deployment web`, then the same command again$/,
+    )
+  const own = `Error from server (Invalid): Deployment.apps "web" is invalid: ${errors[0]}`
+  assert.match(
+    explainServerError(own, workload('web'), workload('web')),
+    /^Deployment web is invalid/,
+  )
+})
+
 test.run()

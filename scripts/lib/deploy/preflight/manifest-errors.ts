@@ -7,6 +7,7 @@ import {
   type Manifest,
 } from '../../kubernetes/objects.ts'
 import { applyOrders, type ApplyOrder } from '../apply/order.ts'
+import { explainHandMadeField } from './hand-made-fields.ts'
 
 /** What of the manifests cannot work, whatever the cluster says. */
 export function findManifestErrors(all: Manifest[]): string[] {
@@ -100,8 +101,13 @@ export function isFreedByReplacement(error: string, live: Manifest[]): boolean {
   return number('used') - 1 + number('requested') <= number('limited')
 }
 
-/** In words that lead on: what the cluster said of a change that it will not take. */
-export function explainServerError(error: string): string {
+/**
+ * In words that lead on: what the cluster said of a change that it will not take; `wanted` is what was
+ * sent, `live` what stands there.
+ */
+export function explainServerError(error: string, wanted?: Manifest, live?: Manifest): string {
+  const byHand = wanted && live && explainHandMadeField(error, wanted, live)
+  if (byHand) return byHand
   // what comes after it shows the object, field by field
   const [line = ''] = error.split('\n')
   const name = /(?:The|Error from server[^:]*:) (\w+)(?:\.\S+)? "([^"]+)"/.exec(line)

@@ -28,7 +28,7 @@ export async function runServerDryRun(
   for (const { one, tried } of await Promise.all(tries)) {
     const now = there.get(resourceId(one))
     if (typeof tried === 'string') {
-      if (!isFreedByReplacement(tried, live)) refusals.add(explainServerError(tried))
+      if (!isFreedByReplacement(tried, live)) refusals.add(explainServerError(tried, one, now))
     } else if (one.kind === 'Job') continue
     else if (!now) changes.created.push(resourceId(one))
     else if (!isSameObject(now, tried)) changes.changed.push(resourceId(one))
