@@ -26,7 +26,12 @@ import {
 import { briefRetryDelaysSeconds, retryRegistry } from '../../scripts/lib/images/registry/retry.ts'
 import { judgePin, findPins, replaceDigests } from '../../scripts/lib/images/pins.ts'
 import { readPinFiles } from '../../scripts/lib/images/pins-check.ts'
-import { parsePushError, findExistingImage, describeUpload } from '../../scripts/lib/images/push.ts'
+import {
+  adviseAfterRefusal,
+  parsePushError,
+  findExistingImage,
+  describeUpload,
+} from '../../scripts/lib/images/push.ts'
 import { RegistryError } from '../../scripts/lib/images/registry/errors.ts'
 import { callRegistry } from '../../scripts/lib/images/registry/client.ts'
 import {
@@ -533,6 +538,25 @@ test('what Docker says of a failed push is a refusal, or may pass', () => {
   assert.match(says('received unexpected HTTP status: 502 Bad Gateway'), /^0 true/)
   assert.match(says('dial tcp 1.2.3.4:443: connect: connection refused'), /^0 true/)
   assert.match(says('tag does not exist: a:1'), /^400 false/)
+})
+
+test("actions/runner#1039, tridz-dev/huf#349: after GitHub's 403 both ways out are named, the likelier one first", () => {
+  const no = new RegistryError(
+    'ghcr.io denies it (403, permission_denied: write_package): the login lacks write:packages',
+    403,
+  )
+  const [workflow, person] = [adviseAfterRefusal(no, true), adviseAfterRefusal(no, false)]
+  assert.match(
+    workflow,
+    /^the package's settings on GitHub, Manage Actions access.*packages: write/,
+  )
+  assert.match(person, /^a token with write:packages, then docker login.*Manage Actions access/)
+  const other = new RegistryError('r.kgc.hu denies it (403): the login lacks write:packages', 403)
+  for (const inWorkflow of [true, false])
+    assert.is(
+      adviseAfterRefusal(other, inWorkflow),
+      'a token with write:packages, then docker login --password-stdin',
+    )
 })
 
 test('only what may pass is tried again, as long as the registry asks for', async () => {

@@ -69,14 +69,26 @@ export async function asRegistryFailure<T>(what: string, work: () => Promise<T>)
     return await work()
   } catch (error) {
     if (error instanceof RegistryError)
-      throw new Failure(exit.refused, what, error.message, { next: nextStepAfter(error) })
+      throw new Failure(exit.refused, what, error.message, { next: adviseAfterRefusal(error) })
     throw error
   }
 }
 
-function nextStepAfter({ message, status }: RegistryError): string {
-  if (status === 401 || status === 403)
-    return `a token with ${/(\w+:packages)/.exec(message)?.[1] ?? 'more rights'}, then docker login --password-stdin`
+/** What to do after a registry's no; GitHub's has two reasons, of which a workflow meets the second. */
+export function adviseAfterRefusal(
+  { message, status }: RegistryError,
+  inWorkflow = process.env.GITHUB_ACTIONS === 'true',
+): string {
+  if (status === 401 || status === 403) {
+    const right = /(\w+:packages)/.exec(message)?.[1] ?? 'more rights'
+    const token = `a token with ${right}, then docker login --password-stdin`
+    if (!message.startsWith('ghcr.io ')) return token
+    const link =
+      "the package's settings on GitHub, Manage Actions access: add this repository with the role Write"
+    return inWorkflow
+      ? `${link} (it was pushed by somebody else first); else packages: write in the job's permissions`
+      : `${token}; in a workflow: ${link}`
+  }
   if (status === 507 || /no space/.test(message))
     return "free space on the registry's disk, then the same command: uploaded layers are not sent again"
   return 'the same command again: uploaded layers are not sent again'
