@@ -30,4 +30,25 @@ test('where no WebSocket comes about kubectl is asked', async () => {
   assert.equal([calls.at(-1), output], [said.calls[0], said.output])
 })
 
+// answers the handshake and all that the command says in one packet, as a busy machine reads them
+const hasty = `
+const { createHash } = require('node:crypto')
+const message = (channel, text) => [0x82, text.length + 1, channel, ...Buffer.from(text)]
+require('node:net').createServer(socket => socket.once('data', data => {
+  const key = /sec-websocket-key: (\\S+)/i.exec(data)[1] + '258EAFA5-E914-47DA-95CA-C5AB0DC85B11'
+  socket.end(Buffer.concat([
+    Buffer.from('HTTP/1.1 101 Switching Protocols\\r\\nUpgrade: websocket\\r\\nConnection: Upgrade\\r\\nSec-WebSocket-Protocol: v5.channel.k8s.io\\r\\nSec-WebSocket-Accept: ' + createHash('sha1').update(key).digest('base64') + '\\r\\n\\r\\n'),
+    Buffer.from([...message(1, 'at once'), ...message(3, '{"status":"Success"}'), 0x88, 0]),
+  ]))
+})).listen(process.argv[2], () => console.log('Starting to serve'))`
+
+test('what a command says before the client has looked is not lost', async () => {
+  const { value } = await withFakeKubectl(
+    'exit 1',
+    () => execInPod(environment, { ...command, input: undefined }),
+    hasty,
+  )
+  assert.equal({ ...value, ms: 0 }, { stdout: 'at once', stderr: '', code: 0, ms: 0 })
+})
+
 test.run()

@@ -118,6 +118,7 @@ export function describeApiError({ status, text }: ApiAnswer): string {
 
 /**
  * Opens a WebSocket to the API server; nothing when that does not come about, whatever the reason.
+ * It is paused: who listens to it resumes it.
  * Throws Failure (refused) when there is no kubectl, or no such context.
  */
 export async function openWebSocket(
@@ -132,7 +133,11 @@ export async function openWebSocket(
   const options = { headers: { host: 'localhost' }, handshakeTimeout: 15_000 }
   const socket = new WebSocket(`ws+unix:${file}:${path}`, protocol, options)
   return new Promise(done => {
-    socket.on('open', () => done(socket))
+    socket.on('open', () => {
+      // before the caller listens the first messages may be there
+      socket.pause()
+      done(socket)
+    })
     socket.on('error', () => done(undefined))
   })
 }

@@ -39,6 +39,7 @@ export async function execInPod(environment: Environment, command: PodCommand): 
   const socket = await openWebSocket(environment, path, 'v5.channel.k8s.io')
   if (!socket) return execByKubectl(environment, command)
   const ended = collectOutput(socket)
+  socket.resume()
   if (input !== undefined) {
     socket.send(Buffer.concat([Buffer.from([channels.stdin]), Buffer.from(input)]))
     socket.send(Buffer.from([channels.close, channels.stdin]))
