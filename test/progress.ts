@@ -55,7 +55,8 @@ export class Progress {
 
   /** Files that cannot be run. */
   skips(files: File[], why: string) {
-    console.log(`✘ ${files[0]!.group}  ${files.length} files not run: ${why}`)
+    const groups = [...new Set(files.map(({ group }) => group))]
+    console.log(`✘ ${groups.join(', ')}  ${files.length} files not run: ${why}`)
     this.#files = this.#files.filter(file => !files.includes(file))
   }
 

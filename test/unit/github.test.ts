@@ -49,7 +49,7 @@ const news = (change: Partial<DeploymentInfo> = {}): DeploymentInfo => ({
   ...change,
 })
 const environment = { name: 'production', promotedFrom: 'staging' } as Environment
-const soon = () => Date.now() + 5000
+const soon = () => Date.now() + 30_000
 /** What it throws; not an error is not what is expected. */
 const thrown = (work: Promise<unknown>) =>
   work.then(assert.unreachable as () => never, (error: Error) => error)
