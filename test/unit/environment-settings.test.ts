@@ -135,7 +135,7 @@ test('set, too many, and what the whole repository has', async () => {
 test('no such environment, no token, a token that may not, GitHub away', async () => {
   const unknown = await github(['moon'])
   assert.is(unknown.code, 2)
-  assert.match(unknown.stderr, 'there are images, production, staging')
+  assert.match(unknown.stderr, 'there are images, production, production-approval, staging')
   const none = await github(['staging'], {
     GITHUB_TOKEN: '',
     GH_TOKEN: '',

@@ -232,6 +232,34 @@ test('what is attested already is not signed again; attestations can be switched
   )
 })
 
+test('each image says in the summary whether it is signed, and why not', () => {
+  const unsigned: Reply = { call: /^gh attestation verify/, code: 1 }
+  const says = (words: string, event: Event, first: Reply[] = []) =>
+    assert.match(play('deploy-staging.yml', event, first).summary, words)
+  const [{ name, digest: of }] = pushed as [(typeof pushed)[0]]
+  says(`- \`${name}@${of}\` is signed by this run`, push, [unsigned])
+  says(`- \`${name}@${of}\` was signed before`, push)
+  says('is not signed: the variable ATTESTATIONS is off', {
+    ...push,
+    vars: { ATTESTATIONS: 'off' },
+  })
+  const there = pushed.map(one => ({ ...one, built: false }))
+  says('is not signed: it was in GHCR before this run', push, [
+    script('images\\.ts push', { output: `images=${JSON.stringify(there)}` }),
+    unsigned,
+  ])
+})
+
+test('production tells of a refusal of the look ahead, too', () => {
+  const hook = `https://hooks.slack.com/${canary}`
+  const { calls } = play('deploy-production.yml', {
+    name: 'workflow_dispatch',
+    secrets: { production: { ...secrets.production, SLACK_WEBHOOK_URL: hook } },
+  })
+  const ahead = calls.find(({ words }) => words.includes('--dry-run'))!
+  assert.is(ahead.env.SLACK_WEBHOOK_URL, hook)
+})
+
 test('what somebody else has pushed under the commit is not signed: it fails with the way out, which builds it again', () => {
   const there = pushed.map(one => ({ ...one, built: one.target === 'kgc-api' }))
   const nobodySigned: Reply = { call: /^gh attestation verify/, code: 1 }
@@ -566,7 +594,6 @@ test('rules: rights, pins, limits, shells, credentials', () => {
     const text = readFileSync(join(repository, '.github/workflows', file), 'utf8')
     const { permissions, concurrency, on } = parse(text) as Json
     assert.equal(permissions, {}, file)
-    assert.ok(concurrency.group && 'cancel-in-progress' in concurrency, file)
     assert.not(
       ['pull_request_target', 'workflow_run', 'issue_comment'].some(name => name in on),
       file,
@@ -577,11 +604,14 @@ test('rules: rights, pins, limits, shells, credentials', () => {
       assert.ok(job.permissions, where)
       if (job.uses) continue
       // a deploy may need a runner that reaches the cluster
-      if (!/production|staging|inputs/.test(job.environment ?? ''))
-        assert.is(job['runs-on'], 'ubuntu-24.04', where)
+      const approves = /production-approval/.test(job.environment ?? '')
+      const deploys = !approves && /production|staging|inputs/.test(job.environment ?? '')
+      const limit = job.concurrency ?? concurrency
+      assert.ok(approves || (limit.group && 'cancel-in-progress' in limit), where)
+      if (!deploys) assert.is(job['runs-on'], 'ubuntu-24.04', where)
       assert.ok(job['timeout-minutes'], where)
-      if (/production|staging|inputs/.test(job.environment ?? '')) {
-        const { group, 'cancel-in-progress': cancels } = job.concurrency ?? concurrency
+      if (deploys) {
+        const { group, 'cancel-in-progress': cancels } = limit
         // a rollback waits for no deploy that waits for its reviewer
         const own = file === 'rollback.yml' ? 'rollback' : 'deploy'
         assert.equal([group, cancels], [`${own}-${job.environment}`, false], where)
@@ -595,6 +625,37 @@ test('rules: rights, pins, limits, shells, credentials', () => {
       }
     }
   }
+})
+
+test('vstorm-co/agenticos#1832: what waits for its reviewers holds nothing, so that the newest release can always be approved', () => {
+  // a run that waits is in progress: it holds its group, and each that comes cancels the one before
+  // (https://docs.github.com/en/actions/using-jobs/using-concurrency)
+  let deploys = 0
+  for (const file of files) {
+    const { concurrency } = parse(
+      readFileSync(join(repository, '.github/workflows', file), 'utf8'),
+    ) as Json
+    const jobs = jobsOf(file)
+    const waiting = jobs.filter(([, job]) => /production-approval/.test(job.environment ?? ''))
+    for (const [id, job] of waiting) {
+      assert.equal([concurrency, job.concurrency], [undefined, undefined], `${file}: ${id}`)
+      assert.equal([job.permissions, /secrets/.test(JSON.stringify(job))], [{}, false], id)
+    }
+    for (const [id, job] of jobs)
+      if (/^production$|inputs\.environment }}$/.test(job.environment ?? '')) {
+        deploys++
+        assert.ok(job.concurrency.group, `${file}: ${id}`)
+        assert.ok(
+          waiting.some(([before]) => [job.needs].flat().includes(before)),
+          `${file}: ${id} needs an approval`,
+        )
+      }
+  }
+  assert.is(deploys, 2)
+  const byHand: Event = { name: 'workflow_dispatch', secrets }
+  const { jobs, summary } = play('deploy-production.yml', byHand)
+  assert.equal(jobs, { approve: 'success', deploy: 'success' })
+  assert.match(summary, 'Approved; the run was started by anna')
 })
 
 test('rules: a step that runs in any case cleans up, or documents and may fail', () => {

@@ -84,5 +84,6 @@ function jobEnvironments(given: string | { name: string } | undefined, on: Json)
   const name = typeof given === 'object' ? given.name : given
   const input = /^\$\{\{ *inputs\.([\w-]+) *\}\}$/.exec(name ?? '')?.[1]
   if (input) return on.workflow_dispatch.inputs[input].options
-  return name ? [name] : []
+  // what is computed is named where it is written out
+  return name && !name.includes('${{') ? [name] : []
 }
