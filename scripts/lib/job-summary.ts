@@ -10,17 +10,28 @@ export interface JobSummary {
   title: string
   /** By name; those without a value are left out. */
   facts: Record<string, string | undefined>
+  /** Lists by name, folded behind how many there are. */
+  lists?: Record<string, string[]>
   /** The steps, and how long they took. */
   steps: { name: string; took: string; ok: boolean }[]
 }
 
-const summary: JobSummary = { title: '', facts: {}, steps: [] }
+const summary = {
+  title: '',
+  facts: {},
+  lists: {},
+  steps: [],
+} satisfies JobSummary as Required<JobSummary>
 
 /** Names what the script does, so that there will be a summary, or adds facts to it. */
 export function addSummaryFacts(facts: JobSummary['facts'], title = summary.title): void {
   Object.assign(summary.facts, facts)
   summary.title = title
 }
+
+/** Adds lists to it; empty ones are left out. */
+export const addSummaryLists = (lists: Record<string, string[]>): void =>
+  void Object.assign(summary.lists, lists)
 
 export const addSummaryStep = (name: string, took: string, ok: boolean): void =>
   void summary.steps.push({ name, took, ok })
@@ -49,7 +60,7 @@ function describeEnd(end: string | Failure): string {
 
 /** A summary as Markdown. */
 export function renderJobSummary(
-  { title, facts, steps }: JobSummary,
+  { title, facts, lists = {}, steps }: JobSummary,
   end: string | Failure,
 ): string {
   const failure = typeof end === 'string' ? undefined : end
@@ -69,6 +80,8 @@ export function renderJobSummary(
       ...rows.map(([name, value]) => `| ${sanitizeLine(name!)} | ${value} |`),
     ].join('\n'),
   ]
+  for (const [name, list] of Object.entries(lists))
+    if (list.length) parts.push(foldedList(name, list))
   if (block) parts.push(fencedBlock(end as string))
   if (failure) {
     const { what, why, evidence, next, serving } = failure
@@ -79,6 +92,10 @@ export function renderJobSummary(
   }
   return `${parts.join('\n\n')}\n\n`
 }
+
+/** The items of a list are seen when somebody unfolds it. */
+const foldedList = (name: string, list: string[]): string =>
+  `<details><summary>${sanitizeLine(name)}: ${list.length}</summary>\n\n${list.map(one => `- ${sanitizeLine(one)}`).join('\n')}\n\n</details>`
 
 const sanitizeText = (text: string): string =>
   redact(

@@ -6,9 +6,10 @@ import { redact } from './redact.ts'
 // to its end all the same
 for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {})
 
-let terminalWrites = 0
+let [terminalWrites, writes] = [0, 0]
 
 function writeRedacted(stream: NodeJS.WriteStream, text: string): void {
+  writes++
   if (stream.isTTY) terminalWrites++
   stream.write(redact(text))
 }
@@ -24,6 +25,9 @@ export const writeStdout = (text: string): void => writeRedacted(process.stdout,
  * something stands below.
  */
 export const countTerminalWrites = (): number => terminalWrites
+
+/** How often something has been written, wherever to. */
+export const countWrites = (): number => writes
 
 /** Comes when all that machines are to read has left. */
 export const flushStdout = (): Promise<void> =>

@@ -1,7 +1,7 @@
 // What a script says: people read stderr, machines read stdout (NDJSON with --json).
 import { randomUUID } from 'node:crypto'
 import { Failure, exit } from './errors.ts'
-import { flushStdout, isRichTerminal, writeStdout, writeStderr } from './output.ts'
+import { countWrites, flushStdout, isRichTerminal, writeStdout, writeStderr } from './output.ts'
 import { signalChildren, onInterrupt } from './run.ts'
 import { addSummaryStep, writeJobSummary } from './job-summary.ts'
 
@@ -48,11 +48,21 @@ function sayQuoted(text: string): void {
 /** The last result, and the step that is being done. */
 let lastResult = ''
 let currentStep = ''
-onInterrupt(() =>
+let describeServing: (() => string) | undefined
+/** Who knows what serves while the script is at work; an interrupt says it. */
+export const onServingAsked = (describe: typeof describeServing): void =>
+  void (describeServing = describe)
+
+onInterrupt(() => {
+  const serving = describeServing?.()
+  if (serving) say(`  NOW   ${serving}`)
   writeJobSummary(
-    new Failure(130, currentStep || 'Begin', 'interrupted', { next: 'the same command again' }),
-  ),
-)
+    new Failure(130, currentStep || 'Begin', 'interrupted', {
+      next: 'the same command again',
+      ...(serving ? { serving } : {}),
+    }),
+  )
+})
 
 /** A result for people on stdout, unless stdout carries NDJSON. */
 export function printResult(text: string): void {
@@ -71,6 +81,19 @@ export function formatDuration(ms: number): string {
 /** Bytes, readable: `12.3 MB`. */
 export const formatMegabytes = (bytes: number): string => `${(bytes / 1e6).toFixed(1)} MB`
 
+/** ms after which a step that says nothing says that it is at work. */
+export const quietStepMs = { most: 30_000 }
+
+function sayWhenQuiet(name: string, start: number): NodeJS.Timeout {
+  let written = countWrites()
+  const look = () => {
+    if (countWrites() === written)
+      say(color.dim(`  … ${formatDuration(Date.now() - start)}: ${name}`))
+    written = countWrites()
+  }
+  return setInterval(look, quietStepMs.most).unref()
+}
+
 /**
  * Runs a phase and narrates it: its name, then its seconds. Passes on what `work` returns or
  * throws.
@@ -80,6 +103,7 @@ export async function step<T>(name: string, work: () => Promise<T> | T): Promise
   currentStep = name
   say(grouped ? `::group::${name}` : `▶ ${name}`)
   emit('step', { name, state: 'started' })
+  const quiet = sayWhenQuiet(name, start)
   try {
     const value = await work()
     addSummaryStep(name, formatDuration(Date.now() - start), true)
@@ -92,6 +116,7 @@ export async function step<T>(name: string, work: () => Promise<T> | T): Promise
     emit('step', { name, state: 'failed', ms: Date.now() - start })
     throw error
   } finally {
+    clearInterval(quiet)
     if (grouped) say('::endgroup::')
   }
 }

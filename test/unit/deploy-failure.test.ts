@@ -1,4 +1,6 @@
 // How a change ends that has met a bug of the script's own.
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { Manifest } from '../../scripts/lib/kubernetes/objects.ts'
@@ -9,7 +11,14 @@ import {
 } from '../../scripts/lib/deploy/change.ts'
 import type { StoredRelease } from '../../scripts/lib/kubernetes/releases.ts'
 import { trackApplied } from '../../scripts/lib/deploy/applied-objects.ts'
-import { guardChange } from '../../scripts/lib/deploy/failure.ts'
+import { describeOutcome } from '../../scripts/lib/deploy/change-on-github.ts'
+import { describeInterrupted, guardChange } from '../../scripts/lib/deploy/failure.ts'
+import {
+  notifyAborted,
+  notifyChange,
+  notifyRefused,
+} from '../../scripts/lib/deploy/notifications.ts'
+import { recordStart } from '../../scripts/lib/deploy/start.ts'
 import type { PreflightResult } from '../../scripts/lib/deploy/preflight.ts'
 import { Failure } from '../../scripts/lib/errors.ts'
 import { environment, target, withFakeKubectl } from './fake-kubectl.ts'
@@ -131,6 +140,83 @@ test('a bug of the way back itself still says how things stand', async () => {
     failure.serving!,
     /^nothing could be put back \(in place: Deployment web of release 5; all else of release 4\), but by a bug in the script: /,
   )
+})
+
+test('a change that is cut off says what is in place, half of it or not', () => {
+  const change = changeOf(true, [])
+  assert.is(describeInterrupted(change), 'the objects of release 4 are in place')
+  trackApplied(change)(web, 'done')
+  trackApplied(change)({ ...web, kind: 'Job', metadata: { name: 'migrate' } }, 'done')
+  assert.is(
+    describeInterrupted(change),
+    'in place: Deployment web of release 5; all else of release 4; what Job migrate has done to its database stays',
+  )
+  assert.match(
+    describeInterrupted({ ...change, reached: 'verified' }),
+    /^release 5 serves and passed the smoke test, but may not be recorded/,
+  )
+  change.release.ending = 'succeeded'
+  assert.is(describeInterrupted(change), 'release 5 serves')
+})
+
+/** What a webhook of Slack's is told meanwhile. */
+async function toldBy(work: () => Promise<unknown>): Promise<string> {
+  let told = ''
+  const server = createServer(async (request, response) => {
+    for await (const part of request) told += part
+    response.end('ok')
+  })
+  await new Promise<void>(done => server.listen(0, '127.0.0.1', done))
+  const address = `http://127.0.0.1:${(server.address() as AddressInfo).port}/T/B/${'x'.repeat(20)}`
+  const before = { ...process.env }
+  Object.assign(process.env, { SLACK_WEBHOOK_URL: address, GITHUB_ACTIONS: 'true' })
+  try {
+    await work()
+    return told
+  } finally {
+    process.env = before
+    server.close()
+  }
+}
+
+test('a change that is cut off tells its commit and what is in place; the next one says that it goes on', async () => {
+  const commit = 'c'.repeat(40)
+  const change = changeOf(true, [])
+  Object.assign(change.release, { commit })
+  change.startNotified = Promise.resolve([])
+  trackApplied(change)(web, 'done')
+  const serving = describeInterrupted(change)
+  const told = await toldBy(() => notifyAborted(change, 'interrupted in phase watch', { serving }))
+  assert.match(told, 'Serving now: in place: Deployment web of release 5; all else of release 4')
+  assert.match(told, commit.slice(0, 12))
+  const next = changeOf(true, [])
+  Object.assign(next.release, { number: 6 })
+  const left = { ...change.release, ending: 'applying' as const, who: 'eva' }
+  next.facts.history.unshift(left)
+  const { said } = await withFakeKubectl('exit 0', () => recordStart(next))
+  assert.match(said, /release 5 of eva never said how it ended: .* is applied again/)
+  assert.is(left.ending, 'interrupted')
+})
+
+test('what is refused before the lock is told, in a workflow', async () => {
+  const refused = new Failure(3, 'Deploy to test', 'the image is not there', { next: 'build it' })
+  const told = await toldBy(() => notifyRefused(asked, refused, Date.now()))
+  assert.match(told, /Deploy to test failed/)
+  assert.match(told, 'the image is not there')
+  assert.match(told, 'nothing was touched')
+  const byHand = await toldBy(async () => {
+    process.env.GITHUB_ACTIONS = ''
+    await notifyRefused(asked, refused, Date.now())
+  })
+  assert.is(byHand, '')
+})
+
+test('a first release says how many of its checks do not pass', async () => {
+  const change = changeOf(false, [])
+  Object.assign(change.release, { failing: ['a', 'b'] })
+  const told = await toldBy(() => notifyChange(change, 'succeeded'))
+  assert.match(told, 'release 5, with 2 failing checks')
+  assert.is(describeOutcome(change, 'succeeded', {}), 'release 5 serves, with 2 failing checks')
 })
 
 test('what a change leaves alone needs no more pods than the least', () => {

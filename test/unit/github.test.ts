@@ -9,6 +9,7 @@ import {
 import {
   startGitHubDeployment,
   ensureDeploymentRecorded,
+  recordRefusal,
   type DeploymentInfo,
 } from '../../scripts/lib/deploy/github-deployment.ts'
 import { Failure } from '../../scripts/lib/errors.ts'
@@ -317,6 +318,25 @@ test('a deploy is a deployment of its commit, in progress and then a success, wi
     ],
   )
   assert.is(requests.length, 3)
+})
+
+test('what was refused is recorded, and takes no proof from a commit that was deployed', async () => {
+  const { github, deployments } = await start()
+  await startGitHubDeployment(news(), github)!.finish('success', 'release 7 serves')
+  assert.is(await recordRefusal('staging', commit, 'the lock is held', github), undefined)
+  const last = deployments.at(-1)!
+  assert.equal(
+    [deployments.length, last.statuses.at(-1)!.state, last.statuses.at(-1)!.description],
+    [2, 'failure', 'the lock is held'],
+  )
+  assert.equal((await requirePromoted(environment, commit, github))?.release, 7)
+  assert.is(await recordRefusal('staging', 'none', 'x', github), undefined)
+})
+
+test('a cause keeps most of the room that GitHub gives', () => {
+  const words = shortenDescription('c'.repeat(100), `rolled back, ${'release 4 serves '.repeat(9)}`)
+  assert.match(words, /^c{89}…; rolled back, release 4 .*…$/)
+  assert.is([...words].length, 140)
 })
 
 test('its end is told once: an interrupt after it changes nothing', async () => {

@@ -145,6 +145,41 @@ await main(async () => {\n${lines}\n})`,
   }
 }
 
+test('what is created is counted, and listed where it is unfolded', () => {
+  const lists = { Created: ['Deployment api', 'Secret <b>'], Removed: [] }
+  const text = renderJobSummary({ ...summary, lists }, 'done')
+  assert.match(
+    text,
+    '<details><summary>Created: 2</summary>\n\n- Deployment api\n- Secret &lt;b>\n\n</details>'.replace(
+      'b>',
+      'b\\>',
+    ),
+  )
+  assert.not.match(text, 'Removed')
+})
+
+test('an interrupt says what serves, if somebody knows', () => {
+  const wait = `{ process.kill(process.pid, 'SIGINT'); return new Promise(done => setTimeout(done, 5000)) }`
+  const { stderr, text } = step(
+    `const { onServingAsked } = await import('${repository}/scripts/lib/report.ts')
+    onServingAsked(() => 'all of release 4'); addSummaryFacts({}, 'Try'); await step('One', () => ${wait})`,
+  )
+  assert.match(stderr, '  NOW   all of release 4\n')
+  assert.match(text, '**Serving now** all of release 4\n')
+})
+
+test('a step that says nothing for long says that it is at work', () => {
+  const { stderr } = step(
+    `const { quietStepMs, say } = await import('${repository}/scripts/lib/report.ts')
+    quietStepMs.most = 200
+    const { setTimeout: wait } = await import('node:timers/promises')
+    await step('Quiet', () => wait(500)); const loud = setInterval(() => say('x'), 50)
+    await step('Loud', () => wait(500)); clearInterval(loud)`,
+  )
+  assert.match(stderr, /▶ Quiet\n {2}… 0\.\d s: Quiet\n/)
+  assert.not.match(stderr, /s: Loud/)
+})
+
 test('a script that names itself adds its summary, with its steps; another adds none', () => {
   const done = step(
     `addSummaryFacts({ By: 'eva' }, 'Try'); await step('One', () => {}); printResult('it works')`,

@@ -52,13 +52,18 @@ export function describeOutcome(
   kind: NotificationKind,
   { failed, serving = '' }: NotificationDetails,
 ): string {
-  if (!failed) return shortenDescription(`release ${release.number} serves`)
+  if (!failed)
+    return shortenDescription(`release ${release.number} serves${describeFailing(release.failing)}`)
   const { likely, application } = (failed.cause ?? {}) as Partial<FailureCause>
   return shortenDescription(
     likely ? `${application}: ${likely}` : failed.why,
     kind === 'rolled-back' ? `rolled back, ${serving}` : serving,
   )
 }
+
+/** How many checks did not pass in a release that serves all the same; '' when all did. */
+export const describeFailing = (failing: string[] = []): string =>
+  failing.length ? `, with ${failing.length} failing check${failing.length > 1 ? 's' : ''}` : ''
 
 /** Nothing was to do: GitHub may still not know that this commit serves. */
 export async function ensureReleaseRecorded(change: Change, number: number): Promise<void> {

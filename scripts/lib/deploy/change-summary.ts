@@ -1,5 +1,5 @@
 // What the summary of a workflow's job says of a change.
-import { addSummaryFacts } from '../job-summary.ts'
+import { addSummaryFacts, addSummaryLists } from '../job-summary.ts'
 import { resourceId } from '../kubernetes/objects.ts'
 import { readActor } from './actor.ts'
 import { isNoChange, type Change, type DeployRequest } from './change.ts'
@@ -23,10 +23,8 @@ export function updateJobSummary(
       Release: isRecorded ? `${release.number} (${release.what})` : undefined,
       Commit: release ? release.commit : facts?.commit,
       By: readActor(),
-      ...Object.fromEntries(
-        Object.entries(planned ?? {}).map(([name, titles]) => [name, titles.join(', ')]),
-      ),
     },
     `${verb === 'deploy' ? 'Deploy to' : 'Roll back'} ${environment.name}${dry ? ': the plan, nothing was touched' : ''}`,
   )
+  addSummaryLists(planned ?? {})
 }

@@ -3,6 +3,7 @@
 import type { Change, DeployRequest } from './change.ts'
 import { guardChange } from './failure.ts'
 import { updateJobSummary } from './change-summary.ts'
+import { notifyRefused } from './notifications.ts'
 import { planChange } from './plan.ts'
 import { runPreflight, type PreflightResult } from './preflight.ts'
 import { recordChange } from './record.ts'
@@ -17,22 +18,33 @@ export interface DeployOptions {
   check?: { name: string; run: (facts: PreflightResult) => Promise<void> }
 }
 
-/**
- * Changes an environment to what is asked for. Throws Failure: refused or locked with nothing
- * touched; what fails later says what serves.
- */
-export async function deploy(
+/** What is done before anything is touched; undefined when that is all. */
+async function prepareChange(
   request: DeployRequest,
-  { dryRun = false, check }: DeployOptions = {},
-): Promise<void> {
-  const started = Date.now()
-  updateJobSummary(request, dryRun)
+  { dryRun = false, check }: DeployOptions,
+  started: number,
+): Promise<Change | undefined> {
   const facts = await step('Pre-flight', () => runPreflight(request))
   if (check) await step(check.name, () => check.run(facts))
   const plan = await step('Plan', () => planChange(request, facts))
   updateJobSummary({ ...request, facts, plan }, dryRun)
-  if (dryRun) return
-  const change = await step('Lock', () => lockEnvironment(request, facts, plan, started))
+  return dryRun
+    ? undefined
+    : await step('Lock', () => lockEnvironment(request, facts, plan, started))
+}
+
+/**
+ * Changes an environment to what is asked for. Throws Failure: refused or locked with nothing
+ * touched; what fails later says what serves.
+ */
+export async function deploy(request: DeployRequest, options: DeployOptions = {}): Promise<void> {
+  const started = Date.now()
+  updateJobSummary(request, Boolean(options.dryRun))
+  const change = await prepareChange(request, options, started).catch(async error => {
+    await notifyRefused(request, error as Error, started)
+    throw error
+  })
+  if (!change) return
   const result = await guardChange(change, async () => {
     await recordStart(change)
     const wait = await writingStep(change, 'Apply', () => applyChange(change))

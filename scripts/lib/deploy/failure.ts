@@ -4,7 +4,7 @@ import { finishRelease, numberInPlace, type Change } from './change.ts'
 import { Failure, exit, type ExitCode } from '../errors.ts'
 import { resourceId } from '../kubernetes/objects.ts'
 import { restoreRelease } from './restore.ts'
-import { warn } from '../report.ts'
+import { onServingAsked, warn } from '../report.ts'
 import { onInterrupt } from '../run.ts'
 import { describeLiveObjects, describeLastingJobs } from './applied-objects.ts'
 import { notifyAborted, notifyChange } from './notifications.ts'
@@ -15,6 +15,7 @@ import { notifyAborted, notifyChange } from './notifications.ts'
  */
 export async function guardChange<T>(change: Change, work: () => Promise<T>): Promise<T> {
   const forget = onInterrupt(() => noteInterruption(change))
+  onServingAsked(() => describeInterrupted(change))
   try {
     return await work()
   } catch (error) {
@@ -23,6 +24,7 @@ export async function guardChange<T>(change: Change, work: () => Promise<T>): Pr
     throw end
   } finally {
     forget()
+    onServingAsked(undefined)
     // nobody else may take it before its time is over; how the change ended matters more
     await change.lock
       .release()
@@ -48,8 +50,19 @@ async function noteInterruption(change: Change): Promise<void> {
       : undefined
   await Promise.all([
     record,
-    notifyAborted(change, `interrupted in phase ${change.step.toLowerCase()}`, 1800),
+    notifyAborted(change, `interrupted in phase ${change.step.toLowerCase()}`, {
+      limit: 1800,
+      serving: describeInterrupted(change),
+    }),
   ])
+}
+
+/** What is in place when a change is cut off, and whether that is half of it. */
+export function describeInterrupted(change: Change): string {
+  const { reached, release } = change
+  if (release.ending === 'succeeded') return `release ${release.number} serves`
+  if (reached === 'verified') return describeUnrecorded(change)
+  return describeLiveObjects(change) + describeLastingJobs(change)
 }
 
 /** What to end with; before, what a failure has broken is put back. */

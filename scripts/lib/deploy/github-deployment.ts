@@ -115,6 +115,34 @@ async function createStartedDeployment(
 }
 
 /**
+ * Tells GitHub of a change that was refused. It proves nothing about its commit, so it is none of
+ * the deployments that a promotion asks for. Out: a warning, if any.
+ */
+export async function recordRefusal(
+  environment: string,
+  commit: string | undefined,
+  words: string,
+  github = readGitHubRepository(),
+  limit = gitHubTimeoutMs,
+): Promise<string | undefined> {
+  if (!github || !isFullCommit(commit)) return undefined
+  const until = Date.now() + limit
+  try {
+    const payload = { by: 'kgc-stack-refused' } as const
+    const id = await createDeployment(github, until, {
+      environment,
+      ref: commit!,
+      payload,
+      description: 'refused',
+    })
+    await setDeploymentStatus(github, until, id, 'failure', words, workflowRunUrl())
+    return undefined
+  } catch (error) {
+    return describeGitHubFailure(error)
+  }
+}
+
+/**
  * Nothing was to do: GitHub is told only if it does not know yet that this commit serves, with
  * these images. Out: a warning, if any.
  */

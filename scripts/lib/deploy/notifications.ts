@@ -4,8 +4,12 @@ import { shortenDescription } from '../github/deployments.ts'
 import { notifyWebhooks } from '../notify/notify.ts'
 import { warn } from '../report.ts'
 import type { FailureCause } from '../rollout/watch.ts'
-import type { Change } from './change.ts'
+import { Failure } from '../errors.ts'
+import { readActor, workflowRunUrl } from './actor.ts'
+import type { Change, DeployRequest } from './change.ts'
+import { recordRefusal } from './github-deployment.ts'
 import {
+  describeFailing,
   updateGitHubDeployment,
   type NotificationDetails,
   type NotificationKind,
@@ -45,6 +49,38 @@ export async function notifyChange(
   for (const one of new Set(await warnings)) warn(one)
 }
 
+/**
+ * In a workflow: tells people and GitHub of a change that was refused before it took the lock. At a
+ * terminal the person who began it sees it.
+ */
+export async function notifyRefused(
+  { environment, verb }: Pick<DeployRequest, 'environment' | 'verb'>,
+  error: Error,
+  started: number,
+): Promise<void> {
+  if (process.env.GITHUB_ACTIONS !== 'true') return
+  const { next, evidence } =
+    error instanceof Failure ? error : { next: undefined, evidence: undefined }
+  const commit = process.env.GITHUB_SHA
+  const serving = 'as before: nothing was touched'
+  const event = {
+    kind: 'failed',
+    verb,
+    environment: environment.name,
+    commit,
+    actor: readActor(),
+    ms: Date.now() - started,
+    link: workflowRunUrl(),
+    serving,
+    failure: { cause: error.message, log: evidence, next },
+  } as const
+  const [warnings, warning] = await Promise.all([
+    notifyWebhooks(event, { limit: notificationTimeoutMs }),
+    recordRefusal(environment.name, commit, shortenDescription(error.message)),
+  ])
+  for (const one of [...warnings, ...(warning ? [warning] : [])]) warn(one)
+}
+
 /** Out: a warning for each who does not know. */
 async function sendNotifications(
   change: Change,
@@ -74,7 +110,11 @@ async function sendNotifications(
     actor: release.who,
     ms: Date.now() - started,
     link: release.run,
-    serving: more.serving,
+    serving:
+      more.serving ??
+      (kind === 'succeeded' && release.failing?.length
+        ? `release ${release.number}${describeFailing(release.failing)}`
+        : undefined),
     ...failure,
   }
   const [warnings, warning] = await Promise.all([
@@ -91,7 +131,7 @@ async function sendNotifications(
 export async function notifyAborted(
   change: Change,
   why: string,
-  limit = notificationTimeoutMs,
+  { limit = notificationTimeoutMs, serving }: { limit?: number; serving?: string } = {},
 ): Promise<void> {
   const { githubDeployment, startNotified, endNotified, environment, verb, release, started } =
     change
@@ -102,15 +142,17 @@ export async function notifyAborted(
       verb,
       environment: environment.name,
       release: String(release.number),
+      commit: release.commit,
       actor: release.who,
       ms: Date.now() - started,
       link: release.run,
+      serving,
       failure,
     }) as const
   const telling = startNotified && !endNotified ? notifyWebhooks(event(), { limit }) : undefined
   change.endNotified ??= telling ?? Promise.resolve()
   const [warning, warnings = []] = await Promise.all([
-    githubDeployment?.finish('error', shortenDescription(why), limit),
+    githubDeployment?.finish('error', shortenDescription(why, serving), limit),
     telling,
   ])
   for (const one of [...warnings, ...(warning ? [warning] : [])]) warn(one)

@@ -3,6 +3,7 @@ import { Failure, exit } from '../errors.ts'
 import { resourceId } from '../kubernetes/objects.ts'
 import type { ReleaseEnding, StoredRelease } from '../kubernetes/releases.ts'
 import { askQuestion } from '../prompt.ts'
+import { say } from '../report.ts'
 import { readActor, workflowRunUrl } from './actor.ts'
 import { listWorkloadImages } from './apply/checksums.ts'
 import { isNoChange, type Change, type ChangePlan, type DeployRequest } from './change.ts'
@@ -90,13 +91,16 @@ function createRelease(
 /** Records what is about to be done, and tells people. */
 export async function recordStart(change: Change): Promise<void> {
   const { target, lock, facts, release } = change
-  for (const one of facts.history)
-    if (one.ending === 'applying')
-      await target.releases.store(
-        Object.assign(one, { ending: 'interrupted' satisfies ReleaseEnding }),
-        'replace',
-        lock.lossFailure,
-      )
+  for (const one of facts.history.filter(({ ending }) => ending === 'applying')) {
+    say(
+      `  release ${one.number} of ${one.who} never said how it ended: it is recorded as interrupted, and what it left half done is applied again`,
+    )
+    await target.releases.store(
+      Object.assign(one, { ending: 'interrupted' satisfies ReleaseEnding }),
+      'replace',
+      lock.lossFailure,
+    )
+  }
   if (!isNoChange(change)) {
     await target.releases.store(release, 'create', lock.lossFailure)
     await notifyChange(change, 'started')

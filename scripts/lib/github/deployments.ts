@@ -13,6 +13,11 @@ export interface DeploymentPayload {
   images: Record<string, string>
 }
 
+/** What marks a change that was refused before it touched anything. */
+export interface RefusalPayload {
+  by: 'kgc-stack-refused'
+}
+
 export interface DeploymentRecord {
   id: number
   /** GitHub gives back an object or its JSON. */
@@ -129,7 +134,12 @@ export async function createDeployment(
     ref,
     payload,
     description,
-  }: { environment: string; ref: string; payload: DeploymentPayload; description: string },
+  }: {
+    environment: string
+    ref: string
+    payload: DeploymentPayload | RefusalPayload
+    description: string
+  },
 ): Promise<number> {
   const { owner, repo } = github
   // it is deployed already, or will be in a moment: GitHub has nothing to merge and nothing to wait
@@ -172,15 +182,15 @@ export async function setDeploymentStatus(
 /** GitHub takes descriptions of up to 140 characters. */
 const maxDescriptionLength = 140
 
-/**
- * A cause, and what follows from it, in as many characters as GitHub takes: the cause is what is
- * cut.
- */
+/** A cause, and what follows from it, in as many characters as GitHub takes. */
 export function shortenDescription(cause: string, then = ''): string {
   const clean = (text: string) => [...redact(text).replace(/\s+/g, ' ').trim()]
   const head = clean(cause)
-  const tail = clean(then && `; ${then}`).slice(0, maxDescriptionLength - 20)
-  return head.length + tail.length <= maxDescriptionLength
-    ? [...head, ...tail].join('')
-    : [...head.slice(0, maxDescriptionLength - 1 - tail.length), '…', ...tail].join('')
+  // what serves is said in full elsewhere: the cause keeps most of the room
+  const room = Math.max(50, maxDescriptionLength - head.length)
+  const tail = shorten(clean(then && `; ${then}`), room)
+  return [...shorten(head, maxDescriptionLength - tail.length), ...tail].join('')
 }
+
+const shorten = (letters: string[], most: number): string[] =>
+  letters.length <= most ? letters : [...letters.slice(0, most - 1), '…']

@@ -11,6 +11,7 @@ import {
   type PushedImage,
 } from './push.ts'
 import { readImageContents, tagImage } from './registry/manifests.ts'
+import { addSummaryFacts } from '../job-summary.ts'
 import { emit, formatMegabytes, printResult, say, step, table } from '../report.ts'
 import { dockerFolder, listApplications } from '../repository.ts'
 import type { PlannedImage } from './build/tags.ts'
@@ -19,6 +20,7 @@ const imageCells = ({ name, tags }: PlannedImage) => [name, tags.join(', ')]
 
 /** Builds targets, or says what it would build. */
 export async function runBuildCommand(wanted: string[], dry: boolean): Promise<void> {
+  addSummaryFacts({}, dry ? 'Images to build' : 'Build the images')
   const plan = await step('Plan', () => planBuild(wanted, 'build'))
   if (!dry)
     await step(`Build ${plan.images.map(({ target }) => target).join(', ')}`, () =>
@@ -55,6 +57,7 @@ export async function runPushCommand(
   dry: boolean,
   replace: boolean,
 ): Promise<void> {
+  addSummaryFacts({}, dry ? 'Images to push' : 'Push the images')
   const plan = await step('Plan', () => planBuild(wanted, 'push'))
   const there = await step('Ask the registry', async () => {
     for (const image of plan.images) await requirePushPermission(image)
@@ -97,6 +100,13 @@ export async function runPushCommand(
   await step('Set the tags, read the digests back', () => tagPushedImages(pushed))
   writeWorkflowOutput(pushed)
   emit('result', { pushed })
+  addSummaryFacts({
+    Built: fresh.map(({ target }) => target).join(', ') || 'none: all were there',
+    'There already': plan.images
+      .filter((_, i) => there[i])
+      .map(({ target }) => target)
+      .join(', '),
+  })
   const rows = pushed.map(({ target, tags, digest, size, uploaded }) => [
     target,
     tags.join(', '),

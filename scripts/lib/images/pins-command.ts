@@ -2,6 +2,7 @@
 import { Failure, exit } from '../errors.ts'
 import { checkPins, readPinFiles, writePins } from './pins-check.ts'
 import type { CheckedPin } from './pins.ts'
+import { addSummaryFacts } from '../job-summary.ts'
 import { color, emit, printResult, say, step, table } from '../report.ts'
 
 /**
@@ -9,6 +10,7 @@ import { color, emit, printResult, say, step, table } from '../report.ts'
  * when a registry cannot be asked.
  */
 export async function runPinsCommand(write: boolean): Promise<void> {
+  addSummaryFacts({}, 'Check the pinned images')
   const files = readPinFiles()
   const verdicts = await step('Ask the registries', () => checkPins(files))
   const changed = write ? writePins(files, verdicts) : []

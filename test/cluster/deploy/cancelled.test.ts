@@ -82,7 +82,9 @@ test('cancelled while it watches: lock free, children gone, GitHub told, all lon
   assert.is(holder(), undefined)
   assert.is(releases().at(-1)!.ending, 'interrupted')
   assert.equal(github.states(), ['in_progress', 'error'])
-  assert.is(github.deployments.at(-1)!.statuses.at(-1)!.description, 'interrupted in phase watch')
+  const { description } = github.deployments.at(-1)!.statuses.at(-1)!
+  assert.match(description, /^interrupted in phase watch; in place: .* of release 2/)
+  assert.match(said, /^ {2}NOW {3}in place: .* of release 2; all else of release 1$/m)
   assert.not.match(said + readFileSync(join(box.root, 'deploy.ndjson'), 'utf8'), github.token)
   assert.match(
     readFileSync(step.GITHUB_STEP_SUMMARY!, 'utf8'),
