@@ -34,11 +34,26 @@ test('the versions whose series were read are those that are pinned', () => {
     `image: traefik:v${components.traefik?.production.version}@`,
   )
   assert.match(read('infra/demo/build.sh'), `version=${components.traefik?.demo.version} `)
-  for (const folder of ['prometheus', 'alertmanager', 'node-exporter'])
+  assert.match(
+    read('infra/demo/monitoring/cadvisor.sh'),
+    `version=${components.cadvisor?.demo.version} `,
+  )
+  const pinned = (file: string, image: string) => {
+    const version = components[image.replaceAll('-', '_')]?.production.version
     assert.match(
-      read(`infra/monitoring/${folder}/docker-compose.yml`),
-      `/${folder}:v${components[folder.replace('-', '_')]?.production.version}@sha256:`,
+      read(`infra/monitoring/${file}`),
+      new RegExp(`/${image}:v${version}(-alpine)?@sha256:`),
     )
+  }
+  for (const image of [
+    'prometheus',
+    'alertmanager',
+    'node-exporter',
+    'cadvisor',
+    'blackbox-exporter',
+  ])
+    pinned(`${image}/docker-compose.yml`, image)
+  for (const image of ['postgres-exporter', 'redis_exporter']) pinned('stores/common.yml', image)
 })
 
 test('a table of the components: versions, and series that one of them alone has', () => {

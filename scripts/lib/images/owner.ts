@@ -59,9 +59,11 @@ export function requireOwner(what: string, images: string[]): void {
 }
 
 const ownerPatterns: [pattern: RegExp, of: (name: string) => string][] = [
-  // where images are: Compose, Kubernetes, Renovate; upstream's images of GHCR would need a look
-  // here
-  [/(?<![\w./])(?<!\w-)(?:unset\.invalid|ghcr\.io\/[\w-]+)(?=[/}\s"]|$)/gm, registryForOwner],
+  // where images are: Compose, Kubernetes, Renovate; not upstream's images of GHCR
+  [
+    /(?<![\w./])(?<!\w-)(?:unset\.invalid|ghcr\.io\/(?!google\/)[\w-]+)(?=[/}\s"]|$)/gm,
+    registryForOwner,
+  ],
   // the repository that Renovate looks at
   [
     /(?<=": "https:\/\/)(?:unset\.invalid|github\.com\/[\w-]+)(?=\/[\w.-]+",?$)/gm,

@@ -1,13 +1,12 @@
 // Twenty's server: the page, GraphQL with the few operations that set-up and checks need, and metrics.
 // As upstream has it, signing in and settings are at /metadata, records at /graphql.
 import { readFileSync } from 'node:fs'
-import { createServer } from 'node:http'
 import { html, json, page, serve } from '../../lib/http.mjs'
 import { pending, stepsOf } from '../../lib/migrate.mjs'
-import { onStop } from '../../lib/process.mjs'
 import { accounts } from './accounts.mjs'
 import { Complaint } from './complaint.mjs'
 import { answer, readSchema } from './graphql.mjs'
+import { serveMetrics } from './metrics.mjs'
 import { enqueue, migrations, steps } from './stores.mjs'
 
 const schemaOf = name => readSchema(readFileSync(new URL(name, import.meta.url), 'utf8'))
@@ -104,34 +103,8 @@ export async function server({ contract, env, log, faults }, { pool, redis }) {
       'POST /metadata': graphql(schemaOf('metadata.graphql'), metadata),
     },
   })
-  if (env.METER_DRIVER?.split(',').includes('prometheus')) await metrics({ contract, log }, redis)
+  await serveMetrics({ contract, env, log }, redis)
 }
 
 const complain = (status, message, code) =>
   json(status, { errors: [{ message, extensions: { code } }] })
-
-/** Prometheus' text on 9464, the exporter's default port: what waits in each queue. */
-async function metrics({ contract, log }, redis) {
-  const exporter = createServer(async (request, response) => {
-    if (request.url !== '/metrics') return response.writeHead(404).end()
-    try {
-      const waiting = await Promise.all(
-        contract.queues.map(queue => redis.lLen(`bull:${queue}:wait`)),
-      )
-      const lines = contract.queues.map(
-        (queue, i) => `twenty_queue_jobs_waiting_total{queue="${queue}"} ${waiting[i]}`,
-      )
-      response
-        .writeHead(200, { 'content-type': 'text/plain; version=0.0.4' })
-        .end(['# TYPE twenty_queue_jobs_waiting_total gauge', ...lines, ''].join('\n'))
-    } catch (error) {
-      response.writeHead(500).end(error.message)
-    }
-  })
-  onStop(() => {
-    exporter.close()
-    exporter.closeAllConnections()
-  })
-  await new Promise(resolve => exporter.listen(9464, '0.0.0.0', resolve))
-  log.info('metrics', { port: 9464 })
-}

@@ -3,6 +3,7 @@ import { createHmac, randomBytes } from 'node:crypto'
 import { lookup } from 'node:dns/promises'
 import { BlockList } from 'node:net'
 import { onStop, sleep } from '../../lib/process.mjs'
+import { serveMetrics } from './metrics.mjs'
 
 /** Seconds that a job belongs to the worker that took it; then it counts as stalled and waits again, as in BullMQ. */
 const lease = 10
@@ -17,6 +18,10 @@ export async function worker({ contract, env, log, faults }, { pool, redis }) {
   })
   const key = (queue, name) => `bull:${queue}:${name}`
   log.info('worker started', { queues: contract.queues.length })
+  // BullMQ's own settings of a queue: by them it is known before its first job
+  for (const queue of contract.queues)
+    await redis.hSet(key(queue, 'meta'), { 'opts.maxLenEvents': '10000' }).catch(() => {})
+  await serveMetrics({ contract, env, log }, redis)
   if (faults.has('hang')) return void setInterval(() => {}, 60_000)
   for (const queue of contract.queues) void take(queue)
   setInterval(() => contract.queues.forEach(queue => rescue(queue).catch(() => {})), 5_000)
