@@ -1,4 +1,5 @@
 # `make` alone prints the targets. MODE is dev, prod or demo; APPS names folders of infra/docker or services; APP is one application.
+# MONITORING=1 joins the monitoring to the stack, 0 leaves it out; without it infra/docker/.env says it, and otherwise only production has it.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 MODE ?= dev
@@ -23,7 +24,7 @@ env: node_modules/.stamp ## Write the env files: generate secrets, keep existing
 	@$(RUN) scripts/env.ts $(OTHER)
 
 # what a fresh clone lacks is made first; a warm start pays for neither
-up: node_modules/.stamp ## Start the stack and wait until it is ready (MODE=prod, APPS="chatwoot traefik")
+up: node_modules/.stamp ## Start the stack and wait until it is ready (MODE=prod, APPS="chatwoot traefik", MONITORING=1)
 	@docker info >/dev/null 2>&1 || $(RUN) scripts/bootstrap.ts
 	@test -f infra/docker/.env$(OTHER:%=.%) || $(RUN) scripts/env.ts $(OTHER)
 	@$(RUN) scripts/up.ts $(MODE) $(APPS)
@@ -34,10 +35,11 @@ down: node_modules/.stamp ## Stop the stack; its data stays (MODE=)
 purge: node_modules/.stamp ## Stop the stack and remove all its data; asks first (MODE=)
 	@$(RUN) scripts/down.ts $(MODE) --purge
 
-demo: node_modules/.stamp ## The whole stack on this machine, with no registry and no account
+demo: node_modules/.stamp ## The whole stack on this machine, with no registry and no account (MONITORING=1)
 	@$(RUN) scripts/bootstrap.ts --demo
 	@$(RUN) scripts/env.ts demo
 	@infra/demo/build.sh
+	@test "$(MONITORING)" != 1 || infra/demo/monitoring/build.sh
 	@$(RUN) scripts/up.ts demo
 	@$(RUN) scripts/admin.ts demo
 	@$(RUN) scripts/smoke.ts demo

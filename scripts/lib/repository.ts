@@ -4,6 +4,7 @@ import { join } from 'node:path'
 
 export const root = join(import.meta.dirname, '../..')
 export const dockerFolder = join(root, 'infra/docker')
+export const monitoringFolder = join(root, 'infra/monitoring')
 
 /** The folders of the applications: those with a Compose file of their own. */
 export function listApplications(): string[] {

@@ -9,7 +9,7 @@ import { stackOf, type Stack } from '../compose/stack.ts'
 import { exit, Failure } from '../errors.ts'
 import { askQuestion } from '../prompt.ts'
 import { emit, printResult, step } from '../report.ts'
-import { dockerFolder, listApplications } from '../repository.ts'
+import { dockerFolder, listApplications, monitoringFolder } from '../repository.ts'
 
 interface DownArguments {
   values: { purge?: boolean; yes?: boolean }
@@ -68,8 +68,7 @@ async function confirmPurge({ project }: Stack, volumes: string[]): Promise<void
 /** The machine's own settings are a person's work; those of a demo were generated. */
 async function removeGeneratedEnvFiles({ suffix }: Stack): Promise<void> {
   if (!suffix) return
-  const files = ['.', ...listApplications()].map(folder =>
-    join(dockerFolder, folder, `.env${suffix}`),
-  )
+  const folders = ['.', ...listApplications()].map(folder => join(dockerFolder, folder))
+  const files = [...folders, monitoringFolder].map(folder => join(folder, `.env${suffix}`))
   await Promise.all(files.map(file => rm(file, { force: true })))
 }

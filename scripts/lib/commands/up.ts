@@ -36,7 +36,7 @@ import { loadEnvValues } from '../env/files.ts'
 import { findShellConflicts } from '../env/shell.ts'
 import { exit, Failure } from '../errors.ts'
 import { pullOrBuildImages } from '../images/pull-or-build.ts'
-import { emit, printResult, step, table, warn } from '../report.ts'
+import { emit, formatMegabytes, printResult, say, step, table, warn } from '../report.ts'
 import { root } from '../repository.ts'
 
 interface UpArguments {
@@ -66,6 +66,7 @@ export async function runUpCommand({ values, positionals }: UpArguments): Promis
   await requireCompose()
   const all = await readComposeConfig(asked)
   refuseIgnoredVariables(all, asked)
+  sayMemoryOfMonitoring(asked, all)
   const stack = await fitCpuLimits(asked, all)
   const services = await selectServices(stack, all, names)
   const before = await listContainers(stack.project)
@@ -105,6 +106,18 @@ export async function runUpCommand({ values, positionals }: UpArguments): Promis
     all,
     ready.map(({ service }) => service),
     services,
+  )
+}
+
+/** What the monitoring may take, before anything is started. */
+function sayMemoryOfMonitoring({ monitored, mode }: Stack, { services }: ComposeConfig): void {
+  if (!monitored) return
+  const limits = Object.values(services)
+    .filter(({ networks }) => networks?.monitoring !== undefined)
+    .map(({ mem_limit }) => Number(mem_limit))
+  const most = limits.reduce((sum, limit) => sum + limit, 0)
+  say(
+    `  monitoring: ${limits.length} services, with up to ${formatMegabytes(most)} of memory; make up MODE=${mode} MONITORING=0 leaves them out`,
   )
 }
 

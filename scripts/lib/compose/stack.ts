@@ -3,7 +3,8 @@ import { existsSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { maskShellValues } from '../env/shell.ts'
 import { Failure, exit } from '../errors.ts'
-import { listApplications, dockerFolder, root } from '../repository.ts'
+import { isMonitored } from '../env/monitored.ts'
+import { dockerFolder, listApplications, monitoringFolder, root } from '../repository.ts'
 import { run, type RunOutput, type RunOptions } from '../run.ts'
 import { lastLineOf } from '../text.ts'
 
@@ -14,6 +15,8 @@ export interface Stack {
   project: string
   /** Suffix of its env files: '' or '.demo'. */
   suffix: string
+  /** Whether its monitoring belongs to it. */
+  monitored?: boolean
   /** Everything before the Compose subcommand. */
   argv: string[]
 }
@@ -29,10 +32,10 @@ export function stackModes(): string[] {
 /**
  * The stack of a mode. dev and prod are two ways to run the machine's own stack and share its env
  * files, volumes and project; any other mode is a stack of its own beside it. `files` are further
- * Compose files.
+ * Compose files; `always`: with its monitoring, whatever was chosen.
  * KGC_PROJECT renames the project, so that a test can stand beside a demo.
  */
-export function stackOf(mode: string, files: string[] = []): Stack {
+export function stackOf(mode: string, files: string[] = [], always = false): Stack {
   if (!stackModes().includes(mode))
     throw new Failure(
       exit.usage,
@@ -42,24 +45,34 @@ export function stackOf(mode: string, files: string[] = []): Stack {
     )
   const suffix = mode === 'dev' || mode === 'prod' ? '' : `.${mode}`
   const project = process.env.KGC_PROJECT ?? (suffix ? `kgc-${mode}` : 'kgc')
+  const monitored = always || isMonitored(mode, suffix)
   const all = ['docker-compose.yml', `docker-compose.${mode}.yml`]
     .map(name => join(dockerFolder, name))
-    .concat(files)
+    .concat(monitored ? monitoringFiles(mode) : [], files)
+  const envFiles = [dockerFolder, ...(monitored ? [monitoringFolder] : [])]
   return {
     mode,
     project,
     suffix,
+    monitored,
     argv: [
       'docker',
       'compose',
       '-p',
       project,
-      '--env-file',
-      join(dockerFolder, `.env${suffix}`),
+      ...envFiles.flatMap(folder => ['--env-file', join(folder, `.env${suffix}`)]),
       ...all.flatMap(file => ['-f', file]),
     ],
   }
 }
+
+/** What joins the monitoring to a stack: its services, what each application has for it, and the mode's override. */
+const monitoringFiles = (mode: string): string[] =>
+  [
+    join(monitoringFolder, 'docker-compose.yml'),
+    ...listApplications().map(name => join(dockerFolder, name, 'docker-compose.monitoring.yml')),
+    join(monitoringFolder, `docker-compose.${mode}.yml`),
+  ].filter(existsSync)
 
 /** The env files that the stack reads and that are not there. */
 export function missingEnvFiles(stack: Stack): string[] {
@@ -68,13 +81,17 @@ export function missingEnvFiles(stack: Stack): string[] {
     ...listApplications().filter(name => existsSync(join(dockerFolder, name, '.env.example'))),
   ]
   return folders
-    .map(folder => join('infra/docker', folder, `.env${stack.suffix}`))
+    .map(folder => join('infra/docker', folder))
+    .concat(stack.monitored ? ['infra/monitoring'] : [])
+    .map(folder => join(folder, `.env${stack.suffix}`))
     .filter(path => !existsSync(join(root, path)))
 }
 
 export interface ComposeService {
   image?: string
   cpus?: number | string
+  /** Bytes. */
+  mem_limit?: number | string
   user?: string
   cap_drop?: string[]
   cap_add?: string[]

@@ -44,7 +44,8 @@ export function checkEnvFiles(root: string, name = ''): EnvProblem[] {
       void problems.push({ file: file.name, key, problem, remedy, ...more })
     const text = readAndReport(file, report)
     if (text === undefined) {
-      if (!existsSync(file.path)) report('', 'is missing', `run \`${it.command}\``)
+      if (!existsSync(file.path) && !file.optional)
+        report('', 'is missing', `run \`${it.command}\``)
       continue
     }
     const bad = findBadLines(text, file.entries)

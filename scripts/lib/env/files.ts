@@ -18,6 +18,8 @@ export interface EnvFile {
   /** Both as people read them: relative to the repository. */
   name: string
   example: string
+  /** Only some stacks need it. */
+  optional?: boolean
   entries: ExampleEntry[]
 }
 
@@ -70,6 +72,9 @@ export function findEnvFiles(root: string, given = ''): EnvFiles {
   if (suffix)
     top.entries.push(...parseExample(`\n${comment}\n#@ required pinned\nKGC_ENV_SUFFIX=${suffix}`))
   const others = folders.sort().map(folder => file(folder, join(docker, folder, '.env.example')))
+  const monitoring = 'infra/monitoring/.env.example'
+  if (existsSync(join(root, monitoring)))
+    others.push({ ...file('../monitoring', monitoring), optional: true })
   for (const { entries, example } of others)
     for (const { key, shared } of entries)
       if (shared && !top.entries.some(entry => entry.key === key))

@@ -17,6 +17,9 @@ const composeChoices = [
   'KGC_ENV_SUFFIX',
 ]
 
+/** What a person may say for one command, whatever the files say. */
+const perCommand = ['MONITORING']
+
 /** A key of an env file, with the value that counts: the root file's before a folder's. */
 interface FileValue {
   key: string
@@ -32,7 +35,7 @@ function readFileValues(root: string, suffix: string): Map<string, FileValue> {
     .filter(entry => entry.isDirectory())
     .map(({ name }) => name)
   const values = new Map<string, FileValue>()
-  for (const folder of ['', ...folders.toSorted()]) {
+  for (const folder of ['', ...folders.toSorted(), '../monitoring']) {
     const file = join(docker, folder, `.env${suffix}`)
     if (!existsSync(join(root, file))) continue
     for (const [key, value] of Object.entries(parse(readFileSync(join(root, file), 'utf8'))))
@@ -61,5 +64,7 @@ export const findShellConflicts = (
   env: NodeJS.ProcessEnv = process.env,
 ): Pick<FileValue, 'key' | 'file'>[] =>
   [...readFileValues(root, suffix).values()]
-    .filter(({ key, value }) => env[key] !== undefined && env[key] !== value)
+    .filter(
+      ({ key, value }) => env[key] !== undefined && env[key] !== value && !perCommand.includes(key),
+    )
     .map(({ key, file }) => ({ key, file }))

@@ -35,6 +35,8 @@ const env = {
   PEBBLE_KEYS: keys,
   PEBBLE_PORT: String(management),
   ACME_CASE: import.meta.dirname,
+  // its images are not what is tried
+  MONITORING: '0',
 }
 const up = [
   'up',
