@@ -12,7 +12,7 @@ const lib = join(repository, 'scripts/lib')
 const tiers = [
   ['.'],
   ['env', 'engine', 'kubernetes', 'compose'],
-  ['images', 'github', 'notify'],
+  ['images', 'github', 'monitoring', 'notify'],
   ['rollout', 'smoke', 'doctor'],
   ['deploy'],
   ['forks'],

@@ -44,7 +44,10 @@ export async function runSmokeCommand({ values, positionals }: SmokeArguments): 
 }
 
 async function askProducts(target: SmokeTarget, only?: string[]): Promise<CheckOutcome[]> {
-  const checks = await productChecks(target, only)
+  const checks = [
+    ...(await productChecks(target, only)),
+    ...(only ? [] : (target.ownChecks?.() ?? [])),
+  ]
   return Promise.all(checks.map(({ ask }) => ask(checkTimeoutMs)))
 }
 

@@ -11,6 +11,7 @@ import { judgeIdle } from './containers.ts'
 import { examineEnvFiles } from './env-files.ts'
 import { finding, type Finding, type Severity } from './finding.ts'
 import { judgeNetworks, judgeVisitors, readNetworkFacts } from './network.ts'
+import { judgeMonitoring } from './monitoring.ts'
 import { judgeCpus, judgeEngine, judgePorts, judgeResources, readResources } from './machine.ts'
 import { examineStack } from './stack.ts'
 
@@ -59,6 +60,7 @@ export async function examineMachine(mode: string): Promise<Finding[]> {
     ],
     files,
     all || !machine.engine ? rest : withoutFiles(),
+    judgeMonitoring(stack, values),
   ]
   return areas.flatMap(list =>
     list.toSorted((a, b) => order.indexOf(a.severity) - order.indexOf(b.severity)),

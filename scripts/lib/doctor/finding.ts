@@ -9,6 +9,7 @@ type Area =
   | 'containers'
   | 'volumes'
   | 'certificates'
+  | 'monitoring'
   | 'cluster'
   | 'rights'
 

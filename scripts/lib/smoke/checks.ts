@@ -37,6 +37,8 @@ export interface SmokeTarget {
   requireRunning: () => Promise<void>
   health: () => Promise<CheckOutcome[]>
   context: (folder: string) => SmokeContext
+  /** Checks of what is no application, such as the monitoring. */
+  ownChecks?: () => RunnableCheck[]
   /**
    * Lets the edge serve an application whose administrator is there; returns a few words, '' when
    * nothing kept it from that.
