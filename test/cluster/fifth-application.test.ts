@@ -162,7 +162,8 @@ test('smoke has its checks and doctor its settings', () => {
 })
 
 test('what tests ask of every application, it fulfils', async () => {
-  assert.is(await failureOf('policy/compose.test.ts'), '')
+  for (const name of ['compose', 'monitoring'])
+    assert.is(await failureOf(`policy/${name}.test.ts`), '')
 })
 
 test('Compose and Kubernetes run the same, and only who may reaches its pods', async () => {
