@@ -123,8 +123,16 @@ const settings: [path: string, from: RegExp, to: string][] = [
     /runs-on: \S+(?=\n.*\n {4}environment: staging)/,
     'runs-on: self-hosted',
   ],
-  ['.github/workflows/deploy-production.yml', /runs-on: \S+/, 'runs-on: self-hosted'],
-  ['.github/workflows/rollback.yml', /runs-on: \S+/, 'runs-on: self-hosted'],
+  [
+    '.github/workflows/deploy-production.yml',
+    /runs-on: \S+(?=\n.*\n {4}environment: production\n)/,
+    'runs-on: self-hosted',
+  ],
+  [
+    '.github/workflows/rollback.yml',
+    /runs-on: \S+(?=\n.*\n {4}environment: \$\{\{ inputs\.environment \}\})/,
+    'runs-on: self-hosted',
+  ],
 ]
 const additions = {
   [`${overlays}/production/kustomization.yaml`]: 'replicas:\n  - { name: kgc-web, count: 4 }\n',

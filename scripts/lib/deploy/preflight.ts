@@ -35,6 +35,7 @@ import {
   packManifests,
   type StoredRelease,
 } from '../kubernetes/releases.ts'
+import { checkNodePulls } from './preflight/pull-login.ts'
 import { requirePermissions } from './preflight/permissions.ts'
 import { redactSecretsOf, readSecretKeys } from '../kubernetes/secret-values.ts'
 import { withDigestsAndChecksums } from './apply/checksums.ts'
@@ -157,6 +158,7 @@ export async function runPreflight({
   const [found] = await Promise.all([
     tried(),
     refusals.check(() => requirePermissions(environment, plain)),
+    back ? undefined : checkNodePulls(environment, plain, live, refusals, warn),
     back ? undefined : checkUpgradePaths(plain, live, refusals),
   ])
   refusals.add(...findUnpromotedImages(environment, had, found.digests))

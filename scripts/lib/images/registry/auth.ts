@@ -13,14 +13,15 @@ const encodeLogin = (user: string, password: string) =>
 
 /**
  * What a registry wants to see, by its challenge: a token from its own server (for `scope`, or what
- * the challenge names), or the login itself.
+ * the challenge names), or the login itself: `given`, or this machine's.
  */
 export async function fetchAuthorization(
   host: string,
   challenge: string,
   scope?: string,
+  given?: string,
 ): Promise<string> {
-  const login = await findRegistryLogin(host)
+  const login = given ?? (await findRegistryLogin(host))
   const basic = login ? `Basic ${login}` : ''
   const part = (name: string) => new RegExp(`${name}="([^"]*)"`).exec(challenge)?.[1]
   const realm = part('realm')

@@ -17,6 +17,8 @@ export interface RegistryRequest {
   method?: string
   headers?: Record<string, string>
   body?: string
+  /** In the place of this machine's login; '' asks as somebody without one. In base64. */
+  login?: string | undefined
 }
 
 const tokens = new Map<string, string>()
@@ -29,10 +31,10 @@ const tokens = new Map<string, string>()
 export async function callRegistry(
   host: string,
   path: string,
-  { method = 'GET', headers = {}, body }: RegistryRequest = {},
+  { method = 'GET', headers = {}, body, login }: RegistryRequest = {},
 ): Promise<Response> {
   const repository = path.replace(/^.*?\/v2\//, '').replace(/\/(manifests|blobs|tags)\/.*/, '')
-  const key = `${host} ${repository} ${method}`
+  const key = `${host} ${repository} ${method} ${login}`
   // GitHub's registry asks for no more than pull, whatever is called
   const scope = ['POST', 'PATCH', 'PUT'].includes(method)
     ? `repository:${repository}:pull,push`
@@ -49,12 +51,12 @@ export async function callRegistry(
     if (answer.status === 401) {
       tokens.set(
         key,
-        await fetchAuthorization(host, answer.headers.get('www-authenticate') ?? '', scope),
+        await fetchAuthorization(host, answer.headers.get('www-authenticate') ?? '', scope, login),
       )
       answer = await call()
     }
     if (answer.ok) return answer
-    throw await readRefusal(host, method, answer, await findRegistryLogin(host))
+    throw await readRefusal(host, method, answer, login ?? (await findRegistryLogin(host)))
   } catch (error) {
     throw error instanceof RegistryError ? error : toUnreachableError(host, error as Error)
   }
@@ -90,11 +92,12 @@ export async function findUnreachableRegistries(
  * The digest that an image has in its registry. Throws RegistryError that says in words why there
  * is none.
  */
-export async function fetchImageDigest(image: string): Promise<string> {
+export async function fetchImageDigest(image: string, login?: string): Promise<string> {
   const { host, repository, tag = 'latest', digest } = parseImage(image)
   const answer = await callRegistry(host, `${repository}/manifests/${digest ?? tag}`, {
     method: 'HEAD',
     headers: { accept: acceptedManifests },
+    login,
   })
   const found = digest ?? answer.headers.get('docker-content-digest')
   if (!found) throw new RegistryError(`${host} names no digest`, 400)
