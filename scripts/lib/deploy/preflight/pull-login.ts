@@ -1,4 +1,4 @@
-// Whether the cluster's nodes may pull our own images: they have another login than whoever deploys.
+// Whether the cluster's nodes may pull our own images: they have another login than the person who deploys.
 import { RegistryError } from '../../images/registry/errors.ts'
 import { fetchImageDigest } from '../../images/registry/client.ts'
 import { parseImage } from '../../images/reference.ts'
