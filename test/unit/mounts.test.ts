@@ -46,14 +46,16 @@ test('what is open to all asks nobody; a closed file deep in a folder is found, 
       },
     },
   } as ComposeConfig
-  assert.equal(await findUnreadableMounts(config, ['edge']), [])
+  assert.equal(await findUnreadableMounts(config, ['edge'], root), [])
   chmodSync(join(root, 'in/rules.yml'), 0o600)
-  const closed = await findUnreadableMounts(config, ['edge'])
+  const closed = await findUnreadableMounts(config, ['edge'], root)
   assert.equal(
     closed.map(({ service, user }) => [service, user]),
     [['edge', 'edge']],
   )
   assert.match(closed[0]!.path, /in\/rules\.yml$/)
+  // what is not the repository's is as it is: a whole machine would be read
+  assert.equal(await findUnreadableMounts(config, ['edge'], join(root, 'in')), [])
   assert.is(
     chmodCommand([
       { ...closed[0]!, path: 'a' },

@@ -76,16 +76,18 @@ const capable = ({ cap_drop, cap_add }: ComposeService) =>
   !all(cap_drop, 'DAC_OVERRIDE') || all(cap_add, 'DAC_OVERRIDE', 'DAC_READ_SEARCH')
 
 /**
- * What these services mount and cannot read. The engine is asked only where something is not open
- * to all.
+ * What these services mount of the repository in `folder` and cannot read: the machine's own
+ * folders, which monitoring mounts, are as they are. The engine is asked only where something is
+ * not open to all.
  */
 export async function findUnreadableMounts(
   config: ComposeConfig,
   services: string[],
+  folder = root,
 ): Promise<UnreadableMount[]> {
   const mounted = services.flatMap(service =>
     (config.services[service]?.volumes ?? [])
-      .filter(({ type }) => type === 'bind')
+      .filter(({ type, source = '' }) => type === 'bind' && `${source}/`.startsWith(`${folder}/`))
       .flatMap(({ source = '' }) => tree(source).map(one => ({ service, ...one }))),
   )
   const doubtful = mounted.filter(({ stats }) => !canRead(stats, 'nobody', false))
