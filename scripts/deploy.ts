@@ -1,4 +1,4 @@
-// Deploys an environment to Kubernetes as one guarded change: refuses before it touches, puts back
+// Deploys an environment to Kubernetes as one guarded change: refuses before it touches, restores
 // what it broke, says what serves.
 import { flag, runCommand, text } from './lib/cli.ts'
 

@@ -7,7 +7,7 @@ await runCommand({
        npx zx scripts/rollback.ts <environment> --list
        npx zx scripts/rollback.ts <environment> --diff A B
 
-Puts back a release with all its manifests: what was added since is removed, what was removed since comes back. Data stays, Secrets that are not
+Restores a release with all its manifests: what was added since is removed, what was removed since comes back. Data stays, Secrets that are not
 sealed stay, and migrations are not run: they cannot be undone.
   RELEASE           its number; without it the last one that served and is not the same as this
   --list            the releases that are kept

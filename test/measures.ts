@@ -91,7 +91,7 @@ const measures: { what: string; now: number; limit: number; atLeast?: boolean }[
     limit: 15,
   },
   {
-    what: 'files from deploy.ts to a release that is put back',
+    what: 'files from deploy.ts to a release that is restored',
     now: filesBetween(deploy, restore) + importsOf(restore).length,
     limit: 30,
   },

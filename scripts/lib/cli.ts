@@ -47,7 +47,7 @@ const codeMeanings: Record<number, string> = {
   3: 'refused before anything was touched',
   4: 'locked by another',
   5: 'failed; the state before it was kept or restored',
-  6: 'failed and could not be put back',
+  6: 'failed and could not be restored',
   7: 'timed out, the state is not known',
   130: 'interrupted (143 when terminated, 129 when its terminal was closed)',
 }

@@ -95,7 +95,7 @@ function sayWhenQuiet(name: string, start: number): NodeJS.Timeout {
 }
 
 /**
- * Runs a phase and narrates it: its name, then its seconds. Passes on what `work` returns or
+ * Runs a step and narrates it: its name, then its seconds. Passes on what `work` returns or
  * throws.
  */
 export async function step<T>(name: string, work: () => Promise<T> | T): Promise<T> {

@@ -106,9 +106,9 @@ async function byScript(runs: number): Promise<ScriptTimes> {
   const timed = async (name: string): Promise<Deploy> => {
     const done = await good(deploy())
     times.peak = Math.max(times.peak, done.peak)
-    const phases = stepTimes(done).map(([name, ms]) => `${name} ${seconds(ms)}`)
+    const steps = stepTimes(done).map(([name, ms]) => `${name} ${seconds(ms)}`)
     const processes = `${done.kubectl.length} kubectl processes`
-    told(`${name}, deploy.ts (${phases.join(', ')}; ${processes})`, done.ms)
+    told(`${name}, deploy.ts (${steps.join(', ')}; ${processes})`, done.ms)
     return done
   }
   found()

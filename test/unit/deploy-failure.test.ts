@@ -119,7 +119,7 @@ test('a bug when something was: it goes back, or is said to stand as it is', asy
   )
   assert.is(back.failure.code, 6)
   assert.match(back.failure.why, 'a bug in the script: Cannot read')
-  assert.match(back.failure.serving!, /release 4 was put back, but .*JSON/)
+  assert.match(back.failure.serving!, /release 4 was restored, but .*JSON/)
   assert.ok(back.calls.some(one => one.includes(' apply ')))
   assert.ok(
     back.calls.some(one => one.includes(' replace ')),
@@ -138,7 +138,7 @@ test('a bug of the way back itself still says how things stand', async () => {
   assert.is(failure.code, 6)
   assert.match(
     failure.serving!,
-    /^nothing could be put back \(in place: Deployment web of release 5; all else of release 4\), but by a bug in the script: /,
+    /^nothing could be restored \(in place: Deployment web of release 5; all else of release 4\), but by a bug in the script: /,
   )
 })
 

@@ -231,7 +231,7 @@ function compare({ code, now, objects, ending }: Seen, verb: string): void {
       list(fresh).concat(list(unsure)).includes(name),
       `${name} is of release ${is}: ${now}`,
     )
-  if (/nothing could be put back/.test(now)) assert.ok(moved.length || unsure, now)
+  if (/nothing could be restored/.test(now)) assert.ok(moved.length || unsure, now)
 }
 
 const steps: [

@@ -353,7 +353,7 @@ test('the change does not wait for the beginning; an end that comes early comes 
   const start_ = Date.now()
   const announced = startGitHubDeployment(news(), github)!
   assert.ok(Date.now() - start_ < 900)
-  await announced.finish('error', 'interrupted in phase apply', 1500)
+  await announced.finish('error', 'interrupted in step apply', 1500)
   assert.equal(states(), ['in_progress', 'error'])
 })
 

@@ -86,7 +86,7 @@ test('what is held by hand does not expire', () => {
 
 test('the holder is named with what it does, and where to look', () => {
   const words =
-    'held by anna@desk since 2026-11-25T11:58:30Z (deploy, phase watch, renewed 11:59:50)'
+    'held by anna@desk since 2026-11-25T11:58:30Z (deploy, step watch, renewed 11:59:50)'
   assert.is(describeLease(lease()), words)
   assert.is(describeLease(lease({}, { 'kgc.hu/run': 'https://ci/1' })), `${words}: https://ci/1`)
 })

@@ -163,7 +163,7 @@ test('what an interrupted change has sealed is waited for by the next one, thoug
   }
 })
 
-test('the way back waits too, puts back what it can, and says what is not open', async () => {
+test('the way back waits too, restores what it can, and says what is not open', async () => {
   const good = {
     number: 4,
     ending: 'succeeded',
@@ -202,7 +202,7 @@ test('the way back waits too, puts back what it can, and says what is not open',
   assert.is(value!.code, 6)
   assert.match(
     value!.serving!,
-    'release 4 was put back, but Unseal the secrets: SealedSecret shop-secrets: no key could decrypt',
+    'release 4 was restored, but Unseal the secrets: SealedSecret shop-secrets: no key could decrypt',
   )
   const done = order({ calls })
   assert.is(done[0], 'applied ConfigMap SealedSecret')

@@ -1,4 +1,4 @@
-// Puts an earlier release back, or shows the releases (scripts/rollback.ts).
+// Restores an earlier release, or shows the releases (scripts/rollback.ts).
 import { usageFailure } from '../cli.ts'
 import { deploy } from '../deploy/deploy.ts'
 import { createKubernetesDeployTarget } from '../deploy/target.ts'

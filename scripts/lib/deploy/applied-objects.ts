@@ -14,7 +14,7 @@ export const trackApplied =
     versions.set(resourceId(one), how === 'done' ? 'new' : 'unknown')
   }
 
-/** Remembers what was put back, or removed because the release before has not got it. */
+/** Remembers what was restored, or removed because the release before has not got it. */
 export const trackRestored =
   ({ versions }: Change): ApplyListener =>
   (one, how) => {

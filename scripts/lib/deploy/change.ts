@@ -30,7 +30,7 @@ export interface DeployRequest {
   /** `deploy` or `rollback`. */
   verb: 'deploy' | 'rollback'
   source: ReleaseSource
-  /** Which release is put back; throws when it may not be. */
+  /** Which release is restored; throws when it may not be. */
   chooseRelease: (history: StoredRelease[]) => StoredRelease | undefined
   prune: boolean
   yes: boolean

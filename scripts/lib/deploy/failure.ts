@@ -1,4 +1,4 @@
-// How a change ends that fails or is interrupted: what it has touched is put back, and the error
+// How a change ends that fails or is interrupted: what it has touched is restored, and the error
 // says what serves.
 import { finishRelease, numberInPlace, type Change } from './change.ts'
 import { Failure, exit, type ExitCode } from '../errors.ts'
@@ -50,7 +50,7 @@ async function noteInterruption(change: Change): Promise<void> {
       : undefined
   await Promise.all([
     record,
-    notifyAborted(change, `interrupted in phase ${change.step.toLowerCase()}`, {
+    notifyAborted(change, `interrupted in step ${change.step.toLowerCase()}`, {
       limit: 1800,
       serving: describeInterrupted(change),
     }),
@@ -65,7 +65,7 @@ export function describeInterrupted(change: Change): string {
   return describeLiveObjects(change) + describeLastingJobs(change)
 }
 
-/** What to end with; before, what a failure has broken is put back. */
+/** What to end with; before, what a failure has broken is restored. */
 async function resolveFailure(change: Change, error: unknown): Promise<unknown> {
   // its release is not recorded yet, and nothing that serves has been touched
   if (change.reached === 'locked') return error
@@ -78,7 +78,7 @@ async function resolveFailure(change: Change, error: unknown): Promise<unknown> 
     })
   // the new holder of the lock decides
   if (change.lock.lossFailure())
-    return as(failure.code, `${describeLiveObjects(change)}; nothing was put back`)
+    return as(failure.code, `${describeLiveObjects(change)}; nothing was restored`)
   // it was proven to work: what fails now is only the book-keeping
   if (change.reached === 'verified')
     return Object.assign(as(exit.broken, describeUnrecorded(change)), {
@@ -93,7 +93,7 @@ async function resolveFailure(change: Change, error: unknown): Promise<unknown> 
   )
 }
 
-/** What serves when the last phase has failed. */
+/** What serves when the last step has failed. */
 function describeUnrecorded(change: Change): string {
   const { plan, prunedIds } = change
   const number = numberInPlace(change)
@@ -112,7 +112,7 @@ function createBugFailure({ verb, environment, step }: Change, error: unknown): 
   const { message, stack } = error instanceof Error ? error : new Error(String(error))
   return new Failure(
     exit.bug,
-    `${verb === 'deploy' ? 'Deploy to' : 'Roll back'} ${environment.name}, phase ${step.toLowerCase()}`,
+    `${verb === 'deploy' ? 'Deploy to' : 'Roll back'} ${environment.name}, step ${step.toLowerCase()}`,
     `a bug in the script: ${message}`,
     {
       evidence: stack,

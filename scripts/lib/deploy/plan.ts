@@ -37,7 +37,7 @@ export async function planChange(
     ...changes,
     removed: removed.filter(one => there.has(resourceId(one))),
     generated: generated.filter(one => there.has(resourceId(one))),
-    // migrations cannot be undone: a release that is put back runs none
+    // migrations cannot be undone: a release that is restored runs none
     jobs:
       'release' in source
         ? []

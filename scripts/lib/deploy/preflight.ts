@@ -61,7 +61,7 @@ export interface PreflightResult {
 }
 
 /**
- * The manifests to put in place: the overlay's own, or those of a release that is put back (Jobs
+ * The manifests to put in place: the overlay's own, or those of a release that is restored (Jobs
  * are not run again).
  */
 export type ReleaseSource =

@@ -34,7 +34,7 @@ export async function restoreRelease(change: Change, failure: Failure): Promise<
       failure,
       'broken',
       appliedObjects.length
-        ? `there is no release before this one to go back to; ${describeLiveObjects(change)}; nothing was put back`
+        ? `there is no release before this one to go back to; ${describeLiveObjects(change)}; nothing was restored`
         : 'nothing was applied, and no release has served before',
     )
   // what another change was killed at may be in place in parts
@@ -88,8 +88,8 @@ export async function restoreRelease(change: Change, failure: Failure): Promise<
 /** How far the restore has come, in words. */
 function describeRestore(change: Change, good: StoredRelease): string {
   if (isFullyRestored(change))
-    return `release ${good.number} ${hasRestoreStarted(change) ? 'was put back' : 'is in place'}`
-  return `${hasRestoreStarted(change) ? `release ${good.number} was put back in part` : 'nothing could be put back'} (${describeLiveObjects(change)})`
+    return `release ${good.number} ${hasRestoreStarted(change) ? 'was restored' : 'is in place'}`
+  return `${hasRestoreStarted(change) ? `release ${good.number} was restored in part` : 'nothing could be restored'} (${describeLiveObjects(change)})`
 }
 
 /** Records and tells how it ended. */

@@ -39,7 +39,7 @@ export async function watchChange(
 
 /**
  * Asks the product whether it works, while all must stay ready. Checks that failed in the release
- * that serves do not count, nor what the release that is put back has never passed: a check may be
+ * that serves do not count, nor what the release that is restored has never passed: a check may be
  * younger.
  */
 export async function smokeTestChange(change: Change, wait: RolloutOptions): Promise<void> {

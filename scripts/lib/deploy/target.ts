@@ -39,7 +39,7 @@ export interface DeployTarget {
       jobs: Manifest[],
       onApplied: ApplyListener,
     ) => Promise<void>
-    /** Puts back what a change has applied. */
+    /** Restores what a change has applied. */
     restore: (
       plan: RestorePlan,
       lossFailure: LockLossCheck,

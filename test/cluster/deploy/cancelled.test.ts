@@ -83,7 +83,7 @@ test('cancelled while it watches: lock free, children gone, GitHub told, all lon
   assert.is(releases().at(-1)!.ending, 'interrupted')
   assert.equal(github.states(), ['in_progress', 'error'])
   const { description } = github.deployments.at(-1)!.statuses.at(-1)!
-  assert.match(description, /^interrupted in phase watch; in place: .* of release 2/)
+  assert.match(description, /^interrupted in step watch; in place: .* of release 2/)
   assert.match(said, /^ {2}NOW {3}in place: .* of release 2; all else of release 1$/m)
   assert.not.match(said + readFileSync(join(box.root, 'deploy.ndjson'), 'utf8'), github.token)
   assert.match(

@@ -1,5 +1,5 @@
 // A deploy on a real cluster, with the deployer's rights: what goes well, what is refused, what is
-// put back.
+// restored.
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { suite } from 'uvu'
@@ -81,7 +81,7 @@ test('a changed setting rolls the pods that read it, and no migration runs again
   assert.is(get('job', 'migrate').metadata.uid, job)
 })
 
-test('a StatefulSet that crashes is put back, though its pod is stuck', () => {
+test('a StatefulSet that crashes is restored, though its pod is stuck', () => {
   write({ config: { A: '2' }, beta: ['sh', '-c', 'echo here is why; exit 3'] })
   const { code, stderr } = deploy()
   assert.is(code, 5, stderr)

@@ -11,9 +11,9 @@ const endings = () => releases().map(({ ending }) => ending)
 const holder = () => get('lease', 'kgc-deploy').spec.holderIdentity
 const slow = ['sh', '-c', 'sleep 4; exec redis-server --save ""']
 
-async function cut(phase: RegExp, signal: NodeJS.Signals) {
+async function cut(step: RegExp, signal: NodeJS.Signals) {
   const deploy = start(['deploy', 'test'])
-  await waitUntil(`phase ${phase}`, 60, () => phase.test(deploy.said()))
+  await waitUntil(`step ${step}`, 60, () => step.test(deploy.said()))
   deploy.kill(signal)
   return { code: await deploy.code, said: deploy.said() }
 }

@@ -50,10 +50,10 @@ test('the lock of a process that was killed on this machine is taken over at onc
   await end(first, 'SIGKILL')
   const second = race()
   await winner([second])
-  assert.match(second.text, /the lock was held by .*phase watch.*its process has ended: taken over/)
+  assert.match(second.text, /the lock was held by .*step watch.*its process has ended: taken over/)
   assert.is(await end(second, 'SIGINT'), 130)
   assert.is(lease().spec.holderIdentity, undefined, 'released when interrupted')
-  assert.match(lease().metadata.annotations['kgc.hu/ended'], /^released by .* in phase watch$/)
+  assert.match(lease().metadata.annotations['kgc.hu/ended'], /^released by .* in step watch$/)
 })
 
 test('it is renewed, and whoever is unlocked by hand stops', async () => {

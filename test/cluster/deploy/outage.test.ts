@@ -48,7 +48,7 @@ async function answering(how: number | 'silent') {
   return { host: `127.0.0.1:${(server.address() as AddressInfo).port}`, asked }
 }
 
-/** Seconds that each phase of a deploy took. */
+/** Seconds that each step of a deploy took. */
 const seconds = (events: Record<string, any>[]): Record<string, number> =>
   Object.fromEntries(
     events.flatMap(({ name, ms }) => (ms === undefined ? [] : [[name, ms / 1000]])),

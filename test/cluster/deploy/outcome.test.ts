@@ -72,7 +72,7 @@ const rows: Record<string, Row> = {
       alpha: 'new',
       held: true,
     },
-    now: /^nothing could be put back \(in place: .*Deployment alpha.* of release \d+; all else of release \d+\), but Apply .*Unauthorized.*; release \d+ may not be recorded as broken/,
+    now: /^nothing could be restored \(in place: .*Deployment alpha.* of release \d+; all else of release \d+\), but Apply .*Unauthorized.*; release \d+ may not be recorded as broken/,
   },
   'the way back is refused at the applications': {
     ...{
@@ -85,7 +85,7 @@ const rows: Record<string, Row> = {
       ending: 'broken',
       alpha: 'new',
     },
-    now: /^nothing could be put back \(in place: ConfigMap alpha-config-\w+, Deployment alpha of release \d+; all else of release \d+\), but Apply .*Forbidden/,
+    now: /^nothing could be restored \(in place: ConfigMap alpha-config-\w+, Deployment alpha of release \d+; all else of release \d+\), but Apply .*Forbidden/,
   },
   'the record is refused': {
     ...{

@@ -1,4 +1,4 @@
-// What a failed change must leave alone when it is put back, and what must not judge the release
+// What a failed change must leave alone when it is restored, and what must not judge the release
 // that comes back.
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -7,7 +7,7 @@ import * as assert from 'uvu/assert'
 import { apply, kubectl } from '../cluster.ts'
 import { createTestEnvironment } from './test-environment.ts'
 
-const test = suite('put back')
+const test = suite('restore')
 const { space, box, write, run, get, releases } = createTestEnvironment('kgc-t-putback')
 const deploy = (...argv: string[]) => run(['deploy', 'test', ...argv])
 const crashes = ['sh', '-c', 'exit 1']

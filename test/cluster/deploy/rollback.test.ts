@@ -1,4 +1,4 @@
-// Releases put back on a real cluster, exactly as they were.
+// Releases restored on a real cluster, exactly as they were.
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { suite } from 'uvu'
@@ -98,7 +98,7 @@ test('when a database was migrated since, it refuses and says what moved, until 
   assert.is(accepted.code, 0, accepted.stderr)
 })
 
-test('a release that never served is not put back', () => {
+test('a release that never served is not restored', () => {
   write({ config: { A: '7' }, env: { SMOKE: 'broken' } })
   assert.is(run(['deploy', 'test']).code, 5)
   const { code, stderr } = rollback(String(releases().at(-1)!.number))

@@ -1,7 +1,7 @@
-// Deploys that are ended at every phase boundary, by each signal: the rerun ends where an
+// Deploys that are ended at every step boundary, by each signal: the rerun ends where an
 // undisturbed deploy would have, migrations run once, nobody is told anything twice. The three
 // signals at once, each in a namespace of its own. KGC_SOAK=N adds N - 1 rounds in which each ends
-// at any moment of its phase and has a rerun of its own.
+// at any moment of its step and has a rerun of its own.
 import { availableParallelism, loadavg } from 'node:os'
 import { join } from 'node:path'
 import { suite } from 'uvu'
@@ -17,10 +17,10 @@ const signals = { SIGKILL: null, SIGTERM: 143, SIGINT: 130 } as const
 type Signal = keyof typeof signals
 const all = ['Pre-flight', 'Plan', 'Lock', 'Apply', 'Watch', 'Smoke', 'Record']
 /**
- * SIGINT goes the way of SIGTERM with another exit code: where nothing is repeated, one phase shows
+ * SIGINT goes the way of SIGTERM with another exit code: where nothing is repeated, one step shows
  * that.
  */
-const phasesOf = (signal: Signal) => (signal === 'SIGINT' && rounds === 1 ? ['Watch'] : all)
+const stepsOf = (signal: Signal) => (signal === 'SIGINT' && rounds === 1 ? ['Watch'] : all)
 
 /** What serves, with everything that differs from one deploy to the next taken out. */
 function state({ get }: TestEnvironment, token: string): string {
@@ -84,15 +84,15 @@ const count = ({ here, hook }: Place) => ({
   told: hook.bodies.length,
 })
 
-/** Begins a deploy, and ends it in a phase; false when it came to its end before. */
+/** Begins a deploy, and ends it in a step; false when it came to its end before. */
 async function cut(
   { here, env }: Place,
   signal: Signal,
-  phase: string,
+  step: string,
   later: number,
 ): Promise<boolean> {
   const end = {
-    END_AT: `▶ ${phase}`,
+    END_AT: `▶ ${step}`,
     END_BY: signal,
     END_AFTER: String(later),
     NODE_OPTIONS: `--import=${join(import.meta.dirname, 'end-at.mjs')}`,
@@ -140,7 +140,7 @@ async function again(
 
 for (const signal of Object.keys(signals) as Signal[]) {
   const place = ready(signal)
-  const phases = phasesOf(signal)
+  const steps = stepsOf(signal)
   let last: Promise<unknown> = place
   /** A test of what comes after all that came before. */
   const then = (name: string, work: (place: Place) => Promise<void>) => {
@@ -152,20 +152,20 @@ for (const signal of Object.keys(signals) as Signal[]) {
   const first = signal.toLowerCase()
   let before: ReturnType<typeof count>
   // one after the other on the same change: each is the rerun of the one before
-  for (const phase of phases)
-    then(`at ${phase}`, async place => {
+  for (const step of steps)
+    then(`at ${step}`, async place => {
       place.here.write(shape(first))
-      if (phase === phases[0]) before = count(place)
-      await cut(place, signal, phase, 0)
+      if (step === steps[0]) before = count(place)
+      await cut(place, signal, step, 0)
     })
   then('and the rerun', place => again(place, first, before))
   for (let round = 1; round < rounds; round++)
-    for (const phase of phases)
-      then(`in ${phase}, and the rerun (${round + 1})`, async place => {
-        const token = [signal, phase, round].join('-').toLowerCase()
+    for (const step of steps)
+      then(`in ${step}, and the rerun (${round + 1})`, async place => {
+        const token = [signal, step, round].join('-').toLowerCase()
         const [before, later] = [count(place), Math.random() * 2_500]
         place.here.write(shape(token))
-        if (await cut(place, signal, phase, later)) await again(place, token, before)
+        if (await cut(place, signal, step, later)) await again(place, token, before)
       })
 }
 

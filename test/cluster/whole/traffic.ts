@@ -161,7 +161,7 @@ test('a bad version of KGC, Chatwoot and Horilla fails and goes back: no request
   for (const back of good) back()
   assert.is(done.code, 5, done.text)
   assert.match(done.text, 'release 2 serves again and passed the smoke test')
-  console.log(`failed and put back: ${(done.ms / 1000).toFixed(1)} s`)
+  console.log(`failed and restored: ${(done.ms / 1000).toFixed(1)} s`)
   show('failed rollout', clients)
   nothingLost(clients)
 })

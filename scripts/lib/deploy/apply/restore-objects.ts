@@ -1,4 +1,4 @@
-// Puts back the objects of a release that a change has replaced.
+// Restores the objects of a release that a change has replaced.
 import { applyManifests, deleteObjects, type ApplyListener } from './apply.ts'
 import { deleteStuckPods } from './stuck-pods.ts'
 import { waitUntilUnsealed } from './unseal.ts'
@@ -7,7 +7,7 @@ import type { LockLossCheck } from '../../kubernetes/kubectl-retry.ts'
 import { resourceId, type Manifest } from '../../kubernetes/objects.ts'
 
 export interface RestorePlan {
-  /** What is put back, in the order in which it is applied. */
+  /** What is restored, in the order in which it is applied. */
   objects: Manifest[]
   /** What of the change has been applied. */
   applied: Manifest[]

@@ -39,7 +39,7 @@ export function describeLease(lease: Lease): string {
   const since = `since ${acquireTime.slice(0, 19)}Z`
   if (lease.spec.leaseDurationSeconds === undefined)
     return `held by hand by ${annotations['kgc.hu/who']} ${since}: ${annotations['kgc.hu/reason']}`
-  const what = `${annotations['kgc.hu/what'] ?? 'a change'}, phase ${annotations['kgc.hu/phase']}, renewed ${renewTime.slice(11, 19)}`
+  const what = `${annotations['kgc.hu/what'] ?? 'a change'}, step ${annotations['kgc.hu/phase']}, renewed ${renewTime.slice(11, 19)}`
   return `held by ${holderIdentity.replace(/ [^ ]+$/, '')} ${since} (${what})${annotations['kgc.hu/run'] ? `: ${annotations['kgc.hu/run']}` : ''}`
 }
 

@@ -1,5 +1,5 @@
 // One deploy at a time: a Lease in the environment's namespace names the holder, since when and in
-// which phase.
+// which step.
 import { randomUUID } from 'node:crypto'
 import { readActor, readMachineId, workflowRunUrl } from '../actor.ts'
 import type { Lease } from '../../kubernetes/objects.ts'
@@ -99,9 +99,9 @@ async function releaseUnansweredLock(environment: Environment, holder: string): 
 }
 
 /** Out: undefined when somebody has written the lease since it was read. */
-function freeLease(environment: Environment, lease: Lease, holder: string, phase: string) {
+function freeLease(environment: Environment, lease: Lease, holder: string, step: string) {
   const spec = { leaseTransitions: lease.spec.leaseTransitions ?? 0 }
-  const ended = { 'kgc.hu/ended': `released by ${holder} in phase ${phase}` }
+  const ended = { 'kgc.hu/ended': `released by ${holder} in step ${step}` }
   return writeLease(environment, createLease(environment, lease, spec, ended))
 }
 
@@ -126,7 +126,7 @@ function startRenewal(
       lose(exit.timeout, `it could not be renewed for ${Math.round(sinceRenewal() / 1000)} s`)
     return gone
   }
-  // renewals and phases one after the other: each needs the version that the one before has made
+  // renewals and steps one after the other: each needs the version that the one before has made
   const next = <T>(work: () => Promise<T>): Promise<T> => {
     const done = queue.then(work)
     queue = done.catch(() => {})
