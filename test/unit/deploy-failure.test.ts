@@ -186,7 +186,7 @@ test('a change that is cut off tells its commit and what is in place; the next o
   change.startNotified = Promise.resolve([])
   trackApplied(change)(web, 'done')
   const serving = describeInterrupted(change)
-  const told = await toldBy(() => notifyAborted(change, 'interrupted in phase watch', { serving }))
+  const told = await toldBy(() => notifyAborted(change, 'interrupted in step watch', { serving }))
   assert.match(told, 'Serving now: in place: Deployment web of release 5; all else of release 4')
   assert.match(told, commit.slice(0, 12))
   const next = changeOf(true, [])
