@@ -16,6 +16,7 @@ import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { parse } from 'yaml'
+import type { Failure } from '../../scripts/lib/errors.ts'
 import { nameOf, rules } from '../alerts.ts'
 import { repository, sandbox } from '../sandbox.ts'
 import { promtool } from '../tools.ts'
@@ -75,6 +76,26 @@ test('without MONITORING a stack is what infra/docker says, and production alone
   assert.equal((await configOf('dev', undefined)).services, without.dev!.services)
   assert.equal((await configOf('demo', undefined)).services, without.demo!.services)
   assert.equal((await configOf('prod', undefined)).services, monitored.prod!.services)
+})
+
+test('a stack without it needs none of its settings', async () => {
+  const { loadEnvValues } = (await import(
+    join(box.root, 'scripts/lib/env/files.ts')
+  )) as typeof import('../../scripts/lib/env/files.ts')
+  const file = join(box.root, 'infra/monitoring/.env')
+  const before = readFileSync(file, 'utf8')
+  rmSync(file)
+  try {
+    assert.ok(loadEnvValues(box.root).DOMAIN)
+    assert.equal((await configOf('dev', '0')).services, without.dev!.services)
+    const failure = await configOf('dev', '1').then(
+      () => undefined,
+      (error: Failure) => error,
+    )
+    assert.match(failure?.why ?? '', 'not there: infra/monitoring/.env')
+  } finally {
+    writeFileSync(file, before)
+  }
 })
 
 test('the root env file chooses it for every command, and a command for itself', async () => {

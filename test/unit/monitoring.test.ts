@@ -141,9 +141,11 @@ test('without a receiver no test alert is sent', async () => {
   assert.equal(alertmanager.posted, [])
 })
 
-test('the doctor says of a real stack that nobody is told, and that nobody outside watches', () => {
+test('the doctor says that nobody is told, that nobody outside watches, and that logs are elsewhere', () => {
   const of = (values: Record<string, string>, stack = { monitored: true, suffix: '' }) =>
-    judgeMonitoring(stack, values).map(({ severity, next }) => `${severity}: ${next}`)
+    judgeMonitoring(stack, values, { DockerRootDir: '/srv/docker' }).map(
+      ({ severity, next }) => `${severity}: ${next}`,
+    )
   assert.is(of({}).length, 2)
   assert.match(
     of({ MONITORING_MAIL_TO: 'a@kgc.hu' }).join(),
@@ -152,6 +154,9 @@ test('the doctor says of a real stack that nobody is told, and that nobody outsi
   assert.equal(of({ MONITORING_MAIL_TO: 'a@kgc.hu', MONITORING_WATCHDOG_URL: 'https://x' }), [])
   assert.equal(of({}, { monitored: false, suffix: '' }), [])
   assert.equal(of({}, { monitored: true, suffix: '.demo' }), [])
+  assert.equal(of({ DOCKER_ROOT: '/var/lib/docker' }, { monitored: true, suffix: '.demo' }), [
+    'warning: set DOCKER_ROOT=/srv/docker in infra/monitoring/.env.demo, then make up',
+  ])
 })
 
 test.run()

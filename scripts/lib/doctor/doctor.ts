@@ -60,7 +60,7 @@ export async function examineMachine(mode: string): Promise<Finding[]> {
     ],
     files,
     all || !machine.engine ? rest : withoutFiles(),
-    judgeMonitoring(stack, values),
+    judgeMonitoring(stack, values, engine),
   ]
   return areas.flatMap(list =>
     list.toSorted((a, b) => order.indexOf(a.severity) - order.indexOf(b.severity)),

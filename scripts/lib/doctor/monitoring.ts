@@ -1,17 +1,41 @@
-// What the doctor says of the monitoring: whether anybody would be told.
+// What the doctor says of the monitoring: whether it finds the logs, and whether anybody would be
+// told.
 import type { Stack } from '../compose/stack.ts'
+import type { EngineInfo } from '../engine/engine.ts'
 import { receivers } from '../monitoring/silence.ts'
 import { finding, type Finding } from './finding.ts'
 
-/** Of a stack with real data; a demo tells nobody. */
+type MonitoredStack = Pick<Stack, 'monitored' | 'suffix'>
+
+/** Whether logs are where the collector looks, and, of a stack with real data, whether anybody is told. */
 export function judgeMonitoring(
-  { monitored, suffix }: Pick<Stack, 'monitored' | 'suffix'>,
+  stack: MonitoredStack,
   values: Record<string, string>,
+  { DockerRootDir }: Pick<EngineInfo, 'DockerRootDir'>,
 ): Finding[] {
-  if (!monitored || suffix) return []
-  const keys = Object.values(receivers)
+  if (!stack.monitored) return []
+  const file = `infra/monitoring/.env${stack.suffix}`
   const set = (key: string, words: string) =>
-    finding('monitoring', 'warning', words, `set ${key} in infra/monitoring/.env, then make up`)
+    finding('monitoring', 'warning', words, `set ${key} in ${file}, then make up`)
+  const { DOCKER_ROOT: looked } = values
+  return [
+    ...(looked && DockerRootDir && looked !== DockerRootDir
+      ? [
+          set(
+            `DOCKER_ROOT=${DockerRootDir}`,
+            `the engine keeps its data in ${DockerRootDir}, and the collector looks for logs in ${looked}`,
+          ),
+        ]
+      : []),
+    ...(stack.suffix ? [] : judgeReceivers(values, set)),
+  ]
+}
+
+function judgeReceivers(
+  values: Record<string, string>,
+  set: (key: string, words: string) => Finding,
+): Finding[] {
+  const keys = Object.values(receivers)
   return [
     ...(keys.some(key => values[key])
       ? []

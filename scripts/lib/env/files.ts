@@ -146,7 +146,8 @@ export function readEnvFile(path: string, command = 'make env'): Record<string, 
 /**
  * All values of an environment, the root file's winning as in Compose, and every secret among them
  * remembered for redaction.
- * Throws Failure (usage) when a file is missing, unless `partial`: then it counts as empty.
+ * Throws Failure (usage) when a file is missing that every stack needs, unless `partial`: then it
+ * counts as empty.
  */
 export function loadEnvValues(root: string, name = '', partial = false): Record<string, string> {
   const { files, command, suffix } = findEnvFiles(root, name)
@@ -154,7 +155,8 @@ export function loadEnvValues(root: string, name = '', partial = false): Record<
     for (const [key, value] of Object.entries(parseExtraFile(readFileSync(path, 'utf8'))))
       if (secretName.test(key)) keepSecret(value)
   const values = files.toReversed().map(file => {
-    const own = partial ? parse(readEnvText(file.path) ?? '') : readEnvFile(file.path, command)
+    const lenient = partial || file.optional
+    const own = lenient ? parse(readEnvText(file.path) ?? '') : readEnvFile(file.path, command)
     for (const [key, value] of Object.entries(own)) {
       const entry = file.entries.find(entry => entry.key === key)
       if (entry ? entry.secret : secretName.test(key)) keepSecret(value)
