@@ -128,7 +128,9 @@ export async function openWebSocket(
 ): Promise<WebSocket | undefined> {
   requireKubeContext(environment, `Ask the cluster of ${environment.name}`)
   await blockWhenEnding()
-  const file = await findProxy(environment).socket
+  const proxy = findProxy(environment)
+  const file = await proxy.socket
+  if (proxy.withoutWebSocket) return undefined
   if (process.env.DEBUG) writeStderr(`$ GET ${path}\n`)
   const options = { headers: { host: 'localhost' }, handshakeTimeout: 15_000 }
   const socket = new WebSocket(`ws+unix:${file}:${path}`, protocol, options)
@@ -138,7 +140,11 @@ export async function openWebSocket(
       socket.pause()
       done(socket)
     })
-    socket.on('error', () => done(undefined))
+    socket.on('error', () => {
+      // behind some proxies it is known only after the whole time: once is enough
+      proxy.withoutWebSocket = true
+      done(undefined)
+    })
   })
 }
 
@@ -195,6 +201,8 @@ interface Proxy {
   /** All that it has printed, with what a login plug-in said. */
   said: string
   socket: Promise<string>
+  /** One did not come about. */
+  withoutWebSocket?: boolean
 }
 const proxies = new Map<string, Proxy>()
 
