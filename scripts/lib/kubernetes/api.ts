@@ -1,25 +1,16 @@
-// Asks the API server without a process for each question: one `kubectl proxy` for each script
-// handles every way to log in, and serves a socket in a folder that only this user can enter.
-import { mkdtempSync, rmSync } from 'node:fs'
+// Asks the API server without a process for each question: through one `kubectl proxy`.
 import { Agent, request, type IncomingMessage } from 'node:http'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { WebSocket } from 'ws'
 import { Failure, exit } from '../errors.ts'
 import { writeStderr } from '../output.ts'
 import { formatDuration } from '../report.ts'
 import { parseRetryAfter, retryAttempts, type Attempt } from '../retry.ts'
-import { blockWhenEnding, startCompanion } from '../run.ts'
+import { blockWhenEnding } from '../run.ts'
 import type { Environment } from './environment.ts'
 import { requireKubeContext } from './kube-context.ts'
+import { findProxy, forgetProxy } from './kubectl-proxy.ts'
 import { type Manifest } from './objects.ts'
-import {
-  addWordsBefore,
-  createKubectlMissing,
-  kubectlArgv,
-  listSaidLines,
-  readKubectlError,
-} from './kubectl.ts'
+import { addWordsBefore, kubectlArgv, listSaidLines } from './kubectl.ts'
 
 export interface ApiRequest {
   /** GET, where nothing else is said. */
@@ -193,69 +184,4 @@ async function receive(
     time: Date.parse(answer.headers.date ?? '') || Date.now(),
     ...(wait ? { retryAfter: wait } : {}),
   }
-}
-
-interface Proxy {
-  /** Its kubeconfig and context. */
-  key: string
-  /** All that it has printed, with what a login plug-in said. */
-  said: string
-  socket: Promise<string>
-  /** One did not come about. */
-  withoutWebSocket?: boolean
-}
-const proxies = new Map<string, Proxy>()
-
-function findProxy(environment: Environment, what?: string): Proxy {
-  const key = `${process.env.KUBECONFIG} ${environment.context}`
-  const known = proxies.get(key)
-  if (known) return known
-  const proxy: Proxy = { key, said: '', socket: Promise.resolve('') }
-  proxy.socket = startProxy(environment, what, proxy)
-  proxies.set(key, proxy)
-  return proxy
-}
-
-/** The next request starts another. */
-function forgetProxy(proxy: Proxy): void {
-  if (proxies.get(proxy.key) === proxy) proxies.delete(proxy.key)
-}
-
-/** A connection that is dead is known as such in 25 s, not in 45: the lock must be renewed. */
-const proxyEnv = { HTTP2_READ_IDLE_TIMEOUT_SECONDS: '10', HTTP2_PING_TIMEOUT_SECONDS: '15' }
-
-function startProxy(
-  environment: Environment,
-  what = `Ask the cluster of ${environment.name}`,
-  proxy: Proxy,
-): Promise<string> {
-  const folder = mkdtempSync(join(tmpdir(), 'kgc-kubectl-'))
-  const remove = () => rmSync(folder, { recursive: true, force: true })
-  process.once('exit', remove)
-  const socket = join(folder, 'api')
-  // what may be asked is the account's matter, commands in containers too
-  const argv = [
-    ...kubectlArgv(environment),
-    'proxy',
-    '--unix-socket',
-    socket,
-    '--reject-paths',
-    '^$',
-  ]
-  return new Promise((found, fail) => {
-    const listen = (text: string) => {
-      proxy.said += text
-      if (!proxy.said.includes('Starting to serve')) return
-      companion.leave()
-      found(socket)
-    }
-    const end = (code: number) => {
-      forgetProxy(proxy)
-      remove()
-      const why = readKubectlError({ stdout: '', stderr: proxy.said, code })
-      fail(code === 127 ? createKubectlMissing(what) : new Failure(exit.refused, what, why))
-    }
-    const companion = startCompanion(argv, proxyEnv, listen)
-    companion.ended.then(end, fail)
-  })
 }
