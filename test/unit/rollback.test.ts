@@ -3,11 +3,13 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { Response } from 'node-fetch'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { DeployRequest } from '../../scripts/lib/deploy/change.ts'
 import { deploy } from '../../scripts/lib/deploy/deploy.ts'
 import { requireCompatibleSchema } from '../../scripts/lib/deploy/verify/schema-compatibility.ts'
+import { webClient } from '../../scripts/lib/http.ts'
 import { resourceId, type Manifest } from '../../scripts/lib/kubernetes/objects.ts'
 import {
   createReleaseConfigMap,
@@ -82,8 +84,8 @@ async function withCluster<T>(objects: { kind: string }[], work: () => Promise<T
   const group = write('group', JSON.stringify({ resources }))
   for (const [kind, name] of Object.entries(resourceNames))
     write(name, JSON.stringify({ items: objects.filter(one => one.kind === kind) }))
-  const { fetch } = globalThis
-  globalThis.fetch = async () => new Response(null, { status: 200 })
+  const { fetch } = webClient
+  webClient.fetch = async () => new Response(null, { status: 200 })
   try {
     return await withFakeKubectl(
       `case "$*" in
@@ -100,7 +102,7 @@ async function withCluster<T>(objects: { kind: string }[], work: () => Promise<T
       work,
     )
   } finally {
-    globalThis.fetch = fetch
+    webClient.fetch = fetch
     rmSync(folder, { recursive: true })
   }
 }

@@ -1,6 +1,7 @@
 // What the doctor asks and says of the clock. The judge is pure.
 import { request } from 'node:https'
 import type { ComposeConfig } from '../compose/stack.ts'
+import { loadProxyAgents } from '../http.ts'
 import { finding, type Finding } from './finding.ts'
 import { registryHostOf } from '../images/reference.ts'
 import { run } from '../run.ts'
@@ -38,12 +39,13 @@ export async function readClock(all: ComposeConfig | undefined, others: string[]
 }
 
 /** A server's Date. Its certificate is not judged: by a wrong clock a good one looks bad. */
-const dateOf = (host: string): Promise<Clock> =>
-  new Promise((resolve, reject) => {
-    const start = Date.now()
+async function dateOf(host: string): Promise<Clock> {
+  const agent = (await loadProxyAgents(false))?.(new URL(`https://${host}/`))
+  const start = Date.now()
+  return new Promise((resolve, reject) => {
     const call = request(
       `https://${host}/`,
-      { method: 'HEAD', rejectUnauthorized: false, timeout: 4_000 },
+      { method: 'HEAD', rejectUnauthorized: false, timeout: 4_000, agent },
       ({ headers }) => {
         const then = Date.parse(headers.date ?? '')
         call.destroy()
@@ -60,6 +62,7 @@ const dateOf = (host: string): Promise<Clock> =>
     call.on('error', reject)
     call.end()
   })
+}
 
 export function judgeClock(
   { offsetSeconds, host, date, synchronised }: Clock,

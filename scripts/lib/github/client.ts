@@ -1,6 +1,6 @@
 // Calls GitHub's API for the repository that a workflow runs in: within a time limit, and again
 // where a retry may help.
-import fetch from 'node-fetch'
+import { describeNetworkCode, fetchWeb } from '../http.ts'
 import {
   doublingDelays,
   parseRetryAfter,
@@ -55,7 +55,7 @@ export async function createOctokit(
     ...(api ? { baseUrl: api } : {}),
     userAgent: 'kgc-stack',
     log: silentLog,
-    request: { fetch, ...request },
+    request: { fetch: fetchWeb, ...request },
   })
 }
 
@@ -102,7 +102,10 @@ export function describeGitHubError(
   if (!status) return { why: message ?? 'could not be asked' }
   if (!response) {
     const { code, name } = (cause ?? {}) as { code?: string; name?: string }
-    return { why: `cannot be reached (${code ?? name ?? 'no reason given'})`, wait: 0 }
+    return {
+      why: `cannot be reached (${code ? describeNetworkCode(code) : (name ?? 'no reason given')})`,
+      wait: 0,
+    }
   }
   const { headers, data } = response
   const words = String(Object(data).message ?? '')

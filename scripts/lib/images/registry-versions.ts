@@ -1,6 +1,7 @@
 // Asks a registry which versions of an image it keeps, and removes some. On GitHub's that is done
 // through its packages API: there the distribution API deletes nothing, and it lists what has no
 // tag nowhere.
+import type { Response } from 'node-fetch'
 import { listGitHubVersions, removeGitHubVersion } from './github-packages.ts'
 import { retryRegistry } from './registry/retry.ts'
 import { readImageContents, ignoreNotFound } from './registry/manifests.ts'

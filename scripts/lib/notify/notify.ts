@@ -1,6 +1,6 @@
 // Tells people in Slack and Discord what a deploy does. A message that does not arrive is a
 // warning, never a result.
-import fetch from 'node-fetch'
+import { describeNetworkCode, fetchWeb } from '../http.ts'
 import {
   doublingDelays,
   describeRefusal,
@@ -102,7 +102,7 @@ async function deliverEvent(
 async function postToWebhook(address: string, body: string, ms: number): Promise<Attempt<true>> {
   try {
     const headers = { 'Content-Type': 'application/json' }
-    const response = await fetch(address, {
+    const response = await fetchWeb(address, {
       method: 'POST',
       redirect: 'manual',
       size: 65_536,
@@ -125,7 +125,7 @@ async function postToWebhook(address: string, body: string, ms: number): Promise
       why:
         name === 'AbortError'
           ? `did not answer in ${formatDuration(ms)}`
-          : `cannot be reached (${code ?? name})`,
+          : `cannot be reached (${code ? describeNetworkCode(code) : name})`,
     }
   }
 }

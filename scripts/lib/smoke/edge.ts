@@ -4,6 +4,7 @@ import { Agent as PlainAgent } from 'node:http'
 import { Agent } from 'node:https'
 import { isIP } from 'node:net'
 import fetch from 'node-fetch'
+import { loadProxyAgents } from '../http.ts'
 import { WebSocket } from 'ws'
 
 export interface EdgeResponse {
@@ -55,7 +56,12 @@ export function edgeAt(connect: Connect, verify: boolean): Edge {
   const secure = (keepAlive: boolean) =>
     directed(new Agent({ rejectUnauthorized: verify, keepAlive }), connect.https)
   const agents = { 'https:': secure(true), 'http:': directed(new PlainAgent(), connect.http) }
-  const agent = ({ protocol }: URL) => agents[protocol as keyof typeof agents]
+  // who leads to an address of his own means that one
+  const proxies = connect.https ? undefined : loadProxyAgents(verify)
+  const chooseAgent = async () => {
+    const proxyOf = await proxies
+    return (url: URL) => proxyOf?.(url) ?? agents[url.protocol as keyof typeof agents]
+  }
 
   return {
     async get(url, ask = {}) {
@@ -64,7 +70,7 @@ export function edgeAt(connect: Connect, verify: boolean): Edge {
       try {
         const response = await fetch(url, {
           redirect: 'manual',
-          agent,
+          agent: await chooseAgent(),
           signal: AbortSignal.timeout(timeout),
           ...init,
         })
@@ -81,9 +87,10 @@ export function edgeAt(connect: Connect, verify: boolean): Edge {
       }
     },
 
-    websocket(url, protocol) {
+    async websocket(url, protocol) {
+      const proxy = (await proxies)?.(new URL(url.replace(/^ws/, 'http')))
       const socket = new WebSocket(url, protocol, {
-        agent: secure(false),
+        agent: proxy ?? secure(false),
         origin: new URL(url).origin,
         handshakeTimeout: 10_000,
       })

@@ -2,6 +2,7 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
+import { fetchWeb } from '../../http.ts'
 import { keepSecret } from '../../redact.ts'
 import { RegistryError, loginHint } from './errors.ts'
 import { run } from '../../run.ts'
@@ -34,7 +35,7 @@ export async function fetchAuthorization(
     scope: scope ?? part('scope'),
   }))
     if (value) address.searchParams.set(name, value)
-  const answer = await fetch(address, {
+  const answer = await fetchWeb(address, {
     headers: basic ? { authorization: basic } : {},
     signal: AbortSignal.timeout(10_000),
   })

@@ -1,4 +1,6 @@
 // Asks image registries (the OCI distribution API) what they have; nothing is pulled.
+import type { Response } from 'node-fetch'
+import { fetchWeb } from '../../http.ts'
 import { RegistryError, readRefusal, toUnreachableError } from './errors.ts'
 import { parseImage, registryHostOf } from '../reference.ts'
 import { fetchAuthorization, findRegistryLogin, registryScheme } from './auth.ts'
@@ -40,7 +42,7 @@ export async function callRegistry(
     ? `repository:${repository}:pull,push`
     : undefined
   const call = () =>
-    fetch(new URL(path, `${registryScheme(host)}://${host}/v2/`), {
+    fetchWeb(new URL(path, `${registryScheme(host)}://${host}/v2/`), {
       method,
       headers: { ...headers, ...(tokens.get(key) ? { authorization: tokens.get(key)! } : {}) },
       signal: AbortSignal.timeout(10_000),
@@ -68,7 +70,7 @@ export async function callRegistry(
  */
 export async function isRegistryReachable(host: string, timeout = 8_000): Promise<boolean> {
   try {
-    await fetch(`${registryScheme(host)}://${host}/v2/`, {
+    await fetchWeb(`${registryScheme(host)}://${host}/v2/`, {
       signal: AbortSignal.timeout(timeout),
       redirect: 'manual',
     })

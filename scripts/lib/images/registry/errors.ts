@@ -1,4 +1,6 @@
 // What a registry's refusals mean.
+import type { Response } from 'node-fetch'
+import { describeNetworkCode } from '../../http.ts'
 import { parseRetryAfter } from '../../retry.ts'
 
 /** A registry's no. */
@@ -41,6 +43,7 @@ export async function readRefusal(
   const words: Record<number, string> = {
     404: `it is not in ${host}`,
     405: `${host} does not allow ${method === 'DELETE' ? 'deleting' : 'this'} (405)`,
+    407: `the proxy before ${host} wants a login (407): HTTPS_PROXY=http://NAME:PASSWORD@HOST:PORT`,
     429: `${host} has had too many requests (429)`,
     507: `${host} has no space left (507)`,
   }
@@ -70,10 +73,10 @@ function readErrorMessage(body: string): string {
 
 /** A call that was not answered. */
 export function toUnreachableError(host: string, error: Error): RegistryError {
-  if (error.name === 'TimeoutError')
+  if (error.name === 'AbortError')
     return new RegistryError(`${host} does not answer within 10 s`, 0)
-  const cause = error.cause as NodeJS.ErrnoException | undefined
-  return cause
-    ? new RegistryError(`${host} cannot be reached (${cause.code ?? cause.message})`, 0)
+  const { code } = error as NodeJS.ErrnoException
+  return code
+    ? new RegistryError(`${host} cannot be reached (${describeNetworkCode(code)})`, 0)
     : new RegistryError(error.message, 400)
 }

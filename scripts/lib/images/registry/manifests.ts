@@ -1,5 +1,6 @@
 // Manifests in a registry: read, and given a tag.
 import { createHash } from 'node:crypto'
+import type { Response } from 'node-fetch'
 import { retryRegistry } from './retry.ts'
 import { RegistryError } from './errors.ts'
 import { parseImage } from '../reference.ts'

@@ -1,5 +1,5 @@
 // The part of the failure table on images that a node cannot pull. Pure.
-import { findPullFailure, type PullFailure } from '../../pull-failure.ts'
+import { findPullFailure, type PullFailure } from '../../engine/pull-failure.ts'
 import type { Diagnosis, DiagnosisText } from './diagnosis.ts'
 
 /**
