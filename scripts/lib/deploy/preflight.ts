@@ -1,19 +1,14 @@
 // Checks everything that can be checked before anything is touched, and reports all problems at
 // once.
-import { requirePromoted, findUnpromotedImages } from './preflight/promotion.ts'
-import { renderManifests } from '../kubernetes/kustomize.ts'
+import { findUnpromotedImages } from './preflight/promotion.ts'
 import { resourceId, type Manifest } from '../kubernetes/objects.ts'
-import { isApiSuccess, requestApi } from '../kubernetes/api.ts'
-import { requireSupportedCluster } from '../kubernetes/versions.ts'
-import {
-  discoverResources,
-  kindKeyOf,
-  listObjects,
-  type KnownResources,
-} from '../kubernetes/resources.ts'
 import { findFixedReplicas, findStoppedTargets } from './preflight/autoscalers.ts'
 import { findSettingProblems } from './preflight/settings-files.ts'
-import { readDeployCommit } from './preflight/commit.ts'
+import {
+  createPreflightFailure,
+  readClusterState,
+  readOtherKinds,
+} from './preflight/cluster-state.ts'
 import { readBuildVariables } from '../images/build/bake.ts'
 import {
   findManifestErrors,
@@ -21,12 +16,11 @@ import {
   findChangedDatabases,
 } from './preflight/manifest-errors.ts'
 import { checkUpgradePaths } from './preflight/upgrade-paths.ts'
-import { fetchLease, isLockHeld, resourceVersionOf } from './lock/lease.ts'
+import { resourceVersionOf } from './lock/lease.ts'
 import { sortForApply, type ManifestChanges } from './apply/order.ts'
 import { refuseDowngrade, type RequestedVersion } from './preflight/downgrade.ts'
 import type { DeployRequest } from './change.ts'
 import type { Environment } from '../kubernetes/environment.ts'
-import { waitForStaleLock } from './lock/stale-lock.ts'
 import { PreflightProblems } from './preflight/problems.ts'
 import { warn } from '../report.ts'
 import {
@@ -77,59 +71,25 @@ export async function runPreflight({
   chooseRelease,
 }: Pick<DeployRequest, 'environment' | 'source' | 'chooseRelease'>): Promise<PreflightResult> {
   const refusals = new PreflightProblems()
-  const more = new PreflightProblems()
-  const what = `Deploy to ${environment.name}`
-  const known = refusals.check(() => readDeployCommit())
-  // asked at once, and of no interest when the cluster is out of reach
-  const lock = more.check(() => fetchLease(environment))
-  const asked = Promise.all([
-    // not before the lease is known: who holds it writes releases
-    lock.then(() => more.check(() => listObjects(environment, liveResources))),
-    'release' in source
-      ? undefined
-      : known.then(commit => more.check(() => requirePromoted(environment, commit))),
-  ])
-  asked.catch(() => {})
-  const [reachable, built, commit] = await Promise.all([
-    refusals.check(() => requireSupportedCluster(environment)),
-    'release' in source ? [] : refusals.check(() => renderManifests(environment)),
-    known,
-  ])
-  if (!reachable || !built) throw refusals.toFailure(what)
-  const refuse = async () => {
-    if (await isTerminating(environment))
-      refusals.addFirst(`namespace ${environment.namespace} is being deleted`)
-    return refusals.toFailure(what)
-  }
-  const [watched, had] = await asked
-  refusals.add(...more.messages)
-  const seen = await lock
-  if (seen?.lease && isLockHeld(seen)) await waitForStaleLock(environment, seen.lease, seen.now)
-  if (!watched) throw await refuse()
-  const history = readReleases(watched)
+  const state = await readClusterState(environment, !('release' in source), refusals)
+  const history = readReleases(state.objects)
   const last = findCurrentRelease(history)
   const back = 'release' in source ? chooseRelease(history) : undefined
   const own = listCommitImages()
   const tag = 'tag' in source ? source.tag : undefined
   const plain = back
-    ? keepVolumeSizes(back.manifests, watched)
-    : applyImageTags(environment, built, own, tag, last, refusals)
+    ? keepVolumeSizes(back.manifests, state.objects)
+    : applyImageTags(environment, state.built, own, tag, last, refusals)
   const released = history.flatMap(({ manifests }) => manifests)
   const { resources, live } = await readOtherKinds(
     environment,
-    watched,
+    state.objects,
     [...plain, ...released],
     refusals,
   )
+  const version = () => createRequestedVersion(environment, own, tag, state.commit)
   const questions =
-    'release' in source
-      ? []
-      : await refuseDowngrade(
-          createRequestedVersion(environment, own, tag, commit),
-          history,
-          refusals,
-          source.again,
-        )
+    'release' in source ? [] : await refuseDowngrade(version(), history, refusals, source.again)
   const secrets = readSecretKeys(live.filter(({ kind }) => kind === 'Secret'))
   redactSecretsOf([...plain, ...(last?.manifests ?? [])])
   refusals.add(
@@ -161,50 +121,18 @@ export async function runPreflight({
     back ? undefined : checkNodePulls(environment, plain, live, refusals, warn),
     back ? undefined : checkUpgradePaths(plain, live, refusals),
   ])
-  refusals.add(...findUnpromotedImages(environment, had, found.digests))
+  refusals.add(...findUnpromotedImages(environment, state.promoted, found.digests))
   // what the record of the release would refuse after the lock is taken
   await refusals.check(async () => packManifests(found.manifests))
-  if (refusals.messages.length) throw await refuse()
+  if (refusals.messages.length) throw await createPreflightFailure(environment, refusals)
   return {
     ...found,
     history,
     live,
-    commit: commit ?? undefined,
-    leaseVersion: resourceVersionOf(seen?.lease),
+    commit: state.commit,
+    leaseVersion: resourceVersionOf(state.lock?.lease),
     questions,
   }
-}
-
-/**
- * What stands in every environment, what may start a pod there, what its pods read, and the
- * releases.
- */
-const liveResources = [
-  'v1/configmaps',
-  'v1/secrets',
-  'v1/pods',
-  'v1/persistentvolumeclaims',
-  'apps/v1/deployments',
-  'apps/v1/statefulsets',
-  'apps/v1/replicasets',
-  'apps/v1/controllerrevisions',
-  'batch/v1/jobs',
-]
-
-/** Adds to what was read what there is of all other kinds of these manifests. */
-async function readOtherKinds(
-  environment: Environment,
-  read: Manifest[],
-  all: Manifest[],
-  refusals: PreflightProblems,
-): Promise<{ resources: KnownResources; live: Manifest[] }> {
-  const resources = await discoverResources(environment, all)
-  const kinds = new Set(all.map(one => resources.get(kindKeyOf(one)) ?? ''))
-  const others = [...kinds].filter(resource => resource && !liveResources.includes(resource))
-  const lists = await Promise.all(
-    others.map(one => refusals.check(() => listObjects(environment, [one]))),
-  )
-  return { resources, live: [...read, ...lists.flatMap(list => list ?? [])] }
 }
 
 /** What of the settings and the numbers of pods is not what it looks like. */
@@ -213,14 +141,6 @@ function sayRemarks(environment: Environment, all: Manifest[], refusals: Preflig
     if (fatal) refusals.add(text)
     else warn(text)
   findFixedReplicas(all).forEach(warn)
-}
-
-/** Whether the namespace is on its way out: its rights go before it does. */
-async function isTerminating(environment: Environment): Promise<boolean> {
-  const answer = await requestApi(environment, `/api/v1/namespaces/${environment.namespace}`)
-  return (
-    isApiSuccess(answer) && (JSON.parse(answer.text) as Manifest).status?.phase === 'Terminating'
-  )
 }
 
 /** What is to be held against the releases that have served. */
