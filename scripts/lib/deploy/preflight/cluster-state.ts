@@ -46,8 +46,8 @@ export interface ClusterState {
 }
 
 /**
- * Reads it, and waits for a lock that nobody renews. `own`: the overlay is what is wanted, no
- * release of before. Throws Failure (refused) where it cannot be read; what else is wrong goes to
+ * Reads it, and waits for a lock that nobody renews. `own`: the overlay is wanted, no earlier
+ * release. Throws Failure (refused) where it cannot be read; what else is wrong goes to
  * `problems`.
  */
 export async function readClusterState(
