@@ -3,7 +3,7 @@
 import { readFileSync, readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { findEnvFiles } from '../env/files.ts'
-import { isOwnerName } from '../env/value.ts'
+import { isOwnerName } from '../env/value-formats.ts'
 import { Failure, exit } from '../errors.ts'
 import { root as repository } from '../repository.ts'
 
