@@ -9,7 +9,7 @@ import {
   readClusterState,
   readOtherKinds,
 } from './preflight/cluster-state.ts'
-import { readBuildVariables } from '../images/build/bake.ts'
+import { readBuildVariables } from '../images/build/targets.ts'
 import {
   findManifestErrors,
   findMissingSecretKeys,

@@ -1,7 +1,7 @@
 // `images.ts build` and `push`.
 import { appendFileSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { readImageVariable } from './build/bake.ts'
+import { readImageVariable } from './build/targets.ts'
 import { buildImages, planBuild } from './build/build.ts'
 import {
   asRegistryFailure,

@@ -1,5 +1,5 @@
 // `images.ts list`: what the registry keeps of the images built here, and what of it can go.
-import { listBuildTargets } from './build/bake.ts'
+import { listBuildTargets } from './build/targets.ts'
 import { Failure, exit } from '../errors.ts'
 import { findReleaseReferences, type ReleaseReferences } from './release-references.ts'
 import { requireOwner } from './owner.ts'

@@ -1,11 +1,11 @@
 // Whether the images of a stack are on this machine; pulls or builds those that are missing.
+import { bake } from './build/bake.ts'
 import {
-  bake,
-  readBuildVariables,
   listBuildTargets,
+  readBuildVariables,
   readContextVariable,
   type BuildTarget,
-} from './build/bake.ts'
+} from './build/targets.ts'
 import { planImage } from './build/build.ts'
 import { explainBuildFailure } from './build/failure.ts'
 import { describeCommitPins } from './pinned-commits.ts'

@@ -1,15 +1,12 @@
 // Builds images by `docker buildx bake`, with their tags and labels.
+import { bake, inspectBuilder, type Builder, type TargetOverrides } from './bake.ts'
 import {
-  bake,
-  inspectBuilder,
-  selectTargets,
-  readRefusedSource,
-  readBuildVariables,
   listBuildTargets,
-  type Builder,
-  type TargetOverrides,
+  readBuildVariables,
+  readRefusedSource,
+  selectTargets,
   type BuildTarget,
-} from './bake.ts'
+} from './targets.ts'
 import { explainBuildFailure } from './failure.ts'
 import { findCommitPins } from '../pinned-commits.ts'
 import { Failure, exit } from '../../errors.ts'

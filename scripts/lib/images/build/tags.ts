@@ -1,5 +1,5 @@
 // Which tags and labels an image gets. Pure.
-import type { BuildTarget } from './bake.ts'
+import type { BuildTarget } from './targets.ts'
 import { Failure, exit } from '../../errors.ts'
 import { parseImage } from '../reference.ts'
 import { schemaLabel } from './schema-version.ts'
