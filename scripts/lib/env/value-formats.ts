@@ -46,7 +46,7 @@ function isTimeZone(text: string): boolean {
 }
 
 /** By format: whether a text has it, and what it wants, for a sentence. */
-export const valueFormats: Record<ValueFormat, { test: (text: string) => boolean; wants: string }> =
+export const formatRules: Record<ValueFormat, { test: (text: string) => boolean; wants: string }> =
   {
     url: { test: isUrl, wants: 'an address that starts with http:// or https://' },
     origin: {

@@ -1,7 +1,7 @@
 // Judges one value of an env file. Its messages never contain the value.
 import { valueAlphabet, type ExampleEntry } from './example.ts'
 import { isEasilyGuessed, isPlaceholder, isPubliclyKnown } from './guessable.ts'
-import { valueFormats } from './value-formats.ts'
+import { formatRules } from './value-formats.ts'
 
 interface ValueProblem {
   problem: string
@@ -51,8 +51,8 @@ export function validateEnvValue(
   const size = number ? Number(value) : value.length
   if (!number && min !== undefined && size < min)
     return { problem: `is too short: it needs at least ${min} characters`, remedy: renew }
-  if (format && !valueFormats[format].test(value))
-    return { problem: `has the wrong format: ${valueFormats[format].wants}`, remedy: renew }
+  if (format && !formatRules[format].test(value))
+    return { problem: `has the wrong format: ${formatRules[format].wants}`, remedy: renew }
   const unit = number ? '' : ' characters'
   if (min !== undefined && size < min)
     return {

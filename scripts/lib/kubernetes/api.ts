@@ -8,7 +8,7 @@ import { parseRetryAfter, retryAttempts, type Attempt } from '../retry.ts'
 import { blockWhenEnding } from '../run.ts'
 import type { Environment } from './environment.ts'
 import { requireKubeContext } from './kube-context.ts'
-import { findProxy, forgetProxy } from './kubectl-proxy.ts'
+import { findKubectlProxy, forgetProxy } from './kubectl-proxy.ts'
 import { type Manifest } from './objects.ts'
 import { addWordsBefore, kubectlArgv, listSaidLines } from './kubectl.ts'
 
@@ -53,7 +53,7 @@ export async function requestApi(
   // what only reads may be asked over another connection
   let reconnects = options.method ? 0 : 1
   const ask = async (): Promise<Attempt<ApiAnswer, ApiAnswer>> => {
-    const proxy = findProxy(environment, options.what)
+    const proxy = findKubectlProxy(environment, options.what)
     const socket = await proxy.socket
     if (process.env.DEBUG) writeStderr(`$ ${options.method ?? 'GET'} ${path}\n`)
     const { retryAfter, proxyLost, ...answer } = await send(socket, path, options)
@@ -119,7 +119,7 @@ export async function openWebSocket(
 ): Promise<WebSocket | undefined> {
   requireKubeContext(environment, `Ask the cluster of ${environment.name}`)
   await blockWhenEnding()
-  const proxy = findProxy(environment)
+  const proxy = findKubectlProxy(environment)
   const file = await proxy.socket
   if (proxy.withoutWebSocket) return undefined
   if (process.env.DEBUG) writeStderr(`$ GET ${path}\n`)

@@ -23,7 +23,7 @@ const proxies = new Map<string, KubectlProxy>()
  * The proxy of the environment's context, started where there is none yet. `what` is being done, for
  * the error that its socket rejects with: Failure (refused).
  */
-export function findProxy(environment: Environment, what?: string): KubectlProxy {
+export function findKubectlProxy(environment: Environment, what?: string): KubectlProxy {
   const key = `${process.env.KUBECONFIG} ${environment.context}`
   const known = proxies.get(key)
   if (known) return known
