@@ -8,7 +8,7 @@ import { keepSecret } from './redact.ts'
 type Variables = Record<string, string | undefined>
 
 /** The proxy that a request to an address takes; undefined when it takes none. */
-export function findProxy(url: URL, env: Variables = process.env): string | undefined {
+export function findProxyAddress(url: URL, env: Variables = process.env): string | undefined {
   const name = url.protocol === 'https:' ? 'https_proxy' : 'http_proxy'
   const read = (name: string) => env[name.toUpperCase()] || env[name] || ''
   const proxy = read(name)
@@ -80,7 +80,7 @@ export async function loadProxyAgents(
   const { HttpsProxyAgent } = await import('https-proxy-agent')
   const { HttpProxyAgent } = await import('http-proxy-agent')
   return url => {
-    const proxy = findProxy(url)
+    const proxy = findProxyAddress(url)
     if (!proxy) return undefined
     return url.protocol === 'https:'
       ? new HttpsProxyAgent(proxy, { rejectUnauthorized: verify })

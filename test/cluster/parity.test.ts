@@ -259,7 +259,12 @@ test('limits, and time enough to end', () => {
       0,
     )
   both((service, workload, name) => {
-    const { limits } = mainOf(workload).resources
+    const { limits, requests } = mainOf(workload).resources
+    assert.is(
+      bytes(requests.memory),
+      Number(service.mem_reservation),
+      `${name}: mem_reservation in infra/docker, requests.memory in infra/k8s`,
+    )
     assert.is(
       bytes(limits.memory),
       Number(service.mem_limit),

@@ -85,6 +85,50 @@ test('every long-running service has a health check with a start period', () => 
   })
 })
 
+/** What Kubernetes asks for an application's volumes, GiB. */
+function requestedDisk(folder: string): number {
+  const base = join(repository, 'infra/k8s/base')
+  const home = join(base, folder)
+  if (!existsSync(home)) return 0
+  const claims = [
+    ...readdirSync(home).map(name => join(home, name)),
+    ...['postgres', 'redis'].flatMap(name =>
+      existsSync(join(home, name === 'postgres' ? 'db' : name))
+        ? [join(base, name, `${name}.yaml`)]
+        : [],
+    ),
+  ].filter(file => file.endsWith('.yaml'))
+  const sizes = claims.flatMap(file =>
+    [...readFileSync(file, 'utf8').matchAll(/storage: (\d+)Gi/g)].map(([, size]) => Number(size)),
+  )
+  return sizes.reduce((sum, size) => sum + size, 0)
+}
+
+test('umami-software/umami#1395: the table of what a machine needs is what the files reserve, application by application', () => {
+  const { services } = modes.prod!
+  const rows = folders.map(folder => {
+    const names = Object.keys(
+      parse(readFileSync(join(box.docker, folder, 'docker-compose.yml'), 'utf8')).services,
+    )
+    const lasting = names.filter(name => !oneShots.includes(name))
+    for (const name of names)
+      assert.ok(
+        Number(services[name].mem_reservation) > 0 &&
+          Number(services[name].mem_reservation) <= Number(services[name].mem_limit),
+        `${name}: mem_reservation`,
+      )
+    const sum = (key: string) => lasting.reduce((all, name) => all + Number(services[name][key]), 0)
+    const mega = (bytes: number) => `${Math.round(bytes / 2 ** 20)} MiB`
+    const disk = requestedDisk(folder)
+    return `| \`${folder}\` | ${mega(sum('mem_reservation'))} | ${mega(sum('mem_limit'))} | ${sum('cpus')} | ${disk ? `${disk} GiB` : ''} |`
+  })
+  const text = readFileSync(join(repository, 'docs/requirements.md'), 'utf8')
+  assert.equal(
+    text.split('\n').filter(line => line.startsWith('| `')),
+    rows,
+  )
+})
+
 test('every service has limits, log rotation and no privileges', () => {
   everywhere((service, _, where) => {
     assert.ok(Number(service.mem_limit) > 0 && Number(service.cpus) > 0, `${where}: limits`)

@@ -32,6 +32,7 @@ import {
   judgeVisitors,
   type NetworkFacts,
 } from '../../scripts/lib/doctor/network.ts'
+import { reservedMemory } from '../../scripts/lib/compose/services.ts'
 import { judgeRedis, parseRedisState } from '../../scripts/lib/redis.ts'
 import type { Machine } from '../../scripts/lib/engine/engine.ts'
 import { planInstall } from '../../scripts/lib/engine/install-plan.ts'
@@ -144,16 +145,40 @@ test('machine: disk and memory', () => {
     disks: [{ folder: '/var/lib/docker', free: free * 1e9 }],
     memory: memory * 1e9,
   })
-  silent(judgeResources(resources(20), true))
+  silent(judgeResources(resources(20), 0))
   one(
-    judgeResources(resources(19.9), true),
+    judgeResources(resources(19.9), 0),
     'warning',
     /19\.9 GB free on the disk of \/var\/lib\/docker/,
   )
-  one(judgeResources(resources(4.9), true), 'error', /4\.9 GB free/)
-  one(judgeResources(resources(50, 3.9), true), 'warning', /3\.9 GB of memory/)
-  silent(judgeResources(resources(50, 3.9), false))
-  silent(judgeResources({ disks: [], memory: 8e9 }, true))
+  one(judgeResources(resources(4.9), 0), 'error', /4\.9 GB free/)
+  silent(judgeResources(resources(50, 3.9), 0))
+  silent(judgeResources({ disks: [], memory: 8e9 }, 7e9))
+})
+
+test('umami-software/umami#1395, twentyhq/twenty#8013: the memory that is wanted is what the chosen services reserve', () => {
+  const all: ComposeConfig = {
+    name: 'kgc',
+    services: {
+      web: {
+        mem_reservation: '3000000000',
+        depends_on: { job: { condition: 'service_completed_successfully' } },
+      },
+      job: { mem_reservation: 2e9 },
+      db: { mem_reservation: '1200000000' },
+      small: {},
+    },
+  }
+  assert.is(reservedMemory(all, ['web', 'job', 'db', 'small']), 4.2e9, 'a job ends before')
+  assert.is(reservedMemory(all, ['db']), 1.2e9)
+  const has = (memory: number, reserved: number) => judgeResources({ disks: [], memory }, reserved)
+  one(
+    has(4.1e9, 4.2e9),
+    'warning',
+    /^4\.1 GB of memory; the services reserve 4\.2 GB/,
+    /fewer applications/,
+  )
+  silent(has(4.1e9, 1.2e9))
 })
 
 test("machine: with containerd's store the images lie on containerd's disk, which is looked at, too", () => {
@@ -194,7 +219,7 @@ test("machine: with containerd's store the images lie on containerd's disk, whic
         ],
         memory: 8e9,
       },
-      true,
+      0,
     ),
     'error',
     /\/var\/lib\/containerd/,

@@ -10,7 +10,7 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { readClock } from '../../scripts/lib/doctor/clock.ts'
 import { requestGitHub } from '../../scripts/lib/github/client.ts'
-import { findProxy } from '../../scripts/lib/http.ts'
+import { findProxyAddress } from '../../scripts/lib/http.ts'
 import { callRegistry, isRegistryReachable } from '../../scripts/lib/images/registry/client.ts'
 import { notifyWebhooks, webhookServices } from '../../scripts/lib/notify/notify.ts'
 import { redact } from '../../scripts/lib/redact.ts'
@@ -138,7 +138,7 @@ test('an edge whose address is said is asked there, not through the proxy', asyn
 test('names, ports, ranges and this machine: as kubectl and docker read NO_PROXY', () => {
   const all = { HTTPS_PROXY: 'p.hu:3128', HTTP_PROXY: 'http://h.hu:1' }
   const goes = (url: string, no_proxy = '', env: object = all) =>
-    findProxy(new URL(url), { ...env, no_proxy })
+    findProxyAddress(new URL(url), { ...env, no_proxy })
   assert.is(goes('https://ghcr.io/v2/'), 'http://p.hu:3128')
   assert.is(goes('http://ghcr.io/'), 'http://h.hu:1')
   assert.is(goes('https://ghcr.io/', '', { https_proxy: 'http://low.hu' }), 'http://low.hu')

@@ -13,7 +13,7 @@ import { refuseIgnoredVariables } from '../compose/extra-variables.ts'
 import { requireReadableMounts } from '../compose/mounts.ts'
 import { refuseOtherOwner } from '../compose/ownership.ts'
 import { findTakenPorts } from '../compose/ports.ts'
-import { expectedServices, selectServices } from '../compose/services.ts'
+import { expectedServices, reservedMemory, selectServices } from '../compose/services.ts'
 import {
   readComposeConfig,
   stackModes,
@@ -30,6 +30,8 @@ import {
 import { findOldVolumes, refuseOldVolumes } from '../compose/volumes/layout.ts'
 import { databaseVolumesOf } from '../compose/volumes/secrets.ts'
 import { judgeAddresses } from '../doctor/addresses.ts'
+import { judgeResources, readResources } from '../doctor/machine.ts'
+import { readEngineInfo } from '../engine/engine.ts'
 import { requireCompose } from '../engine/versions.ts'
 import { checkEnvFiles, type EnvProblem } from '../env/check.ts'
 import { loadEnvValues } from '../env/files.ts'
@@ -69,6 +71,7 @@ export async function runUpCommand({ values, positionals }: UpArguments): Promis
   sayMemoryOfMonitoring(asked, all)
   const stack = await fitCpuLimits(asked, all)
   const services = await selectServices(stack, all, names)
+  await warnOfResources(stack, all, services)
   const before = await listContainers(stack.project)
   const what = `Start ${stack.project}`
   refuseOtherOwner(stack, containersByService(before), what, folder =>
@@ -107,6 +110,20 @@ export async function runUpCommand({ values, positionals }: UpArguments): Promis
     ready.map(({ service }) => service),
     services,
   )
+}
+
+/** A machine that is too small for what is chosen starts it all the same, and suffers later. */
+async function warnOfResources(
+  { suffix }: Stack,
+  all: ComposeConfig,
+  services: string[],
+): Promise<void> {
+  const resources = await readResources((await readEngineInfo()).info)
+  for (const { what, next } of judgeResources(
+    resources,
+    suffix ? 0 : reservedMemory(all, services),
+  ))
+    warn(`${what}; ${next}`)
 }
 
 /** What the monitoring may take, before anything is started. */

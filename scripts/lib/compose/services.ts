@@ -65,6 +65,12 @@ export const isOneShot = (all: ComposeConfig, service: string): boolean =>
     other => other.depends_on?.[service]?.condition === 'service_completed_successfully',
   )
 
+/** Bytes that these services reserve together; what runs once and ends is over by then. */
+export const reservedMemory = (all: ComposeConfig, services: string[]): number =>
+  services
+    .filter(name => !isOneShot(all, name))
+    .reduce((sum, name) => sum + Number(all.services[name]?.mem_reservation ?? 0), 0)
+
 /**
  * A one-shot without a container that is no fault: all that waited for it run, so it has ended well
  * and was pruned since.

@@ -92,6 +92,8 @@ export interface ComposeService {
   cpus?: number | string
   /** Bytes. */
   mem_limit?: number | string
+  /** Bytes. */
+  mem_reservation?: number | string
   user?: string
   cap_drop?: string[]
   cap_add?: string[]

@@ -3,6 +3,7 @@
 import { readContainers, type Container } from '../compose/containers.ts'
 import { findTakenPorts } from '../compose/ports.ts'
 import { listProjectVolumes } from '../compose/remove.ts'
+import { reservedMemory } from '../compose/services.ts'
 import { stackOf } from '../compose/stack.ts'
 import { inspectMachine, readEngineInfo } from '../engine/engine.ts'
 import { hasProxyOrMirror } from '../images/pull-or-build.ts'
@@ -48,7 +49,10 @@ export async function examineMachine(mode: string): Promise<Finding[]> {
   const order: Severity[] = ['error', 'warning', 'info']
   const areas = [
     [
-      ...judgeResources(space, !stack.suffix),
+      ...judgeResources(
+        space,
+        stack.suffix || !all ? 0 : reservedMemory(all, Object.keys(all.services)),
+      ),
       ...judgePorts(taken),
       ...judgeClock(time, machine.init === 'systemd'),
       ...(networks ? judgeNetworks(networks) : []),

@@ -13,7 +13,7 @@ import { root } from '../repository.ts'
 
 const GB = 1e9
 const drivers = 'https://docs.docker.com/engine/storage/drivers/select-storage-driver/'
-const sizes = { diskError: 5 * GB, diskWarning: 20 * GB, memory: 4 * GB }
+const sizes = { diskError: 5 * GB, diskWarning: 20 * GB }
 
 export function judgeEngine(machine: Machine, info: EngineInfo): Finding[] {
   const next = repairCommand(machine)
@@ -115,8 +115,11 @@ export function engineDataFolders(
   return [DockerRootDir, ...(snapshotter && !own ? [root] : [])]
 }
 
-/** `real`: the stack runs the real applications, which are hungrier than a demo's. */
-export function judgeResources({ disks, memory }: Resources, real: boolean): Finding[] {
+/**
+ * `reserved`: bytes of memory that the services reserve; 0 for a demo's stand-ins, which need little
+ * of what the real applications do.
+ */
+export function judgeResources({ disks, memory }: Resources, reserved: number): Finding[] {
   const size = (bytes: number) => `${(bytes / GB).toFixed(1)} GB`
   const found = disks.flatMap(({ folder, free }) => {
     const words = `${size(free)} free on the disk of ${folder}; ${size(sizes.diskWarning)} are needed`
@@ -125,8 +128,8 @@ export function judgeResources({ disks, memory }: Resources, real: boolean): Fin
       ? [finding('machine', free < sizes.diskError ? 'error' : 'warning', words, next)]
       : []
   })
-  if (real && memory < sizes.memory) {
-    const words = `${size(memory)} of memory; the full stack needs ${size(sizes.memory)}`
+  if (memory < reserved) {
+    const words = `${size(memory)} of memory; the services reserve ${size(reserved)} (docs/requirements.md)`
     found.push(
       finding(
         'machine',
