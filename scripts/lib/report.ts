@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto'
 import { Failure, exit } from './errors.ts'
 import { countWrites, flushStdout, isRichTerminal, writeStdout, writeStderr } from './output.ts'
-import { signalChildren, onInterrupt } from './run.ts'
+import { onInterrupt, signalChildren } from './interrupt.ts'
 import { addSummaryStep, writeJobSummary } from './job-summary.ts'
 
 const plain = !isRichTerminal()

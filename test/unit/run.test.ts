@@ -94,7 +94,8 @@ function script(text: string) {
   const from = (name: string, what: string) => lib(name).replace('import ', `import ${what} from `)
   const whole =
     from('report.ts', '{ emit, setJsonOutput, main, printResult, say }') +
-    from('run.ts', '{ onInterrupt, run }') +
+    from('interrupt.ts', '{ onInterrupt }') +
+    from('run.ts', '{ run }') +
     from('prompt.ts', '{ askQuestion }') +
     text
   const child = spawn(process.execPath, ['--import=tsx', '--input-type=module', '--eval', whole], {

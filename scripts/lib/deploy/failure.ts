@@ -5,7 +5,7 @@ import { Failure, exit, type ExitCode } from '../errors.ts'
 import { resourceId } from '../kubernetes/objects.ts'
 import { restoreRelease } from './restore.ts'
 import { onServingAsked, warn } from '../report.ts'
-import { onInterrupt } from '../run.ts'
+import { onInterrupt } from '../interrupt.ts'
 import { describeLiveObjects, describeLastingJobs } from './applied-objects.ts'
 import { notifyAborted, notifyChange } from './notifications.ts'
 

@@ -3,7 +3,7 @@ import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { join } from 'node:path'
 import { Failure, exit } from '../errors.ts'
 import { root } from '../repository.ts'
-import { onInterrupt } from '../run.ts'
+import { onInterrupt } from '../interrupt.ts'
 import { runGit } from './git.ts'
 
 function isRunning(pid: number): boolean {

@@ -1,7 +1,8 @@
 // A command in a pod's container, by the WebSocket that kubectl itself tries first: no process.
 import { setTimeout as sleep } from 'node:timers/promises'
 import { WebSocket, type RawData } from 'ws'
-import { blockWhenEnding, type RunOutput } from '../run.ts'
+import { blockWhenEnding } from '../interrupt.ts'
+import type { RunOutput } from '../run.ts'
 import { openWebSocket } from './api.ts'
 import type { Environment } from './environment.ts'
 import { kubectl } from './kubectl.ts'

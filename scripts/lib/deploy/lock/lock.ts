@@ -19,7 +19,7 @@ import type { Environment } from '../../kubernetes/environment.ts'
 import { say } from '../../report.ts'
 import type { HeldLock } from '../../rollout/wait.ts'
 import { constantDelays, pollUntil, waitAtMost } from '../../retry.ts'
-import { onInterrupt } from '../../run.ts'
+import { onInterrupt } from '../../interrupt.ts'
 import { startStopwatch } from '../../stopwatch.ts'
 
 /** s: how long it lasts, how often it is renewed, and how long before its end it counts as lost. */
