@@ -17,8 +17,8 @@ help: ## Print this list
 bootstrap: node_modules/.stamp ## Install what this machine lacks: Docker Engine, Compose, buildx
 	@$(RUN) scripts/bootstrap.ts
 
-doctor: node_modules/.stamp ## Name all problems of this machine and the stack, each with the command that fixes it (MODE=)
-	@$(RUN) scripts/bootstrap.ts --doctor --environment $(MODE)
+doctor: node_modules/.stamp ## Name all problems of this machine and the stack, each with the command that fixes it (MODE=, BUNDLE=1: a file for a report, too)
+	@$(RUN) scripts/bootstrap.ts --doctor --environment $(MODE) $(if $(BUNDLE),--bundle)
 
 env: node_modules/.stamp ## Write the env files: generate secrets, keep existing values (MODE=)
 	@$(RUN) scripts/env.ts $(OTHER)

@@ -3,7 +3,7 @@ import { flag, runCommand, text } from './lib/cli.ts'
 
 await runCommand({
   usage: `Usage: npx zx scripts/bootstrap.ts [--demo] [--yes] [--plan]
-       npx zx scripts/bootstrap.ts --doctor [--environment dev|prod|demo]
+       npx zx scripts/bootstrap.ts --doctor [--environment dev|prod|demo] [--bundle]
        npx zx scripts/bootstrap.ts --doctor --cluster [--environment demo|staging|production]
 
 Installs Docker Engine, Compose v2 and buildx where they are missing, and starts the engine. For Debian 12 and newer and Ubuntu 22.04
@@ -14,6 +14,8 @@ and newer, as root; elsewhere it changes nothing and says what to do. A second r
 
   --doctor            reads only: names the problems of machine, engine, env files, images, containers, volumes and certificates, and what fixes them
   --environment E     the stack to look at: dev (default), prod or demo
+  --bundle            also writes one file to attach to a report: versions, settings without their values, states, last log lines, without the
+                      secrets of the env files. Read it before you give it away
   --cluster           checks the Kubernetes cluster of an environment instead: what it lacks, and what this user may not do;
                       without --environment the cluster of kubectl's current context`,
   exitCodes: [0, 2, 3, 6, 7, 130],
@@ -24,6 +26,7 @@ and newer, as root; elsewhere it changes nothing and says what to do. A second r
     plan: flag,
     demo: flag,
     doctor: flag,
+    bundle: flag,
     cluster: flag,
     environment: { ...text, short: 'e' },
   },

@@ -16,6 +16,7 @@ interface BootstrapArguments {
     plan?: boolean
     demo?: boolean
     doctor?: boolean
+    bundle?: boolean
     cluster?: boolean
     environment?: string
   }
@@ -25,14 +26,16 @@ interface BootstrapArguments {
 export async function runBootstrapCommand({ values }: BootstrapArguments): Promise<number | void> {
   // `su` without `-` leaves these out, and apt and dockerd need them
   process.env.PATH = `${process.env.PATH ?? ''}:/usr/local/sbin:/usr/sbin:/sbin`
-  if ((values.environment || values.cluster) && !values.doctor)
-    throw usageFailure('--environment and --cluster go with --doctor')
+  if ((values.environment || values.cluster || values.bundle) && !values.doctor)
+    throw usageFailure('--environment, --cluster and --bundle go with --doctor')
+  if (values.bundle && values.cluster)
+    throw usageFailure('--bundle is of this machine, not of a cluster')
   await requireKnownSubmodules()
   if (!values.doctor) return installMissing(values)
   const { runClusterDoctorCommand, runDoctorCommand } = await import('./doctor.ts')
   return values.cluster
     ? runClusterDoctorCommand(values.environment)
-    : runDoctorCommand(values.environment)
+    : runDoctorCommand(values.environment, values.bundle)
 }
 
 async function installMissing({ yes, plan, demo }: BootstrapArguments['values']): Promise<void> {

@@ -1,14 +1,27 @@
 // Names the problems of a machine and its stack, or of a cluster (scripts/bootstrap.ts --doctor).
 import { exit } from '../errors.ts'
-import type { Finding } from '../doctor/finding.ts'
+import { finding, type Finding } from '../doctor/finding.ts'
+import { root } from '../repository.ts'
 import { color, emit, printResult, say, table } from '../report.ts'
 
 const symbols = { error: '✘', warning: '!', info: '·' }
 
 /** Examines this machine and the stack of an environment; the exit code. */
-export async function runDoctorCommand(environment = 'dev'): Promise<number> {
+export async function runDoctorCommand(environment = 'dev', bundle = false): Promise<number> {
   const { examineMachine } = await import('../doctor/doctor.ts')
-  return reportFindings(await examineMachine(environment), environment)
+  const findings = await examineMachine(environment).catch((error: Error) => {
+    if (!bundle) throw error
+    // a report is wanted most where even the doctor gets no answer
+    return [finding('engine', 'error', `the doctor came to no end: ${error.message}`)]
+  })
+  const code = reportFindings(findings, environment)
+  if (bundle) {
+    const { writeBundle } = await import('../doctor/bundle.ts')
+    say(
+      `Written: ${await writeBundle(environment, root, findings)}   (read it before you give it away)`,
+    )
+  }
+  return code
 }
 
 /** Examines the cluster of an environment, or of kubectl's current context; the exit code. */
