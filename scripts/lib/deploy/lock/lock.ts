@@ -20,7 +20,7 @@ import { say } from '../../report.ts'
 import type { HeldLock } from '../../rollout/wait.ts'
 import { constantDelays, pollUntil, waitAtMost } from '../../retry.ts'
 import { onInterrupt } from '../../interrupt.ts'
-import { startStopwatch } from '../../stopwatch.ts'
+import { startStopwatch } from './stopwatch.ts'
 
 /** s: how long it lasts, how often it is renewed, and how long before its end it counts as lost. */
 export const leaseSeconds = { ttl: 60, renew: 15, margin: 8 }

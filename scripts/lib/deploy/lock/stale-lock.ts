@@ -5,7 +5,7 @@ import { fetchLease, describeLease, createLockedFailure, resourceVersionOf } fro
 import type { Lease } from '../../kubernetes/objects.ts'
 import type { Environment } from '../../kubernetes/environment.ts'
 import { say } from '../../report.ts'
-import { startStopwatch } from '../../stopwatch.ts'
+import { startStopwatch } from './stopwatch.ts'
 
 /**
  * Waits until a lease that is held is over because nobody renews it; `now`: when it was read, ms of
