@@ -198,6 +198,15 @@ async function tried(body: string, all: Manifest[], live: Manifest[] = []) {
   return { ...ended, refused: refusals.messages }
 }
 
+test('fluxcd/flux2#4073, cert-manager/cert-manager#2186: a webhook that takes no dry runs refuses nothing that would work', async () => {
+  const no = 'Error from server (BadRequest): admission webhook "w.kgc.hu" does not support dry run'
+  const { value, refused, said } = await tried(`echo '${no}' >&2; exit 1`, [map])
+  assert.equal([refused, value], [[], { created: ['ConfigMap a'], changed: [] }])
+  assert.match(said, /ConfigMap a could not be tried: .*does not support dry run/)
+  const denied = no.replace('does not support dry run', 'denied the request: no')
+  assert.is((await tried(`echo '${denied}' >&2; exit 1`, [map])).refused.length, 1)
+})
+
 // an earlier migration in the way of the next one
 const stamp = (name: string) => ({
   name: 'migrate',

@@ -1,5 +1,6 @@
 // The file that a person attaches to a report.
 import { readFileSync, readdirSync, statSync, writeFileSync } from 'node:fs'
+import { homedir } from 'node:os'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
@@ -21,7 +22,9 @@ assert.is(box.script(['env']).code, 0)
 const file = join(box.docker, '.env')
 writeFileSync(
   file,
-  readFileSync(file, 'utf8').replace(/^DOMAIN=.*/m, 'DOMAIN=acme.hu') + 'ODD_ONE=secret-of-mine\n',
+  readFileSync(file, 'utf8')
+    .replace(/^DOMAIN=.*/m, 'DOMAIN=acme.hu')
+    .replace(/^SMTP_USERNAME=.*/m, 'SMTP_USERNAME=eva.nagy') + 'ODD_ONE=secret-of-mine\n',
 )
 writeFileSync(join(box.docker, 'chatwoot/extra.env'), 'GOOGLE_SECRET=canary-of-google\n', {
   mode: 0o600,
@@ -82,7 +85,10 @@ test('one file, for the person alone, whatever the engine does, and nothing of t
     { call: /^docker info/, stdout: JSON.stringify({ ServerVersion: '29.0.0', NCPU: 2 }) },
     { call: /^docker ps/, stdout: 'c1\n' },
     { call: /^docker inspect/, stdout: JSON.stringify([web]) },
-    { call: /^docker logs/, stdout: `2026-11-29T10:00:01Z postgres://a:${password}@kgc-db\n` },
+    {
+      call: /^docker logs/,
+      stdout: `2026-11-29T10:00:01Z postgres://a:${password}@kgc-db eva.nagy ${homedir()}/work\n`,
+    },
     { call: /^docker/, code: 1 },
   ])
   const { code, stderr } = await box.inProcess(['bootstrap', '--doctor', '--bundle'], {
@@ -100,7 +106,8 @@ test('one file, for the person alone, whatever the engine does, and nothing of t
   for (const title of ['Versions', 'What the doctor says', 'Containers', 'Log of kgc-web'])
     assert.match(text, `## ${title}\n`)
   assert.match(text, 'docker: 29.0.0')
-  assert.match(text, 'postgres://a:[secret]@kgc-db')
+  // Osmantic/ODS#1846: nor who somebody is
+  assert.match(text, 'postgres://a:[secret]@kgc-db [secret] ')
   const secrets = values.filter(([key, value]) => /PASS|SECRET|KEY/.test(key) && value.length > 5)
   assert.ok(secrets.length > 10)
   for (const [key, value] of secrets) assert.not.match(text, value, key)

@@ -327,7 +327,18 @@ const facts: NetworkFacts = {
   outside: [{ what: 'SMTP_HOST', address: '192.168.1.5' }],
   reachedByIpv6: [],
   hasIpv6: true,
+  hasNameServer: true,
 }
+
+test('moby/moby#49665: a machine without a name server has containers that resolve nothing', () => {
+  one(
+    judgeNetworks({ ...facts, hasNameServer: false }),
+    'warning',
+    /names no name server/,
+    /resolv/,
+  )
+  silent(judgeNetworks(facts))
+})
 
 test("bitwarden/server#947: an address of the company's in a subnet of the engine's is named", () => {
   silent(judgeNetworks(facts))

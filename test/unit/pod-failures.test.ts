@@ -140,6 +140,38 @@ test('jenkinsci/helm-charts#1586: on one machine the same words lead to what hel
   )
 })
 
+test('aws/amazon-vpc-cni-k8s#59, containernetworking/cni#777: a pod whose network cannot be set up is named before the deadline', () => {
+  const scheduled = { type: 'PodScheduled', status: 'True' }
+  const pod = podOf('web-1', 'web-1-a', {
+    conditions: [scheduled],
+    containerStatuses: [
+      { name: 'main', restartCount: 0, state: { waiting: { reason: 'ContainerCreating' } } },
+    ],
+  })
+  const says = (message: string, seconds: number, phase = 'Pending') => {
+    const event: Json = {
+      kind: 'Event',
+      metadata: { name: 'e' },
+      reason: 'FailedCreatePodSandBox',
+      message,
+      firstTimestamp: time(1),
+      lastTimestamp: time(seconds),
+      involvedObject: { uid: 'web-1-a' },
+    }
+    return after(seconds, [{ ...pod, status: { ...pod.status, phase } }], { events: [event] })
+  }
+  const full =
+    'plugin type="aws-cni" failed (add): add cmd: failed to assign an IP address to container'
+  assert.is(says(full, 30).state, 'waiting')
+  assert.match(says(full, 30).detail, 'failed to assign an IP address')
+  const { state, cause } = says(full, 62)
+  assert.equal([state, cause!.reason], ['failed', 'FailedCreatePodSandBox'])
+  assert.match(cause!.likely, /no address left/)
+  const broken = 'network: open /run/flannel/subnet.env: no such file or directory'
+  assert.match(says(broken, 62).cause!.likely, /plug-in fails or does not run/)
+  assert.is(says(full, 62, 'Running').state, 'waiting', 'it is over')
+})
+
 const jobOf = (spec: object, condition: object): Json => ({
   kind: 'Job',
   metadata: { name: 'migrate', uid: 'migrate', creationTimestamp: time(0) },

@@ -5,6 +5,7 @@ import { createServer, type AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import { databaseChecks } from '../../scripts/lib/smoke/database.ts'
 import {
   commandFailed,
   toRunnableCheck,
@@ -104,6 +105,19 @@ test('chatwoot/chatwoot#7869: with SMTP_TLS Chatwoot speaks TLS from the first b
   }
   assert.is(await first('true'), 'TLS')
   assert.is(await first('false'), 'EHLO kgc.hu\r\n')
+})
+
+test('windmill-labs/windmill#9722: a database that answers and takes no writes is no database that works', async () => {
+  const check = databaseChecks('kgc-db').find(({ name }) => name === 'its database takes writes')!
+  const run = (rows: string) => check.run({ exec: async () => rows } as unknown as SmokeContext)
+  assert.is(await run('f|off\n'), 'yes')
+  for (const [rows, why] of [
+    ['t|off', /standby/],
+    ['f|on', /read only/],
+  ] as const) {
+    const error = await Promise.resolve(run(rows)).catch((error: Error) => error)
+    assert.match((error as Error).message, why)
+  }
 })
 
 test('every check says which logins it needs', async () => {

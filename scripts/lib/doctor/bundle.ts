@@ -1,7 +1,7 @@
 // What a person attaches to a report: versions, findings, settings without their values, states and
 // last log lines, without the secrets that the env files hold, in one file.
 import { writeFileSync } from 'node:fs'
-import { release } from 'node:os'
+import { homedir, hostname, release } from 'node:os'
 import { resolve } from 'node:path'
 import { stripVTControlCharacters } from 'node:util'
 import { readToolkitVersion } from '../cli.ts'
@@ -16,7 +16,7 @@ import { inspectMachine, readEngineInfo } from '../engine/engine.ts'
 import { parseExtraFile } from '../env/lines.ts'
 import { findEnvFiles, listExtraFiles, loadEnvValues, readEnvText } from '../env/files.ts'
 import { exit, Failure } from '../errors.ts'
-import { redact } from '../redact.ts'
+import { keepSecret, redact } from '../redact.ts'
 import { table } from '../report.ts'
 import { parse } from 'dotenv'
 import type { Finding } from './finding.ts'
@@ -40,7 +40,12 @@ export async function writeBundle(
 ): Promise<string> {
   const { project, suffix } = stackOf(mode)
   // all secrets are known from here on
-  loadEnvValues(root, suffix.slice(1), true)
+  const values = loadEnvValues(root, suffix.slice(1), true)
+  // who somebody is, too, has no place in public
+  for (const [key, value] of Object.entries(values))
+    if (/USER|EMAIL|LOGIN|MAIL_FROM/.test(key)) keepSecret(value)
+  if (homedir() !== '/') keepSecret(homedir())
+  keepSecret(hostname())
   const containers = await listContainers(project).catch(() => [])
   const parts: BundlePart[] = [
     { title: 'Versions', text: await describeVersions() },

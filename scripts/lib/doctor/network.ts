@@ -20,6 +20,8 @@ export interface NetworkFacts {
   /** Hosts of the stack that have an IPv6 address. */
   reachedByIpv6: string[]
   hasIpv6: boolean
+  /** Whether /etc/resolv.conf names a server: from Docker 28 on containers have no other. */
+  hasNameServer: boolean
 }
 
 /** Asks the engine, the kernel and DNS. `values`: the env files'. */
@@ -52,6 +54,7 @@ export async function readNetworkFacts(
     outside: [...mail.map(address => ({ what: 'SMTP_HOST', address })), ...nameServers],
     reachedByIpv6: reached.flat(),
     hasIpv6: addresses !== '',
+    hasNameServer: nameServers.length > 0,
   }
 }
 
@@ -74,7 +77,7 @@ function isWithin(address: string, subnet: string): boolean {
 }
 
 /** Where packets are too large for the way out, or stay in a network of the stack's own. */
-export function judgeNetworks({ networks, mtu, outside }: NetworkFacts): Finding[] {
+export function judgeNetworks({ networks, mtu, outside, hasNameServer }: NetworkFacts): Finding[] {
   const large = networks.filter(one => mtu && one.mtu > mtu)
   const hidden = networks.flatMap(({ name, subnets }) =>
     subnets.flatMap(subnet =>
@@ -84,6 +87,16 @@ export function judgeNetworks({ networks, mtu, outside }: NetworkFacts): Finding
     ),
   )
   return [
+    ...(hasNameServer
+      ? []
+      : [
+          finding(
+            'machine',
+            'warning',
+            '/etc/resolv.conf names no name server: containers resolve no name of the outside (mail servers, registries of certificates)',
+            'ls -l /etc/resolv.conf   (a broken link: sudo ln -sf ../run/systemd/resolve/stub-resolv.conf /etc/resolv.conf)',
+          ),
+        ]),
     ...(large.length
       ? [
           finding(

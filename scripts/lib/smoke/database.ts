@@ -11,6 +11,7 @@ const sorted = 'Ádám, Anna, Cukor, Csilla, Éva, Zsolt'
 /** The checks of the database in `service`, whichever its name is. */
 export const databaseChecks = (service: string): SmokeCheck[] => [
   { name: 'its database sorts as Hungarian', run: context => sortsAsHungarian(context, service) },
+  { name: 'its database takes writes', run: context => takesWrites(context, service) },
   { name: 'it is no superuser of its database', run: context => hasFewRights(context, service) },
 ]
 
@@ -37,6 +38,20 @@ async function sortsAsHungarian(context: SmokeContext, service: string): Promise
   throw new Error(
     `it sorts ${found}: its volume was created with ${provider === 'i' ? `icu ${locale}` : `libc ${collate}`}. Dump and restore into a new one (infra/docker/postgres/README.md)`,
   )
+}
+
+/** A database that recovers or is set to read only answers every question, and refuses every change. */
+async function takesWrites(context: SmokeContext, service: string): Promise<string> {
+  const query = "SELECT pg_is_in_recovery(), current_setting('default_transaction_read_only')"
+  const rows = await askDatabase(context, service, query)
+  if (!rows) return 'an external server: not checked'
+  const [recovers, isReadOnly] = rows[0] ?? []
+  if (recovers === 't') throw new Error('it is a standby, or recovers: it takes no writes')
+  if (isReadOnly === 'on')
+    throw new Error(
+      'it is set to read only: ALTER SYSTEM RESET default_transaction_read_only, or ALTER DATABASE, then pg_reload_conf()',
+    )
+  return 'yes'
 }
 
 /**

@@ -5,6 +5,7 @@ import type { Environment } from '../../kubernetes/environment.ts'
 import { resourceId, type Manifest } from '../../kubernetes/objects.ts'
 import { kindKeyOf, resourcePath, type KnownResources } from '../../kubernetes/resources.ts'
 import type { ManifestChanges } from '../apply/order.ts'
+import { warn } from '../../report.ts'
 import { explainServerError, isFreedByReplacement } from './manifest-errors.ts'
 import type { PreflightProblems } from './problems.ts'
 
@@ -28,13 +29,20 @@ export async function runServerDryRun(
   for (const { one, tried } of await Promise.all(tries)) {
     const now = there.get(resourceId(one))
     if (typeof tried === 'string') {
-      if (!isFreedByReplacement(tried, live)) refusals.add(explainServerError(tried, one, now))
+      if (isUntriable(tried)) {
+        warn(`${resourceId(one)} could not be tried: ${explainServerError(tried)}`)
+        if (one.kind !== 'Job') (now ? changes.changed : changes.created).push(resourceId(one))
+      } else if (!isFreedByReplacement(tried, live))
+        refusals.add(explainServerError(tried, one, now))
     } else if (one.kind === 'Job') continue
     else if (!now) changes.created.push(resourceId(one))
     else if (!isSameObject(now, tried)) changes.changed.push(resourceId(one))
   }
   return changes
 }
+
+/** Whether nothing was judged: an admission webhook that takes no dry runs refuses each of them. */
+const isUntriable = (error: string): boolean => /does not support dry run/.test(error)
 
 /** What would stand there, or why it may not, as kubectl says it. */
 async function tryObject(

@@ -96,6 +96,13 @@ export const listVolumeFailures = (
     /^Failed(Mount|AttachVolume)$/.test(one.reason ?? ''),
   )
 
+/** Events of a pod whose network the node could not set up. */
+export const listSandboxFailures = (
+  pod: { metadata: ObjectMetadata },
+  context: DiagnosisContext,
+): ClusterEvent[] =>
+  listObjectEvents(pod, context).filter(one => one.reason === 'FailedCreatePodSandBox')
+
 /** The last failed pull of an image, as its event says it. */
 export const findPullEvent = (events: ClusterEvent[]): string =>
   findLastMessage(events, /^Failed$/, /^Failed to pull/)

@@ -19,6 +19,7 @@ import {
   firstEventMs,
   findPullEvent,
   imagePullReasons,
+  listSandboxFailures,
   listVolumeFailures,
   durationMs,
   type DiagnosisContext,
@@ -35,6 +36,8 @@ const failureGraceMs = {
   schedule: 30_000,
   mount: 30_000,
   create: 30_000,
+  // a network plug-in that starts with its node, an address that another pod gives back
+  sandbox: 60_000,
 }
 
 /** Why a pod fails; undefined while it may still come up. */
@@ -52,7 +55,11 @@ export function diagnosePod(pod: Pod, context: DiagnosisContext): Diagnosis | un
         one => diagnoseWaitingContainer(one, pod, context) ?? diagnoseCrashLoop(one, pod, context),
       )
       .find(Boolean)
-  const found = diagnoseScheduling(pod, context) ?? inside() ?? diagnoseVolumeMount(pod, context)
+  const found =
+    diagnoseScheduling(pod, context) ??
+    inside() ??
+    diagnoseVolumeMount(pod, context) ??
+    diagnoseSandbox(pod, context)
   return found && { pod: pod.metadata.name, ...found }
 }
 
@@ -186,11 +193,32 @@ const explainVolumeFailure = (message: string): string =>
     ? 'the volume is still attached to another node'
     : 'the volume cannot be attached or mounted'
 
+/** Whether nothing of a pod has begun although it has its node: then only the events tell why. */
+const isHeldByNode = (pod: Pod): boolean =>
+  pod.status.phase === 'Pending' &&
+  hasCondition(pod, 'PodScheduled') &&
+  !listPodContainers(pod).some(({ status }) => status.state?.running)
+
+/** The pod's own network: before it no container is made, and none says anything. */
+function diagnoseSandbox(pod: Pod, context: DiagnosisContext): Diagnosis | undefined {
+  const events = listSandboxFailures(pod, context)
+  const last = events.at(-1)
+  const first = Math.min(...events.map(firstEventMs))
+  if (!last || !isHeldByNode(pod) || durationMs(first, context) < failureGraceMs.sandbox)
+    return undefined
+  const { reason = '', message = '' } = last
+  const isFull = /no IP addresses available|failed to (assign|allocate)|no available IP/i.test(
+    message,
+  )
+  const likely = isFull
+    ? "the node has no address left for another pod: its network's range is used up"
+    : "the node cannot set up the pod's network: its network plug-in fails or does not run"
+  return { reason, message, likely, next: `kubectl describe pod ${pod.metadata.name}` }
+}
+
 /** Volumes: only the events tell. */
 function diagnoseVolumeMount(pod: Pod, context: DiagnosisContext): Diagnosis | undefined {
-  const begun = listPodContainers(pod).some(({ status }) => status.state?.running)
-  if (pod.status.phase !== 'Pending' || !hasCondition(pod, 'PodScheduled') || begun)
-    return undefined
+  if (!isHeldByNode(pod)) return undefined
   const events = listVolumeFailures(pod, context).filter(
     one => !/failed to sync \w+ cache/.test(one.message ?? ''),
   )

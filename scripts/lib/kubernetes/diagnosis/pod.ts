@@ -15,6 +15,7 @@ import {
   findPullEvent,
   imagePullReasons,
   listObjectEvents,
+  listSandboxFailures,
   listVolumeFailures,
   usualWaitReasons,
   type DiagnosisContext,
@@ -54,8 +55,9 @@ export function describePodProblem(pod: Pod, context: DiagnosisContext): string 
   const scheduled = findCondition(pod, 'PodScheduled')
   if (scheduled?.status === 'False') return `${scheduled.reason}: ${scheduled.message}`
   const words = listPodContainers(pod).map(one => describeContainer(one, pod, context))
-  const volume = listVolumeFailures(pod, context).at(-1)?.message ?? ''
-  return words.find(Boolean) || (pod.status.phase === 'Pending' ? volume : '')
+  const held = [...listVolumeFailures(pod, context), ...listSandboxFailures(pod, context)]
+  const node = held.at(-1)?.message ?? ''
+  return words.find(Boolean) || (pod.status.phase === 'Pending' ? node : '')
 }
 
 function describeContainer(container: PodContainer, pod: Pod, context: DiagnosisContext): string {
