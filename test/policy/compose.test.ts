@@ -129,6 +129,17 @@ test('umami-software/umami#1395: the table of what a machine needs is what the f
   )
 })
 
+test('traefik/traefik#4153, #13250: what is there and not ready answers 503 on both engines, for 404 says that it is gone', () => {
+  const kubernetes = readFileSync(join(repository, 'infra/k8s/cluster/traefik/config.env'), 'utf8')
+  assert.match(kubernetes, /^TRAEFIK_PROVIDERS_KUBERNETESINGRESS_ALLOWEMPTYSERVICES=true$/m)
+  for (const [mode, { services }] of Object.entries(modes))
+    assert.is(
+      services.traefik.environment.TRAEFIK_PROVIDERS_DOCKER_ALLOWEMPTYSERVICES,
+      'true',
+      mode,
+    )
+})
+
 test('every service has limits, log rotation and no privileges', () => {
   everywhere((service, _, where) => {
     assert.ok(Number(service.mem_limit) > 0 && Number(service.cpus) > 0, `${where}: limits`)

@@ -5,6 +5,7 @@ import { chmodSync, chownSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import { waitUntil } from '../../until.ts'
 import { fullProject } from '../project.ts'
 
 const test = suite('edge')
@@ -49,6 +50,21 @@ test('rules that cannot be read as such: not ready; mended, the same command hea
     '502',
     'its nginx starts without the API, and asks for it each time',
   )
+})
+
+test('traefik/traefik#4153: a page that is ill answers 503, and 200 when it is well again', async () => {
+  const web = stack.container('kgc-web')
+  const signal = (name: string) =>
+    stack.engine(
+      ...['exec', web, 'sh', '-c'],
+      `for p in /proc/[0-9]*; do read -r name < $p/comm && [ "$name" = nginx ] && kill -${name} \${p#/proc/}; done; true`,
+    )
+  const health = () => stack.engine('inspect', '--format', '{{.State.Health.Status}}', web)
+  signal('STOP')
+  await waitUntil('it is unhealthy', 90, () => health() === 'unhealthy')
+  await waitUntil('503', 30, () => page() === '503')
+  signal('CONT')
+  await waitUntil('200', 60, () => page() === '200')
 })
 
 test('without an inotify instance left the health check fails, and the log says why', () => {
