@@ -1,0 +1,45 @@
+// The health check of Compose services: often until it passes, seldom from then on.
+import { spawnSync } from 'node:child_process'
+import { rmSync } from 'node:fs'
+import { delimiter, join } from 'node:path'
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { fakes } from '../fakes.ts'
+import { repository } from '../sandbox.ts'
+
+const test = suite('health check')
+const script = join(repository, 'infra/docker/health.sh')
+const programs = fakes(['sleep'])
+const forget = () => rmSync('/dev/shm/well', { force: true })
+
+/** Exit code of the check, and for how many seconds it waited. */
+function check(command: string): [code: number | null, seconds: string[]] {
+  programs.answer([{ call: /^sleep / }])
+  const env = {
+    ...process.env,
+    ...programs.env,
+    PATH: `${programs.bin}${delimiter}${process.env.PATH}`,
+  }
+  const { status } = spawnSync('sh', [script, command, '1'], { env })
+  return [status, programs.calls().map(({ words }) => words[1]!)]
+}
+
+test.before(forget)
+test.after(forget)
+
+test('moby/moby#39102: a check waits once it passes again; one that fails is asked at once again', () => {
+  const passes = 'test "$(echo well)" = well'
+  assert.equal([passes, passes, 'exit 3', passes, passes].map(check), [
+    [0, []],
+    [0, ['25']],
+    [1, []],
+    [0, []],
+    [0, ['25']],
+  ])
+})
+
+test('a check that does not answer has failed after its time', () => {
+  assert.equal(check('while :; do :; done'), [1, []])
+})
+
+test.run()
