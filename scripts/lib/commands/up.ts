@@ -126,16 +126,15 @@ async function warnOfResources(
     warn(`${what}; ${next}`)
 }
 
-/** What the monitoring may take, before anything is started. */
-function sayMemoryOfMonitoring({ monitored, mode }: Stack, { services }: ComposeConfig): void {
+/** What the monitoring takes, before anything is started. */
+function sayMemoryOfMonitoring({ monitored, mode }: Stack, all: ComposeConfig): void {
   if (!monitored) return
-  const limits = Object.values(services)
-    .filter(({ networks }) => networks?.monitoring !== undefined)
-    .map(({ mem_limit }) => Number(mem_limit))
-  const most = limits.reduce((sum, limit) => sum + limit, 0)
-  say(
-    `  monitoring: ${limits.length} services, with up to ${formatMegabytes(most)} of memory; make up MODE=${mode} MONITORING=0 leaves them out`,
+  const own = Object.keys(all.services).filter(
+    name => all.services[name]?.networks?.monitoring !== undefined,
   )
+  const most = own.reduce((sum, name) => sum + Number(all.services[name]?.mem_limit), 0)
+  const words = `${own.length} services, which reserve ${formatMegabytes(reservedMemory(all, own))} of memory and may take ${formatMegabytes(most)}`
+  say(`  monitoring: ${words}; make up MODE=${mode} MONITORING=0 leaves them out`)
 }
 
 /** What a person may take for set is said, though it is not used. */
