@@ -183,6 +183,7 @@ test('its services have limits, log rotation, a read-only root and no privileges
     for (const [name, service] of own(all, plain)) {
       const where = `${mode}: ${name}`
       assert.ok(Number(service.mem_limit) > 0 && Number(service.cpus) > 0, where)
+      assert.ok(Number(service.mem_reservation) <= Number(service.mem_limit), where)
       assert.equal(service.logging, plain.services.traefik.logging, where)
       assert.equal(service.cap_drop, ['ALL'], where)
       // the kernel's messages say who was out of memory
@@ -312,6 +313,19 @@ test('every service has a scrape target or a reason, a log label and alerts, and
     'kgc-bare: no alert Nothing',
     'kgc-bare: its log does not say whose it is',
   ])
+})
+
+test('a metric has the application that the logs have', () => {
+  const [, only, application] = /resource\.service == "([^"]+)" \? "([^"]+)"/.exec(
+    read('monitoring/collector/config.yaml'),
+  )!
+  everyMode((all, plain) => {
+    for (const name of Object.keys(plain.services)) {
+      const logged = name === only ? application : name.split('-')[0]
+      const label = all.services[name].labels?.['hu.kgc.app']
+      assert.is(label ?? name.split('-')[0], logged, name)
+    }
+  })
 })
 
 test('every address that Traefik serves is probed, and no other; by a module that is there', () => {

@@ -66,7 +66,9 @@ func main() {
 	klog.InitFlags(nil)
 	flag.Parse()
 
-	watched, err := manager.New(memory.New(2*time.Minute, nil), sysfs.NewRealSysFs(), manager.HousekeepingConfigFlags, enabled, nil, nil, "", 0)
+	// an empty list would not do: the library asks for the first of each
+	none := []string{""}
+	watched, err := manager.New(memory.New(2*time.Minute, nil), sysfs.NewRealSysFs(), manager.HousekeepingConfigFlags, enabled, none, none, "", 0)
 	if err != nil {
 		log.Fatal(err)
 	}

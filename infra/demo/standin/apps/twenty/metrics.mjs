@@ -7,19 +7,18 @@ export async function serveMetrics({ contract, env, log }, redis) {
   if (!env.METER_DRIVER?.split(',').includes('prometheus')) return
   const exporter = createServer(async (request, response) => {
     if (request.url !== '/metrics') return response.writeHead(404).end()
-    try {
-      const waiting = await Promise.all(
-        contract.queues.map(queue => redis.lLen(`bull:${queue}:wait`)),
-      )
-      const lines = contract.queues.map(
-        (queue, i) => `twenty_queue_jobs_waiting_total{queue="${queue}"} ${waiting[i]}`,
-      )
-      response
-        .writeHead(200, { 'content-type': 'text/plain; version=0.0.4' })
-        .end(['# TYPE twenty_queue_jobs_waiting_total gauge', ...lines, ''].join('\n'))
-    } catch (error) {
-      response.writeHead(500).end(error.message)
-    }
+    // a queue that cannot be asked has no value, and the exporter answers all the same
+    const waiting = await Promise.all(
+      contract.queues.map(queue => redis.lLen(`bull:${queue}:wait`).catch(() => undefined)),
+    )
+    const lines = contract.queues.flatMap((queue, i) =>
+      waiting[i] === undefined
+        ? []
+        : [`twenty_queue_jobs_waiting_total{queue="${queue}"} ${waiting[i]}`],
+    )
+    response
+      .writeHead(200, { 'content-type': 'text/plain; version=0.0.4' })
+      .end(['# TYPE twenty_queue_jobs_waiting_total gauge', ...lines, ''].join('\n'))
   })
   onStop(() => {
     exporter.close()
