@@ -13,11 +13,15 @@ const programs = fakes(['sleep'])
 const forget = () => rmSync('/dev/shm/well', { force: true })
 
 /** Exit code of the check, and for how many seconds it waited. */
-function check(command: string): [code: number | null, seconds: string[]] {
+function check(
+  command: string,
+  own: Record<string, string> = {},
+): [code: number | null, seconds: string[]] {
   programs.answer([{ call: /^sleep / }])
   const env = {
     ...process.env,
     ...programs.env,
+    ...own,
     PATH: `${programs.bin}${delimiter}${process.env.PATH}`,
   }
   const { status } = spawnSync('sh', [script, command, '1'], { env })
@@ -29,17 +33,27 @@ test.after(forget)
 
 test('moby/moby#39102: a check waits once it passes again; one that fails is asked at once again', () => {
   const passes = 'test "$(echo well)" = well'
-  assert.equal([passes, passes, 'exit 3', passes, passes].map(check), [
-    [0, []],
-    [0, ['25']],
-    [1, []],
-    [0, []],
-    [0, ['25']],
-  ])
+  assert.equal(
+    [passes, passes, 'exit 3', passes, passes].map(one => check(one)),
+    [
+      [0, []],
+      [0, ['25']],
+      [1, []],
+      [0, []],
+      [0, ['25']],
+    ],
+  )
 })
 
-test('a check that does not answer has failed after its time', () => {
+test('who asks by hand does not wait', () => {
+  assert.equal(check('true', { HEALTH_ONCE: '1' }), [0, []])
+  assert.equal(check('true', { HEALTH_ONCE: '1' }), [0, []])
+})
+
+test('a check that does not answer has failed after its time, and says so', () => {
   assert.equal(check('while :; do :; done'), [1, []])
+  const { stdout } = spawnSync('sh', [script, 'while :; do :; done', '1'], { encoding: 'utf8' })
+  assert.is(stdout, 'no answer within 1 s\n')
 })
 
 test.run()

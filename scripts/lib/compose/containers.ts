@@ -90,8 +90,13 @@ export const dependenciesOf = ({ Config: { Labels } }: Pick<Container, 'Config'>
   (Labels['com.docker.compose.depends_on'] ?? '').split(',').flatMap(one => one.split(':')[0] || [])
 
 /** Runs a command in a container. Out: its output and exit code, whatever that is. `timeout`: ms. */
-export const execInContainer = (id: string, argv: string[], timeout = 10_000): Promise<RunOutput> =>
-  run(['docker', 'exec', id, ...argv], { nothrow: true, timeout })
+export const execInContainer = (
+  id: string,
+  argv: string[],
+  timeout = 10_000,
+  options: string[] = [],
+): Promise<RunOutput> =>
+  run(['docker', 'exec', ...options, id, ...argv], { nothrow: true, timeout })
 
 /** What a container has logged, on both streams; `options` are those of `docker logs`. `timeout`: ms. */
 export const readContainerLogs = (

@@ -100,7 +100,8 @@ async function probeContainer(container: Container): Promise<string> {
   const [kind, ...test] = Healthcheck?.Test ?? []
   if (!kind || kind === 'NONE') return 'running'
   const argv = kind === 'CMD-SHELL' ? ['sh', '-c', ...test] : test
-  const output = await execInContainer(Id, argv, 9_000)
+  // health.sh would wait after it
+  const output = await execInContainer(Id, argv, 9_000, ['--env', 'HEALTH_ONCE=1'])
   if (output.code !== 0) throw new Error(describeUnhealthy(output.stdout + output.stderr))
   return 'healthy'
 }

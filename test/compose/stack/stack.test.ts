@@ -433,7 +433,7 @@ test('a check that looks for a process finds it, on Compose and Kubernetes, and 
       stack.engine('inspect', '--format', '{{json .Config}}', stack.container(name)),
     )
     const checks = [
-      ...(Healthcheck?.Test.includes('pgrep') ? [Healthcheck.Test.slice(1)] : []),
+      ...(Healthcheck?.Test[3]?.startsWith('pgrep') ? [['sh', '-c', Healthcheck.Test[3]]] : []),
       ...processProbes(name),
     ]
     if (!checks.length) return []
@@ -468,7 +468,9 @@ test('a check that looks for a process finds it, on Compose and Kubernetes, and 
   assert.equal(tried.sort(), [
     'chatwoot-sidekiq ^sidekiq ',
     'chatwoot-sidekiq ^sidekiq [0-9].*busy',
+    "chatwoot-sidekiq pgrep -f '^sidekiq [0-9].*busy'",
     'twenty-worker dist/queue-worker/',
+    'twenty-worker pgrep -f [q]ueue-worker/queue-worker',
     'twenty-worker queue-worker/queue-worker',
   ])
 })
