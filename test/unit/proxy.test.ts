@@ -72,19 +72,19 @@ const clients: [string, string, () => Promise<unknown>][] = [
     'GitHub',
     'CONNECT api.kgc.invalid:443',
     () =>
-      requestGitHub(github, Date.now() + 300, ({ rest }) =>
+      requestGitHub(github, Date.now() + 2_000, ({ rest }) =>
         rest.repos.get({ owner: 'o', repo: 'r' }),
       ).catch(() => {}),
   ],
   [
     'Slack',
     'CONNECT hooks.kgc.invalid:443',
-    () => notifyWebhooks(event, { hooks: hook('https://hooks.kgc.invalid/T/B/x'), limit: 300 }),
+    () => notifyWebhooks(event, { hooks: hook('https://hooks.kgc.invalid/T/B/x'), limit: 2_000 }),
   ],
   [
     'a webhook by HTTP',
     'POST http://hooks.kgc.invalid/T/B/x',
-    () => notifyWebhooks(event, { hooks: hook('http://hooks.kgc.invalid/T/B/x'), limit: 300 }),
+    () => notifyWebhooks(event, { hooks: hook('http://hooks.kgc.invalid/T/B/x'), limit: 2_000 }),
   ],
   ['the clock', 'CONNECT clock.kgc.invalid:443', () => readClock(undefined, ['clock.kgc.invalid'])],
   [
