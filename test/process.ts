@@ -2,7 +2,6 @@
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
-import type { Readable } from 'node:stream'
 
 export interface ProcessResult {
   /** null when a signal ended it, or when it could not be started. */
@@ -45,37 +44,23 @@ export function duration(ms: number): string {
     : `${Math.floor(ms / 60_000)} min ${Math.floor((ms % 60_000) / 1000)} s`
 }
 
-/** Starts a program of the repository with no standard input, and perhaps a channel to it. */
-export function start(
-  argv: string[],
-  {
-    cwd = join(import.meta.dirname, '..'),
-    env,
-    channel,
-  }: Pick<Limits, 'cwd' | 'env'> & { channel?: boolean },
-): ChildProcess & { stdout: Readable; stderr: Readable } {
-  const child = spawn(argv[0]!, argv.slice(1), {
-    cwd,
-    stdio: ['ignore', 'pipe', 'pipe', ...(channel ? (['ipc'] as const) : [])],
-    env: { ...process.env, ...env, NO_COLOR: '1' },
-  })
-  running.add(child)
-  child.once('exit', () => running.delete(child))
-  return child as ChildProcess & { stdout: Readable; stderr: Readable }
-}
-
 /**
  * Runs a program of the repository with no standard input; never throws. After `endAll` nothing is
  * started and nothing comes any more.
  */
 export function execute(
   argv: string[],
-  { limit, silence, line, cwd, env }: Limits,
+  { limit, silence, line, cwd = join(import.meta.dirname, '..'), env }: Limits,
 ): Promise<ProcessResult> {
   const begin = Date.now()
   return new Promise(resolve => {
     if (over) return
-    const child = start(argv, { ...(cwd && { cwd }), ...(env && { env }) })
+    const child = spawn(argv[0]!, argv.slice(1), {
+      cwd,
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: { ...process.env, ...env, NO_COLOR: '1' },
+    })
+    running.add(child)
     let [text, ended, ending] = [
       '',
       undefined as string | undefined,
@@ -97,6 +82,7 @@ export function execute(
     const done = async (code: number | null, signal: NodeJS.Signals | null) => {
       for (const timer of [late, still]) clearTimeout(timer || undefined)
       await ending
+      running.delete(child)
       if (!over)
         resolve({ code, signal, text, ...(ended ? { ended } : {}), ms: Date.now() - begin })
     }
@@ -122,7 +108,7 @@ export function endAll(): Promise<unknown> {
  * and SIGKILL to what is left after
  * 20 seconds: a test needs some for removing its containers.
  */
-export async function end(child: ChildProcess): Promise<void> {
+async function end(child: ChildProcess): Promise<void> {
   if (!child.pid) return
   const all = family(child.pid)
   signal(all, 'SIGTERM')

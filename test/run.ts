@@ -7,7 +7,6 @@ import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { caseTable } from './cases.ts'
-import { FilePool } from './file-pool.ts'
 import { isAlone, isLong, lane, widths, type Job } from './lanes.ts'
 import { linters } from './lint.ts'
 import { memoryFolder } from './memory.ts'
@@ -81,16 +80,12 @@ const ran = new Map<string, Ran>()
 const memory = memoryFolder()
 // what an engine or a cluster reads must be where its daemon sees it
 const besides = memory ? { TMPDIR: memory } : {}
-const pool = new FilePool(besides)
 
 async function judge(run: Run) {
   progress.starts(run.name)
   const { lane, minutes } = groups[run.group]
   const limit = minutes * 60_000
-  const done =
-    run.group === 'unit'
-      ? await pool.run(`test/${run.name}`, limit)
-      : await execute(run.argv, { limit, ...(lane === 'checks' && { env: besides }) })
+  const done = await execute(run.argv, { limit, ...(lane === 'checks' && { env: besides }) })
   const output = done.ended ? `${done.text}\n${words(done)}` : done.text
   const count = run.counts
     ? read(done)
@@ -184,6 +179,5 @@ async function work(name: (typeof groups)[Group]['lane'], room?: Promise<unknown
 // the longest lane gets the room of the others once they have ended
 const others = Promise.all([work('checks'), work('compose')])
 await Promise.all([others, work('cluster', others)])
-await pool.end()
 const tables = values.grep ? [] : [mismatchTable, caseTable()]
 process.exit(progress.end(tables.map(table => judgeTable(table, wanted, ran))))
