@@ -1,11 +1,11 @@
-// A folder in memory for what tests write and soon remove: on a disk, git's many small files take
-// as long as the tests themselves.
+// A folder in memory for what tests write and soon remove: a disk is slow with git's many small
+// files.
 import { spawnSync } from 'node:child_process'
 import { mkdirSync, mkdtempSync, rmSync, statfsSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir, userInfo } from 'node:os'
 import { join } from 'node:path'
 
-/** bytes that must be free; the tests of a whole run write a quarter of it */
+/** bytes that must be free */
 const room = 1024 ** 3
 
 /**

@@ -52,7 +52,7 @@ export function execute(
   argv: string[],
   { limit, silence, line, cwd = join(import.meta.dirname, '..'), env }: Limits,
 ): Promise<ProcessResult> {
-  const begin = Date.now()
+  const start = Date.now()
   return new Promise(resolve => {
     if (over) return
     const child = spawn(argv[0]!, argv.slice(1), {
@@ -84,7 +84,7 @@ export function execute(
       await ending
       running.delete(child)
       if (!over)
-        resolve({ code, signal, text, ...(ended ? { ended } : {}), ms: Date.now() - begin })
+        resolve({ code, signal, text, ...(ended ? { ended } : {}), ms: Date.now() - start })
     }
     child.on('error', error => {
       text += error.message

@@ -78,14 +78,13 @@ function runs(group: Group): Run[] {
 
 const ran = new Map<string, Ran>()
 const memory = memoryFolder()
-// what an engine or a cluster reads must be where its daemon sees it
-const besides = memory ? { TMPDIR: memory } : {}
 
 async function judge(run: Run) {
   progress.starts(run.name)
   const { lane, minutes } = groups[run.group]
-  const limit = minutes * 60_000
-  const done = await execute(run.argv, { limit, ...(lane === 'checks' && { env: besides }) })
+  // what an engine or a cluster reads must be where its daemon sees it
+  const env = lane === 'checks' && memory ? { TMPDIR: memory } : {}
+  const done = await execute(run.argv, { limit: minutes * 60_000, env })
   const output = done.ended ? `${done.text}\n${words(done)}` : done.text
   const count = run.counts
     ? read(done)

@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { lane, type Job } from '../lanes.ts'
+import { memoryFolder } from '../memory.ts'
 import { execute, words } from '../process.ts'
 
 const test = suite('lanes')
@@ -102,6 +103,14 @@ test('a build may take as long as it wants while its log grows, and is ended wit
     /this failed: sh -c .*: it wrote nothing for 2 s and was ended; the whole log: /,
   )
   rmSync(folder, { recursive: true })
+})
+
+test('temporary files go to memory only where programs start', () => {
+  assert.is(memoryFolder('/nowhere'), undefined)
+  // all can be read there, nothing be made
+  assert.is(memoryFolder('/proc'), undefined)
+  const folder = memoryFolder(tmpdir())
+  assert.ok(folder?.startsWith(join(tmpdir(), 'kgc-test-')))
 })
 
 test.run()

@@ -14,7 +14,7 @@ export interface KubectlProxy {
   /** All that it has printed, with what a login plug-in said. */
   said: string
   socket: Promise<string>
-  /** One did not come about. */
+  /** A WebSocket through it did not come about: no other is tried. */
   withoutWebSocket?: boolean
 }
 const proxies = new Map<string, KubectlProxy>()
