@@ -42,6 +42,23 @@ export const seriesNames = (expression: string): string[] => [
   ),
 ]
 
+/** A selector as it is written, without a range; the series and the labels that it names. */
+export interface Selector {
+  text: string
+  name: string
+  labels: string[]
+}
+
+/** The selectors of an expression. */
+export const findSelectors = (expression: string): Selector[] =>
+  nodesOf(expression, 'VectorSelector').map(node => {
+    const text = ({ from, to }: Node) => expression.slice(from, to)
+    const name = node.getChild('Identifier')
+    const matchers = node.getChild('LabelMatchers')?.getChildren('UnquotedLabelMatcher') ?? []
+    const labels = matchers.flatMap(matcher => matcher.getChild('LabelName') ?? [])
+    return { text: text(node), name: name ? text(name) : '', labels: labels.map(text) }
+  })
+
 /** For each aggregation the labels that it keeps; none for one without `by`. */
 export const keptLabels = (expression: string): string[][] =>
   nodesOf(expression, 'AggregateExpr').map(node => {

@@ -10,6 +10,8 @@ interface Series {
   /** The one version that has it. */
   only?: 'production' | 'demo'
   histogram?: boolean
+  /** Its own, beside those that every series has. */
+  labels?: string[]
 }
 
 export interface Component {
@@ -23,8 +25,16 @@ export const components: Record<string, Component> = parse(
   readFileSync(join(repository, 'infra/monitoring/series.yaml'), 'utf8'),
 )
 
-/** Prometheus makes it itself, for each target. */
-const own = ['up']
+const ofAlerts = ['alertname', 'alertstate', 'severity', 'service']
+/** Series of no exporter, with their labels: Prometheus makes the first three itself, the last is written by a deploy. */
+const own: Record<string, string[]> = {
+  up: [],
+  ALERTS: ofAlerts,
+  ALERTS_FOR_STATE: ofAlerts,
+  kgc_deploy_timestamp_seconds: ['release', 'result'],
+}
+/** What relabelling gives every series that is scraped. */
+const common = ['app', 'environment', 'job', 'instance']
 
 /** The names of a component that both its versions serve. */
 const namesIn = ({ series }: Component): string[] =>
@@ -36,6 +46,19 @@ const namesIn = ({ series }: Component): string[] =>
 
 /** What an expression names and no component serves in both its versions; `recorded`: names of recording rules. */
 export function findUnknownSeries(expression: string, recorded: string[]): string[] {
-  const known = new Set([...own, ...recorded, ...Object.values(components).flatMap(namesIn)])
+  const known = new Set([...Object.keys(own), ...recorded, ...Object.values(components).flatMap(namesIn)])
   return seriesNames(expression).filter(name => !known.has(name))
+}
+
+/** The labels that a series of an exporter can have, and those of each part of a histogram. */
+export function labelsOf(name: string): string[] {
+  const series = Object.values(components).map(
+    one => one.series[name] ?? one.series[name.replace(/_(bucket|sum|count)$/, '')],
+  )
+  return [
+    ...common,
+    ...(own[name] ?? []),
+    ...series.flatMap(one => one?.labels ?? []),
+    ...(name.endsWith('_bucket') ? ['le'] : []),
+  ]
 }
