@@ -59,11 +59,21 @@ export const panelQueries: PanelQuery[] = [...dashboardFiles].flatMap(([name, da
   queriesOf(name, dashboard),
 )
 
-/** An expression with values for its variables. `$app` and the others are regular expressions that match all by default. */
-export function fillIn(expression: string, values: Record<string, string> = {}): string {
-  const all: Record<string, string> = { __rate_interval: '1m', __auto: '1m', app: '.+', ...values }
-  return expression.replace(
-    /\$(\w+)/g,
-    (_, name) => all[name] ?? (['level', 'service'].includes(name) ? '.*' : ''),
-  )
+const defaults: Record<string, string> = {
+  // four times the interval that the data source names
+  __rate_interval: '2m',
+  __auto: '1m',
+  environment: 'demo',
+  app: '.+',
+  service: '.+',
+  level: '.*',
+  search: '',
 }
+
+/** An expression with values for its variables, as Grafana fills them in; all there is, unless said. */
+export const fillIn = (expression: string, values: Record<string, string> = {}): string =>
+  expression.replace(/\$(\w+)/g, (_, name) => {
+    const value = values[name] ?? defaults[name]
+    if (value === undefined) throw new Error(`no variable $${name}: ${expression}`)
+    return value
+  })

@@ -7,7 +7,7 @@ export interface Value {
   expr: string
   legend?: string
   title?: string
-  unit?: string
+  unit?: string | undefined
   min?: number
   max?: number
   words?: Record<string, string>
@@ -72,7 +72,7 @@ function fieldOf({ unit = 'none', min, max, words, bad, below }: Value, units: U
 }
 
 /** A table's own names and order of its columns; the values of each column as they are. */
-function columnsOf({ columns, key, series = [] }: Panel, units: Units): Json {
+function columnsOf({ columns, key, unit, series = [] }: Panel, units: Units): Json {
   const values = series.map(({ title = '' }, i) => [`Value #${refId(i)}`, title])
   const names = columns ?? { ...key, ...Object.fromEntries(values) }
   const transformations = [
@@ -97,7 +97,7 @@ function columnsOf({ columns, key, series = [] }: Panel, units: Units): Json {
     ],
   })
   const properties = (value: Value) =>
-    Object.entries(fieldOf(value, units)).map(([id, one]) => ({ id, value: one }))
+    Object.entries(fieldOf({ unit, ...value }, units)).map(([id, one]) => ({ id, value: one }))
   const coloured = { id: 'custom.cellOptions', value: { type: 'color-background', mode: 'basic' } }
   const overrides = series.map(value => ({
     matcher: { id: 'byName', options: value.title },

@@ -1,7 +1,7 @@
 // A fifth application, added to a copy of the repository by the files of test/fixtures/wiki and the
 // edits of docs/adding-an-application.md, and nothing else.
 import { cpSync, readFileSync, writeFileSync } from 'node:fs'
-import { execFile, spawnSync } from 'node:child_process'
+import { execFile, execFileSync, spawnSync } from 'node:child_process'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
@@ -61,6 +61,7 @@ const edits = editsOf(readFileSync(join(repository, 'docs/adding-an-application.
 const box = sandbox(['.'])
 cpSync(join(repository, 'test/fixtures/wiki'), box.root, { recursive: true })
 for (const edit of edits) apply(box.root, edit)
+execFileSync(process.execPath, ['--import=tsx', 'test/dashboards.ts', '--write'], { cwd: box.root })
 for (const argv of [['env'], ['env', 'demo']]) {
   const { code, stderr } = box.script(argv)
   if (code !== 0) throw new Error(`env files could not be made: ${stderr}`)
@@ -162,7 +163,7 @@ test('smoke has its checks and doctor its settings', () => {
 })
 
 test('what tests ask of every application, it fulfils', async () => {
-  for (const name of ['compose', 'monitoring'])
+  for (const name of ['compose', 'dashboards', 'monitoring'])
     assert.is(await failureOf(`policy/${name}.test.ts`), '')
 })
 

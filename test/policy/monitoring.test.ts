@@ -18,6 +18,7 @@ import * as assert from 'uvu/assert'
 import { parse } from 'yaml'
 import type { Failure } from '../../scripts/lib/errors.ts'
 import { nameOf, rules } from '../alerts.ts'
+import { dashboardFiles, queriesOf } from '../panel-queries.ts'
 import { repository, sandbox } from '../sandbox.ts'
 import { promtool } from '../tools.ts'
 
@@ -267,6 +268,37 @@ const hostsOf = (kind: string) =>
     .flatMap(({ targets }) => targets)
     .map(url => /^\w+:\/\/([^/:]+)/.exec(url)![1]!)
 
+/** What the dashboard that is about an application asks, all of it; none where there is no such dashboard. */
+function askedOf(app: string): string {
+  const own = [...dashboardFiles].filter(([, { templating }]) =>
+    templating.list.some(({ type, query }: Json) => type === 'constant' && query === app),
+  )
+  return own.flatMap(([name, one]) => queriesOf(name, one).map(({ expr }) => expr)).join('\n')
+}
+
+/** What a dashboard asks where a service is measured so, or an alert speaks of it. */
+const shown: [measure: RegExp, query: string][] = [
+  [/^probe$/, 'probe_success{app=~"$app"'],
+  [/^traefik$/, 'traefik_service_requests_total{app=~"$app"'],
+  [/-postgres-exporter$/, 'pg_up{app=~"$app"'],
+  [/-redis-exporter$/, 'redis_up{app=~"$app"'],
+  [/^OldestJobTooOld$/, 'queue:oldest_job:age_seconds{app=~"$app"'],
+]
+
+/** What no dashboard shows of a service. */
+function unshownOf(name: string, labels: Json, { by = [], alerts }: Row): string[] {
+  const app = labels['hu.kgc.app'] ?? name.split('-')[0]
+  const logged = name.endsWith('-exporter') ? 'monitoring' : app
+  const queries = [...by, ...alerts].flatMap(word =>
+    shown.filter(([measure]) => measure.test(word)).map(([, query]) => query),
+  )
+  const wanted = ['service:memory:ratio{app=~"$app"', ...queries]
+  return [
+    ...wanted.filter(query => !askedOf(app).includes(query)),
+    ...(askedOf(logged).includes('{application=~"$app"') ? [] : [`the logs of ${logged}`]),
+  ].map(what => `no dashboard about ${app} shows ${what.replace('{app=~"$app"', '')}`)
+}
+
 /** What is wrong with the monitoring of a service. */
 function faultsOf(name: string, services: Json, row: Row | undefined): string[] {
   if (!row) return [`${name} is in no x-monitoring`]
@@ -291,10 +323,11 @@ function faultsOf(name: string, services: Json, row: Row | undefined): string[] 
     ...(services[name].logging?.options?.labels?.includes('com.docker.compose.service')
       ? []
       : fault('its log does not say whose it is')),
+    ...unshownOf(name, labels, row).flatMap(fault),
   ]
 }
 
-test('every service has a scrape target or a reason, a log label and alerts, and one that has not is named', () => {
+test('every service has a scrape target or a reason, a log label, alerts and a row on a dashboard, and one that has not is named', () => {
   const services: Json = { ...monitored.demo!.services, ...monitored.prod!.services }
   const faults = Object.keys(services).flatMap(name => faultsOf(name, services, catalogue[name]))
   assert.equal(faults, [])
@@ -313,6 +346,22 @@ test('every service has a scrape target or a reason, a log label and alerts, and
     'kgc-bare: no alert Nothing',
     'kgc-bare: its log does not say whose it is',
   ])
+  const unknown = { ...services['kgc-db'], labels: { 'hu.kgc.scrape.port': '1' } }
+  assert.equal(
+    faultsOf('fifth-web', { 'fifth-web': unknown }, { by: ['itself'], alerts: ['TargetDown'] }),
+    [
+      'fifth-web: no dashboard about fifth shows service:memory:ratio',
+      'fifth-web: no dashboard about fifth shows the logs of fifth',
+    ],
+  )
+  assert.equal(
+    faultsOf(
+      'horilla-new',
+      { ...services, 'horilla-new': services['kgc-redis'] },
+      { by: ['kgc-redis-exporter'], alerts: ['RedisDown'] },
+    ),
+    ['horilla-new: no dashboard about horilla shows redis_up'],
+  )
 })
 
 test('a metric has the application that the logs have', () => {
