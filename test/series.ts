@@ -46,7 +46,11 @@ const namesIn = ({ series }: Component): string[] =>
 
 /** What an expression names and no component serves in both its versions; `recorded`: names of recording rules. */
 export function findUnknownSeries(expression: string, recorded: string[]): string[] {
-  const known = new Set([...Object.keys(own), ...recorded, ...Object.values(components).flatMap(namesIn)])
+  const known = new Set([
+    ...Object.keys(own),
+    ...recorded,
+    ...Object.values(components).flatMap(namesIn),
+  ])
   return seriesNames(expression).filter(name => !known.has(name))
 }
 
