@@ -36,7 +36,12 @@ test('every submodule comes from upstream or the organisation’s fork; the epic
   const own = submodules.map(one => ({ ...one, url: one.url.replace(/com\/[^/]+/, 'com/kgc') }))
   assert.equal(findForeignSubmodules(own, forks, 'kgc'), [])
   assert.is(findForeignSubmodules(own, forks, 'others').length, 3)
-  const unknown = { path: 'forks/x', url: 'https://github.com/kgc/x.git', file: '.gitmodules' }
+  const unknown = {
+    name: 'x',
+    path: 'forks/x',
+    url: 'https://github.com/kgc/x.git',
+    file: '.gitmodules',
+  }
   assert.is(findForeignSubmodules([unknown], forks, 'kgc').length, 1)
 })
 
@@ -55,6 +60,17 @@ test('Renovate leaves the submodules alone', () => {
   assert.is(config['git-submodules'], undefined)
   assert.is(config.cloneSubmodules, undefined)
   assert.ok(config.ignorePaths.includes('forks/**'))
+})
+
+test('Renovate leaves the releases of the forks’ images to `forks.ts bump`, which moves the source along', () => {
+  const { packageRules } = JSON.parse(read('.github/renovate.json'))
+  const [rule] = packageRules.filter((one: { description?: string }) =>
+    one.description?.includes('forks.ts bump'),
+  )
+  assert.is(rule.enabled, false)
+  assert.equal(rule.matchUpdateTypes, ['major', 'minor', 'patch'])
+  const images = forks.map(({ released }) => released.split(':')[0])
+  assert.equal([...rule.matchPackageNames].sort(), images.sort())
 })
 
 test('no workflow checks a submodule out', () => {
