@@ -35,6 +35,8 @@ const token = 'canaryGitHubToken0123456789'
 export interface StandInRepository {
   private?: boolean
   parent?: string
+  /** When it was made. */
+  created?: Date
   /** Its name now: the old one leads to it. */
   renamed?: string
   /** Notes by tag. */
@@ -124,9 +126,10 @@ export async function gitHubStandIn({
     return { full_name: full, name, owner: { login }, html_url: `https://github.com/${full}` }
   }
   const described = (full: string) => {
-    const { parent, renamed = full, private: hidden = false } = known[full] ?? {}
+    const { parent, renamed = full, created, private: hidden = false } = known[full] ?? {}
     const above = parent ? { parent: owned(parent), source: owned(parent) } : {}
-    const more = { private: hidden, fork: Boolean(parent), default_branch: 'main' }
+    const created_at = (created ?? new Date(0)).toISOString()
+    const more = { private: hidden, fork: Boolean(parent), default_branch: 'main', created_at }
     return { ...owned(renamed), ...more, ...above }
   }
 

@@ -142,7 +142,12 @@ async function requireDefaultBranch({ default_branch: branch }: Repository): Pro
 /** Commits the bump to its branch, beside the working tree. A branch that has it already is kept. */
 async function commitBump(plan: BumpPlan, { commit }: MergedRelease): Promise<void> {
   const { fork, branch } = plan
-  const there = await tryGit(root, ['rev-parse', '--quiet', '--verify', `${branch}:${fork.path}`])
+  const there = await tryGit(root, [
+    'rev-parse',
+    '--quiet',
+    '--verify',
+    `refs/heads/${branch}:${fork.path}`,
+  ])
   if (there === commit) return say(`  ${branch} has it already`)
   if (there)
     throw new Failure(exit.refused, `Commit to ${branch}`, 'the branch has another commit of it', {

@@ -1,7 +1,7 @@
 // The forks: what each application's folder says of its source (infra/docker/<folder>/fork.yaml).
 import { existsSync, readFileSync } from 'node:fs'
 import { basename, join } from 'node:path'
-import { parse } from 'yaml'
+import { parseDocument } from 'yaml'
 import { Failure, exit } from '../errors.ts'
 import { listApplications, root } from '../repository.ts'
 
@@ -30,20 +30,40 @@ export interface Fork {
   seen: Record<string, string>
 }
 
-/** All forks, by the applications' folders. */
+/** All forks, by the applications' folders. Throws Failure (usage) for a fork.yaml that is not right. */
 export function listForks(folder = root): Fork[] {
   return listApplications().flatMap(application => {
     const file = join('infra/docker', application, 'fork.yaml')
     if (!existsSync(join(folder, file))) return []
-    const said = parse(readFileSync(join(folder, file), 'utf8')) as Omit<Fork, 'name' | 'file'>
-    return [{ ...said, ...listsOf(said), name: basename(said.path), file }]
+    return [parseFork(file, readFileSync(join(folder, file), 'utf8'))]
   })
 }
 
-const listsOf = ({ mentions, seen }: Partial<Fork>) => ({
-  mentions: mentions ?? [],
-  seen: seen ?? {},
-})
+const required = ['path', 'upstream', 'license', 'tag', 'released'] as const
+
+/** What a fork.yaml says. Throws Failure (usage) with all that is wrong in it. */
+export function parseFork(file: string, text: string): Fork {
+  const document = parseDocument(text)
+  const said = Object(document.toJS()) as Partial<Fork>
+  const { mentions = [], seen = {} } = said
+  const wrong = [
+    ...document.errors.map(({ message }) => message.split('\n')[0] ?? ''),
+    ...required.flatMap(key => (typeof said[key] === 'string' ? [] : [`${key} is not set`])),
+    ...(said.upstream && !URL.canParse(said.upstream) ? ['upstream is no address'] : []),
+    ...(['tag', 'released'] as const).flatMap(key =>
+      said[key] && !String(said[key]).includes('{version}') ? [`${key} lacks {version}`] : [],
+    ),
+    ...Object.entries(Object(seen) as Fork['seen']).flatMap(([tag, commit]) =>
+      /^[0-9a-f]{40}$/.test(commit) ? [] : [`seen: ${tag} has no whole commit`],
+    ),
+  ]
+  if (wrong.length)
+    throw new Failure(exit.usage, `Read ${file}`, wrong.join('; '), {
+      next: 'correct it, as docs/forks.md says',
+    })
+  const fork = said as Fork
+  return { ...fork, mentions, seen, name: basename(fork.path), file }
+}
 
 /** Those of these names, all without one. Throws Failure (usage) for a name that is none. */
 export function selectForks(names: string[], all = listForks()): Fork[] {

@@ -49,10 +49,14 @@ export async function findForkRepository(
   return { fork, owner, found, url: forkAddress(fork, owner) ?? '' }
 }
 
-/** Makes the fork, and waits until git can read it: GitHub makes it in the background. */
+/** Whether GitHub may still be copying it, after a run that ended meanwhile. */
+export const isNew = ({ created_at: made }: Repository): boolean =>
+  Date.now() - Date.parse(made ?? '') < 600_000
+
+/** Makes the fork: its name at once, its commits in the background. */
 export async function createForkRepository(
   github: GitHubRepository,
-  { fork, owner, url }: ForkRepository,
+  { fork, owner }: ForkRepository,
 ): Promise<void> {
   const upstream = parseRepositoryAddress(fork.upstream)
   const what = `Fork ${upstream.owner}/${upstream.repo} into ${owner}`
@@ -65,19 +69,21 @@ export async function createForkRepository(
     rest.repos.createFork({ ...upstream, ...organization, name: upstream.repo }),
   )
   if (!isSame(made.full_name, `${owner}/${upstream.repo}`))
-    throw new Failure(exit.rolledBack, what, `GitHub has made ${made.full_name} instead`, {
-      next: `remove that, and look why it is not ${owner}/${upstream.repo}`,
+    // it answers with a fork that is there under another name, and that may hold somebody's work
+    throw new Failure(exit.rolledBack, what, `its fork there is ${made.full_name}`, {
+      next: `rename it to ${upstream.repo} on GitHub, then the same command again`,
     })
-  await waitForRepository(url, what)
 }
 
-async function waitForRepository(url: string, what: string): Promise<void> {
+/** Waits until git can read it. Throws Failure (timeout) with what git said. */
+export async function waitForRepository(url: string): Promise<void> {
   const until = Date.now() + 300_000
   for (let pause = 250; ; pause = Math.min(pause * 2, 10_000)) {
-    const { code, stdout } = await callGit(root, ['ls-remote', '--heads', url], 60_000)
+    const { code, stdout, stderr } = await callGit(root, ['ls-remote', '--heads', url], 60_000)
     if (code === 0 && stdout) return
     if (Date.now() + pause > until)
-      throw new Failure(exit.timeout, what, 'git cannot read it after 5 minutes', {
+      throw new Failure(exit.timeout, `Read ${url}`, 'git cannot after 5 minutes', {
+        evidence: stderr.trim(),
         next: 'the same command again: GitHub goes on by itself',
       })
     say(`  ${url}: GitHub is still copying`)

@@ -23,15 +23,27 @@ export async function tryGit(folder: string, argv: string[]): Promise<string | u
   return code === 0 ? stdout.trim() : undefined
 }
 
+/** The line of what git said that tells why it failed. */
+const findCause = (said: string): string | undefined => /^(?:fatal|error): (.*)$/m.exec(said)?.[1]
+
+function adviseOn(said: string): string | undefined {
+  if (/could not read (Username|Password)|Authentication failed|Permission denied/.test(said))
+    return 'gh auth setup-git, or another login for git; then the same command again'
+  return /Could not resolve host|Failed to connect|timed out|unable to access/.test(said)
+    ? 'the same command again, where that address can be reached'
+    : undefined
+}
+
 /** What git prints. Throws Failure (refused) with what it said. */
 export async function runGit(folder: string, argv: string[], what?: string): Promise<string> {
   const done = await callGit(folder, argv)
   if (done.code === 0) return done.stdout.trim()
   const said = redact(`${done.stdout}\n${done.stderr}`.trim()).replace(/\/\/[^/@\s]*@/g, '//')
+  const next = adviseOn(said)
   throw new Failure(
     exit.refused,
     what ?? `Run git ${argv[0]} in ${folder}`,
-    `git ended with ${done.code}`,
-    { evidence: said.split('\n').slice(-12).join('\n') },
+    findCause(said) ?? `git ended with ${done.code}`,
+    { evidence: said.split('\n').slice(-12).join('\n'), ...(next ? { next } : {}) },
   )
 }

@@ -122,6 +122,7 @@ export interface Repository {
   private: boolean
   fork: boolean
   default_branch: string
+  created_at?: string | null
   parent?: { full_name: string }
   source?: { full_name: string }
 }

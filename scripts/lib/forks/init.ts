@@ -8,10 +8,16 @@ import { root } from '../repository.ts'
 import { checkOutCommit, isCheckedOut } from './checkout.ts'
 import { confirmPublic } from './confirm.ts'
 import type { Fork } from './definition.ts'
-import { createForkRepository, findForkRepository, type ForkRepository } from './fork-repository.ts'
+import {
+  createForkRepository,
+  findForkRepository,
+  isNew,
+  waitForRepository,
+  type ForkRepository,
+} from './fork-repository.ts'
 import { runGit } from './git.ts'
 import { withForksLock } from './lock.ts'
-import { addressOf, pinnedCommit, parseRepositoryAddress } from './submodules.ts'
+import { addressOf, findSubmodule, pinnedCommit, parseRepositoryAddress } from './submodules.ts'
 
 interface InitPlan extends ForkRepository {
   commit: string
@@ -78,6 +84,8 @@ const describeSteps = (plan: InitPlan): string[] => [
 async function carryOut(github: GitHubRepository, plan: InitPlan): Promise<void> {
   const { fork, found, url, commit, checkedOut, readdress } = plan
   if (!found) await step(`Fork ${fork.name}`, () => createForkRepository(github, plan))
+  if (!checkedOut && (!found || isNew(found)))
+    await step(`Wait for ${url}`, () => waitForRepository(url))
   if (readdress) await setAddress(fork, url)
   if (!checkedOut)
     await step(`Fetch ${commit.slice(0, 12)} of ${fork.name}`, () =>
@@ -87,6 +95,7 @@ async function carryOut(github: GitHubRepository, plan: InitPlan): Promise<void>
   await runGit(root, ['submodule', '--quiet', 'sync', '--', fork.path])
 }
 
-async function setAddress({ path }: Fork, url: string): Promise<void> {
-  await runGit(root, ['config', '--file', '.gitmodules', `submodule.${path}.url`, url])
+async function setAddress(fork: Fork, url: string): Promise<void> {
+  const { name } = await findSubmodule(fork)
+  await runGit(root, ['config', '--file', '.gitmodules', `submodule.${name}.url`, url])
 }

@@ -7,7 +7,7 @@ import type { ReleasedImage } from './rewrite.ts'
 import { parseRepositoryAddress } from './submodules.ts'
 import type { ReleaseTag } from './upstream-tags.ts'
 
-/** GitHub takes bodies of up to 65,536 characters. */
+/** GitHub takes bodies of up to 65,536 characters; what stands round the notes needs some. */
 const maxNotesLength = 60_000
 
 /**
@@ -16,12 +16,11 @@ const maxNotesLength = 60_000
  */
 export function quoteNotes(text: string): string {
   const inert = text
-    .slice(0, maxNotesLength)
     .replace(/https:\/\/github\.com\//g, 'https://redirect.github.com/')
     .replace(/@(?=\w)/g, '@\u200b')
-    .replace(/#(?=\d)/g, '#\u200b')
+    .replace(/(#|\bGH-)(?=\d)/gi, '$1\u200b')
     .replace(/<!--|-->/g, '')
-  return text.length > maxNotesLength ? `${inert}\n… (cut off)` : inert
+  return inert.length > maxNotesLength ? `${inert.slice(0, maxNotesLength)}\n… (cut off)` : inert
 }
 
 /** What a bump's pull request says. */

@@ -19,7 +19,7 @@ export interface ForkStatus {
   newest: string | undefined
   /** How many releases are newer than the image's. */
   behind: number | undefined
-  /** How many commits it has beyond the image's release. */
+  /** How many commits the organisation's fork has beyond the image's release. */
   ownCommits: number | undefined
   /** Whether the commit is, or contains, the release of the image. */
   agrees: boolean | undefined
@@ -71,7 +71,8 @@ export async function readForkStatus(github: GitHubRepository, fork: Fork): Prom
     ask,
   )
   const release = known.find(tag => tag.commit === commit)
-  const own = compared?.ahead
+  // what upstream has beyond the release is not ours
+  const own = address === fork.upstream ? 0 : compared?.ahead
   return {
     fork: fork.name,
     commit,

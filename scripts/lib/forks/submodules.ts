@@ -5,10 +5,12 @@ import { join } from 'node:path'
 import { Failure, exit } from '../errors.ts'
 import { readImageOwner } from '../images/owner.ts'
 import { root } from '../repository.ts'
-import { runGit, tryGit } from './git.ts'
+import { callGit, runGit, tryGit } from './git.ts'
 import { listForks, type Fork } from './definition.ts'
 
 export interface Submodule {
+  /** What git calls it; not always its path. */
+  name: string
   path: string
   url: string
   /** The file that says it. */
@@ -45,16 +47,21 @@ export async function listSubmodules(folder = root): Promise<Submodule[]> {
   )
   const urls = (entries: [string, string, string][], file: string) =>
     entries.flatMap(([name, key, url]) =>
-      key === 'url' ? [{ path: pathOf.get(name) ?? name, url, file }] : [],
+      key === 'url' ? [{ name, path: pathOf.get(name) ?? name, url, file }] : [],
     )
   return [...urls(asked, '.gitmodules'), ...urls(local, '.git/config')]
 }
 
-/** The settings of submodules in a file: name, key, value. */
+/** The settings of submodules in a file: name, key, value. Throws Failure (usage) for one that git cannot read. */
 async function readConfig(folder: string, file: string): Promise<[string, string, string][]> {
   const argv = ['config', '--file', file, '--null', '--get-regexp', String.raw`^submodule\.`]
-  const text = (await tryGit(folder, argv)) ?? ''
-  return text.split('\0').flatMap(entry => {
+  const { code, stdout, stderr } = await callGit(folder, argv)
+  // 1: there is none
+  if (code > 1)
+    throw new Failure(exit.usage, `Read the submodules of ${file}`, stderr.trim(), {
+      next: `correct that line of ${file}`,
+    })
+  return stdout.split('\0').flatMap(entry => {
     const [, name, key, value] = /^submodule\.(.+)\.(\w+)\n([^]*)$/.exec(entry) ?? []
     return name && key ? [[name, key, value ?? '']] : []
   })
@@ -94,14 +101,17 @@ export async function requireKnownSubmodules(folder = root): Promise<void> {
   })
 }
 
-/** The address that .gitmodules has of a fork. Throws Failure (usage) when it has none. */
-export async function addressOf({ path }: Fork, folder = root): Promise<string> {
+/** What .gitmodules has of a fork. Throws Failure (usage) when it has nothing. */
+export async function findSubmodule({ path }: Fork, folder = root): Promise<Submodule> {
   const found = (await listSubmodules(folder)).find(
     one => one.path === path && one.file === '.gitmodules',
   )
   if (!found) throw new Failure(exit.usage, `Look at ${path}`, '.gitmodules does not have it')
-  return found.url
+  return found
 }
+
+/** The address that .gitmodules has of a fork. Throws Failure (usage) when it has none. */
+export const addressOf = async (fork: Fork): Promise<string> => (await findSubmodule(fork)).url
 
 /** The commit that this repository has of a fork, as the index says. */
 export async function pinnedCommit({ path }: Fork, folder = root): Promise<string> {

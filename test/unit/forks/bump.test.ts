@@ -155,12 +155,27 @@ test('a conflict is reported with its files, nothing is lost, and a merge by han
   one.close()
 })
 
-test("upstream's notes name nobody and link to no issue of theirs, and are cut off at GitHub's limit", () => {
+test("renovatebot/renovate#2032: upstream's notes name nobody, link to no issue, and stay within GitHub's limit", () => {
   assert.is(
-    quoteNotes('@me <!-- x --> #7 https://github.com/a/b/pull/7 a@b'),
-    '@\u200bme  x  #\u200b7 https://redirect.github.com/a/b/pull/7 a@\u200bb',
+    quoteNotes('@me <!-- x --> #7 fixes GH-12 https://github.com/a/b/pull/7 a@b'),
+    '@\u200bme  x  #\u200b7 fixes GH-\u200b12 https://redirect.github.com/a/b/pull/7 a@\u200bb',
   )
-  assert.ok(quoteNotes('x'.repeat(200_000)).length < 65_536)
+  for (const line of ['x', '* by @a in https://github.com/a/b/pull/7\n'])
+    assert.ok(quoteNotes(line.repeat(200_000)).length < 61_000)
+})
+
+test('rogerwelin/cassowary#38, ingydotnet/git-subrepo#601: a tag of the branch’s name and a killed run’s worktree are in nobody’s way', async () => {
+  const one = await shop()
+  git(one.box.root, 'tag', branch)
+  const left = join(one.box.root, '..', `${one.box.root.split('/').at(-1)}-left`)
+  git(one.box.root, 'worktree', 'add', '--quiet', '--detach', left)
+  for (const what of ['makes it', 'finds it again']) {
+    const done = await one.run(['bump', 'shop', '1.1.0', '--yes'])
+    assert.is(done.code, 0, `${what}: ${done.stderr}`)
+  }
+  assert.is(gitlink(one, `refs/heads/${branch}`), one.tags['v1.1.0'])
+  git(one.box.root, 'worktree', 'remove', left)
+  one.close()
 })
 
 test.run()

@@ -6,6 +6,8 @@ import { promisify } from 'node:util'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { commit, git, initialize } from '../../git.ts'
+import { pass } from '../../github.ts'
+import { waitUntil } from '../../until.ts'
 import { shop } from './setup.ts'
 
 const test = suite('forks init')
@@ -121,6 +123,47 @@ test('changes and commits of a checkout are not lost: init refuses to take anoth
   one.close()
 })
 
+test('googleapis/code-suggester#15: a fork that is there under another name is to be renamed, never removed', async () => {
+  const one = await shop()
+  const there = JSON.stringify({ full_name: 'kgc/shop-1' })
+  const json = { 'Content-Type': 'application/json' }
+  one.github.answers.push(pass, pass, response => response.writeHead(202, json).end(there))
+  const done = await one.run(['init', '--yes'])
+  assert.is(done.code, 5, done.stderr)
+  assert.match(done.stderr, /its fork there is kgc\/shop-1\n.*rename it to shop on GitHub/)
+  assert.not.match(done.stderr, 'remove')
+  one.close()
+})
+
+test('mislav/hub#301, scala-steward-org/scala-steward#472: a fork that GitHub still copies is waited for, after an interruption too', async () => {
+  const one = await shop()
+  one.about['kgc/shop'] = { parent: 'acme/shop', created: new Date() }
+  const running = one.run(['init'])
+  await waitUntil('git asks for the fork', 30, () =>
+    one.server.traffic.requests.some(request => request.includes('/kgc/shop')),
+  )
+  one.server.serve('kgc/shop', one.server.folder('acme/shop'))
+  const done = await running
+  assert.is(done.code, 0, done.stderr)
+  assert.match(done.stderr, 'GitHub is still copying')
+  assert.is(git(one.checkout, 'rev-parse', 'HEAD'), one.tags['v1.0.0'])
+  one.close()
+})
+
+test('libgit2/libgit2#3390: a submodule whose name is not its path keeps its name', async () => {
+  const one = await shop()
+  const text = one.read('.gitmodules').replace('"forks/shop"', '"the shop"')
+  writeFileSync(join(one.box.root, '.gitmodules'), text)
+  const done = await one.run(['init', '--yes'])
+  assert.is(done.code, 0, done.stderr)
+  assert.is(
+    one.read('.gitmodules'),
+    text.replace(/url = .*/, `url = ${one.server.address('kgc/shop')}`),
+  )
+  assert.match((await one.run(['init'])).stdout, 'Nothing to do')
+  one.close()
+})
+
 // https://github.com/AppImage/AppImageKit/issues/511
 test('a commit that the fork does not have comes from upstream, and that is said', async () => {
   const one = await shop()
@@ -173,6 +216,16 @@ test('a submodule from anywhere else is refused by forks and bootstrap, without 
   const local = await one.run(['init', '--yes'])
   assert.is(local.code, 3)
   assert.match(local.stderr, '(.git/config)')
+  // jelmer/dulwich#1224: what git cannot read is not taken for no submodule
+  writeFileSync(join(one.box.root, '.gitmodules'), `${right}[submodule\n`)
+  for (const words of [
+    ['forks', 'status'],
+    ['bootstrap', '--plan'],
+  ]) {
+    const broken = await one.box.inProcess(words, one.env)
+    assert.is(broken.code, 2, broken.stderr)
+    assert.match(broken.stderr, /bad config line 5 in file \.gitmodules/)
+  }
   one.close()
 })
 
@@ -200,6 +253,8 @@ test('init of one fork transfers at most 5 % of a full clone, with its checkout'
   const target = join(one.box.root, 'full')
   await promisify(execFile)('git', ['clone', '--quiet', one.server.address('acme/shop'), target])
   const full = one.server.traffic.sent
+  const share = ((100 * sent) / full).toFixed(2)
+  console.log(`  init: ${sent} of the ${full} bytes of a full clone (${share} %)`)
   assert.ok(full > 9_000_000, `${full} bytes of a full clone`)
   assert.ok(sent <= full * 0.05, `${sent} of ${full} bytes`)
   assert.ok(existsSync(join(one.checkout, 'image.bin')))

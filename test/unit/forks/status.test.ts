@@ -1,7 +1,8 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { isInRange, judgeAdvisories } from '../../../scripts/lib/forks/advisories.ts'
-import { versionOfTag } from '../../../scripts/lib/forks/definition.ts'
+import { parseFork, versionOfTag } from '../../../scripts/lib/forks/definition.ts'
+import { Failure } from '../../../scripts/lib/errors.ts'
 import { findMovedTags, parseReleaseTags } from '../../../scripts/lib/forks/upstream-tags.ts'
 import { git } from '../../git.ts'
 import { readGitHubRepository } from '../../../scripts/lib/github/client.ts'
@@ -77,6 +78,8 @@ test('a source that lacks its image’s release does not agree, and no advisory 
   assert.is(done.code, 3)
   assert.match(done.stderr, 'the image is 1.0.0, the source lacks commits of v1.0.0')
   assert.match(done.stderr, 'GHSA-x567-v324-7mr2 (critical) may be about it')
+  // 10x-Engineers/Infinite-ISP#6: what upstream itself has besides is nobody's own
+  assert.match(done.stdout, /shop +[0-9a-f]{12} +1\.0\.0 +v3\.0\.0 +2 +0 +no/)
   one.close()
 })
 
@@ -110,7 +113,11 @@ test('a moved tag is named, and what does not answer is not known rather than ri
   one.server.close()
   const away = await one.run(['status'])
   assert.is(away.code, 3)
-  assert.match(away.stderr, 'not known: Ask http')
+  // renovatebot/renovate#9532: an error without its cause helps nobody
+  assert.match(
+    away.stderr,
+    /not known: Ask http\S+ for its tags: unable to access .*Failed to connect/,
+  )
   assert.match(away.stdout, /shop +v1\.0\.0 +1\.0\.0 +\? +\? +0 +yes/, 'by what was seen')
   one.close()
 })
@@ -212,6 +219,25 @@ test('tags: an annotated one is what it tags, a beta is no release, and versions
   ])
   assert.is(versionOfTag({ tag: '{version}' }, 'release/v2.1.0'), undefined)
   assert.is(versionOfTag({ tag: 'acme/shop:v{version}-ce' }, 'acme/shop:v1.2.3'), undefined)
+})
+
+test('a fork.yaml that is not right is named with all that is wrong, and no bug', () => {
+  const right = `path: forks/a\nupstream: https://x/a/a.git\nlicense: MIT\ntag: "v{version}"\nreleased: "a/a:{version}"\n`
+  assert.is(parseFork('a.yaml', right).name, 'a')
+  const rows: [string, RegExp][] = [
+    ['', /path is not set; upstream is not set; license is not set; tag is not set; released is/],
+    ['path: [', /Flow sequence.*; path is not set/],
+    [right.replace('https://x/a/a.git', 'a'), /^upstream is no address$/],
+    [right.replace('a/a:{version}', 'a/a:1'), /^released lacks \{version\}$/],
+    [`${right}seen: { v1: 6007ad5 }\n`, /^seen: v1 has no whole commit$/],
+  ]
+  for (const [text, why] of rows)
+    assert.throws(
+      () => parseFork('a.yaml', text),
+      (error: unknown) =>
+        error instanceof Failure && error.what === 'Read a.yaml' && why.test(error.why),
+      text,
+    )
 })
 
 test('ranges of advisories', () => {
