@@ -394,7 +394,28 @@ test('every address that Traefik serves is probed, and no other; by a module tha
   )
 })
 
-test('Prometheus takes what start.sh writes, by public names and at Traefik itself', () => {
+test('prometheus/alertmanager#676, #4502: who waits for the Watchdog hears it every minute, not every second one', () => {
+  const { route } = parse(read('monitoring/alertmanager/alertmanager.yml'))
+  const [{ receiver, group_interval, repeat_interval }] = route.routes
+  const seconds = (text: string) => Number(text.slice(0, -1)) * (text.endsWith('m') ? 60 : 1)
+  assert.is(receiver, 'watchdog')
+  assert.is(seconds(group_interval), 60)
+  assert.ok(seconds(repeat_interval) < 60)
+})
+
+test('prometheus/alertmanager#1673: a silence outlives an Alertmanager that is killed a minute later', () => {
+  assert.match(
+    read('monitoring/alertmanager/start.sh'),
+    /^exec \/bin\/alertmanager .*--storage\.path=\/alertmanager .*--data\.maintenance-interval=1m /m,
+  )
+  assert.ok(
+    monitored.prod!.services.alertmanager.volumes.some(
+      ({ type, target }: Json) => type === 'volume' && target === '/alertmanager',
+    ),
+  )
+})
+
+test('Prometheus takes what start.sh writes, by public names and at Traefik itself; a container of several networks is found by old and new (prometheus/prometheus#10490)', () => {
   const folder = mkdtempSync(join(tmpdir(), 'kgc-prometheus-'))
   const source = join(folder, 'kgc')
   mkdirSync(join(source, 'probes'), { recursive: true })
@@ -403,16 +424,21 @@ test('Prometheus takes what start.sh writes, by public names and at Traefik itse
   const script = read('monitoring/prometheus/start.sh')
     .replaceAll('/tmp/', `${folder}/`)
     .replaceAll('/kgc/', `${source}/`)
+    .replaceAll('/bin/prometheus --version', 'echo prometheus, version $VERSION')
     .replace(/^exec [\s\S]*/m, '')
-  const write = (edge: string): Json => {
+  const run = (version: string, edge: string): void => {
     execFileSync('sh', ['-c', script], {
       env: {
         PATH: process.env.PATH,
+        VERSION: version,
         ...monitored.demo!.services.prometheus.environment,
         PROBE_EDGE: edge,
       },
     })
-    const file = join(folder, 'prometheus.yml')
+  }
+  const file = join(folder, 'prometheus.yml')
+  const write = (edge: string): Json => {
+    run('2.53.3+ds1', edge)
     execFileSync(promtool, ['check', 'config', '--syntax-only', file])
     assert.not.match(readFileSync(file, 'utf8'), '${')
     const written = readdirSync(join(folder, 'probes'))
@@ -427,6 +453,18 @@ test('Prometheus takes what start.sh writes, by public names and at Traefik itse
   assert.ok(replacements('').includes('public'))
   assert.ok(replacements('traefik:8443').includes('https://traefik:8443$1'))
   assert.ok(replacements('traefik:8443').includes('public-unsigned'))
+  // Prometheus 3 gives the first network alone unless it is told; 2.53 does not know the setting
+  for (const [version, expected] of [
+    ['2.9.2', undefined],
+    ['2.53.3+ds1', undefined],
+    ['2.54.0', false],
+    ['2.55.1', false],
+    ['3.15.0', false],
+  ] as const) {
+    run(version, '')
+    const [{ docker_sd_configs }] = parse(readFileSync(file, 'utf8')).scrape_configs
+    assert.is(docker_sd_configs[0].match_first_network, expected, version)
+  }
   rmSync(folder, { recursive: true })
 })
 

@@ -37,5 +37,6 @@ receiver() {
     receiver "$SMTP_PASSWORD" mail '        auth_password_file: /tmp/mail'
   fi
 } >/tmp/alertmanager.yml
-# no cluster of its own: there is one
-exec /bin/alertmanager --config.file=/tmp/alertmanager.yml --storage.path=/alertmanager --cluster.listen-address=
+# no cluster of its own: there is one. Silences are written to the disk once in that interval: with its default of 15 minutes those of a quarter of an
+# hour would be gone after a power cut
+exec /bin/alertmanager --config.file=/tmp/alertmanager.yml --storage.path=/alertmanager --data.maintenance-interval=1m --cluster.listen-address=

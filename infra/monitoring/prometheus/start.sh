@@ -2,8 +2,14 @@
 # Prometheus reads no variable in a relabelling or a list of targets: both files are written with their values before it starts.
 set -eu
 
+# before 2.54 Prometheus gives every network by itself, and refuses the setting
+case $(/bin/prometheus --version 2>&1) in
+*'version 2.'[0-9].* | *'version 2.'[0-4][0-9].* | *'version 2.5'[0-3].*) unknown=match_first_network ;;
+*) unknown=nothing ;;
+esac
+
 write() {
-  sed "s/\${KGC_ENVIRONMENT}/$KGC_ENVIRONMENT/; s/\${COMPOSE_PROJECT_NAME}/$COMPOSE_PROJECT_NAME/; s/\${PROMETHEUS_INTERVAL}/$PROMETHEUS_INTERVAL/
+  sed "/^ *$unknown:/d; s/\${KGC_ENVIRONMENT}/$KGC_ENVIRONMENT/; s/\${COMPOSE_PROJECT_NAME}/$COMPOSE_PROJECT_NAME/; s/\${PROMETHEUS_INTERVAL}/$PROMETHEUS_INTERVAL/
     s/\${DOMAIN}/$DOMAIN/; s/\${URL_PORT}/$URL_PORT/; s/\${PROBE_MODULE}/$module/; s/\${PROBE_EDGE}/$PROBE_EDGE/"
 }
 
