@@ -67,6 +67,14 @@ export const keptLabels = (expression: string): string[][] =>
     return labels?.getChildren('LabelName').map(({ from, to }) => expression.slice(from, to)) ?? []
   })
 
+/** An expression in which every selector has one matcher more. */
+export const withMatcher = (expression: string, matcher: string): string =>
+  nodesOf(expression, 'VectorSelector').reduceRight((text, node) => {
+    const [name, matchers] = [node.getChild('Identifier'), node.getChild('LabelMatchers')]
+    const insert = (at: number, words: string) => text.slice(0, at) + words + text.slice(at)
+    return matchers ? insert(matchers.from + 1, `${matcher},`) : insert(name!.to, `{${matcher}}`)
+  }, expression)
+
 /** An expression without one entry of the list between brackets that `list` is. */
 function without(expression: string, list: Node, entry: Node, entries: Node[]): string {
   const text = ({ from, to }: Node) => expression.slice(from, to)

@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
@@ -13,7 +13,7 @@ const test = suite('seal')
 const entries = parseExample('#@ required secret\nA=\n#@ secret\nB=\n')
 const judge = (keys: Record<string, string>, empty = false) =>
   checkSealedKeys(
-    { file: 'secrets/shop.yaml', folder: 'shop', keys, entries },
+    { file: 'secrets/shop.yaml', folder: 'infra/docker/shop', keys, entries },
     'staging',
     empty,
   ).map(({ key, problem }) => `${key} ${problem}`)
@@ -187,6 +187,26 @@ test('--check names what is missing, empty, unknown or would not unseal, and cha
   assert.is((await seal('--all')).code, 2)
   assert.is(all(), changed)
   writeFileSync(file, text)
+})
+
+test('where an environment is measured, of the monitoring the keys are sealed that Kubernetes reads', async () => {
+  const file = join(secrets, 'monitoring.yaml')
+  const metadata = 'metadata: { name: monitoring-secrets, namespace: kgc-staging }'
+  const keys = '{ EXPORTER_DB_PASSWORD: "", EXPORTER_REDIS_PASSWORD: "" }'
+  const head = `apiVersion: bitnami.com/v1alpha1\nkind: SealedSecret\n${metadata}\n`
+  writeFileSync(file, `${head}spec:\n  encryptedData: ${keys}\n`)
+  const { code, stderr } = await seal()
+  assert.is(code, 0, stderr)
+  assert.match(stderr, 'monitoring.yaml: 2 of 2 (EXPORTER_DB_PASSWORD, EXPORTER_REDIS_PASSWORD)')
+  const sealed = read('monitoring')
+  assert.not.match(sealed, /_PASSWORD: ""/)
+  assert.not.match(sealed, 'GRAFANA')
+  writeFileSync(file, sealed.replace('EXPORTER_DB', 'EXPORTER'))
+  assert.match(
+    (await seal('--check')).stderr,
+    'EXPORTER_PASSWORD is no secret of infra/monitoring/',
+  )
+  rmSync(file)
 })
 
 test('an environment without SealedSecrets, and a file of another namespace', async () => {

@@ -95,7 +95,7 @@ async function checkAll(environment: Environment, secrets: SealedSecretFile[]): 
 }
 
 async function sealKeys(environment: Environment, { secret, keys }: KeysToSeal, pem: string) {
-  const env = readEnvFile(join(root, 'infra/docker', secret.folder, `.env.${environment.name}`))
+  const env = readEnvFile(join(root, secret.folder, `.env.${environment.name}`))
   const values = Object.fromEntries(keys.map(key => [key, env[key] ?? '']))
   return { secret, keys, ciphertexts: await sealValues(environment, secret, values, pem) }
 }

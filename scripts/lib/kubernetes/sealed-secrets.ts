@@ -12,7 +12,7 @@ import { root } from '../repository.ts'
 export interface SealedSecretFile {
   /** Relative to the repository. */
   file: string
-  /** The application's folder under infra/docker. */
+  /** Where its example and its env files are: `infra/docker/<application>`, or `infra/monitoring`. */
   folder: string
   document: Document
   name: string
@@ -43,12 +43,9 @@ export function readSealedSecrets(environment: Environment): SealedSecretFile[] 
     .map(name => readSealedSecret(environment, join(folder, name), name.slice(0, -5)))
 }
 
-function readSealedSecret(
-  environment: Environment,
-  file: string,
-  folder: string,
-): SealedSecretFile {
-  const example = `infra/docker/${folder}/.env.example`
+function readSealedSecret(environment: Environment, file: string, owner: string): SealedSecretFile {
+  const folder = owner === 'monitoring' ? 'infra/monitoring' : `infra/docker/${owner}`
+  const example = `${folder}/.env.example`
   const fail = (why: string) =>
     new Failure(exit.usage, `Read ${file}`, why, { next: `git diff ${file}` })
   if (!existsSync(join(root, example)))
@@ -61,8 +58,10 @@ function readSealedSecret(
   // a value is sealed for this name in this namespace, and opens nowhere else
   if (metadata.namespace !== environment.namespace)
     throw fail(`its namespace is ${metadata.namespace}, the overlay's ${environment.namespace}`)
-  const entries = parseExample(readFileSync(join(root, example), 'utf8'), example).filter(
-    ({ secret }) => secret,
+  const described = parseExample(readFileSync(join(root, example), 'utf8'), example)
+  // of the monitoring Compose needs more than Kubernetes
+  const entries = described.filter(
+    ({ secret, key }) => secret && (owner !== 'monitoring' || key in spec.encryptedData),
   )
   return {
     file,
@@ -102,11 +101,7 @@ export function checkSealedKeys(
       const known = entries.some(entry => entry.key === key)
       if (!known)
         return [
-          problem(
-            key,
-            `is no secret of infra/docker/${folder}/.env.example`,
-            'delete it, or describe it there',
-          ),
+          problem(key, `is no secret of ${folder}/.env.example`, 'delete it, or describe it there'),
         ]
       return empty && !text ? [problem(key, 'is empty', seal)] : []
     }),
