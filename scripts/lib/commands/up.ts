@@ -37,6 +37,7 @@ import { checkEnvFiles, type EnvProblem } from '../env/check.ts'
 import { loadEnvValues } from '../env/files.ts'
 import { findShellConflicts } from '../env/shell.ts'
 import { exit, Failure } from '../errors.ts'
+import { markStart } from '../monitoring/start-marker.ts'
 import { pullOrBuildImages } from '../images/pull-or-build.ts'
 import { emit, formatMegabytes, printResult, say, step, table, warn } from '../report.ts'
 import { root } from '../repository.ts'
@@ -96,12 +97,9 @@ export async function runUpCommand({ values, positionals }: UpArguments): Promis
   const since = Date.now()
   await startStopped(before, expected)
   const argv = names.length ? services : ['--remove-orphans']
+  const start = { stack, config: all, expected, containersBefore: before, since, timeout }
   const ready = await step(`Start ${services.length} services of ${stack.project}`, () =>
-    startServices(
-      { stack, config: all, expected, containersBefore: before, since, timeout },
-      argv,
-      what,
-    ),
+    markStart(stack, () => startServices(start, argv, what)),
   )
   await recordSecrets(stack, stores)
   reportReady(

@@ -1,12 +1,14 @@
 // A deploy or a rollback from pre-flight to record: each step takes what it needs, and returns what
 // it found.
-import type { Change, DeployRequest } from './change.ts'
+import { isNoChange, type Change, type DeployRequest } from './change.ts'
 import { guardChange } from './failure.ts'
 import { updateJobSummary } from './change-summary.ts'
 import { notifyRefused } from './notifications.ts'
 import { planChange } from './plan.ts'
 import { runPreflight, type PreflightResult } from './preflight.ts'
 import { recordChange } from './record.ts'
+import type { Failure } from '../errors.ts'
+import { createDeployAlerts } from '../monitoring/deploy-alerts.ts'
 import { emit, printResult, step } from '../report.ts'
 import { lockEnvironment, recordStart } from './start.ts'
 import { applyChange, smokeTestChange, watchChange } from './steps.ts'
@@ -45,13 +47,21 @@ export async function deploy(request: DeployRequest, options: DeployOptions = {}
     throw error
   })
   if (!change) return
+  const { environment, facts, verb, release } = change
+  const what = `${verb} of release ${release.number}`
+  const alerts = createDeployAlerts(environment, isNoChange(change) ? [] : facts.manifests, what)
   const result = await guardChange(change, async () => {
     await recordStart(change)
+    await alerts.silence()
     const wait = await writingStep(change, 'Apply', () => applyChange(change))
     const ready = await readingStep(change, 'Watch', () => watchChange(change, wait))
     await readingStep(change, 'Smoke', () => smokeTestChange(change, ready))
     return await writingStep(change, 'Record', () => recordChange(change))
+  }).catch(async (error: Failure) => {
+    await alerts.end(error)
+    throw error
   })
+  await alerts.end()
   emit('result', result.event)
   printResult(result.text)
 }

@@ -1,0 +1,56 @@
+// What a start says to the stack's own monitoring: its restarts raise nothing, and a metric says
+// when it ended and how.
+import { execInContainer, readContainers } from '../compose/containers.ts'
+import type { Stack } from '../compose/stack.ts'
+import { loadEnvValues } from '../env/files.ts'
+import { root } from '../repository.ts'
+import { run } from '../run.ts'
+import { lastLineOf } from '../text.ts'
+import { openMonitoring } from './ask.ts'
+import { endSilence, silenceRestarts, warned, type AlertmanagerPost } from './restarts.ts'
+
+/** Does the work of a start. Where the monitoring does not run there is nobody to be told before. */
+export async function markStart<T>(stack: Stack, work: () => Promise<T>): Promise<T> {
+  if (!stack.monitored) return work()
+  // each time: the start may replace the container that is asked
+  const post: AlertmanagerPost = async (path, body) =>
+    (await openMonitoring(stack)).ask('alertmanager', path, body)
+  const { KGC_ENVIRONMENT = '' } = loadEnvValues(root, stack.suffix.slice(1), true)
+  const isThere =
+    (await readContainers(stack.project)).get('alertmanager')?.State.Status === 'running'
+  const silence = isThere
+    ? await silenceRestarts(post, KGC_ENVIRONMENT, `start of ${stack.project}`)
+    : undefined
+  const end = async (isWell: boolean) => {
+    await endSilence(post, silence, isWell)
+    await warned('The start is not marked', () => writeMarker(stack, isWell))
+  }
+  const result = await work().catch(async (error: Error) => {
+    await end(false)
+    throw error
+  })
+  await end(true)
+  return result
+}
+
+/** The metric's text, at a time of this machine's clock, ms. */
+export const formatMarker = (release: string, isWell: boolean, now: number): string =>
+  `# HELP kgc_deploy_timestamp_seconds When the last start or deploy ended.
+# TYPE kgc_deploy_timestamp_seconds gauge
+kgc_deploy_timestamp_seconds{release="${release}",result="${isWell ? 'succeeded' : 'failed'}"} ${Math.floor(now / 1000)}
+`
+
+/** Node exporter reads the folder; a file that is not whole is never there. */
+const write =
+  'printf %s "$MARKER" >/textfile/kgc_deploy.tmp && mv /textfile/kgc_deploy.tmp /textfile/kgc_deploy.prom'
+
+async function writeMarker({ project }: Stack, isWell: boolean): Promise<void> {
+  const exporter = (await readContainers(project)).get('node-exporter')
+  if (exporter?.State.Status !== 'running') throw new Error('node-exporter does not run')
+  const head = await run(['git', '-C', root, 'rev-parse', '--short', 'HEAD'], { nothrow: true })
+  const marker = formatMarker(head.stdout.trim(), isWell, Date.now())
+  // the volume's folder is root's
+  const options = ['--user', '0', '--env', `MARKER=${marker}`]
+  const { code, stderr } = await execInContainer(exporter.Id, ['sh', '-c', write], 10_000, options)
+  if (code !== 0) throw new Error(lastLineOf(stderr))
+}
