@@ -13,7 +13,7 @@ help: ## Print this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | awk -F'\t' '{ printf "  %-14s %s\n", $$1, $$2 }'
 
 ##@ The stack
-.PHONY: bootstrap doctor env up down purge demo demo-down smoke admin seal mail-test logs ps psql
+.PHONY: bootstrap doctor env up down purge demo demo-down smoke admin backup seal mail-test logs ps psql
 bootstrap: node_modules/.stamp ## Install what this machine lacks: Docker Engine, Compose, buildx
 	@$(RUN) scripts/bootstrap.ts
 
@@ -52,6 +52,10 @@ smoke: node_modules/.stamp ## Prove that the running stack works (MODE=)
 
 admin: node_modules/.stamp ## Create an application's first administrator (APP=chatwoot, MODE=)
 	@$(RUN) scripts/admin.ts $(MODE) $(APP)
+
+backup: node_modules/.stamp ## Take a backup of the running stack, proven by a restore (TO=/srv/backups, APPS=, MODE=)
+	@test -n "$(TO)" || { echo 'make backup TO=<folder>: where to?' >&2; exit 2; }
+	@$(RUN) scripts/backup.ts $(MODE) $(APPS) --to $(TO)
 
 seal: node_modules/.stamp ## Seal an environment's secrets for Kubernetes from its env files (ENVIRONMENT=production)
 	@test -n "$(ENVIRONMENT)" || { echo 'make seal ENVIRONMENT=<environment>: which one of infra/k8s/overlays?' >&2; exit 2; }

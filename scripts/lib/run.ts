@@ -3,6 +3,7 @@
 import { spawn } from 'node:child_process'
 import { closeSync, openSync } from 'node:fs'
 import type { Socket } from 'node:net'
+import { PassThrough, type Readable, type Writable } from 'node:stream'
 import { $ } from 'zx'
 import { Failure, exit } from './errors.ts'
 import { blockWhenEnding, children, companions, signalGroup } from './interrupt.ts'
@@ -120,6 +121,43 @@ function createRunFailure(
   return new Failure(late ? exit.timeout : exit.bug, options.what ?? `Run ${argv[0]}`, why, {
     evidence: tail,
   })
+}
+
+/**
+ * Runs a command whose input or output is bytes of any length, which nobody keeps: `write` gets its
+ * input, `read` its output. Comes with what `read` returns; throws Failure with the end of stderr
+ * when it ends non-zero, whatever was read.
+ */
+export async function runBytes<T>(
+  argv: string[],
+  what: string,
+  read: (output: Readable) => Promise<T>,
+  write: (input: Writable) => Promise<unknown> = async input => input.end(),
+): Promise<T> {
+  await blockWhenEnding()
+  if (process.env.DEBUG) writeStderr(`$ ${argv.join(' ')}\n`)
+  const start = Date.now()
+  const child = spawn(argv[0]!, argv.slice(1), { detached: true, stdio: 'pipe' })
+  children.add(child)
+  let stderr = ''
+  child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text))
+  // who ends before it has read all of its input says more by its exit code than by EPIPE
+  child.stdin.on('error', () => {})
+  const ended = new Promise<number>((done, fail) =>
+    child.on('error', fail).on('close', code => done(code ?? 137)),
+  )
+  // node throws away what nobody reads yet when the process ends
+  const output = child.stdout.pipe(new PassThrough())
+  const [written, result] = await Promise.allSettled([write(child.stdin), read(output)])
+  // one that nobody reads any more would never end
+  if (written.status === 'rejected' || result.status === 'rejected') signalGroup(child, 'SIGTERM')
+  const code = await ended
+  children.delete(child)
+  await blockWhenEnding()
+  if (written.status === 'rejected') throw written.reason
+  if (result.status === 'rejected') throw result.reason
+  finishRun(argv, { what }, { stdout: '', stderr, code, ms: Date.now() - start })
+  return result.value
 }
 
 /**

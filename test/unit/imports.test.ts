@@ -15,7 +15,7 @@ const tiers = [
   ['images', 'github', 'monitoring', 'notify'],
   ['rollout', 'smoke', 'doctor'],
   ['deploy'],
-  ['forks'],
+  ['forks', 'backup'],
   ['commands'],
 ]
 const tierOf = (folder: string): number => tiers.findIndex(tier => tier.includes(folder))
@@ -64,7 +64,7 @@ test('an import that points the wrong way is found, a type and a lazy one, too',
 })
 
 test('a command line of kubectl or docker is built where that tool is at home', () => {
-  const homes = ['kubernetes', 'compose', 'engine', 'images']
+  const homes = ['kubernetes', 'compose', 'engine', 'images', 'backup']
   const built = [...files].filter(
     ([file, text]) => !homes.includes(folderOf(file)) && /\[\s*'(kubectl|docker)',/.test(text),
   )

@@ -1,0 +1,143 @@
+// How a backup's files are written and read: encrypted to age recipients (https://age-encryption.org),
+// piece by piece, with size and checksum before and after.
+import { createHash } from 'node:crypto'
+import { createReadStream, createWriteStream, existsSync, readFileSync } from 'node:fs'
+import { mkdir, open } from 'node:fs/promises'
+import { dirname } from 'node:path'
+import { Readable, Transform } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
+import { Decrypter, Encrypter } from 'age-encryption'
+import { exit, Failure } from '../errors.ts'
+
+/** Size and checksum of bytes. */
+export interface Measured {
+  bytes: number
+  sha256: string
+}
+
+/** Lets bytes pass and measures them. */
+function measuring(): Transform & { result: () => Measured } {
+  const hash = createHash('sha256')
+  let bytes = 0
+  const through = new Transform({
+    transform(chunk: Buffer, _, done) {
+      hash.update(chunk)
+      bytes += chunk.length
+      done(null, chunk)
+    },
+  })
+  return Object.assign(through, { result: () => ({ bytes, sha256: hash.digest('hex') }) })
+}
+
+/** Size and checksum of a file on this machine. */
+export async function measureFile(path: string): Promise<Measured> {
+  const meter = measuring()
+  await pipeline(createReadStream(path), meter, async bytes => {
+    for await (const _ of bytes);
+  })
+  return meter.result()
+}
+
+type Web = ReadableStream<Uint8Array>
+const toWeb = (bytes: Readable): Web => Readable.toWeb(bytes) as Web
+const fromWeb = (bytes: Web): Readable => Readable.fromWeb(bytes as never)
+
+/**
+ * Writes bytes to a new file on the disk, encrypted unless there are no recipients. Out: before and
+ * after. Throws Failure (5) when the disk does not take them.
+ */
+export async function storeBytes(
+  bytes: NodeJS.ReadableStream,
+  path: string,
+  recipients: string[],
+): Promise<{ plain: Measured; stored: Measured }> {
+  const [plain, stored] = [measuring(), measuring()]
+  await mkdir(dirname(path), { recursive: true, mode: 0o700 })
+  try {
+    const read = pipeline(bytes, plain)
+    const out = recipients.length ? await encrypt(plain, recipients) : plain
+    const file = createWriteStream(path, { flags: 'wx', mode: 0o600 })
+    await Promise.all([read, pipeline(out, stored, file)])
+    await syncPath(path)
+  } catch (error) {
+    throw diskFailure(path, error as NodeJS.ErrnoException)
+  }
+  return { plain: plain.result(), stored: stored.result() }
+}
+
+const encrypt = async (bytes: Readable, recipients: string[]): Promise<Readable> =>
+  fromWeb(await createEncrypter(recipients).encrypt(toWeb(bytes)))
+
+/** What a disk says that does not take more. */
+function diskFailure(path: string, error: NodeJS.ErrnoException): Error {
+  if (!error.code || !/^(ENOSPC|EDQUOT|EROFS|EIO|EACCES)$/.test(error.code)) return error
+  return new Failure(exit.rolledBack, `Write ${path}`, error.message, {
+    next: 'make room there, or choose another folder, then the same command again',
+  })
+}
+
+/** Waits until a file or a folder is on the disk. */
+export async function syncPath(path: string): Promise<void> {
+  const file = await open(path)
+  await file.sync().finally(() => file.close())
+}
+
+/** Reads a stored file, decrypted if there are identities. */
+export async function openStored(path: string, identities: string[]): Promise<Readable> {
+  const bytes = createReadStream(path)
+  if (!identities.length) return bytes
+  return fromWeb(await createDecrypter(identities).decrypt(toWeb(bytes)))
+}
+
+function createEncrypter(recipients: string[]): Encrypter {
+  const encrypter = new Encrypter()
+  for (const one of recipients) {
+    try {
+      encrypter.addRecipient(one)
+    } catch {
+      throw new Failure(exit.usage, 'Read the recipients', `${one} is no age recipient`, {
+        next: 'they begin with age1: npx zx scripts/backup.ts key --to FILE makes one',
+      })
+    }
+  }
+  return encrypter
+}
+
+/** Throws Failure (usage) for what is no recipient. */
+export const checkRecipients = (recipients: string[]): void => void createEncrypter(recipients)
+
+function createDecrypter(identities: string[]): Decrypter {
+  const decrypter = new Decrypter()
+  for (const one of identities) decrypter.addIdentity(one)
+  return decrypter
+}
+
+/** The identities in a file as age-keygen writes it. Throws Failure (refused) when there are none. */
+export function readIdentities(path: string | undefined): string[] {
+  const what = 'Open the backup'
+  const next = 'the same command with --identity FILE: the file that `backup.ts key` has made'
+  if (!path) throw new Failure(exit.refused, what, 'it is encrypted', { next })
+  if (!existsSync(path)) throw new Failure(exit.refused, what, `${path} is not there`, { next })
+  const found = readFileSync(path, 'utf8')
+    .split('\n')
+    .filter(line => line.startsWith('AGE-SECRET-KEY-'))
+    .map(line => line.trim())
+  if (!found.length)
+    throw new Failure(exit.refused, what, `there is no age identity in ${path}`, { next })
+  return found
+}
+
+/** Throws Failure (refused) when none of the identities opens the file. */
+export async function requireOpenable(path: string, identities: string[]): Promise<void> {
+  try {
+    const bytes = await openStored(path, identities)
+    await new Promise((done, fail) =>
+      bytes.once('readable', done).once('end', done).once('error', fail),
+    )
+    bytes.destroy()
+  } catch (error) {
+    throw new Failure(exit.refused, 'Open the backup', (error as Error).message, {
+      next: 'the same command with --identity and the file whose recipient it was made for',
+    })
+  }
+}

@@ -1,0 +1,166 @@
+// What a backup says of itself. Its manifest is written last: a folder without one is no backup.
+import { createHash } from 'node:crypto'
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
+import { rename, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { exit, Failure } from '../errors.ts'
+import { measureFile, syncPath, type Measured } from './encryption.ts'
+
+export const manifestName = 'manifest.json'
+
+/** A file of a backup: as it was, and as it is stored. */
+export interface StoredFile extends Measured {
+  /** `chatwoot/dump`, `env/infra/docker/.env`. */
+  name: string
+  stored: Measured & { path: string }
+}
+
+export interface DatabaseFacts {
+  server: string
+  encoding: string
+  provider: string
+  locale: string
+  collationVersion: string
+  libc: string
+  /** On the disk of the server. */
+  bytes: number
+  extensions: { name: string; version: string; schema: string }[]
+  settings: { role: string | null; name: string; value: string }[]
+}
+
+export interface SavedDatabase extends DatabaseFacts {
+  application: string
+  service: string
+  database: string
+  tables: number
+  rows: number
+  /** What the restore into a server of its own took, ms. */
+  provenMs: number
+}
+
+export interface SavedVolume {
+  application: string
+  volume: string
+  files: number
+  bytes: number
+}
+
+export interface SavedImage {
+  image: string
+  id: string
+  digests: string[]
+}
+
+export interface BackupManifest {
+  format: 1
+  name: string
+  /** When its first snapshot was taken. */
+  created: string
+  project: string
+  /** Of the env files: '' or '.demo'. */
+  suffix: string
+  toolkit: string
+  /** The age recipients that it is encrypted to; none: it is not. */
+  recipients: string[]
+  applications: string[]
+  databases: SavedDatabase[]
+  volumes: SavedVolume[]
+  /** Volumes that are not in it. */
+  leftOut: { application: string; volume: string; emptied: boolean; reason: string }[]
+  /** By service. */
+  images: Record<string, SavedImage>
+  /** By application. */
+  schemaVersions: Record<string, string>
+  files: StoredFile[]
+}
+
+/** A folder that holds a backup, or what is left of one. */
+export interface FoundBackup {
+  folder: string
+  /** undefined: it has none, or not a whole one. */
+  manifest: BackupManifest | undefined
+}
+
+const checksumOf = (manifest: object): string =>
+  createHash('sha256').update(JSON.stringify(manifest)).digest('hex')
+
+/** Writes the manifest, after all that it names is on the disk. */
+export async function writeManifest(folder: string, manifest: BackupManifest): Promise<void> {
+  const path = join(folder, manifestName)
+  const text = JSON.stringify({ ...manifest, checksum: checksumOf(manifest) }, undefined, 2)
+  await writeFile(`${path}.new`, `${text}\n`, { mode: 0o600 })
+  await syncPath(`${path}.new`)
+  await rename(`${path}.new`, path)
+  await syncPath(folder)
+}
+
+/** A backup's manifest; undefined when there is none, or it is not what was written. */
+export function readManifest(folder: string): BackupManifest | undefined {
+  try {
+    const { checksum, ...rest } = JSON.parse(
+      readFileSync(join(folder, manifestName), 'utf8'),
+    ) as BackupManifest & { checksum: string }
+    return checksum === checksumOf(rest) && rest.format === 1 ? rest : undefined
+  } catch {
+    return undefined
+  }
+}
+
+/** The backups in a folder, the newest first, those that are not whole among them. */
+export function findBackups(to: string): FoundBackup[] {
+  if (!existsSync(to)) return []
+  return readdirSync(to, { withFileTypes: true })
+    .filter(entry => entry.isDirectory() && /-\d{8}T\d{6}Z$/.test(entry.name))
+    .map(({ name }) => join(to, name))
+    .map(folder => ({ folder, manifest: readManifest(folder) }))
+    .sort((a, b) => timeOf(b.folder).localeCompare(timeOf(a.folder)))
+}
+
+const timeOf = (folder: string): string => folder.slice(-16)
+
+/** The name of a backup that is begun now. */
+export const nameBackup = (project: string, now: Date): string =>
+  `${project}-${now.toISOString().replace(/[-:]|\.\d+/g, '')}`
+
+/** ms that a manifest may lie in the future: clocks differ. */
+const clockToleranceMs = 10 * 60_000
+
+/** The manifest of a whole backup in a folder. Throws Failure (refused) for any other. */
+export function requireManifest(folder: string, now = Date.now()): BackupManifest {
+  const what = `Read ${folder}`
+  const next = 'npx zx scripts/backup.ts status --to FOLDER   (lists those that are whole)'
+  const refuse = (why: string) => new Failure(exit.refused, what, why, { next })
+  if (!existsSync(folder)) throw refuse('it is not there')
+  if (!existsSync(join(folder, manifestName)))
+    throw refuse(`it has no ${manifestName}: the backup did not come to its end`)
+  const manifest = readManifest(folder)
+  if (!manifest) throw refuse(`its ${manifestName} is damaged, or of a newer release`)
+  if (!(Date.parse(manifest.created) < now + clockToleranceMs))
+    throw refuse(`it is dated ${manifest.created}, which is in the future: whose clock is wrong?`)
+  return manifest
+}
+
+/** What is wrong with the stored files, each by name; nothing where all are as they were written. */
+export async function findDamage(folder: string, { files }: BackupManifest): Promise<string[]> {
+  const found: string[] = []
+  for (const { stored } of files) {
+    const path = join(folder, stored.path)
+    const bytes = statSync(path, { throwIfNoEntry: false })?.size
+    if (bytes === undefined) found.push(`${stored.path} is missing`)
+    else if (bytes !== stored.bytes)
+      found.push(`${stored.path} has ${bytes} bytes of ${stored.bytes}`)
+    else if ((await measureFile(path)).sha256 !== stored.sha256)
+      found.push(`${stored.path} has another checksum than when it was written`)
+  }
+  return found
+}
+
+/** Throws Failure (refused) that names each file that is not as it was written. */
+export async function requireWhole(folder: string, manifest: BackupManifest): Promise<void> {
+  const damage = await findDamage(folder, manifest)
+  if (damage.length)
+    throw new Failure(exit.refused, `Check ${manifest.name}`, `${damage[0]}`, {
+      evidence: damage.join('\n'),
+      next: 'take another backup: npx zx scripts/backup.ts status --to FOLDER lists them',
+    })
+}

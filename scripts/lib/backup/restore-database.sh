@@ -1,0 +1,15 @@
+#!/bin/sh
+# Restores /backup/$DATABASE into the database NEW beside it, and counts its rows as dump.sh did. LOGIN is the role of its application.
+set -eu
+umask 077
+: "${DATABASE:?}"
+# shellcheck source=scripts/lib/backup/measure.sh
+. /kgc/measure.sh
+cd "/backup/$DATABASE"
+export PGHOST=127.0.0.1
+PGUSER=$POSTGRES_USER psql --no-psqlrc --quiet --tuples-only --no-align --set db="$DATABASE" --set new="$NEW" --dbname postgres --file /kgc/create.sql >&2
+# as its application, which owns all of it: a dump is no way to become superuser
+pg_restore --username "$LOGIN" --dbname "$NEW" --no-owner --exit-on-error --jobs 2 dump >&2
+PGUSER=$LOGIN psql --no-psqlrc --quiet --dbname "$NEW" --command ANALYZE >&2 2>/dev/null
+PGUSER=${DATABASE}_backup psql --no-psqlrc --quiet --tuples-only --no-align --dbname "$NEW" --file /kgc/tables.sql >restored
+measure "$DATABASE/restored"

@@ -1,0 +1,89 @@
+// Every volume of the stack is in a backup, or on a list with the reason why not.
+import { execFileSync } from 'node:child_process'
+import { existsSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { parse } from 'yaml'
+import { planStack, type PlannedApplication } from '../../scripts/lib/backup/plan.ts'
+import type { ComposeConfig, Stack } from '../../scripts/lib/compose/stack.ts'
+import { Failure } from '../../scripts/lib/errors.ts'
+import { repository, sandbox } from '../sandbox.ts'
+
+const test = suite('backup of volumes')
+const box = sandbox()
+for (const argv of [['env'], ['env', 'demo']]) {
+  const { code, stderr } = box.script(argv)
+  if (code !== 0) throw new Error(`env files could not be made: ${stderr}`)
+}
+const stack = (suffix = '') => ({ suffix }) as Stack
+
+/** The stack of a mode with its monitoring, as Compose reads it. */
+function readStack(mode: string): ComposeConfig {
+  const suffix = mode === 'demo' ? '.demo' : ''
+  const folders = ['', ...['traefik', 'kgc', 'twenty-crm', 'chatwoot', 'horilla-hr']]
+  const monitored = folders
+    .slice(1)
+    .map(folder => `${folder}/docker-compose.monitoring.yml`)
+    .filter(file => existsSync(join(box.docker, file)))
+  const files = ['docker-compose.yml', `docker-compose.${mode}.yml`]
+    .concat('../monitoring/docker-compose.yml', monitored)
+    .concat(`../monitoring/docker-compose.${mode}.yml`)
+  const argv = ['compose', '--env-file', `.env${suffix}`]
+    .concat('--env-file', `../monitoring/.env${suffix}`)
+    .concat(
+      files.flatMap(file => ['-f', file]),
+      ['config', '--format', 'json'],
+    )
+  const env = { ...process.env, ACME_EMAIL: 'ops@kgc.hu' }
+  return JSON.parse(execFileSync('docker', argv, { cwd: box.docker, encoding: 'utf8', env }))
+}
+
+const saved = (plans: PlannedApplication[]) =>
+  plans.flatMap(({ databases, files, leftOut }) => [
+    ...databases.map(({ volume }) => volume.replace(/^kgc_/, '')),
+    ...[...files, ...leftOut].map(({ key }) => key),
+  ])
+
+const all = readStack('prod')
+
+test('each volume of every mode, the monitoring among them, is a database, files, or left out with a reason', () => {
+  for (const config of [all, readStack('dev'), readStack('demo')]) {
+    const plans = planStack(stack(), config)
+    assert.equal(saved(plans).sort(), Object.keys(config.volumes ?? {}).sort())
+    for (const { leftOut } of plans)
+      for (const { key, reason } of leftOut) assert.ok(reason.split(' ').length > 3, key)
+  }
+})
+
+test('a volume that nobody has decided about is refused by name, with the file to write', () => {
+  const service = { ...all.services['horilla-web']! }
+  service.volumes = [{ type: 'volume', source: 'horilla-new', target: '/new' }]
+  const changed = { ...all, services: { ...all.services, 'horilla-web': service } }
+  try {
+    planStack(stack(), changed)
+    assert.unreachable()
+  } catch (error) {
+    assert.instance(error, Failure)
+    assert.match((error as Failure).why, 'horilla-new')
+    assert.match((error as Failure).next!, 'infra/docker/horilla-hr/backup.yaml')
+  }
+})
+
+test('no backup.yaml speaks of a volume that is not there', () => {
+  for (const folder of [
+    'kgc',
+    'twenty-crm',
+    'chatwoot',
+    'horilla-hr',
+    'traefik',
+    '../monitoring',
+  ]) {
+    const { volumes } = parse(
+      readFileSync(join(repository, 'infra/docker', folder, 'backup.yaml'), 'utf8'),
+    ) as { volumes: object }
+    for (const key of Object.keys(volumes)) assert.ok(all.volumes?.[key], `${folder}: ${key}`)
+  }
+})
+
+test.run()

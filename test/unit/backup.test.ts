@@ -1,0 +1,211 @@
+// What a backup refuses to be, and what it refuses to open, without an engine.
+import {
+  createReadStream,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { Readable } from 'node:stream'
+import { generateX25519Identity, identityToRecipient } from 'age-encryption'
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import {
+  measureFile,
+  openStored,
+  requireOpenable,
+  storeBytes,
+} from '../../scripts/lib/backup/encryption.ts'
+import { parseMeasured } from '../../scripts/lib/backup/helper.ts'
+import {
+  findBackups,
+  nameBackup,
+  requireManifest,
+  requireWhole,
+  writeManifest,
+  type BackupManifest,
+} from '../../scripts/lib/backup/manifest.ts'
+import { findPredecessor, findShrunken } from '../../scripts/lib/backup/size.ts'
+import { compareTables, parseTables } from '../../scripts/lib/backup/tables.ts'
+import { Failure } from '../../scripts/lib/errors.ts'
+import { runBytes } from '../../scripts/lib/run.ts'
+import { sandbox } from '../sandbox.ts'
+
+const test = suite('backup')
+const to = mkdtempSync(join(tmpdir(), 'kgc-backup-'))
+process.once('exit', () => rmSync(to, { recursive: true, force: true }))
+
+let made = 0
+const database = (rows: number) => ({ database: 'shop', rows }) as BackupManifest['databases'][0]
+/** A backup in the folder, with one stored file. */
+async function makeBackup(
+  rows = 4,
+  changes: Partial<BackupManifest> = {},
+  recipients: string[] = [],
+) {
+  const name = nameBackup('kgc', new Date(Date.UTC(2026, 0, ++made)))
+  const folder = join(to, name)
+  const path = 'shop/dump'
+  const { plain, stored } = await storeBytes(
+    Readable.from([Buffer.from('all rows of the shop')]),
+    join(folder, path),
+    recipients,
+  )
+  const manifest: BackupManifest = {
+    format: 1,
+    ...{ name, created: new Date().toISOString(), project: 'kgc', suffix: '', toolkit: 'test' },
+    ...{ recipients, applications: ['shop'], databases: [database(rows)], volumes: [] },
+    ...{ leftOut: [], images: {}, schemaVersions: {} },
+    files: [{ ...plain, name: path, stored: { ...stored, path } }],
+    ...changes,
+  }
+  await writeManifest(folder, manifest)
+  return { folder, manifest, dump: join(folder, path) }
+}
+
+const refusal = async (work: () => unknown): Promise<Failure> => {
+  try {
+    await work()
+  } catch (error) {
+    if (error instanceof Failure) return error
+    throw error
+  }
+  throw new Error('nothing was refused')
+}
+
+test('a backup that is as it was written is taken, and its folder says when it was', async () => {
+  const { folder, manifest } = await makeBackup()
+  assert.equal(requireManifest(folder), manifest)
+  await requireWhole(folder, manifest)
+  assert.is(findBackups(to)[0]?.folder, folder)
+})
+
+test('what is missing, cut short, empty or has one changed bit is refused by name (Skyfay/DBackup#154)', async () => {
+  const { folder, manifest, dump } = await makeBackup()
+  const whole = readFileSync(dump)
+  const flipped = Buffer.from(whole)
+  flipped[7]! ^= 1
+  for (const [change, words] of [
+    [() => truncateSync(dump, 9), 'shop/dump has 9 bytes of 20'],
+    [() => truncateSync(dump, 0), 'shop/dump has 0 bytes of 20'],
+    [() => writeFileSync(dump, flipped), 'shop/dump has another checksum than when it was written'],
+    [() => rmSync(dump), 'shop/dump is missing'],
+  ] as const) {
+    change()
+    const { code, why } = await refusal(() => requireWhole(folder, manifest))
+    assert.is(code, 3)
+    assert.is(why, words)
+    writeFileSync(dump, whole)
+  }
+})
+
+test('a folder without a manifest, with a changed one, or one of the future is no backup', async () => {
+  const { folder } = await makeBackup()
+  const path = join(folder, 'manifest.json')
+  const text = readFileSync(path, 'utf8')
+  writeFileSync(path, text.replace('"rows": 4', '"rows": 5'))
+  assert.match((await refusal(() => requireManifest(folder))).why, 'damaged')
+  rmSync(path)
+  assert.match((await refusal(() => requireManifest(folder))).why, 'did not come to its end')
+  assert.is(findBackups(to)[0]?.manifest, undefined)
+  const future = await makeBackup(4, { created: new Date(Date.now() + 3_600_000).toISOString() })
+  assert.match((await refusal(() => requireManifest(future.folder))).why, 'in the future')
+  rmSync(future.folder, { recursive: true })
+})
+
+test('no rows where there were some, and less than half of them, are told apart; each database is held against its own last backup', async () => {
+  await makeBackup(1000)
+  await makeBackup(9, { databases: [{ ...database(9), database: 'other' }] })
+  const before = findPredecessor(findBackups(to), 'kgc')
+  const now = (rows: number) => findShrunken({ databases: [database(rows)], volumes: [] }, before)
+  assert.equal(now(0), { empty: ['shop: 0 rows, 1000 in the backup before'], small: [] })
+  assert.equal(now(499), { empty: [], small: ['shop: 499 rows, 1000 in the backup before'] })
+  assert.equal(now(500), { empty: [], small: [] })
+  assert.equal(findPredecessor(findBackups(to), 'another'), { databases: [], volumes: [] })
+})
+
+test('what is encrypted is read by its own key alone, and comes back as it was', async () => {
+  const [own, other] = [await generateX25519Identity(), await generateX25519Identity()]
+  const { dump } = await makeBackup(4, {}, [await identityToRecipient(own)])
+  assert.not.match(readFileSync(dump, 'latin1'), 'shop')
+  await requireOpenable(dump, [own])
+  assert.is((await refusal(() => requireOpenable(dump, [other]))).code, 3)
+  const read = (await (await openStored(dump, [own])).toArray()) as Buffer[]
+  assert.is(Buffer.concat(read).toString(), 'all rows of the shop')
+})
+
+test('a table that lost rows, has others or is gone is named', () => {
+  const dumped = parseTables('public.a\t2\t77\npublic.b\t1\t5\npublic.c\t0\t0\n')
+  assert.equal(compareTables(dumped, dumped), [])
+  assert.equal(
+    compareTables(dumped, parseTables('public.a\t1\t77\npublic.b\t1\t6\npublic.d\t0\t0\n')),
+    [
+      'public.a has 1 rows of 2',
+      'public.b has other contents',
+      'public.c is missing',
+      'public.d was not dumped',
+    ],
+  )
+})
+
+test('a list of checksums without its end is refused: kubernetes/kubernetes#124571 ends well all the same', async () => {
+  assert.equal(parseMeasured('Dump', 'abc 12 shop/dump\nend\n'), [
+    { name: 'shop/dump', sha256: 'abc', bytes: 12 },
+  ])
+  assert.match((await refusal(() => parseMeasured('Dump', 'abc 12 shop/dump\n'))).why, 'cut short')
+})
+
+test('bytes pass from a process to the disk as they are; one that fails in the middle fails', async () => {
+  const path = join(to, 'bytes')
+  const source = join(import.meta.dirname, '../../package-lock.json')
+  const store = (name: string) => (bytes: Readable) => storeBytes(bytes, `${path}-${name}`, [])
+  const { plain } = await runBytes(['cat', source], 'Copy', store('whole'))
+  assert.equal(plain, await measureFile(source))
+  const { why } = await refusal(() =>
+    runBytes(['sh', '-c', 'head -c 100000 /dev/zero; exit 3'], 'Copy', store('cut')),
+  )
+  assert.match(why, 'ended with 3')
+  const back = await runBytes(
+    ['cat'],
+    'Copy',
+    async output => (await output.toArray()).length > 0,
+    async input => createReadStream(source).pipe(input),
+  )
+  assert.ok(back)
+})
+
+test('nobody gets a backup that nobody can open, or one that is elsewhere than it seems', async () => {
+  const box = sandbox()
+  assert.is(box.script(['env', 'demo']).code, 0)
+  const away = { DOCKER_HOST: 'unix:///nowhere.sock' }
+  for (const [words, code, said] of [
+    [['demo'], 2, '--to needs the folder'],
+    [['demo', '--to', 's3://bucket'], 2, 'copied on by restic or rclone'],
+    [['demo', '--to', to], 3, /there is no recipient[^]*NEXT.*backup.ts key --to FILE/],
+    [['demo', '--to', to, '--recipient', 'age1x'], 2, 'age1x is no age recipient'],
+    [['demo', '--to', to, '--unencrypted', '--recipient', 'age1x'], 2, 'either'],
+    [['demo', '--to', to, '--unencrypted'], 3, 'Ask the Docker engine'],
+  ] as const) {
+    const answer = await box.inProcess(['backup', ...words], away)
+    assert.is(answer.code, code, answer.stderr)
+    assert.match(answer.stderr, said)
+  }
+})
+
+test('a key is made once, is closed to others, and opens what is encrypted to its recipient', async () => {
+  const box = sandbox()
+  const file = join(to, 'key')
+  const { code, stdout, stderr } = await box.inProcess(['backup', 'key', '--to', file])
+  assert.is(code, 0, stderr)
+  assert.match(stdout, /^age1[a-z0-9]+\n$/)
+  assert.not.match(stderr + stdout, 'AGE-SECRET-KEY')
+  const { dump } = await makeBackup(4, {}, [stdout.trim()])
+  const { readIdentities } = await import('../../scripts/lib/backup/encryption.ts')
+  await requireOpenable(dump, readIdentities(file))
+  assert.is((await box.inProcess(['backup', 'key', '--to', file])).code, 3)
+})
+
+test.run()
