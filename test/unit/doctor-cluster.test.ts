@@ -25,6 +25,7 @@ import {
   listEnvironments,
 } from '../../scripts/lib/kubernetes/environment.ts'
 import {
+  judgeKinds,
   judgePrerequisites,
   judgePolicies,
   judgePermissions,
@@ -176,6 +177,7 @@ const facts = (change: Partial<ClusterFacts> = {}): ClusterFacts => ({
   ],
   apiServices: [metrics('True')],
   crds: [object('CustomResourceDefinition', 'sealedsecrets.bitnami.com')],
+  unknownKinds: [],
   controllers: [deployment('sealer', { readyReplicas: 1 })],
   daemonSets: [object('DaemonSet', 'calico-node')],
   deployments: [edge({ readyReplicas: 1 })],
@@ -328,6 +330,16 @@ test('doctor: Sealed Secrets, where the overlay has any', () => {
     /describe deployment sealer/,
   )
   one(judgeSealing(facts({ controllers: undefined })), 'info', /cannot be read/)
+})
+
+test('doctor: kinds that an add-on would bring', () => {
+  silent(judgeKinds(facts({ unknownKinds: ['SealedSecret'] })))
+  one(
+    judgeCluster(facts({ unknownKinds: ['PodMonitor', 'Probe'] })).slice(1),
+    'error',
+    /does not know PodMonitor, Probe, which staging has/,
+    /README\.md, "What the cluster must have"/,
+  )
 })
 
 test('doctor: network, rights, and an overlay that cannot be built', () => {

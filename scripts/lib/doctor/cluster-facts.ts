@@ -8,6 +8,7 @@ import { kubectl, readKubectlError, readKubectlConfig } from '../kubernetes/kube
 import { loadEnvironment, listEnvironments, type Environment } from '../kubernetes/environment.ts'
 import { root } from '../repository.ts'
 import { findMissingPermissions, listRequiredPermissions } from '../kubernetes/permissions.ts'
+import { discoverResources, kindKeyOf } from '../kubernetes/resources.ts'
 import { judgeCluster, type ClusterFacts, type ObservedObjects } from './cluster.ts'
 import type { Finding } from './finding.ts'
 import { Failure } from '../errors.ts'
@@ -59,6 +60,7 @@ const nothing: Asked = {
   clusterFolder: '',
   clusterManifests: [],
   overlay: undefined,
+  unknownKinds: [],
   missingPermissions: [],
 }
 
@@ -83,6 +85,7 @@ async function ask(
     deployments: deployments.every(Boolean) ? deployments.flatMap(list => list ?? []) : undefined,
     ...foundation,
     ...overlay,
+    unknownKinds: await findUnknownKinds(environment, overlay.overlay ?? []),
     missingPermissions: await findMissingPermissions(environment, required, { nothrow: true }),
   }
 }
@@ -162,6 +165,13 @@ async function seeDeployments(
 ): Promise<Deployment[] | undefined> {
   const all = await see(environment, 'deployments', '--namespace', namespace, ...argv)
   return all && selectKinds(all, 'Deployment')
+}
+
+/** The kinds of the environment's objects that the cluster does not know; none when it does not say. */
+async function findUnknownKinds(environment: Environment, all: Manifest[]): Promise<string[]> {
+  const known = await discoverResources(environment, all).catch(() => undefined)
+  const unknown = all.filter(one => known && !known.has(kindKeyOf(one)))
+  return [...new Set(unknown.map(({ kind }) => kind))]
 }
 
 async function overlayOf(

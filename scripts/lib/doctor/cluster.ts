@@ -6,6 +6,7 @@ import type { Environment } from '../kubernetes/environment.ts'
 import { minimumKubernetesVersion } from '../kubernetes/versions.ts'
 import { isVersionAtLeast } from '../version.ts'
 import {
+  judgeKinds,
   judgePrerequisites,
   judgePolicies,
   judgePermissions,
@@ -48,6 +49,8 @@ export interface ClusterFacts {
   /** The environment's own manifests; undefined when they cannot be built, `buildError` says why. */
   overlay: ObservedObjects
   buildError?: { why: string; next: string }
+  /** Kinds of the environment's objects that the cluster does not know. */
+  unknownKinds: string[]
   /** What the current user may not do, of what a deploy does. */
   missingPermissions: string[]
 }
@@ -64,7 +67,7 @@ export function judgeCluster(facts: ClusterFacts): Finding[] {
     ...judgePrerequisites(facts),
     ...(buildError
       ? [finding('cluster', 'error', buildError.why, buildError.next)]
-      : judgeSealing(facts)),
+      : [...judgeSealing(facts), ...judgeKinds(facts)]),
     ...judgePolicies(facts),
     ...judgePermissions(facts),
   ]

@@ -124,6 +124,15 @@ export function judgeSealing(facts: ClusterFacts): Finding[] {
   return found
 }
 
+/** Kinds that an add-on brings; Sealed Secrets are judged for themselves. */
+export function judgeKinds({ environment, unknownKinds }: ClusterFacts): Finding[] {
+  const unknown = unknownKinds.filter(kind => kind !== 'SealedSecret')
+  if (!unknown.length) return []
+  const words = `the cluster does not know ${unknown.join(', ')}, which ${environment.name} has`
+  const next = 'infra/k8s/README.md, "What the cluster must have"'
+  return [finding('cluster', 'error', words, next)]
+}
+
 export function judgePolicies({ daemonSets }: ClusterFacts): Finding[] {
   if (daemonSets?.some(({ metadata }) => enforcers.test(metadata.name))) return []
   return [
