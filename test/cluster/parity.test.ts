@@ -80,6 +80,7 @@ const differences: { of: RegExp; variable: RegExp; why: string }[] = [
   },
 ]
 const onlyCompose: Record<string, string> = {
+  'error-pages': 'on Kubernetes it stands beside Traefik, in infra/k8s/cluster',
   'socket-proxy': 'on Kubernetes Traefik asks the API server, which knows rights',
 }
 /** Readiness by HTTP where Compose's check, of the same address or not, runs in the container. */
@@ -234,8 +235,9 @@ test("the edge's health path is that of a probe, and its port the Service's", ()
   both((service, workload, name) => {
     const label = (end: string) =>
       Object.entries<string>(service.labels ?? {}).find(([key]) => key.endsWith(end))?.[1]
-    const port = label('loadbalancer.server.port')
-    if (!port) return
+    const url = label('loadbalancer.server.url')
+    if (!url) return
+    const { port } = new URL(url)
     assert.equal(
       find(production, 'Service', name).spec.ports.map((one: Json) => String(one.port)),
       [port],

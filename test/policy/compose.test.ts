@@ -19,7 +19,7 @@ const folders = readdirSync(box.docker).filter(name =>
   existsSync(join(box.docker, name, 'docker-compose.yml')),
 )
 const ours =
-  `chatwoot-db chatwoot-prepare chatwoot-redis chatwoot-sidekiq chatwoot-web horilla-db horilla-scheduler horilla-web kgc-admin kgc-api kgc-db
+  `chatwoot-db chatwoot-prepare chatwoot-redis chatwoot-sidekiq chatwoot-web error-pages horilla-db horilla-scheduler horilla-web kgc-admin kgc-api kgc-db
   kgc-migrate kgc-redis kgc-web socket-proxy traefik twenty-db twenty-redis twenty-server twenty-worker`.split(
     /\s+/,
   )
@@ -158,6 +158,23 @@ test('traefik/traefik#4153, #13250: what is there and not ready answers 503 on b
     )
 })
 
+test('what people look at has a page while it restarts; an API keeps its own answers', () => {
+  for (const [mode, { services }] of Object.entries(modes)) {
+    const chains = Object.values<Json>(services)
+      .flatMap(({ labels = {} }) => Object.entries<string>(labels))
+      .filter(([key]) => /\.routers\..*\.middlewares$/.test(key))
+    assert.ok(chains.length > 6, mode)
+    for (const [key, chain] of chains)
+      assert.is(
+        /(error-pages|application)@file/.test(chain),
+        !key.includes('.kgc-api'),
+        `${mode} ${key}`,
+      )
+  }
+  const rules = readFileSync(join(box.docker, 'traefik/dynamic/middlewares.yml'), 'utf8')
+  assert.match(rules, /application:\n *chain:\n *middlewares:\n *- headers\n *- error-pages\n/)
+})
+
 test('every service has limits, log rotation and no privileges', () => {
   everywhere((service, _, where) => {
     assert.ok(Number(service.mem_limit) > 0 && Number(service.cpus) > 0, `${where}: limits`)
@@ -254,8 +271,11 @@ test('data stores are on the internal network of their application alone', () =>
 test('no service is on the internal network of another application', () => {
   everywhere(({ networks }, name, where) => {
     const app = name === 'socket-proxy' ? 'traefik' : name.split('-')[0]
+    // Traefik asks for its pages on a network of their own
+    const own = app === 'traefik' ? ['traefik-internal', 'error-pages'] : [`${app}-internal`]
     for (const network of Object.keys(networks))
-      assert.ok(['kgc-network', `${app}-internal`].includes(network), `${where} is on ${network}`)
+      if (name === 'error-pages') assert.is(network, 'error-pages', where)
+      else assert.ok(['kgc-network', ...own].includes(network), `${where} is on ${network}`)
   })
 })
 
@@ -652,6 +672,15 @@ test('six hosts, each routed with TLS and a load-balancer health check', () => {
         ([key]) => key === `traefik.http.services.${service}.loadbalancer.healthcheck.path`,
       ),
       name,
+    )
+    // with a port in its place Traefik answers 500 until Docker calls the container healthy
+    assert.ok(
+      Object.entries<Json>(modes.prod!.services).some(([host, { labels: own = {} }]) =>
+        own[`traefik.http.services.${service}.loadbalancer.server.url`]?.startsWith(
+          `http://${host}:`,
+        ),
+      ),
+      `traefik/traefik#13261: ${name}`,
     )
   }
 })

@@ -1,7 +1,10 @@
 // Doors of the edge that only an administrator opens, and what Traefik's own answers are taken for.
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { rejectTraefikAnswers, hostsBehind } from '../../scripts/lib/smoke/doors.ts'
+import { dockerFolder } from '../../scripts/lib/repository.ts'
 
 const test = suite('doors')
 
@@ -23,6 +26,8 @@ test("nobody at home is not a closed door: Traefik's own answer is an error to t
     [404, '404 page not found\n'],
     [503, 'no available server\n'],
     [502, 'Bad Gateway'],
+    [503, readFileSync(join(dockerFolder, 'traefik/pages/restarting.html'), 'utf8')],
+    [404, readFileSync(join(dockerFolder, 'traefik/pages/unknown.html'), 'utf8')],
   ] as const)
     assert.match(
       await ask('horilla-hr', status, body),

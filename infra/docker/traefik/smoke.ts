@@ -1,6 +1,7 @@
 // What Traefik must do for every application: HTTPS only, the security headers, and 404 for unknown
 // hosts.
 import type { SmokeCheck } from '../../../scripts/lib/smoke/checks.ts'
+import { isTraefikAnswer } from '../../../scripts/lib/smoke/doors.ts'
 
 export const checks: SmokeCheck[] = [
   {
@@ -29,7 +30,7 @@ export const checks: SmokeCheck[] = [
       for (const host of ['api', 'app', 'admin', 'crm', 'support', 'hr']) {
         const { status, headers, body } = await edge.get(`${address(host)}/`)
         // Traefik's own answer: that application is not part of this stack
-        if (status === 404 && body === '404 page not found\n') continue
+        if (status === 404 && isTraefikAnswer({ status, body })) continue
         const wrong = wanted
           .filter(([name, value]) => !value.test(headers.get(name) ?? ''))
           .map(([name]) => name)

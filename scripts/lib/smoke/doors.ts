@@ -16,9 +16,9 @@ const own = new Map([
   [504, 'Gateway Timeout'],
 ])
 
-/** Whether an answer is Traefik's own, because nobody is behind the address. */
+/** Whether an answer is Traefik's own or one of its pages, because nobody is behind the address. */
 export const isTraefikAnswer = ({ status, body }: { status: number; body: string }): boolean =>
-  body.trim() === own.get(status)
+  body.trim() === own.get(status) || (own.has(status) && body.includes('content="error-pages"'))
 
 /**
  * The edge for an application that an administrator opens: Traefik's own answer is an error there,

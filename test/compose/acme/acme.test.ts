@@ -80,7 +80,7 @@ test('the certificates of the hosts come from the authority, that of a closed on
     assert.is(certificate.subjectaltname, `DNS:${name}`)
     assert.match(String(certificate.issuer.CN), /^Pebble Intermediate/)
     assert.is(status, wanted, name)
-    if (name === closed) assert.is(body, '404 page not found\n')
+    if (name === closed) assert.match(body, 'No application can be reached at this address')
   }
 })
 

@@ -15,12 +15,10 @@ const file = join(rules, 'middlewares.yml')
 const text = readFileSync(file, 'utf8')
 const up = () => stack.run(['up', 'demo', 'traefik', 'kgc-web'])
 const doctor = () => stack.run(['bootstrap', '--doctor', '--environment', 'demo']).stdout
-const page = (path = '/') =>
-  spawnSync(
-    'curl',
-    ['-sko', '/dev/null', '-w', '%{http_code}', `https://app.kgc.localhost:18151${path}`],
-    { encoding: 'utf8' },
-  ).stdout
+const curl = (url: string, ...argv: string[]) =>
+  spawnSync('curl', ['-sk', url, ...argv], { encoding: 'utf8' }).stdout
+const host = 'https://app.kgc.localhost:18151'
+const page = (path = '/') => curl(host + path, '-o', '/dev/null', '-w', '%{http_code}')
 
 test('a folder that root without capabilities cannot read is refused before the start; doctor names it, too', () => {
   chownSync(rules, 1000, 1000)
@@ -60,11 +58,29 @@ test('traefik/traefik#4153: a page that is ill answers 503, and 200 when it is w
       `for p in /proc/[0-9]*; do read -r name < $p/comm && [ "$name" = nginx ] && kill -${name} \${p#/proc/}; done; true`,
     )
   const health = () => stack.engine('inspect', '--format', '{{.State.Health.Status}}', web)
+  // an empty address in Traefik's list would be an internal error of its own (traefik/traefik#13261)
+  stack.engine('restart', '--time', '1', web)
+  const seen = new Set<string>()
+  await waitUntil('it is healthy', 60, () => !!seen.add(page()) && health() === 'healthy')
+  assert.not.ok(seen.has('500'), [...seen].join(', '))
+  await waitUntil('200', 60, () => page() === '200')
   signal('STOP')
   await waitUntil('it is unhealthy', 90, () => health() === 'unhealthy')
   await waitUntil('503', 30, () => page() === '503')
+  assert.match(curl(`${host}/login`), 'This application is restarting')
   signal('CONT')
   await waitUntil('200', 60, () => page() === '200')
+})
+
+test('while its container is replaced, and at a name that nobody has: 404, the page, whatever the method', async () => {
+  stack.engine('rm', '--force', stack.container('kgc-web'))
+  await waitUntil('404', 60, () => page() === '404')
+  for (const url of [host, 'https://nobody.kgc.localhost:18151'])
+    for (const method of ['GET', 'POST']) {
+      const answer = curl(`${url}/x`, '-X', method, '-w', '%{http_code}')
+      assert.match(answer, 'No application can be reached at this address')
+      assert.match(answer, /404$/, `${method} ${url}`)
+    }
 })
 
 test('without an inotify instance left the health check fails, and the log says why', () => {
