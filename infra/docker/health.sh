@@ -1,9 +1,9 @@
 #!/bin/sh
-# A health check that runs every few seconds until it passes, and every half minute from then on. Docker before 25 knows one interval only, and
+# A health check that runs every few seconds until it passes, and every minute from then on. Docker before 25 knows one interval only, and
 # each check costs a tenth of a second of CPU (moby/moby#39102): a check that passes again waits before it ends.
 # Usage: health.sh CHECK [SECONDS]. CHECK is a command of the shell; it may take SECONDS (5). With HEALTH_ONCE=1 it never waits.
 # `pgrep -f` would find this script by its argument: write the pattern's first letter as [x].
-well=/dev/shm/well # gone with the container's start, and always writable
+well=${HEALTH_WELL:-/dev/shm/well} # gone with the container's start, and always writable
 
 limit=$(command -v timeout) || limit=
 code=0
@@ -13,5 +13,5 @@ if [ "$code" != 0 ]; then
   case $code in 124 | 143) echo "no answer within ${2:-5} s" ;; esac
   exit 1
 fi
-if [ -e "$well" ] && [ -z "${HEALTH_ONCE:-}" ]; then sleep 25; fi
+if [ -e "$well" ] && [ -z "${HEALTH_ONCE:-}" ]; then sleep 50; fi
 : > "$well"
