@@ -80,7 +80,6 @@ const differences: { of: RegExp; variable: RegExp; why: string }[] = [
   },
 ]
 const onlyCompose: Record<string, string> = {
-  'error-pages': 'on Kubernetes it stands beside Traefik, in infra/k8s/cluster',
   'socket-proxy': 'on Kubernetes Traefik asks the API server, which knows rights',
 }
 /** Readiness by HTTP where Compose's check, of the same address or not, runs in the container. */
@@ -91,6 +90,7 @@ const httpReadiness: Record<string, { path: string; why: string }> = {
     why: 'the page asks for its password; this is 503 without a page',
   },
   'horilla-web': { path: '/ready/', why: '503 without the database; /health/ is alive' },
+  'error-pages': { path: '/restarting.html', why: 'what the check in its container asks' },
   traefik: { path: '/ping', why: 'what `traefik healthcheck` asks' },
 }
 const otherCommands: Record<string, string> = {
@@ -237,7 +237,7 @@ test("the edge's health path is that of a probe, and its port the Service's", ()
       Object.entries<string>(service.labels ?? {}).find(([key]) => key.endsWith(end))?.[1]
     const url = label('loadbalancer.server.url')
     if (!url) return
-    const { port } = new URL(url)
+    const port = url.split(':').at(-1)!
     assert.equal(
       find(production, 'Service', name).spec.ports.map((one: Json) => String(one.port)),
       [port],

@@ -365,12 +365,13 @@ test('every service has a scrape target or a reason, a log label, alerts and a r
 })
 
 test('a metric has the application that the logs have', () => {
-  const [, only, application] = /resource\.service == "([^"]+)" \? "([^"]+)"/.exec(
+  const [, list = '', application] = /resource\.service in \[([^\]]+)\] \? "([^"]+)"/.exec(
     read('monitoring/collector/config.yaml'),
   )!
+  const others = [...list.matchAll(/"([^"]+)"/g)].map(([, name]) => name)
   everyMode((all, plain) => {
     for (const name of Object.keys(plain.services)) {
-      const logged = name === only ? application : name.split('-')[0]
+      const logged = others.includes(name) ? application : name.split('-')[0]
       const label = all.services[name].labels?.['hu.kgc.app']
       assert.is(label ?? name.split('-')[0], logged, name)
     }

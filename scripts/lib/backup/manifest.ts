@@ -10,7 +10,7 @@ export const manifestName = 'manifest.json'
 
 /** A file of a backup: as it was, and as it is stored. */
 export interface StoredFile extends Measured {
-  /** `chatwoot/dump`, `env/infra/docker/.env`. */
+  /** `APP/dump`, `env/infra/docker/.env`. */
   name: string
   stored: Measured & { path: string }
 }
