@@ -3,6 +3,7 @@ import { flag, list, runCommand, text } from './lib/cli.ts'
 
 await runCommand({
   usage: `Usage: npx zx scripts/smoke.ts [mode] [--quick] [--only FOLDER] [--mail ADDRESS]
+       npx zx scripts/smoke.ts --list [--only FOLDER]
        npx zx scripts/smoke.ts <environment> --target kubernetes […]
 
 Asks every service for its health, then runs the checks of each application (infra/docker/<folder>/smoke.ts) through the edge.
@@ -13,9 +14,10 @@ no env file here is skipped and does not count as failed.
   --quick       health only
   --only F      one application's own checks (repeatable)
   --mail A      only this: each application that sends mail sends one to A with its own settings
+  --list        only this: names every check, what it needs, and whether it writes; nothing need run
   --json        NDJSON, one event per check; ok is null where it was not asked
 With GITHUB_STEP_SUMMARY set it adds its result to the job's summary.`,
   exitCodes: [0, 2, 3, 6, 130],
-  options: { quick: flag, only: list, mail: text, target: text },
+  options: { quick: flag, list: flag, only: list, mail: text, target: text },
   run: async given => (await import('./lib/commands/smoke.ts')).runSmokeCommand(given),
 })

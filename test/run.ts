@@ -7,6 +7,7 @@ import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { caseTable } from './cases.ts'
+import { checkTable } from './checks.ts'
 import { isAlone, isLong, lane, widths, type Job } from './lanes.ts'
 import { linters } from './lint.ts'
 import { memoryFolder } from './memory.ts'
@@ -178,5 +179,5 @@ async function work(name: (typeof groups)[Group]['lane'], room?: Promise<unknown
 // the longest lane gets the room of the others once they have ended
 const others = Promise.all([work('checks'), work('compose')])
 await Promise.all([others, work('cluster', others)])
-const tables = values.grep ? [] : [mismatchTable, caseTable()]
+const tables = values.grep ? [] : [mismatchTable, caseTable(), checkTable()]
 process.exit(progress.end(tables.map(table => judgeTable(table, wanted, ran))))

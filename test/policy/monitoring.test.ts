@@ -395,7 +395,7 @@ test('every address that Traefik serves is probed, and no other; by a module tha
   )
 })
 
-test('prometheus/alertmanager#676, #4502: who waits for the Watchdog hears it every minute, not every second one', () => {
+test('prometheus/alertmanager#676, #4502: who waits for the Watchdog hears it every minute, and none is left out for a moment', () => {
   const { route } = parse(read('monitoring/alertmanager/alertmanager.yml'))
   const [{ receiver, group_interval, repeat_interval }] = route.routes
   const seconds = (text: string) => Number(text.slice(0, -1)) * (text.endsWith('m') ? 60 : 1)

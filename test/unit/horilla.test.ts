@@ -68,7 +68,7 @@ test('a set-up page is open when it has a form, whatever else answers 200', asyn
   assert.match(old.words, '/initialize-database-user/ lets a visitor create the first superuser')
 })
 
-test("the employees are asked for as KGC's service user, and a refusal names what mends it", async () => {
+test("the employees are asked for as KGC's service user, and a refusal names the next step", async () => {
   const list = (employees: Reply) => (path: string) =>
     path.includes('login') ? { status: 200, body: '{"access":"T"}' } : employees
   const { words, asked } = await verdict(

@@ -4,6 +4,7 @@ import { exit, Failure } from '../errors.ts'
 import { addSummaryFacts } from '../job-summary.ts'
 import { color, emit, formatDuration, printResult, say, table, warn } from '../report.ts'
 import { loadAppModules, productChecks, type SendMail, type SmokeTarget } from '../smoke/checks.ts'
+import { listChecks, type ListedCheck } from '../smoke/list.ts'
 import {
   countOutcomes,
   failedChecks,
@@ -19,6 +20,7 @@ const checkTimeoutMs = 60_000
 interface SmokeArguments {
   values: {
     quick?: boolean
+    list?: boolean
     only?: string[]
     mail?: string
     target?: string
@@ -33,6 +35,7 @@ export async function runSmokeCommand({ values, positionals }: SmokeArguments): 
     throw usageFailure('--mail needs an address')
   if (positionals.length > 1)
     throw usageFailure('one mode or environment; --only names applications')
+  if (values.list) return reportList(await listChecks(only))
   const start = Date.now()
   const target = await createTarget(values.target, positionals[0])
   addSummaryFacts({}, `Smoke ${target.title}`)
@@ -41,6 +44,12 @@ export async function runSmokeCommand({ values, positionals }: SmokeArguments): 
     ? await sendMails(target, only, mail)
     : [...(await target.health()), ...(quick ? [] : await askProducts(target, only))]
   reportOutcomes(target, outcomes, Date.now() - start)
+}
+
+function reportList(checks: ListedCheck[]): void {
+  const rows = checks.map(({ name, writes, needs }) => [name, writes ? 'writes' : '', needs.join()])
+  printResult(table([['check', '', 'needs'], ...rows]))
+  emit('result', { checks })
 }
 
 async function askProducts(target: SmokeTarget, only?: string[]): Promise<CheckOutcome[]> {

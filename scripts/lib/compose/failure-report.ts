@@ -35,6 +35,10 @@ const causes: [RegExp, string][] = [
     "this user's inotify instances are used up: `sysctl -w fs.inotify.max_user_instances=1024`, and the same line in /etc/sysctl.d/",
   ],
   [
+    /Address family not supported by protocol/,
+    'the kernel has no IPv6, and the program wants it: of a socket proxy set DISABLE_IPV6=1',
+  ],
+  [
     /address already in use|port is already allocated|EADDRINUSE/i,
     'another process listens on the port',
   ],

@@ -200,12 +200,18 @@ export async function readLastLogLines(seen: Map<string, Container>): Promise<Ma
   return new Map((await Promise.all(lines)).filter(([, line]) => line))
 }
 
+/** Whether a container is so ill that its log is searched for a well-known cause. */
+export const needsCause = (state: Container['State']): boolean =>
+  state.Health?.Status === 'unhealthy' ||
+  state.Status === 'restarting' ||
+  (state.Status === 'exited' && state.ExitCode !== 0)
+
 /**
- * The likely causes why services are unhealthy: what they have logged in the minute after their
+ * The likely causes why services are ill: what they have logged in the minute after their
  * start, and last.
  */
 export async function findLikelyCauses(seen: Map<string, Container>): Promise<Map<string, string>> {
-  const ill = [...seen].filter(([, { State: state }]) => state.Health?.Status === 'unhealthy')
+  const ill = [...seen].filter(([, { State: state }]) => needsCause(state))
   const causes = ill.map(async ([service, { Id, State: state }]) => {
     const early = [
       '--since',

@@ -13,7 +13,7 @@ import { execInContainer, readContainers, type Container } from '../compose/cont
 import { rejectTraefikAnswers, openDoor } from './doors.ts'
 import { localEdge } from './edge.ts'
 import { Failure, exit } from '../errors.ts'
-import { monitoringChecks } from './monitoring.ts'
+import { checkMonitoring } from './monitoring.ts'
 import { runCheck, type CheckOutcome } from './outcome.ts'
 
 /** The stack of a mode. */
@@ -41,7 +41,7 @@ export function createComposeTarget(mode: string): SmokeTarget {
       return health(seen, all)
     },
     context: folder => contextOf(stack, folder),
-    ownChecks: () => (stack.monitored ? monitoringChecks(stack, contextOf(stack, 'traefik')) : []),
+    ownChecks: () => (stack.monitored ? checkMonitoring(stack, contextOf(stack, 'traefik')) : []),
     open: folder => {
       const { address, env } = contextOf(stack, folder)
       // a certificate may still be on its way

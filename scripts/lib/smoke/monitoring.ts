@@ -1,7 +1,7 @@
 // What monitoring owes to a stack, asked when the stack has it.
 import { randomBytes } from 'node:crypto'
 import { readComposeConfig, type Stack } from '../compose/stack.ts'
-import { openMonitoring } from '../monitoring/ask.ts'
+import { openMonitoring, type Monitoring } from '../monitoring/ask.ts'
 import { countProbes, judgeTargets, readTargets } from '../monitoring/targets.ts'
 import { constantDelays, pollUntil } from '../retry.ts'
 import type { RunnableCheck, SmokeContext } from './checks.ts'
@@ -10,22 +10,28 @@ import { runCheck } from './outcome.ts'
 /** ms within which what was just started must be measured, and a line must be found again. */
 const patienceMs = 50_000
 
+/** Their names. */
+export const monitoringChecks = {
+  targets: 'monitoring: every expected target is up',
+  line: 'monitoring: a line written now is found again',
+}
+
 /** The checks of a stack's monitoring; `edge` and `address` as the applications' checks have them. */
-export function monitoringChecks(
+export function checkMonitoring(
   stack: Stack,
   { edge, address }: Pick<SmokeContext, 'edge' | 'address'>,
 ): RunnableCheck[] {
   const check = (name: string, run: () => Promise<string>): RunnableCheck => ({
-    name: `monitoring: ${name}`,
-    ask: timeout => runCheck(`monitoring: ${name}`, run, timeout),
+    name,
+    ask: timeout => runCheck(name, run, timeout),
   })
   return [
-    check('every expected target is up', () => requireTargets(stack)),
-    check('a line written now is found again', async () => {
+    check(monitoringChecks.targets, () => requireTargets(stack)),
+    check(monitoringChecks.line, async () => {
       const word = `smoke-${randomBytes(8).toString('hex')}`
       // Traefik logs every request with its path
       await edge.get(`${address('app')}/?${word}`)
-      return requireLine(stack, word)
+      return requireLine(await openMonitoring(stack), word, patienceMs)
     }),
   ]
 }
@@ -42,8 +48,12 @@ async function requireTargets(stack: Stack): Promise<string> {
   return `${targets.length} targets`
 }
 
-async function requireLine(stack: Stack, word: string): Promise<string> {
-  const monitoring = await openMonitoring(stack)
+/** Waits so many ms for a line of Traefik's with this word. Throws Error when there is none. */
+export async function requireLine(
+  monitoring: Pick<Monitoring, 'askJson'>,
+  word: string,
+  patience: number,
+): Promise<string> {
   const start = Date.now()
   const query = encodeURIComponent(`{service="traefik"} |= "${word}"`)
   const { data } = await pollUntil(
@@ -53,7 +63,7 @@ async function requireLine(stack: Stack, word: string): Promise<string> {
         `/loki/api/v1/query_range?limit=1&query=${query}`,
       ),
     answer => answer.data.result.length > 0,
-    constantDelays(500, patienceMs),
+    constantDelays(500, patience),
   )
   if (!data.result.length) throw new Error(`Loki has no line of Traefik with ${word}`)
   return `after ${Math.round((Date.now() - start) / 100) / 10} s`
