@@ -17,14 +17,14 @@ export const dashboardFiles = new Map<string, Json>(
 /** One question of a panel. */
 export interface PanelQuery {
   dashboard: string
-  /** Title of the panel, and of the column where the panel has several. */
+  /** Title of the panel, and the column or the legend where the panel has several. */
   panel: string
   /** With Grafana's variables. */
   expr: string
   legend: string
   language: 'promql' | 'logql'
   /** The unit and the range of values that the panel states; none of a panel of lines. */
-  unit?: string
+  unit?: string | undefined
   min?: number
   max?: number
 }
@@ -45,7 +45,9 @@ export const queriesOf = (dashboard: string, { panels }: Json): PanelQuery[] =>
       const { unit, min, max, column } = fieldOf(panel, refId)
       return {
         dashboard,
-        panel: column ? `${panel.title}: ${column}` : panel.title,
+        panel: [panel.title, column ?? (panel.targets.length > 1 ? legendFormat : '')]
+          .filter(Boolean)
+          .join(': '),
         expr,
         legend: legendFormat,
         language: datasource.type === 'loki' ? 'logql' : 'promql',
