@@ -191,6 +191,13 @@ export function needs(names: string[]): Need[] {
     argv: ['infra/demo/monitoring/metrics.sh'],
     hint: 'infra/demo/monitoring/metrics.sh shows why',
   }
+  const monitoring: Need = {
+    name: 'Have all images of the monitoring',
+    runs: ['compose/monitoring/panels'],
+    argv: ['infra/demo/monitoring/build.sh'],
+    hint: 'infra/demo/monitoring/build.sh shows why',
+    ...(existsSync(collector) ? {} : { compiles: 'the OpenTelemetry Collector and cAdvisor' }),
+  }
   const cluster: Need = {
     name: 'Have the test cluster',
     runs: ['cluster'],
@@ -245,6 +252,7 @@ export function needs(names: string[]): Need[] {
     ...others,
     images,
     metrics,
+    monitoring,
     ...(process.env.KGC_TEST_KUBECONFIG ? [] : [cluster]),
     push,
     ...(compile ? [workflows] : []),

@@ -38,7 +38,7 @@ function startLoad(): void {
   process.once('exit', () => child.kill())
 }
 
-/** Lines of level error, a queue that had a job, a full Redis that refuses and throws away, and a deploy. */
+/** Lines of level error, a queue that had a job, and a full Redis that refuses and throws away. */
 function makeTrouble(): void {
   for (const service of databases)
     spawnSync('docker', ['exec', box.container(service), 'psql', '-U', 'postgres', '-c', 'wrong'])
@@ -64,9 +64,6 @@ function makeTrouble(): void {
     '-c',
     'REDISCLI_AUTH=$REDIS_PASSWORD redis-cli SADD queues default',
   )
-  const metric = `kgc_deploy_timestamp_seconds{release="r1",result="deployed"} ${Math.floor(Date.now() / 1000)}`
-  const write = `echo '${metric}' > /textfile/deploy.prom`
-  box.engine('exec', '--user', '0', box.container('node-exporter'), 'sh', '-c', write)
 }
 
 const shownBy = (query: Partial<PanelQuery>): Shown =>
