@@ -166,6 +166,9 @@ test('metric queries count by label over a time', () => {
 test('what is no LogQL, what Loki refuses and what the stand-in does not know are three errors', () => {
   assert.throws(() => compile('{service="a"'), /parse error : syntax error at position/)
   assert.throws(() => compile('{service=~".*"}'), /at least one regexp or equality matcher/)
+  for (const pattern of ['a(?=b)', 'a(?<!b)', '(a)\\1'])
+    assert.throws(() => compile(`{service="a"} |~ \`${pattern}\``), /unsupported Perl syntax/)
+  assert.ok(compile('{service="a"} |~ `(?i)(?:a|(?<b>c))`'))
   assert.throws(() => compile('{service="a"} | logfmt'), /the stand-in for Loki does not know/)
 })
 

@@ -32,6 +32,9 @@ const unquote = quoted => (quoted[0] === '`' ? quoted.slice(1, -1) : JSON.parse(
 
 /** Go's regular expressions say flags in front. */
 function regex(pattern, whole) {
+  // what RE2 does not have: looking around, and what was found before
+  if (/\(\?(?:[=!]|<[=!])|\\[1-9k]/.test(pattern))
+    throw bad(`error parsing regexp: invalid or unsupported Perl syntax: ${pattern}`)
   const [, flags = '', rest] = /^(?:\(\?([is]+)\))?([\s\S]*)$/.exec(pattern)
   try {
     return new RegExp(whole ? `^(?:${rest})$` : rest, `u${flags}`)
