@@ -279,7 +279,7 @@ function askedOf(app: string): string {
 /** What a dashboard asks where a service is measured so, or an alert speaks of it. */
 const shown: [measure: RegExp, query: string][] = [
   [/^probe$/, 'probe_success{app=~"$app"'],
-  [/^traefik$/, 'traefik_service_requests_total{app=~"$app"'],
+  [/^traefik$/, 'traefik_router_requests_total{app=~"$app"'],
   [/-postgres-exporter$/, 'pg_up{app=~"$app"'],
   [/-redis-exporter$/, 'redis_up{app=~"$app"'],
   [/^OldestJobTooOld$/, 'queue:oldest_job:age_seconds{app=~"$app"'],
