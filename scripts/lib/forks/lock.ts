@@ -1,6 +1,6 @@
 // One of these commands at a time in a clone; and what a killed git leaves behind.
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import { Failure, exit } from '../errors.ts'
 import { root } from '../repository.ts'
 import { onInterrupt } from '../interrupt.ts'
@@ -17,7 +17,7 @@ function isRunning(pid: number): boolean {
 
 /** Does the work while no other process does such work here. Throws Failure (locked). */
 export async function withForksLock<T>(work: () => Promise<T>): Promise<T> {
-  const folder = join(root, await runGit(root, ['rev-parse', '--git-path', 'kgc-forks.lock']))
+  const folder = resolve(root, await runGit(root, ['rev-parse', '--git-path', 'kgc-forks.lock']))
   const release = takeLock(folder)
   const unregister = onInterrupt(release)
   try {

@@ -150,6 +150,26 @@ test('mislav/hub#301, scala-steward-org/scala-steward#472: a fork that GitHub st
   one.close()
 })
 
+test('one at a time: a run that goes on is named, one that was killed keeps nobody out; in a worktree, too', async () => {
+  const one = await shop()
+  const elsewhere = `${one.box.root}-git`
+  // as a worktree has it, git then names its files from the root
+  git(one.box.root, 'init', '--quiet', '--separate-git-dir', elsewhere)
+  const lock = join(elsewhere, 'kgc-forks.lock')
+  mkdirSync(lock)
+  writeFileSync(join(lock, 'pid'), String(process.pid))
+  const busy = await one.run(['init', '--yes'])
+  assert.is(busy.code, 4, busy.stderr)
+  assert.match(busy.stderr, `process ${process.pid} does`)
+  // beyond the greatest number that Linux gives
+  writeFileSync(join(lock, 'pid'), '4999999')
+  const done = await one.run(['init', '--yes'])
+  assert.is(done.code, 0, done.stderr)
+  assert.not.ok(existsSync(lock))
+  rmSync(elsewhere, { recursive: true })
+  one.close()
+})
+
 test('libgit2/libgit2#3390: a submodule whose name is not its path keeps its name', async () => {
   const one = await shop()
   const text = one.read('.gitmodules').replace('"forks/shop"', '"the shop"')
