@@ -103,6 +103,12 @@ function version(name: string): string {
  */
 export const compiled = (name: string, key = name): string => join(cache, `${name}-${version(key)}`)
 
+/** The CRDs of the Prometheus operator; engine/crds.sh takes them out of its module. */
+export const operatorCrds = join(
+  compiled('prometheus-operator', 'prometheus_operator'),
+  'crds.yaml',
+)
+
 /** Whether a run of that name cannot do without it. */
 export const isNeeded = ({ runs }: Need, name: string): boolean =>
   runs.some(one => name.startsWith(one))
@@ -207,6 +213,12 @@ export function needs(names: string[]): Need[] {
       ? undefined
       : 'the test cluster: Kubernetes, where kind cannot be used, and its add-ons (23 min on two busy cores)',
   }
+  const crds: Need = {
+    name: 'Have the CRDs of the Prometheus operator',
+    runs: ['cluster/monitoring'],
+    argv: ['test/cluster/engine/crds.sh'],
+    hint: 'they come out of its Go module, in a container',
+  }
   const push: Need = {
     name: 'Push the demo images to the test cluster',
     runs: ['cluster'],
@@ -255,6 +267,7 @@ export function needs(names: string[]): Need[] {
     monitoring,
     ...(process.env.KGC_TEST_KUBECONFIG ? [] : [cluster]),
     push,
+    ...(existsSync(operatorCrds) ? [] : [crds]),
     ...(compile ? [workflows] : []),
     ...(serve ? [] : [servers]),
     ...(haveCollector ? [] : [logs]),

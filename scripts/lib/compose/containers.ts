@@ -31,6 +31,8 @@ export interface Container {
   NetworkSettings?: { Ports?: Record<string, { HostPort: string }[] | null> }
   Config: {
     Labels: Record<string, string>
+    /** `NAME=value`; null for none. */
+    Env?: string[] | null
     Image: string
     /** Interval in ns. */ Healthcheck?: { Test?: string[]; Interval?: number; Retries?: number }
   }

@@ -30,6 +30,9 @@ const longestMs = 3_600_000
 /** ms after which what restarts raised has ended by itself. */
 const settledMs = 300_000
 
+/** ms to the end of one that ends at once: Alertmanager takes none that is over when it arrives. */
+const soonMs = 30_000
+
 /** A silence that is there, as Alertmanager takes it. */
 export type RestartSilence = Record<string, unknown> & { id: string }
 
@@ -65,7 +68,7 @@ export async function endSilence(
   isWell: boolean,
 ): Promise<void> {
   if (!silence) return
-  const endsAt = new Date(Date.now() + (isWell ? settledMs : 1_000)).toISOString()
+  const endsAt = new Date(Date.now() + (isWell ? settledMs : soonMs)).toISOString()
   await warned(`Silence ${silence.id} ends at ${silence.endsAt as string} only`, () =>
     post('/api/v2/silences', { ...silence, endsAt }),
   )

@@ -1,8 +1,7 @@
 // What a start says to the stack's own monitoring: its restarts raise nothing, and a metric says
 // when it ended and how.
-import { execInContainer, readContainers } from '../compose/containers.ts'
+import { execInContainer, readContainers, type Container } from '../compose/containers.ts'
 import type { Stack } from '../compose/stack.ts'
-import { loadEnvValues } from '../env/files.ts'
 import { root } from '../repository.ts'
 import { run } from '../run.ts'
 import { lastLineOf } from '../text.ts'
@@ -15,12 +14,11 @@ export async function markStart<T>(stack: Stack, work: () => Promise<T>): Promis
   // each time: the start may replace the container that is asked
   const post: AlertmanagerPost = async (path, body) =>
     (await openMonitoring(stack)).ask('alertmanager', path, body)
-  const { KGC_ENVIRONMENT = '' } = loadEnvValues(root, stack.suffix.slice(1), true)
-  const isThere =
-    (await readContainers(stack.project)).get('alertmanager')?.State.Status === 'running'
-  const silence = isThere
-    ? await silenceRestarts(post, KGC_ENVIRONMENT, `start of ${stack.project}`)
-    : undefined
+  const there = (await readContainers(stack.project)).get('prometheus')
+  const silence =
+    there?.State.Status === 'running'
+      ? await silenceRestarts(post, environmentOf(there), `start of ${stack.project}`)
+      : undefined
   const end = async (isWell: boolean) => {
     await endSilence(post, silence, isWell)
     await warned('The start is not marked', () => writeMarker(stack, isWell))
@@ -32,6 +30,10 @@ export async function markStart<T>(stack: Stack, work: () => Promise<T>): Promis
   await end(true)
   return result
 }
+
+/** As this Prometheus writes it beside everything. */
+const environmentOf = ({ Config }: Container): string =>
+  (Config.Env ?? []).flatMap(one => /^KGC_ENVIRONMENT=(.+)/.exec(one)?.[1] ?? [])[0] ?? ''
 
 /** The metric's text, at a time of this machine's clock, ms. */
 export const formatMarker = (release: string, isWell: boolean, now: number): string =>

@@ -6,6 +6,8 @@ import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { stringify } from 'yaml'
+import type { Stack } from '../../../scripts/lib/compose/stack.ts'
+import { markStart } from '../../../scripts/lib/monitoring/start-marker.ts'
 import { nameOf, rules } from '../../alerts.ts'
 import { components } from '../../series.ts'
 import { waitUntil } from '../../until.ts'
@@ -53,10 +55,12 @@ const toldOf = (app: string): string[] =>
 function writeRules() {
   chmodSync(folder, 0o755)
   const chosen = rules
-    .filter(({ alert }) => ['Watchdog', 'HostDown', 'TargetDown'].includes(alert ?? ''))
+    .filter(({ alert }) =>
+      ['Watchdog', 'HostDown', 'TargetDown', 'DeployFailed'].includes(alert ?? ''),
+    )
     .map(({ file, ...rule }) => (rule.for ? { ...rule, for: '2s' } : rule))
   writeFileSync(join(folder, 'rules.yml'), stringify({ groups: [{ name: 'g', rules: chosen }] }))
-  assert.is(chosen.length, 3, chosen.map(rule => nameOf({ ...rule, file: '' })).join())
+  assert.is(chosen.length, 4, chosen.map(rule => nameOf({ ...rule, file: '' })).join())
 }
 
 test.before(() => {
@@ -116,11 +120,18 @@ test('a host that hangs is told once, and once that it is over', async () => {
   )
 })
 
+/** Posts alerts, as Prometheus does. */
+function raise(...alerts: object[]): void {
+  const post = ['wget', '-qO-', '--header=Content-Type: application/json']
+  const address = 'http://127.0.0.1:9093/api/v2/alerts'
+  compose('exec', '-T', 'alertmanager', ...post, `--post-data=${JSON.stringify(alerts)}`, address)
+}
+const alert = (alertname: string, severity: string, app: string) => ({
+  labels: { alertname, severity, app, environment: 'test' },
+  annotations: { summary: alertname },
+})
+
 test('of a cause and what it brings about people hear the cause alone', async () => {
-  const alert = (alertname: string, severity: string, app: string) => ({
-    labels: { alertname, severity, app, environment: 'test' },
-    annotations: { summary: alertname },
-  })
   const alerts = [
     alert('ProbeFailing', 'critical', 'chatwoot'),
     alert('OldestJobTooOld', 'critical', 'chatwoot'),
@@ -128,13 +139,32 @@ test('of a cause and what it brings about people hear the cause alone', async ()
     alert('DatabaseDown', 'critical', 'chatwoot'),
     alert('ProbeFailing', 'critical', 'twenty'),
   ]
-  const post = ['wget', '-qO-', '--header=Content-Type: application/json']
-  const address = 'http://127.0.0.1:9093/api/v2/alerts'
-  compose('exec', '-T', 'alertmanager', ...post, `--post-data=${JSON.stringify(alerts)}`, address)
+  raise(...alerts)
   const both = () => toldOf('chatwoot').length > 0 && toldOf('twenty').length > 0
   await waitUntil('both messages', 60, both, 1000)
   assert.equal(toldOf('chatwoot'), ['firing: DatabaseDown'])
   assert.equal(toldOf('twenty'), ['firing: ProbeFailing'])
+})
+
+// after the others: for five minutes nobody hears of what restarts raise
+test('what a start raises by itself is told to nobody, and a start that fails is told once, until one succeeds', async () => {
+  const stack: Stack = { mode: 'demo', project, suffix: '.demo', monitored: true, argv: [] }
+  const before = toldOf('host').length
+  const failing = () => Promise.reject(new Error('a crash loop'))
+  const error = await markStart(stack, failing).catch((error: Error) => error)
+  assert.is((error as Error).message, 'a crash loop')
+  await waitUntil('the alert', 90, () => toldOf('host').length > before, 1000)
+  await markStart(stack, async () => {
+    raise(alert('ProbeFailing', 'critical', 'shop'), alert('HostDiskFull', 'critical', 'disk'))
+    await waitUntil('what is no restart', 60, () => toldOf('disk').length > 0, 1000)
+  })
+  await waitUntil('its end', 90, () => toldOf('host').length > before + 1, 1000)
+  assert.equal(toldOf('host').slice(before), ['firing: DeployFailed', 'resolved: DeployFailed'])
+  assert.equal(toldOf('shop'), [])
+  assert.equal(
+    query('kgc_deploy_timestamp_seconds').map(({ metric }) => [metric.environment, metric.result]),
+    [['test', 'succeeded']],
+  )
 })
 
 test('Alertmanager takes the configuration with every receiver and with none, and no secret stands in it', () => {
