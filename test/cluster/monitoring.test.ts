@@ -1,12 +1,13 @@
 // The objects of the operator before the real API server, with the CRDs of its own release; and
 // what a deploy says to an Alertmanager through that server, with the deployer's rights alone.
+import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { repository } from '../sandbox.ts'
 import { operatorCrds } from '../tools.ts'
 import { waitUntil } from '../until.ts'
-import { apply, kubectl, namespace, registry, tool } from './cluster.ts'
+import { apply, get, kubectl, namespace, registry, tool } from './cluster.ts'
 import { createTestEnvironment } from './deploy/test-environment.ts'
 import { build, buildOverlay, find, title, type Json } from './manifests.ts'
 
@@ -65,7 +66,14 @@ test("the API server takes every object, as strictly as it can, and no exporter'
     ...one,
     metadata: { ...one.metadata, namespace: space },
   }))
-  const argv = ['apply', '--server-side', '--validate=strict', '--filename', '-']
+  const argv = [
+    'apply',
+    '--server-side',
+    '--dry-run=server',
+    '--validate=strict',
+    '--filename',
+    '-',
+  ]
   const input = objects.map(one => JSON.stringify(one)).join('\n---\n')
   const { stdout, stderr } = tool('kubectl', argv, { input })
   assert.is(stdout.trim().split('\n').length, objects.length)
@@ -100,7 +108,8 @@ async function startAlertmanager(): Promise<void> {
       spec: {
         selector: { matchLabels: labels },
         template: {
-          metadata: { labels },
+          // the policies take it for Prometheus
+          metadata: { labels: { ...labels, 'app.kubernetes.io/name': 'prometheus' } },
           spec: {
             containers: [
               {
@@ -166,6 +175,58 @@ test('a deploy silences what its restarts raise, and one that fails raises one a
     labels.environment,
   ])
   assert.equal(alerts, [['DeployFailed', stand.space]])
+})
+
+test('exporters log in to their stores, Prometheus may ask them, and nobody else', async () => {
+  const space = namespace('exporters')
+  kubectl(['apply', '--filename', join(repository, 'infra/k8s/cluster/priorities.yaml')])
+  const password = () => randomBytes(12).toString('hex')
+  const image = (name: string, other: string) => ({
+    name,
+    newName: `${registry}/kgc-demo/${other}`,
+    newTag: 'demo',
+    digest: '',
+  })
+  const all = buildOverlay({
+    namespace: space,
+    resources: ['../demo'],
+    components: ['../../components/monitoring'],
+    images: [
+      image('quay.io/prometheuscommunity/postgres-exporter', 'postgres-exporter'),
+      image('oliver006/redis_exporter', 'redis-exporter'),
+    ],
+    secretGenerator: [
+      {
+        name: 'monitoring-secrets',
+        literals: ['DB', 'REDIS'].map(store => `EXPORTER_${store}_PASSWORD=${password()}`),
+      },
+    ],
+  })
+  const names = /^kgc-(db|redis|postgres-exporter|redis-exporter)$/
+  const chosen = all.filter(
+    ({ kind, metadata }) =>
+      ['ConfigMap', 'Secret', 'NetworkPolicy'].includes(kind) ||
+      (/^(Service|StatefulSet|Deployment)$/.test(kind) && names.test(metadata.name)),
+  )
+  apply(...chosen)
+  const here = ['--namespace', space]
+  for (const name of ['statefulset/kgc-db', 'deployment/kgc-postgres-exporter'])
+    kubectl(['rollout', 'status', name, ...here, '--timeout=180s'], { timeout: 190_000 })
+  const addressOf = (name: string): string =>
+    get('pods', '--selector', `app.kubernetes.io/name=${name}`, ...here).items[0].status.podIP
+  const ask = (from: string[], name: string, port: number) => {
+    const wget = ['wget', '-qO-', '-T', '5', `http://${addressOf(name)}:${port}/metrics`]
+    return tool('kubectl', ['exec', ...from, '--', ...wget], { nothrow: true })
+  }
+  const prometheus = ['deployment/alertmanager-operated', '--namespace', 'monitoring']
+  const up = (store: string, name: string, port: number) =>
+    waitUntil(`${store} is measured`, 60, () =>
+      ask(prometheus, name, port).stdout.includes(`\n${store}_up 1\n`),
+    )
+  await up('pg', 'kgc-postgres-exporter', 9187)
+  await up('redis', 'kgc-redis-exporter', 9121)
+  const neighbour = ['deployment/kgc-redis-exporter', ...here]
+  assert.is.not(ask(neighbour, 'kgc-postgres-exporter', 9187).code, 0)
 })
 
 test.run()
