@@ -13,7 +13,7 @@ help: ## Print this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | awk -F'\t' '{ printf "  %-14s %s\n", $$1, $$2 }'
 
 ##@ The stack
-.PHONY: bootstrap doctor env up down purge demo demo-down smoke admin backup seal mail-test logs ps psql
+.PHONY: bootstrap doctor env up down purge demo demo-down smoke admin backup restore seal mail-test logs ps psql
 bootstrap: node_modules/.stamp ## Install what this machine lacks: Docker Engine, Compose, buildx
 	@$(RUN) scripts/bootstrap.ts
 
@@ -56,6 +56,10 @@ admin: node_modules/.stamp ## Create an application's first administrator (APP=c
 backup: node_modules/.stamp ## Take a backup of the running stack, proven by a restore (TO=/srv/backups, APPS=, MODE=)
 	@test -n "$(TO)" || { echo 'make backup TO=<folder>: where to?' >&2; exit 2; }
 	@$(RUN) scripts/backup.ts $(MODE) $(APPS) --to $(TO)
+
+restore: node_modules/.stamp ## Restore a backup; what was there is kept beside (FROM=/srv/backups/<backup>, KEY=<file>, APPS=, MODE=)
+	@test -n "$(FROM)" || { echo 'make restore FROM=<backup>: which one? npx zx scripts/backup.ts status --to <folder>' >&2; exit 2; }
+	@$(RUN) scripts/restore.ts $(FROM) $(MODE) $(APPS) $(if $(KEY),--identity $(KEY))
 
 seal: node_modules/.stamp ## Seal an environment's secrets for Kubernetes from its env files (ENVIRONMENT=production)
 	@test -n "$(ENVIRONMENT)" || { echo 'make seal ENVIRONMENT=<environment>: which one of infra/k8s/overlays?' >&2; exit 2; }

@@ -208,4 +208,42 @@ test('a key is made once, is closed to others, and opens what is encrypted to it
   assert.is((await box.inProcess(['backup', 'key', '--to', file])).code, 3)
 })
 
+test('a backup writes env files of this repository and nothing else', async () => {
+  const { readSavedEnvFiles } = await import('../../scripts/lib/backup/ready.ts')
+  const { folder, manifest } = await makeBackup()
+  const named = (name: string) => ({
+    ...manifest,
+    files: manifest.files.map(file => ({ ...file, name: `env/${name}` })),
+  })
+  const own = 'infra/docker/chatwoot/extra.env'
+  assert.is((await readSavedEnvFiles(folder, named(own), []))[0]?.name, own)
+  for (const name of ['../../.ssh/authorized_keys', 'infra/docker/../../x.env', 'scripts/up.ts'])
+    assert.match(
+      (await refusal(() => readSavedEnvFiles(folder, named(name), []))).why,
+      'is no env file of this repository',
+    )
+})
+
+test('a restore says what is missing before it asks the engine', async () => {
+  const box = sandbox()
+  const { folder, manifest } = await makeBackup()
+  const away = { DOCKER_HOST: 'unix:///nowhere.sock' }
+  for (const [words, code, said] of [
+    [[], 2, 'which backup?'],
+    [[join(to, 'none')], 3, 'it is not there'],
+    [[folder, 'demo'], 3, /env files .env, not .env.demo[^]*NEXT.*mode prod/],
+    [[folder, 'prod', 'chatwoot'], 3, 'it does not have chatwoot'],
+    [[folder, 'prod', 'moon'], 2, 'moon is no application'],
+    [[folder, 'prod'], 3, 'Ask the Docker engine'],
+  ] as const) {
+    const answer = await box.inProcess(['restore', ...words], away)
+    assert.is(answer.code, code, answer.stderr)
+    assert.match(answer.stderr, said)
+  }
+  rmSync(join(folder, manifest.files[0]!.stored.path))
+  const answer = await box.inProcess(['restore', folder, 'prod'], away)
+  assert.is(answer.code, 3)
+  assert.match(answer.stderr, 'shop/dump is missing')
+})
+
 test.run()

@@ -127,7 +127,7 @@ export function readIdentities(path: string | undefined): string[] {
   return found
 }
 
-/** Throws Failure (refused) when none of the identities opens the file. */
+/** Throws Failure (refused) when none of the identities opens the file, or it is none that was encrypted. */
 export async function requireOpenable(path: string, identities: string[]): Promise<void> {
   try {
     const bytes = await openStored(path, identities)
@@ -136,7 +136,7 @@ export async function requireOpenable(path: string, identities: string[]): Promi
     )
     bytes.destroy()
   } catch (error) {
-    throw new Failure(exit.refused, 'Open the backup', (error as Error).message, {
+    throw new Failure(exit.refused, `Open ${path}`, (error as Error).message, {
       next: 'the same command with --identity and the file whose recipient it was made for',
     })
   }

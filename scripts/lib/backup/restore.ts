@@ -1,0 +1,187 @@
+// Puts a backup's data beside what is there, verifies it there, and only then lets it take its place.
+import { join } from 'node:path'
+import { pipeline } from 'node:stream/promises'
+import type { Container } from '../compose/containers.ts'
+import { runCompose, type ComposeConfig, type Stack } from '../compose/stack.ts'
+import { exit, Failure } from '../errors.ts'
+import { formatMegabytes, say, step, warn } from '../report.ts'
+import { readScratchText, requireSameTables, restoreDatabase } from './database.ts'
+import { openStored } from './encryption.ts'
+import { measureFreeSpace, writeScratch, type ScratchFile, type Workplace } from './helper.ts'
+import type { BackupManifest } from './manifest.ts'
+import type { PlannedApplication, PlannedDatabase, PlannedVolume } from './plan.ts'
+import { refuseOtherRestore, refuseOtherServer } from './ready.ts'
+import {
+  createVolume,
+  finishDatabase,
+  hasVolume,
+  readDatabaseState,
+  readVolumeState,
+  stepVolume,
+  swapDatabase,
+} from './swapping.ts'
+import { parseTables } from './tables.ts'
+
+export interface RestoreRequest {
+  stack: Stack
+  all: ComposeConfig
+  /** The containers of the stack; its databases run. */
+  seen: Map<string, Container>
+  plans: PlannedApplication[]
+  place: Workplace
+  folder: string
+  manifest: BackupManifest
+  identities: string[]
+  /** The command that drops what an earlier restore has kept. */
+  dropCommand: string
+}
+
+/** A restore that has put all in its place and waits for its end. */
+export interface SwappedRestore {
+  finish: () => Promise<void>
+}
+
+/**
+ * Restores databases and volumes beside those that are there, stops what uses them, and swaps. Out:
+ * how to end it, once the stack runs.
+ */
+export async function restoreData(request: RestoreRequest): Promise<SwappedRestore> {
+  const { plans, place, seen, manifest } = request
+  const databases = plans.flatMap(one => one.databases)
+  const volumes = await listRestoredVolumes(request)
+  const serverOf = ({ service }: PlannedDatabase) => seen.get(service)!
+
+  const states = await step('Look at what is there', async () => {
+    for (const one of databases) await refuseOtherServer(savedOf(manifest, one), serverOf(one))
+    return [
+      await Promise.all(databases.map(one => readDatabaseState(one, serverOf(one)))),
+      await Promise.all(volumes.map(one => readVolumeState(place, one))),
+    ] as const
+  })
+  refuseOtherRestore(states.flat(), manifest.name, request.dropCommand)
+  await requireRoom(request, databases, volumes)
+
+  const open = databases.filter((_, i) => !states[0][i]?.swapped)
+  for (const one of open) await restoreBeside(request, one, serverOf(one))
+  for (const one of volumes) await prepareVolume(request, one)
+
+  await step('Stop what uses them', () => stopServices(request))
+  for (const one of open)
+    await step(`Swap ${one.database}`, () =>
+      swapDatabase(place, request.all, one, serverOf(one), manifest.name),
+    )
+  for (const one of volumes)
+    await step(`Swap ${one.key}`, () => stepVolume(place, 'swap', one, manifest.name))
+  return {
+    finish: async () => {
+      for (const one of databases) await finishDatabase(one, serverOf(one))
+      for (const one of volumes) await stepVolume(place, 'finish', one, manifest.name)
+    },
+  }
+}
+
+const savedOf = ({ databases }: BackupManifest, { database }: PlannedDatabase) =>
+  databases.find(one => one.database === database)!
+
+/** The volumes with files, made where they are not there, and those that are to be emptied. */
+async function listRestoredVolumes({
+  stack,
+  plans,
+  place,
+}: RestoreRequest): Promise<PlannedVolume[]> {
+  const files = plans.flatMap(one => one.files)
+  for (const one of files) if (!(await hasVolume(one))) await createVolume(stack.project, one)
+  const emptied: PlannedVolume[] = []
+  for (const one of plans.flatMap(({ leftOut }) => leftOut.filter(({ emptied }) => emptied)))
+    // an empty one gets its owner from the image that is the first to mount it: it stays untouched
+    if ((await hasVolume(one)) && !(await readVolumeState(place, one)).empty) emptied.push(one)
+  return [...files, ...emptied]
+}
+
+/** The files of the backup that belong to a database or a volume. */
+const filesOf = ({ files }: BackupManifest, name: string) =>
+  files.filter(file => file.name.startsWith(`${name}/`))
+
+async function requireRoom(
+  { place, manifest }: RestoreRequest,
+  databases: PlannedDatabase[],
+  volumes: PlannedVolume[],
+): Promise<void> {
+  const names = [...databases.map(({ database }) => database), ...volumes.map(({ key }) => key)]
+  const copied = names.flatMap(name => filesOf(manifest, name))
+  const restored = [
+    ...databases.map(one => savedOf(manifest, one).bytes),
+    ...volumes.map(({ key }) => manifest.volumes.find(one => one.volume === key)?.bytes ?? 0),
+  ]
+  const need = [...copied.map(({ bytes }) => bytes), ...restored].reduce((a, b) => a + b, 0)
+  const free = await measureFreeSpace(place)
+  if (free > need) return
+  throw new Failure(
+    exit.refused,
+    'Ask for room',
+    `the engine has ${formatMegabytes(free)} free, and this needs ${formatMegabytes(need)}: what is there is kept`,
+    { next: 'make room on the disk of the engine (docker system df), then the same command again' },
+  )
+}
+
+/** Copies what belongs to a database or a volume into the engine; it must arrive as it was there once. */
+async function copyToEngine(request: RestoreRequest, name: string): Promise<ScratchFile[]> {
+  const { place, folder, manifest, identities } = request
+  const copied: ScratchFile[] = []
+  for (const { name: file, stored, sha256 } of filesOf(manifest, name)) {
+    const what = `Copy ${file}`
+    const written = await writeScratch(place, file, async input =>
+      pipeline(await openStored(join(folder, stored.path), identities), input),
+    ).catch((error: Error) => {
+      throw error instanceof Failure ? error : new Failure(exit.rolledBack, what, error.message)
+    })
+    if (written.sha256 !== sha256)
+      throw new Failure(exit.rolledBack, what, 'other bytes arrived than were saved', {
+        next: 'the same command again; nothing has been changed',
+      })
+    copied.push(written)
+  }
+  return copied
+}
+
+async function restoreBeside(
+  request: RestoreRequest,
+  planned: PlannedDatabase,
+  server: Container,
+): Promise<void> {
+  const { place, all } = request
+  const { database } = planned
+  const what = `Restore ${database} beside the one that is there`
+  await step(what, async () => {
+    const copied = await copyToEngine(request, database)
+    const counted = copied.find(({ name }) => name === `${database}/tables`)!
+    const dumped = parseTables(await readScratchText(place, counted))
+    const image = { image: server.Image, id: server.Id }
+    const restored = await restoreDatabase(place, what, all, planned, image)
+    requireSameTables(what, dumped, restored)
+    const rows = restored.reduce((sum, one) => sum + one.rows, 0)
+    say(`  ${database}: ${restored.length} tables with ${rows} rows, as they were saved`)
+  })
+}
+
+async function prepareVolume(request: RestoreRequest, volume: PlannedVolume): Promise<void> {
+  const { place, manifest } = request
+  const emptied = !filesOf(manifest, volume.key).length
+  if (emptied) warn(`${volume.key} will be empty: what is in it is kept beside`)
+  await step(
+    emptied ? `Make room in ${volume.key}` : `Unpack ${volume.key} beside what is there`,
+    async () => {
+      await copyToEngine(request, volume.key)
+      await stepVolume(place, 'prepare', volume, manifest.name)
+    },
+  )
+}
+
+/** All but the databases, which swap while they run. */
+async function stopServices({ stack, plans, seen }: RestoreRequest): Promise<void> {
+  const databases = plans.flatMap(one => one.databases.map(({ service }) => service))
+  const services = plans
+    .flatMap(one => one.services)
+    .filter(name => seen.has(name) && !databases.includes(name))
+  if (services.length) await runCompose(stack, ['stop', ...services], { what: 'Stop the services' })
+}

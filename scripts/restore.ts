@@ -1,0 +1,19 @@
+// Restores a backup: verifies it beside what is there, then swaps; what was there is kept.
+import { flag, runCommand, text } from './lib/cli.ts'
+
+await runCommand({
+  usage: `Usage: npx zx scripts/restore.ts <backup> [mode] [application …] [--identity FILE]
+       npx zx scripts/restore.ts --drop-old [mode] [application …]
+
+Restores a backup that scripts/backup.ts has taken into this machine's stack, also into one that is not there yet: then it writes the env files
+and starts the stack. Databases and files are restored beside those that are there and verified; then the applications stop, both swap
+names, and the applications start. A rerun ends what was interrupted.
+  backup          its folder
+  mode            dev (default), prod or demo
+  application     only these (folders of infra/docker); else all that the backup has
+  --identity F    the file with the key that opens it (scripts/backup.ts key)
+  --drop-old      remove what was there before a restore`,
+  exitCodes: [0, 2, 3, 4, 5, 6, 7, 130],
+  options: { identity: text, 'drop-old': flag },
+  run: async given => (await import('./lib/commands/restore.ts')).runRestoreCommand(given),
+})

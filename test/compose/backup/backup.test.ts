@@ -1,0 +1,432 @@
+// Rows and files in, a backup under writers, every volume gone, a restore: rows, files, certificates
+// and log-ins as before. In between what happened to other people's backups, each tried on this one.
+import { spawn, spawnSync } from 'node:child_process'
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs'
+import { join } from 'node:path'
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { measureFile } from '../../../scripts/lib/backup/encryption.ts'
+import {
+  requireManifest,
+  writeManifest,
+  type BackupManifest,
+} from '../../../scripts/lib/backup/manifest.ts'
+import { table } from '../../../scripts/lib/report.ts'
+import { repository, type Options, type Result } from '../../sandbox.ts'
+import { waitUntil } from '../../until.ts'
+import { fullProject } from '../project.ts'
+
+const test = suite('backup')
+const stack = fullProject('backup', 18140)
+const to = join(stack.root, 'backups')
+const key = join(stack.root, 'backup.key')
+const applications = ['chatwoot', 'traefik']
+const storage = `${stack.project}_chatwoot-storage`
+const helperImage = 'kgc-demo/postgres:17'
+let recipient: string
+let backup: string
+let before: string[]
+
+const backUp = (options?: Options, ...words: string[]): Result =>
+  stack.run(
+    ['backup', 'demo', ...applications, '--to', to, '--recipient', recipient, ...words],
+    options,
+  )
+const restore = (folder: string, options?: Options, identity = key): Result =>
+  stack.run(['restore', folder, 'demo', ...applications, '--identity', identity], options)
+const sql = (query: string, user = 'postgres') =>
+  stack.engine(
+    'exec',
+    stack.container('chatwoot-db'),
+    'psql',
+    '-qtAXU',
+    user,
+    '-d',
+    'chatwoot',
+    '-c',
+    query,
+  )
+const inVolume = (volume: string, script: string) =>
+  stack.engine(
+    'run',
+    '--rm',
+    '--network',
+    'none',
+    '--user',
+    '0:0',
+    '--volume',
+    `${volume}:/volume`,
+    '--entrypoint',
+    'sh',
+    helperImage,
+    '-c',
+    script,
+  )
+
+/** A line for each table, and what the volumes hold, whatever was written since. */
+function readAll(): string[] {
+  const tables = sql(
+    "SELECT format('%I.%I', schemaname, tablename) FROM pg_tables WHERE schemaname = 'public' AND tablename <> 'written' ORDER BY 1",
+  ).split('\n')
+  assert.ok(tables.length > 5, tables.join())
+  const count = (name: string) =>
+    sql(
+      `SELECT '${name} ' || count(*) || ' ' || md5(coalesce(string_agg(t::text, ',' ORDER BY t::text), '')) FROM ${name} t`,
+    )
+  const files = ['chatwoot-storage', 'traefik-acme', 'traefik-doors'].map(key =>
+    inVolume(
+      `${stack.project}_${key}`,
+      "cd /volume && find . -path './.kgc-*' -prune -o -type f -print | sort | xargs -r sha256sum",
+    ),
+  )
+  const rights = sql(
+    "SELECT string_agg(polname, ',') || current_setting('server_encoding') FROM pg_policy",
+  )
+  const owner = sql(
+    "SELECT string_agg(DISTINCT tableowner, ',') FROM pg_tables WHERE schemaname = 'public'",
+  )
+  return [...tables.map(count), ...files, rights, owner]
+}
+
+/** What happened to others, and what happens here: printed at the end. */
+const stories: string[][] = [['story', 'report', 'exit', 'named cause', 'lost']]
+function tell(
+  story: string,
+  report: string,
+  { code, stderr }: Result,
+  expected: number,
+  cause: RegExp,
+) {
+  assert.is(code, expected, `${story}: ${stderr}`)
+  assert.match(stderr, cause, story)
+  const [, why = ''] = /WHY\s+(.*)/.exec(stderr) ?? []
+  stories.push([story, report, `${code}`, why.slice(0, 80), 'nothing'])
+}
+
+test('rows, files and a certificate are there, and an administrator has opened the application', () => {
+  const { code, stderr } = stack.run(['up', 'demo', ...applications])
+  assert.is(code, 0, stderr)
+  const admin = stack.run(['admin', 'demo', 'chatwoot'])
+  assert.is(admin.code, 0, admin.stderr)
+  sql(
+    `CREATE TABLE of_tenants (id serial PRIMARY KEY, tenant text, word text, vector vector(2) DEFAULT '[1,2]', at timestamptz DEFAULT now(), number float8 DEFAULT random());
+    INSERT INTO of_tenants (tenant, word) SELECT CASE WHEN n % 2 = 0 THEN 'a' ELSE 'b' END, 'árvíztűrő ' || n FROM generate_series(1, 6000) n;
+    ALTER TABLE of_tenants ENABLE ROW LEVEL SECURITY;
+    CREATE POLICY own ON of_tenants USING (tenant = current_setting('app.current_tenant_id', true));
+    CREATE TABLE written (at timestamptz DEFAULT clock_timestamp(), word text DEFAULT repeat('x', 500))`,
+    'chatwoot_a',
+  )
+  inVolume(
+    storage,
+    'mkdir -p /volume/ab/cd && head -c 300000 /dev/urandom >/volume/ab/cd/abcd && chown -R 1000:1000 /volume/ab',
+  )
+  inVolume(
+    `${stack.project}_traefik-acme`,
+    'umask 077; echo \'{"letsencrypt":{}}\' >/volume/acme.json',
+  )
+  recipient = stack.run(['backup', 'key', '--to', key]).stdout.trim()
+  before = readAll()
+})
+
+test('a backup while others write is whole, proven and encrypted; what was written is in it or not, row by row', () => {
+  const id = stack.container('chatwoot-db')
+  const writer = spawn('docker', [
+    'exec',
+    id,
+    'sh',
+    '-c',
+    'while psql -qU chatwoot_a -d chatwoot -c "INSERT INTO written SELECT FROM generate_series(1, 20)"; do :; done',
+  ])
+  const { code, stderr } = backUp()
+  writer.kill()
+  assert.is(code, 0, stderr)
+  backup = join(to, readdirSync(to)[0]!)
+  const { databases, volumes, files } = requireManifest(backup)
+  assert.is(databases[0]?.database, 'chatwoot')
+  assert.ok(databases[0]!.rows > 6000)
+  assert.equal(volumes.map(({ volume }) => volume).sort(), [
+    'chatwoot-storage',
+    'traefik-acme',
+    'traefik-doors',
+  ])
+  for (const { stored } of files)
+    assert.match(
+      readFileSync(join(backup, stored.path), 'latin1').slice(0, 30),
+      /^age-encryption.org/,
+    )
+  assert.match(stack.run(['backup', 'status', '--to', to]).stdout, 'good, encrypted')
+})
+
+test('a backup that would lack something is none: its folder goes, and the cause is named', async () => {
+  sql('ALTER ROLE chatwoot_backup NOBYPASSRLS')
+  tell(
+    'a role that row security hides rows from',
+    'databasus/databasus#737',
+    backUp(),
+    5,
+    /row-level security policy for table "of_tenants"/,
+  )
+  sql('ALTER ROLE chatwoot_backup BYPASSRLS')
+
+  const shim = join(stack.root, 'shim')
+  mkdirSync(shim)
+  const real = spawnSync('sh', ['-c', 'command -v docker'], { encoding: 'utf8' }).stdout.trim()
+  writeFileSync(
+    join(shim, 'docker'),
+    `#!/bin/bash\ncase "$*" in *'exec cat'*/dump) ${real} "$@" | head -c 2000; exit 0 ;; esac\nexec ${real} "$@"\n`,
+    { mode: 0o755 },
+  )
+  tell(
+    'a transport that cuts and ends well',
+    'kubernetes/kubernetes#124571',
+    backUp({ env: { PATH: `${shim}:${process.env.PATH}` } }),
+    5,
+    /2000 of \d+ bytes arrived/,
+  )
+
+  const small = join(stack.root, 'small')
+  mkdirSync(small)
+  const argv = [
+    '--import=tsx',
+    'scripts/backup.ts',
+    'demo',
+    ...applications,
+    '--to',
+    small,
+    '--recipient',
+    recipient,
+  ]
+  const full = spawnSync(
+    'unshare',
+    [
+      '-rm',
+      'sh',
+      '-c',
+      `mount -t tmpfs -o size=40k none ${small} && exec ${process.execPath} ${argv.join(' ')}`,
+    ],
+    {
+      cwd: stack.root,
+      encoding: 'utf8',
+      env: { ...process.env, NO_COLOR: '1', KGC_PROJECT: stack.project },
+    },
+  )
+  tell(
+    'a full disk',
+    'bcgov/backup-container#137',
+    { code: full.status ?? -1, stdout: '', stderr: full.stderr, ms: 0 },
+    5,
+    /no space left on device/,
+  )
+
+  const id = stack.container('chatwoot-db')
+  const lock = spawn('docker', [
+    'exec',
+    id,
+    'psql',
+    '-qU',
+    'postgres',
+    '-d',
+    'chatwoot',
+    '-c',
+    'BEGIN; LOCK of_tenants; SELECT pg_sleep(600)',
+  ])
+  const killed = stack.start(
+    ['backup', 'demo', ...applications, '--to', to, '--recipient', recipient],
+    { KGC_PROJECT: stack.project },
+  )
+  await waitUntil(
+    'pg_dump waits',
+    60,
+    () =>
+      sql(
+        "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'pg_dump' AND wait_event_type = 'Lock'",
+      ) === '1',
+  )
+  const dumping = stack.engine('ps', '-q', '--filter', `label=hu.kgc.workplace=${stack.project}`)
+  stack.engine('kill', dumping)
+  const code = await killed.code
+  lock.kill()
+  sql(
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE '%pg_sleep%' AND pid <> pg_backend_pid()",
+  )
+  tell(
+    'a dump that is killed',
+    'nfrastack/docker-db-backup#366',
+    { code: code ?? -1, stdout: '', stderr: killed.said(), ms: 0 },
+    5,
+    /dump.sh ended with 137/,
+  )
+  assert.equal(readdirSync(to), [backup.split('/').at(-1)])
+})
+
+/** A copy of the backup in which something has happened. */
+async function damage(
+  name: string,
+  change: (folder: string, manifest: BackupManifest) => unknown,
+): Promise<string> {
+  const folder = join(stack.root, 'damaged', name)
+  cpSync(backup, folder, { recursive: true })
+  await change(folder, requireManifest(folder))
+  return folder
+}
+
+test('a backup that is damaged is refused before anything is touched', async () => {
+  const dump = 'chatwoot/dump.age'
+  const cases: [string, string, (folder: string, manifest: BackupManifest) => unknown, RegExp][] = [
+    [
+      'a truncated dump',
+      'wepublish/wepublish#2957',
+      folder => truncateSync(join(folder, dump), 3000),
+      /dump.age has 3000 bytes of/,
+    ],
+    [
+      'a flipped bit',
+      'immich-app/immich#27761',
+      folder => {
+        const bytes = readFileSync(join(folder, dump))
+        bytes[4000]! ^= 4
+        writeFileSync(join(folder, dump), bytes)
+      },
+      /dump.age has another checksum/,
+    ],
+    [
+      'a backup that did not end',
+      'flynn/flynn#2504',
+      folder => rmSync(join(folder, 'manifest.json')),
+      /did not come to its end/,
+    ],
+    [
+      'a manifest of the future',
+      'alphaonedev/ai-memory-mcp#3604',
+      (folder, manifest) =>
+        writeManifest(folder, { ...manifest, created: '2099-01-01T00:00:00.000Z' }),
+      /in the future/,
+    ],
+  ]
+  for (const [story, report, change, cause] of cases)
+    tell(story, report, restore(await damage(story.replaceAll(' ', '-'), change)), 3, cause)
+  tell(
+    'a missing key',
+    'sabeechen/hassio-google-drive-backup#1170',
+    restore(backup, {}, join(stack.root, 'none')),
+    3,
+    /none is not there/,
+  )
+  assert.is(stack.run(['backup', 'key', '--to', join(stack.root, 'other.key')]).code, 0)
+  tell(
+    'another key',
+    'Skyfay/DBackup#58',
+    restore(backup, {}, join(stack.root, 'other.key')),
+    3,
+    /no identity matched/,
+  )
+  const env = join(stack.docker, 'chatwoot/.env.demo')
+  const text = readFileSync(env, 'utf8')
+  writeFileSync(
+    env,
+    text.replace(/^(CHATWOOT_ENCRYPTION_PRIMARY_KEY=).*/m, '$1abcdefghijklmnopqrstuvwxyzabcdef'),
+  )
+  tell(
+    'keys that the data was not written with',
+    'OctopusDeploy/Issues#173',
+    restore(backup),
+    3,
+    /written with other values/,
+  )
+  writeFileSync(env, text)
+})
+
+test('an empty dump that is marked good is found, and what is there goes on', async () => {
+  const empty = await damage('marked-good', async (folder, manifest) => {
+    const file = manifest.files.find(({ name }) => name === 'chatwoot/dump')!
+    truncateSync(join(folder, file.stored.path), 0)
+    Object.assign(file.stored, await measureFile(join(folder, file.stored.path)))
+    await writeManifest(folder, manifest)
+  })
+  tell(
+    'an empty file that is marked good',
+    'Skyfay/DBackup#154',
+    restore(empty),
+    3,
+    /Open .*chatwoot\/dump.age/,
+  )
+  assert.equal(readAll(), before)
+})
+
+test('a restore that is killed at any point leaves the old data whole, and the next one ends it, also over a damaged table', () => {
+  // a page of garbage: the old database cannot be dumped any more
+  const [path] = sql("SELECT pg_relation_filepath('written')").split('\n')
+  sql('INSERT INTO written SELECT FROM generate_series(1, 2000); CHECKPOINT')
+  const id = stack.container('chatwoot-db')
+  stack.engine(
+    'exec',
+    id,
+    'sh',
+    '-c',
+    `dd if=/dev/urandom of="$PGDATA/${path}" bs=8192 seek=1 count=1 conv=notrunc && sync`,
+  )
+  stack.engine('restart', id)
+  const endAt = join(repository, 'test/cluster/deploy/end-at.mjs')
+  const points = ['▶ Restore chatwoot beside', '▶ Swap chatwoot\n', '▶ Swap chatwoot-storage']
+  for (const point of points) {
+    const killed = restore(backup, {
+      env: { END_AT: point, END_BY: 'SIGKILL', NODE_OPTIONS: `--import=${endAt}` },
+    })
+    assert.is(killed.code, -1, killed.stderr)
+    assert.match(killed.stderr, 'ended at')
+    const names = sql(
+      "SELECT string_agg(datname, ' ' ORDER BY datname) FROM pg_database WHERE datname LIKE 'chatwoot%'",
+    )
+    assert.match(names, /^chatwoot( |$)/)
+    assert.is(sql('SELECT count(*) FROM of_tenants'), '6000')
+    stories.push([
+      `a restore that is killed at "${point.slice(2).trim()}"`,
+      'backenly/backenly#39',
+      '137',
+      names,
+      'nothing',
+    ])
+  }
+  const { code, stderr, stdout } = restore(backup)
+  tell(
+    'a table that is damaged',
+    'immich-app/immich#30062',
+    { code, stderr, stdout, ms: 0 },
+    0,
+    /is kept/,
+  )
+  assert.equal(readAll(), before)
+  assert.is(sql("SELECT count(*) FROM pg_database WHERE datname = 'chatwoot_before_restore'"), '1')
+  const second = restore(backup)
+  assert.is(second.code, 3, second.stderr)
+  assert.match(second.stderr, 'still kept: chatwoot')
+  assert.is(stack.run(['restore', '--drop-old', 'demo', ...applications]).code, 0)
+  assert.is(sql("SELECT count(*) FROM pg_database WHERE datname LIKE 'chatwoot\\_%'"), '0')
+})
+
+test('on an empty machine the backup and its key bring the stack up as it was', () => {
+  assert.is(stack.run(['down', 'demo', '--purge', '--yes']).code, 0)
+  assert.not.ok(existsSync(join(stack.docker, '.env.demo')))
+  const { code, stderr } = restore(backup)
+  assert.is(code, 0, stderr)
+  assert.equal(readAll(), before)
+  const smoke = stack.run(['smoke', 'demo', '--only', 'chatwoot']).stdout
+  const checks = smoke.split('\n').filter(line => line.includes(' chatwoot: '))
+  assert.ok(checks.length > 3, smoke)
+  assert.equal(
+    checks.filter(line => !line.startsWith('✔')),
+    [],
+  )
+  console.log(`\n${table(stories)}`)
+})
+
+test.run()
