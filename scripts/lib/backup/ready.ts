@@ -84,7 +84,7 @@ export function selectMissingEnvFiles(saved: SavedEnvFile[], environment: string
 }
 
 /** Writes env files that are not there, closed to others. */
-export async function writeEnvFiles(files: SavedEnvFile[]): Promise<void> {
+export async function restoreEnvFiles(files: SavedEnvFile[]): Promise<void> {
   for (const { name, text } of files) {
     const path = join(root, name)
     await mkdir(dirname(path), { recursive: true })

@@ -65,13 +65,17 @@ export async function restoreData(request: RestoreRequest): Promise<SwappedResto
   for (const one of open) await restoreBeside(request, one, serverOf(one))
   for (const one of volumes) await prepareVolume(request, one)
 
-  await step('Stop what uses them', () => stopServices(request))
-  for (const one of open)
-    await step(`Swap ${one.database}`, () =>
-      swapDatabase(place, request.all, one, serverOf(one), manifest.name),
-    )
-  for (const one of volumes)
-    await step(`Swap ${one.key}`, () => stepVolume(place, 'swap', one, manifest.name))
+  try {
+    await step('Stop what uses them', () => stopServices(request))
+    for (const one of open)
+      await step(`Swap ${one.database}`, () =>
+        swapDatabase(place, request.all, one, serverOf(one), manifest.name),
+      )
+    for (const one of volumes)
+      await step(`Swap ${one.key}`, () => stepVolume(place, 'swap', one, manifest.name))
+  } catch (error) {
+    throw error instanceof Failure ? stoppedFailure(error) : error
+  }
   return {
     finish: async () => {
       for (const one of databases) await finishDatabase(one, serverOf(one))
@@ -79,6 +83,15 @@ export async function restoreData(request: RestoreRequest): Promise<SwappedResto
     },
   }
 }
+
+/** A failure after the applications were stopped. */
+const stoppedFailure = ({ what, why, evidence }: Failure): Failure =>
+  new Failure(exit.broken, what, why, {
+    evidence,
+    next: 'the same command again: it goes on here',
+    serving:
+      'the applications are stopped; no data is lost: what is not swapped yet is as it was, the rest is kept beside',
+  })
 
 const savedOf = ({ databases }: BackupManifest, { database }: PlannedDatabase) =>
   databases.find(one => one.database === database)!

@@ -13,8 +13,14 @@ import {
   writeManifest,
   type BackupManifest,
 } from '../backup/manifest.ts'
-import { findElsewhere, planStack, type PlannedApplication } from '../backup/plan.ts'
+import {
+  findElsewhere,
+  planStack,
+  type PlannedApplication,
+  type PlannedDatabase,
+} from '../backup/plan.ts'
 import { saveApplications } from '../backup/save.ts'
+import { readDatabaseState } from '../backup/swapping.ts'
 import { findPredecessor, findShrunken } from '../backup/size.ts'
 import { printBackups } from '../backup/status.ts'
 import {
@@ -23,6 +29,8 @@ import {
   requireEngine,
   type Container,
 } from '../compose/containers.ts'
+import { refuseOtherOwner } from '../compose/ownership.ts'
+import { checkVolumeSecrets, requireMatchingSecrets } from '../compose/volumes/check.ts'
 import { readComposeConfig, stackModes, stackOf } from '../compose/stack.ts'
 import { loadEnvValues } from '../env/files.ts'
 import { emit, formatMegabytes, printResult, say, step, warn } from '../report.ts'
@@ -56,10 +64,20 @@ export async function runBackupCommand({ values, positionals }: BackupArguments)
   const seen = containersByService(await listContainers(stack.project))
   const plans = chooseApplications(planStack(stack, all), names, seen, mode)
   refuseElsewhere(plans, settings, values['without-buckets'] ?? false)
-  const servers = plans.flatMap(({ databases }) => databases.map(({ service }) => service))
+  const what = `Back up ${stack.project}`
+  refuseOtherOwner(
+    stack,
+    seen,
+    what,
+    folder => `the same command in ${folder}: its env files are needed`,
+  )
+  const databases = plans.flatMap(one => one.databases)
+  const servers = databases.map(({ service }) => service)
   const image = seen.get(servers[0] ?? '')?.Image
-  if (!image)
-    throw new Failure(exit.refused, `Back up ${stack.project}`, 'no database is among them')
+  if (!image) throw new Failure(exit.refused, what, 'no database is among them')
+  // without the values that the data was written with, nobody could read it
+  requireMatchingSecrets(stack, await checkVolumeSecrets(stack, all, servers, seen), what)
+  for (const one of databases) await refuseHalfRestored(one, seen.get(one.service)!)
 
   // Impact: a folder of its own.
   const name = nameBackup(stack.project, new Date())
@@ -147,6 +165,20 @@ function chooseApplications(
       },
     )
   return chosen
+}
+
+/** Throws Failure (refused) for a database whose restore has not come to its end. */
+async function refuseHalfRestored(database: PlannedDatabase, server: Container): Promise<void> {
+  const { what, begun } = await readDatabaseState(database, server)
+  if (begun !== undefined)
+    throw new Failure(
+      exit.refused,
+      `Look at ${what}`,
+      `it is in the middle of the restore of ${begun}`,
+      {
+        next: `the restore of ${begun} again: it comes to its end`,
+      },
+    )
 }
 
 /** What lies in a bucket is in no backup: refused, unless that is known. */

@@ -9,7 +9,7 @@ import {
   readSavedEnvFiles,
   refuseBlockedReleases,
   selectMissingEnvFiles,
-  writeEnvFiles,
+  restoreEnvFiles,
 } from '../backup/ready.ts'
 import { restoreData } from '../backup/restore.ts'
 import { dropOldDatabase, hasVolume, stepVolume } from '../backup/swapping.ts'
@@ -54,7 +54,8 @@ export async function runRestoreCommand({ values, positionals }: RestoreArgument
   await requireEngine()
 
   // Impact.
-  if (missing.length) await step('Write the env files of the backup', () => writeEnvFiles(missing))
+  if (missing.length)
+    await step('Write the env files of the backup', () => restoreEnvFiles(missing))
   loadEnvValues(root, stack.suffix.slice(1), true)
   const all = await readComposeConfig(stack)
   await refuseBlockedReleases(manifest, all)
