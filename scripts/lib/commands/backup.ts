@@ -1,9 +1,13 @@
 // Takes a backup of a running stack (scripts/backup.ts).
 import { mkdir, rm } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
-import { usageFailure } from '../cli.ts'
-import { exit, Failure } from '../errors.ts'
-import { checkRecipients } from '../backup/encryption.ts'
+import {
+  chooseApplications,
+  findRecipients,
+  refuseElsewhere,
+  refuseHalfRestored,
+  refuseShrunken,
+} from '../backup/choose.ts'
 import { withWorkplace } from '../backup/helper.ts'
 import { createKey } from '../backup/key.ts'
 import {
@@ -13,28 +17,19 @@ import {
   writeManifest,
   type BackupManifest,
 } from '../backup/manifest.ts'
-import {
-  findElsewhere,
-  planStack,
-  type PlannedApplication,
-  type PlannedDatabase,
-} from '../backup/plan.ts'
+import { planStack } from '../backup/plan.ts'
 import { saveApplications } from '../backup/save.ts'
-import { readDatabaseState } from '../backup/swapping.ts'
-import { findPredecessor, findShrunken } from '../backup/size.ts'
+import { findPredecessor } from '../backup/size.ts'
 import { printBackups } from '../backup/status.ts'
-import {
-  listContainers,
-  containersByService,
-  requireEngine,
-  type Container,
-} from '../compose/containers.ts'
+import { usageFailure } from '../cli.ts'
+import { containersByService, listContainers, requireEngine } from '../compose/containers.ts'
 import { refuseOtherOwner } from '../compose/ownership.ts'
-import { checkVolumeSecrets, requireMatchingSecrets } from '../compose/volumes/check.ts'
 import { readComposeConfig, stackModes, stackOf } from '../compose/stack.ts'
+import { checkVolumeSecrets, requireMatchingSecrets } from '../compose/volumes/check.ts'
 import { loadEnvValues } from '../env/files.ts'
-import { emit, formatMegabytes, printResult, say, step, warn } from '../report.ts'
-import { findApplicationFolder, root } from '../repository.ts'
+import { exit, Failure } from '../errors.ts'
+import { emit, formatMegabytes, printResult, say, step } from '../report.ts'
+import { root } from '../repository.ts'
 
 interface BackupArguments {
   values: {
@@ -106,117 +101,6 @@ function requireFolder(to: string | undefined): string {
       '--to takes a folder of this machine; what it holds is copied on by restic or rclone',
     )
   return resolve(to)
-}
-
-/** To whom it is encrypted. Throws Failure (refused) for nobody, unless that is what was asked. */
-function findRecipients(
-  { recipient, unencrypted }: BackupArguments['values'],
-  settings: Record<string, string>,
-): string[] {
-  const named = recipient ?? (settings.BACKUP_RECIPIENTS ?? '').split(',')
-  const recipients = named.map(one => one.trim()).filter(Boolean)
-  if (unencrypted && recipient) throw usageFailure('either --recipient or --unencrypted')
-  if (unencrypted) {
-    warn('it is not encrypted: everybody who can read the folder has all data and passwords')
-    return []
-  }
-  if (!recipients.length)
-    throw new Failure(
-      exit.refused,
-      'Read the recipients',
-      'nobody could open the backup: there is no recipient',
-      {
-        evidence: 'A backup holds everything, passwords too, so it is encrypted.',
-        next: 'npx zx scripts/backup.ts key --to FILE, then its recipient as BACKUP_RECIPIENTS in infra/docker/.env; or the same command with --unencrypted',
-      },
-    )
-  checkRecipients(recipients)
-  return recipients
-}
-
-/**
- * The applications that are named, or else all that have run here, with the databases that must
- * answer. Throws Failure (refused) for a database that does not run: it would be missing.
- */
-function chooseApplications(
-  plans: PlannedApplication[],
-  names: string[],
-  seen: Map<string, Container>,
-  mode: string,
-): PlannedApplication[] {
-  const folders = names.map(name => {
-    const folder = findApplicationFolder(name)
-    if (!folder) throw usageFailure(`${name} is no application: no folder of infra/docker`)
-    return folder
-  })
-  const chosen = plans.filter(({ folder, services }) =>
-    folders.length ? folders.includes(folder) : services.some(service => seen.has(service)),
-  )
-  const down = chosen
-    .flatMap(({ databases }) => databases)
-    .filter(({ service }) => seen.get(service)?.State.Status !== 'running')
-  if (down.length)
-    throw new Failure(
-      exit.refused,
-      'Choose what to back up',
-      `${down.map(({ service }) => service).join(', ')} does not run`,
-      {
-        next: `npx zx scripts/up.ts ${mode}, or name the applications that a backup is to have`,
-      },
-    )
-  return chosen
-}
-
-/** Throws Failure (refused) for a database whose restore has not come to its end. */
-async function refuseHalfRestored(database: PlannedDatabase, server: Container): Promise<void> {
-  const { what, begun } = await readDatabaseState(database, server)
-  if (begun !== undefined)
-    throw new Failure(
-      exit.refused,
-      `Look at ${what}`,
-      `it is in the middle of the restore of ${begun}`,
-      {
-        next: `the restore of ${begun} again: it comes to its end`,
-      },
-    )
-}
-
-/** What lies in a bucket is in no backup: refused, unless that is known. */
-function refuseElsewhere(
-  plans: PlannedApplication[],
-  settings: Record<string, string>,
-  known: boolean,
-): void {
-  const found = findElsewhere(
-    plans.map(({ folder }) => folder),
-    settings,
-  )
-  for (const { what, next, moved } of found)
-    if (known || !moved) warn(`not in this backup: ${what}; save it with ${next}`)
-  const [first] = found.filter(({ moved }) => moved)
-  if (first && !known)
-    throw new Failure(exit.refused, 'Choose what to back up', first.what, {
-      next: `${first.next}, and the same command with --without-buckets`,
-    })
-}
-
-function refuseShrunken(
-  now: BackupManifest,
-  before: Pick<BackupManifest, 'databases' | 'volumes'>,
-  accepted: boolean,
-): void {
-  const { empty, small } = findShrunken(now, before)
-  const what = 'Compare with the backup before'
-  if (empty.length)
-    throw new Failure(exit.rolledBack, what, empty[0]!, {
-      evidence: empty.join('\n'),
-      next: 'find out where it went; if nothing is missing: the same command with another folder',
-    })
-  if (small.length && !accepted)
-    throw new Failure(exit.rolledBack, what, small[0]!, {
-      evidence: small.join('\n'),
-      next: 'find out where it went; if nothing is missing: the same command with --accept-size',
-    })
 }
 
 function reportBackup(

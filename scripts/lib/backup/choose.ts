@@ -1,0 +1,126 @@
+// What a backup is to have, for whom, and what is refused instead of being left out.
+import { usageFailure } from '../cli.ts'
+import type { Container } from '../compose/containers.ts'
+import { exit, Failure } from '../errors.ts'
+import { warn } from '../report.ts'
+import { findApplicationFolder } from '../repository.ts'
+import { checkRecipients } from './encryption.ts'
+import type { BackupManifest } from './manifest.ts'
+import { findElsewhere, type PlannedApplication, type PlannedDatabase } from './plan.ts'
+import { findShrunken } from './size.ts'
+import { readDatabaseState } from './swapping.ts'
+
+/** To whom it is encrypted. Throws Failure (refused) for nobody, unless that is what was asked. */
+export function findRecipients(
+  { recipient, unencrypted }: { recipient?: string[]; unencrypted?: boolean },
+  settings: Record<string, string>,
+): string[] {
+  const named = recipient ?? (settings.BACKUP_RECIPIENTS ?? '').split(',')
+  const recipients = named.map(one => one.trim()).filter(Boolean)
+  if (unencrypted && recipient) throw usageFailure('either --recipient or --unencrypted')
+  if (unencrypted) {
+    warn('it is not encrypted: everybody who can read the folder has all data and passwords')
+    return []
+  }
+  if (!recipients.length)
+    throw new Failure(
+      exit.refused,
+      'Read the recipients',
+      'nobody could open the backup: there is no recipient',
+      {
+        evidence: 'A backup holds everything, passwords too, so it is encrypted.',
+        next: 'npx zx scripts/backup.ts key --to FILE, then its recipient as BACKUP_RECIPIENTS in infra/docker/.env; or the same command with --unencrypted',
+      },
+    )
+  checkRecipients(recipients)
+  return recipients
+}
+
+/**
+ * The applications that are named, or else all that have run here, with the databases that must
+ * answer. Throws Failure (refused) for a database that does not run: it would be missing.
+ */
+export function chooseApplications(
+  plans: PlannedApplication[],
+  names: string[],
+  seen: Map<string, Container>,
+  mode: string,
+): PlannedApplication[] {
+  const folders = names.map(name => {
+    const folder = findApplicationFolder(name)
+    if (!folder) throw usageFailure(`${name} is no application: no folder of infra/docker`)
+    return folder
+  })
+  const chosen = plans.filter(({ folder, services }) =>
+    folders.length ? folders.includes(folder) : services.some(service => seen.has(service)),
+  )
+  const down = chosen
+    .flatMap(({ databases }) => databases)
+    .filter(({ service }) => seen.get(service)?.State.Status !== 'running')
+  if (down.length)
+    throw new Failure(
+      exit.refused,
+      'Choose what to back up',
+      `${down.map(({ service }) => service).join(', ')} does not run`,
+      {
+        next: `npx zx scripts/up.ts ${mode}, or name the applications that a backup is to have`,
+      },
+    )
+  return chosen
+}
+
+/** Throws Failure (refused) for a database whose restore has not come to its end. */
+export async function refuseHalfRestored(
+  database: PlannedDatabase,
+  server: Container,
+): Promise<void> {
+  const { what, begun } = await readDatabaseState(database, server)
+  if (begun !== undefined)
+    throw new Failure(
+      exit.refused,
+      `Look at ${what}`,
+      `it is in the middle of the restore of ${begun}`,
+      {
+        next: `the restore of ${begun} again: it comes to its end`,
+      },
+    )
+}
+
+/** What lies in a bucket is in no backup: refused, unless that is known. */
+export function refuseElsewhere(
+  plans: PlannedApplication[],
+  settings: Record<string, string>,
+  known: boolean,
+): void {
+  const found = findElsewhere(
+    plans.map(({ folder }) => folder),
+    settings,
+  )
+  for (const { what, next, moved } of found)
+    if (known || !moved) warn(`not in this backup: ${what}; save it with ${next}`)
+  const [first] = found.filter(({ moved }) => moved)
+  if (first && !known)
+    throw new Failure(exit.refused, 'Choose what to back up', first.what, {
+      next: `${first.next}, and the same command with --without-buckets`,
+    })
+}
+
+/** Throws Failure (5) where the backup has less than half of what the one before had, unless that is right. */
+export function refuseShrunken(
+  now: BackupManifest,
+  before: Pick<BackupManifest, 'databases' | 'volumes'>,
+  accepted: boolean,
+): void {
+  const { empty, small } = findShrunken(now, before)
+  const what = 'Compare with the backup before'
+  if (empty.length)
+    throw new Failure(exit.rolledBack, what, empty[0]!, {
+      evidence: empty.join('\n'),
+      next: 'find out where it went; if nothing is missing: the same command with another folder',
+    })
+  if (small.length && !accepted)
+    throw new Failure(exit.rolledBack, what, small[0]!, {
+      evidence: small.join('\n'),
+      next: 'find out where it went; if nothing is missing: the same command with --accept-size',
+    })
+}
