@@ -205,20 +205,20 @@ test('a backup that would lack something is none: its folder goes, and the cause
     '--recipient',
     recipient,
   ]
-  const full = spawnSync(
+  const asRoot = process.getuid!() === 0 ? [] : ['sudo', '-n']
+  const settings = ['NO_COLOR=1', `PATH=${process.env.PATH}`, `KGC_PROJECT=${stack.project}`]
+  const script = `mount -t tmpfs -o size=40k none ${small} && exec ${process.execPath} ${argv.join(' ')}`
+  const [command, ...words] = [
+    ...asRoot,
+    'env',
+    ...settings,
     'unshare',
-    [
-      '-rm',
-      'sh',
-      '-c',
-      `mount -t tmpfs -o size=40k none ${small} && exec ${process.execPath} ${argv.join(' ')}`,
-    ],
-    {
-      cwd: stack.root,
-      encoding: 'utf8',
-      env: { ...process.env, NO_COLOR: '1', KGC_PROJECT: stack.project },
-    },
-  )
+    '--mount',
+    'sh',
+    '-c',
+    script,
+  ]
+  const full = spawnSync(command!, words, { cwd: stack.root, encoding: 'utf8' })
   tell(
     'a full disk',
     'bcgov/backup-container#137',
