@@ -26,12 +26,13 @@ export const components: Record<string, Component> = parse(
 )
 
 const ofAlerts = ['alertname', 'alertstate', 'severity', 'service']
-/** Series of no exporter, with their labels: Prometheus makes the first three itself, the last is written by a deploy. */
+/** Series of no exporter, with their labels: Prometheus makes the first three itself, a deploy and a test alert write the others. */
 const own: Record<string, string[]> = {
   up: [],
   ALERTS: ofAlerts,
   ALERTS_FOR_STATE: ofAlerts,
   kgc_deploy_timestamp_seconds: ['release', 'result'],
+  kgc_test_alert_timestamp_seconds: [],
 }
 /** What relabelling gives every series that is scraped. */
 const common = ['app', 'environment', 'job', 'instance']

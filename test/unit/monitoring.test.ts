@@ -120,7 +120,7 @@ const notified = (name: string, all: number, failed = 0) =>
 test('a test alert is taken when each receiver that is set has taken one more, and then it ends', async () => {
   let count = 4
   const alertmanager = fake(() => notified('slack', count++) + notified('email', 9))
-  const taken = await sendTestAlert(alertmanager, {
+  const taken = await sendTestAlert('kgc', alertmanager, {
     MONITORING_SLACK_URL: 'x',
     KGC_ENVIRONMENT: 'e',
   })
@@ -133,7 +133,7 @@ test('a test alert is taken when each receiver that is set has taken one more, a
 test('without a receiver no test alert is sent', async () => {
   const alertmanager = fake(() => '')
   try {
-    await sendTestAlert(alertmanager, {})
+    await sendTestAlert('kgc', alertmanager, {})
     assert.unreachable()
   } catch (error) {
     assert.is((error as Failure).code, 3)

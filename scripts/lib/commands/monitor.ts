@@ -5,8 +5,10 @@ import { stackOf, type Stack } from '../compose/stack.ts'
 import { loadEnvValues } from '../env/files.ts'
 import { exit, Failure } from '../errors.ts'
 import { openMonitoring } from '../monitoring/ask.ts'
-import { parseDuration, sendTestAlert, silenceAll } from '../monitoring/silence.ts'
+import { warned } from '../monitoring/restarts.ts'
+import { formatTestAlert, parseDuration, sendTestAlert, silenceAll } from '../monitoring/silence.ts'
 import { readStatus, type MonitoringStatus } from '../monitoring/status.ts'
+import { writeMetrics } from '../monitoring/textfile.ts'
 import { emit, formatDuration, printResult, step, table } from '../report.ts'
 import { root } from '../repository.ts'
 
@@ -49,7 +51,10 @@ async function testAlert(stack: Stack): Promise<void> {
   const monitoring = await openMonitoring(stack)
   const settings = loadEnvValues(root, stack.suffix.slice(1))
   const taken = await step(`Send the test alert of ${stack.project}`, () =>
-    sendTestAlert(monitoring, settings),
+    sendTestAlert(stack.project, monitoring, settings),
+  )
+  await warned('Nobody will notice when no test alert arrives any more', () =>
+    writeMetrics(stack.project, 'kgc_test_alert', formatTestAlert(Date.now())),
   )
   emit('test-alert', { project: stack.project, receivers: taken })
   printResult(`It was taken by ${taken.join(', ')}.`)

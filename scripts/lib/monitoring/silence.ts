@@ -65,6 +65,7 @@ async function countNotifications({ ask }: Monitoring): Promise<Record<string, n
  * when one has not taken it within two minutes.
  */
 export async function sendTestAlert(
+  project: string,
   monitoring: Monitoring,
   settings: Record<string, string>,
 ): Promise<string[]> {
@@ -92,11 +93,18 @@ export async function sendTestAlert(
   const open = wanted.filter(name => !taken(now, name))
   if (open.length)
     throw new Failure(exit.broken, what, `not taken within two minutes: ${open.join(', ')}`, {
-      next: 'docker compose -p <project> logs alertmanager',
+      next: `docker compose -p ${project} logs alertmanager`,
     })
   await postTestAlert(monitoring, settings, new Date())
   return wanted
 }
+
+/** The metric's text: when the last test alert arrived, ms of this machine's clock. */
+export const formatTestAlert = (now: number): string =>
+  `# HELP kgc_test_alert_timestamp_seconds When the last test alert arrived.
+# TYPE kgc_test_alert_timestamp_seconds gauge
+kgc_test_alert_timestamp_seconds ${Math.floor(now / 1000)}
+`
 
 const postTestAlert = (
   { ask }: Monitoring,

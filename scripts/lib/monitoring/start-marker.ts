@@ -1,12 +1,12 @@
 // What a start says to the stack's own monitoring: its restarts raise nothing, and a metric says
 // when it ended and how.
-import { execInContainer, readContainers, type Container } from '../compose/containers.ts'
+import { readContainers, type Container } from '../compose/containers.ts'
 import type { Stack } from '../compose/stack.ts'
 import { root } from '../repository.ts'
 import { run } from '../run.ts'
-import { lastLineOf } from '../text.ts'
 import { openMonitoring } from './ask.ts'
 import { endSilence, silenceRestarts, warned, type AlertmanagerPost } from './restarts.ts'
+import { writeMetrics } from './textfile.ts'
 
 /** Does the work of a start. Where the monitoring does not run there is nobody to be told before. */
 export async function markStart<T>(stack: Stack, work: () => Promise<T>): Promise<T> {
@@ -42,17 +42,7 @@ export const formatMarker = (release: string, isWell: boolean, now: number): str
 kgc_deploy_timestamp_seconds{release="${release}",result="${isWell ? 'succeeded' : 'failed'}"} ${Math.floor(now / 1000)}
 `
 
-/** Node exporter reads the folder; a file that is not whole is never there. */
-const write =
-  'printf %s "$MARKER" >/textfile/kgc_deploy.tmp && mv /textfile/kgc_deploy.tmp /textfile/kgc_deploy.prom'
-
 async function writeMarker({ project }: Stack, isWell: boolean): Promise<void> {
-  const exporter = (await readContainers(project)).get('node-exporter')
-  if (exporter?.State.Status !== 'running') throw new Error('node-exporter does not run')
   const head = await run(['git', '-C', root, 'rev-parse', '--short', 'HEAD'], { nothrow: true })
-  const marker = formatMarker(head.stdout.trim(), isWell, Date.now())
-  // the volume's folder is root's
-  const options = ['--user', '0', '--env', `MARKER=${marker}`]
-  const { code, stderr } = await execInContainer(exporter.Id, ['sh', '-c', write], 10_000, options)
-  if (code !== 0) throw new Error(lastLineOf(stderr))
+  await writeMetrics(project, 'kgc_deploy', formatMarker(head.stdout.trim(), isWell, Date.now()))
 }

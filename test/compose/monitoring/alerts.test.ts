@@ -9,6 +9,8 @@ import { stringify } from 'yaml'
 import type { Stack } from '../../../scripts/lib/compose/stack.ts'
 import { markStart } from '../../../scripts/lib/monitoring/start-marker.ts'
 import { nameOf, rules } from '../../alerts.ts'
+import { formatTestAlert } from '../../../scripts/lib/monitoring/silence.ts'
+import { writeMetrics } from '../../../scripts/lib/monitoring/textfile.ts'
 import { components } from '../../series.ts'
 import { waitUntil } from '../../until.ts'
 import { removeAll } from '../project.ts'
@@ -97,6 +99,16 @@ test('the demo has the versions whose source was read, and serves every series o
       .map(([series]) => series),
   )
   assert.equal(missing, [])
+})
+
+test('what runs now and then leaves a metric: the last test alert', async () => {
+  await writeMetrics(project, 'kgc_test_alert', formatTestAlert(1_700_000_000_900))
+  const value = () => query('kgc_test_alert_timestamp_seconds')[0]
+  await waitUntil('the metric', 30, () => value() !== undefined)
+  assert.equal(
+    [value().metric.app, value().metric.environment, value().value[1]],
+    ['host', 'test', '1700000000'],
+  )
 })
 
 test('the watchdog arrives at its own receiver, and people hear nothing of it', async () => {
