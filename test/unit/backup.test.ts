@@ -19,7 +19,7 @@ import {
   requireOpenable,
   storeBytes,
 } from '../../scripts/lib/backup/encryption.ts'
-import { parseMeasured } from '../../scripts/lib/backup/helper.ts'
+import { findCause, parseMeasured } from '../../scripts/lib/backup/helper.ts'
 import {
   findBackups,
   nameBackup,
@@ -156,6 +156,17 @@ test('a list of checksums without its end is refused: kubernetes/kubernetes#1245
     { name: 'shop/dump', sha256: 'abc', bytes: 12 },
   ])
   assert.match((await refusal(() => parseMeasured('Dump', 'abc 12 shop/dump\n'))).why, 'cut short')
+})
+
+test('why a dump fails is what its program said first, if it could still say anything', () => {
+  const said =
+    'pg_dump: error: query failed: ERROR:  query would be affected by row-level security policy for table "rows"\npsql:/kgc/dump.sql:12: ERROR:  pg_dump did not end well\n'
+  assert.is(findCause(said), said.split('\n')[0])
+  assert.is(
+    findCause('no room: the engine has 1 bytes free\n'),
+    'no room: the engine has 1 bytes free',
+  )
+  assert.is(findCause(''), undefined)
 })
 
 test('bytes pass from a process to the disk as they are; one that fails in the middle fails', async () => {

@@ -59,13 +59,17 @@ function helperCommand(place: Workplace, { network, volume, env = {}, ...one }: 
   ]
 }
 
+/** The first line in which a program says why it fails; undefined when none does. */
+export const findCause = (stderr: string): string | undefined =>
+  stderr.split('\n').find(line => /\b(error|fatal):|^no room|^not in the archive/i.test(line))
+
 /** Runs a script of this folder in a container. Out: what it printed. Throws Failure (5) with the end of its stderr. */
 export async function runHelper(place: Workplace, what: string, helper: Helper): Promise<string> {
   const [name = '', ...words] = helper.script
   const command = helperCommand(place, { ...helper, script: [`/kgc/${name}`, ...words] })
   const { code, stdout, stderr } = await run(command, { nothrow: true })
   if (code === 0) return stdout
-  throw new Failure(exit.rolledBack, what, `${name} ended with ${code}`, {
+  throw new Failure(exit.rolledBack, what, findCause(stderr) ?? `${name} ended with ${code}`, {
     evidence: stderr.trim().split('\n').slice(-12).join('\n'),
   })
 }
