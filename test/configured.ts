@@ -1,5 +1,6 @@
 // A repository as a company configures it: a copy with all that README, docs/github.md and
 // infra/k8s/README.md tell it to write, committed.
+import { execFileSync } from 'node:child_process'
 import { cpSync, readFileSync, readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { commit, initialize } from './git.ts'
@@ -14,6 +15,9 @@ export async function configureRepository(): Promise<string> {
   for (const [path, from, to] of settings) replace(root, path, from, to)
   for (const [file, text] of Object.entries(additions))
     writeFileSync(join(root, file), readFileSync(join(root, file), 'utf8') + text)
+  // docs/adding-an-application.md
+  for (const name of ['dashboards', 'kubernetes-monitoring'])
+    execFileSync(process.execPath, ['--import=tsx', `test/${name}.ts`, '--write'], { cwd: root })
   // this machine's own stack and the demo, and two environments on Kubernetes
   await Promise.all(
     [[], ['demo'], ['staging'], ['production']].map(words => script(root, ['env', ...words])),

@@ -16,11 +16,11 @@ const servicesOf = (folder: string): [string, string[]][] =>
     .filter(name => existsSync(join(repository, 'infra', folder, name, 'docker-compose.yml')))
     .map(name => [name, Object.keys(parse(read(folder, name, 'docker-compose.yml')).services)])
 
-const [, service, application] = /resource\.service == "([^"]+)" \? "([^"]+)"/.exec(config)!
+const [, others = '', application] = /resource\.service in \[([^\]]+)\] \? "([^"]+)"/.exec(config)!
 const monitoring = new RegExp(/matches "([^"]+)" \? "monitoring"/.exec(config)![1]!)
 /** As the expression in config.yaml says it. */
 function applicationOf(name: string): string | undefined {
-  if (name === service) return application
+  if (others.includes(`"${name}"`)) return application
   return monitoring.test(name) ? 'monitoring' : name.split('-')[0]
 }
 
