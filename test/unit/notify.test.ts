@@ -592,10 +592,13 @@ test("the environment's env file may name the webhooks; the process's own variab
 
 test('the limit is 10 s', async () => {
   const { broken, warnings, ms } = await tenSeconds
-  assert.equal(warnings, [
-    'Slack did not answer in 10.0 s',
-    'Discord answered 500, and there is no time for another try',
-  ])
+  assert.is(warnings.length, 2)
+  assert.is(warnings[0], 'Slack did not answer in 10.0 s')
+  // on a busy machine its last try may be under way at the end
+  assert.match(
+    warnings[1] ?? '',
+    /^Discord (answered 500, and there is no time for another try|did not answer in 10.0 s)$/,
+  )
   assert.ok(ms > 9000 && ms < 18_000, String(ms))
   assert.ok([4, 5].includes(broken.bodies.length), String(broken.bodies.length))
 })
