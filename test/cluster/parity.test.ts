@@ -90,7 +90,7 @@ const httpReadiness: Record<string, { path: string; why: string }> = {
     why: 'the page asks for its password; this is 503 without a page',
   },
   'horilla-web': { path: '/ready/', why: '503 without the database; /health/ is alive' },
-  'error-pages': { path: '/restarting.html', why: 'what the check in its container asks' },
+  'error-pages': { path: '/unknown.html', why: 'the other page; /restarting.html is alive' },
   traefik: { path: '/ping', why: 'what `traefik healthcheck` asks' },
 }
 const otherCommands: Record<string, string> = {
