@@ -26,7 +26,7 @@ const groups = {
   unit: { lane: 'checks', minutes: 5 },
   // the rehearsal runs half of unit once more
   policy: { lane: 'checks', minutes: 10 },
-  compose: { lane: 'compose', minutes: 15 * Number(process.env.KGC_SOAK || 1) },
+  compose: { lane: 'compose', minutes: 25 * Number(process.env.KGC_SOAK || 1) },
   cluster: { lane: 'cluster', minutes: 15 * Number(process.env.KGC_SOAK || 1) },
 } as const
 type Group = keyof typeof groups
