@@ -158,6 +158,14 @@ test('traefik/traefik#4153, #13250: what is there and not ready answers 503 on b
     )
 })
 
+test('Traefik lets go of an idle connection before Node (5 s) or gunicorn (2 s) closes it, which would be a 502 for a POST', () => {
+  const name = 'TRAEFIK_SERVERSTRANSPORT_FORWARDINGTIMEOUTS_IDLECONNTIMEOUT'
+  const kubernetes = readFileSync(join(repository, 'infra/k8s/cluster/traefik/config.env'), 'utf8')
+  for (const { services } of Object.values(modes))
+    assert.is(services.traefik.environment[name], '1s')
+  assert.match(kubernetes, new RegExp(`^${name}=1s$`, 'm'))
+})
+
 test('what people look at has a page while it restarts; an API keeps its own answers', () => {
   for (const [mode, { services }] of Object.entries(modes)) {
     const chains = Object.values<Json>(services)
