@@ -1,7 +1,8 @@
 #!/bin/sh
 # A health check that runs every few seconds until it passes, and every minute from then on. Docker before 25 knows one interval only, and
 # each check costs a tenth of a second of CPU (moby/moby#39102): a check that passes again waits before it ends.
-# Usage: health.sh CHECK [SECONDS]. CHECK is a command of the shell; it may take SECONDS (5). With HEALTH_ONCE=1 it never waits.
+# Usage: health.sh CHECK [SECONDS]. CHECK is a command of the shell; it may take SECONDS (5). With HEALTH_ONCE=1 it never waits;
+# HEALTH_WELL names another place for the mark that the last check has passed.
 # `pgrep -f` would find this script by its argument: write the pattern's first letter as [x].
 well=${HEALTH_WELL:-/dev/shm/well} # gone with the container's start, and always writable
 
