@@ -4,17 +4,11 @@ import type { ComposeConfig } from '../compose/stack.ts'
 import type { Container } from '../compose/containers.ts'
 import { exit, Failure } from '../errors.ts'
 import { run } from '../run.ts'
-import {
-  parseMeasured,
-  readScratch,
-  runHelper,
-  workplaceOptions,
-  type ScratchFile,
-  type Workplace,
-} from './helper.ts'
+import { parseMeasured, readScratch, runHelper, type ScratchFile } from './helper.ts'
 import type { DatabaseFacts } from './manifest.ts'
 import type { PlannedDatabase } from './plan.ts'
 import { compareTables, parseTables, type CountedTable } from './tables.ts'
+import { workplaceOptions, type Workplace } from './workplace.ts'
 
 /** A database that was dumped. */
 export interface Dumped {

@@ -7,7 +7,7 @@ import { exit, Failure } from '../errors.ts'
 import { formatMegabytes, say, step, warn } from '../report.ts'
 import { readScratchText, requireSameTables, restoreDatabase } from './database.ts'
 import { openStored } from './encryption.ts'
-import { measureFreeSpace, writeScratch, type ScratchFile, type Workplace } from './helper.ts'
+import { measureFreeSpace, writeScratch, type ScratchFile } from './helper.ts'
 import type { BackupManifest } from './manifest.ts'
 import type { PlannedApplication, PlannedDatabase, PlannedVolume } from './plan.ts'
 import { refuseOtherRestore, refuseOtherServer } from './ready.ts'
@@ -21,6 +21,7 @@ import {
   swapDatabase,
 } from './swapping.ts'
 import { parseTables } from './tables.ts'
+import type { Workplace } from './workplace.ts'
 
 export interface RestoreRequest {
   stack: Stack

@@ -13,13 +13,7 @@ import { loadAppModules, type SmokeContext } from '../smoke/checks.ts'
 import { createComposeTarget } from '../smoke/compose-target.ts'
 import { createCutFailure, dumpDatabase, proveDump, readScratchText } from './database.ts'
 import { storeBytes } from './encryption.ts'
-import {
-  parseMeasured,
-  readScratch,
-  runHelper,
-  type ScratchFile,
-  type Workplace,
-} from './helper.ts'
+import { parseMeasured, readScratch, runHelper, type ScratchFile } from './helper.ts'
 import type {
   BackupManifest,
   SavedDatabase,
@@ -29,6 +23,7 @@ import type {
 } from './manifest.ts'
 import type { PlannedApplication, PlannedDatabase, PlannedVolume } from './plan.ts'
 import { sumRows } from './tables.ts'
+import type { Workplace } from './workplace.ts'
 
 export interface SaveRequest {
   stack: Stack

@@ -6,8 +6,9 @@ import { exit, Failure } from '../errors.ts'
 import { run } from '../run.ts'
 import { lastLineOf } from '../text.ts'
 import { keptName, restoredName } from './database.ts'
-import { runHelper, type Workplace } from './helper.ts'
+import { runHelper } from './helper.ts'
 import type { PlannedDatabase, PlannedVolume } from './plan.ts'
+import type { Workplace } from './workplace.ts'
 
 /** What a restore finds: `free`, `kept` (the data from before an earlier one), or the backup that is being restored. */
 export interface RestoreState {

@@ -8,7 +8,6 @@ import {
   refuseHalfRestored,
   refuseShrunken,
 } from '../backup/choose.ts'
-import { withWorkplace } from '../backup/helper.ts'
 import { createKey } from '../backup/key.ts'
 import {
   findBackups,
@@ -30,6 +29,7 @@ import { loadEnvValues } from '../env/files.ts'
 import { exit, Failure } from '../errors.ts'
 import { emit, formatMegabytes, printResult, say, step } from '../report.ts'
 import { root } from '../repository.ts'
+import { withWorkplace } from '../backup/workplace.ts'
 
 interface BackupArguments {
   values: {

@@ -2,7 +2,6 @@
 import { resolve } from 'node:path'
 import { usageFailure } from '../cli.ts'
 import { readIdentities, requireOpenable } from '../backup/encryption.ts'
-import { withWorkplace } from '../backup/helper.ts'
 import { requireManifest, requireWhole, type BackupManifest } from '../backup/manifest.ts'
 import { planStack, type PlannedApplication } from '../backup/plan.ts'
 import {
@@ -25,6 +24,7 @@ import { exit, Failure } from '../errors.ts'
 import { emit, formatDuration, printResult, say, step } from '../report.ts'
 import { findApplicationFolder, root } from '../repository.ts'
 import { runUpCommand } from './up.ts'
+import { withWorkplace } from '../backup/workplace.ts'
 
 interface RestoreArguments {
   values: { identity?: string; 'drop-old'?: boolean }

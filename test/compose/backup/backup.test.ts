@@ -251,7 +251,7 @@ test('a backup that would lack something is none: its folder goes, and the cause
         "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'pg_dump' AND wait_event_type = 'Lock'",
       ) === '1',
   )
-  const dumping = stack.engine('ps', '-q', '--filter', `label=hu.kgc.workplace=${stack.project}`)
+  const dumping = stack.engine('ps', '-ql', '--filter', `label=hu.kgc.workplace=${stack.project}`)
   stack.engine('kill', dumping)
   const code = await killed.code
   lock.kill()
