@@ -5,6 +5,7 @@ import type { Container } from '../compose/containers.ts'
 import { runCompose, type ComposeConfig, type Stack } from '../compose/stack.ts'
 import { exit, Failure } from '../errors.ts'
 import { formatMegabytes, say, step, warn } from '../report.ts'
+import { createDatabasePlace } from './compose-engine.ts'
 import { readScratchText, requireSameTables, restoreDatabase } from './database.ts'
 import { openStored } from './encryption.ts'
 import { measureFreeSpace, writeScratch, type ScratchFile } from './helper.ts'
@@ -163,15 +164,14 @@ async function restoreBeside(
   planned: PlannedDatabase,
   server: Container,
 ): Promise<void> {
-  const { place, all } = request
   const { database } = planned
   const what = `Restore ${database} beside the one that is there`
   await step(what, async () => {
     const copied = await copyToEngine(request, database)
     const counted = copied.find(({ name }) => name === `${database}/tables`)!
-    const dumped = parseTables(await readScratchText(place, counted))
-    const image = { image: server.Image, id: server.Id }
-    const restored = await restoreDatabase(place, what, all, planned, image)
+    const beside = createDatabasePlace(request, planned, { id: server.Id, image: server.Image })
+    const dumped = parseTables(await readScratchText(beside, counted))
+    const restored = await restoreDatabase(beside, what, planned)
     requireSameTables(what, dumped, restored)
     const rows = restored.reduce((sum, one) => sum + one.rows, 0)
     say(`  ${database}: ${restored.length} tables with ${rows} rows, as they were saved`)

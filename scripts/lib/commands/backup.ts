@@ -29,6 +29,7 @@ import { loadEnvValues } from '../env/files.ts'
 import { exit, Failure } from '../errors.ts'
 import { emit, formatMegabytes, printResult, say, step } from '../report.ts'
 import { root } from '../repository.ts'
+import { createComposeEngine } from '../backup/compose-engine.ts'
 import { withWorkplace } from '../backup/workplace.ts'
 
 interface BackupArguments {
@@ -81,7 +82,10 @@ export async function runBackupCommand({ values, positionals }: BackupArguments)
   await mkdir(folder, { recursive: true, mode: 0o700 })
   try {
     const manifest = await withWorkplace({ project: stack.project, image }, place =>
-      saveApplications({ stack, all, seen, plans, place, folder, name, recipients }),
+      saveApplications({
+        engine: createComposeEngine({ stack, all, seen, place }),
+        ...{ plans, folder, name, recipients },
+      }),
     )
     refuseShrunken(manifest, before, values['accept-size'] ?? false)
     await step('Read back what was written', () => requireWhole(folder, manifest))
