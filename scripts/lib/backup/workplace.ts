@@ -2,10 +2,10 @@
 // stack has anyway, and a scratch volume for what passes between them. All carry a label, so that a
 // run that was killed leaves nothing behind the next one.
 import { join } from 'node:path'
-import { exit, Failure } from '../errors.ts'
 import { onInterrupt } from '../interrupt.ts'
 import { root } from '../repository.ts'
 import { run } from '../run.ts'
+import { withLock } from './lock.ts'
 
 /** Where a backup or a restore works. */
 export interface Workplace {
@@ -40,7 +40,7 @@ export const workplaceOptions = ({
   project,
   volume,
 }: Pick<Workplace, 'project' | 'volume'>): string[] => [
-  ...['--label', `${label}=${project}`, '--label', `${label}.pid=${process.pid}`],
+  ...['--label', `${label}=${project}`],
   ...['--pull', 'never', '--volume', `${volume}:/backup`, ...scriptMounts],
 ]
 
@@ -82,38 +82,22 @@ async function removeWorkplace(project: string): Promise<void> {
   if (volumes.length) await run(['docker', 'volume', 'rm', ...volumes], { nothrow: true })
 }
 
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0)
-    return pid !== process.pid
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM'
-  }
-}
-
 /**
  * Does `work` in a workplace of its own, which is gone afterwards. What a killed run has left goes
  * first; throws Failure (locked) while another works.
  */
-export async function withWorkplace<T>(
+export const withWorkplace = <T>(
+  place: Pick<Workplace, 'project' | 'image'>,
+  work: (place: Workplace) => Promise<T>,
+): Promise<T> => withLock(place.project, () => workIn(place, work))
+
+async function workIn<T>(
   { project, image }: Pick<Workplace, 'project' | 'image'>,
   work: (place: Workplace) => Promise<T>,
 ): Promise<T> {
-  const volume = `${project}_backup-scratch`
-  const format = `{{index .Labels "${label}.pid"}}`
-  const owner = await run(['docker', 'volume', 'inspect', '--format', format, volume], {
-    nothrow: true,
-  })
-  const pid = Number(owner.stdout.trim())
-  if (owner.code === 0 && pid && isAlive(pid))
-    throw new Failure(
-      exit.locked,
-      `Work on ${project}`,
-      `another backup or restore works on it (process ${pid})`,
-      { next: 'wait until it has ended, then the same command again' },
-    )
   await removeWorkplace(project)
-  const labels = ['--label', `${label}=${project}`, '--label', `${label}.pid=${process.pid}`]
+  const volume = `${project}_backup-scratch`
+  const labels = ['--label', `${label}=${project}`]
   const forget = onInterrupt(() => removeWorkplace(project))
   try {
     await run(['docker', 'volume', 'create', ...labels, volume], { what: 'Make a scratch volume' })
