@@ -123,7 +123,7 @@ export const nameBackup = (project: string, now: Date): string =>
   `${project}-${now.toISOString().replace(/[-:]|\.\d+/g, '')}`
 
 /** ms that a manifest may lie in the future: clocks differ. */
-const clockToleranceMs = 10 * 60_000
+export const clockToleranceMs = 10 * 60_000
 
 /** The manifest of a whole backup in a folder. Throws Failure (refused) for any other. */
 export function requireManifest(folder: string, now = Date.now()): BackupManifest {
