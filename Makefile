@@ -53,9 +53,8 @@ smoke: node_modules/.stamp ## Prove that the running stack works (MODE=)
 admin: node_modules/.stamp ## Create an application's first administrator (APP=chatwoot, MODE=)
 	@$(RUN) scripts/admin.ts $(MODE) $(APP)
 
-backup: node_modules/.stamp ## Take a backup of the running stack, proven by a restore (TO=/srv/backups, APPS=, MODE=)
-	@test -n "$(TO)" || { echo 'make backup TO=<folder>: where to?' >&2; exit 2; }
-	@$(RUN) scripts/backup.ts $(MODE) $(APPS) --to $(TO)
+backup: node_modules/.stamp ## Take a backup of the running stack, proven by a restore (TO=/srv/backups, KEEP="--keep-daily 7", APPS=, MODE=)
+	@$(RUN) scripts/backup.ts $(MODE) $(APPS) $(if $(TO),--to $(TO)) $(KEEP)
 
 restore: node_modules/.stamp ## Restore a backup; what was there is kept beside (FROM=/srv/backups/<backup>, KEY=<file>, APPS=, MODE=)
 	@test -n "$(FROM)" || { echo 'make restore FROM=<backup>: which one? npx zx scripts/backup.ts status --to <folder>' >&2; exit 2; }

@@ -1,5 +1,6 @@
 // Asks the person at the terminal.
 import { createInterface } from 'node:readline/promises'
+import { Writable } from 'node:stream'
 import { terminal } from './output.ts'
 import { redact } from './redact.ts'
 
@@ -22,4 +23,15 @@ export async function askQuestion(
   ])
   dialogue.close()
   return answer?.trim()
+}
+
+/** The same for a secret: what is typed is not shown. */
+export async function askHidden(question: string): Promise<string | undefined> {
+  const silent = new Writable({ write: (_chunk, _encoding, done) => done() })
+  // as a terminal, so that node reads key by key and the terminal does not show them itself
+  const answer = askQuestion('', process.stdin, Object.assign(silent, { isTTY: true }))
+  terminal.write(redact(question))
+  await answer
+  terminal.write('\n')
+  return answer
 }

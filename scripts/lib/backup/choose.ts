@@ -1,4 +1,5 @@
 // What a backup is to have, for whom, and what is refused instead of being left out.
+import { statSync } from 'node:fs'
 import { usageFailure } from '../cli.ts'
 import type { Container } from '../compose/containers.ts'
 import { exit, Failure } from '../errors.ts'
@@ -67,6 +68,16 @@ export function chooseApplications(
       },
     )
   return chosen
+}
+
+/** Throws Failure (refused) for a folder on the system's own disk: the one for backups is not mounted. */
+export function refuseSystemDisk(to: string): void {
+  const device = statSync(to, { throwIfNoEntry: false })?.dev
+  if (device !== undefined && device !== statSync('/').dev) return
+  const why = device === undefined ? 'it is not there' : "it is on the system's own disk"
+  throw new Failure(exit.refused, `Write to ${to}`, `${why}: is the disk for backups mounted?`, {
+    next: `mount ${to}`,
+  })
 }
 
 /** Throws Failure (refused) for a database whose restore has not come to its end. */

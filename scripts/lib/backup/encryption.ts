@@ -112,16 +112,20 @@ function createDecrypter(identities: string[]): Decrypter {
   return decrypter
 }
 
+/** The age identities in a text, a line each. */
+export const findIdentities = (text: string): string[] =>
+  text
+    .split('\n')
+    .filter(line => line.startsWith('AGE-SECRET-KEY-'))
+    .map(line => line.trim())
+
 /** The identities in a file as age-keygen writes it. Throws Failure (refused) when there are none. */
 export function readIdentities(path: string | undefined): string[] {
   const what = 'Open the backup'
   const next = 'the same command with --identity FILE: the file that `backup.ts key` has made'
   if (!path) throw new Failure(exit.refused, what, 'it is encrypted', { next })
   if (!existsSync(path)) throw new Failure(exit.refused, what, `${path} is not there`, { next })
-  const found = readFileSync(path, 'utf8')
-    .split('\n')
-    .filter(line => line.startsWith('AGE-SECRET-KEY-'))
-    .map(line => line.trim())
+  const found = findIdentities(readFileSync(path, 'utf8'))
   if (!found.length)
     throw new Failure(exit.refused, what, `there is no age identity in ${path}`, { next })
   return found

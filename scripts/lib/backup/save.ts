@@ -7,6 +7,7 @@ import { loadAppModules, type SmokeContext } from '../smoke/checks.ts'
 import { createCutFailure, dumpDatabase, proveDump, readScratchText } from './database.ts'
 import { storeBytes } from './encryption.ts'
 import type { BackupEngine, BackupPlace } from './engine.ts'
+import { storeKeyProof } from './health/key-proof.ts'
 import { parseMeasured, type ScratchFile } from './helper.ts'
 import type { BackupManifest, SavedDatabase, SavedVolume, StoredFile } from './manifest.ts'
 import type { PlannedApplication, PlannedDatabase, PlannedVolume } from './plan.ts'
@@ -32,6 +33,7 @@ export async function saveApplications(request: SaveRequest): Promise<BackupMani
     for (const one of plan.files) volumes.push(await saveVolume(request, plan, one, files))
   }
   await step('Store settings and secrets', () => saveSettings(request, files))
+  files.push(...(await storeKeyProof(request.folder, recipients)))
   return {
     format: 1,
     ...{ name, created, project: engine.project, suffix: engine.suffix, recipients },

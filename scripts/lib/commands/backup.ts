@@ -7,8 +7,14 @@ import {
   refuseElsewhere,
   refuseHalfRestored,
   refuseShrunken,
+  refuseSystemDisk,
 } from '../backup/choose.ts'
+import { runProveKey, runPrune } from '../backup/health/maintain.ts'
+import { reportHealth } from '../backup/health/metrics.ts'
+import { recordTry } from '../backup/health/record.ts'
+import { printBackups } from '../backup/health/status.ts'
 import { createKey } from '../backup/key.ts'
+import { withLock } from '../backup/lock.ts'
 import {
   findBackups,
   nameBackup,
@@ -17,13 +23,14 @@ import {
   type BackupManifest,
 } from '../backup/manifest.ts'
 import { planStack } from '../backup/plan.ts'
+import { pruneBackups } from '../backup/retention/prune.ts'
+import { readKeepRules } from '../backup/retention/rules.ts'
 import { saveApplications } from '../backup/save.ts'
 import { findPredecessor } from '../backup/size.ts'
-import { printBackups } from '../backup/status.ts'
 import { usageFailure } from '../cli.ts'
 import { containersByService, listContainers, requireEngine } from '../compose/containers.ts'
 import { refuseOtherOwner } from '../compose/ownership.ts'
-import { readComposeConfig, stackModes, stackOf } from '../compose/stack.ts'
+import { readComposeConfig, stackModes, stackOf, type Stack } from '../compose/stack.ts'
 import { checkVolumeSecrets, requireMatchingSecrets } from '../compose/volumes/check.ts'
 import { loadEnvValues } from '../env/files.ts'
 import { exit, Failure } from '../errors.ts'
@@ -35,26 +42,67 @@ import { withWorkplace } from '../backup/workplace.ts'
 interface BackupArguments {
   values: {
     to?: string
+    'own-disk'?: boolean
     recipient?: string[]
     unencrypted?: boolean
     'accept-size'?: boolean
     'without-buckets'?: boolean
+    'keep-last'?: string
+    'keep-daily'?: string
+    'keep-weekly'?: string
+    'keep-monthly'?: string
+    'dry-run'?: boolean
+    identity?: string
   }
   positionals: string[]
 }
 
-/** Takes a backup, lists the backups in a folder, or makes the key that opens them. */
+/** Takes a backup, or does to those in a folder what the first word says. */
 export async function runBackupCommand({ values, positionals }: BackupArguments): Promise<void> {
-  const to = requireFolder(values.to)
-  if (positionals[0] === 'status') return printBackups(to)
-  if (positionals[0] === 'key') return createKey(to)
-  const isMode = stackModes().includes(positionals[0] ?? '')
-  const [mode = 'dev', ...names] = isMode ? positionals : ['dev', ...positionals]
+  const verb = ['status', 'prune', 'prove-key', 'key'].find(one => one === positionals[0])
+  if (verb === 'key') return createKey(requireFolder(values.to))
+  const words = verb ? positionals.slice(1) : positionals
+  const isMode = stackModes().includes(words[0] ?? '')
+  const [mode = 'dev', ...names] = isMode ? words : ['dev', ...words]
+  if (values['dry-run'] && verb !== 'prune') throw usageFailure('--dry-run goes with prune')
+  if (values.identity && verb !== 'prove-key') throw usageFailure('--identity goes with prove-key')
+  if (names.length > (verb === 'prove-key' ? 1 : 0) && verb)
+    throw usageFailure(`"${names.at(-1)}" is no mode`)
   const stack = stackOf(mode)
+  const to = requireFolder(values.to ?? readBackupFolder(stack))
+  const place = { project: stack.project, monitored: stack.monitored, to }
+  if (verb === 'status') return printBackups(to)
+  if (verb === 'prune') return runPrune(place, values)
+  if (verb === 'prove-key') return runProveKey(place, names[0], values.identity)
+  const rules = readKeepRules(values)
+  await withLock(stack.project, async () => {
+    let fresh = ''
+    try {
+      const made = await recordTry(place, !names.length, () => takeBackup(stack, to, names, values))
+      fresh = made.name
+      if (Object.keys(rules).length) await pruneBackups(to, stack.project, rules, { fresh })
+    } finally {
+      await reportHealth(place, fresh)
+    }
+  })
+}
+
+const readBackupFolder = ({ suffix }: Stack): string | undefined =>
+  loadEnvValues(root, suffix.slice(1), true).BACKUP_FOLDER || undefined
+
+/** Takes a backup into a folder of its own in `to`. */
+async function takeBackup(
+  stack: Stack,
+  to: string,
+  names: string[],
+  values: BackupArguments['values'],
+): Promise<BackupManifest> {
+  const { mode } = stack
   const settings = loadEnvValues(root, stack.suffix.slice(1))
 
   // Pre-flight: nothing is touched.
   const recipients = findRecipients(values, settings)
+  if (values['own-disk']) refuseSystemDisk(to)
   await requireEngine()
   const all = await readComposeConfig(stack)
   const seen = containersByService(await listContainers(stack.project))
@@ -91,6 +139,7 @@ export async function runBackupCommand({ values, positionals }: BackupArguments)
     await step('Read back what was written', () => requireWhole(folder, manifest))
     await writeManifest(folder, manifest)
     reportBackup(folder, manifest)
+    return manifest
   } catch (error) {
     // what is not whole must not look like a backup
     await rm(folder, { recursive: true, force: true })
@@ -99,7 +148,10 @@ export async function runBackupCommand({ values, positionals }: BackupArguments)
 }
 
 function requireFolder(to: string | undefined): string {
-  if (to === undefined) throw usageFailure('--to needs the folder that backups are in')
+  if (to === undefined)
+    throw usageFailure(
+      '--to needs the folder that backups are in, or BACKUP_FOLDER in infra/docker/.env',
+    )
   if (/^\w+:\/\//.test(to))
     throw usageFailure(
       '--to takes a folder of this machine; what it holds is copied on by restic or rclone',

@@ -9,11 +9,13 @@ const symbols = { error: '✘', warning: '!', info: '·' }
 /** Examines this machine and the stack of an environment; the exit code. */
 export async function runDoctorCommand(environment = 'dev', bundle = false): Promise<number> {
   const { examineMachine } = await import('../doctor/doctor.ts')
-  const findings = await examineMachine(environment).catch((error: Error) => {
+  const { examineBackups } = await import('../backup/health/doctor.ts')
+  const ofMachine = await examineMachine(environment).catch((error: Error) => {
     if (!bundle) throw error
     // a report is wanted most where even the doctor gets no answer
     return [finding('engine', 'error', `the doctor came to no end: ${error.message}`)]
   })
+  const findings = [...ofMachine, ...(await examineBackups(environment))]
   const code = reportFindings(findings, environment)
   if (bundle) {
     const { writeBundle } = await import('../doctor/bundle.ts')

@@ -24,6 +24,7 @@ import { exit, Failure } from '../errors.ts'
 import { emit, formatDuration, printResult, say, step } from '../report.ts'
 import { findApplicationFolder, root } from '../repository.ts'
 import { runUpCommand } from './up.ts'
+import { noteRestore } from '../backup/health/record.ts'
 import { withWorkplace } from '../backup/workplace.ts'
 
 interface RestoreArguments {
@@ -70,10 +71,12 @@ export async function runRestoreCommand({ values, positionals }: RestoreArgument
     const swapped = await restoreData(request)
     await runUpCommand({ values: {}, positionals: [mode, ...folders] })
     await swapped.finish()
-    emit('result', { backup: manifest.name, ms: Date.now() - start })
+    const ms = Date.now() - start
+    emit('result', { backup: manifest.name, ms })
+    if (!folders.length) await noteRestore(folder, manifest, ms)
     say(`  what was there before is kept: ${dropCommand} removes it`)
     printResult(
-      `${manifest.name} is restored (${formatDuration(Date.now() - start)}). Next: npx zx scripts/smoke.ts ${mode}`,
+      `${manifest.name} is restored (${formatDuration(ms)}). Next: npx zx scripts/smoke.ts ${mode}`,
     )
   })
 }

@@ -10,6 +10,7 @@ type Area =
   | 'volumes'
   | 'certificates'
   | 'monitoring'
+  | 'backups'
   | 'cluster'
   | 'rights'
 

@@ -1,0 +1,56 @@
+// What is done to backups that are there: a look at them, the rules for old ones, the proof of the key.
+import { usageFailure } from '../../cli.ts'
+import { exit, Failure } from '../../errors.ts'
+import { askHidden } from '../../prompt.ts'
+import { keepSecret } from '../../redact.ts'
+import { emit, printResult, step } from '../../report.ts'
+import { findIdentities, readIdentities } from '../encryption.ts'
+import { withLock } from '../lock.ts'
+import { pruneBackups } from '../retention/prune.ts'
+import { readKeepRules } from '../retention/rules.ts'
+import { findProofFile, proveKeyByIdentity, proveKeyByWord } from './key-proof.ts'
+import { reportHealth } from './metrics.ts'
+import type { BackupFolder } from './record.ts'
+
+/** Removes what the rules of the command do not keep. */
+export async function runPrune(
+  place: BackupFolder,
+  values: Record<string, unknown>,
+): Promise<void> {
+  const rules = readKeepRules(values)
+  if (!Object.keys(rules).length)
+    throw usageFailure('which ones stay? --keep-daily 7 --keep-weekly 4 --keep-monthly 6, say')
+  const dryRun = Boolean(values['dry-run'])
+  await withLock(place.project, () => pruneBackups(place.to, place.project, rules, { dryRun }))
+}
+
+/** Proves the key by the word of a backup, an identity in a file, or one that is typed. */
+export async function runProveKey(
+  place: BackupFolder,
+  word: string | undefined,
+  identity: string | undefined,
+): Promise<void> {
+  const { to, project } = place
+  if (word && identity) throw usageFailure('either the word or --identity')
+  const backup = await step(`Prove the key of ${project}`, async () => {
+    if (word) return proveKeyByWord(to, project, word)
+    const file = await findProofFile(to, project)
+    const identities = identity ? readIdentities(identity) : await askForIdentity(project, file)
+    return proveKeyByIdentity(to, project, identities)
+  })
+  emit('key-proven', { project, backup })
+  await reportHealth(place)
+  printResult(`${backup} can be opened.`)
+}
+
+async function askForIdentity(project: string, file: string): Promise<string[]> {
+  const what = `Prove the key of ${project}`
+  const next = `age --decrypt --identity KEY ${file}   (where the key is), then the same command with the word that it prints; or the same command with --identity KEY`
+  if (!process.stdin.isTTY)
+    throw new Failure(exit.refused, what, 'there is no terminal to type the key at', { next })
+  const answer = (await askHidden('The key (AGE-SECRET-KEY-…, nothing is shown): ')) ?? ''
+  keepSecret(answer)
+  const identities = findIdentities(answer)
+  if (!identities.length) throw new Failure(exit.refused, what, 'that is no age identity', { next })
+  return identities
+}

@@ -1,0 +1,74 @@
+// What Prometheus is told of backups, by the node exporter's folder of the stack. Each try writes
+// it again from what lies in the folder, so that a failure is seen and an old success stays old.
+import { warned } from '../../monitoring/restarts.ts'
+import { writeMetrics } from '../../monitoring/textfile.ts'
+import { judgeBackups } from '../retention/judge.ts'
+import { readRecord, type BackupFolder } from './record.ts'
+import { summarizeBackups, sumProof, sumStored, type BackupSummary } from './summary.ts'
+
+const seconds = (ms: number): number => Math.floor(ms / 1000)
+
+type Value = [labels: string, value: number]
+
+/** A metric's lines; none where it has no value. */
+function gauge(name: string, help: string, values: Value[]): string {
+  if (!values.length) return ''
+  const lines = values.map(([labels, value]) => `kgc_backup_${name}${labels} ${value}\n`)
+  return `# HELP kgc_backup_${name} ${help}\n# TYPE kgc_backup_${name} gauge\n${lines.join('')}`
+}
+
+const only = (value: number | undefined): Value[] => (value === undefined ? [] : [['', value]])
+
+/** The text of the metrics, in Prometheus's format. */
+export function formatMetrics(summary: BackupSummary): string {
+  const { applications, newest, keyProven, encrypted, lastTry } = summary
+  return [
+    gauge(
+      'last_success_timestamp_seconds',
+      'When the newest good backup of an application was made: whole, and proven by a restore.',
+      Object.entries(applications).map(([name, time]) => [
+        `{application="${name}"}`,
+        seconds(time),
+      ]),
+    ),
+    gauge(
+      'last_try_timestamp_seconds',
+      'When the last try ended.',
+      only(lastTry && seconds(lastTry.at)),
+    ),
+    gauge(
+      'last_try_succeeded',
+      'Whether the last try made a good backup.',
+      only(lastTry && (lastTry.why === undefined ? 1 : 0)),
+    ),
+    gauge(
+      'last_try_duration_seconds',
+      'How long the last try took.',
+      only(lastTry && lastTry.ms / 1000),
+    ),
+    gauge('size_bytes', 'The size of the newest good backup.', only(newest && sumStored(newest))),
+    gauge(
+      'proven_restore_duration_seconds',
+      'How long the restore of its databases took that proved the newest good backup.',
+      only(newest && sumProof(newest) / 1000),
+    ),
+    gauge(
+      'key_proven_timestamp_seconds',
+      'When somebody last showed that they can open the backups; 0: never.',
+      only(encrypted ? seconds(keyProven ?? 0) : undefined),
+    ),
+  ].join('')
+}
+
+/** Tells the stack's own monitoring how its backups are, `fresh` being the one that was just made; nothing where it has none. */
+export async function reportHealth(
+  { project, monitored, to }: BackupFolder,
+  fresh = '',
+): Promise<void> {
+  if (!monitored) return
+  await warned('Nobody will notice when backups stop', async () => {
+    const judged = await judgeBackups(to, project, { fresh })
+    const summary = summarizeBackups(project, judged, readRecord(to, project))
+    await writeMetrics(project, 'kgc_backup', formatMetrics(summary))
+  })
+}

@@ -1,0 +1,83 @@
+// What happened to a project's backups beside them: the last try, when somebody showed that they can
+// be opened, and the last restore. It lies in their folder, so that it goes where they go.
+import { existsSync, readFileSync } from 'node:fs'
+import { rename, writeFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { warned } from '../../monitoring/restarts.ts'
+import { redact } from '../../redact.ts'
+import type { BackupManifest } from '../manifest.ts'
+
+/** A project's backups in a folder, and whether its monitoring is told of them. */
+export interface BackupFolder {
+  project: string
+  monitored?: boolean | undefined
+  to: string
+}
+
+/** Times are ISO 8601. */
+export interface BackupRecord {
+  lastTry?: { at: string; ms: number; why?: string }
+  /** The applications of the last backup that named none: those of the stack. */
+  applications?: string[]
+  keyProven?: { at: string; backup: string; recipients: string[] }
+  restored?: { at: string; backup: string; ms: number }
+}
+
+const pathOf = (to: string, project: string) => join(to, `${project}.record.json`)
+
+/** The record of a project; an empty one where there is none, or it cannot be read. */
+export function readRecord(to: string, project: string): BackupRecord {
+  try {
+    return JSON.parse(readFileSync(pathOf(to, project), 'utf8')) as BackupRecord
+  } catch {
+    return {}
+  }
+}
+
+/** Changes parts of a project's record. Throws where the folder takes no file. */
+export async function changeRecord(
+  to: string,
+  project: string,
+  change: BackupRecord,
+): Promise<void> {
+  const path = pathOf(to, project)
+  const text = JSON.stringify({ ...readRecord(to, project), ...change }, undefined, 2)
+  await writeFile(`${path}.new`, `${text}\n`, { mode: 0o600 })
+  await rename(`${path}.new`, path)
+}
+
+/** Does the work of a backup and records how it ended; `isWhole`: of all that runs. */
+export async function recordTry(
+  { to, project }: Pick<BackupFolder, 'to' | 'project'>,
+  isWhole: boolean,
+  work: () => Promise<BackupManifest>,
+): Promise<BackupManifest> {
+  const start = Date.now()
+  const note = async (change: BackupRecord, why?: string) => {
+    const lastTry = { at: new Date().toISOString(), ms: Date.now() - start, ...(why && { why }) }
+    if (existsSync(to))
+      await warned('This try is not recorded', () =>
+        changeRecord(to, project, { ...change, lastTry }),
+      )
+  }
+  try {
+    const manifest = await work()
+    await note(isWhole ? { applications: manifest.applications } : {})
+    return manifest
+  } catch (error) {
+    await note({}, redact((error as Error).message))
+    throw error
+  }
+}
+
+/** Records how long the restore of a whole backup took, ms, where its folder has a record. */
+export async function noteRestore(
+  folder: string,
+  { name, project }: BackupManifest,
+  ms: number,
+): Promise<void> {
+  const to = dirname(folder)
+  const restored = { at: new Date().toISOString(), backup: name, ms }
+  if (existsSync(pathOf(to, project)))
+    await warned('This restore is not recorded', () => changeRecord(to, project, { restored }))
+}
