@@ -18,6 +18,7 @@ const homes: Record<string, string[]> = {
   ],
   // what is judged once for all of them
   'infra/k8s/cluster/monitoring/objects/rules.yaml': [
+    'backups.yml',
     'host.yml',
     'monitoring.yml',
     'recording.yml',

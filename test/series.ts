@@ -26,13 +26,20 @@ export const components: Record<string, Component> = parse(
 )
 
 const ofAlerts = ['alertname', 'alertstate', 'severity', 'service']
-/** Series of no exporter, with their labels: Prometheus makes the first three itself, a deploy and a test alert write the others. */
+/** Series of no exporter, with their labels: Prometheus makes the first three itself, a deploy, a test alert and a backup write the others. */
 const own: Record<string, string[]> = {
   up: [],
   ALERTS: ofAlerts,
   ALERTS_FOR_STATE: ofAlerts,
   kgc_deploy_timestamp_seconds: ['release', 'result'],
   kgc_test_alert_timestamp_seconds: [],
+  kgc_backup_last_success_timestamp_seconds: ['application'],
+  kgc_backup_last_try_timestamp_seconds: [],
+  kgc_backup_last_try_succeeded: [],
+  kgc_backup_last_try_duration_seconds: [],
+  kgc_backup_size_bytes: [],
+  kgc_backup_proven_restore_duration_seconds: [],
+  kgc_backup_key_proven_timestamp_seconds: [],
 }
 /** What relabelling gives every series that is scraped. */
 const common = ['app', 'environment', 'job', 'instance']

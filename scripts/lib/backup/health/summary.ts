@@ -21,7 +21,7 @@ export interface BackupSummary {
   keyProven?: number
   encrypted: boolean
   lastTry?: { at: number; ms: number; why?: string }
-  /** By application of the stack, when its newest good backup was made. */
+  /** By application of the stack, when its newest good backup was made; 0: it has none any more. */
   applications: Record<string, number>
 }
 
@@ -49,10 +49,7 @@ export function summarizeBackups(
     project,
     encrypted: recipients.length > 0,
     applications: Object.fromEntries(
-      [...new Set(names)].sort().flatMap(name => {
-        const time = newestOf(name)
-        return time === undefined ? [] : [[name, time]]
-      }),
+      [...new Set(names)].sort().map(name => [name, newestOf(name) ?? 0]),
     ),
     ...(newest && {
       newest: newest.manifest,
