@@ -3,7 +3,7 @@ import { existsSync, readFileSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { parse } from 'yaml'
+import { parse, parseAllDocuments } from 'yaml'
 import { repository } from '../sandbox.ts'
 
 const test = suite('logs')
@@ -53,6 +53,30 @@ test("Loki's limits fit what the collector sends", () => {
   assert.ok(parseInt(line, 10) + 16 < parseInt(limits.max_line_size, 10), 'a line in parts')
   assert.is(limits.reject_old_samples_max_age, limits.retention_period)
   assert.ok(compactor.retention_enabled, 'without it nothing is deleted')
+})
+
+/** ms of `10m`, `1h`. */
+const durationMs = (text: string): number =>
+  parseInt(text, 10) * { s: 1_000, m: 60_000, h: 3_600_000 }[text.at(-1) as 's' | 'm' | 'h']
+
+test('Loki has deleted what its sweeper asked for before it asks again, and before the disk is full', () => {
+  const { compactor, ingester } = parse(read('monitoring/loki/config.yaml'))
+  // retention is applied after one and a half intervals, and a request a minute after it came (pkg/compactor)
+  const late =
+    durationMs(compactor.delete_request_cancel_period) +
+    durationMs(compactor.compaction_interval) * 1.5 +
+    durationMs(compactor.retention_delete_delay) +
+    2 * 60_000
+  const pause = Number(/SWEEP_PAUSE:-(\d+)/.exec(read('monitoring/loki/sweep.sh'))![1]) * 1_000
+  assert.ok(late < pause, `${late} ms of ${pause}`)
+  const pod = parseAllDocuments(read('k8s/cluster/monitoring/loki.yaml'))
+    .map(one => one.toJS())
+    .find(one => one.kind === 'StatefulSet').spec
+  const [, sweeper] = pod.template.spec.containers
+  const [limit] = sweeper.env.filter(({ name }: { name: string }) => name === 'LOKI_MAX_MB')
+  const [{ spec: claim }] = pod.volumeClaimTemplates
+  const megabytes = parseInt(claim.resources.requests.storage, 10) * 1024
+  assert.ok(limit.value < ingester.wal.disk_full_threshold * megabytes, 'below its claim')
 })
 
 test.run()

@@ -12,6 +12,7 @@ const { readConfig } = await import(join(folder, 'config.mjs'))
 const { Store } = await import(join(folder, 'store.mjs'))
 const { compile } = await import(join(folder, 'logql.mjs'))
 const { toStreams } = await import(join(folder, 'otlp.mjs'))
+const { readDeletion } = await import(join(folder, 'deletion.mjs'))
 
 const configText = readFileSync(join(repository, 'infra/monitoring/loki/config.yaml'), 'utf8')
 const config = readConfig(configText)
@@ -170,6 +171,29 @@ test('what is no LogQL, what Loki refuses and what the stand-in does not know ar
     assert.throws(() => compile(`{service="a"} |~ \`${pattern}\``), /unsupported Perl syntax/)
   assert.ok(compile('{service="a"} |~ `(?i)(?:a|(?<b>c))`'))
   assert.throws(() => compile('{service="a"} | logfmt'), /the stand-in for Loki does not know/)
+})
+
+test('what is asked to be deleted is gone, and of a request that Loki refuses nothing', () => {
+  const at = (ms: number) => String(Math.floor(ms / 1000))
+  const ask = (changes: Record<string, string> = {}, limits: object = config) => {
+    const query = { query: '{application=~".+"}', start: at(now - 48 * hour), end: at(now - hour) }
+    return readDeletion(new URLSearchParams({ ...query, ...changes }), limits, now)
+  }
+  const refused: [RegExp, () => unknown][] = [
+    [/deletes in the future/, () => ask({ end: at(now + 2000) })],
+    [/start time can't be greater/, () => ask({ end: at(now - 48 * hour) })],
+    [/invalid end time/, () => ask({ end: '2026-11-29' })],
+    [/start time not set/, () => ask({ start: '' })],
+    [/query not set/, () => ask({ query: '' })],
+    [/Retention is not enabled/, () => ask({}, { ...config, retentionMs: 0 })],
+  ]
+  for (const [why, run] of refused) assert.throws(run, why)
+  const store = newStore()
+  pushed(store, [entry('old', now - 2 * hour), entry('new', now - hour / 2)])
+  store.remove(ask({ query: '{application="twenty"}' }))
+  assert.equal(linesOf(store), ['old', 'new'])
+  store.remove(ask())
+  assert.equal(linesOf(store), ['new'])
 })
 
 test.run()

@@ -62,6 +62,13 @@ export function sizeBytes(text) {
   return Number(number) * 1024 ** ' kmg'.indexOf(unit.toLowerCase() || ' ')
 }
 
+/** Of the compactor (pkg/compactor/config.go). */
+const deletionTimes = [
+  ['delete_request_cancel_period', '24h'],
+  ['compaction_interval', '10m'],
+  ['retention_delete_delay', '2h'],
+]
+
 /** Resource attributes that become labels, and what their names are then. */
 function indexLabels({
   resource_attributes: { ignore_defaults = false, attributes_config = [] } = {},
@@ -90,6 +97,11 @@ export function readConfig(text) {
     windowMs: durationMs(config.ingester?.max_chunk_age ?? '2h') / 2,
     diskFullThreshold: config.ingester?.wal?.disk_full_threshold ?? 0.9,
     retentionMs: config.compactor?.retention_enabled ? durationMs(limits.retention_period) : 0,
+    // until the files of lines are gone that were asked to be deleted
+    deletionMs: deletionTimes.reduce(
+      (sum, [key, standard]) => sum + durationMs(config.compactor?.[key] ?? standard),
+      0,
+    ),
     maxLineBytes: sizeBytes(limits.max_line_size),
     maxMetadataBytes: sizeBytes(limits.max_structured_metadata_size),
     streamBytesPerSecond: sizeBytes(limits.per_stream_rate_limit),

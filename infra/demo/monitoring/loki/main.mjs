@@ -1,26 +1,15 @@
 // A strict stand-in for Loki, whose image needs a registry: it obeys Loki's own configuration file, and refuses what Loki refuses.
 // Usage: main.mjs -config.file=FILE | -health
-import { appendFileSync, existsSync, readFileSync, statfsSync, writeFileSync } from 'node:fs'
+import { readFileSync, statfsSync } from 'node:fs'
 import { parse } from 'yaml'
 import { readConfig } from './config.mjs'
+import { Files } from './files.mjs'
 import { serve } from './server.mjs'
 import { Store, keyOf } from './store.mjs'
 
-const asLine = streams =>
-  `${JSON.stringify(streams, (_, value) => (typeof value === 'bigint' ? String(value) : value))}\n`
-
-function readKept(file) {
-  if (!existsSync(file)) return []
-  const lines = readFileSync(file, 'utf8').split('\n').slice(0, -1)
-  const revive = entry => ({ ...entry, time: BigInt(entry.time) })
-  return lines
-    .flatMap(line => JSON.parse(line))
-    .map(stream => ({ ...stream, entries: stream.entries.map(revive) }))
-}
-
 /** What was kept is there again, without being asked for its limits a second time. */
-function restore(store, file) {
-  for (const { labels, entries } of readKept(file)) {
+function restore(store, files) {
+  for (const { labels, entries } of files.days().flatMap(day => files.read(day))) {
     const stream = store.streamOf(labels, entries.length, [])
     for (const entry of entries) {
       const key = keyOf(entry)
@@ -30,23 +19,25 @@ function restore(store, file) {
     if (stream) stream.sorted = false
   }
   store.trim()
-  const all = [...store.streams.values()].map(({ labels, entries }) => ({ labels, entries }))
-  writeFileSync(file, all.length ? asLine(all) : '')
+  files.remove(() => true)
+  files.keep([...store.streams.values()].map(({ labels, entries }) => ({ labels, entries })))
 }
 
 async function start(file) {
   const text = readFileSync(file, 'utf8')
-  const { common, server } = parse(text)
+  const yaml = parse(text)
   const diskUsage = () => {
-    const { blocks, bfree } = statfsSync(common.path_prefix)
+    const { blocks, bfree } = statfsSync(yaml.common.path_prefix)
     return 1 - bfree / blocks
   }
-  const store = new Store(readConfig(text), { diskUsage })
-  const kept = `${common.path_prefix}/standin.jsonl`
-  restore(store, kept)
+  const config = readConfig(text)
+  const store = new Store(config, { diskUsage })
+  const files = new Files(yaml)
+  restore(store, files)
   await serve(store, {
-    port: server?.http_listen_port ?? 3100,
-    keep: streams => appendFileSync(kept, asLine(streams)),
+    port: yaml.server?.http_listen_port ?? 3100,
+    keep: streams => files.keep(streams),
+    remove: isGone => setTimeout(() => files.remove(isGone), config.deletionMs),
   })
   console.log(`level=info msg="Loki stand-in started" lines=${store.lines}`)
 }

@@ -2,6 +2,7 @@
 import { createServer } from 'node:http'
 import { gunzipSync } from 'node:zlib'
 import { durationMs } from './config.mjs'
+import { readDeletion } from './deletion.mjs'
 import { compile, compileSelector, labelsKey } from './logql.mjs'
 import { toStreams } from './otlp.mjs'
 import { Refused } from './store.mjs'
@@ -140,6 +141,7 @@ const metrics = store =>
       ([reason, count]) =>
         `loki_discarded_samples_total{reason="${reason}",tenant="fake"} ${count}`,
     ),
+    `loki_ingester_wal_disk_usage_percent ${store.diskUsage()}`,
     `standin_lines ${store.lines}`,
     `standin_repeated_lines_total ${store.repeated}`,
   ].join('\n') + '\n'
@@ -154,15 +156,25 @@ function answer(store, { pathname, searchParams: query }) {
   throw new Refused(404, '404 page not found')
 }
 
-async function handle(store, keep, request, response) {
+async function handle(store, { keep, remove }, request, response) {
   const url = new URL(request.url, 'http://loki')
   if (request.method === 'POST' && url.pathname === '/otlp/v1/logs') {
     store.push(readStreams(await readBody(request), request, store.config), keep)
     return response.writeHead(204).end()
   }
+  if (request.method === 'POST' && url.pathname === '/loki/api/v1/delete') {
+    const isGone = readDeletion(url.searchParams, store.config, store.clock())
+    store.remove(isGone)
+    remove(isGone)
+    return response.writeHead(204).end()
+  }
   if (request.method !== 'GET') throw new Refused(405, 'method not allowed')
   if (url.pathname === '/ready') return response.end('ready\n')
-  if (url.pathname === '/metrics') return response.end(metrics(store))
+  if (url.pathname === '/metrics') {
+    // Prometheus 3 reads no answer without it
+    response.setHeader('content-type', 'text/plain; version=0.0.4; charset=utf-8')
+    return response.end(metrics(store))
+  }
   response.setHeader('content-type', 'application/json; charset=UTF-8')
   response.end(JSON.stringify({ status: 'success', data: answer(store, url) }))
 }
@@ -170,11 +182,12 @@ async function handle(store, keep, request, response) {
 /**
  * Serves a store.
  * @param {import('./store.mjs').Store} store
- * @param {{ port: number, keep?: (streams: object[]) => void }} options `keep` is called with what is new, before the answer
+ * @param {{ port: number, keep?: (streams: object[]) => void, remove: (isGone: (entry: object, labels: object) => boolean) => void }} options `keep`
+ *   is called with what is new, before the answer; `remove` says which lines are deleted
  */
-export function serve(store, { port, keep }) {
+export function serve(store, { port, ...files }) {
   const server = createServer((request, response) =>
-    handle(store, keep, request, response).catch(error => {
+    handle(store, files, request, response).catch(error => {
       // OTLP's exporters try again after a 503, and never after a 500
       const status = error.status ?? 503
       response.writeHead(status, { 'content-type': 'text/plain; charset=utf-8' }).end(error.message)

@@ -274,11 +274,21 @@ export class Store {
     this.lines++
   }
 
+  /** Nanoseconds of the oldest time that is kept. */
+  oldestKept() {
+    const { retentionMs } = this.config
+    return retentionMs ? BigInt(this.clock() - retentionMs) * 1_000_000n : 0n
+  }
+
+  /** @param {(entry: Entry, labels: object) => boolean} isGone which lines are deleted */
+  remove(isGone) {
+    for (const stream of this.streams.values())
+      this.drop(stream, entry => isGone(entry, stream.labels))
+  }
+
   /** The oldest lines of the largest stream go when there is too much, and all that is past its time. */
   trim() {
-    const oldest = this.config.retentionMs
-      ? BigInt(this.clock() - this.config.retentionMs) * 1_000_000n
-      : 0n
+    const oldest = this.oldestKept()
     for (const stream of this.streams.values())
       if (stream.entries.length && stream.entries[0].time < oldest)
         this.drop(stream, ({ time }) => time < oldest)
