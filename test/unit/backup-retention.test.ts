@@ -34,8 +34,8 @@ const make = (daysAgo: number, changes?: Partial<BackupManifest>) =>
 const names = () => readdirSync(to).sort()
 
 /** A folder in which a backup was begun and not ended. */
-function begin(daysAgo: number): string {
-  const name = nameBackup('kgc-demo', new Date(now - daysAgo * dayMs))
+function begin(daysAgo: number, project = 'kgc-demo'): string {
+  const name = nameBackup(project, new Date(now - daysAgo * dayMs))
   mkdirSync(join(to, name))
   const at = new Date(now - daysAgo * dayMs)
   utimesSync(join(to, name), at, at)
@@ -71,7 +71,7 @@ test('a rule keeps the newest of each period that has one, and the oldest while 
 
 test('tries that failed take no place, however many: the good ones before them stay (mighty840/orca#204, thelastpickle/cassandra-medusa#607)', async () => {
   const good = [await make(20), await make(21)].map(({ name }) => name)
-  const failed = [1, 2, 3, 4, 5].map(begin)
+  const failed = [1, 2, 3, 4, 5].map(days => begin(days))
   const { code, stderr } = await prune('--keep-last', '2')
   assert.is(code, 0, stderr)
   assert.equal(names(), [...failed, ...good].sort())
@@ -117,10 +117,15 @@ test('what another project or a person has put there stays as it is (borgbackup/
   const renamed = await make(50)
   renameSync(renamed.folder, join(to, 'kgc-demo-20200101T000000Z'))
   const newer = await make(60, { format: 2 as 1 })
+  const unreadable = begin(45)
+  symlinkSync('manifest.json', join(to, unreadable, 'manifest.json'))
+  utimesSync(join(to, unreadable), 0, 0)
+  utimesSync(newer.folder, 0, 0)
+  const begun = begin(45, 'kgc')
   mkdirSync(join(to, 'photos'))
   symlinkSync(other.folder, join(to, 'kgc-demo-20200202T000000Z'))
   await prune('--keep-last', '1')
-  const stay = [mine[0]!.name, other.name, similar.name, 'photos', newer.name]
+  const stay = [mine[0]!.name, unreadable, begun, other.name, similar.name, 'photos', newer.name]
   assert.equal(names(), [...stay, 'kgc-demo-20200101T000000Z', 'kgc-demo-20200202T000000Z'].sort())
 })
 

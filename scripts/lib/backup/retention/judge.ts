@@ -1,5 +1,5 @@
 // Which of the backups in a folder count, and why others do not.
-import { existsSync, statSync } from 'node:fs'
+import { statSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import {
   clockToleranceMs,
@@ -72,14 +72,22 @@ function judgeBackup({ folder, manifest }: FoundBackup, now: number): JudgedBack
     ...{ name, folder, time, manifest, state, why },
   })
   if (!(time < now + clockToleranceMs)) return as('doubtful', 'dated in the future')
-  if (!manifest)
-    return existsSync(join(folder, manifestName))
-      ? as('doubtful', 'its manifest is damaged, or of a newer release')
-      : as('unfinished', 'did not come to its end')
-  if (!isProven(manifest)) return as('doubtful', 'not proven by a restore')
-  const damaged = manifest.files.find(({ stored }) => sizeOf(folder, stored.path) !== stored.bytes)
-  return damaged ? as('doubtful', `${damaged.stored.path} is not as it was written`) : as('good')
+  try {
+    if (!manifest)
+      return sizeOf(folder, manifestName) === undefined
+        ? as('unfinished', 'did not come to its end')
+        : as('doubtful', 'its manifest is damaged, or of a newer release')
+    if (!isProven(manifest)) return as('doubtful', 'not proven by a restore')
+    const damaged = manifest.files.find(
+      ({ stored }) => sizeOf(folder, stored.path) !== stored.bytes,
+    )
+    return damaged ? as('doubtful', `${damaged.stored.path} is not as it was written`) : as('good')
+  } catch (error) {
+    // what cannot be read may be a good one
+    return as('doubtful', (error as Error).message)
+  }
 }
 
+/** Throws where nobody can say, as without the right to look. */
 const sizeOf = (folder: string, path: string) =>
   statSync(join(folder, path), { throwIfNoEntry: false })?.size
