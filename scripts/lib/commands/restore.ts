@@ -73,7 +73,7 @@ export async function runRestoreCommand({ values, positionals }: RestoreArgument
     await swapped.finish()
     const ms = Date.now() - start
     emit('result', { backup: manifest.name, ms })
-    if (!folders.length) await noteRestore(folder, manifest, ms)
+    if (plans.length === manifest.applications.length) await noteRestore(folder, manifest, ms)
     say(`  what was there before is kept: ${dropCommand} removes it`)
     printResult(
       `${manifest.name} is restored (${formatDuration(ms)}). Next: npx zx scripts/smoke.ts ${mode}`,

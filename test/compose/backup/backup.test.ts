@@ -11,6 +11,7 @@ import {
   truncateSync,
   writeFileSync,
 } from 'node:fs'
+import { homedir } from 'node:os'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
@@ -41,6 +42,23 @@ const backUp = (options?: Options, ...words: string[]): Result =>
     ['backup', 'demo', ...applications, '--to', to, '--recipient', recipient, ...words],
     options,
   )
+/** The line of docs/backup.md as cron runs it, without a terminal and with another PATH, on this stack. */
+function backUpByCron(): Result {
+  const page = readFileSync(join(repository, 'docs/backup.md'), 'utf8')
+  const line = /^ {4}12 3 \* \* \* +root +(.*)$/m.exec(page)![1]!
+  const log = join(stack.root, 'backup.log')
+  const command = line
+    .replace('/srv/kgc', stack.root)
+    .replace(' prod ', ` demo ${applications.join(' ')} --recipient ${recipient} `)
+    .replace('/srv/backups --own-disk', to)
+    .replace('/var/log/kgc-backup.log', log)
+  const env = {
+    ...{ PATH: /^ {4}PATH=(.*)$/m.exec(page)![1]!, HOME: homedir(), SHELL: '/bin/sh' },
+    KGC_PROJECT: stack.project,
+  }
+  const done = spawnSync('/bin/sh', ['-c', command], { cwd: '/', env, stdio: 'ignore' })
+  return { code: done.status ?? -1, stdout: '', stderr: readFileSync(log, 'utf8'), ms: 0 }
+}
 const restore = (folder: string, options?: Options, identity = key): Result =>
   stack.run(['restore', folder, 'demo', ...applications, '--identity', identity], options)
 const sql = (query: string, user = 'postgres') =>
@@ -146,7 +164,7 @@ test('a backup while others write is whole, proven and encrypted; what was writt
     '-c',
     'while psql -qU chatwoot_a -d chatwoot -c "INSERT INTO written SELECT FROM generate_series(1, 20)"; do :; done',
   ])
-  const { code, stderr } = backUp()
+  const { code, stderr } = backUpByCron()
   writer.kill()
   assert.is(code, 0, stderr)
   backup = join(to, readdirSync(to)[0]!)
@@ -163,7 +181,14 @@ test('a backup while others write is whole, proven and encrypted; what was writt
       readFileSync(join(backup, stored.path), 'latin1').slice(0, 30),
       /^age-encryption.org/,
     )
-  assert.match(stack.run(['backup', 'status', '--to', to]).stdout, 'good, encrypted')
+  const proof = stack.run(['backup', 'prove-key', 'demo', '--to', to, '--identity', key])
+  assert.is(proof.code, 0, proof.stderr)
+  const { stdout } = stack.run(['backup', 'status', '--to', to])
+  assert.match(stdout, 'good, encrypted')
+  assert.match(
+    stdout,
+    /last proven .*, its databases back in [\d.]+ s, .* The key was last proven 0 min ago/,
+  )
 })
 
 test('a backup that would lack something is none: its folder goes, and the cause is named', async () => {
@@ -251,6 +276,13 @@ test('a backup that would lack something is none: its folder goes, and the cause
         "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'pg_dump' AND wait_event_type = 'Lock'",
       ) === '1',
   )
+  tell(
+    'two backups at once',
+    'Commifreak/unraid-appdata.backup#78',
+    backUp(),
+    4,
+    /another backup or restore of it runs/,
+  )
   const dumping = stack.engine('ps', '-ql', '--filter', `label=hu.kgc.workplace=${stack.project}`)
   stack.engine('kill', dumping)
   const code = await killed.code
@@ -265,7 +297,15 @@ test('a backup that would lack something is none: its folder goes, and the cause
     5,
     /dump.sh ended with 137/,
   )
-  assert.equal(readdirSync(to), [backup.split('/').at(-1)])
+  const folders = readdirSync(to, { withFileTypes: true }).filter(one => one.isDirectory())
+  assert.equal(
+    folders.map(({ name }) => name),
+    [backup.split('/').at(-1)],
+  )
+  assert.match(
+    stack.run(['backup', 'status', '--to', to]).stdout,
+    /failed: .*dump.sh ended with 137/,
+  )
 })
 
 /** A copy of the backup in which something has happened. */
@@ -420,6 +460,10 @@ test('on an empty machine the backup and its key bring the stack up as it was', 
   assert.is(code, 0, stderr)
   assert.equal(readAll(), before)
   console.log(`\n${table(stories)}`)
+  assert.match(
+    stack.run(['backup', 'status', '--to', to]).stdout,
+    /back in [^,]* \(restored \d{4}-\d\d-\d\d/,
+  )
   const smoke = stack.run(['smoke', 'demo', '--only', 'chatwoot']).stdout
   // KGC, which its webhook reaches, does not run here
   const own = smoke.split('\n').filter(line => line.includes(' chatwoot: '))
