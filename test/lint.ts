@@ -1,7 +1,7 @@
 // The linters: each is silent or the test fails.
 import { execFileSync } from 'node:child_process'
 import { existsSync, readFileSync } from 'node:fs'
-import { actionlint, collector, linter, promtool } from './tools.ts'
+import { actionlint, collector, linter, pint, promtool } from './tools.ts'
 
 /** The files that git tracks or would track, by pattern. */
 const files = (...patterns: string[]): string[] =>
@@ -50,6 +50,13 @@ export function linters(): { name: string; argv: string[] }[] {
         promtool,
         ...['check', 'rules', '--lint=all', '--lint-fatal'],
         ...files('infra/monitoring/prometheus/rules/*.yml'),
+      ],
+    },
+    {
+      name: 'pint',
+      argv: [
+        ...[pint, '--no-color', '--offline', 'lint', '--min-severity=info', '--fail-on=info'],
+        'infra/monitoring/prometheus/rules',
       ],
     },
     {

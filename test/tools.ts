@@ -29,6 +29,11 @@ const actionlintModule = 'github.com/rhysd/actionlint'
 /** The linter of workflows; PyPI has no build of it, so it is compiled from its Go module. */
 export const actionlint = join(cache, `actionlint-${actionlintVersion}`, 'actionlint')
 
+const pintVersion = '0.87.0'
+const pintModule = 'github.com/cloudflare/pint'
+/** Cloudflare's linter of Prometheus' rules, compiled from its Go module as PyPI and Debian have none. */
+export const pint = join(cache, `pint-${pintVersion}`, 'pint')
+
 /** Debian 13's promtool, which judges the rules of Prometheus. */
 export const promtool = join(cache, 'promtool-trixie', 'promtool')
 
@@ -128,7 +133,8 @@ export function needs(names: string[]): Need[] {
   const compile = has('lint') && !existsSync(actionlint)
   const haveRules = existsSync(promtool)
   const haveCollector = existsSync(collector)
-  const engine = compile || !haveRules || !haveCollector
+  const havePint = existsSync(pint)
+  const engine = compile || !haveRules || !haveCollector || !havePint
   const compose = engine || has('compose') || has('cluster')
   const docker: Need = {
     name: 'Have Docker',
@@ -152,6 +158,18 @@ export function needs(names: string[]): Need[] {
     ],
     hint: 'it is compiled once, in a container, from the Go module proxy',
     compiles: 'actionlint (1 min)',
+  }
+  const ruleLinter: Need = {
+    name: 'Compile pint',
+    runs: ['lint: pint', 'compose/replay'],
+    argv: [
+      'infra/demo/gobuild/gobuild.sh',
+      'pint',
+      `${pintModule}@v${pintVersion}`,
+      `${pintModule}/cmd/pint`,
+    ],
+    hint: 'it is compiled once, in a container, from the Go module proxy',
+    compiles: 'pint (75 s on two busy cores)',
   }
   const rules: Need = {
     name: 'Have promtool',
@@ -199,7 +217,7 @@ export function needs(names: string[]): Need[] {
   }
   const monitoring: Need = {
     name: 'Have all images of the monitoring',
-    runs: ['compose/monitoring/panels'],
+    runs: ['compose/monitoring/panels', 'compose/replay'],
     argv: ['infra/demo/monitoring/build.sh'],
     hint: 'infra/demo/monitoring/build.sh shows why',
     ...(existsSync(collector) ? {} : { compiles: 'the OpenTelemetry Collector and cAdvisor' }),
@@ -269,6 +287,7 @@ export function needs(names: string[]): Need[] {
     push,
     ...(existsSync(operatorCrds) ? [] : [crds]),
     ...(compile ? [workflows] : []),
+    ...(havePint ? [] : [ruleLinter]),
     ...(serve ? [] : [servers]),
     ...(haveCollector ? [] : [logs]),
     ...(existsSync(compiled('promtool', 'prometheus')) ? [] : [rules3]),
