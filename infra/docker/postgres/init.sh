@@ -16,11 +16,15 @@ kgc_sql <<'SQL'
 \getenv password POSTGRES_PASSWORD
 \set app_password ''
 \getenv app_password DATABASE_APP_PASSWORD
+\set login ''
+\getenv login DATABASE_LOGIN
 SELECT :'db' || '_owner' AS owner, :'db' || '_a' AS a, :'db' || '_b' AS b, :'db' || '_monitor' AS monitor, :'db' || '_backup' AS backup,
-  :'db' || '_app' AS app, :'app_password' <> '' AS with_app \gset
+  :'db' || '_app' AS app, :'app_password' <> '' AS with_app,
+  CASE WHEN :'login' = :'db' || '_b' THEN :'login' ELSE :'db' || '_a' END AS login \gset
 CREATE ROLE :"owner" NOLOGIN;
-CREATE ROLE :"a" LOGIN IN ROLE :"owner" PASSWORD :'password';
+CREATE ROLE :"a" LOGIN IN ROLE :"owner";
 CREATE ROLE :"b" LOGIN IN ROLE :"owner";
+ALTER ROLE :"login" PASSWORD :'password';
 ALTER ROLE :"a" SET role TO :"owner";
 ALTER ROLE :"b" SET role TO :"owner";
 CREATE ROLE :"monitor" LOGIN IN ROLE pg_monitor;

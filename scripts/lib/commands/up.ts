@@ -41,9 +41,11 @@ import { markStart } from '../monitoring/start-marker.ts'
 import { pullOrBuildImages } from '../images/pull-or-build.ts'
 import { emit, formatMegabytes, printResult, say, step, table, warn } from '../report.ts'
 import { root } from '../repository.ts'
+import { planRotation } from '../rotation/plan.ts'
+import { rotateSecret } from '../rotation/rotate.ts'
 
 interface UpArguments {
-  values: { file?: string[]; timeout?: string }
+  values: { file?: string[]; timeout?: string; 'rotate-secret'?: string }
   positionals: string[]
 }
 
@@ -62,6 +64,8 @@ export async function runUpCommand({ values, positionals }: UpArguments): Promis
   const settings = loadEnvValues(root, environment, true)
 
   // Pre-flight: nothing is touched.
+  const key = values['rotate-secret']
+  const rotation = key === undefined ? undefined : planRotation(root, environment, key)
   warnOfShellValues(asked.suffix)
   refuseUnfitEnvFiles(environment)
   refuseUnfitAddresses(mode, settings)
@@ -108,6 +112,7 @@ export async function runUpCommand({ values, positionals }: UpArguments): Promis
     ready.map(({ service }) => service),
     services,
   )
+  if (rotation) await rotateSecret(stack, rotation, timeout)
 }
 
 /** A machine that is too small for what is chosen starts it all the same, and suffers later. */

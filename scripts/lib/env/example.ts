@@ -51,6 +51,11 @@ export interface ExampleEntry {
    * or `uuid`.
    */
   generate?: string
+  /**
+   * How another value takes its place (`up.ts --rotate-secret`): a second `login` of the database, a
+   * second password of `redis`, or a `restart` of what reads it.
+   */
+  rotate?: (typeof rotationKinds)[number]
   format?: ValueFormat
   /** Of a number its value, else the length of the text. */
   min?: number
@@ -65,6 +70,7 @@ export interface ExampleEntry {
   environments: Record<string, string>
 }
 
+const rotationKinds = ['login', 'redis', 'restart'] as const
 const flags = ['required', 'secret', 'shared', 'pinned', 'keep'] as const
 
 /**
@@ -128,6 +134,10 @@ function applyAttribute(entry: ExampleEntry, word: string, fail: (why: string) =
     return /^((hex|base64|alnum|password):[1-9]\d*|uuid)$/.test(value)
       ? void (entry.generate = value)
       : fail(`unknown ${word}`)
+  if (name === 'rotate') {
+    const kind = rotationKinds.find(known => known === value)
+    return kind ? void (entry.rotate = kind) : fail(`unknown ${word}`)
+  }
   if (name === 'format') {
     const format = valueFormats.find(known => known === value)
     return format ? void (entry.format = format) : fail(`unknown ${word}`)

@@ -16,6 +16,7 @@ import {
 import { Failure, exit } from '../../errors.ts'
 import { warn } from '../../report.ts'
 import { root } from '../../repository.ts'
+import { setRolePassword } from '../../rotation/credentials.ts'
 
 /** A store as it is found. */
 export interface VolumeSecretsFit {
@@ -125,11 +126,20 @@ export async function recordSecrets(stack: Stack, found: VolumeSecretsFit[]): Pr
       return warn(
         `${store.service} rejects the password in ${store.passwordKey}: its volume ${store.volume} was written with another one`,
       )
-    await writeSecretRecord(
-      store,
-      container.Id,
-      await createSecretRecord(store.secrets, root),
-    ).catch(error => warn(`${(error as Failure).what}: ${(error as Failure).evidence ?? error}`))
+    const record = await createSecretRecord(store.secrets, root)
+    await Promise.all([
+      writeSecretRecord(store, container.Id, record),
+      closeOtherLogin(store, container),
+    ]).catch(error => warn(`${(error as Failure).what}: ${(error as Failure).evidence ?? error}`))
   })
   await Promise.all(written)
+}
+
+/** After another password: the login that nobody uses has none, also where a rotation was interrupted. */
+async function closeOtherLogin(
+  { database, login }: DatabaseVolume,
+  server: Container,
+): Promise<void> {
+  const other = [`${database}_a`, `${database}_b`].find(name => name !== login)
+  if (database && login && other) await setRolePassword(server, other)
 }

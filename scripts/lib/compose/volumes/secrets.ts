@@ -109,15 +109,17 @@ export async function readSecretRecords(
  * when it does not answer.
  */
 export async function acceptsPassword(
-  { secrets }: DatabaseVolume,
+  { secrets, login = '' }: DatabaseVolume,
   container: Container | undefined,
 ): Promise<boolean | undefined> {
   if (container?.State.Status !== 'running') return undefined
   // its own name leads to its address in the network: on the socket and on 127.0.0.1 anybody may
   // come in
   const script =
-    'read -r PGPASSWORD; export PGPASSWORD PGCONNECT_TIMEOUT=5; exec psql -qtAXw -h "$HOSTNAME" -U "${DATABASE_LOGIN:-${POSTGRES_USER:-postgres}}" -d "${POSTGRES_DB:-${POSTGRES_USER:-postgres}}" -c "SELECT 1"'
-  const { code, stderr } = await run(['docker', 'exec', '-i', container.Id, 'sh', '-c', script], {
+    'read -r PGPASSWORD; export PGPASSWORD PGCONNECT_TIMEOUT=5; exec psql -qtAXw -h "$HOSTNAME" -U "${0:-${POSTGRES_USER:-postgres}}" -d "${POSTGRES_DB:-${POSTGRES_USER:-postgres}}" -c "SELECT 1"'
+  // the login of the env files: an interrupted rotation has changed it, and not yet the container's
+  const argv = ['docker', 'exec', '-i', container.Id, 'sh', '-c', script, login]
+  const { code, stderr } = await run(argv, {
     nothrow: true,
     timeout: 20_000,
     input: `${secrets[postgresPasswordKey]}\n`,
