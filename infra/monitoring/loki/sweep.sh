@@ -35,6 +35,7 @@ sweep() {
   fi
 }
 
+say info "the logs may take $LOKI_MAX_MB MB"
 while :; do
   used=$(du -sm /loki 2>/dev/null | cut -f1)
   if [ "${used:-0}" -gt "$LOKI_MAX_MB" ] && [ "$(date +%s)" -ge $next ]; then sweep; fi
