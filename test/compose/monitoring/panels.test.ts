@@ -141,6 +141,21 @@ test('every panel shows data of the last 5 minutes within the range that it stat
   assert.is(all.length, panelQueries.length)
 })
 
+test('every target says what its answer is written in: Prometheus 3 reads no other', () => {
+  const get =
+    'for url; do wget -T 10 -S -qO /dev/null "$url" 2>&1 | grep -i content-type: || echo "$url"; done'
+  const ask = (script: string, ...argv: string[]) =>
+    inside('prometheus', 'sh', '-c', script, 'sh', ...argv)
+  const targets = ask('wget -qO- http://127.0.0.1:9090/api/v1/targets?state=active')
+  const urls = JSON.parse(targets).data.activeTargets.map((one: any) => one.scrapeUrl)
+  const types = ask(get, ...urls).split('\n')
+  assert.is(types.length, urls.length)
+  assert.equal(
+    types.filter(type => !/content-type: (text\/plain|application\/openmetrics-text)/i.test(type)),
+    [],
+  )
+})
+
 test('a panel that shows nothing, leaves its range or is refused is named', () => {
   const logql = { language: 'logql' } as const
   const cases: [Partial<PanelQuery>, RegExp][] = [
