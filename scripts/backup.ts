@@ -6,6 +6,7 @@ await runCommand({
        npx zx scripts/backup.ts status [mode] [--to FOLDER]
        npx zx scripts/backup.ts prune [mode] [--to FOLDER] --keep-daily 7 … [--dry-run]
        npx zx scripts/backup.ts prove-key [mode] [WORD] [--to FOLDER] [--identity FILE]
+       npx zx scripts/backup.ts copy [mode] [--to FOLDER] [--copy-to s3://BUCKET/PREFIX]
        npx zx scripts/backup.ts key --to FILE
 
 Saves each application's database, files, certificates and env files from the running stack. Each dump is restored into a server of its own
@@ -13,6 +14,7 @@ and compared, row by row, before it counts. A backup is a folder of its own in F
   mode               dev (default), prod or demo
   application        only these (folders of infra/docker); else all that have run here
   --to F             the folder with the backups; else BACKUP_FOLDER in infra/docker/.env
+  --copy-to U        copy it to s3://BUCKET/PREFIX, too, and read it back; else BACKUP_COPY_TO in infra/docker/.env
   --own-disk         refuse a folder on the system's own disk: that of backups is not mounted
   --recipient R      encrypt to this age recipient (repeatable) instead of BACKUP_RECIPIENTS in infra/docker/.env
   --unencrypted      do not encrypt: everybody who can read the folder has all data and passwords
@@ -23,10 +25,12 @@ and compared, row by row, before it counts. A backup is a folder of its own in F
   status             the backups in FOLDER, checked against their checksums, with age and size, how fast they are back, how much may be lost
   prune              that alone; --dry-run only says what goes, and why the others stay
   prove-key          show that somebody can open the newest backup: by the WORD in its proof.age, or by the key, from a file or typed
+  copy               copy to the bucket what it does not have yet
   key                a new age identity in FILE, and on stdout its recipient`,
   exitCodes: [0, 2, 3, 4, 5, 130],
   options: {
     to: text,
+    'copy-to': text,
     'own-disk': flag,
     recipient: list,
     unencrypted: flag,

@@ -74,6 +74,7 @@ const programs: Record<string, string[]> = {
   curl: ['compose', 'cluster'],
   openssl: ['compose'],
   python3: ['unit'],
+  rclone: ['compose/backup/off-site'],
 }
 
 const isInstalled = (program: string): boolean =>
@@ -107,6 +108,9 @@ function version(name: string): string {
  * settings.sh.
  */
 export const compiled = (name: string, key = name): string => join(cache, `${name}-${version(key)}`)
+
+/** A server of buckets. */
+export const versitygw = join(compiled('versitygw'), 'versitygw')
 
 /** The CRDs of the Prometheus operator; engine/crds.sh takes them out of its module. */
 export const operatorCrds = join(
@@ -199,6 +203,13 @@ export function needs(names: string[]): Need[] {
     hint: 'it is compiled once, in a container, from the Go module proxy',
     compiles: 'promtool of Prometheus 3 (12 min on two busy cores)',
   }
+  const buckets: Need = {
+    name: 'Compile a server of buckets',
+    runs: ['compose/backup/off-site'],
+    argv: ['test/cluster/engine/build.sh', 'versitygw'],
+    hint: 'it is compiled once, in a container, from the Go module proxy',
+    compiles: 'versitygw (5 min on two busy cores)',
+  }
   const traefik =
     spawnSync('docker', ['image', 'inspect', 'kgc-demo/traefik:demo'], { stdio: 'ignore' })
       .status === 0
@@ -289,6 +300,7 @@ export function needs(names: string[]): Need[] {
     ...(compile ? [workflows] : []),
     ...(havePint ? [] : [ruleLinter]),
     ...(serve ? [] : [servers]),
+    ...(existsSync(versitygw) ? [] : [buckets]),
     ...(haveCollector ? [] : [logs]),
     ...(existsSync(compiled('promtool', 'prometheus')) ? [] : [rules3]),
   ]

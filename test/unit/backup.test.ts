@@ -194,7 +194,7 @@ test('nobody gets a backup that nobody can open, or one that is elsewhere than i
   const away = { DOCKER_HOST: 'unix:///nowhere.sock' }
   for (const [words, code, said] of [
     [['demo'], 2, '--to needs the folder'],
-    [['demo', '--to', 's3://bucket'], 2, 'copied on by restic or rclone'],
+    [['demo', '--to', 's3://bucket'], 2, '--copy-to copies what it holds'],
     [['demo', '--to', to], 3, /there is no recipient[^]*NEXT.*backup.ts key --to FILE/],
     [['demo', '--to', to, '--recipient', 'age1x'], 2, 'age1x is no age recipient'],
     [['demo', '--to', to, '--unencrypted', '--recipient', 'age1x'], 2, 'either'],

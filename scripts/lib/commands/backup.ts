@@ -9,10 +9,9 @@ import {
   refuseShrunken,
   refuseSystemDisk,
 } from '../backup/choose.ts'
-import { runProveKey, runPrune } from '../backup/health/maintain.ts'
+import { maintenanceVerbs, runMaintenance } from '../backup/health/maintain.ts'
 import { reportHealth } from '../backup/health/metrics.ts'
 import { recordTry } from '../backup/health/record.ts'
-import { printBackups } from '../backup/health/status.ts'
 import { createKey } from '../backup/key.ts'
 import { withLock } from '../backup/lock.ts'
 import {
@@ -22,6 +21,7 @@ import {
   writeManifest,
   type BackupManifest,
 } from '../backup/manifest.ts'
+import { copyBackups, readOffSite, requireRclone } from '../backup/off-site/copy.ts'
 import { planStack } from '../backup/plan.ts'
 import { pruneBackups } from '../backup/retention/prune.ts'
 import { readKeepRules } from '../backup/retention/rules.ts'
@@ -42,6 +42,7 @@ import { withWorkplace } from '../backup/workplace.ts'
 interface BackupArguments {
   values: {
     to?: string
+    'copy-to'?: string
     'own-disk'?: boolean
     recipient?: string[]
     unencrypted?: boolean
@@ -59,26 +60,29 @@ interface BackupArguments {
 
 /** Takes a backup, or does to those in a folder what the first word says. */
 export async function runBackupCommand({ values, positionals }: BackupArguments): Promise<void> {
-  const verb = ['status', 'prune', 'prove-key', 'key'].find(one => one === positionals[0])
-  if (verb === 'key') return createKey(requireFolder(values.to))
+  const verb = maintenanceVerbs.find(one => one === positionals[0])
+  if (positionals[0] === 'key') return createKey(requireFolder(values.to))
   const words = verb ? positionals.slice(1) : positionals
   const isMode = stackModes().includes(words[0] ?? '')
   const [mode = 'dev', ...names] = isMode ? words : ['dev', ...words]
   if (values['dry-run'] && verb !== 'prune') throw usageFailure('--dry-run goes with prune')
   if (values.identity && verb !== 'prove-key') throw usageFailure('--identity goes with prove-key')
-  if (names.length > (verb === 'prove-key' ? 1 : 0) && verb)
-    throw usageFailure(`"${names.at(-1)}" is no mode`)
   const stack = stackOf(mode)
-  const to = requireFolder(values.to ?? readBackupFolder(stack))
+  const settings = loadEnvValues(root, stack.suffix.slice(1), true)
+  const to = requireFolder(values.to ?? (settings.BACKUP_FOLDER || undefined))
   const place = { project: stack.project, monitored: stack.monitored, to }
-  if (verb === 'status') return printBackups(to)
-  if (verb === 'prune') return runPrune(place, values)
-  if (verb === 'prove-key') return runProveKey(place, names[0], values.identity)
+  const offSite = readOffSite(values['copy-to'], settings)
+  if (verb) return runMaintenance(verb, place, names, { ...values, offSite })
   const rules = readKeepRules(values)
   await withLock(stack.project, async () => {
     let fresh = ''
     try {
-      const made = await recordTry(place, !names.length, () => takeBackup(stack, to, names, values))
+      const made = await recordTry(place, !names.length, async () => {
+        if (offSite) await requireRclone(offSite)
+        const manifest = await takeBackup(stack, to, names, values)
+        if (offSite) await copyBackups(place, offSite, manifest.name)
+        return manifest
+      })
       fresh = made.name
       if (Object.keys(rules).length) await pruneBackups(to, stack.project, rules, { fresh })
     } finally {
@@ -86,9 +90,6 @@ export async function runBackupCommand({ values, positionals }: BackupArguments)
     }
   })
 }
-
-const readBackupFolder = ({ suffix }: Stack): string | undefined =>
-  loadEnvValues(root, suffix.slice(1), true).BACKUP_FOLDER || undefined
 
 /** Takes a backup into a folder of its own in `to`. */
 async function takeBackup(
@@ -154,7 +155,7 @@ function requireFolder(to: string | undefined): string {
     )
   if (/^\w+:\/\//.test(to))
     throw usageFailure(
-      '--to takes a folder of this machine; what it holds is copied on by restic or rclone',
+      '--to takes a folder of this machine; --copy-to copies what it holds to a bucket',
     )
   return resolve(to)
 }

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Compiles what the test cluster and the tests consist of, once (23 minutes on two busy cores): kept by version under ~/.cache/kgc-stack.
-# Usage: build.sh [registry|pebble|promtool|node|addons|checks …], default: all but promtool
+# Usage: build.sh [registry|pebble|versitygw|promtool|node|addons|checks …], default: all but versitygw and promtool
 set -euo pipefail
 # shellcheck source=test/cluster/engine/settings.sh
 . "$(dirname "$0")/settings.sh"
@@ -43,6 +43,9 @@ registry() {
 
 # An authority for certificates.
 pebble() { gobuild pebble "github.com/letsencrypt/pebble/v2@v$pebble" github.com/letsencrypt/pebble/v2/cmd/pebble; }
+
+# Buckets, with object lock.
+versitygw() { gobuild versitygw "github.com/versity/versitygw@v$versitygw" github.com/versity/versitygw/cmd/versitygw; }
 
 # Judges rules as Prometheus 3 does; discovery is no part of that.
 promtool() {

@@ -1,4 +1,5 @@
-// What is done to backups that are there: a look at them, the rules for old ones, the proof of the key.
+// What is done to backups that are there: a look at them, the rules for old ones, the proof of the
+// key, copies.
 import { usageFailure } from '../../cli.ts'
 import { exit, Failure } from '../../errors.ts'
 import { askHidden } from '../../prompt.ts'
@@ -6,17 +7,39 @@ import { keepSecret } from '../../redact.ts'
 import { emit, printResult, step } from '../../report.ts'
 import { findIdentities, readIdentities } from '../encryption.ts'
 import { withLock } from '../lock.ts'
+import { copyBackups, requireRclone, type OffSite } from '../off-site/copy.ts'
 import { pruneBackups } from '../retention/prune.ts'
 import { readKeepRules } from '../retention/rules.ts'
 import { findProofFile, proveKeyByIdentity, proveKeyByWord } from './key-proof.ts'
 import { reportHealth } from './metrics.ts'
 import type { BackupFolder } from './record.ts'
+import { printBackups } from './status.ts'
+
+export const maintenanceVerbs = ['status', 'prune', 'prove-key', 'copy'] as const
+
+interface MaintenanceOptions extends Record<string, unknown> {
+  identity?: string | undefined
+  offSite: OffSite | undefined
+}
+
+/** Does what the verb says to a project's backups; `words` are those that stand behind it. */
+export async function runMaintenance(
+  verb: (typeof maintenanceVerbs)[number],
+  place: BackupFolder,
+  words: string[],
+  options: MaintenanceOptions,
+): Promise<void> {
+  const [word, ...rest] = words
+  if (rest.length || (word && verb !== 'prove-key'))
+    throw usageFailure(`"${words.at(-1)}" is no mode`)
+  if (verb === 'status') return printBackups(place.to)
+  if (verb === 'prune') return runPrune(place, options)
+  if (verb === 'copy') return runCopy(place, options.offSite)
+  return runProveKey(place, word, options.identity)
+}
 
 /** Removes what the rules of the command do not keep. */
-export async function runPrune(
-  place: BackupFolder,
-  values: Record<string, unknown>,
-): Promise<void> {
+async function runPrune(place: BackupFolder, values: Record<string, unknown>): Promise<void> {
   const rules = readKeepRules(values)
   if (!Object.keys(rules).length)
     throw usageFailure('which ones stay? --keep-daily 7 --keep-weekly 4 --keep-monthly 6, say')
@@ -24,8 +47,16 @@ export async function runPrune(
   await withLock(place.project, () => pruneBackups(place.to, place.project, rules, { dryRun }))
 }
 
+/** Copies to a bucket what is not there yet. */
+async function runCopy(place: BackupFolder, offSite: OffSite | undefined): Promise<void> {
+  if (!offSite) throw usageFailure('where to? --copy-to s3://bucket/prefix, or BACKUP_COPY_TO')
+  await requireRclone(offSite)
+  await withLock(place.project, () => copyBackups(place, offSite))
+  printResult(`The backups of ${place.project} are in ${offSite.url}, too.`)
+}
+
 /** Proves the key by the word of a backup, an identity in a file, or one that is typed. */
-export async function runProveKey(
+async function runProveKey(
   place: BackupFolder,
   word: string | undefined,
   identity: string | undefined,

@@ -20,6 +20,7 @@ export interface BackupRecord {
   /** The applications of the last backup that named none: those of the stack. */
   applications?: string[]
   keyProven?: { at: string; backup: string; recipients: string[] }
+  copied?: { at: string; backup: string; to: string }
   restored?: { at: string; backup: string; ms: number }
 }
 

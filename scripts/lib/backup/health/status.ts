@@ -2,7 +2,7 @@
 import { basename } from 'node:path'
 import { emit, formatDuration, formatMegabytes, printResult, table } from '../../report.ts'
 import { formatAge } from '../../text.ts'
-import { findBackups, findDamage, type FoundBackup } from '../manifest.ts'
+import { clockToleranceMs, findBackups, findDamage, type FoundBackup } from '../manifest.ts'
 import { judgeBackups } from '../retention/judge.ts'
 import { readRecord } from './record.ts'
 import { describeSummary, summarizeBackups, sumProof, sumStored } from './summary.ts'
@@ -41,13 +41,16 @@ function describeBackup({ folder, manifest }: FoundBackup, damage: string[]): st
   const age = Date.now() - Date.parse(manifest.created)
   const provenMs = sumProof(manifest)
   const { applications, recipients } = manifest
-  const state = damage.length ? 'damaged' : 'good'
+  const isFuture = age < -clockToleranceMs
+  const good = recipients.length ? 'good, encrypted' : 'good, not encrypted'
+  const whole = isFuture ? 'future' : 'good'
+  const state = damage.length ? 'damaged' : whole
   emit('backup', { name, state, damage, age, bytes, provenMs, applications, recipients })
   return [
     name,
     formatAge(age),
     formatMegabytes(bytes),
-    damage[0] ?? (recipients.length ? 'good, encrypted' : 'good, not encrypted'),
+    damage[0] ?? (isFuture ? 'dated in the future' : good),
     applications.join(' '),
     `restored in ${formatDuration(provenMs)}`,
   ]

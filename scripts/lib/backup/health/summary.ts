@@ -21,6 +21,8 @@ export interface BackupSummary {
   keyProven?: number
   encrypted: boolean
   lastTry?: { at: number; ms: number; why?: string }
+  /** Where copies go, and whether the newest good backup has one. */
+  copies?: { to: string; hasNewest: boolean }
   /** By application of the stack, when its newest good backup was made; 0: it has none any more. */
   applications: Record<string, number>
 }
@@ -41,7 +43,7 @@ export function summarizeBackups(
   const newestOf = (name: string) =>
     good.find(({ manifest }) => manifest.applications.includes(name))?.time
   const [newest] = good
-  const { keyProven, restored, lastTry } = record
+  const { keyProven, restored, lastTry, copied } = record
   const recipients = newest?.manifest.recipients ?? []
   const isSameKey =
     keyProven && [...keyProven.recipients].sort().join() === [...recipients].sort().join()
@@ -61,6 +63,9 @@ export function summarizeBackups(
       backMs: restored?.ms ?? sumProof(newest.manifest),
     }),
     ...(restored && { restored: Date.parse(restored.at) }),
+    ...(copied && {
+      copies: { to: copied.to, hasNewest: copied.backup === newest?.manifest.name },
+    }),
     ...(isSameKey && { keyProven: Date.parse(keyProven.at) }),
     ...(lastTry && { lastTry: { ...lastTry, at: Date.parse(lastTry.at) } }),
   }
@@ -101,11 +106,16 @@ export function describeSummary(summary: BackupSummary, now = Date.now()): strin
   const back = restored
     ? `back in ${formatDuration(backMs)} (restored ${formatTime(restored)})`
     : `its databases back in ${formatDuration(backMs)}`
-  return `${project}: last proven ${formatTime(lastProven)}, ${back}, at most ${formatAge(longestGapMs)} lost. ${describeKey(summary, now)}${failed}`
+  return `${project}: last proven ${formatTime(lastProven)}, ${back}, at most ${formatAge(longestGapMs)} lost. ${describeKey(summary, now)}${describeCopies(summary)}${failed}`
 }
 
 function describeKey({ encrypted, keyProven }: BackupSummary, now: number): string {
   if (!encrypted) return 'It is not encrypted.'
   if (keyProven === undefined) return 'Nobody has shown yet that they can open it: prove-key.'
   return `The key was last proven ${formatAge(now - keyProven)} ago.`
+}
+
+function describeCopies({ copies }: BackupSummary): string {
+  if (!copies) return ''
+  return ` ${copies.hasNewest ? 'A copy is in' : 'No copy is in'} ${copies.to}.`
 }

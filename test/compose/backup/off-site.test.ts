@@ -1,0 +1,214 @@
+// Copies of backups in a bucket of versitygw that keeps what it has, by a key that may only read and
+// write. No stack runs: the backups are made by hand.
+import { execFileSync, spawn, type ChildProcess } from 'node:child_process'
+import { createHash } from 'node:crypto'
+import { once } from 'node:events'
+import {
+  type Dirent,
+  appendFileSync,
+  mkdirSync,
+  readFileSync,
+  readdirSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs'
+import { createServer, type AddressInfo } from 'node:net'
+import { join } from 'node:path'
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { sandbox, type Result } from '../../sandbox.ts'
+import { versitygw } from '../../tools.ts'
+import { dayMs, makeBackup } from '../../unit/made-backups.ts'
+import { waitUntil } from '../../until.ts'
+
+const test = suite('copies of backups')
+const box = sandbox()
+const [to, data, iam, shim] = ['backups', 's3', 'iam', 'shim'].map(name => join(box.root, name))
+const users = { root: 'root-secret-of-the-bucket', host: 'host-secret-of-this-machine' }
+const now = Date.now()
+let port: number
+let gateway: ChildProcess | undefined
+
+async function startGateway(): Promise<void> {
+  const options = ['--port', `127.0.0.1:${port}`, '--iam-dir', iam!, '--quiet', 'posix', data!]
+  const env = { ...process.env, ROOT_ACCESS_KEY: 'root', ROOT_SECRET_KEY: users.root }
+  gateway = spawn(versitygw, options, { stdio: 'ignore', env })
+  await waitUntil('versitygw', 30, () => request('root', 'GET', '').code !== 0)
+}
+
+async function stopGateway(): Promise<void> {
+  gateway?.kill()
+  if (gateway) await once(gateway, 'close')
+  gateway = undefined
+}
+process.once('exit', () => gateway?.kill())
+
+/** A signed request. Out: the status, 0 where nobody answers, and the body. */
+function request(
+  user: keyof typeof users,
+  method: string,
+  path: string,
+  body = '',
+  ...headers: string[]
+) {
+  const sign = ['--aws-sigv4', 'aws:amz:us-east-1:s3', '--user', `${user}:${users[user]}`]
+  const md5 = createHash('md5').update(body).digest('base64')
+  const hash = createHash('sha256').update(body).digest('hex')
+  const argv = [
+    ...['-s', '-X', method, ...sign, '-w', '\n%{http_code}', '--data-binary', body],
+    ...[`Content-MD5: ${md5}`, `x-amz-content-sha256: ${hash}`, ...headers].flatMap(one => [
+      '-H',
+      one,
+    ]),
+    `http://127.0.0.1:${port}/${path}`,
+  ]
+  const text = execFileSync('sh', ['-c', 'exec curl "$@" || true', 'sh', ...argv], {
+    encoding: 'utf8',
+  })
+  const lines = text.split('\n')
+  return { code: Number(lines.pop()), text: lines.join('\n') }
+}
+
+const copy = (env: Record<string, string> = {}, bucket = 'backups'): Result =>
+  box.script(['backup', 'copy', 'demo', '--to', to!, '--copy-to', `s3://${bucket}/kgc/`], { env })
+const make = (daysAgo: number) => makeBackup(to!, 'kgc-demo', now - daysAgo * dayMs)
+/** The files of the bucket, by path. */
+const there = () =>
+  readdirSync(join(data!, 'backups'), { recursive: true, withFileTypes: true })
+    .filter(one => one.isFile())
+    .map(one => join(one.parentPath, one.name).slice(join(data!, 'backups/').length))
+    .filter(path => !path.startsWith('.'))
+    .sort()
+const filesOf = (name: string) => ['manifest.json', 'shop/dump'].map(path => `kgc/${name}/${path}`)
+
+/** A rclone that does something else for a command. */
+function replaceRclone(script: string): Record<string, string> {
+  const real = execFileSync('sh', ['-c', 'command -v rclone'], { encoding: 'utf8' }).trim()
+  writeFileSync(
+    join(shim!, 'rclone'),
+    `#!/bin/bash\nreal=${real}\n${script}\nexec "$real" "$@"\n`,
+    { mode: 0o755 },
+  )
+  return { PATH: `${shim}:${process.env.PATH}` }
+}
+
+/** A bucket in which the key of this machine may do what it likes. */
+function makeBucket(name: string): void {
+  const lock = name === 'backups' ? ['x-amz-bucket-object-lock-enabled: true'] : []
+  assert.is(request('root', 'PUT', name, '', ...lock).code, 200)
+  const policy = {
+    Version: '2012-10-17',
+    Statement: [
+      {
+        Effect: 'Allow',
+        Principal: { AWS: ['host'] },
+        Action: ['s3:ListBucket', 's3:GetObject', 's3:PutObject', 's3:DeleteObject'],
+        Resource: [`arn:aws:s3:::${name}`, `arn:aws:s3:::${name}/*`],
+      },
+    ],
+  }
+  const allowed = request('root', 'PUT', `${name}?policy=`, JSON.stringify(policy))
+  assert.ok([200, 204].includes(allowed.code), allowed.text)
+}
+
+test.before(async () => {
+  for (const folder of [to, data, iam, shim]) mkdirSync(folder!)
+  const free = createServer().listen(0, '127.0.0.1')
+  await once(free, 'listening')
+  port = (free.address() as AddressInfo).port
+  free.close()
+  await startGateway()
+  const admin = [
+    'admin',
+    '--access',
+    'root',
+    '--secret',
+    users.root,
+    '--endpoint-url',
+    `http://127.0.0.1:${port}`,
+  ]
+  execFileSync(versitygw, [
+    ...admin,
+    'create-user',
+    '--access',
+    'host',
+    '--secret',
+    users.host,
+    '--role',
+    'user',
+  ])
+  for (const bucket of ['backups', 'plain']) makeBucket(bucket)
+  const retention =
+    '<ObjectLockConfiguration xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><ObjectLockEnabled>Enabled</ObjectLockEnabled><Rule><DefaultRetention><Mode>COMPLIANCE</Mode><Days>30</Days></DefaultRetention></Rule></ObjectLockConfiguration>'
+  const locked = request('root', 'PUT', 'backups?object-lock=', retention)
+  assert.is(locked.code, 200, locked.text)
+  assert.is(box.script(['env', 'demo']).code, 0)
+  appendFileSync(
+    join(box.docker, '.env.demo'),
+    `BACKUP_S3_ENDPOINT=http://127.0.0.1:${port}\nBACKUP_S3_REGION=us-east-1\nBACKUP_S3_ACCESS_KEY_ID=host\nBACKUP_S3_SECRET_ACCESS_KEY=${users.host}\n`,
+  )
+})
+test.after(stopGateway)
+
+test('each good backup is copied once, with no secret in an argument, and what is damaged stays here', async () => {
+  const names = [await make(2), await make(1)].map(({ name }) => name)
+  const damaged = await make(0)
+  truncateSync(join(damaged.folder, 'shop/dump'), 3)
+  const log = join(box.root, 'rclone.log')
+  const env = replaceRclone(`echo "$*" >>${log}`)
+  const first = copy(env)
+  assert.is(first.code, 0, first.stderr)
+  assert.equal(there(), names.flatMap(filesOf))
+  assert.not.match(readFileSync(log, 'utf8') + first.stderr + first.stdout, users.host)
+  assert.not.match(copy(env).stderr, 'Copy kgc-demo')
+  const status = box.script(['backup', 'status', '--to', to!]).stdout
+  assert.match(status, 'A copy is in s3://backups/kgc.')
+})
+
+test('an upload that ends well and has left nothing there is none (coollabsio/coolify#9035)', async () => {
+  const { name } = await make(0.5)
+  const { code, stderr } = copy(replaceRclone('case " $* " in *" copy "*) exit 0 ;; esac'))
+  assert.is(code, 5)
+  assert.match(stderr, /shop\/dump is not there[^]*backup\.ts copy/)
+  assert.not.ok(there().some(path => path.includes(name)))
+  assert.match(
+    box.script(['backup', 'status', '--to', to!]).stdout,
+    'No copy is in s3://backups/kgc.',
+  )
+})
+
+test('other bytes under the name of a file are neither taken for it nor replaced', async () => {
+  const path = `plain/kgc/${(await make(0.2)).name}/shop/dump`
+  assert.is(request('root', 'PUT', path, 'x'.repeat(20)).code, 200)
+  const { code, stderr } = copy({}, 'plain')
+  assert.is(code, 5, stderr)
+  assert.match(stderr, 'shop/dump')
+  assert.is(request('root', 'GET', path).text, 'x'.repeat(20))
+  assert.is(request('root', 'GET', path.replace('shop/dump', 'manifest.json')).code, 404)
+})
+
+test('where the bucket is away the backups stay here, and the next time what is missing is copied', async () => {
+  await stopGateway()
+  const { name, folder } = await make(0.1)
+  const away = copy()
+  assert.is(away.code, 5)
+  assert.match(away.stderr, 'connection refused')
+  assert.ok(readdirSync(folder).includes('manifest.json'))
+  await startGateway()
+  copy()
+  assert.ok(there().includes(`kgc/${name}/manifest.json`))
+})
+
+test('the key of this machine cannot empty the bucket while it is locked', () => {
+  const before = there()
+  const [path = ''] = before
+  const removed = request('host', 'DELETE', `backups/${path}`)
+  assert.is(removed.code, 403, removed.text)
+  const overwritten = request('host', 'PUT', `backups/${path}`, 'nothing')
+  assert.is(overwritten.code, 403, overwritten.text)
+  assert.equal(there(), before)
+  const [{ name }] = readdirSync(join(data!, 'plain/kgc'), { withFileTypes: true }) as [Dirent]
+  assert.is(request('host', 'DELETE', `plain/kgc/${name}/shop/dump`).code, 204)
+})
+
+test.run()
