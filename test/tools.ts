@@ -208,7 +208,7 @@ export function needs(names: string[]): Need[] {
     runs: ['compose/backup/off-site'],
     argv: ['test/cluster/engine/build.sh', 'versitygw'],
     hint: 'it is compiled once, in a container, from the Go module proxy',
-    compiles: 'versitygw (5 min on two busy cores)',
+    compiles: 'versitygw (2 min)',
   }
   const traefik =
     spawnSync('docker', ['image', 'inspect', 'kgc-demo/traefik:demo'], { stdio: 'ignore' })

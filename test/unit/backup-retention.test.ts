@@ -102,11 +102,13 @@ test('a flipped bit in the newest is found before an older one goes for it', asy
   assert.equal(names(), [good.name, other.name].sort())
 })
 
-test('one of the future is never the newest (berrym/btrfs-backup-ng#56, restic/restic#3416)', async () => {
+test('one of the future is never the newest (berrym/btrfs-backup-ng#56, restic/restic#3416, restic/restic#21956)', async () => {
   const good = [await make(0.1), await make(1.1)]
   const future = [await make(-2), await make(-400)]
   const unfinished = begin(-3)
   await prune('--keep-daily', '1')
+  const { stdout } = await box.inProcess(['backup', 'status', '--to', to])
+  assert.is(stdout.match(/dated in the future/g)?.length, 2)
   assert.equal(names(), [good[0]!.name, ...future.map(({ name }) => name), unfinished].sort())
 })
 
