@@ -10,8 +10,13 @@ import * as assert from 'uvu/assert'
 import { openStored } from '../../scripts/lib/backup/encryption.ts'
 import { judgeHealth } from '../../scripts/lib/backup/health/doctor.ts'
 import { createProofWord } from '../../scripts/lib/backup/health/key-proof.ts'
-import { formatMetrics } from '../../scripts/lib/backup/health/metrics.ts'
-import { changeRecord, readRecord, recordTry } from '../../scripts/lib/backup/health/record.ts'
+import { formatMetrics, measureHealth } from '../../scripts/lib/backup/health/metrics.ts'
+import {
+  changeRecord,
+  readRecord,
+  recordTry,
+  type BackupTry,
+} from '../../scripts/lib/backup/health/record.ts'
 import { describeSummary, summarizeBackups } from '../../scripts/lib/backup/health/summary.ts'
 import { withLock } from '../../scripts/lib/backup/lock.ts'
 import { judgeBackups } from '../../scripts/lib/backup/retention/judge.ts'
@@ -97,6 +102,23 @@ test('a failure is a metric of its own, and an old success stays old (stashed/st
   )
   assert.not.match(text, 'key_proven')
   execFileSync(promtool, ['check', 'metrics'], { input: text })
+})
+
+test('a folder that is away, or takes no record, is told of as a failure all the same', async () => {
+  await makeBackup(to, project, now)
+  await changeRecord(to, project, { lastTry: { at: new Date().toISOString(), ms: 5 } })
+  for (const folder of [join(to, 'away'), '/proc/self', join(to, 'kgc-demo.record.json')]) {
+    let lastTry: BackupTry | undefined
+    const failing = recordTry(
+      { to: folder, project },
+      true,
+      () => Promise.reject(new Error('no such disk')),
+      one => void (lastTry = one),
+    )
+    assert.is(await failing.catch((error: Error) => error.message), 'no such disk')
+    const text = await measureHealth({ to: folder, project }, '', lastTry)
+    assert.match(text, /^kgc_backup_last_try_succeeded 0$/m, folder)
+  }
 })
 
 test('an application that has left the stack is no longer told of', async () => {

@@ -11,7 +11,7 @@ import {
 } from '../backup/choose.ts'
 import { maintenanceVerbs, runMaintenance } from '../backup/health/maintain.ts'
 import { reportHealth } from '../backup/health/metrics.ts'
-import { recordTry } from '../backup/health/record.ts'
+import { recordTry, type BackupTry } from '../backup/health/record.ts'
 import { createKey } from '../backup/key.ts'
 import { withLock } from '../backup/lock.ts'
 import {
@@ -75,18 +75,20 @@ export async function runBackupCommand({ values, positionals }: BackupArguments)
   if (verb) return runMaintenance(verb, place, names, { ...values, offSite })
   const rules = readKeepRules(values)
   await withLock(stack.project, async () => {
-    let fresh = ''
+    let fresh: string | undefined
+    let lastTry: BackupTry | undefined
+    const work = async () => {
+      if (offSite) await requireRclone(offSite)
+      const manifest = await takeBackup(stack, to, names, values)
+      if (offSite) await copyBackups(place, offSite, manifest.name)
+      return manifest
+    }
     try {
-      const made = await recordTry(place, !names.length, async () => {
-        if (offSite) await requireRclone(offSite)
-        const manifest = await takeBackup(stack, to, names, values)
-        if (offSite) await copyBackups(place, offSite, manifest.name)
-        return manifest
-      })
+      const made = await recordTry(place, !names.length, work, one => void (lastTry = one))
       fresh = made.name
       if (Object.keys(rules).length) await pruneBackups(to, stack.project, rules, { fresh })
     } finally {
-      await reportHealth(place, fresh)
+      await reportHealth(place, fresh, lastTry)
     }
   })
 }

@@ -3,7 +3,7 @@
 import { warned } from '../../monitoring/restarts.ts'
 import { writeMetrics } from '../../monitoring/textfile.ts'
 import { judgeBackups } from '../retention/judge.ts'
-import { readRecord, type BackupFolder } from './record.ts'
+import { readRecord, type BackupFolder, type BackupTry } from './record.ts'
 import { summarizeBackups, sumProof, sumStored, type BackupSummary } from './summary.ts'
 
 const seconds = (ms: number): number => Math.floor(ms / 1000)
@@ -60,15 +60,28 @@ export function formatMetrics(summary: BackupSummary): string {
   ].join('')
 }
 
-/** Tells the stack's own monitoring how its backups are, `fresh` being the one that was just made; nothing where it has none. */
-export async function reportHealth(
-  { project, monitored, to }: BackupFolder,
+/**
+ * The metrics of a project's backups, `fresh` being the one that was just made. `lastTry` is known
+ * where the folder is away, too: a disk that is gone must not leave the good news of yesterday.
+ */
+export async function measureHealth(
+  { project, to }: Pick<BackupFolder, 'project' | 'to'>,
   fresh = '',
+  lastTry?: BackupTry,
+): Promise<string> {
+  const judged = await judgeBackups(to, project, { fresh }).catch(() => [])
+  const record = { ...readRecord(to, project), ...(lastTry && { lastTry }) }
+  return formatMetrics(summarizeBackups(project, judged, record))
+}
+
+/** Tells the stack's own monitoring how its backups are; nothing where it has none. */
+export async function reportHealth(
+  place: BackupFolder,
+  fresh?: string,
+  lastTry?: BackupTry,
 ): Promise<void> {
-  if (!monitored) return
-  await warned('Nobody will notice when backups stop', async () => {
-    const judged = await judgeBackups(to, project, { fresh })
-    const summary = summarizeBackups(project, judged, readRecord(to, project))
-    await writeMetrics(project, 'kgc_backup', formatMetrics(summary))
-  })
+  if (!place.monitored) return
+  await warned('Nobody will notice when backups stop', async () =>
+    writeMetrics(place.project, 'kgc_backup', await measureHealth(place, fresh, lastTry)),
+  )
 }

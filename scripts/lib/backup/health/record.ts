@@ -3,6 +3,7 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { rename, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
+import { onInterrupt } from '../../interrupt.ts'
 import { warned } from '../../monitoring/restarts.ts'
 import { redact } from '../../redact.ts'
 import type { BackupManifest } from '../manifest.ts'
@@ -14,9 +15,16 @@ export interface BackupFolder {
   to: string
 }
 
+/** How a backup ended; `why`: it failed. */
+export interface BackupTry {
+  at: string
+  ms: number
+  why?: string
+}
+
 /** Times are ISO 8601. */
 export interface BackupRecord {
-  lastTry?: { at: string; ms: number; why?: string }
+  lastTry?: BackupTry
   /** The applications of the last backup that named none: those of the stack. */
   applications?: string[]
   keyProven?: { at: string; backup: string; recipients: string[] }
@@ -47,20 +55,26 @@ export async function changeRecord(
   await rename(`${path}.new`, path)
 }
 
-/** Does the work of a backup and records how it ended; `isWhole`: of all that runs. */
+/**
+ * Does the work of a backup and records how it ended; `isWhole`: of all that runs. `tell` hears it
+ * even where the folder takes no record.
+ */
 export async function recordTry(
   { to, project }: Pick<BackupFolder, 'to' | 'project'>,
   isWhole: boolean,
   work: () => Promise<BackupManifest>,
+  tell: (lastTry: BackupTry) => void = () => {},
 ): Promise<BackupManifest> {
   const start = Date.now()
   const note = async (change: BackupRecord, why?: string) => {
     const lastTry = { at: new Date().toISOString(), ms: Date.now() - start, ...(why && { why }) }
+    tell(lastTry)
     if (existsSync(to))
       await warned('This try is not recorded', () =>
         changeRecord(to, project, { ...change, lastTry }),
       )
   }
+  const forget = onInterrupt(() => note({}, 'interrupted'))
   try {
     const manifest = await work()
     await note(isWhole ? { applications: manifest.applications } : {})
@@ -68,6 +82,8 @@ export async function recordTry(
   } catch (error) {
     await note({}, redact((error as Error).message))
     throw error
+  } finally {
+    forget()
   }
 }
 
