@@ -71,6 +71,7 @@ async function found(age: number): Promise<number> {
 }
 
 test.before(async () => {
+  execFileSync(join(repository, 'infra/demo/monitoring/logs.sh'), { stdio: 'ignore' })
   chmodSync(folder, 0o755)
   const real = readFileSync(join(repository, 'infra/monitoring/loki/config.yaml'), 'utf8')
   const quick = real
