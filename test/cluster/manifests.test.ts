@@ -218,9 +218,13 @@ test('every Service selects pods, every Ingress leads to a port of a Service, ev
           )
         }
     }
+    // scripts/backup.ts makes Jobs beside each database
+    const dumpers = of(all, 'StatefulSet')
+      .map(({ metadata }) => /^(.*)-db$/.exec(metadata.name)?.[1])
+      .map(database => ({ 'app.kubernetes.io/name': `${database}-backup` }))
     for (const { metadata, spec } of of(all, 'NetworkPolicy'))
       assert.ok(
-        pods.some(labels => selects(spec.podSelector, labels)),
+        [...pods, ...dumpers].some(labels => selects(spec.podSelector, labels)),
         `${environment}: ${metadata.name}`,
       )
     for (const { spec } of of(all, 'HorizontalPodAutoscaler'))
