@@ -3,6 +3,7 @@ import { flag, list, runCommand, text } from './lib/cli.ts'
 
 await runCommand({
   usage: `Usage: npx zx scripts/backup.ts [mode] [application …] [--to FOLDER] [--keep-daily 7 …]
+       npx zx scripts/backup.ts <environment> [application …] [--to FOLDER] [--keep-daily 7 …]
        npx zx scripts/backup.ts status [mode] [--to FOLDER]
        npx zx scripts/backup.ts prune [mode] [--to FOLDER] --keep-daily 7 … [--dry-run]
        npx zx scripts/backup.ts prove-key [mode] [WORD] [--to FOLDER] [--identity FILE]
@@ -11,7 +12,8 @@ await runCommand({
 
 Saves each application's database, files, certificates and env files from the running stack. Each dump is restored into a server of its own
 and compared, row by row, before it counts. A backup is a folder of its own in FOLDER; its manifest.json is written last.
-  mode               dev (default), prod or demo
+  mode               dev (default), prod or demo; an environment of infra/k8s/overlays may stand for it
+  --target T         kubernetes, where the name is a mode's, too
   application        only these (folders of infra/docker); else all that have run here
   --to F             the folder with the backups; else BACKUP_FOLDER in infra/docker/.env
   --copy-to U        copy it to s3://BUCKET/PREFIX, too, and read it back; else BACKUP_COPY_TO in infra/docker/.env
@@ -31,6 +33,7 @@ and compared, row by row, before it counts. A backup is a folder of its own in F
   options: {
     to: text,
     'copy-to': text,
+    target: text,
     'own-disk': flag,
     recipient: list,
     unencrypted: flag,

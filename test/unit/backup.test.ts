@@ -220,7 +220,7 @@ test('a key is made once, is closed to others, and opens what is encrypted to it
 })
 
 test('a backup writes env files of this repository and nothing else', async () => {
-  const { readSavedEnvFiles } = await import('../../scripts/lib/backup/ready.ts')
+  const { readSavedEnvFiles } = await import('../../scripts/lib/backup/restore/ready.ts')
   const { folder, manifest } = await makeBackup()
   const named = (name: string) => ({
     ...manifest,

@@ -2,7 +2,9 @@
 import { statSync } from 'node:fs'
 import { usageFailure } from '../cli.ts'
 import type { Container } from '../compose/containers.ts'
+import { stackModes } from '../compose/stack.ts'
 import { exit, Failure } from '../errors.ts'
+import { listEnvironments } from '../kubernetes/environment.ts'
 import { warn } from '../report.ts'
 import { findApplicationFolder } from '../repository.ts'
 import { checkRecipients } from './encryption.ts'
@@ -10,6 +12,7 @@ import type { BackupManifest } from './manifest.ts'
 import { findElsewhere, type PlannedApplication, type PlannedDatabase } from './plan.ts'
 import { findShrunken } from './size.ts'
 import { readDatabaseState } from './swapping.ts'
+import type { AskServer } from './engine.ts'
 
 /** To whom it is encrypted. Throws Failure (refused) for nobody, unless that is what was asked. */
 export function findRecipients(
@@ -37,6 +40,25 @@ export function findRecipients(
   return recipients
 }
 
+/** The folders of applications that are named. Throws Failure (usage) for a name that is none. */
+export const readFolders = (names: string[]): string[] =>
+  names.map(name => {
+    const folder = findApplicationFolder(name)
+    if (!folder) throw usageFailure(`${name} is no application: no folder of infra/docker`)
+    return folder
+  })
+
+/**
+ * Whether the first word means an environment on Kubernetes, by --target or because no mode of Compose
+ * has that name. Throws Failure (usage) for another target.
+ */
+export function isEnvironment(target: string | undefined, word = ''): boolean {
+  if (target && !['compose', 'kubernetes'].includes(target))
+    throw usageFailure(`--target ${target} is not known: compose or kubernetes`)
+  if (target) return target === 'kubernetes'
+  return !stackModes().includes(word) && listEnvironments().includes(word)
+}
+
 /**
  * The applications that are named, or else all that have run here, with the databases that must
  * answer. Throws Failure (refused) for a database that does not run: it would be missing.
@@ -47,11 +69,7 @@ export function chooseApplications(
   seen: Map<string, Container>,
   mode: string,
 ): PlannedApplication[] {
-  const folders = names.map(name => {
-    const folder = findApplicationFolder(name)
-    if (!folder) throw usageFailure(`${name} is no application: no folder of infra/docker`)
-    return folder
-  })
+  const folders = readFolders(names)
   const chosen = plans.filter(({ folder, services }) =>
     folders.length ? folders.includes(folder) : services.some(service => seen.has(service)),
   )
@@ -81,11 +99,8 @@ export function refuseSystemDisk(to: string): void {
 }
 
 /** Throws Failure (refused) for a database whose restore has not come to its end. */
-export async function refuseHalfRestored(
-  database: PlannedDatabase,
-  server: Container,
-): Promise<void> {
-  const { what, begun } = await readDatabaseState(database, server)
+export async function refuseHalfRestored(database: PlannedDatabase, ask: AskServer): Promise<void> {
+  const { what, begun } = await readDatabaseState(database, ask)
   if (begun !== undefined)
     throw new Failure(
       exit.refused,

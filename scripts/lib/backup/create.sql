@@ -1,6 +1,9 @@
 -- Makes the empty database `new` beside `db`, with the owner, the rights, the extensions and the settings that `db` is to have again.
 \set ON_ERROR_STOP on
+\if :{?facts}
+\else
 \set facts `cat facts.json`
+\endif
 SELECT coalesce((SELECT rolname FROM pg_database JOIN pg_roles ON pg_roles.oid = datdba WHERE datname = :'db'), :'db' || '_owner') AS owner \gset
 DROP DATABASE IF EXISTS :"new" WITH (FORCE);
 CREATE DATABASE :"new" OWNER :"owner" TEMPLATE template0;

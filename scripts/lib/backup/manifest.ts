@@ -45,6 +45,14 @@ export interface SavedVolume {
   bytes: number
 }
 
+/** A volume that is not in a backup, or something else that belongs to its stack. */
+export interface LeftOut {
+  application: string
+  volume: string
+  emptied: boolean
+  reason: string
+}
+
 export interface SavedImage {
   image: string
   id: string
@@ -57,6 +65,8 @@ export interface BackupManifest {
   /** When its first snapshot was taken. */
   created: string
   project: string
+  /** What it ran on; Compose where it does not say. */
+  engine?: 'kubernetes'
   /** Of the env files: '' or '.demo'. */
   suffix: string
   toolkit: string
@@ -65,8 +75,7 @@ export interface BackupManifest {
   applications: string[]
   databases: SavedDatabase[]
   volumes: SavedVolume[]
-  /** Volumes that are not in it. */
-  leftOut: { application: string; volume: string; emptied: boolean; reason: string }[]
+  leftOut: LeftOut[]
   /** By service. */
   images: Record<string, SavedImage>
   /** By application. */

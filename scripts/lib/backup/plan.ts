@@ -15,7 +15,7 @@ interface BackupRules {
   elsewhere?: Record<string, { unless?: string; what: string; next: string }>
 }
 
-export interface PlannedDatabase extends DatabaseVolume {
+export interface PlannedDatabase extends Pick<DatabaseVolume, 'service' | 'volume'> {
   database: string
   login: string
 }
@@ -85,18 +85,23 @@ function planFolder(
   services: string[],
 ): PlannedApplication {
   const databases = databaseVolumesOf(all, services, stack.suffix.slice(1)).filter(
-    (one): one is PlannedDatabase => Boolean(one.database && one.login),
+    (one): one is DatabaseVolume & PlannedDatabase => Boolean(one.database && one.login),
   )
-  const { volumes: rules = {} } = readRules(folder)
   const volumes = listVolumes(all, services).filter(
     ({ name }) => !databases.some(({ volume }) => volume === name),
   )
+  return { folder, services, databases, ...decideVolumes(folder, volumes) }
+}
+
+/** What is done with an application's volumes. Throws Failure (usage) for one that nobody has decided about. */
+export function decideVolumes(
+  folder: string,
+  volumes: PlannedVolume[],
+): Pick<PlannedApplication, 'files' | 'leftOut'> {
+  const { volumes: rules = {} } = readRules(folder)
   const undecided = volumes.filter(({ key }) => !rules[key])
   if (undecided.length) throw createUndecidedFailure(folder, undecided)
   return {
-    folder,
-    services,
-    databases,
     files: volumes.filter(({ key }) => rules[key] === 'files'),
     leftOut: volumes.flatMap(volume => {
       const rule = rules[volume.key]

@@ -6,8 +6,11 @@ umask 077
 # shellcheck source=scripts/lib/backup/measure.sh
 . /kgc/measure.sh
 cd "/backup/$DATABASE"
-export PGHOST=127.0.0.1
-PGUSER=$POSTGRES_USER psql --no-psqlrc --quiet --tuples-only --no-align --set db="$DATABASE" --set new="$NEW" --dbname postgres --file /kgc/create.sql >&2
+export PGHOST="${PGHOST:-127.0.0.1}"
+# whose superuser does not come in by the network has made the empty database before
+if [ -n "${POSTGRES_USER-}" ]; then
+  PGUSER=$POSTGRES_USER psql --no-psqlrc --quiet --tuples-only --no-align --set db="$DATABASE" --set new="$NEW" --dbname postgres --file /kgc/create.sql >&2
+fi
 # as its application, which owns all of it: a dump is no way to become superuser
 pg_restore --username "$LOGIN" --dbname "$NEW" --no-owner --exit-on-error --jobs 2 dump >&2
 PGUSER=$LOGIN psql --no-psqlrc --quiet --dbname "$NEW" --command ANALYZE >&2 2>/dev/null

@@ -1,36 +1,21 @@
 // Puts a backup's data beside what is there, verifies it there, and only then lets it take its place.
 import { join } from 'node:path'
-import { pipeline } from 'node:stream/promises'
-import type { Container } from '../compose/containers.ts'
-import { runCompose, type ComposeConfig, type Stack } from '../compose/stack.ts'
 import { exit, Failure } from '../errors.ts'
 import { formatMegabytes, say, step, warn } from '../report.ts'
-import { createDatabasePlace } from './compose-engine.ts'
 import { readScratchText, requireSameTables, restoreDatabase } from './database.ts'
 import { openStored } from './encryption.ts'
-import { measureFreeSpace, writeScratch, type ScratchFile } from './helper.ts'
+import type { RestoreEngine, RestorePlace } from './engine.ts'
+import type { ScratchFile } from './helper.ts'
 import type { BackupManifest } from './manifest.ts'
 import type { PlannedApplication, PlannedDatabase, PlannedVolume } from './plan.ts'
-import { refuseOtherRestore, refuseOtherServer } from './ready.ts'
-import {
-  createVolume,
-  finishDatabase,
-  hasVolume,
-  readDatabaseState,
-  readVolumeState,
-  stepVolume,
-  swapDatabase,
-} from './swapping.ts'
+import { refuseOtherRestore, refuseOtherServer } from './restore/ready.ts'
+import { finishDatabase, readDatabaseState, readVolumeState, stepVolume } from './swapping.ts'
 import { parseTables } from './tables.ts'
-import type { Workplace } from './workplace.ts'
 
 export interface RestoreRequest {
-  stack: Stack
-  all: ComposeConfig
-  /** The containers of the stack; its databases run. */
-  seen: Map<string, Container>
+  /** Its databases run. */
+  engine: RestoreEngine
   plans: PlannedApplication[]
-  place: Workplace
   folder: string
   manifest: BackupManifest
   identities: string[]
@@ -48,40 +33,40 @@ export interface SwappedRestore {
  * how to end it, once the stack runs.
  */
 export async function restoreData(request: RestoreRequest): Promise<SwappedRestore> {
-  const { plans, place, seen, manifest } = request
+  const { plans, engine, manifest } = request
   const databases = plans.flatMap(one => one.databases)
   const volumes = await listRestoredVolumes(request)
-  const serverOf = ({ service }: PlannedDatabase) => seen.get(service)!
 
   const states = await step('Look at what is there', async () => {
-    for (const one of databases) await refuseOtherServer(savedOf(manifest, one), serverOf(one))
+    for (const one of databases) await refuseOtherServer(savedOf(manifest, one), engine.ask(one))
     return [
-      await Promise.all(databases.map(one => readDatabaseState(one, serverOf(one)))),
-      await Promise.all(volumes.map(one => readVolumeState(place, one))),
+      await Promise.all(databases.map(one => readDatabaseState(one, engine.ask(one)))),
+      await Promise.all(volumes.map(async one => readVolumeState(await engine.atVolume(one), one))),
     ] as const
   })
   refuseOtherRestore(states.flat(), manifest.name, request.dropCommand)
   await requireRoom(request, databases, volumes)
 
   const open = databases.filter((_, i) => !states[0][i]?.swapped)
-  for (const one of open) await restoreBeside(request, one, serverOf(one))
+  for (const one of open) await restoreBeside(request, one)
   for (const one of volumes) await prepareVolume(request, one)
 
   try {
-    await step('Stop what uses them', () => stopServices(request))
+    await step('Stop what uses them', () => engine.stopServices(plans))
     for (const one of open)
-      await step(`Swap ${one.database}`, () =>
-        swapDatabase(place, request.all, one, serverOf(one), manifest.name),
-      )
+      await step(`Swap ${one.database}`, () => engine.swapDatabase(one, manifest.name))
     for (const one of volumes)
-      await step(`Swap ${one.key}`, () => stepVolume(place, 'swap', one, manifest.name))
+      await step(`Swap ${one.key}`, async () =>
+        stepVolume(await engine.atVolume(one), 'swap', one, manifest.name),
+      )
   } catch (error) {
     throw error instanceof Failure ? stoppedFailure(error) : error
   }
   return {
     finish: async () => {
-      for (const one of databases) await finishDatabase(one, serverOf(one))
-      for (const one of volumes) await stepVolume(place, 'finish', one, manifest.name)
+      for (const one of databases) await finishDatabase(one, engine.ask(one))
+      for (const one of volumes)
+        await stepVolume(await engine.atVolume(one), 'finish', one, manifest.name)
     },
   }
 }
@@ -99,17 +84,17 @@ const savedOf = ({ databases }: BackupManifest, { database }: PlannedDatabase) =
   databases.find(one => one.database === database)!
 
 /** The volumes with files, made where they are not there, and those that are to be emptied. */
-async function listRestoredVolumes({
-  stack,
-  plans,
-  place,
-}: RestoreRequest): Promise<PlannedVolume[]> {
+async function listRestoredVolumes({ engine, plans }: RestoreRequest): Promise<PlannedVolume[]> {
   const files = plans.flatMap(one => one.files)
-  for (const one of files) if (!(await hasVolume(one))) await createVolume(stack.project, one)
+  for (const one of files) if (!(await engine.hasVolume(one))) await engine.createVolume(one)
   const emptied: PlannedVolume[] = []
   for (const one of plans.flatMap(({ leftOut }) => leftOut.filter(({ emptied }) => emptied)))
     // an empty one gets its owner from the image that is the first to mount it: it stays untouched
-    if ((await hasVolume(one)) && !(await readVolumeState(place, one)).empty) emptied.push(one)
+    if (
+      (await engine.hasVolume(one)) &&
+      !(await readVolumeState(await engine.atVolume(one), one)).empty
+    )
+      emptied.push(one)
   return [...files, ...emptied]
 }
 
@@ -118,7 +103,7 @@ const filesOf = ({ files }: BackupManifest, name: string) =>
   files.filter(file => file.name.startsWith(`${name}/`))
 
 async function requireRoom(
-  { place, manifest }: RestoreRequest,
+  { engine, manifest }: RestoreRequest,
   databases: PlannedDatabase[],
   volumes: PlannedVolume[],
 ): Promise<void> {
@@ -129,7 +114,9 @@ async function requireRoom(
     ...volumes.map(({ key }) => manifest.volumes.find(one => one.volume === key)?.bytes ?? 0),
   ]
   const need = [...copied.map(({ bytes }) => bytes), ...restored].reduce((a, b) => a + b, 0)
-  const free = await measureFreeSpace(place)
+  const [database] = databases
+  const place = database ? await engine.atDatabase(database) : await engine.atVolume(volumes[0]!)
+  const free = await place.measureFreeSpace()
   if (free > need) return
   throw new Failure(
     exit.refused,
@@ -140,16 +127,19 @@ async function requireRoom(
 }
 
 /** Copies what belongs to a database or a volume into the engine; it must arrive as it was there once. */
-async function copyToEngine(request: RestoreRequest, name: string): Promise<ScratchFile[]> {
-  const { place, folder, manifest, identities } = request
+async function copyToEngine(
+  { folder, manifest, identities }: RestoreRequest,
+  place: RestorePlace,
+  name: string,
+): Promise<ScratchFile[]> {
   const copied: ScratchFile[] = []
   for (const { name: file, stored, sha256 } of filesOf(manifest, name)) {
     const what = `Copy ${file}`
-    const written = await writeScratch(place, file, async input =>
-      pipeline(await openStored(join(folder, stored.path), identities), input),
-    ).catch((error: Error) => {
-      throw error instanceof Failure ? error : new Failure(exit.rolledBack, what, error.message)
-    })
+    const written = await place
+      .write(file, () => openStored(join(folder, stored.path), identities))
+      .catch((error: Error) => {
+        throw error instanceof Failure ? error : new Failure(exit.rolledBack, what, error.message)
+      })
     if (written.sha256 !== sha256)
       throw new Failure(exit.rolledBack, what, 'other bytes arrived than were saved', {
         next: 'the same command again; nothing has been changed',
@@ -159,17 +149,13 @@ async function copyToEngine(request: RestoreRequest, name: string): Promise<Scra
   return copied
 }
 
-async function restoreBeside(
-  request: RestoreRequest,
-  planned: PlannedDatabase,
-  server: Container,
-): Promise<void> {
+async function restoreBeside(request: RestoreRequest, planned: PlannedDatabase): Promise<void> {
   const { database } = planned
   const what = `Restore ${database} beside the one that is there`
   await step(what, async () => {
-    const copied = await copyToEngine(request, database)
+    const beside = await request.engine.atDatabase(planned)
+    const copied = await copyToEngine(request, beside, database)
     const counted = copied.find(({ name }) => name === `${database}/tables`)!
-    const beside = createDatabasePlace(request, planned, { id: server.Id, image: server.Image })
     const dumped = parseTables(await readScratchText(beside, counted))
     const restored = await restoreDatabase(beside, what, planned)
     requireSameTables(what, dumped, restored)
@@ -179,23 +165,15 @@ async function restoreBeside(
 }
 
 async function prepareVolume(request: RestoreRequest, volume: PlannedVolume): Promise<void> {
-  const { place, manifest } = request
+  const { engine, manifest } = request
   const emptied = !filesOf(manifest, volume.key).length
   if (emptied) warn(`${volume.key} will be empty: what is in it is kept beside`)
   await step(
     emptied ? `Make room in ${volume.key}` : `Unpack ${volume.key} beside what is there`,
     async () => {
-      await copyToEngine(request, volume.key)
+      const place = await engine.atVolume(volume)
+      await copyToEngine(request, place, volume.key)
       await stepVolume(place, 'prepare', volume, manifest.name)
     },
   )
-}
-
-/** All but the databases, which swap while they run. */
-async function stopServices({ stack, plans, seen }: RestoreRequest): Promise<void> {
-  const databases = plans.flatMap(one => one.databases.map(({ service }) => service))
-  const services = plans
-    .flatMap(one => one.services)
-    .filter(name => seen.has(name) && !databases.includes(name))
-  if (services.length) await runCompose(stack, ['stop', ...services], { what: 'Stop the services' })
 }

@@ -6,7 +6,7 @@ import { say, step } from '../report.ts'
 import { loadAppModules, type SmokeContext } from '../smoke/checks.ts'
 import { createCutFailure, dumpDatabase, proveDump, readScratchText } from './database.ts'
 import { storeBytes } from './encryption.ts'
-import type { BackupEngine, BackupPlace } from './engine.ts'
+import type { BackupEngine, BackupPlace, SavedSetting } from './engine.ts'
 import { storeKeyProof } from './health/key-proof.ts'
 import { parseMeasured, type ScratchFile } from './helper.ts'
 import type { BackupManifest, SavedDatabase, SavedVolume, StoredFile } from './manifest.ts'
@@ -32,22 +32,24 @@ export async function saveApplications(request: SaveRequest): Promise<BackupMani
     for (const one of plan.databases) databases.push(await saveDatabase(request, plan, one, files))
     for (const one of plan.files) volumes.push(await saveVolume(request, plan, one, files))
   }
-  await step('Store settings and secrets', () => saveSettings(request, files))
+  const { settings, leftOut } = await engine.listSettings()
+  await step('Store settings and secrets', () => saveSettings(request, settings, files))
   files.push(...(await storeKeyProof(request.folder, recipients)))
   return {
     format: 1,
     ...{ name, created, project: engine.project, suffix: engine.suffix, recipients },
+    ...(engine.name ? { engine: engine.name } : {}),
     toolkit: readToolkitVersion(),
     applications: plans.map(({ folder }) => folder),
     ...{ databases, volumes },
-    leftOut: plans.flatMap(({ folder, leftOut }) =>
-      leftOut.map(({ key, emptied, reason }) => ({
-        application: folder,
-        volume: key,
-        emptied,
-        reason,
-      })),
-    ),
+    leftOut: [
+      ...plans.flatMap(({ folder, leftOut }) =>
+        leftOut.map(({ key, emptied, reason }) => ({
+          ...{ application: folder, volume: key, emptied, reason },
+        })),
+      ),
+      ...leftOut,
+    ],
     images: await engine.describeImages(plans),
     schemaVersions: await readSchemaVersions(request),
     files,
@@ -114,8 +116,12 @@ async function storeFiles(
   }
 }
 
-async function saveSettings(request: SaveRequest, files: StoredFile[]): Promise<void> {
-  for (const { name, read } of await request.engine.listSettings()) {
+async function saveSettings(
+  request: SaveRequest,
+  settings: SavedSetting[],
+  files: StoredFile[],
+): Promise<void> {
+  for (const { name, read } of settings) {
     const path = storedPath(name, request)
     const { plain, stored } = await storeBytes(
       read(),

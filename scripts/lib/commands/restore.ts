@@ -1,17 +1,23 @@
 // Restores a backup into a stack (scripts/restore.ts).
 import { resolve } from 'node:path'
+import { parse } from 'dotenv'
 import { usageFailure } from '../cli.ts'
-import { readIdentities, requireOpenable } from '../backup/encryption.ts'
-import { requireManifest, requireWhole, type BackupManifest } from '../backup/manifest.ts'
-import { planStack, type PlannedApplication } from '../backup/plan.ts'
+import { requireManifest, type BackupManifest } from '../backup/manifest.ts'
+import { readSavedValues, refuseOtherValues } from '../backup/restore/kept-values.ts'
+import { dropOldOfEnvironment, restoreEnvironment } from '../backup/kubernetes/restore.ts'
+import { chooseSaved, openBackup, refuseAbsent } from '../backup/restore/open.ts'
+import { planStack } from '../backup/plan.ts'
 import {
   readSavedEnvFiles,
   refuseBlockedReleases,
   selectMissingEnvFiles,
   restoreEnvFiles,
-} from '../backup/ready.ts'
+  type SavedEnvFile,
+} from '../backup/restore/ready.ts'
 import { restoreData } from '../backup/restore.ts'
-import { dropOldDatabase, hasVolume, stepVolume } from '../backup/swapping.ts'
+import { isEnvironment, readFolders } from '../backup/choose.ts'
+import { createComposeRestoreEngine } from '../backup/compose/restore-engine.ts'
+import { dropKept } from '../backup/swapping.ts'
 import {
   listContainers,
   readContainers,
@@ -19,39 +25,40 @@ import {
   containersByService,
 } from '../compose/containers.ts'
 import { readComposeConfig, stackModes, stackOf, type Stack } from '../compose/stack.ts'
-import { loadEnvValues } from '../env/files.ts'
+import { findEnvFiles, loadEnvValues, readEnvText } from '../env/files.ts'
 import { exit, Failure } from '../errors.ts'
 import { emit, formatDuration, printResult, say, step } from '../report.ts'
-import { findApplicationFolder, root } from '../repository.ts'
+import { root } from '../repository.ts'
 import { runUpCommand } from './up.ts'
 import { noteRestore } from '../backup/health/record.ts'
-import { withWorkplace } from '../backup/workplace.ts'
+import { withWorkplace } from '../backup/compose/workplace.ts'
 
 interface RestoreArguments {
-  values: { identity?: string; 'drop-old'?: boolean }
+  values: { identity?: string; target?: string; 'drop-old'?: boolean }
   positionals: string[]
 }
 
 /** Restores a backup, or drops what a restore has kept. */
 export async function runRestoreCommand({ values, positionals }: RestoreArguments): Promise<void> {
+  const [path, ...words] = values['drop-old'] ? ['', ...positionals] : positionals
+  if (path === undefined) throw usageFailure('which backup? Its folder comes first')
+  const environment = isEnvironment(values.target, words[0]) ? (words.shift() ?? '') : undefined
+  if (environment !== undefined) {
+    const folders = readFolders(words)
+    if (values['drop-old']) return dropOldOfEnvironment(environment, folders)
+    return restoreEnvironment(environment, resolve(path), folders, values.identity)
+  }
   if (values['drop-old']) return dropOld(positionals)
-  const [path, ...words] = positionals
-  if (!path) throw usageFailure('which backup? Its folder comes first')
   const start = Date.now()
   const { mode, folders } = readWords(words)
   const stack = stackOf(mode)
-  const folder = resolve(path)
 
   // Pre-flight: nothing is touched.
+  const folder = resolve(path)
   const manifest = requireManifest(folder)
   refuseOtherStack(manifest, stack, folders)
-  await step(`Check ${manifest.name}`, () => requireWhole(folder, manifest))
-  const identities = manifest.recipients.length ? readIdentities(values.identity) : []
-  if (identities.length)
-    for (const { stored } of manifest.files)
-      await requireOpenable(resolve(folder, stored.path), identities)
-  const saved = await readSavedEnvFiles(folder, manifest, identities)
-  const missing = selectMissingEnvFiles(saved, stack.suffix.slice(1))
+  const identities = await openBackup(folder, manifest, values.identity)
+  const missing = await readMissingEnvFiles(folder, manifest, identities, stack)
   await requireEngine()
 
   // Impact.
@@ -59,7 +66,10 @@ export async function runRestoreCommand({ values, positionals }: RestoreArgument
     await step('Write the env files of the backup', () => restoreEnvFiles(missing))
   loadEnvValues(root, stack.suffix.slice(1), true)
   const all = await readComposeConfig(stack)
-  await refuseBlockedReleases(manifest, all)
+  await refuseBlockedReleases(
+    manifest,
+    Object.fromEntries(Object.entries(all.services).map(([name, { image }]) => [name, image])),
+  )
   const plans = chooseSaved(manifest, planStack(stack, all), folders)
   const servers = plans.flatMap(({ databases }) => databases.map(({ service }) => service))
   await runUpCommand({ values: {}, positionals: [mode, ...servers] })
@@ -67,7 +77,8 @@ export async function runRestoreCommand({ values, positionals }: RestoreArgument
   const image = seen.get(servers[0] ?? '')?.Image ?? ''
   await withWorkplace({ project: stack.project, image }, async place => {
     const dropCommand = `npx zx scripts/restore.ts --drop-old ${mode} ${folders.join(' ')}`.trim()
-    const request = { stack, all, seen, plans, place, folder, manifest, identities, dropCommand }
+    const engine = createComposeRestoreEngine({ stack, all, seen, place })
+    const request = { engine, plans, folder, manifest, identities, dropCommand }
     const swapped = await restoreData(request)
     await runUpCommand({ values: {}, positionals: [mode, ...folders] })
     await swapped.finish()
@@ -84,17 +95,40 @@ export async function runRestoreCommand({ values, positionals }: RestoreArgument
 function readWords(words: string[]): { mode: string; folders: string[] } {
   const isMode = stackModes().includes(words[0] ?? '')
   const [mode = 'dev', ...names] = isMode ? words : ['dev', ...words]
-  const folders = names.map(name => {
-    const folder = findApplicationFolder(name)
-    if (!folder) throw usageFailure(`${name} is no application: no folder of infra/docker`)
-    return folder
-  })
-  return { mode, folders }
+  return { mode, folders: readFolders(names) }
+}
+
+/**
+ * The env files that are to be written; those of an environment on Kubernetes are another stack's.
+ * Throws Failure (refused) where the data was written with other values than are here.
+ */
+async function readMissingEnvFiles(
+  folder: string,
+  manifest: BackupManifest,
+  identities: string[],
+  { suffix }: Stack,
+): Promise<SavedEnvFile[]> {
+  const environment = suffix.slice(1)
+  if (!manifest.engine) {
+    const saved = await readSavedEnvFiles(folder, manifest, identities)
+    return selectMissingEnvFiles(saved, environment)
+  }
+  loadEnvValues(root, environment)
+  const here = new Map(
+    findEnvFiles(root, environment).files.map(({ folder, path }) => [
+      folder,
+      parse(readEnvText(path) ?? ''),
+    ]),
+  )
+  const values = await readSavedValues(folder, manifest, identities)
+  const next = `the values of the backup's kubernetes/secrets.json into the env files${suffix && ` ${suffix}`}, while the stack has no data yet, then the same command again`
+  refuseOtherValues(values, here, next)
+  return []
 }
 
 function refuseOtherStack(manifest: BackupManifest, { suffix }: Stack, folders: string[]): void {
   const what = `Read ${manifest.name}`
-  if (manifest.suffix !== suffix)
+  if (!manifest.engine && manifest.suffix !== suffix)
     throw new Failure(
       exit.refused,
       what,
@@ -103,46 +137,7 @@ function refuseOtherStack(manifest: BackupManifest, { suffix }: Stack, folders: 
         next: `the same command with the mode ${manifest.suffix.slice(1) || 'prod'}`,
       },
     )
-  const absent = folders.filter(folder => !manifest.applications.includes(folder))
-  if (absent.length)
-    throw new Failure(exit.refused, what, `it does not have ${absent.join(', ')}`, {
-      next: `it has ${manifest.applications.join(', ')}`,
-    })
-}
-
-/** What of this stack the backup has. Throws Failure (refused) where this release has other databases or volumes than were saved. */
-function chooseSaved(
-  manifest: BackupManifest,
-  plans: PlannedApplication[],
-  folders: string[],
-): PlannedApplication[] {
-  const wanted = folders.length ? folders : manifest.applications
-  const chosen = plans.filter(({ folder }) => wanted.includes(folder))
-  const here = chosen.flatMap(({ databases, files }) => [
-    ...databases.map(({ database }) => database),
-    ...files.map(({ key }) => key),
-  ])
-  const saved = [...manifest.databases, ...manifest.volumes]
-    .filter(({ application }) => wanted.includes(application))
-    .map(one => ('database' in one ? one.database : one.volume))
-  const unlike = [
-    ...here.filter(name => !saved.includes(name)),
-    ...saved.filter(name => !here.includes(name)),
-  ]
-  if (unlike.length)
-    throw new Failure(
-      exit.refused,
-      `Read ${manifest.name}`,
-      `the backup or this release does not have ${unlike.join(', ')}`,
-      {
-        next: `restore with the release that it was taken from: ${manifest.toolkit}`,
-      },
-    )
-  if (!chosen.some(({ databases }) => databases.length))
-    throw new Failure(exit.refused, `Read ${manifest.name}`, 'no database is among them', {
-      next: 'name an application with a database, too',
-    })
-  return chosen
+  refuseAbsent(manifest, folders)
 }
 
 async function dropOld(positionals: string[]): Promise<void> {
@@ -162,9 +157,8 @@ async function dropOld(positionals: string[]): Promise<void> {
     })
   await withWorkplace({ project: stack.project, image }, place =>
     step('Drop what was there before the restore', async () => {
-      for (const one of databases) await dropOldDatabase(one, seen.get(one.service)!)
-      for (const one of plans.flatMap(({ files, leftOut }) => [...files, ...leftOut]))
-        if (await hasVolume(one)) await stepVolume(place, 'drop', one)
+      const engine = createComposeRestoreEngine({ stack, all, seen, place })
+      await dropKept(engine, plans, databases)
     }),
   )
   printResult('What was there before the restore is gone.')

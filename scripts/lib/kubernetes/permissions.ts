@@ -48,6 +48,27 @@ export function listRequiredPermissions(all: Manifest[]): string[] {
   ]
 }
 
+/** All that a backup of an environment does; an account that deploys has it. */
+export const backupPermissions: string[] = [
+  ...['statefulsets.apps', 'deployments.apps', 'jobs.batch'].flatMap(one =>
+    combineVerbs(one, 'list'),
+  ),
+  ...['persistentvolumeclaims', 'pods', 'services', 'secrets', 'configmaps', 'events'].flatMap(
+    one => combineVerbs(one, 'list'),
+  ),
+  ...combineVerbs('networkpolicies.networking.k8s.io', 'list'),
+  ...combineVerbs('jobs.batch', 'create', 'delete'),
+  ...combineVerbs('configmaps', 'create', 'delete'),
+  ...combineVerbs('pods/exec', 'create'),
+  ...combineVerbs('leases.coordination.k8s.io', 'get', 'create', 'update'),
+]
+
+/** All that a restore does. */
+export const restorePermissions: string[] = [
+  ...backupPermissions,
+  ...['deployments.apps', 'statefulsets.apps'].flatMap(one => combineVerbs(one, 'patch')),
+]
+
 /**
  * Those of the rights that the current account does not have; with `nothrow` none when the cluster
  * does not say.

@@ -253,7 +253,7 @@ export async function unrunnable(): Promise<string> {
 }
 
 /** Makes an account with the rights of infra/k8s/cluster/deployer in one namespace. */
-function deployer(space: string): void {
+export function deployer(space: string): void {
   const bind = (kind: string, name: string, role: string, more: object) => ({
     apiVersion: 'rbac.authorization.k8s.io/v1',
     kind,

@@ -2,10 +2,10 @@
 // stack has anyway, and a scratch volume for what passes between them. All carry a label, so that a
 // run that was killed leaves nothing behind the next one.
 import { join } from 'node:path'
-import { onInterrupt } from '../interrupt.ts'
-import { root } from '../repository.ts'
-import { run } from '../run.ts'
-import { withLock } from './lock.ts'
+import { onInterrupt } from '../../interrupt.ts'
+import { root } from '../../repository.ts'
+import { run } from '../../run.ts'
+import { withLock } from '../lock.ts'
 
 /** Where a backup or a restore works. */
 export interface Workplace {

@@ -4,17 +4,16 @@ import { chmod, mkdir, rename, writeFile } from 'node:fs/promises'
 import { createHash } from 'node:crypto'
 import { dirname, join } from 'node:path'
 import { parse } from 'dotenv'
-import type { Container } from '../compose/containers.ts'
-import type { ComposeConfig } from '../compose/stack.ts'
-import { findBlockedUpgrades, type UpgradeRule } from '../deploy/preflight/upgrade-paths.ts'
-import { findEnvFiles, readEnvText } from '../env/files.ts'
-import { exit, Failure } from '../errors.ts'
-import { root } from '../repository.ts'
-import { loadAppModules } from '../smoke/checks.ts'
-import { isVersionBefore, parseVersion } from '../version.ts'
-import { openStored } from './encryption.ts'
-import type { BackupManifest, SavedDatabase } from './manifest.ts'
-import { askServer, type RestoreState } from './swapping.ts'
+import { findBlockedUpgrades, type UpgradeRule } from '../../deploy/preflight/upgrade-paths.ts'
+import { findEnvFiles, readEnvText } from '../../env/files.ts'
+import { exit, Failure } from '../../errors.ts'
+import { root } from '../../repository.ts'
+import { loadAppModules } from '../../smoke/checks.ts'
+import { isVersionBefore, parseVersion } from '../../version.ts'
+import { openStored } from '../encryption.ts'
+import type { BackupManifest, SavedDatabase } from '../manifest.ts'
+import type { AskServer } from '../engine.ts'
+import type { RestoreState } from '../swapping.ts'
 
 /** An env file of a backup. */
 export interface SavedEnvFile {
@@ -97,12 +96,12 @@ export async function restoreEnvFiles(files: SavedEnvFile[]): Promise<void> {
 /** Throws Failure (refused) where an application's release here does not read the data of the one that was saved. */
 export async function refuseBlockedReleases(
   { images, databases }: BackupManifest,
-  all: ComposeConfig,
+  imagesHere: Record<string, string | undefined>,
 ): Promise<void> {
   const modules = await loadAppModules<{ upgradePaths: UpgradeRule[] }>('upgrade-paths.ts')
   const rules = modules.flatMap(({ upgradePaths }) => upgradePaths)
   const blocked = Object.entries(images).flatMap(([service, { image }]) => {
-    const here = all.services[service]?.image
+    const here = imagesHere[service]
     // a dump goes into any newer server
     if (!here || databases.some(one => one.service === service)) return []
     return findBlockedUpgrades(rules, [image], [here]).map(words => `${service}: ${words}`)
@@ -119,9 +118,9 @@ const serverQuery = `SELECT current_setting('server_version'), pg_encoding_to_ch
   FROM pg_database WHERE datname = 'template0'`
 
 /** Throws Failure (refused) where a server is older than the one that was saved, or sorts by another rule. */
-export async function refuseOtherServer(saved: SavedDatabase, server: Container): Promise<void> {
+export async function refuseOtherServer(saved: SavedDatabase, ask: AskServer): Promise<void> {
   const what = `Compare the server of ${saved.database}`
-  const [row = []] = await askServer(what, server, serverQuery)
+  const [row = []] = await ask(what, serverQuery)
   const [version = '', encoding, provider, locale, libc] = row
   const [now, then] = [version, saved.server].map(text =>
     parseVersion(text, /^(\d+)(?:\.(\d+))?(?:\.(\d+))?/),

@@ -1,17 +1,17 @@
 // A backup of a stack on Compose: scripts run in containers that share a database's network or mount a volume.
 import { randomBytes } from 'node:crypto'
 import { createReadStream, existsSync } from 'node:fs'
-import type { Container } from '../compose/containers.ts'
-import type { ComposeConfig, Stack } from '../compose/stack.ts'
-import { findEnvFiles, listExtraFiles } from '../env/files.ts'
-import { exit, Failure } from '../errors.ts'
-import { root } from '../repository.ts'
-import { run } from '../run.ts'
-import { createComposeTarget } from '../smoke/compose-target.ts'
-import type { BackupEngine, BackupPlace, SavedSetting } from './engine.ts'
-import { readScratch, runHelper } from './helper.ts'
-import type { SavedImage } from './manifest.ts'
-import type { PlannedApplication, PlannedDatabase } from './plan.ts'
+import type { Container } from '../../compose/containers.ts'
+import type { ComposeConfig, Stack } from '../../compose/stack.ts'
+import { findEnvFiles, listExtraFiles } from '../../env/files.ts'
+import { exit, Failure } from '../../errors.ts'
+import { root } from '../../repository.ts'
+import { run } from '../../run.ts'
+import { createComposeTarget } from '../../smoke/compose-target.ts'
+import type { BackupEngine, BackupPlace, SavedSetting } from '../engine.ts'
+import { readScratch, runHelper } from '../helper.ts'
+import type { SavedImage } from '../manifest.ts'
+import type { PlannedApplication, PlannedDatabase } from '../plan.ts'
 import { workplaceOptions, type Helper, type Workplace } from './workplace.ts'
 
 export interface ComposeRequest {
@@ -34,12 +34,14 @@ export const createComposeEngine = (request: ComposeRequest): BackupEngine => ({
     })
   },
   withVolume: ({ name }, work) => work(createPlace(request.place, { volume: `${name}:ro` })),
-  listSettings: () => Promise.resolve(listEnvFiles(request.stack)),
+  listSettings: () =>
+    Promise.resolve({ settings: listEnvFiles(request.stack.suffix), leftOut: [] }),
   describeImages: plans => describeImages(request, plans),
   smokeTarget: () => Promise.resolve(createComposeTarget(request.stack.mode)),
 })
 
-const createPlace = (
+/** Where scripts run in containers of the workplace. */
+export const createPlace = (
   place: Workplace,
   options: Pick<Helper, 'image' | 'network' | 'volume' | 'env'>,
 ): BackupPlace => ({
@@ -120,7 +122,8 @@ async function waitForServer(what: string, id: string): Promise<void> {
   })
 }
 
-function listEnvFiles({ suffix }: Stack): SavedSetting[] {
+/** The env files of this ending that are here. */
+export function listEnvFiles(suffix: string): SavedSetting[] {
   const found = findEnvFiles(root, suffix.slice(1))
   return [...found.files, ...listExtraFiles(root, found)]
     .filter(({ path }) => existsSync(path))

@@ -1,0 +1,131 @@
+// Takes a backup of an environment on Kubernetes.
+import { loadEnvValues } from '../../env/files.ts'
+import { exit, Failure } from '../../errors.ts'
+import type { Environment } from '../../kubernetes/environment.ts'
+import { kubectlArgv } from '../../kubernetes/kubectl.ts'
+import { isPodReady, selectKinds, type Manifest } from '../../kubernetes/objects.ts'
+import { backupPermissions, findMissingPermissions } from '../../kubernetes/permissions.ts'
+import { listObjects } from '../../kubernetes/resources.ts'
+import { requireSupportedCluster } from '../../kubernetes/versions.ts'
+import { warn } from '../../report.ts'
+import { root } from '../../repository.ts'
+import {
+  findRecipients,
+  readFolders,
+  refuseElsewhere,
+  refuseHalfRestored,
+  refuseSystemDisk,
+} from '../choose.ts'
+import { makeBackup, type BackupOptions } from '../make.ts'
+import type { BackupManifest } from '../manifest.ts'
+import type { PlannedApplication } from '../plan.ts'
+import { saveApplications } from '../save.ts'
+import { createKubernetesEngine } from './engine.ts'
+import { dumperName } from './job.ts'
+import { askInPod } from './login.ts'
+import { findForeignClaims, planEnvironment, refuseOutside } from './plan.ts'
+import { whileLocked } from './workplace.ts'
+
+/** What a backup or a restore reads of an environment. */
+export const backupResources = [
+  ...['apps/v1/statefulsets', 'apps/v1/deployments', 'networking.k8s.io/v1/networkpolicies'],
+  ...['v1/persistentvolumeclaims', 'v1/pods', 'v1/services', 'v1/secrets', 'v1/configmaps'],
+]
+
+/** Takes a backup into a folder of its own in `to`, while no deploy changes the environment. */
+export async function backUpEnvironment(
+  environment: Environment,
+  to: string,
+  names: string[],
+  values: BackupOptions,
+): Promise<BackupManifest> {
+  // Pre-flight: nothing is touched.
+  const settings = loadEnvValues(root, environment.name, true)
+  const recipients = findRecipients(values, settings)
+  if (values['own-disk']) refuseSystemDisk(to)
+  await requireSupportedCluster(environment)
+  await requirePermissions(environment, backupPermissions)
+  const all = await listObjects(environment, backupResources)
+  const plans = choosePlans(environment, all, names)
+  refuseElsewhere(plans, settings, values['without-buckets'] ?? false)
+  refuseClosedDatabases(environment, all, plans)
+  for (const one of plans.flatMap(({ databases }) => databases))
+    await refuseHalfRestored(one, (...words) => askInPod(environment, one, ...words))
+
+  // Impact: a folder of its own, and Jobs that go again.
+  return whileLocked(environment, 'backup', async lock => {
+    const engine = createKubernetesEngine(environment, all, lock.lossFailure)
+    const { namespace: project } = environment
+    const acceptSize = values['accept-size'] ?? false
+    return makeBackup({ project, to, acceptSize }, (folder, name) =>
+      saveApplications({ engine, plans, folder, name, recipients }),
+    )
+  })
+}
+
+/** Throws Failure (refused) when the account may not do what a backup or a restore does. */
+export async function requirePermissions(
+  environment: Environment,
+  rights: string[],
+): Promise<void> {
+  const denied = await findMissingPermissions(environment, rights)
+  if (denied.length)
+    throw new Failure(
+      exit.refused,
+      'Check the permissions of this account',
+      `it may not: ${denied.join(', ')}`,
+      { next: 'those of infra/k8s/cluster/deployer: kubectl apply -k infra/k8s/cluster/deployer' },
+    )
+}
+
+/** The applications that are named, or all. Throws Failure (refused) for what would be missing. */
+export function choosePlans(
+  environment: Environment,
+  all: Manifest[],
+  names: string[],
+): PlannedApplication[] {
+  const folders = readFolders(names)
+  const plans = planEnvironment(all)
+  const chosen = plans.filter(({ folder }) => !folders.length || folders.includes(folder))
+  const what = 'Choose what to back up'
+  const next = `npx zx scripts/deploy.ts ${environment.name}`
+  const absent = folders.filter(folder => !chosen.some(one => one.folder === folder))
+  if (absent.length || !chosen.some(({ databases }) => databases.length)) {
+    const why = absent.length ? `${absent.join(', ')} is not there` : 'no database is among them'
+    throw new Failure(exit.refused, what, `${why} in ${environment.namespace}`, { next })
+  }
+  refuseOutside(
+    all,
+    chosen.map(({ folder }) => folder),
+  )
+  const ready = selectKinds(all, 'Pod').filter(isPodReady)
+  const down = chosen
+    .flatMap(({ databases }) => databases.map(({ service }) => service))
+    .filter(service => !ready.some(({ metadata }) => metadata.name === `${service}-0`))
+  if (down.length)
+    throw new Failure(exit.refused, what, `${down.join(', ')} is not ready`, {
+      next: `${kubectlArgv(environment).join(' ')} get pods, or name the applications that a backup is to have`,
+    })
+  if (!folders.length)
+    for (const claim of findForeignClaims(all, plans))
+      warn(`not in this backup: the claim ${claim}, which no application mounts`)
+  return chosen
+}
+
+/** Throws Failure (refused) where a release from before leaves no way to a database. */
+export function refuseClosedDatabases(
+  environment: Environment,
+  all: Manifest[],
+  plans: PlannedApplication[],
+): void {
+  const closed = plans
+    .flatMap(({ databases }) => databases.map(({ database }) => dumperName(database)))
+    .filter(name => !all.some(one => one.kind === 'NetworkPolicy' && one.metadata.name === name))
+  if (closed.length)
+    throw new Failure(
+      exit.refused,
+      'Look for a way to the databases',
+      `there is no NetworkPolicy ${closed.join(', ')}: what serves is of an earlier release`,
+      { next: `npx zx scripts/deploy.ts ${environment.name}` },
+    )
+}

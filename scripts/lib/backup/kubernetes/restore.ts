@@ -1,0 +1,123 @@
+// Restores a backup into an environment on Kubernetes, or drops what a restore has kept.
+import { loadEnvironment, type Environment } from '../../kubernetes/environment.ts'
+import { exit, Failure } from '../../errors.ts'
+import { containerSpecsOf, selectKinds, type Manifest } from '../../kubernetes/objects.ts'
+import { restorePermissions } from '../../kubernetes/permissions.ts'
+import { listObjects } from '../../kubernetes/resources.ts'
+import { requireSupportedCluster } from '../../kubernetes/versions.ts'
+import { emit, formatDuration, printResult, say, step } from '../../report.ts'
+import { listApplications } from '../../repository.ts'
+import { noteRestore } from '../health/record.ts'
+import { readSavedValues, readSecretValues, refuseOtherValues } from '../restore/kept-values.ts'
+import { requireManifest, type BackupManifest } from '../manifest.ts'
+import { chooseSaved, openBackup, refuseAbsent } from '../restore/open.ts'
+import type { PlannedApplication } from '../plan.ts'
+import { refuseBlockedReleases } from '../restore/ready.ts'
+import { restoreData } from '../restore.ts'
+import { dropKept } from '../swapping.ts'
+import {
+  backupResources,
+  choosePlans,
+  refuseClosedDatabases,
+  requirePermissions,
+} from './backup.ts'
+import { planEnvironment } from './plan.ts'
+import { createKubernetesRestoreEngine, listStopped } from './restore-engine.ts'
+import { startWorkloads } from './scale.ts'
+import { whileLocked } from './workplace.ts'
+
+const dropCommand = ({ name }: Environment, folders: string[]): string =>
+  `npx zx scripts/restore.ts --drop-old ${name} ${folders.join(' ')}`.trim()
+
+/** Restores the backup in a folder; a rerun ends what was interrupted. */
+export async function restoreEnvironment(
+  name: string,
+  folder: string,
+  folders: string[],
+  identity: string | undefined,
+): Promise<void> {
+  const start = Date.now()
+  const environment = loadEnvironment(name)
+
+  // Pre-flight: nothing is touched.
+  const manifest = requireManifest(folder)
+  refuseOtherEnvironment(manifest, environment)
+  refuseAbsent(manifest, folders)
+  const identities = await openBackup(folder, manifest, identity)
+  const saved = await readSavedValues(folder, manifest, identities)
+  await requireSupportedCluster(environment)
+  await requirePermissions(environment, restorePermissions)
+  const all = await listObjects(environment, backupResources)
+  const wanted = folders.length ? folders : listPlanned(all, manifest)
+  const plans = chooseSaved(manifest, choosePlans(environment, all, wanted), wanted)
+  refuseClosedDatabases(environment, all, plans)
+  const secrets = all.filter(({ kind }) => kind === 'Secret')
+  refuseOtherValues(
+    saved,
+    readSecretValues(secrets, listApplications()),
+    `the values of the backup into .env.${name}, npx zx scripts/seal.ts ${name} --all, a deploy, then the same command again`,
+  )
+  await refuseBlockedReleases(manifest, listImages(all))
+
+  // Impact.
+  await whileLocked(environment, 'restore', async lock => {
+    const engine = createKubernetesRestoreEngine(environment, all, lock.lossFailure)
+    const drop = dropCommand(environment, folders)
+    const request = { engine, plans, folder, manifest, identities, dropCommand: drop }
+    const swapped = await restoreData(request)
+    await step('Start the applications', () => startWorkloads(environment, listStopped(plans)))
+    await swapped.finish()
+  })
+  const ms = Date.now() - start
+  emit('result', { backup: manifest.name, ms })
+  if (!folders.length) await noteRestore(folder, manifest, ms)
+  say(`  what was there before is kept: ${dropCommand(environment, folders)} removes it`)
+  printResult(
+    `${manifest.name} is restored (${formatDuration(ms)}). Next: npx zx scripts/smoke.ts ${name} --target kubernetes`,
+  )
+}
+
+/** Removes what was there before a restore. */
+export async function dropOldOfEnvironment(name: string, folders: string[]): Promise<void> {
+  const environment = loadEnvironment(name)
+  await requireSupportedCluster(environment)
+  await requirePermissions(environment, restorePermissions)
+  const all = await listObjects(environment, backupResources)
+  const plans = choosePlans(environment, all, folders)
+  await whileLocked(environment, 'drop of old data', lock =>
+    step('Drop what was there before the restore', () => {
+      const engine = createKubernetesRestoreEngine(environment, all, lock.lossFailure)
+      return dropKept(
+        engine,
+        plans,
+        plans.flatMap(({ databases }) => databases),
+      )
+    }),
+  )
+  printResult('What was there before the restore is gone.')
+}
+
+/** What of a backup an environment can have: Traefik is not its own. */
+const listPlanned = (all: Manifest[], { applications }: BackupManifest): string[] =>
+  planEnvironment(all)
+    .map(({ folder }: PlannedApplication) => folder)
+    .filter(folder => applications.includes(folder))
+
+function refuseOtherEnvironment(manifest: BackupManifest, { name }: Environment): void {
+  if (manifest.engine !== 'kubernetes' || manifest.suffix === `.${name}`) return
+  throw new Failure(
+    exit.refused,
+    `Read ${manifest.name}`,
+    `it is of ${manifest.project}, the environment ${manifest.suffix.slice(1)}`,
+    { next: 'the same command with that environment' },
+  )
+}
+
+/** The image of each service that is there. */
+const listImages = (all: Manifest[]): Record<string, string> =>
+  Object.fromEntries(
+    selectKinds(all, 'Deployment', 'StatefulSet').map(one => [
+      one.metadata.name,
+      containerSpecsOf(one as unknown as Manifest).at(-1)?.image ?? '',
+    ]),
+  )

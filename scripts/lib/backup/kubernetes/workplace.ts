@@ -1,0 +1,97 @@
+// The Jobs and the ConfigMap of a backup in an environment: they carry a label, so that a run that was
+// killed leaves nothing behind the next one.
+import { readFileSync, readdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { acquireLock, type Lock } from '../../deploy/lock/lock.ts'
+import { exit, Failure } from '../../errors.ts'
+import { onInterrupt } from '../../interrupt.ts'
+import { requestApi } from '../../kubernetes/api.ts'
+import type { Environment } from '../../kubernetes/environment.ts'
+import type { Manifest } from '../../kubernetes/objects.ts'
+import { deleteObject, listObjects, resourcePath } from '../../kubernetes/resources.ts'
+import { step } from '../../report.ts'
+import { constantDelays, pollUntil } from '../../retry.ts'
+import { root } from '../../repository.ts'
+import { backupLabel, scriptsName } from './job.ts'
+import { createObject, startPlace, type PodPlace } from './place.ts'
+
+const scriptsFolder = join(root, 'scripts/lib/backup')
+
+/** Removes what an earlier run has left, and brings the scripts. Out: the call that removes it again. */
+async function openWorkplace(environment: Environment): Promise<() => Promise<void>> {
+  await removeWorkplace(environment)
+  const names = readdirSync(scriptsFolder).filter(name => /\.(sh|sql)$/.test(name))
+  const data = Object.fromEntries(
+    names.map(name => [name, readFileSync(join(scriptsFolder, name), 'utf8')]),
+  )
+  await createObject(environment, 'v1/configmaps', {
+    ...{ apiVersion: 'v1', kind: 'ConfigMap' },
+    ...{ metadata: { name: scriptsName, labels: { [backupLabel]: 'yes' } }, data },
+  })
+  const forget = onInterrupt(() => removeWorkplace(environment))
+  return async () => {
+    forget()
+    await removeWorkplace(environment)
+  }
+}
+
+async function removeWorkplace(environment: Environment): Promise<void> {
+  const jobs = await listObjects(environment, ['batch/v1/jobs'])
+  const own = jobs.filter(({ metadata }) => metadata.labels?.[backupLabel])
+  await removeJobs(
+    environment,
+    own.map(({ metadata }) => metadata.name),
+  )
+  await deleteObject(environment, 'v1/configmaps', scriptsName)
+}
+
+/** Removes Jobs with their pods and waits until both are gone. */
+async function removeJobs(environment: Environment, names: string[]): Promise<void> {
+  for (const name of names) {
+    const path = resourcePath(environment, 'batch/v1/jobs', name)
+    await requestApi(environment, `${path}?propagationPolicy=Foreground`, { method: 'DELETE' })
+  }
+  const left = await pollUntil(
+    async () => {
+      const jobs = await listObjects(environment, ['batch/v1/jobs'])
+      return jobs.map(({ metadata }) => metadata.name).filter(name => names.includes(name))
+    },
+    left => !left.length,
+    constantDelays(300, 60_000),
+  )
+  if (left.length)
+    throw new Failure(exit.rolledBack, 'Remove Jobs', `${left.join(', ')}: not gone in a minute`)
+}
+
+/** Lets `work` have a Job as its place, which is gone afterwards. */
+export async function withJob<T>(
+  environment: Environment,
+  job: Manifest,
+  work: (place: PodPlace) => Promise<T>,
+): Promise<T> {
+  try {
+    return await work(await startPlace(environment, job))
+  } finally {
+    await removeJobs(environment, [job.metadata.name])
+  }
+}
+
+/** Does work in an environment that no deploy changes meanwhile, with Jobs that go again. */
+export async function whileLocked<T>(
+  environment: Environment,
+  what: string,
+  work: (lock: Lock) => Promise<T>,
+): Promise<T> {
+  const lock = await step('Lock', () => acquireLock(environment, what))
+  try {
+    await lock.recordPhase(what)
+    const close = await openWorkplace(environment)
+    try {
+      return await work(lock)
+    } finally {
+      await close()
+    }
+  } finally {
+    await lock.release()
+  }
+}

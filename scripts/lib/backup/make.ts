@@ -1,0 +1,65 @@
+// A backup as a folder of its own: it is there when all of it is whole, or not at all.
+import { mkdir, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { emit, formatMegabytes, printResult, say, step } from '../report.ts'
+import { refuseShrunken } from './choose.ts'
+import {
+  findBackups,
+  nameBackup,
+  requireWhole,
+  writeManifest,
+  type BackupManifest,
+} from './manifest.ts'
+import { findPredecessor } from './size.ts'
+
+/** What the command line says of a backup. */
+export type BackupOptions = {
+  'own-disk'?: boolean
+  recipient?: string[]
+  unencrypted?: boolean
+  'accept-size'?: boolean
+  'without-buckets'?: boolean
+}
+
+export interface MakeRequest {
+  project: string
+  to: string
+  /** Less than half of what the backup before had is right. */
+  acceptSize: boolean
+}
+
+/** Lets `save` fill a new folder, checks what is there then, and writes its manifest. */
+export async function makeBackup(
+  { project, to, acceptSize }: MakeRequest,
+  save: (folder: string, name: string) => Promise<BackupManifest>,
+): Promise<BackupManifest> {
+  const name = nameBackup(project, new Date())
+  const folder = join(to, name)
+  const before = findPredecessor(findBackups(to), project)
+  await mkdir(folder, { recursive: true, mode: 0o700 })
+  try {
+    const manifest = await save(folder, name)
+    refuseShrunken(manifest, before, acceptSize)
+    await step('Read back what was written', () => requireWhole(folder, manifest))
+    await writeManifest(folder, manifest)
+    reportBackup(folder, manifest)
+    return manifest
+  } catch (error) {
+    // what is not whole must not look like a backup
+    await rm(folder, { recursive: true, force: true })
+    throw error
+  }
+}
+
+function reportBackup(
+  folder: string,
+  { databases, volumes, leftOut, files }: BackupManifest,
+): void {
+  const bytes = files.reduce((sum, { stored }) => sum + stored.bytes, 0)
+  emit('result', { folder, bytes, databases, volumes, leftOut })
+  for (const { application, volume, emptied, reason } of leftOut)
+    say(
+      `  ${application}: ${volume} is ${emptied ? 'emptied by a restore' : 'left out'}: ${reason}`,
+    )
+  printResult(`${folder} is whole and proven: ${formatMegabytes(bytes)}.`)
+}

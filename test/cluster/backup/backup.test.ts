@@ -1,0 +1,169 @@
+// Rows and files in, a backup by a deployer's account, rows and files gone, a restore: as before. In
+// between what happened to other people's backups.
+import { spawnSync } from 'node:child_process'
+import { existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { requireManifest } from '../../../scripts/lib/backup/manifest.ts'
+import { get } from '../cluster.ts'
+import { repository, type Result } from '../../sandbox.ts'
+import type { Json } from '../manifests.ts'
+import { box, env, here, inStorage, ready, space, sql, start } from './environment.ts'
+
+const test = suite('backup on Kubernetes')
+const to = join(box.root, 'backups')
+const key = join(box.root, 'backup.key')
+let recipient = ''
+let backup = ''
+let before: string[] = []
+
+const run = (argv: string[], more: Record<string, string> = {}): Result =>
+  box.script(argv, { env: { ...env, ...more }, timeout: 240_000 })
+const backUp = (more?: Record<string, string>): Result =>
+  run(['backup', 'test', '--to', to, '--recipient', recipient], more)
+
+/** A line for each table of the application's own, and one for each file. */
+function readAll(): string[] {
+  const rows = ['of_tenants'].map(name =>
+    sql(`SELECT count(*) || ' ' || md5(string_agg(t::text, ',' ORDER BY t::text)) FROM ${name} t`),
+  )
+  return [
+    ...rows,
+    sql('SELECT polname FROM pg_policy'),
+    sql("SELECT DISTINCT tableowner FROM pg_tables WHERE schemaname = 'public'"),
+    inStorage("find . -path './.kgc-*' -prune -o -type f -exec stat -c '%u %g %a %n' {} + | sort"),
+    inStorage("find . -path './.kgc-*' -prune -o -type f -exec sha256sum {} + | sort"),
+  ]
+}
+/** What a backup or a restore has left in the namespace. */
+const leftovers = (): string[] =>
+  get('jobs,configmaps,pods', '--selector', 'kgc.hu/backup', ...here).items.map(
+    ({ metadata }: { metadata: { name: string } }) => metadata.name,
+  )
+
+test.before(start)
+
+test('rows of two tenants and a file are there', () => {
+  sql(
+    `CREATE TABLE of_tenants (id serial PRIMARY KEY, tenant text, word text, vector vector(2) DEFAULT '[1,2]', noise text DEFAULT md5(random()::text) || md5(random()::text));
+    INSERT INTO of_tenants (tenant, word) SELECT CASE WHEN n % 2 = 0 THEN 'a' ELSE 'b' END, 'árvíztűrő ' || n FROM generate_series(1, 6000) n;
+    ALTER TABLE of_tenants ENABLE ROW LEVEL SECURITY;
+    CREATE POLICY own ON of_tenants USING (tenant = current_setting('app.current_tenant_id', true));`,
+    'chatwoot_a',
+  )
+  inStorage('mkdir -p ab/cd && head -c 300000 /dev/urandom >ab/cd/abcd && chmod 600 ab/cd/abcd')
+  recipient = run(['backup', 'key', '--to', key]).stdout.trim()
+  before = readAll()
+})
+
+test('a backup has rows, files and Secrets, is proven and encrypted, and says what it does not have', () => {
+  const { code, stderr } = backUp()
+  assert.is(code, 0, stderr)
+  backup = join(
+    to,
+    readdirSync(to).find(name => name.startsWith(`${space}-`))!,
+  )
+  const { databases, volumes, files, leftOut, images } = requireManifest(backup)
+  assert.equal(
+    databases.map(({ database, service }) => [database, service]),
+    [['chatwoot', 'chatwoot-db']],
+  )
+  assert.ok(databases[0]!.rows >= 6000)
+  assert.equal(
+    volumes.map(({ volume, files }) => [volume, files]),
+    [['chatwoot-storage', 1]],
+  )
+  assert.ok(files.some(({ name }) => name === 'kubernetes/secrets.json'))
+  for (const { stored } of files.filter(({ name }) => !name.startsWith('proof')))
+    assert.match(
+      readFileSync(join(backup, stored.path), 'latin1').slice(0, 30),
+      /^age-encryption.org/,
+    )
+  // a deployer does not see them
+  assert.ok(leftOut.some(({ volume }) => volume === 'sealing-keys'))
+  assert.match(images['chatwoot-db']!.image, 'postgres')
+  assert.equal(leftovers(), [])
+  // the role is as it was: without a password
+  assert.is(sql("SELECT rolpassword IS NULL FROM pg_authid WHERE rolname = 'chatwoot_backup'"), 't')
+})
+
+test('a role that row security hides rows from, and a transport that cuts and ends with 0, make no backup', () => {
+  sql('ALTER ROLE chatwoot_backup NOBYPASSRLS')
+  const hidden = backUp()
+  sql('ALTER ROLE chatwoot_backup BYPASSRLS')
+  assert.is(hidden.code, 5, hidden.stderr)
+  assert.match(hidden.stderr, /row-level security policy for table "of_tenants"/)
+
+  const shim = join(box.root, 'shim')
+  mkdirSync(shim)
+  const found = spawnSync('sh', ['-c', 'command -v kubectl'], { encoding: 'utf8', env })
+  const real = found.stdout.trim()
+  // commands go by kubectl itself where the proxy takes none, and there their output is cut
+  writeFileSync(
+    join(shim, 'kubectl'),
+    `#!/bin/bash
+args=("$@")
+for i in "\${!args[@]}"; do if [ "\${args[i]}" = --reject-paths ]; then args[i+1]='/exec$'; fi; done
+case "$*" in *' exec '*'dd if=/backup/chatwoot/dump'* | *' exec '*'dd if='*'/backup/chatwoot/dump'*) ${real} "\${args[@]}" | head -c 2000; exit 0 ;; esac
+exec ${real} "\${args[@]}"
+`,
+    { mode: 0o755 },
+  )
+  const cut = backUp({ PATH: `${shim}:${env.PATH}` })
+  assert.is(cut.code, 5, cut.stderr)
+  assert.match(cut.stderr, /148\d of \d+ bytes arrived/)
+  assert.equal(
+    readdirSync(to).filter(name => existsSync(join(to, name, 'manifest.json'))),
+    [backup.split('/').at(-1)],
+  )
+  assert.equal(leftovers(), [])
+})
+
+const restore = (more?: Record<string, string>): Result =>
+  run(['restore', backup, 'test', '--identity', key], more)
+
+test('a restore that is killed at any point leaves the old data whole, and the next one ends it', async () => {
+  sql("DELETE FROM of_tenants WHERE tenant = 'a'", 'chatwoot_a')
+  inStorage('rm ab/cd/abcd && echo new >new')
+  const endAt = join(repository, 'test/cluster/deploy/end-at.mjs')
+  for (const point of ['▶ Swap chatwoot\n', '▶ Swap chatwoot-storage']) {
+    const { code, stderr } = restore({
+      ...{ END_AT: point, END_BY: 'SIGKILL', NODE_OPTIONS: `--import=${endAt}` },
+    })
+    assert.is(code, -1, stderr)
+    assert.match(stderr, 'ended at')
+    const names = sql(
+      "SELECT string_agg(datname, ' ' ORDER BY datname) FROM pg_database WHERE datname LIKE 'chatwoot%'",
+    )
+    assert.match(names, /^chatwoot( |$)/)
+    const old = names.includes('chatwoot_before_restore') ? 'chatwoot_before_restore' : 'chatwoot'
+    assert.is(sql('SELECT count(*) FROM of_tenants', 'postgres', old), '3000')
+  }
+  const { code, stderr } = restore()
+  assert.is(code, 0, stderr)
+  await ready(['chatwoot-web', 'chatwoot-sidekiq', 'chatwoot-redis'])
+  assert.equal(readAll(), before)
+  assert.equal(leftovers(), [])
+  const deployments = get('deployments', ...here).items.map(({ spec, metadata }: Json) => [
+    spec.replicas,
+    metadata.annotations?.['kgc.hu/replicas-before-restore'],
+  ])
+  assert.equal(deployments, [
+    [1, undefined],
+    [1, undefined],
+  ])
+})
+
+test('what was there before is kept until it is dropped, and a second restore waits for that', () => {
+  assert.is(sql('SELECT count(*) FROM of_tenants', 'postgres', 'chatwoot_before_restore'), '3000')
+  const second = restore()
+  assert.is(second.code, 3, second.stderr)
+  assert.match(second.stderr, 'still kept: chatwoot')
+  const { code, stderr } = run(['restore', '--drop-old', 'test'])
+  assert.is(code, 0, stderr)
+  assert.is(sql("SELECT count(*) FROM pg_database WHERE datname LIKE 'chatwoot\\_%'"), '0')
+  assert.is(inStorage('find . -maxdepth 1 -name ".kgc-before-restore"'), '')
+})
+
+test.run()
