@@ -11,6 +11,7 @@ import { createScramVerifier } from '../../scripts/lib/backup/kubernetes/login.t
 import {
   findForeignClaims,
   planEnvironment,
+  readConfigValues,
   refuseOutside,
 } from '../../scripts/lib/backup/kubernetes/plan.ts'
 import { selectSecrets } from '../../scripts/lib/backup/kubernetes/settings.ts'
@@ -26,6 +27,7 @@ import {
   refuseOtherValues,
 } from '../../scripts/lib/backup/restore/kept-values.ts'
 import { quoteForPsql } from '../../scripts/lib/backup/kubernetes/restore-engine.ts'
+import { findElsewhere, type PlannedVolume } from '../../scripts/lib/backup/plan.ts'
 import { Failure } from '../../scripts/lib/errors.ts'
 import type { Manifest, Pod } from '../../scripts/lib/kubernetes/objects.ts'
 
@@ -170,6 +172,22 @@ test('what an environment has is called as on Compose; a claim that nobody has d
     ...{ kind: 'PersistentVolumeClaim', metadata: { name } },
   }))
   assert.equal(findForeignClaims(claims, [plan!]), ['forgotten'])
+})
+
+test('files that lie in a bucket are told of: by the setting, or because nothing mounts their volume', () => {
+  const [mounted] = planEnvironment([server, web('chatwoot-storage')])
+  const [moved] = planEnvironment([server])
+  const config: Manifest = {
+    ...{ kind: 'ConfigMap', metadata: { name: 'twenty-crm-config-7g2hb9kdc4' } },
+    data: { STORAGE_TYPE: 's3' },
+  }
+  assert.equal(findElsewhere([mounted!], readConfigValues([config])), [])
+  assert.match(findElsewhere([moved!], {})[0]!.what, 'nothing mounts chatwoot-storage')
+  const twenty = { folder: 'twenty-crm', files: [{ key: 'twenty-storage' } as PlannedVolume] }
+  assert.match(
+    findElsewhere([twenty], readConfigValues([config]))[0]!.what,
+    'TWENTY_STORAGE_TYPE=s3',
+  )
 })
 
 test('a database outside of the cluster is refused with the command that saves it', () => {

@@ -118,10 +118,7 @@ export function refuseElsewhere(
   settings: Record<string, string>,
   known: boolean,
 ): void {
-  const found = findElsewhere(
-    plans.map(({ folder }) => folder),
-    settings,
-  )
+  const found = findElsewhere(plans, settings)
   for (const { what, next, moved } of found)
     if (known || !moved) warn(`not in this backup: ${what}; save it with ${next}`)
   const [first] = found.filter(({ moved }) => moved)

@@ -141,16 +141,21 @@ export interface ElsewhereData {
   moved: boolean
 }
 
-/** What of the applications lies elsewhere by these settings. */
+/** What of the applications lies elsewhere by these settings, or because nothing mounts the volume that it was in. */
 export function findElsewhere(
-  folders: string[],
+  plans: Pick<PlannedApplication, 'folder' | 'files'>[],
   settings: Record<string, string>,
 ): ElsewhereData[] {
-  return folders.flatMap(folder =>
-    Object.entries(readRules(folder).elsewhere ?? {}).flatMap(([key, { unless, what, next }]) => {
+  return plans.flatMap(({ folder, files }) => {
+    const { elsewhere = {}, volumes = {} } = readRules(folder)
+    const absent = Object.keys(volumes).find(
+      key => volumes[key] === 'files' && !files.some(one => one.key === key),
+    )
+    return Object.entries(elsewhere).flatMap(([key, { unless, what, next }]) => {
       const value = settings[key] ?? ''
-      if (value === '' || value === unless) return []
-      return [{ what: `${what} (${key}=${value})`, next, moved: unless !== undefined }]
-    }),
-  )
+      const moved = unless !== undefined
+      if (value && value !== unless) return [{ what: `${what} (${key}=${value})`, next, moved }]
+      return moved && absent ? [{ what: `${what} (nothing mounts ${absent})`, next, moved }] : []
+    })
+  })
 }

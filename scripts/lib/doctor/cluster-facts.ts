@@ -7,7 +7,11 @@ import { selectKinds, type Manifest, type Deployment } from '../kubernetes/objec
 import { kubectl, readKubectlError, readKubectlConfig } from '../kubernetes/kubectl.ts'
 import { loadEnvironment, listEnvironments, type Environment } from '../kubernetes/environment.ts'
 import { root } from '../repository.ts'
-import { findMissingPermissions, listRequiredPermissions } from '../kubernetes/permissions.ts'
+import {
+  findMissingPermissions,
+  listRequiredPermissions,
+  restorePermissions,
+} from '../kubernetes/permissions.ts'
 import { discoverResources, kindKeyOf } from '../kubernetes/resources.ts'
 import { judgeCluster, type ClusterFacts, type ObservedObjects } from './cluster.ts'
 import type { Finding } from './finding.ts'
@@ -78,7 +82,8 @@ async function ask(
     listClusterObjects(environment),
     Promise.all(homes.map(home => seeDeployments(environment, home))),
   ])
-  const required = listRequiredPermissions(overlay.overlay ?? [])
+  const deploys = listRequiredPermissions(overlay.overlay ?? [])
+  const required = [...new Set([...deploys, ...restorePermissions])]
   return {
     version,
     ...objects,

@@ -23,7 +23,7 @@ import { saveApplications } from '../save.ts'
 import { createKubernetesEngine } from './engine.ts'
 import { dumperName } from './job.ts'
 import { askInPod } from './login.ts'
-import { findForeignClaims, planEnvironment, refuseOutside } from './plan.ts'
+import { findForeignClaims, planEnvironment, readConfigValues, refuseOutside } from './plan.ts'
 import { whileLocked } from './workplace.ts'
 
 /** What a backup or a restore reads of an environment. */
@@ -47,7 +47,7 @@ export async function backUpEnvironment(
   await requirePermissions(environment, backupPermissions)
   const all = await listObjects(environment, backupResources)
   const plans = choosePlans(environment, all, names)
-  refuseElsewhere(plans, settings, values['without-buckets'] ?? false)
+  refuseElsewhere(plans, readConfigValues(all), values['without-buckets'] ?? false)
   refuseClosedDatabases(environment, all, plans)
   for (const one of plans.flatMap(({ databases }) => databases))
     await refuseHalfRestored(one, (...words) => askInPod(environment, one, ...words))

@@ -5,6 +5,7 @@ import { exit, Failure } from '../../errors.ts'
 import { onInterrupt } from '../../interrupt.ts'
 import type { Environment } from '../../kubernetes/environment.ts'
 import type { Manifest } from '../../kubernetes/objects.ts'
+import { warn } from '../../report.ts'
 import type { BackupPlace, DatabasePlace } from '../engine.ts'
 import type { PlannedDatabase } from '../plan.ts'
 import { createDatabaseJob, serverContainerOf, workFolder } from './job.ts'
@@ -60,7 +61,8 @@ export async function withLogin<T>(
     return await work()
   } finally {
     forget()
-    await closeLogin(environment, one)
+    // it ends by itself: no reason to hide what was done, or why it failed
+    await closeLogin(environment, one).catch((error: Error) => warn(error.message))
   }
 }
 

@@ -86,6 +86,23 @@ export function findForeignClaims(all: Manifest[], plans: PlannedApplication[]):
     .map(({ metadata }) => metadata.name)
 }
 
+/**
+ * What the ConfigMaps `<folder>-config` say, called as in the env files of Compose: with the first word of
+ * the folder before it.
+ */
+export const readConfigValues = (all: Manifest[]): Record<string, string> =>
+  Object.fromEntries(
+    all
+      .filter(({ kind }) => kind === 'ConfigMap')
+      .flatMap(({ metadata, data }) => {
+        const folder = listApplications().find(one => metadata.name.startsWith(`${one}-config`))
+        if (!folder) return []
+        const prefix = folder.split('-')[0]!.toUpperCase()
+        const values = Object.entries((data ?? {}) as Record<string, string>)
+        return values.map(([key, value]) => [`${prefix}_${key}`, value])
+      }),
+  )
+
 /** The running pod that mounts a claim: where a volume of one node can be read. */
 export const findUserOf = (all: Manifest[], claim: string): Pod | undefined =>
   selectKinds(all, 'Pod').find(

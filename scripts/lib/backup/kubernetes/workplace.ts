@@ -9,7 +9,7 @@ import { requestApi } from '../../kubernetes/api.ts'
 import type { Environment } from '../../kubernetes/environment.ts'
 import type { Manifest } from '../../kubernetes/objects.ts'
 import { deleteObject, listObjects, resourcePath } from '../../kubernetes/resources.ts'
-import { step } from '../../report.ts'
+import { step, warn } from '../../report.ts'
 import { constantDelays, pollUntil } from '../../retry.ts'
 import { root } from '../../repository.ts'
 import { backupLabel, scriptsName } from './job.ts'
@@ -72,7 +72,8 @@ export async function withJob<T>(
   try {
     return await work(await startPlace(environment, job))
   } finally {
-    await removeJobs(environment, [job.metadata.name])
+    // what stays goes before the next one
+    await removeJobs(environment, [job.metadata.name]).catch((error: Error) => warn(error.message))
   }
 }
 
@@ -89,7 +90,7 @@ export async function whileLocked<T>(
     try {
       return await work(lock)
     } finally {
-      await close()
+      await close().catch((error: Error) => warn(error.message))
     }
   } finally {
     await lock.release()
