@@ -1,11 +1,20 @@
 // Rows and files in, a backup by a deployer's account, rows and files gone, a restore: as before. In
 // between what happened to other people's backups.
 import { spawnSync } from 'node:child_process'
-import { existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs'
+import {
+  cpSync,
+  createReadStream,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  readdirSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { requireManifest } from '../../../scripts/lib/backup/manifest.ts'
+import { storeBytes } from '../../../scripts/lib/backup/encryption.ts'
+import { requireManifest, writeManifest } from '../../../scripts/lib/backup/manifest.ts'
 import { get } from '../cluster.ts'
 import { repository, type Result } from '../../sandbox.ts'
 import type { Json } from '../manifests.ts'
@@ -120,15 +129,40 @@ exec ${real} "\${args[@]}"
   assert.equal(leftovers(), [])
 })
 
-const restore = (more?: Record<string, string>): Result =>
-  run(['restore', backup, 'test', '--identity', key], more)
+const restore = (from: string, more?: Record<string, string>): Result =>
+  run(['restore', from, 'test', '--identity', key], more)
 
-test('a restore that is killed at any point leaves the old data whole, and the next one ends it', async () => {
+/** The backup as it would be of Compose: with Traefik's volume and env files in place of Secrets. */
+async function makeComposeBackup(): Promise<string> {
+  const folder = join(box.root, 'of-compose', 'kgc-20260101T000000Z')
+  cpSync(backup, folder, { recursive: true })
+  const { engine: _, ...manifest } = requireManifest(backup)
+  const name = 'env/infra/docker/chatwoot/.env.demo'
+  const path = `${name}.age`
+  const env = createReadStream(join(box.docker, 'chatwoot/.env.demo'))
+  const { plain, stored } = await storeBytes(env, join(folder, path), [recipient])
+  await writeManifest(folder, {
+    ...{ ...manifest, name: 'kgc-20260101T000000Z', project: 'kgc', suffix: '.demo' },
+    applications: ['chatwoot', 'traefik'],
+    volumes: [
+      ...manifest.volumes,
+      { application: 'traefik', volume: 'traefik-acme', files: 1, bytes: 9 },
+    ],
+    files: [
+      ...manifest.files.filter(({ name }) => !name.startsWith('kubernetes/')),
+      { ...plain, name, stored: { ...stored, path } },
+    ],
+  })
+  return folder
+}
+
+test('a backup from Compose is restored; when that is killed the old data is whole, and the next one ends it', async () => {
+  const from = await makeComposeBackup()
   sql("DELETE FROM of_tenants WHERE tenant = 'a'", 'chatwoot_a')
   inStorage('rm ab/cd/abcd && echo new >new')
   const endAt = join(repository, 'test/cluster/deploy/end-at.mjs')
   for (const point of ['▶ Swap chatwoot\n', '▶ Swap chatwoot-storage']) {
-    const { code, stderr } = restore({
+    const { code, stderr } = restore(from, {
       ...{ END_AT: point, END_BY: 'SIGKILL', NODE_OPTIONS: `--import=${endAt}` },
     })
     assert.is(code, -1, stderr)
@@ -140,7 +174,7 @@ test('a restore that is killed at any point leaves the old data whole, and the n
     const old = names.includes('chatwoot_before_restore') ? 'chatwoot_before_restore' : 'chatwoot'
     assert.is(sql('SELECT count(*) FROM of_tenants', 'postgres', old), '3000')
   }
-  const { code, stderr } = restore()
+  const { code, stderr } = restore(from)
   assert.is(code, 0, stderr)
   await ready(['chatwoot-web', 'chatwoot-sidekiq', 'chatwoot-redis'])
   assert.equal(readAll(), before)
@@ -157,7 +191,7 @@ test('a restore that is killed at any point leaves the old data whole, and the n
 
 test('what was there before is kept until it is dropped, and a second restore waits for that', () => {
   assert.is(sql('SELECT count(*) FROM of_tenants', 'postgres', 'chatwoot_before_restore'), '3000')
-  const second = restore()
+  const second = restore(backup)
   assert.is(second.code, 3, second.stderr)
   assert.match(second.stderr, 'still kept: chatwoot')
   const { code, stderr } = run(['restore', '--drop-old', 'test'])
