@@ -10,6 +10,7 @@ import {
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
+import { parse } from 'dotenv'
 import { generateX25519Identity, identityToRecipient } from 'age-encryption'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
@@ -255,6 +256,34 @@ test('a restore says what is missing before it asks the engine', async () => {
   const answer = await box.inProcess(['restore', folder, 'prod'], away)
   assert.is(answer.code, 3)
   assert.match(answer.stderr, 'shop/dump is missing')
+})
+
+test('a backup from Kubernetes goes into a stack on Compose that has the values that its data was written with', async () => {
+  const box = sandbox()
+  assert.is(box.script(['env', 'demo']).code, 0)
+  const env = parse(readFileSync(join(box.docker, 'chatwoot/.env.demo'), 'utf8'))
+  const key = 'CHATWOOT_ENCRYPTION_PRIMARY_KEY'
+  const restore = async (value: string) => {
+    const secret = {
+      ...{ kind: 'Secret', metadata: { name: 'chatwoot-secrets' } },
+      data: { [key]: Buffer.from(value).toString('base64') },
+    }
+    const { folder, manifest } = await makeBackup(4, {
+      ...{ engine: 'kubernetes', suffix: '.production', applications: ['chatwoot'] },
+    })
+    const name = 'kubernetes/secrets.json'
+    const bytes = Readable.from([Buffer.from(JSON.stringify([secret]))])
+    const { plain, stored } = await storeBytes(bytes, join(folder, name), [])
+    const files = [...manifest.files, { ...plain, name, stored: { ...stored, path: name } }]
+    await writeManifest(folder, { ...manifest, files })
+    return box.inProcess(['restore', folder, 'demo'], { DOCKER_HOST: 'unix:///nowhere.sock' })
+  }
+  const same = await restore(env[key]!)
+  assert.match(same.stderr, 'Ask the Docker engine')
+  const other = await restore('abcdefghijklmnopqrstuvwxyzabcdef')
+  assert.is(other.code, 3)
+  assert.match(other.stderr, `infra/docker/chatwoot: ${key}`)
+  assert.not.match(other.stderr, env[key]!)
 })
 
 test.run()
