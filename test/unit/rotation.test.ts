@@ -5,9 +5,9 @@ import { parse } from 'dotenv'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { Failure } from '../../scripts/lib/errors.ts'
-import { gapOf } from '../../scripts/lib/rotation/gaps.ts'
-import { planRotation } from '../../scripts/lib/rotation/plan.ts'
-import { findReaders } from '../../scripts/lib/rotation/rotate.ts'
+import { gapOf } from '../../scripts/lib/compose/rotation/gaps.ts'
+import { planRotation } from '../../scripts/lib/compose/rotation/plan.ts'
+import { findReaders } from '../../scripts/lib/compose/rotation/rotate.ts'
 import { sandbox } from '../sandbox.ts'
 
 const test = suite('rotation')

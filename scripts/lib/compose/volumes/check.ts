@@ -16,7 +16,7 @@ import {
 import { Failure, exit } from '../../errors.ts'
 import { warn } from '../../report.ts'
 import { root } from '../../repository.ts'
-import { setRolePassword } from '../../rotation/credentials.ts'
+import { setRolePassword } from '../rotation/credentials.ts'
 
 /** A store as it is found. */
 export interface VolumeSecretsFit {

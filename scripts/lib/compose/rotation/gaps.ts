@@ -1,6 +1,6 @@
 // How long services were away, as the engine saw it.
-import type { Stack } from '../compose/stack.ts'
-import { run } from '../run.ts'
+import type { Stack } from '../stack.ts'
+import { run } from '../../run.ts'
 
 export interface Gap {
   service: string

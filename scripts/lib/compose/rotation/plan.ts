@@ -1,10 +1,10 @@
 // What it takes to give a secret another value, known before anything is touched.
 import { parse } from 'dotenv'
-import type { EnvFileChange } from '../env/write.ts'
-import { generateValue, type ExampleEntry } from '../env/example.ts'
-import { findEnvFiles, readEnvText, type EnvFile } from '../env/files.ts'
-import { exit, Failure } from '../errors.ts'
-import { keepSecret } from '../redact.ts'
+import type { EnvFileChange } from '../../env/write.ts'
+import { generateValue, type ExampleEntry } from '../../env/example.ts'
+import { findEnvFiles, readEnvText, type EnvFile } from '../../env/files.ts'
+import { exit, Failure } from '../../errors.ts'
+import { keepSecret } from '../../redact.ts'
 
 /** A secret that is to be rotated. */
 export interface Rotation {

@@ -1,17 +1,16 @@
 // Gives a secret another value while the stack serves: the server accepts both, what reads it is
-// started anew with the new one, and then the old one goes.
+// restarted with the new one, and then the old one goes.
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { readContainers, listContainers, type Container } from '../compose/containers.ts'
-import { expectedServices } from '../compose/services.ts'
-import { startServices } from '../compose/start.ts'
-import { readComposeConfig, type ComposeConfig, type Stack } from '../compose/stack.ts'
-import { checkVolumeSecrets, recordSecrets } from '../compose/volumes/check.ts'
-import { writeEnvFiles } from '../env/write.ts'
-import { exit, Failure } from '../errors.ts'
-import { markStart } from '../monitoring/start-marker.ts'
-import { emit, printResult, say, step, table, warn } from '../report.ts'
+import { readContainers, listContainers, type Container } from '../containers.ts'
+import { expectedServices } from '../services.ts'
+import { startServices } from '../start.ts'
+import { readComposeConfig, type ComposeConfig, type Stack } from '../stack.ts'
+import { checkVolumeSecrets, recordSecrets } from '../volumes/check.ts'
+import { writeEnvFiles } from '../../env/write.ts'
+import { exit, Failure } from '../../errors.ts'
+import { emit, printResult, say, step, table, warn } from '../../report.ts'
 import { allowNew, forbidNew, forbidOld } from './credentials.ts'
 import { measureGaps } from './gaps.ts'
 import type { Rotation } from './plan.ts'
@@ -82,7 +81,7 @@ export async function rotateSecret(
   say(`  ${key} has another value, in ${rotation.change.file.name}; the old one is refused`)
 }
 
-/** Starts services anew, as the env files say now, and waits until they are ready. */
+/** Restarts services as the env files say now and waits until they are ready. */
 async function restart(stack: Stack, services: string[], timeout: number): Promise<void> {
   const config = await readComposeConfig(stack)
   const start = {
@@ -91,11 +90,11 @@ async function restart(stack: Stack, services: string[], timeout: number): Promi
     containersBefore: await listContainers(stack.project),
   }
   const what = `Restart ${services.join(', ')}`
-  await step(what, () => markStart(stack, () => startServices(start, services, what)))
+  await step(what, () => startServices(start, services, what))
 }
 
 /**
- * The stack, but for its server's variables, which stay: Compose would start it anew before what reads
+ * The stack, but for its server's variables, which stay: Compose would restart it before what reads
  * it. (With --no-deps Compose 2.26 labels the containers with another hash, and replaces them once
  * more at the next start.)
  */
@@ -144,7 +143,7 @@ async function undo(
   throw new Failure(exit.rolledBack, `Rotate ${key}`, why, {
     ...evidence,
     serving: 'the old value, as before',
-    next: 'mend that, then the same command again',
+    next: 'correct that, then the same command again',
   })
 }
 

@@ -1,8 +1,8 @@
 // A server's second credential: made before anybody uses it, and the first one taken away after
 // nobody does. Passwords go in by standard input, never in an argument.
-import type { Container } from '../compose/containers.ts'
-import { exit, Failure } from '../errors.ts'
-import { run, type RunOutput } from '../run.ts'
+import type { Container } from '../containers.ts'
+import { exit, Failure } from '../../errors.ts'
+import { run, type RunOutput } from '../../run.ts'
 import type { Rotation } from './plan.ts'
 
 const inContainer = ({ Id }: Container, script: string, input: string): Promise<RunOutput> =>
