@@ -21,6 +21,7 @@ and compared, row by row, before it counts. A backup is a folder of its own in F
   --recipient R      encrypt to this age recipient (repeatable) instead of BACKUP_RECIPIENTS in infra/docker/.env
   --unencrypted      do not encrypt: everybody who can read the folder has all data and passwords
   --accept-size      less than half of what the backup before had is right
+  --accept-missing-files  files that rows name are lost already
   --without-buckets  what an application keeps in a bucket is saved by other means
   --keep-last N, --keep-daily N, --keep-weekly N, --keep-monthly N
                      remove what no rule keeps, after a good backup, as restic's forget does; only good backups count
@@ -38,6 +39,7 @@ and compared, row by row, before it counts. A backup is a folder of its own in F
     recipient: list,
     unencrypted: flag,
     'accept-size': flag,
+    'accept-missing-files': flag,
     'without-buckets': flag,
     'keep-last': text,
     'keep-daily': text,

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Archives /volume into /backup/$VOLUME, unpacks that again and lists what comes out with its checksums. A file that stayed as it was meanwhile and
-# is not in the archive is an error; what somebody wrote or removed meanwhile is not.
+# is not in the archive is an error; what somebody wrote or removed meanwhile is not. NAMED: with sizes and MD5, too.
 set -eu
 umask 077
 export LC_ALL=C
@@ -30,6 +30,7 @@ if [ -s "$out/missing" ]; then
   exit 1
 fi
 find . -type f -print0 | sort -z | xargs -0 -r sha256sum >"$out/files"
+if [ -n "${NAMED:-}" ]; then find . -type f -print0 | xargs -0 -r md5sum >"$out/md5"; fi
 cd /
 rm -rf "$out/content"
-measure "$VOLUME/tar" "$VOLUME/files"
+measure "$VOLUME/tar" "$VOLUME/files" ${NAMED:+"$VOLUME/unpacked" "$VOLUME/md5"}

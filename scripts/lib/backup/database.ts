@@ -47,19 +47,22 @@ export async function dumpDatabase(
 }
 
 /**
- * Restores a dump into a server of its own and compares every table. Out: ms that the restore took.
- * Throws Failure (5) that names what differs.
+ * Restores a dump into a server of its own and compares every table; there `work` looks at it. Out: ms
+ * that the restore took. Throws Failure (5) that names what differs.
  */
 export function proveDump(
   place: DatabasePlace,
   planned: PlannedDatabase,
   { tables }: Dumped,
+  work: (server: BackupPlace, name: string) => Promise<void>,
 ): Promise<number> {
   const what = `Prove the dump of ${planned.database}`
   return place.withProofServer(what, async server => {
     const start = Date.now()
     requireSameTables(what, tables, await restoreDatabase(server, what, planned))
-    return Date.now() - start
+    const ms = Date.now() - start
+    await work(server, restoredName(planned.database))
+    return ms
   })
 }
 

@@ -18,6 +18,7 @@ export type BackupOptions = {
   recipient?: string[]
   unencrypted?: boolean
   'accept-size'?: boolean
+  'accept-missing-files'?: boolean
   'without-buckets'?: boolean
 }
 

@@ -11,8 +11,19 @@ import { dockerFolder, listApplications, monitoringFolder, root } from '../repos
 /** What backup.yaml says. */
 interface BackupRules {
   volumes?: Record<string, 'files' | { emptied: string } | { left_out: string }>
+  named?: NamedFilesRule
   /** By key of the env file, what lies elsewhere: always, or when it has another value than this. */
   elsewhere?: Record<string, { unless?: string; what: string; next: string }>
+}
+
+/** Where rows name files. */
+export interface NamedFilesRule {
+  /** The key of the volume that the files are in. */
+  volume: string
+  /** Without it the application names none. */
+  table: string
+  /** Path below the volume, bytes, MD5 or ''. */
+  query: string
 }
 
 export interface PlannedDatabase extends Pick<DatabaseVolume, 'service' | 'volume'> {
@@ -34,6 +45,7 @@ export interface PlannedApplication {
   services: string[]
   databases: PlannedDatabase[]
   files: PlannedVolume[]
+  named?: NamedFilesRule
   leftOut: (PlannedVolume & { emptied: boolean; reason: string })[]
 }
 
@@ -97,12 +109,13 @@ function planFolder(
 export function decideVolumes(
   folder: string,
   volumes: PlannedVolume[],
-): Pick<PlannedApplication, 'files' | 'leftOut'> {
-  const { volumes: rules = {} } = readRules(folder)
+): Pick<PlannedApplication, 'files' | 'leftOut' | 'named'> {
+  const { volumes: rules = {}, named } = readRules(folder)
   const undecided = volumes.filter(({ key }) => !rules[key])
   if (undecided.length) throw createUndecidedFailure(folder, undecided)
   return {
     files: volumes.filter(({ key }) => rules[key] === 'files'),
+    ...(named ? { named } : {}),
     leftOut: volumes.flatMap(volume => {
       const rule = rules[volume.key]
       if (rule === undefined || rule === 'files') return []

@@ -2,7 +2,8 @@
 // after, so that no row names a file that is not there yet. Each is stored when it is proven.
 import { join } from 'node:path'
 import { readToolkitVersion } from '../cli.ts'
-import { say, step } from '../report.ts'
+import { exit, Failure } from '../errors.ts'
+import { say, step, warn } from '../report.ts'
 import { loadAppModules, type SmokeContext } from '../smoke/checks.ts'
 import { createCutFailure, dumpDatabase, proveDump, readScratchText } from './database.ts'
 import { storeBytes } from './encryption.ts'
@@ -10,6 +11,7 @@ import type { BackupEngine, BackupPlace, SavedSetting } from './engine.ts'
 import { storeKeyProof } from './health/key-proof.ts'
 import { parseMeasured, type ScratchFile } from './helper.ts'
 import type { BackupManifest, SavedDatabase, SavedVolume, StoredFile } from './manifest.ts'
+import { findUnlikeFiles, listNamedFiles, parseArchived, type NamedFile } from './named.ts'
 import type { PlannedApplication, PlannedDatabase, PlannedVolume } from './plan.ts'
 import { sumRows } from './tables.ts'
 
@@ -20,6 +22,8 @@ export interface SaveRequest {
   folder: string
   name: string
   recipients: string[]
+  /** Files that rows name may be missing. */
+  acceptMissing: boolean
 }
 
 /** Saves all that is planned; the manifest is yet to be written. */
@@ -29,8 +33,10 @@ export async function saveApplications(request: SaveRequest): Promise<BackupMani
   const files: StoredFile[] = []
   const [databases, volumes]: [SavedDatabase[], SavedVolume[]] = [[], []]
   for (const plan of plans) {
-    for (const one of plan.databases) databases.push(await saveDatabase(request, plan, one, files))
-    for (const one of plan.files) volumes.push(await saveVolume(request, plan, one, files))
+    const named: NamedFile[] = []
+    for (const one of plan.databases)
+      databases.push(await saveDatabase(request, plan, one, files, named))
+    for (const one of plan.files) volumes.push(await saveVolume(request, plan, one, files, named))
   }
   const { settings, leftOut } = await engine.listSettings()
   await step('Store settings and secrets', () => saveSettings(request, settings, files))
@@ -58,16 +64,20 @@ export async function saveApplications(request: SaveRequest): Promise<BackupMani
 
 function saveDatabase(
   request: SaveRequest,
-  { folder }: PlannedApplication,
+  { folder, named: rule }: PlannedApplication,
   planned: PlannedDatabase,
   files: StoredFile[],
+  named: NamedFile[],
 ): Promise<SavedDatabase> {
   const { service, database } = planned
   return request.engine.withDatabase(planned, async place => {
     const dumped = await step(`Dump ${database}`, () => dumpDatabase(place, planned))
     const { facts, tables } = dumped
     const provenMs = await step(`Prove the dump of ${database}`, () =>
-      proveDump(place, planned, dumped),
+      proveDump(place, planned, dumped, async (server, name) => {
+        const what = `List the files that ${database} names`
+        if (rule) named.push(...(await listNamedFiles(server, what, rule, database, name)))
+      }),
     )
     await step(`Store the dump of ${database}`, () =>
       storeFiles(request, place, dumped.files, files),
@@ -80,19 +90,55 @@ function saveDatabase(
 
 function saveVolume(
   request: SaveRequest,
-  { folder }: PlannedApplication,
+  plan: PlannedApplication,
   volume: PlannedVolume,
   files: StoredFile[],
+  named: NamedFile[],
 ): Promise<SavedVolume> {
   const { key } = volume
+  const own = plan.named?.volume === key && named.length ? named : []
+  const env: Record<string, string> = { VOLUME: key, ...(own.length ? { NAMED: 'yes' } : {}) }
   const what = `Archive ${key}`
   return request.engine.withVolume(volume, async place => {
-    const [tar, list] = (await step(what, async () =>
-      parseMeasured(what, await place.run(what, ['archive.sh'], { VOLUME: key })),
-    )) as [ScratchFile, ScratchFile]
+    const [tar, list, ...facts] = (await step(what, async () =>
+      parseMeasured(what, await place.run(what, ['archive.sh'], env)),
+    )) as [ScratchFile, ScratchFile, ...ScratchFile[]]
+    const [sizes = '', sums = ''] = await Promise.all(facts.map(one => readScratchText(place, one)))
+    if (own.length)
+      await step(`Hold ${key} against the ${own.length} rows that name its files`, () =>
+        requireNamedFiles(request, plan, own, parseArchived(sizes, sums)),
+      )
     const names = (await readScratchText(place, list)).split('\n').filter(Boolean)
     await step(`Store ${key}`, () => storeFiles(request, place, [tar, list], files))
-    return { application: folder, volume: key, files: names.length, bytes: tar.bytes }
+    return { application: plan.folder, volume: key, files: names.length, bytes: tar.bytes }
+  })
+}
+
+/**
+ * Throws Failure (5) that names the files which rows name and the archive does not have. What somebody
+ * has removed since the dump no row names any more.
+ */
+async function requireNamedFiles(
+  { engine, acceptMissing }: SaveRequest,
+  { databases, named: rule }: PlannedApplication,
+  named: NamedFile[],
+  archived: Map<string, NamedFile>,
+): Promise<void> {
+  const unlike = findUnlikeFiles(named, archived)
+  const [planned] = databases
+  if (!unlike.size || !rule || !planned) return
+  const { database } = planned
+  const what = `Look for the files that ${database} names`
+  const now = await engine.withDatabase(planned, place =>
+    listNamedFiles(place, what, rule, database, database),
+  )
+  const lost = now.flatMap(({ path }) => unlike.get(path) ?? [])
+  if (!lost.length) return
+  const why = `${lost.length} of ${named.length} are not in ${rule.volume} as they should be`
+  if (acceptMissing) return warn(`${what}: ${why}`)
+  throw new Failure(exit.rolledBack, what, why, {
+    evidence: lost.slice(0, 10).join('\n'),
+    next: 'bring them back, or the same command with --accept-missing-files: they are lost already',
   })
 }
 

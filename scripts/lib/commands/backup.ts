@@ -148,6 +148,7 @@ async function takeBackup(
         saveApplications({
           engine: createComposeEngine({ stack, all, seen, place }),
           ...{ plans, folder, name, recipients },
+          acceptMissing: values['accept-missing-files'] ?? false,
         }),
       ),
   )

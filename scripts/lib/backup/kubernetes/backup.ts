@@ -44,7 +44,7 @@ export async function backUpEnvironment(
   const recipients = findRecipients(values, settings)
   if (values['own-disk']) refuseSystemDisk(to)
   await requireSupportedCluster(environment)
-  await requirePermissions(environment, backupPermissions)
+  await requireBackupPermissions(environment, backupPermissions)
   const all = await listObjects(environment, backupResources)
   const plans = choosePlans(environment, all, names)
   refuseElsewhere(plans, readConfigValues(all), values['without-buckets'] ?? false)
@@ -58,13 +58,16 @@ export async function backUpEnvironment(
     const { namespace: project } = environment
     const acceptSize = values['accept-size'] ?? false
     return makeBackup({ project, to, acceptSize }, (folder, name) =>
-      saveApplications({ engine, plans, folder, name, recipients }),
+      saveApplications({
+        ...{ engine, plans, folder, name, recipients },
+        acceptMissing: values['accept-missing-files'] ?? false,
+      }),
     )
   })
 }
 
 /** Throws Failure (refused) when the account may not do what a backup or a restore does. */
-export async function requirePermissions(
+export async function requireBackupPermissions(
   environment: Environment,
   rights: string[],
 ): Promise<void> {

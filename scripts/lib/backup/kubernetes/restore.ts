@@ -19,7 +19,7 @@ import {
   backupResources,
   choosePlans,
   refuseClosedDatabases,
-  requirePermissions,
+  requireBackupPermissions,
 } from './backup.ts'
 import { planEnvironment } from './plan.ts'
 import { createKubernetesRestoreEngine, listStopped } from './restore-engine.ts'
@@ -46,7 +46,7 @@ export async function restoreEnvironment(
   const identities = await openBackup(folder, manifest, identity)
   const saved = await readSavedValues(folder, manifest, identities)
   await requireSupportedCluster(environment)
-  await requirePermissions(environment, restorePermissions)
+  await requireBackupPermissions(environment, restorePermissions)
   const all = await listObjects(environment, backupResources)
   const wanted = folders.length ? folders : listPlanned(all, manifest)
   const plans = chooseSaved(manifest, choosePlans(environment, all, wanted), wanted)
@@ -81,7 +81,7 @@ export async function restoreEnvironment(
 export async function dropOldOfEnvironment(name: string, folders: string[]): Promise<void> {
   const environment = loadEnvironment(name)
   await requireSupportedCluster(environment)
-  await requirePermissions(environment, restorePermissions)
+  await requireBackupPermissions(environment, restorePermissions)
   const all = await listObjects(environment, backupResources)
   const plans = choosePlans(environment, all, folders)
   await whileLocked(environment, 'drop of old data', lock =>
