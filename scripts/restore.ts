@@ -4,19 +4,23 @@ import { flag, runCommand, text } from './lib/cli.ts'
 await runCommand({
   usage: `Usage: npx zx scripts/restore.ts <backup> [mode] [application …] [--identity FILE]
        npx zx scripts/restore.ts <backup> <environment> [application …] [--identity FILE]
+       npx zx scripts/restore.ts --go-live [mode] [application …]
        npx zx scripts/restore.ts --drop-old [mode | environment] [application …]
 
 Restores a backup that scripts/backup.ts has taken into this machine's stack, also into one that is not there yet: then it writes the env files
 and starts the stack. Databases and files are restored beside those that are there and verified; then the applications stop, both swap
-names, and the applications start. A rerun ends what was interrupted.
+names, and the applications start; on this machine held back, without workers and without a way out, so that no mail and no webhook goes out before
+--go-live. A rerun ends what was interrupted.
   backup          its folder
   mode            dev (default), prod or demo
   environment     of infra/k8s/overlays: it has been deployed, and no deploy changes it meanwhile
   --target T      kubernetes, where the name is a mode's, too
   application     only these (folders of infra/docker); else all that the backup has
   --identity F    the file with the key that opens it (scripts/backup.ts key)
+  --go-live       let out what is held back; with a backup: hold nothing back
+  --drill         restore beside the stack, one application after the other, see them start, and throw that away: how long an accident would take
   --drop-old      remove what was there before a restore`,
   exitCodes: [0, 2, 3, 4, 5, 6, 7, 130],
-  options: { identity: text, target: text, 'drop-old': flag },
+  options: { identity: text, target: text, 'drop-old': flag, 'go-live': flag, drill: flag },
   run: async given => (await import('./lib/commands/restore.ts')).runRestoreCommand(given),
 })

@@ -4,6 +4,7 @@ import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import { loadModule, parse as parseSql } from 'libpg-query'
 import { parse } from 'yaml'
 import { planStack, type PlannedApplication } from '../../scripts/lib/backup/plan.ts'
 import type { ComposeConfig, Stack } from '../../scripts/lib/compose/stack.ts'
@@ -19,7 +20,7 @@ for (const argv of [['env'], ['env', 'demo']]) {
 const stack = (suffix = '') => ({ suffix }) as Stack
 
 /** The stack of a mode with its monitoring, as Compose reads it. */
-function readStack(mode: string): ComposeConfig {
+function readStack(mode: string, ...more: string[]): ComposeConfig {
   const suffix = mode === 'demo' ? '.demo' : ''
   const folders = ['', ...['traefik', 'kgc', 'twenty-crm', 'chatwoot', 'horilla-hr']]
   const monitored = folders
@@ -28,7 +29,7 @@ function readStack(mode: string): ComposeConfig {
     .filter(file => existsSync(join(box.docker, file)))
   const files = ['docker-compose.yml', `docker-compose.${mode}.yml`]
     .concat('../monitoring/docker-compose.yml', monitored)
-    .concat(`../monitoring/docker-compose.${mode}.yml`)
+    .concat(`../monitoring/docker-compose.${mode}.yml`, more)
   const argv = ['compose', '--env-file', `.env${suffix}`]
     .concat('--env-file', `../monitoring/.env${suffix}`)
     .concat(
@@ -84,6 +85,43 @@ test('no backup.yaml speaks of a volume that is not there', () => {
     ) as { volumes: object }
     for (const key of Object.keys(volumes)) assert.ok(all.volumes?.[key], `${folder}: ${key}`)
   }
+})
+
+test('PostgreSQL reads the queries for files that rows name, each of a volume of its application', async () => {
+  await loadModule()
+  const named = planStack(stack(), all).filter(plan => plan.named)
+  assert.equal(named.map(({ folder }) => folder).sort(), ['chatwoot', 'twenty-crm'])
+  for (const { named: rule, files } of named) {
+    const { stmts } = await parseSql(rule!.query)
+    assert.is(stmts?.length, 1)
+    assert.is(stmts?.[0]?.stmt && Object.keys(stmts[0].stmt)[0], 'SelectStmt')
+    assert.ok(files.some(({ key }) => key === rule!.volume))
+  }
+})
+
+test('what is held back has no way out but the edge, and nothing that works by itself', () => {
+  const held = readStack('prod', 'held.yml', '../monitoring/held.yml')
+  const outside = Object.entries(held.networks ?? {}).filter(([, { internal }]) => !internal)
+  const ways = Object.entries(held.services).filter(([, { networks = {} }]) =>
+    outside.some(([key]) => key in networks),
+  )
+  assert.equal(
+    ways.map(([name]) => name),
+    ['traefik'],
+  )
+  // neither asked by people, nor a store, nor at an end
+  const workers = planStack(stack(), all)
+    .filter(({ databases }) => databases.length)
+    .flatMap(({ services }) => services)
+    .filter(name => {
+      const { labels = {}, restart, image = '' } = all.services[name]!
+      return !labels['traefik.enable'] && restart !== 'no' && !/postgres|pgvector|redis/.test(image)
+    })
+  assert.ok(workers.length > 2, workers.join())
+  assert.equal(
+    workers.filter(name => name in held.services),
+    [],
+  )
 })
 
 test.run()

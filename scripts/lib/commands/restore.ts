@@ -1,29 +1,26 @@
 // Restores a backup into a stack (scripts/restore.ts).
-import { resolve } from 'node:path'
+import { existsSync } from 'node:fs'
+import { join, resolve } from 'node:path'
 import { parse } from 'dotenv'
 import { usageFailure } from '../cli.ts'
 import { requireManifest, type BackupManifest } from '../backup/manifest.ts'
 import { readSavedValues, refuseOtherValues } from '../backup/restore/kept-values.ts'
 import { dropOldOfEnvironment, restoreEnvironment } from '../backup/kubernetes/restore.ts'
-import { chooseSaved, openBackup, refuseAbsent } from '../backup/restore/open.ts'
+import { drill } from '../backup/restore/drill.ts'
+import { isHeld, leaveHeld } from '../backup/restore/held.ts'
+import { dropCommand, restoreInto, type OpenBackup } from '../backup/restore/into-stack.ts'
+import { openBackup, refuseAbsent } from '../backup/restore/open.ts'
 import { planStack } from '../backup/plan.ts'
 import {
   readSavedEnvFiles,
-  refuseBlockedReleases,
   selectMissingEnvFiles,
   restoreEnvFiles,
   type SavedEnvFile,
 } from '../backup/restore/ready.ts'
-import { restoreData } from '../backup/restore.ts'
 import { isEnvironment, readFolders } from '../backup/choose.ts'
 import { createComposeRestoreEngine } from '../backup/compose/restore-engine.ts'
 import { dropKept } from '../backup/swapping.ts'
-import {
-  listContainers,
-  readContainers,
-  requireEngine,
-  containersByService,
-} from '../compose/containers.ts'
+import { readContainers, requireEngine } from '../compose/containers.ts'
 import { readComposeConfig, stackModes, stackOf, type Stack } from '../compose/stack.ts'
 import { findEnvFiles, loadEnvValues, readEnvText } from '../env/files.ts'
 import { exit, Failure } from '../errors.ts'
@@ -34,62 +31,101 @@ import { noteRestore } from '../backup/health/record.ts'
 import { withWorkplace } from '../backup/compose/workplace.ts'
 
 interface RestoreArguments {
-  values: { identity?: string; target?: string; 'drop-old'?: boolean }
+  values: {
+    identity?: string
+    target?: string
+    'drop-old'?: boolean
+    'go-live'?: boolean
+    drill?: boolean
+  }
   positionals: string[]
 }
 
-/** Restores a backup, or drops what a restore has kept. */
+/** Restores a backup, lets a restored copy out, tries a restore, or drops what one has kept. */
 export async function runRestoreCommand({ values, positionals }: RestoreArguments): Promise<void> {
   const [path, ...words] = values['drop-old'] ? ['', ...positionals] : positionals
+  if (values['go-live'] && !isBackup(path)) return goLive(positionals)
   if (path === undefined) throw usageFailure('which backup? Its folder comes first')
   const environment = isEnvironment(values.target, words[0]) ? (words.shift() ?? '') : undefined
   if (environment !== undefined) {
+    if (values.drill || values['go-live'])
+      throw usageFailure('--drill and --go-live are for stacks on this machine')
     const folders = readFolders(words)
     if (values['drop-old']) return dropOldOfEnvironment(environment, folders)
     return restoreEnvironment(environment, resolve(path), folders, values.identity)
   }
   if (values['drop-old']) return dropOld(positionals)
-  const start = Date.now()
+  const since = Date.now()
   const { mode, folders } = readWords(words)
   const stack = stackOf(mode)
 
   // Pre-flight: nothing is touched.
-  const folder = resolve(path)
-  const manifest = requireManifest(folder)
-  refuseOtherStack(manifest, stack, folders)
-  const identities = await openBackup(folder, manifest, values.identity)
-  const missing = await readMissingEnvFiles(folder, manifest, identities, stack)
+  const { missing, ...backup } = await openForStack(resolve(path), stack, folders, values.identity)
   await requireEngine()
+  if (values.drill) {
+    refuseWithoutEnvFiles(missing)
+    await drill(backup, stack, folders, { up: runUpCommand })
+    return
+  }
 
   // Impact.
   if (missing.length)
     await step('Write the env files of the backup', () => restoreEnvFiles(missing))
-  loadEnvValues(root, stack.suffix.slice(1), true)
-  const all = await readComposeConfig(stack)
-  await refuseBlockedReleases(
-    manifest,
-    Object.fromEntries(Object.entries(all.services).map(([name, { image }]) => [name, image])),
-  )
-  const plans = chooseSaved(manifest, planStack(stack, all), folders)
-  const servers = plans.flatMap(({ databases }) => databases.map(({ service }) => service))
-  await runUpCommand({ values: {}, positionals: [mode, ...servers] })
-  const seen = containersByService(await listContainers(stack.project))
-  const image = seen.get(servers[0] ?? '')?.Image ?? ''
-  await withWorkplace({ project: stack.project, image }, async place => {
-    const dropCommand = `npx zx scripts/restore.ts --drop-old ${mode} ${folders.join(' ')}`.trim()
-    const engine = createComposeRestoreEngine({ stack, all, seen, place })
-    const request = { engine, plans, folder, manifest, identities, dropCommand }
-    const swapped = await restoreData(request)
-    await runUpCommand({ values: {}, positionals: [mode, ...folders] })
-    await swapped.finish()
-    const ms = Date.now() - start
-    emit('result', { backup: manifest.name, ms })
-    if (plans.length === manifest.applications.length) await noteRestore(folder, manifest, ms)
-    say(`  what was there before is kept: ${dropCommand} removes it`)
-    printResult(
-      `${manifest.name} is restored (${formatDuration(ms)}). Next: npx zx scripts/smoke.ts ${mode}`,
-    )
+  const { held, plans } = await restoreInto(stack, backup, folders, {
+    up: runUpCommand,
+    live: values['go-live'] ?? false,
   })
+  const { manifest } = backup
+  const ms = Date.now() - since
+  emit('result', { backup: manifest.name, ms })
+  if (plans.length === manifest.applications.length) await noteRestore(backup.folder, manifest, ms)
+  say(`  what was there before is kept: ${dropCommand(mode, folders)} removes it`)
+  const next = held
+    ? `It is held back: no mail and no webhook goes out. Look at it, then: npx zx scripts/restore.ts --go-live ${mode}`
+    : `Next: npx zx scripts/smoke.ts ${mode}`
+  printResult(`${manifest.name} is restored (${formatDuration(ms)}). ${next}`)
+}
+
+/**
+ * Opens a backup for a stack; reads only. Out: with it, the env files that are not here. Throws Failure
+ * (refused) for what cannot be opened, is damaged, or is of another stack.
+ */
+export async function openForStack(
+  folder: string,
+  stack: Stack,
+  folders: string[],
+  identity: string | undefined,
+): Promise<OpenBackup & { missing: SavedEnvFile[] }> {
+  const manifest = requireManifest(folder)
+  refuseOtherStack(manifest, stack, folders)
+  const identities = await openBackup(folder, manifest, identity)
+  const missing = await readMissingEnvFiles(folder, manifest, identities, stack)
+  return { folder, manifest, identities, missing }
+}
+
+function refuseWithoutEnvFiles(missing: SavedEnvFile[]): void {
+  if (!missing.length) return
+  throw new Failure(exit.refused, 'Try a restore', "the stack's env files are not here", {
+    next: 'the same command on the machine of the stack, or without --drill on an empty one',
+  })
+}
+
+/** Whether a word is a backup's folder, and no mode. */
+const isBackup = (word = ''): boolean => existsSync(join(word, 'manifest.json'))
+
+/** Lets a restored copy that is held back out: its workers start, and mail and webhooks go out. */
+async function goLive(positionals: string[]): Promise<void> {
+  const { mode, folders } = readWords(positionals)
+  const stack = stackOf(mode)
+  await requireEngine()
+  if (!(await isHeld(stack.project)))
+    throw new Failure(exit.refused, `Let ${stack.project} go live`, 'nothing of it is held back', {
+      next: `npx zx scripts/up.ts ${mode}`,
+    })
+  await readComposeConfig(stack)
+  await leaveHeld(stack.project)
+  await runUpCommand({ values: {}, positionals: [mode, ...folders] })
+  printResult(`${stack.project} is live. Next: npx zx scripts/smoke.ts ${mode}`)
 }
 
 function readWords(words: string[]): { mode: string; folders: string[] } {

@@ -2,6 +2,7 @@
 import { resolve } from 'node:path'
 import { usageFailure } from '../cli.ts'
 import { publicAddresses } from '../compose/addresses.ts'
+import { heldFiles, refuseHeld } from '../backup/restore/held.ts'
 import {
   containersByService,
   listContainers,
@@ -41,11 +42,19 @@ import { markStart } from '../monitoring/start-marker.ts'
 import { pullOrBuildImages } from '../images/pull-or-build.ts'
 import { emit, formatMegabytes, printResult, say, step, table, warn } from '../report.ts'
 import { root } from '../repository.ts'
-import { planRotation } from '../rotation/plan.ts'
-import { rotateSecret } from '../rotation/rotate.ts'
+import { planRotation } from '../compose/rotation/plan.ts'
+import { rotateSecret } from '../compose/rotation/rotate.ts'
 
-interface UpArguments {
-  values: { file?: string[]; timeout?: string; 'rotate-secret'?: string }
+/** What scripts/up.ts is told. */
+export interface UpArguments {
+  values: {
+    file?: string[]
+    timeout?: string
+    'rotate-secret'?: string
+    upgrade?: boolean
+    identity?: string
+    'restore-on-failure'?: boolean
+  }
   positionals: string[]
 }
 
@@ -74,6 +83,7 @@ export async function runUpCommand({ values, positionals }: UpArguments): Promis
   const all = await readComposeConfig(asked)
   refuseIgnoredVariables(all, asked)
   sayMemoryOfMonitoring(asked, all)
+  if (!heldFiles(asked).every(file => values.file?.includes(file))) await refuseHeld(asked)
   const stack = await fitCpuLimits(asked, all)
   const services = await selectServices(stack, all, names)
   await warnOfResources(stack, all, services)
@@ -112,7 +122,7 @@ export async function runUpCommand({ values, positionals }: UpArguments): Promis
     ready.map(({ service }) => service),
     services,
   )
-  if (rotation) await rotateSecret(stack, rotation, timeout)
+  if (rotation) await markStart(stack, () => rotateSecret(stack, rotation, timeout))
 }
 
 /** A machine that is too small for what is chosen starts it all the same, and suffers later. */

@@ -12,6 +12,7 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { homedir } from 'node:os'
+import { request } from 'node:https'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
@@ -147,6 +148,12 @@ test('rows, files and a certificate are there, and an administrator has opened t
     storage,
     'mkdir -p /volume/ab/cd && head -c 300000 /dev/urandom >/volume/ab/cd/abcd && chown -R 1000:1000 /volume/ab',
   )
+  const md5 = inVolume(storage, 'md5sum </volume/ab/cd/abcd').slice(0, 32)
+  sql(
+    `CREATE TABLE active_storage_blobs (key text, byte_size bigint, checksum text, service_name text);
+    INSERT INTO active_storage_blobs VALUES ('abcd', 300000, encode(decode('${md5}', 'hex'), 'base64'), 'local')`,
+    'chatwoot_a',
+  )
   inVolume(
     `${stack.project}_traefik-acme`,
     'umask 077; echo \'{"letsencrypt":{}}\' >/volume/acme.json',
@@ -191,6 +198,23 @@ test('a backup while others write is whole, proven and encrypted; what was writt
   )
 })
 
+test('a drill restores it beside the stack and leaves nothing of that', () => {
+  const own = `label=com.docker.compose.project=${stack.project}`
+  const list = () => stack.engine('ps', '-aq', '--filter', own)
+  const there = list()
+  const { code, stderr, stdout } = stack.run([
+    ...['restore', backup, 'demo', '--drill', '--identity', key],
+  ])
+  assert.is(code, 0, stderr)
+  assert.match(stdout, /is back in .* \(chatwoot\)/)
+  assert.is(list(), there)
+  const names = [...stack.engine('volume', 'ls', '-q').split('\n')]
+  assert.equal(
+    names.filter(name => name.startsWith(`${stack.project}-drill`)),
+    [],
+  )
+})
+
 test('a backup that would lack something is none: its folder goes, and the cause is named', async () => {
   sql('ALTER ROLE chatwoot_backup NOBYPASSRLS')
   tell(
@@ -201,6 +225,16 @@ test('a backup that would lack something is none: its folder goes, and the cause
     /row-level security policy for table "of_tenants"/,
   )
   sql('ALTER ROLE chatwoot_backup BYPASSRLS')
+
+  sql("INSERT INTO active_storage_blobs VALUES ('efgh', 4, 'AAAAAAAAAAAAAAAAAAAAAA==', 'local')")
+  tell(
+    'a file that a row names and that is gone',
+    'elabftw/elabftw#2500',
+    backUp(),
+    5,
+    /1 of 2 are not in chatwoot-storage[^]*ef\/gh\/efgh is not there/,
+  )
+  sql("DELETE FROM active_storage_blobs WHERE key = 'efgh'")
 
   const shim = join(stack.root, 'shim')
   mkdirSync(shim)
@@ -453,7 +487,30 @@ test('a restore that is killed at any point leaves the old data whole, and the n
   assert.is(sql("SELECT count(*) FROM pg_database WHERE datname LIKE 'chatwoot\\_%'"), '0')
 })
 
-test('on an empty machine the backup and its key bring the stack up as it was', () => {
+/** Whether all networks of the application are internal: of such ones the engine forwards nothing. */
+const isShutIn = (): boolean => {
+  const id = stack.container('chatwoot-web')
+  const format = '{{range $name, $_ := .NetworkSettings.Networks}}{{$name}} {{end}}'
+  const names = stack.engine('inspect', '--format', format, id).trim().split(' ')
+  const internal = stack.engine('network', 'inspect', '--format', '{{.Internal}}', ...names)
+  return internal.split('\n').every(one => one === 'true')
+}
+/** The status that the edge answers for Chatwoot. */
+const askEdge = () =>
+  new Promise<number | undefined>((done, fail) =>
+    request(
+      {
+        ...{ host: '127.0.0.1', port: 18141, path: '/', rejectUnauthorized: false },
+        headers: { host: 'support.kgc.localhost' },
+        servername: 'support.kgc.localhost',
+      },
+      answer => done(answer.resume().statusCode),
+    )
+      .on('error', fail)
+      .end(),
+  )
+
+test('on an empty machine the backup and its key bring the stack up as it was, held back until it goes live', async () => {
   assert.is(stack.run(['down', 'demo', '--purge', '--yes']).code, 0)
   assert.not.ok(existsSync(join(stack.docker, '.env.demo')))
   const { code, stderr } = restore(backup)
@@ -464,6 +521,16 @@ test('on an empty machine the backup and its key bring the stack up as it was', 
     stack.run(['backup', 'status', '--to', to]).stdout,
     /back in [^,]* \(restored \d{4}-\d\d-\d\d/,
   )
+
+  assert.is(await askEdge(), 200)
+  assert.ok(isShutIn())
+  assert.is(stack.container('chatwoot-sidekiq'), '', 'a worker would send what is in the queues')
+  const early = stack.run(['up', 'demo', ...applications])
+  assert.is(early.code, 3, early.stderr)
+  assert.match(early.stderr, 'a restored copy is held back')
+  const live = stack.run(['restore', '--go-live', 'demo', ...applications])
+  assert.is(live.code, 0, live.stderr)
+  assert.not.ok(isShutIn())
   const smoke = stack.run(['smoke', 'demo', '--only', 'chatwoot']).stdout
   // KGC, which its webhook reaches, does not run here
   const own = smoke.split('\n').filter(line => line.includes(' chatwoot: '))

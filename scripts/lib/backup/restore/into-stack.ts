@@ -1,0 +1,85 @@
+// Restores a backup's applications into a stack that may be there or not.
+import {
+  containersByService,
+  listContainers,
+  readContainers,
+  type Container,
+} from '../../compose/containers.ts'
+import { readComposeConfig, type Stack } from '../../compose/stack.ts'
+import { loadEnvValues } from '../../env/files.ts'
+import { warn } from '../../report.ts'
+import { root } from '../../repository.ts'
+import { heldFiles, isHeld, leaveHeld, leaveOutside } from './held.ts'
+import type { BackupManifest } from '../manifest.ts'
+import { planStack, type PlannedApplication } from '../plan.ts'
+import { refuseBlockedReleases } from './ready.ts'
+import { chooseSaved } from './open.ts'
+import { restoreData } from '../restore.ts'
+import { createComposeRestoreEngine } from '../compose/restore-engine.ts'
+import { withWorkplace } from '../compose/workplace.ts'
+
+/** A backup that can be opened and is whole. */
+export interface OpenBackup {
+  folder: string
+  manifest: BackupManifest
+  identities: string[]
+}
+
+/** The command that drops what a restore has kept. */
+export const dropCommand = (mode: string, folders: string[]): string =>
+  `npx zx scripts/restore.ts --drop-old ${mode} ${folders.join(' ')}`.trim()
+
+export interface RestoreOptions {
+  /** Starts services of the mode that the first word names (scripts/up.ts). */
+  up: (given: { values: { file?: string[] }; positionals: string[] }) => Promise<void>
+  /** Nothing is held back. */
+  live: boolean
+  /** Further Compose files. */
+  files?: string[]
+}
+
+/** Restores applications into a stack. */
+export async function restoreInto(
+  stack: Stack,
+  { folder, manifest, identities }: OpenBackup,
+  folders: string[],
+  { up, live, files = [] }: RestoreOptions,
+): Promise<{ held: boolean; plans: PlannedApplication[] }> {
+  const { mode, project } = stack
+  loadEnvValues(root, stack.suffix.slice(1), true)
+  const all = await readComposeConfig(stack)
+  await refuseBlockedReleases(
+    manifest,
+    Object.fromEntries(Object.entries(all.services).map(([name, { image }]) => [name, image])),
+  )
+  const plans = chooseSaved(manifest, planStack(stack, all), folders)
+  const servers = plans.flatMap(({ databases }) => databases.map(({ service }) => service))
+  const others = listOthers(plans, await readContainers(project))
+  const held = !others.length && !live
+  if (others.length)
+    warn(`what is restored goes live at once, since other applications run: ${others.join(', ')}`)
+  const start = { file: [...files, ...(held || (await isHeld(project)) ? heldFiles(stack) : [])] }
+  await up({ values: start, positionals: [mode, ...servers] })
+  const seen = containersByService(await listContainers(project))
+  const image = seen.get(servers[0] ?? '')?.Image ?? ''
+  await withWorkplace({ project, image }, async place => {
+    const swapped = await restoreData({
+      engine: createComposeRestoreEngine({ stack, all, seen, place }),
+      ...{ plans, folder, manifest, identities },
+      dropCommand: dropCommand(mode, folders),
+    })
+    if (held) await leaveOutside(stack, all)
+    else await leaveHeld(project)
+    await up({ values: held ? start : { file: files }, positionals: [mode, ...folders] })
+    await swapped.finish()
+  })
+  return { held, plans }
+}
+
+/** Services that run of applications that are not restored: they would lose their way out, too. */
+function listOthers(plans: PlannedApplication[], seen: Map<string, Container>): string[] {
+  const own = plans.flatMap(({ services }) => services)
+  return [...seen]
+    .filter(([name, { State }]) => State.Status === 'running' && !own.includes(name))
+    .map(([name]) => name)
+}

@@ -1,0 +1,180 @@
+// Upgrades a stack on this machine with a way back (scripts/up.ts --upgrade).
+import { resolve } from 'node:path'
+import { drill } from '../backup/restore/drill.ts'
+import { restoreInto, type OpenBackup } from '../backup/restore/into-stack.ts'
+import { findBackups } from '../backup/manifest.ts'
+import { planStack } from '../backup/plan.ts'
+import { readContainers, requireEngine } from '../compose/containers.ts'
+import { selectServices } from '../compose/services.ts'
+import { readComposeConfig, stackModes, stackOf, type Stack } from '../compose/stack.ts'
+import { loadEnvValues } from '../env/files.ts'
+import { exit, Failure } from '../errors.ts'
+import { pullOrBuildImages } from '../images/pull-or-build.ts'
+import { formatDuration, printResult, say, step, table, warn } from '../report.ts'
+import { root } from '../repository.ts'
+import { createComposeTarget } from '../smoke/compose-target.ts'
+import { productChecks } from '../smoke/checks.ts'
+import { failedChecks, passedChecks, type CheckOutcome } from '../smoke/outcome.ts'
+import {
+  findImageChanges,
+  refuseForbiddenUpgrades,
+  withImages,
+  type ImageChange,
+} from '../backup/upgrade.ts'
+import { runBackupCommand } from './backup.ts'
+import { openForStack } from './restore.ts'
+import { runUpCommand, type UpArguments } from './up.ts'
+
+/** ms */
+const checkTimeoutMs = 60_000
+
+/**
+ * Backs up, tries the new release on the backup, starts it and asks the checks; what fails puts the old
+ * images back, and with `restore-on-failure` the data.
+ */
+export async function runUpgradeCommand({ values, positionals }: UpArguments): Promise<void> {
+  const isMode = stackModes().includes(positionals[0] ?? '')
+  const [mode = 'dev', ...names] = isMode ? positionals : ['dev', ...positionals]
+  const files = (values.file ?? []).map(file => resolve(file))
+  const stack = stackOf(mode, files)
+  const settings = loadEnvValues(root, stack.suffix.slice(1), true)
+
+  // Pre-flight: nothing is touched.
+  await requireEngine()
+  const all = await readComposeConfig(stack)
+  const services = await selectServices(stack, all, names)
+  const changes = await findImageChanges(all, services, await readContainers(stack.project))
+  if (!changes.length) {
+    say('  every image is the one that runs')
+    return runUpCommand({ values, positionals })
+  }
+  await refuseForbiddenUpgrades(changes)
+  say(
+    table([
+      ['service', 'runs', 'is to run'],
+      ...changes.map(one => [one.service, one.from, one.to]),
+    ]),
+  )
+  const changed = changes.map(({ service }) => service)
+  const applications = planStack(stack, all)
+    .filter(plan => plan.databases.length && plan.services.some(name => changed.includes(name)))
+    .map(({ folder }) => folder)
+  if (applications.length && !settings.BACKUP_FOLDER)
+    throw new Failure(exit.usage, `Upgrade ${stack.project}`, 'nobody has said where backups go', {
+      next: `BACKUP_FOLDER= in infra/docker/.env${stack.suffix}, then the same command`,
+    })
+
+  // Impact.
+  await pullOrBuildImages(stack, all, services)
+  const backup = applications.length
+    ? await backUp(stack, applications, settings.BACKUP_FOLDER!, values.identity)
+    : undefined
+  if (backup) await rehearse(backup, stack, applications, files)
+  const before = await askChecks(mode, applications)
+  try {
+    await runUpCommand({ values: { ...values, file: files }, positionals })
+    requireSameChecks(before, await askChecks(mode, applications))
+  } catch (error) {
+    await putBack({ stack, changes, backup, applications, files, values, names }, error as Error)
+  }
+  printResult(`${stack.project} runs ${changed.length} new images.`)
+}
+
+/** Takes a backup and opens it; `opens` is false where nobody has given its key. */
+async function backUp(
+  stack: Stack,
+  applications: string[],
+  to: string,
+  identity: string | undefined,
+): Promise<OpenBackup & { opens: boolean }> {
+  await runBackupCommand({ values: { to }, positionals: [stack.mode, ...applications] })
+  const [newest] = findBackups(to)
+    .filter(({ manifest }) => manifest?.project === stack.project)
+    .sort((a, b) => b.folder.localeCompare(a.folder))
+  const { folder, manifest } = newest!
+  if (manifest!.recipients.length && !identity)
+    return { folder, manifest: manifest!, identities: [], opens: false }
+  return { ...(await openForStack(folder, stack, applications, identity)), opens: true }
+}
+
+/** Restores the backup beside the stack with the new release: its migrations meet the data there first. */
+async function rehearse(
+  { opens, ...backup }: OpenBackup & { opens: boolean },
+  stack: Stack,
+  applications: string[],
+  files: string[],
+): Promise<void> {
+  if (!opens)
+    return warn('the new release is not tried on the data first: --identity FILE opens the backup')
+  const what = 'Try the new release on the backup'
+  const ms = await step(what, () =>
+    drill(backup, stack, applications, { up: runUpCommand, files }),
+  ).catch(error => {
+    const { why, evidence } = error as Failure
+    throw new Failure(exit.refused, what, why ?? (error as Error).message, {
+      ...(evidence ? { evidence } : {}),
+      serving: 'what served: nothing of it was touched',
+      next: 'put the old pins back, or correct what failed',
+    })
+  })
+  say(`  the new release takes the data: ${formatDuration(ms)}`)
+}
+
+async function askChecks(mode: string, applications: string[]): Promise<CheckOutcome[]> {
+  const checks = await productChecks(createComposeTarget(mode), applications)
+  return Promise.all(checks.map(({ ask }) => ask(checkTimeoutMs)))
+}
+
+/** Throws Failure (broken) for a check that passed before and does not now. */
+function requireSameChecks(before: CheckOutcome[], after: CheckOutcome[]): void {
+  const passed = passedChecks(before).map(({ name }) => name)
+  const lost = failedChecks(after).filter(({ name }) => passed.includes(name))
+  if (lost.length)
+    throw new Failure(exit.broken, 'Ask the checks', `${lost[0]!.name}: ${lost[0]!.detail}`, {
+      evidence: lost.map(({ name, detail }) => `${name}: ${detail}`).join('\n'),
+    })
+}
+
+interface PutBack {
+  stack: Stack
+  changes: ImageChange[]
+  backup: (OpenBackup & { opens: boolean }) | undefined
+  applications: string[]
+  files: string[]
+  values: UpArguments['values']
+  names: string[]
+}
+
+/** Starts the old images; the data, too, when that was asked for. Throws what happened. */
+async function putBack(
+  { stack, changes, backup, applications, files, values, names }: PutBack,
+  cause: Error,
+): Promise<never> {
+  const { what, why = cause.message, evidence } = cause as Partial<Failure>
+  const failed = `${what ?? 'the new release'}: ${why}`
+  warn(`${failed}; the old images go back`)
+  const since = backup ? `what was written since ${backup.manifest.created}` : ''
+  const restores = values['restore-on-failure'] && backup?.opens
+  try {
+    await withImages(changes, async file => {
+      const old = [...files, file]
+      if (restores)
+        await restoreInto(stackOf(stack.mode, old), backup, applications, {
+          up: runUpCommand,
+          live: true,
+          files: old,
+        })
+      else await runUpCommand({ values: { file: old }, positionals: [stack.mode, ...names] })
+    })
+  } catch (error) {
+    throw new Failure(exit.broken, `Upgrade ${stack.project}`, failed, {
+      evidence: [evidence, `the old images do not start: ${(error as Failure).why}`].join('\n'),
+      next: `npx zx scripts/restore.ts ${backup?.folder ?? 'BACKUP'} ${stack.mode} ${applications.join(' ')} --go-live, with the old pins; it loses ${since}`,
+    })
+  }
+  throw new Failure(exit.rolledBack, `Upgrade ${stack.project}`, failed, {
+    ...(evidence ? { evidence } : {}),
+    serving: `the old images${restores ? `, with the data of the backup; lost is ${since}` : ', on the data as the new release has left it'}`,
+    next: 'put the old pins back, or correct what failed',
+  })
+}
