@@ -149,7 +149,10 @@ if (soak) {
     const config = join(demo.root, 'pint.hcl')
     writeFileSync(
       config,
-      `prometheus "demo" { uri = "http://${demo.address('prometheus')}:9090" }
+      `prometheus "demo" {
+  uri = "http://${demo.address('prometheus')}:9090"
+  required = true
+}
 checks { enabled = ["promql/series"] }
 check "promql/series" {
   lookbackRange = "2h"
