@@ -74,7 +74,7 @@ const programs: Record<string, string[]> = {
   curl: ['compose', 'cluster'],
   openssl: ['compose'],
   python3: ['unit'],
-  rclone: ['compose/backup/off-site'],
+  rclone: ['compose/backup/'],
 }
 
 const isInstalled = (program: string): boolean =>

@@ -2,6 +2,7 @@
 // and log-ins as before. In between what happened to other people's backups, each tried on this one.
 import { spawn, spawnSync } from 'node:child_process'
 import {
+  appendFileSync,
   cpSync,
   existsSync,
   mkdirSync,
@@ -90,6 +91,12 @@ const inVolume = (volume: string, script: string) =>
     '-c',
     script,
   )
+
+const listBackups = (): string[] =>
+  readdirSync(to, { withFileTypes: true })
+    .filter(one => one.isDirectory())
+    .map(({ name }) => name)
+    .sort()
 
 /** A line for each table, and what the volumes hold, whatever was written since. */
 function readAll(): string[] {
@@ -286,6 +293,22 @@ test('a backup that would lack something is none: its folder goes, and the cause
     /no space left on device/,
   )
 
+  appendFileSync(
+    join(stack.docker, '.env.demo'),
+    'BACKUP_S3_ENDPOINT=http://127.0.0.1:1\nBACKUP_S3_ACCESS_KEY_ID=a\nBACKUP_S3_SECRET_ACCESS_KEY=canary\n',
+  )
+  tell(
+    'a bucket that is away',
+    'coollabsio/coolify#6783',
+    backUp({}, '--copy-to', 's3://away/kgc', '--keep-last', '1'),
+    5,
+    /connection refused[^]*the backup itself is whole/,
+  )
+  const [older, newer = '', ...rest] = listBackups()
+  assert.equal([older, rest], [backup.split('/').at(-1), []])
+  assert.ok(requireManifest(join(to, newer)))
+  rmSync(join(to, newer), { recursive: true })
+
   const id = stack.container('chatwoot-db')
   const lock = spawn('docker', [
     'exec',
@@ -331,11 +354,7 @@ test('a backup that would lack something is none: its folder goes, and the cause
     5,
     /dump.sh ended with 137/,
   )
-  const folders = readdirSync(to, { withFileTypes: true }).filter(one => one.isDirectory())
-  assert.equal(
-    folders.map(({ name }) => name),
-    [backup.split('/').at(-1)],
-  )
+  assert.equal(listBackups(), [backup.split('/').at(-1)])
   assert.match(
     stack.run(['backup', 'status', '--to', to]).stdout,
     /failed: .*dump.sh ended with 137/,
