@@ -1,4 +1,5 @@
 // How long services were away, as the engine saw it.
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Stack } from '../stack.ts'
 import { run } from '../../run.ts'
 
@@ -15,26 +16,41 @@ interface EngineEvent {
   Actor: { Attributes: Record<string, string> }
 }
 
-/** How long each service was away since a time (ms of the clock). */
-export async function measureGaps(
-  { project }: Stack,
-  services: string[],
-  since: number,
-): Promise<Gap[]> {
-  const argv = ['docker', 'events', '--since', `${since / 1000}`, '--until', `${Date.now() / 1000}`]
+/** Listens to the engine, which remembers its last 256 events only. */
+export interface GapWatch {
+  /** How long each service was away since then; ends the watch. */
+  measure: (services: string[]) => Promise<Gap[]>
+  stop: () => void
+}
+
+/** Watches from now on how long services of a stack are away. */
+export function watchGaps({ project }: Stack): GapWatch {
   const filters = [
     `label=com.docker.compose.project=${project}`,
     ...['type=container', 'event=die', 'event=start', 'event=health_status'],
   ]
-  const { stdout } = await run(
-    [...argv, '--format', '{{json .}}', ...filters.flatMap(one => ['--filter', one])],
-    { nothrow: true, timeout: 30_000 },
+  const watch = new AbortController()
+  const output = run(
+    [
+      ...['docker', 'events', '--format', '{{json .}}'],
+      ...filters.flatMap(one => ['--filter', one]),
+    ],
+    { nothrow: true, signal: watch.signal },
   )
-  const events = stdout
-    .split('\n')
-    .filter(Boolean)
-    .map(line => JSON.parse(line) as EngineEvent)
-  return services.map(service => ({ service, ms: gapOf(events, service) }))
+  const stop = () => watch.abort()
+  return {
+    stop,
+    measure: async services => {
+      // an event comes a moment after the state that it tells of
+      await sleep(500)
+      stop()
+      const events = (await output).stdout
+        .split('\n')
+        .filter(line => line.endsWith('}'))
+        .map(line => JSON.parse(line) as EngineEvent)
+      return services.map(service => ({ service, ms: gapOf(events, service) }))
+    },
+  }
 }
 
 /** ms between the first end and the last return of a service's containers. */

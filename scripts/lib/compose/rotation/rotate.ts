@@ -12,7 +12,7 @@ import { writeEnvFiles } from '../../env/write.ts'
 import { exit, Failure } from '../../errors.ts'
 import { emit, printResult, say, step, table, warn } from '../../report.ts'
 import { allowNew, forbidNew, forbidOld } from './credentials.ts'
-import { measureGaps } from './gaps.ts'
+import { watchGaps, type Gap } from './gaps.ts'
 import type { Rotation } from './plan.ts'
 
 /** Services that read a value, the server that knows it apart. */
@@ -51,9 +51,30 @@ export async function rotateSecret(
       next: `docker compose -p ${stack.project} ps`,
     })
   if (rotation.note) warn(`${key}: ${rotation.note}`)
-  const since = Date.now()
+  const watch = watchGaps(stack)
+  try {
+    await replaceValue(stack, rotation, { before, readers, server, running, timeout })
+    reportGaps(rotation, await watch.measure(server ? [...readers, server] : readers))
+  } finally {
+    watch.stop()
+  }
+}
+
+interface Exchange {
+  before: ComposeConfig
+  readers: string[]
+  server: string | undefined
+  running: Container | undefined
+  timeout: number
+}
+
+async function replaceValue(
+  stack: Stack,
+  rotation: Rotation,
+  { before, readers, server, running, timeout }: Exchange,
+): Promise<void> {
   if (running)
-    await step(`Let ${server} accept the new ${key} beside the old one`, () =>
+    await step(`Let ${server} accept the new ${rotation.key} beside the old one`, () =>
       allowNew(rotation, running),
     )
   try {
@@ -69,16 +90,13 @@ export async function rotateSecret(
     stack,
     await checkVolumeSecrets(stack, config, names, await readContainers(stack.project)),
   )
-  const changed = server ? [...readers, server] : readers
-  const gaps = await measureGaps(stack, changed, since)
+}
+
+function reportGaps({ key, change }: Rotation, gaps: Gap[]): void {
   emit('rotated', { key, gaps })
-  printResult(
-    table([
-      ['service', 'away'],
-      ...gaps.map(({ service, ms }) => [service, ms ? `${(ms / 1000).toFixed(1)} s` : '-']),
-    ]),
-  )
-  say(`  ${key} has another value, in ${rotation.change.file.name}; the old one is refused`)
+  const rows = gaps.map(({ service, ms }) => [service, ms ? `${(ms / 1000).toFixed(1)} s` : '-'])
+  printResult(table([['service', 'away'], ...rows]))
+  say(`  ${key} has another value, in ${change.file.name}; the old one is refused`)
 }
 
 /** Restarts services as the env files say now and waits until they are ready. */
