@@ -10,7 +10,7 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { readClock } from '../../scripts/lib/doctor/clock.ts'
 import { requestGitHub } from '../../scripts/lib/github/client.ts'
-import { findProxyAddress } from '../../scripts/lib/http.ts'
+import { fetchWeb, findProxyAddress } from '../../scripts/lib/http.ts'
 import { callRegistry, isRegistryReachable } from '../../scripts/lib/images/registry/client.ts'
 import { notifyWebhooks, webhookServices } from '../../scripts/lib/notify/notify.ts'
 import { redact } from '../../scripts/lib/redact.ts'
@@ -211,6 +211,18 @@ test('a certificate of an authority of their own is trusted when it is named; el
     server.close()
     rmSync(box, { recursive: true })
   }
+})
+
+test('a request whose time is over before it is sent fails, and the process goes on', async () => {
+  const signal = AbortSignal.abort()
+  const asked = fetchWeb('http://127.0.0.1:9', { method: 'POST', body: 'x', signal })
+  const error = await asked.then(
+    () => undefined,
+    error => error as Error,
+  )
+  assert.is(error?.name, 'AbortError')
+  // what a stream that nobody listens to says would come now
+  await new Promise(setImmediate)
 })
 
 test.run()
