@@ -4,7 +4,6 @@ import { execFileSync } from 'node:child_process'
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { get as getPlain } from 'node:http'
 import { get as getSecure, type RequestOptions } from 'node:https'
-import { createServer, type AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import type { TLSSocket, PeerCertificate } from 'node:tls'
 import { suite } from 'uvu'
@@ -17,11 +16,8 @@ const test = suite('acme')
 const pebble = compiled('pebble')
 const host = 'app.kgc.test'
 const closed = 'crm.kgc.test'
-const [http, https, management] = (await Promise.all([freePort(), freePort(), freePort()])) as [
-  number,
-  number,
-  number,
-]
+// below those that the system gives to connections, one of which may take a free one first
+const [http, https, management] = [18180, 18181, 18182] as const
 
 const project = 'kgc-test-acme'
 removeAll(project)
@@ -245,15 +241,6 @@ function provide() {
     'kgc-demo/postgres:17',
   ]
   docker(...openssl, 'req', ...request.split(' '), '-keyout', 'key.pem', '-out', 'cert.pem')
-}
-
-function freePort(): Promise<number> {
-  return new Promise(resolve => {
-    const server = createServer().listen(0, '127.0.0.1', () => {
-      const { port } = server.address() as AddressInfo
-      server.close(() => resolve(port))
-    })
-  })
 }
 
 test.run()
