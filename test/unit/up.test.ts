@@ -101,6 +101,21 @@ test("a test's script says the same in a workflow", async () => {
   assert.not.match(stderr, '::group::')
 })
 
+test('what belongs to an upgrade is refused without one, and data that could not be put back beforehand', () => {
+  for (const flag of [['--identity', 'x'], ['--restore-on-failure']]) {
+    const { code, stderr } = box.script(['up', ...flag])
+    assert.is(code, 2, stderr)
+    assert.match(stderr, `${flag[0]} goes with --upgrade`)
+  }
+  const file = join(box.docker, '.env')
+  const text = readFileSync(file, 'utf8')
+  writeFileSync(file, `${text}BACKUP_RECIPIENTS=age1x\n`)
+  const { code, stderr } = box.script(['up', '--upgrade', '--restore-on-failure'])
+  writeFileSync(file, text)
+  assert.is(code, 2, stderr)
+  assert.match(stderr, 'needs --identity')
+})
+
 test('a checkout that is the pinned commit is built', async () => {
   const { code, stderr } = await up()
   assert.is(code, 3, stderr)

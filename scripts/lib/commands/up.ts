@@ -62,6 +62,8 @@ export interface UpArguments {
 export async function runUpCommand({ values, positionals }: UpArguments): Promise<void> {
   const timeout = Number(values.timeout ?? 2400) * 1000
   if (!(timeout > 0)) throw usageFailure('--timeout needs a number of seconds')
+  for (const flag of ['identity', 'restore-on-failure'] as const)
+    if (values[flag] && !values.upgrade) throw usageFailure(`--${flag} goes with --upgrade`)
   const isMode = stackModes().includes(positionals[0] ?? '')
   const [mode = 'dev', ...names] = isMode ? positionals : ['dev', ...positionals]
   const asked = stackOf(

@@ -1,9 +1,11 @@
 // Upgrades a stack on this machine with a way back (scripts/up.ts --upgrade).
 import { resolve } from 'node:path'
 import { drill } from '../backup/restore/drill.ts'
+import { refuseHeld } from '../backup/restore/held.ts'
 import { restoreInto, type OpenBackup } from '../backup/restore/into-stack.ts'
 import { findBackups } from '../backup/manifest.ts'
 import { planStack } from '../backup/plan.ts'
+import { usageFailure } from '../cli.ts'
 import { readContainers, requireEngine } from '../compose/containers.ts'
 import { selectServices } from '../compose/services.ts'
 import { readComposeConfig, stackModes, stackOf, type Stack } from '../compose/stack.ts'
@@ -40,7 +42,10 @@ export async function runUpgradeCommand({ values, positionals }: UpArguments): P
   const settings = loadEnvValues(root, stack.suffix.slice(1), true)
 
   // Pre-flight: nothing is touched.
+  if (values['restore-on-failure'] && !values.identity && settings.BACKUP_RECIPIENTS)
+    throw usageFailure('--restore-on-failure needs --identity: the backup is encrypted')
   await requireEngine()
+  await refuseHeld(stack)
   const all = await readComposeConfig(stack)
   const services = await selectServices(stack, all, names)
   const changes = await findImageChanges(all, services, await readContainers(stack.project))
