@@ -201,7 +201,8 @@ test('the doctor reminds of backups that are late, failed, or that nobody may be
   assert.equal(await said(), [])
 })
 
-test('two at once are refused, whichever way the first one ends the next may work (LinuxGSM#2916, jhuckaby/Cronicle#789, Commifreak/unraid-appdata.backup#78)', async () => {
+// and LinuxGSM#2916, Commifreak/unraid-appdata.backup#78
+test('two at once are refused, whichever way the first one ends the next may work (jhuckaby/Cronicle#789)', async () => {
   const code = `import { withLock } from '${repository}/scripts/lib/backup/lock.ts'
     await withLock('kgc-locked', async () => { console.log('held'); await new Promise(done => setTimeout(done, 60_000)) })`
   const other = spawn(process.execPath, ['--import=tsx', '--input-type=module', '-e', code], {
