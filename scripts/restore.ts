@@ -19,8 +19,16 @@ names, and the applications start; on this machine held back, without workers an
   --identity F    the file with the key that opens it (scripts/backup.ts key)
   --go-live       let out what is held back; with a backup: hold nothing back
   --drill         restore beside the stack, one application after the other, see them start, and throw that away: how long an accident would take
+  --stay-down     in an environment: do not start the applications; a rollback to the release of the backup does
   --drop-old      remove what was there before a restore`,
   exitCodes: [0, 2, 3, 4, 5, 6, 7, 130],
-  options: { identity: text, target: text, 'drop-old': flag, 'go-live': flag, drill: flag },
+  options: {
+    identity: text,
+    target: text,
+    'drop-old': flag,
+    'go-live': flag,
+    drill: flag,
+    'stay-down': flag,
+  },
   run: async given => (await import('./lib/commands/restore.ts')).runRestoreCommand(given),
 })

@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { hashRecipe } from '../../scripts/lib/images/build/targets.ts'
-import { describeSchemaChange } from '../../scripts/lib/deploy/verify/schema-changes.ts'
+import { judgeSchema } from '../../scripts/lib/deploy/verify/schema-changes.ts'
 import { schemaLabel, computeSchemaVersion } from '../../scripts/lib/images/build/schema-version.ts'
 import { repository } from '../sandbox.ts'
 
@@ -220,22 +220,22 @@ test("the image's label and the migration know a schema by the same version", ()
 
 test('a deploy knows beforehand whether the schema will change', () => {
   const label = { [schemaLabel]: 'abc0123456789'.padEnd(64, '0') }
-  assert.is(
-    describeSchemaChange('Job m', [{}, label], {
+  assert.equal(
+    judgeSchema('Job m', [{}, label], {
       kgc: 'schema abc012345678, 2 migrations',
       x: '3 migrations',
     }),
-    'Job m: the schema stays abc012345678',
+    { moves: false, words: 'Job m: the schema stays abc012345678' },
   )
-  assert.is(
-    describeSchemaChange('Job m', [label], { kgc: 'schema fff012345678', x: '3 migrations' }),
-    'Job m: the schema changes to abc012345678, from schema fff012345678',
-  )
-  assert.is(
-    describeSchemaChange('Job m', [label], undefined),
-    'Job m: the schema changes to abc012345678',
-  )
-  assert.is(describeSchemaChange('Job m', [{}], {}), undefined)
+  assert.equal(judgeSchema('Job m', [label], { kgc: 'schema fff012345678', x: '3 migrations' }), {
+    moves: true,
+    words: 'Job m: the schema changes to abc012345678, from schema fff012345678',
+  })
+  assert.equal(judgeSchema('Job m', [label], undefined), {
+    moves: true,
+    words: 'Job m: the schema changes to abc012345678',
+  })
+  assert.equal(judgeSchema('Job m', [{}], {}), { moves: undefined, words: undefined })
 })
 
 const dockerfile = join(repository, 'infra/docker/kgc/migrate.Dockerfile')

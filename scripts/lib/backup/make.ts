@@ -1,6 +1,7 @@
 // A backup as a folder of its own: it is there when all of it is whole, or not at all.
 import { mkdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
+import { onInterrupt } from '../interrupt.ts'
 import { emit, formatMegabytes, printResult, say, step } from '../report.ts'
 import { refuseShrunken } from './choose.ts'
 import {
@@ -27,28 +28,38 @@ export interface MakeRequest {
   to: string
   /** Less than half of what the backup before had is right. */
   acceptSize: boolean
+  /** It is a step of something else, whose result it is not. */
+  quiet?: boolean
 }
 
-/** Lets `save` fill a new folder, checks what is there then, and writes its manifest. */
+/**
+ * Lets `save` fill a new folder, checks what is there then, and writes its manifest. What fails or is
+ * interrupted leaves no folder.
+ */
 export async function makeBackup(
-  { project, to, acceptSize }: MakeRequest,
+  { project, to, acceptSize, quiet = false }: MakeRequest,
   save: (folder: string, name: string) => Promise<BackupManifest>,
 ): Promise<BackupManifest> {
   const name = nameBackup(project, new Date())
   const folder = join(to, name)
   const before = findPredecessor(findBackups(to), project)
   await mkdir(folder, { recursive: true, mode: 0o700 })
+  const remove = () => rm(folder, { recursive: true, force: true, maxRetries: 3 })
+  const forget = onInterrupt(remove)
   try {
     const manifest = await save(folder, name)
     refuseShrunken(manifest, before, acceptSize)
     await step('Read back what was written', () => requireWhole(folder, manifest))
     await writeManifest(folder, manifest)
-    reportBackup(folder, manifest)
+    forget()
+    if (!quiet) reportBackup(folder, manifest)
     return manifest
   } catch (error) {
     // what is not whole must not look like a backup
-    await rm(folder, { recursive: true, force: true })
+    await remove()
     throw error
+  } finally {
+    forget()
   }
 }
 

@@ -106,13 +106,16 @@ export async function writeManifest(folder: string, manifest: BackupManifest): P
 /** A backup's manifest; undefined when there is none, or it is not what was written. */
 export function readManifest(folder: string): BackupManifest | undefined {
   try {
-    const { checksum, ...rest } = JSON.parse(
-      readFileSync(join(folder, manifestName), 'utf8'),
-    ) as BackupManifest & { checksum: string }
-    return checksum === checksumOf(rest) && rest.format === 1 ? rest : undefined
+    return parseManifest(readFileSync(join(folder, manifestName), 'utf8'))
   } catch {
     return undefined
   }
+}
+
+/** The same of a manifest's text. Throws where it is no JSON. */
+export function parseManifest(text: string): BackupManifest | undefined {
+  const { checksum, ...rest } = JSON.parse(text) as BackupManifest & { checksum: string }
+  return checksum === checksumOf(rest) && rest.format === 1 ? rest : undefined
 }
 
 /** The backups in a folder, the newest first, those that are not whole among them. */

@@ -1,4 +1,5 @@
 // Deploys an environment, or holds it (scripts/deploy.ts).
+import { createBackupPlanner } from '../backup/kubernetes/before-deploy.ts'
 import { usageFailure } from '../cli.ts'
 import { deploy } from '../deploy/deploy.ts'
 import { createKubernetesDeployTarget } from '../deploy/target.ts'
@@ -34,8 +35,10 @@ export async function runDeployCommand(given: DeployArguments): Promise<void> {
 
   const source = { tag, again: values.again ? reason : undefined }
   const target = createKubernetesDeployTarget(environment)
+  const backups = createBackupPlanner(environment)
+  const chooseRelease = () => undefined
   await deploy(
-    { environment, target, verb: 'deploy', source, chooseRelease: () => undefined, prune, yes },
+    { environment, target, verb: 'deploy', source, chooseRelease, prune, yes, backups },
     { dryRun: Boolean(values['dry-run']) },
   )
 }

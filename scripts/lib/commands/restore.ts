@@ -37,6 +37,7 @@ interface RestoreArguments {
     'drop-old'?: boolean
     'go-live'?: boolean
     drill?: boolean
+    'stay-down'?: boolean
   }
   positionals: string[]
 }
@@ -52,8 +53,10 @@ export async function runRestoreCommand({ values, positionals }: RestoreArgument
       throw usageFailure('--drill and --go-live are for stacks on this machine')
     const folders = readFolders(words)
     if (values['drop-old']) return dropOldOfEnvironment(environment, folders)
-    return restoreEnvironment(environment, resolve(path), folders, values.identity)
+    const { identity, 'stay-down': stayDown } = values
+    return restoreEnvironment(environment, resolve(path), folders, { identity, stayDown })
   }
+  if (values['stay-down']) throw usageFailure('--stay-down is for environments on Kubernetes')
   if (values['drop-old']) return dropOld(positionals)
   const since = Date.now()
   const { mode, folders } = readWords(words)

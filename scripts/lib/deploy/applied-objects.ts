@@ -52,8 +52,13 @@ export function describeLiveObjects(
   return `in place: ${parts.join('; ')}; all else of ${before}`
 }
 
-/** What does not go back: the Jobs that were begun. */
-export function describeLastingJobs({ versions }: Pick<Change, 'versions'>): string {
+/** What does not go back: the Jobs that were begun. Where the data of before was saved it says by what. */
+export function describeLastingJobs({
+  versions,
+  release,
+}: Pick<Change, 'versions'> & { release?: Pick<Change['release'], 'backup'> }): string {
   const jobs = [...versions.keys()].filter(isJobId)
-  return jobs.length ? `; what ${jobs.join(', ')} has done to its database stays` : ''
+  const { backup } = release ?? {}
+  const saved = backup && 'name' in backup ? `, and ${backup.name} has the data of before` : ''
+  return jobs.length ? `; what ${jobs.join(', ')} has done to its database stays${saved}` : ''
 }

@@ -2,6 +2,7 @@
 import { addSummaryFacts, addSummaryLists } from '../job-summary.ts'
 import { resourceId } from '../kubernetes/objects.ts'
 import { readActor } from './actor.ts'
+import { describeReleaseBackup } from './backup/step.ts'
 import { isNoChange, type Change, type DeployRequest } from './change.ts'
 
 /** What is known of it by now, for the summary of a workflow's job. */
@@ -23,8 +24,14 @@ export function updateJobSummary(
       Release: isRecorded ? `${release.number} (${release.what})` : undefined,
       Commit: release ? release.commit : facts?.commit,
       By: readActor(),
+      Backup: describeReleaseBackup(release?.backup) || plannedBackup(plan),
     },
     `${verb === 'deploy' ? 'Deploy to' : 'Roll back'} ${environment.name}${dry ? ': the plan, nothing was touched' : ''}`,
   )
   addSummaryLists(planned ?? {})
 }
+
+const plannedBackup = (plan: Change['plan'] | undefined): string | undefined =>
+  plan?.backup && plan.backup.off === undefined
+    ? `${plan.backup.applications.join(', ')}: before its data is migrated`
+    : undefined

@@ -3,6 +3,7 @@ import type { GitHubDeployment } from './github-deployment.ts'
 import { resourceId, type Manifest } from '../kubernetes/objects.ts'
 import type { Lock } from './lock/lock.ts'
 import { type ManifestChanges } from './apply/order.ts'
+import type { BackupPlanner, PlannedBackup } from './backup/step.ts'
 import type { Environment } from '../kubernetes/environment.ts'
 import type { PreflightResult, ReleaseSource } from './preflight.ts'
 import type { RolloutOptions } from '../rollout/wait.ts'
@@ -21,6 +22,8 @@ export interface ChangePlan extends ManifestChanges {
   removed: Manifest[]
   generated: Manifest[]
   jobs: Manifest[]
+  /** What saves the data that it migrates. */
+  backup?: PlannedBackup | undefined
 }
 
 /** What is asked for. */
@@ -34,6 +37,8 @@ export interface DeployRequest {
   chooseRelease: (history: StoredRelease[]) => StoredRelease | undefined
   prune: boolean
   yes: boolean
+  /** How data is saved before it is migrated; a rollback migrates none. */
+  backups?: BackupPlanner | undefined
 }
 
 /**

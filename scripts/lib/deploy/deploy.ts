@@ -1,5 +1,6 @@
 // A deploy or a rollback from pre-flight to record: each step takes what it needs, and returns what
 // it found.
+import { backUpChange } from './backup/step.ts'
 import { isNoChange, type Change, type DeployRequest } from './change.ts'
 import { guardChange } from './failure.ts'
 import { updateJobSummary } from './change-summary.ts'
@@ -51,6 +52,7 @@ export async function deploy(request: DeployRequest, options: DeployOptions = {}
   const what = `${verb} of release ${release.number}`
   const alerts = createDeployAlerts(environment, isNoChange(change) ? [] : facts.manifests, what)
   const result = await guardChange(change, async () => {
+    if (change.plan.backup?.take) await writingStep(change, 'Backup', () => backUpChange(change))
     await recordStart(change)
     await alerts.silence()
     const wait = await writingStep(change, 'Apply', () => applyChange(change))

@@ -1,5 +1,6 @@
 // What a change will do.
 import type { ChangePlan, DeployRequest } from './change.ts'
+import type { BackupPlanner, PlannedBackup } from './backup/step.ts'
 import type { PreflightResult } from './preflight.ts'
 import { resourceId, type Manifest } from '../kubernetes/objects.ts'
 import { Failure, exit } from '../errors.ts'
@@ -10,7 +11,7 @@ import {
   type StoredRelease,
 } from '../kubernetes/releases.ts'
 import { emit, say } from '../report.ts'
-import { listSchemaChanges } from './verify/schema-changes.ts'
+import { findMigrations, type Migration } from './backup/migrations.ts'
 import { listWorkloadDigests, hasJobSucceeded, isSameJob } from './apply/checksums.ts'
 
 /**
@@ -18,9 +19,10 @@ import { listWorkloadDigests, hasJobSucceeded, isSameJob } from './apply/checksu
  * removed than is usual.
  */
 export async function planChange(
-  { prune, source, verb }: DeployRequest,
-  { manifests, history, changes, live }: PreflightResult,
+  { prune, source, verb, target, backups }: DeployRequest,
+  facts: PreflightResult,
 ): Promise<ChangePlan> {
+  const { manifests, history, changes, live } = facts
   const good = findCurrentRelease(history)
   const since = good ? history.indexOf(good) + 1 : history.length
   // Deployments and StatefulSets name what has been applied last, and their ReplicaSets and
@@ -52,7 +54,8 @@ export async function planChange(
   for (const [word, titles] of Object.entries(lines))
     if (titles.length) say(`  ${word}: ${titles.join(', ')}`)
   if (!Object.values(lines).some(titles => titles.length)) say('  nothing changes')
-  const schemas = await listSchemaChanges(plan.jobs, good?.heads)
+  const { words: schemas, migrations } =
+    'release' in source ? { words: [], migrations: [] } : await findMigrations(target, facts, plan)
   for (const words of schemas) say(`  ${words}`)
   const [images, served] = [manifests, good?.manifests ?? []].map(listWorkloadDigests)
   emit('plan', {
@@ -68,7 +71,21 @@ export async function planChange(
       `${plan.removed.length} objects would be removed: ${lines.removed.join(', ')}; nothing was touched`,
       { next: 'the same command with --prune, if you want that' },
     )
-  return plan
+  return { ...plan, backup: await planBackup(backups, migrations, facts) }
+}
+
+/** Says how the data is saved that will be migrated. */
+async function planBackup(
+  backups: BackupPlanner | undefined,
+  migrations: Migration[],
+  facts: PreflightResult,
+): Promise<PlannedBackup | undefined> {
+  const planned = migrations.length ? await backups?.plan(migrations, facts) : undefined
+  if (!planned) return undefined
+  const { words, applications, off } = planned
+  for (const one of words) say(`  ${one}`)
+  emit('backup', { state: off === undefined ? 'planned' : 'off', applications, reason: off })
+  return planned
 }
 
 /** A migration runs unless the same one is known to have ended well. */

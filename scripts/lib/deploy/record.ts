@@ -6,6 +6,7 @@ import {
   type Change,
   type ChangeResult,
 } from './change.ts'
+import { describeReleaseBackup } from './backup/step.ts'
 import { resourceId } from '../kubernetes/objects.ts'
 import type { DeployTarget } from './target.ts'
 import { remainingFailures } from './verify/verify.ts'
@@ -44,10 +45,17 @@ export async function recordChange(change: Change): Promise<ChangeResult> {
   const but = failing.length
     ? ` ${failing.length} checks do not pass${when}: npx zx scripts/smoke.ts ${environment.name} --target kubernetes`
     : ''
+  const saved =
+    release.backup && 'name' in release.backup
+      ? ` Its data of before: ${describeReleaseBackup(release.backup)}.`
+      : ''
   const text = `${nothing ? 'Nothing to do: ' : ''}${environment.name} serves release ${number}`
   return {
-    event: { environment: environment.name, release: number, changed: !nothing, failing, ms },
-    text: `${text} (${nothing ? '' : `${release.what}, `}${formatDuration(ms)}).${but}`,
+    event: {
+      ...{ environment: environment.name, release: number, changed: !nothing, failing, ms },
+      ...(release.backup && !nothing ? { backup: release.backup } : {}),
+    },
+    text: `${text} (${nothing ? '' : `${release.what}, `}${formatDuration(ms)}).${but}${saved}`,
   }
 }
 

@@ -21,10 +21,11 @@ export function formatReleaseTable(all: Release[]): string {
     one.started.slice(0, 16).replace('T', ' '),
     one.who,
     (one.commit ?? '').slice(0, 12),
+    one.backup && 'name' in one.backup ? one.backup.name : '',
     one.cause ?? (one.again ? `again: ${one.again}` : ''),
   ]
   return table([
-    ['', 'release', 'what', 'ended', 'started (UTC)', 'who', 'commit', 'cause'],
+    ['', 'release', 'what', 'ended', 'started (UTC)', 'who', 'commit', 'backup', 'cause'],
     ...all.map(row),
   ])
 }

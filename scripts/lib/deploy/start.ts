@@ -84,6 +84,7 @@ function createRelease(
       }),
     ),
     created: [...plan.created, ...plan.jobs.map(resourceId)],
+    ...(plan.backup?.off === undefined ? {} : { backup: { off: plan.backup.off } }),
     manifests,
   }
 }

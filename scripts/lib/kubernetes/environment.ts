@@ -30,7 +30,23 @@ export interface Environment {
   promotedFrom?: string
   /** Where the images built from this project's sources are. */
   images?: string
+  /** What a deploy saves before it migrates data. */
+  backup?: BackupPolicy
   sealedSecrets: { namespace: string; name: string }
+}
+
+/** Of environment.yaml; what it leaves out the env files and BACKUP_… of the shell say. */
+export interface BackupPolicy {
+  /** A folder of the machine that deploys. */
+  to?: string
+  /** `s3://bucket/prefix`: a copy away from that machine. */
+  copyTo?: string
+  /** age recipients: who may open it. */
+  recipients?: string[]
+  /** A proven backup that is not older stands for a new one. */
+  maxAgeHours?: number
+  /** Why none is taken. */
+  off?: string
 }
 
 /** The environments that there are: the overlays with an environment.yaml. */
@@ -48,6 +64,11 @@ const settingValidators: Record<string, (value: unknown) => boolean> = {
   stableSeconds: value => typeof value === 'number' && value >= 0,
   edge: value => isTextRecord(value, ['https', 'http']),
   sealedSecrets: value => isTextRecord(value, ['namespace', 'name']),
+  backup: value => isBackupPolicy(value),
+}
+/** What of a setting is not said by its name. */
+const settingHints: Record<string, string> = {
+  backup: 'backup (to, copyTo, recipients, maxAgeHours; or off: a reason)',
 }
 /** Keys of older versions, and what they are called now. */
 const renamedSettings: Record<string, string> = { after: 'promotedFrom', stable: 'stableSeconds' }
@@ -56,6 +77,21 @@ const isTextRecord = (value: unknown, keys: string[]) =>
   typeof value === 'object' &&
   value !== null &&
   Object.entries(value).every(([key, text]) => keys.includes(key) && typeof text === 'string')
+
+const isText = (value: unknown): boolean => typeof value === 'string' && value.trim() !== ''
+
+function isBackupPolicy(value: unknown): boolean {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return false
+  const { to, copyTo, recipients, maxAgeHours, off, ...unknown } = value as Record<string, unknown>
+  const texts = [to, copyTo, off].filter(one => one !== undefined)
+  return (
+    !Object.keys(unknown).length &&
+    texts.every(isText) &&
+    (recipients === undefined || (Array.isArray(recipients) && recipients.every(isText))) &&
+    (maxAgeHours === undefined || (typeof maxAgeHours === 'number' && maxAgeHours > 0)) &&
+    (off === undefined || Object.keys(value).length === 1)
+  )
+}
 
 /**
  * Reads an environment's description. Throws Failure (usage) when there is none of this name, or
@@ -90,7 +126,8 @@ export function parseEnvironment(
     .filter(([key, value]) => !settingValidators[key]?.(value))
     .map(([key]) => key)
   if (wrong.length) {
-    const next = `what it may say: ${Object.keys(settingValidators).join(', ')}`
+    const keys = Object.keys(settingValidators).map(key => settingHints[key] ?? key)
+    const next = `what it may say: ${keys.join(', ')}`
     throw new Failure(
       exit.usage,
       `Read ${folder}/environment.yaml`,

@@ -16,6 +16,20 @@ const releaseLabel = 'kgc.hu/release'
 /** How a release ended; `applying` is one that is at work, or was killed at it. */
 export type ReleaseEnding = 'applying' | 'succeeded' | 'rolled back' | 'broken' | 'interrupted'
 
+/** A proven backup of before a release's migrations. */
+export interface ReleaseBackup {
+  name: string
+  /** When its first snapshot was taken. */
+  created: string
+  applications: string[]
+  /** By application, how far its database was migrated in it. */
+  heads: Record<string, string>
+  /** The folder that it is in, and whose machine that is. */
+  folder?: { path: string; machine: string }
+  /** The copy: `s3://bucket/prefix`. */
+  copy?: string
+}
+
 export interface Release {
   number: number
   ending: ReleaseEnding
@@ -43,6 +57,8 @@ export interface Release {
   failing?: string[]
   /** Why it failed. */
   cause?: string
+  /** What was saved before it migrated data; the reason where that is turned off. */
+  backup?: ReleaseBackup | { off: string }
 }
 
 /** A release as it is stored. */

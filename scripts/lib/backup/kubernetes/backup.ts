@@ -2,6 +2,7 @@
 import { loadEnvValues } from '../../env/files.ts'
 import { exit, Failure } from '../../errors.ts'
 import type { Environment } from '../../kubernetes/environment.ts'
+import type { LockLossCheck } from '../../kubernetes/kubectl-retry.ts'
 import { kubectlArgv } from '../../kubernetes/kubectl.ts'
 import { isPodReady, selectKinds, type Manifest } from '../../kubernetes/objects.ts'
 import { backupPermissions, findMissingPermissions } from '../../kubernetes/permissions.ts'
@@ -16,7 +17,7 @@ import {
   refuseHalfRestored,
   refuseSystemDisk,
 } from '../choose.ts'
-import { makeBackup, type BackupOptions } from '../make.ts'
+import { makeBackup, type BackupOptions, type MakeRequest } from '../make.ts'
 import type { BackupManifest } from '../manifest.ts'
 import type { PlannedApplication } from '../plan.ts'
 import { saveApplications } from '../save.ts'
@@ -39,7 +40,20 @@ export async function backUpEnvironment(
   names: string[],
   values: BackupOptions,
 ): Promise<BackupManifest> {
-  // Pre-flight: nothing is touched.
+  const take = await prepareBackup(environment, to, names, values)
+  return whileLocked(environment, 'backup', lock => take(lock.lossFailure))
+}
+
+/**
+ * Finds out whether a backup can be taken; nothing is touched. Out: the call that takes it, for who holds
+ * the lock and removes the Jobs. Throws Failure (refused).
+ */
+export async function prepareBackup(
+  environment: Environment,
+  to: string,
+  names: string[],
+  values: BackupOptions & Pick<MakeRequest, 'quiet'>,
+): Promise<(lossFailure: LockLossCheck) => Promise<BackupManifest>> {
   const settings = loadEnvValues(root, environment.name, true)
   const recipients = findRecipients(values, settings)
   if (values['own-disk']) refuseSystemDisk(to)
@@ -52,18 +66,17 @@ export async function backUpEnvironment(
   for (const one of plans.flatMap(({ databases }) => databases))
     await refuseHalfRestored(one, (...words) => askInPod(environment, one, ...words))
 
-  // Impact: a folder of its own, and Jobs that go again.
-  return whileLocked(environment, 'backup', async lock => {
-    const engine = createKubernetesEngine(environment, all, lock.lossFailure)
+  return lossFailure => {
+    const engine = createKubernetesEngine(environment, all, lossFailure)
     const { namespace: project } = environment
-    const acceptSize = values['accept-size'] ?? false
-    return makeBackup({ project, to, acceptSize }, (folder, name) =>
+    const { 'accept-size': acceptSize = false, quiet = false } = values
+    return makeBackup({ project, to, acceptSize, quiet }, (folder, name) =>
       saveApplications({
         ...{ engine, plans, folder, name, recipients },
         acceptMissing: values['accept-missing-files'] ?? false,
       }),
     )
-  })
+  }
 }
 
 /** Throws Failure (refused) when the account may not do what a backup or a restore does. */

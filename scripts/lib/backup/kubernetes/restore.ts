@@ -29,12 +29,15 @@ import { whileLocked } from './workplace.ts'
 const dropCommand = ({ name }: Environment, folders: string[]): string =>
   `npx zx scripts/restore.ts --drop-old ${name} ${folders.join(' ')}`.trim()
 
-/** Restores the backup in a folder; a rerun ends what was interrupted. */
+/**
+ * Restores the backup in a folder; a rerun ends what was interrupted. `stayDown`: the applications are not
+ * started, for the release that serves would migrate what was restored.
+ */
 export async function restoreEnvironment(
   name: string,
   folder: string,
   folders: string[],
-  identity: string | undefined,
+  { identity, stayDown = false }: { identity?: string | undefined; stayDown?: boolean | undefined },
 ): Promise<void> {
   const start = Date.now()
   const environment = loadEnvironment(name)
@@ -65,16 +68,18 @@ export async function restoreEnvironment(
     const drop = dropCommand(environment, folders)
     const request = { engine, plans, folder, manifest, identities, dropCommand: drop }
     const swapped = await restoreData(request)
-    await step('Start the applications', () => startWorkloads(environment, listStopped(plans)))
+    if (!stayDown)
+      await step('Start the applications', () => startWorkloads(environment, listStopped(plans)))
     await swapped.finish()
   })
   const ms = Date.now() - start
   emit('result', { backup: manifest.name, ms })
   if (!folders.length) await noteRestore(folder, manifest, ms)
   say(`  what was there before is kept: ${dropCommand(environment, folders)} removes it`)
-  printResult(
-    `${manifest.name} is restored (${formatDuration(ms)}). Next: npx zx scripts/smoke.ts ${name} --target kubernetes`,
-  )
+  const next = stayDown
+    ? `rollback.ts ${name}: it starts the applications`
+    : `smoke.ts ${name} --target kubernetes`
+  printResult(`${manifest.name} is restored (${formatDuration(ms)}). Next: npx zx scripts/${next}`)
 }
 
 /** Removes what was there before a restore. */

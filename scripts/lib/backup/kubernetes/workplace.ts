@@ -77,6 +77,19 @@ export async function withJob<T>(
   }
 }
 
+/** Does work with Jobs that go again. */
+export async function withJobsRemoved<T>(
+  environment: Environment,
+  work: () => Promise<T>,
+): Promise<T> {
+  const close = await openWorkplace(environment)
+  try {
+    return await work()
+  } finally {
+    await close().catch((error: Error) => warn(error.message))
+  }
+}
+
 /** Does work in an environment that no deploy changes meanwhile, with Jobs that go again. */
 export async function whileLocked<T>(
   environment: Environment,
@@ -86,12 +99,7 @@ export async function whileLocked<T>(
   const lock = await step('Lock', () => acquireLock(environment, what))
   try {
     await lock.recordPhase(what)
-    const close = await openWorkplace(environment)
-    try {
-      return await work(lock)
-    } finally {
-      await close().catch((error: Error) => warn(error.message))
-    }
+    return await withJobsRemoved(environment, () => work(lock))
   } finally {
     await lock.release()
   }

@@ -8,7 +8,7 @@ import { say, step } from '../../report.ts'
 import { run, type RunOutput } from '../../run.ts'
 import { measureFile } from '../encryption.ts'
 import { changeRecord, type BackupFolder } from '../health/record.ts'
-import { manifestName, type BackupManifest } from '../manifest.ts'
+import { manifestName, nameBackup, parseManifest, type BackupManifest } from '../manifest.ts'
 import { judgeBackups } from '../retention/judge.ts'
 
 /** A place for copies. */
@@ -127,6 +127,26 @@ export async function copyBackups(
       }),
     )
   say(`  ${place.url} has every good backup of ${project}`)
+}
+
+/** The manifests there of a project's backups that were begun since a time, the newest first. */
+export async function readCopiedManifests(
+  place: OffSite,
+  project: string,
+  since: Date,
+): Promise<BackupManifest[]> {
+  const what = `Ask ${place.url} what it has`
+  const first = nameBackup(project, since)
+  const list = ['lsf', '--recursive', '--files-only', '--include', `/${project}-*/${manifestName}`]
+  const names = (await ask(place, what, [...list, place.remote]))
+    .split('\n')
+    .map(line => line.replace(`/${manifestName}`, ''))
+    .filter(name => name.length === first.length && name >= first)
+  const texts = names
+    .sort()
+    .toReversed()
+    .map(name => ask(place, what, ['cat', `${place.remote}/${name}/${manifestName}`]))
+  return (await Promise.all(texts)).flatMap(text => parseManifest(text) ?? [])
 }
 
 async function copyBackup(to: string, place: OffSite, manifest: BackupManifest): Promise<void> {

@@ -8,23 +8,26 @@ import {
   type SchemaVersions,
 } from './schema-versions.ts'
 import { say } from '../../report.ts'
+import { describePlace, describeRestoreCommand, findBackupOffers } from '../backup/offer.ts'
 
-/**
- * Which databases have been migrated since, in words; what is not known of one may be that, too.
- * Pure.
- */
+/** The applications whose databases have been migrated since; what is not known of one may be that, too. Pure. */
+const listMigrated = (then: SchemaVersions = {}, now: SchemaVersions = {}): string[] =>
+  [...new Set([...Object.keys(then), ...Object.keys(now)])].filter(
+    folder => then[folder] === unknownSchemaVersion || then[folder] !== now[folder],
+  )
+
+/** The same in words. */
 export function describeMigratedSchemas(
   then: SchemaVersions = {},
   now: SchemaVersions = {},
 ): string[] {
-  const moved = [...new Set([...Object.keys(then), ...Object.keys(now)])].filter(
-    folder => then[folder] === unknownSchemaVersion || then[folder] !== now[folder],
-  )
   const was = (head = 'none is recorded') =>
     head === unknownSchemaVersion ? 'it could not be asked' : head
   const is = (head = 'it is not there') =>
     head === unknownSchemaVersion ? 'it cannot be asked' : head
-  return moved.map(folder => `${folder}: ${was(then[folder])} then, ${is(now[folder])} now`)
+  return listMigrated(then, now).map(
+    folder => `${folder}: ${was(then[folder])} then, ${is(now[folder])} now`,
+  )
 }
 
 /** Refuses to go back over migrations that have run since, unless that is accepted. */
@@ -42,13 +45,23 @@ export async function requireCompatibleSchema(
   const now = await fetchSchemaVersions(target, manifests)
   const words = describeMigratedSchemas(release.heads, now)
   for (const one of words) say(`  migrated since: ${one}`)
-  if (words.length && !accept)
-    throw new Failure(
-      exit.refused,
-      `Roll back ${environment.name} to release ${release.number}`,
-      `its databases have been migrated since, or could not be asked: ${words.join('; ')}; nothing was touched`,
-      {
-        next: 'restore a backup of that release, or the same command with --accept-schema, if the old version works with the new schema',
-      },
-    )
+  const offers = findBackupOffers(history, release, listMigrated(release.heads, now))
+  const saved = offers.map(
+    ({ backup, applications }) =>
+      `${applications.join(', ')} as of ${backup.created}: ${backup.name}, ${describePlace(backup)}`,
+  )
+  for (const one of saved) say(`  its data of before: ${one}`)
+  if (!words.length || accept) return
+  const restore = offers.length
+    ? `${offers.map(one => describeRestoreCommand(environment, one, release)).join(' && ')}, which loses what was written since, then the same command again;`
+    : 'restore a backup of that release,'
+  throw new Failure(
+    exit.refused,
+    `Roll back ${environment.name} to release ${release.number}`,
+    `its databases have been migrated since, or could not be asked: ${words.join('; ')}; nothing was touched`,
+    {
+      ...(saved.length ? { evidence: saved.join('\n') } : {}),
+      next: `${restore} or the same command with --accept-schema, if the old version works with the new schema`,
+    },
+  )
 }

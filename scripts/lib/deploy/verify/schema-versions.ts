@@ -27,16 +27,18 @@ const schemaRetryDelaysMs = [2_100, 2_100]
 
 /**
  * The last migration of each application's database that is part of these manifests
- * (infra/docker/<folder>/schema-version.ts exports `schemaVersion`).
+ * (infra/docker/<folder>/schema-version.ts exports `schemaVersion`); `only`: of these applications.
  */
 export async function fetchSchemaVersions(
   { smokeTarget }: Pick<DeployTarget, 'smokeTarget'>,
   manifests: Manifest[],
   delays = schemaRetryDelaysMs,
+  only?: string[],
 ): Promise<SchemaVersions> {
-  const folders = await loadAppModules<{
+  const modules = await loadAppModules<{
     schemaVersion: (context: SmokeContext) => Promise<string>
   }>('schema-version.ts')
+  const folders = modules.filter(({ folder }) => !only || only.includes(folder))
   if (!folders.length) return {}
   const target = await smokeTarget(manifests)
   const here = new Set(
