@@ -9,6 +9,7 @@ await runCommand({
 Puts the manifests of infra/k8s/overlays/<environment> in place: databases, then migrations, then the applications, then the edge. Waits
 until everything is ready and stays ready, then runs the smoke test. If something fails, it shows the cause and the log and puts
 the last good release back.
+Before it migrates data it takes a proven backup of it (environment.yaml, backup:), which the release names; a backup that fails is a refusal.
   environment   demo, staging or production: a folder of infra/k8s/overlays with an environment.yaml
   --tag SHA     the commit of the images that are built from source; without it the commit that an .env.example in infra/docker
                 pins, or else that of the images that serve now

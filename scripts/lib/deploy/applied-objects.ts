@@ -52,13 +52,13 @@ export function describeLiveObjects(
   return `in place: ${parts.join('; ')}; all else of ${before}`
 }
 
-/** What does not go back: the Jobs that were begun. Where the data of before was saved it says by what. */
+/** What does not go back: the Jobs that were begun. Where the data from before was saved it says by what. */
 export function describeLastingJobs({
   versions,
   release,
 }: Pick<Change, 'versions'> & { release?: Pick<Change['release'], 'backup'> }): string {
   const jobs = [...versions.keys()].filter(isJobId)
   const { backup } = release ?? {}
-  const saved = backup && 'name' in backup ? `, and ${backup.name} has the data of before` : ''
+  const saved = backup && 'name' in backup ? `, and ${backup.name} has the data from before` : ''
   return jobs.length ? `; what ${jobs.join(', ')} has done to its database stays${saved}` : ''
 }

@@ -47,7 +47,7 @@ export async function recordChange(change: Change): Promise<ChangeResult> {
     : ''
   const saved =
     release.backup && 'name' in release.backup
-      ? ` Its data of before: ${describeReleaseBackup(release.backup)}.`
+      ? ` The data from before: ${describeReleaseBackup(release.backup)}.`
       : ''
   const text = `${nothing ? 'Nothing to do: ' : ''}${environment.name} serves release ${number}`
   return {

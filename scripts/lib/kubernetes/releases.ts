@@ -16,7 +16,7 @@ const releaseLabel = 'kgc.hu/release'
 /** How a release ended; `applying` is one that is at work, or was killed at it. */
 export type ReleaseEnding = 'applying' | 'succeeded' | 'rolled back' | 'broken' | 'interrupted'
 
-/** A proven backup of before a release's migrations. */
+/** A proven backup from before a release's migrations. */
 export interface ReleaseBackup {
   name: string
   /** When its first snapshot was taken. */

@@ -1,4 +1,4 @@
-// The backups from which the data of before a migration comes back.
+// The backups from which the data from before a migration comes back.
 import type { Environment } from '../../kubernetes/environment.ts'
 import type { Release, ReleaseBackup, StoredRelease } from '../../kubernetes/releases.ts'
 import { listMigrators } from './migrations.ts'

@@ -50,7 +50,7 @@ export async function requireCompatibleSchema(
     ({ backup, applications }) =>
       `${applications.join(', ')} as of ${backup.created}: ${backup.name}, ${describePlace(backup)}`,
   )
-  for (const one of saved) say(`  its data of before: ${one}`)
+  for (const one of saved) say(`  the data from before: ${one}`)
   if (!words.length || accept) return
   const restore = offers.length
     ? `${offers.map(one => describeRestoreCommand(environment, one, release)).join(' && ')}, which loses what was written since, then the same command again;`
