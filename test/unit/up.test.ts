@@ -55,7 +55,7 @@ const targets = {
 const answers: Reply[] = [
   { call: /^docker version/ },
   { call: /^docker info/, stdout: '{}' },
-  { call: /^docker network ls/ },
+  { call: /^docker (network|volume) ls/ },
   {
     call: /^docker compose --file docker-compose\.build\.yml config/,
     stdout: JSON.stringify(targets),

@@ -69,6 +69,6 @@ export interface RestoreEngine {
   swapDatabase: (database: PlannedDatabase, backup: string) => Promise<void>
   hasVolume: (volume: PlannedVolume) => Promise<boolean>
   createVolume: (volume: PlannedVolume) => Promise<void>
-  /** All but the databases, which swap while they run. */
-  stopServices: (plans: PlannedApplication[]) => Promise<void>
+  /** All but the databases, which swap while they run. From now on the backup's restore is underway. */
+  stopServices: (plans: PlannedApplication[], backup: string) => Promise<void>
 }

@@ -152,9 +152,21 @@ export function requireManifest(folder: string, now = Date.now()): BackupManifes
   return manifest
 }
 
+/** Databases and volumes of which there is no file, or one of nothing: its checksum is right, too. */
+function findUnlisted({ databases, volumes, files }: BackupManifest): string[] {
+  const names = [
+    ...databases.map(({ database }) => `${database}/dump`),
+    ...volumes.map(({ volume }) => `${volume}/tar`),
+  ]
+  return names
+    .filter(name => !files.some(one => one.name === name && one.bytes && one.stored.bytes))
+    .map(name => `${name} is empty, or not among its files`)
+}
+
 /** What is wrong with the stored files, each by name; nothing where all are as they were written. */
-export async function findDamage(folder: string, { files }: BackupManifest): Promise<string[]> {
-  const found: string[] = []
+export async function findDamage(folder: string, manifest: BackupManifest): Promise<string[]> {
+  const { files } = manifest
+  const found = findUnlisted(manifest)
   for (const { stored } of files) {
     const path = join(folder, stored.path)
     const bytes = statSync(path, { throwIfNoEntry: false })?.size

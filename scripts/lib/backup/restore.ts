@@ -52,7 +52,7 @@ export async function restoreData(request: RestoreRequest): Promise<SwappedResto
   for (const one of volumes) await prepareVolume(request, one)
 
   try {
-    await step('Stop what uses them', () => engine.stopServices(plans))
+    await step('Stop what uses them', () => engine.stopServices(plans, manifest.name))
     for (const one of open)
       await step(`Swap ${one.database}`, () => engine.swapDatabase(one, manifest.name))
     for (const one of volumes)

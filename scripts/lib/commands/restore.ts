@@ -7,6 +7,7 @@ import { requireManifest, type BackupManifest } from '../backup/manifest.ts'
 import { readSavedValues, refuseOtherValues } from '../backup/restore/kept-values.ts'
 import { dropOldOfEnvironment, restoreEnvironment } from '../backup/kubernetes/restore.ts'
 import { drill } from '../backup/restore/drill.ts'
+import { refuseUnderway } from '../backup/restore/underway.ts'
 import { isHeld, leaveHeld } from '../backup/restore/held.ts'
 import { dropCommand, restoreInto, type OpenBackup } from '../backup/restore/into-stack.ts'
 import { openBackup, refuseAbsent } from '../backup/restore/open.ts'
@@ -125,6 +126,7 @@ async function goLive(positionals: string[]): Promise<void> {
     throw new Failure(exit.refused, `Let ${stack.project} go live`, 'nothing of it is held back', {
       next: `npx zx scripts/up.ts ${mode}`,
     })
+  await refuseUnderway(stack.project, `Let ${stack.project} go live`)
   await readComposeConfig(stack)
   await leaveHeld(stack.project)
   await runUpCommand({ values: {}, positionals: [mode, ...folders] })
@@ -183,6 +185,7 @@ async function dropOld(positionals: string[]): Promise<void> {
   const { mode, folders } = readWords(positionals)
   const stack = stackOf(mode)
   await requireEngine()
+  await refuseUnderway(stack.project, 'Drop what is kept')
   const all = await readComposeConfig(stack)
   const seen = await readContainers(stack.project)
   const plans = planStack(stack, all).filter(

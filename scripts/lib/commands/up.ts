@@ -3,6 +3,7 @@ import { resolve } from 'node:path'
 import { usageFailure } from '../cli.ts'
 import { publicAddresses } from '../compose/addresses.ts'
 import { heldFiles, refuseHeld } from '../backup/restore/held.ts'
+import { refuseUnderway } from '../backup/restore/underway.ts'
 import {
   containersByService,
   listContainers,
@@ -54,6 +55,8 @@ export interface UpArguments {
     upgrade?: boolean
     identity?: string
     'restore-on-failure'?: boolean
+    /** It is a restore that starts what it has swapped. */
+    restoring?: boolean
   }
   positionals: string[]
 }
@@ -85,6 +88,7 @@ export async function runUpCommand({ values, positionals }: UpArguments): Promis
   const all = await readComposeConfig(asked)
   refuseIgnoredVariables(all, asked)
   sayMemoryOfMonitoring(asked, all)
+  if (!values.restoring) await refuseUnderway(asked.project, `Start ${asked.project}`)
   if (!heldFiles(asked).every(file => values.file?.includes(file))) await refuseHeld(asked)
   const stack = await fitCpuLimits(asked, all)
   const services = await selectServices(stack, all, names)

@@ -113,7 +113,7 @@ async function withProofServer<T>(
 /** Over TCP: the server of the first start listens on the socket only. */
 async function waitForServer(what: string, id: string): Promise<void> {
   const script =
-    'for i in $(seq 600); do pg_isready -q -h 127.0.0.1 && exit 0; sleep 0.5; done; exit 1'
+    'for i in $(seq 3000); do pg_isready -q -h 127.0.0.1 && exit 0; sleep 0.1; done; exit 1'
   const { code } = await run(['docker', 'exec', id, 'sh', '-c', script], { nothrow: true })
   if (code === 0) return
   const { stdout, stderr } = await run(['docker', 'logs', '--tail', '12', id], { nothrow: true })

@@ -8,6 +8,7 @@ import { lastLineOf } from '../../text.ts'
 import type { AskServer, BackupPlace, RestoreEngine, RestorePlace } from '../engine.ts'
 import { measureFreeSpace, runHelper, writeScratch } from '../helper.ts'
 import type { PlannedApplication, PlannedDatabase, PlannedVolume } from '../plan.ts'
+import { markUnderway } from '../restore/underway.ts'
 import { swapVariables } from '../swapping.ts'
 import { createDatabasePlace, createPlace, type ComposeRequest } from './engine.ts'
 import type { Workplace } from './workplace.ts'
@@ -26,7 +27,7 @@ export const createComposeRestoreEngine = (request: ComposeRequest): RestoreEngi
     swapDatabase: (one, backup) => swapDatabase(request, one, backup),
     hasVolume,
     createVolume: volume => createVolume(stack.project, volume),
-    stopServices: plans => stopServices(request, plans),
+    stopServices: (plans, backup) => stopServices(request, plans, backup),
   }
 }
 
@@ -89,7 +90,9 @@ async function createVolume(project: string, { key, name }: PlannedVolume): Prom
 async function stopServices(
   { stack, seen }: ComposeRequest,
   plans: PlannedApplication[],
+  backup: string,
 ): Promise<void> {
+  await markUnderway(stack.project, backup)
   const databases = plans.flatMap(one => one.databases.map(({ service }) => service))
   const services = plans
     .flatMap(one => one.services)

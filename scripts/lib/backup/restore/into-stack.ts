@@ -9,6 +9,7 @@ import { readComposeConfig, type Stack } from '../../compose/stack.ts'
 import { loadEnvValues } from '../../env/files.ts'
 import { warn } from '../../report.ts'
 import { root } from '../../repository.ts'
+import { clearUnderway } from './underway.ts'
 import { heldFiles, isHeld, leaveHeld, leaveOutside } from './held.ts'
 import type { BackupManifest } from '../manifest.ts'
 import { planStack, type PlannedApplication } from '../plan.ts'
@@ -31,7 +32,10 @@ export const dropCommand = (mode: string, folders: string[]): string =>
 
 export interface RestoreOptions {
   /** Starts services of the mode that the first word names (scripts/up.ts). */
-  up: (given: { values: { file?: string[] }; positionals: string[] }) => Promise<void>
+  up: (given: {
+    values: { file?: string[]; restoring?: boolean }
+    positionals: string[]
+  }) => Promise<void>
   /** Nothing is held back. */
   live: boolean
   /** Further Compose files. */
@@ -58,7 +62,8 @@ export async function restoreInto(
   const held = !others.length && !live
   if (others.length)
     warn(`what is restored goes live at once, since other applications run: ${others.join(', ')}`)
-  const start = { file: [...files, ...(held || (await isHeld(project)) ? heldFiles(stack) : [])] }
+  const heldBack = held || (await isHeld(project)) ? heldFiles(stack) : []
+  const start = { file: [...files, ...heldBack], restoring: true }
   await up({ values: start, positionals: [mode, ...servers] })
   const seen = containersByService(await listContainers(project))
   const image = seen.get(servers[0] ?? '')?.Image ?? ''
@@ -70,8 +75,12 @@ export async function restoreInto(
     })
     if (held) await leaveOutside(stack, all)
     else await leaveHeld(project)
-    await up({ values: held ? start : { file: files }, positionals: [mode, ...folders] })
+    await up({
+      values: held ? start : { file: files, restoring: true },
+      positionals: [mode, ...folders],
+    })
     await swapped.finish()
+    await clearUnderway(project)
   })
   return { held, plans }
 }
