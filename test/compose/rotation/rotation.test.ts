@@ -10,7 +10,7 @@ import { repository, type Options } from '../../sandbox.ts'
 import { fullProject } from '../project.ts'
 
 const test = suite('rotation')
-const stack = fullProject('rotation', 18160)
+const stack = fullProject('rotation', 18160, { hurried: true })
 const file = join(stack.docker, 'chatwoot/.env.demo')
 const values = () => parse(readFileSync(file, 'utf8'))
 const rotate = (key: string, options?: Options) =>

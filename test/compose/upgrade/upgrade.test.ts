@@ -8,7 +8,7 @@ import * as assert from 'uvu/assert'
 import { fullProject } from '../project.ts'
 
 const test = suite('upgrade')
-const stack = fullProject('upgrade', 18170)
+const stack = fullProject('upgrade', 18170, { hurried: true })
 const key = join(stack.root, 'backup.key')
 const images = ['v4.18.0', 'v4.19.0', 'v4.20.0'].map(tag => `kgc-test-upgrade/chatwoot:${tag}`)
 const [first, second, broken] = images as [string, string, string]
