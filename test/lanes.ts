@@ -30,6 +30,7 @@ const long = [
     name => `unit/${name}`,
   ),
   ...['bump', 'status', 'init'].map(name => `unit/forks/${name}`),
+  ...['backup', 'stack', 'rotation', 'upgrade'].map(name => `compose/${name}/${name}`),
 ]
 
 const among = (files: string[], name: string) => files.some(file => name === `${file}.test.ts`)
@@ -41,7 +42,7 @@ export const isLong = (name: string): boolean => among(long, name)
 /**
  * Runs the jobs of a lane in order, those that run alone first, then the long ones, then the
  * others, `width` at a time, and one more once `room` has come. Comes when all have come to their
- * end; `run` must not throw.
+ * end, and waits for no room; `run` must not throw.
  */
 export async function lane<J extends Job>(
   jobs: J[],
@@ -55,5 +56,8 @@ export async function lane<J extends Job>(
   const track = async () => {
     for (let next = waiting.shift(); next; next = waiting.shift()) await run(next)
   }
-  await Promise.all([...Array.from({ length: width }, track), room?.then(track)])
+  let more: Promise<void> | undefined
+  void room?.then(() => (more = track()))
+  await Promise.all(Array.from({ length: width }, track))
+  await more
 }

@@ -176,8 +176,13 @@ async function work(name: (typeof groups)[Group]['lane'], room?: Promise<unknown
   }
 }
 
-// the longest lane gets the room of the others once they have ended
-const others = Promise.all([work('checks'), work('compose')])
-await Promise.all([others, work('cluster', others)])
+// the lane that takes longest gets the room of the others once they have ended
+let endCluster = () => {}
+const clusterEnded = new Promise<void>(resolve => (endCluster = resolve))
+const checks = work('checks')
+const compose = work('compose', Promise.all([checks, clusterEnded]))
+await work('cluster', Promise.all([checks, compose]))
+endCluster()
+await Promise.all([checks, compose])
 const tables = values.grep ? [] : [mismatchTable, caseTable(), checkTable()]
 process.exit(progress.end(tables.map(table => judgeTable(table, wanted, ran))))

@@ -61,6 +61,10 @@ test('one more at once when there is room, but not beside what runs alone', asyn
   )
 })
 
+test('a lane whose jobs have ended waits for no room', async () => {
+  assert.equal(await together([{ name: 'a' }], 1, new Promise(() => {})), ['a'])
+})
+
 // what prints goes on for longer than it may be silent, and prints much more often: a busy machine
 // that stands still for 4 s changes nothing
 const printing = 'i=0; while [ $i -lt 30 ]; do i=$((i + 1)); echo $i; sleep 0.2; done'
