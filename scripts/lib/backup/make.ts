@@ -1,6 +1,7 @@
 // A backup as a folder of its own: it is there when all of it is whole, or not at all.
 import { mkdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
+import { exit, Failure } from '../errors.ts'
 import { onInterrupt } from '../interrupt.ts'
 import { emit, formatMegabytes, printResult, say, step } from '../report.ts'
 import { refuseShrunken } from './choose.ts'
@@ -43,7 +44,7 @@ export async function makeBackup(
   const name = nameBackup(project, new Date())
   const folder = join(to, name)
   const before = findPredecessor(findBackups(to), project)
-  await mkdir(folder, { recursive: true, mode: 0o700 })
+  await createFolder(folder)
   const remove = () => rm(folder, { recursive: true, force: true, maxRetries: 3 })
   const forget = onInterrupt(remove)
   try {
@@ -61,6 +62,16 @@ export async function makeBackup(
   } finally {
     forget()
   }
+}
+
+/** Throws Failure (refused) where the place takes no folder. */
+async function createFolder(folder: string): Promise<void> {
+  const made = mkdir(folder, { recursive: true, mode: 0o700 })
+  await made.catch((error: NodeJS.ErrnoException) => {
+    throw new Failure(exit.refused, `Make ${folder}`, error.message, {
+      next: 'choose another folder, or one that this user may write to',
+    })
+  })
 }
 
 function reportBackup(

@@ -52,7 +52,7 @@ export async function prepareBackup(
   environment: Environment,
   to: string,
   names: string[],
-  values: BackupOptions & Pick<MakeRequest, 'quiet'>,
+  values: BackupOptions & Pick<MakeRequest, 'quiet'> & { withoutWay?: string },
 ): Promise<(lossFailure: LockLossCheck) => Promise<BackupManifest>> {
   const settings = loadEnvValues(root, environment.name, true)
   const recipients = findRecipients(values, settings)
@@ -62,7 +62,7 @@ export async function prepareBackup(
   const all = await listObjects(environment, backupResources)
   const plans = choosePlans(environment, all, names)
   refuseElsewhere(plans, readConfigValues(all), values['without-buckets'] ?? false)
-  refuseClosedDatabases(environment, all, plans)
+  refuseClosedDatabases(environment, all, plans, values.withoutWay)
   for (const one of plans.flatMap(({ databases }) => databases))
     await refuseHalfRestored(one, (...words) => askInPod(environment, one, ...words))
 
@@ -133,6 +133,7 @@ export function refuseClosedDatabases(
   environment: Environment,
   all: Manifest[],
   plans: PlannedApplication[],
+  next = `npx zx scripts/deploy.ts ${environment.name}`,
 ): void {
   const closed = plans
     .flatMap(({ databases }) => databases.map(({ database }) => dumperName(database)))
@@ -142,6 +143,6 @@ export function refuseClosedDatabases(
       exit.refused,
       'Look for a way to the databases',
       `there is no NetworkPolicy ${closed.join(', ')}: what serves is of an earlier release`,
-      { next: `npx zx scripts/deploy.ts ${environment.name}` },
+      { next },
     )
 }

@@ -69,7 +69,12 @@ async function planSaving(
       return { applications, words, take: () => Promise.resolve(known) }
     }
     const { folder, recipients } = destination
-    await prepareBackup(environment, folder ?? tmpdir(), applications, options(recipients))
+    await prepareBackup(
+      environment,
+      folder ?? tmpdir(),
+      applications,
+      options(environment, recipients),
+    )
     const place = describeDestination(destination)
     return {
       applications,
@@ -88,7 +93,10 @@ async function planSaving(
   }
 }
 
-const options = (recipient: string[]) => ({ recipient, quiet: true, 'without-buckets': true })
+const options = ({ folder, name }: Environment, recipient: string[]) => ({
+  ...{ recipient, quiet: true, 'without-buckets': true },
+  withoutWay: `for this deploy backup: { off: "the first one with backups" } in ${folder}/environment.yaml; it opens the way for npx zx scripts/backup.ts ${name}`,
+})
 
 /** The migrations of data that is in the cluster; of a database elsewhere it says who saves it. */
 function selectOwn(live: Manifest[], migrations: Migration[]): Migration[] {
@@ -212,7 +220,12 @@ async function save(
   try {
     const take = async () => {
       // what is there may have changed since the plan
-      const prepared = await prepareBackup(environment, to, applications, options(recipients))
+      const prepared = await prepareBackup(
+        environment,
+        to,
+        applications,
+        options(environment, recipients),
+      )
       const made = await withJobsRemoved(environment, () => prepared(lock.lossFailure))
       if (offSite) await copyBackups({ project, to }, offSite, made.name)
       return made
