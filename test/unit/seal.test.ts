@@ -159,6 +159,40 @@ test('what is sealed stays; a named key is sealed anew, everywhere it stands', a
   assert.is((await seal('--all', '--check')).code, 2)
 })
 
+test('a rotated key has another value in its env file and is sealed; what a server or stored data depends on is refused', async () => {
+  const file = join(box.docker, 'kgc/.env.staging')
+  const valueOf = (key: string) =>
+    new RegExp(`^${key}=(.*)$`, 'm').exec(readFileSync(file, 'utf8'))?.[1]
+  const [old, sealed] = [valueOf('KGC_JWT_SECRET'), read('kgc')]
+  writeFileSync(
+    join(secrets, 'kgc.yaml'),
+    sealed.replace(/KGC_JWT_SECRET: .*/, 'KGC_JWT_SECRET: old'),
+  )
+  const { code, stdout, stderr } = await seal('--rotate', 'KGC_JWT_SECRET')
+  assert.is(code, 0, stderr)
+  const fresh = valueOf('KGC_JWT_SECRET')!
+  assert.is.not(fresh, old)
+  assert.is(fresh.length, old!.length)
+  assert.not.ok((stdout + stderr).includes(fresh))
+  assert.match(stdout, 'Commit that, then: npx zx scripts/deploy.ts staging')
+  assert.is(read('kgc').replaceAll('"', ''), sealed.replaceAll('"', ''))
+  const now = [readFileSync(file, 'utf8'), all()]
+  const refusals: [string, number, string][] = [
+    ['KGC_DB_PASSWORD', 3, 'two at once are not there yet on Kubernetes'],
+    ['KGC_REDIS_PASSWORD', 3, 'redis-cli ACL SETUSER default'],
+    ['CHATWOOT_ENCRYPTION_PRIMARY_KEY', 3, 'stored data cannot be read or verified without it'],
+    ['TWENTY_ENCRYPTION_KEY', 3, 'says how it is re-encrypted with another one'],
+    ['NO_SUCH_KEY', 2, 'no SealedSecret has them'],
+  ]
+  for (const [key, expected, words] of refusals) {
+    const refused = await seal('--rotate', key)
+    assert.is(refused.code, expected, refused.stderr)
+    assert.ok(refused.stderr.includes(words), refused.stderr)
+  }
+  assert.is((await seal('--rotate', 'KGC_JWT_SECRET', '--all')).code, 2)
+  assert.equal([readFileSync(file, 'utf8'), all()], now)
+})
+
 test('--check names what is missing, empty, unknown or would not unseal, and changes nothing', async () => {
   assert.is((await seal('--check')).code, 0)
   const file = join(secrets, 'horilla-hr.yaml')

@@ -10,6 +10,7 @@ import {
   sealValues,
   validateSealedSecret,
 } from '../kubernetes/kubeseal.ts'
+import { rotateKey } from '../kubernetes/rotation/rotate-key.ts'
 import {
   checkSealedKeys,
   readSealedSecrets,
@@ -26,6 +27,7 @@ interface SealArguments {
     all?: boolean
     only?: string[]
     cert?: string
+    rotate?: string
   }
   positionals: string[]
 }
@@ -36,11 +38,11 @@ interface KeysToSeal {
   keys: string[]
 }
 
-/** Seals what is not sealed yet or what is named; with `check` only looks. */
+/** Seals what is not sealed yet or what is named; with `check` only looks, with `rotate` makes a new value. */
 export async function runSealCommand({ values, positionals }: SealArguments): Promise<void> {
-  const { only, all, check, cert } = values
-  if (positionals.length > 1 || [only, all, check].filter(Boolean).length > 1)
-    throw usageFailure('one environment, and one of --only, --all and --check')
+  const { only, all, check, cert, rotate } = values
+  if (positionals.length > 1 || [only, all, check, rotate].filter(Boolean).length > 1)
+    throw usageFailure('one environment, and one of --only, --all, --check and --rotate')
   const environment = loadEnvironment(positionals[0])
   const secrets = readSealedSecrets(environment)
   if (check) return checkAll(environment, secrets)
@@ -52,6 +54,10 @@ export async function runSealCommand({ values, positionals }: SealArguments): Pr
   ])
   refuseUnknownKeys(environment, secrets, only ?? [])
   loadEnvValues(root, environment.name)
+  if (rotate) {
+    refuseUnknownKeys(environment, secrets, [rotate])
+    return rotateKey(environment, secrets, rotate, cert)
+  }
   const todo = secrets
     .map(secret => ({ secret, keys: selectKeysToSeal(secret.keys, values) }))
     .filter(({ keys }) => keys.length)

@@ -22,7 +22,11 @@ export interface Rotation {
 }
 
 /** Why a secret is not rotated, and what to do about it. */
-function explainUnrotated({ key, keep, generate, shared }: ExampleEntry, file: EnvFile) {
+function explainUnrotated(
+  { key, keep, generate, shared }: ExampleEntry,
+  file: EnvFile,
+  apply: string,
+) {
   const readme = `${file.example.replace(/\.env\.example$/, '')}README.md`
   if (keep && file.entries.some(other => other.key === key.replace('_', '_FALLBACK_')))
     return [
@@ -34,16 +38,22 @@ function explainUnrotated({ key, keep, generate, shared }: ExampleEntry, file: E
   return generate && !shared
     ? [
         'somebody else holds it, too, or it is taken at a first start alone',
-        'change it there, write it here, then make up',
+        `change it there, write it here, then ${apply}`,
       ]
-    : ['it comes from outside', `write the new one into ${file.name}, then make up`]
+    : ['it comes from outside', `write the new one into ${file.name}, then ${apply}`]
 }
 
 /**
  * Plans a rotation in the env files of an environment; reads only. Throws Failure (usage, refused)
- * for a key that is not known, has no value or cannot be rotated, with the reason.
+ * for a key that is not known, has no value or cannot be rotated, with the reason. `apply`: what brings
+ * a value from the env files to who reads it.
  */
-export function planRotation(root: string, environment: string, key: string): Rotation {
+export function planRotation(
+  root: string,
+  environment: string,
+  key: string,
+  apply = 'make up',
+): Rotation {
   const what = `Rotate ${key}`
   const { files, command } = findEnvFiles(root, environment)
   const found = files.flatMap(file =>
@@ -56,7 +66,7 @@ export function planRotation(root: string, environment: string, key: string): Ro
   const { file, entry } = first
   if (!entry.secret) throw new Failure(exit.usage, what, 'it is no secret', { next })
   if (!entry.rotate || !entry.generate) {
-    const [why = '', instead = ''] = explainUnrotated(entry, file)
+    const [why = '', instead = ''] = explainUnrotated(entry, file, apply)
     throw new Failure(exit.refused, what, why, { next: instead })
   }
   const before = readEnvText(file.path)
