@@ -1,9 +1,10 @@
 // Restores a backup: verifies it beside what is there, then swaps; what was there is kept.
-import { flag, runCommand, text } from './lib/cli.ts'
+import { flag, list, runCommand, text } from './lib/cli.ts'
 
 await runCommand({
   usage: `Usage: npx zx scripts/restore.ts <backup> [mode] [application …] [--identity FILE]
        npx zx scripts/restore.ts <backup> <environment> [application …] [--identity FILE]
+       npx zx scripts/restore.ts --from-compose FOLDER [mode] [application …] [--identity FILE]
        npx zx scripts/restore.ts --go-live [mode] [application …]
        npx zx scripts/restore.ts --drop-old [mode | environment] [application …]
 
@@ -20,7 +21,12 @@ names, and the applications start; on this machine held back, without workers an
   --go-live       let out what is held back; with a backup: hold nothing back
   --drill         restore beside the stack, one application after the other, see them start, and throw that away: how long an accident would take
   --stay-down     in an environment: do not start the applications; a rollback to the release of the backup does
-  --drop-old      remove what was there before a restore`,
+  --drop-old      remove what was there before a restore
+  --from-compose F  move in from another stack on this machine, KGC's own of today (docs/moving-in.md): F is its Compose folder; again for a further one.
+                  It is only read: a backup of it is taken (--to, or BACKUP_FOLDER), proven, and restored
+  --file F, --env-file F  its Compose and env files, where its containers do not say with which it was started
+  --while-running  though it may go on to write: a try
+  --accept-missing-files  though files that rows name are lost there`,
   exitCodes: [0, 2, 3, 4, 5, 6, 7, 130],
   options: {
     identity: text,
@@ -29,6 +35,12 @@ names, and the applications start; on this machine held back, without workers an
     'go-live': flag,
     drill: flag,
     'stay-down': flag,
+    'from-compose': list,
+    file: list,
+    'env-file': list,
+    to: text,
+    'while-running': flag,
+    'accept-missing-files': flag,
   },
   run: async given => (await import('./lib/commands/restore.ts')).runRestoreCommand(given),
 })

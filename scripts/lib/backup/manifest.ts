@@ -26,6 +26,8 @@ export interface DatabaseFacts {
   bytes: number
   extensions: { name: string; version: string; schema: string }[]
   settings: { role: string | null; name: string; value: string }[]
+  /** Of a server whose roles and order of texts were not this stack's: a restore gives it those here. */
+  foreign?: boolean
 }
 
 export interface SavedDatabase extends DatabaseFacts {

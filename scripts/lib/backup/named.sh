@@ -5,6 +5,6 @@ umask 077
 # shellcheck source=scripts/lib/backup/measure.sh
 . /kgc/measure.sh
 mkdir -p "/backup/${DATABASE:?}"
-export PGHOST="${PGHOST:-127.0.0.1}" PGUSER="${DATABASE}_backup"
-psql --no-psqlrc --quiet --tuples-only --no-align --set table="$TABLE" --set query="$QUERY" --dbname "$NEW" --file /kgc/named.sql >"/backup/$DATABASE/named"
+export PGHOST="${PGHOST:-127.0.0.1}" PGUSER="${FROM_LOGIN:-${DATABASE}_backup}"
+psql --no-psqlrc --quiet --tuples-only --no-align --set table="$TABLE" --set query="$QUERY" --dbname "${FROM_DATABASE:-$NEW}" --file /kgc/named.sql >"/backup/$DATABASE/named"
 measure "$DATABASE/named"

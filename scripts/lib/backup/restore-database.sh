@@ -11,8 +11,16 @@ export PGHOST="${PGHOST:-127.0.0.1}"
 if [ -n "${POSTGRES_USER-}" ]; then
   PGUSER=$POSTGRES_USER psql --no-psqlrc --quiet --tuples-only --no-align --set db="$DATABASE" --set new="$NEW" --dbname postgres --file /kgc/create.sql >&2
 fi
+# what is of a server with other roles gets the rights that the database has which is there
+foreign=
+if grep -qE '"foreign" *: *true' facts.json; then
+  foreign=yes
+  ask() { PGUSER=$LOGIN psql --no-psqlrc --quiet --tuples-only --no-align --set ON_ERROR_STOP=1 "$@"; }
+  ask --dbname "$DATABASE" --file /kgc/rights.sql >rights
+  ask --dbname "$NEW" --file rights >&2
+fi
 # as its application, which owns all of it: a dump is no way to become superuser
-pg_restore --username "$LOGIN" --dbname "$NEW" --no-owner --exit-on-error --jobs 2 dump >&2
+pg_restore --username "$LOGIN" --dbname "$NEW" --no-owner ${foreign:+--no-privileges} --exit-on-error --jobs 2 dump >&2
 PGUSER=$LOGIN psql --no-psqlrc --quiet --dbname "$NEW" --command ANALYZE >&2 2>/dev/null
 PGUSER=${DATABASE}_backup psql --no-psqlrc --quiet --tuples-only --no-align --dbname "$NEW" --file /kgc/tables.sql >restored
 measure "$DATABASE/restored"

@@ -1,32 +1,23 @@
 // Restores a backup into a stack (scripts/restore.ts).
 import { existsSync } from 'node:fs'
 import { join, resolve } from 'node:path'
-import { parse } from 'dotenv'
 import { usageFailure } from '../cli.ts'
-import { requireManifest, type BackupManifest } from '../backup/manifest.ts'
-import { readSavedValues, refuseOtherValues } from '../backup/restore/kept-values.ts'
 import { dropOldOfEnvironment, restoreEnvironment } from '../backup/kubernetes/restore.ts'
+import { moveIn } from '../backup/move-in/move.ts'
 import { drill } from '../backup/restore/drill.ts'
 import { refuseUnderway } from '../backup/restore/underway.ts'
 import { isHeld, leaveHeld } from '../backup/restore/held.ts'
-import { dropCommand, restoreInto, type OpenBackup } from '../backup/restore/into-stack.ts'
-import { openBackup, refuseAbsent } from '../backup/restore/open.ts'
+import { openForStack } from '../backup/restore/for-stack.ts'
+import { dropCommand, restoreInto } from '../backup/restore/into-stack.ts'
 import { planStack } from '../backup/plan.ts'
-import {
-  readSavedEnvFiles,
-  selectMissingEnvFiles,
-  restoreEnvFiles,
-  type SavedEnvFile,
-} from '../backup/restore/ready.ts'
+import { restoreEnvFiles, type SavedEnvFile } from '../backup/restore/ready.ts'
 import { isEnvironment, readFolders } from '../backup/choose.ts'
 import { createComposeRestoreEngine } from '../backup/compose/restore-engine.ts'
 import { dropKept } from '../backup/swapping.ts'
 import { readContainers, requireEngine } from '../compose/containers.ts'
-import { readComposeConfig, stackModes, stackOf, type Stack } from '../compose/stack.ts'
-import { findEnvFiles, loadEnvValues, readEnvText } from '../env/files.ts'
+import { readComposeConfig, stackModes, stackOf } from '../compose/stack.ts'
 import { exit, Failure } from '../errors.ts'
 import { emit, formatDuration, printResult, say, step } from '../report.ts'
-import { root } from '../repository.ts'
 import { runUpCommand } from './up.ts'
 import { noteRestore } from '../backup/health/record.ts'
 import { withWorkplace } from '../backup/compose/workplace.ts'
@@ -39,12 +30,21 @@ interface RestoreArguments {
     'go-live'?: boolean
     drill?: boolean
     'stay-down'?: boolean
+    'from-compose'?: string[]
+    file?: string[]
+    'env-file'?: string[]
+    to?: string
+    'while-running'?: boolean
+    'accept-missing-files'?: boolean
   }
   positionals: string[]
 }
 
 /** Restores a backup, lets a restored copy out, tries a restore, or drops what one has kept. */
 export async function runRestoreCommand({ values, positionals }: RestoreArguments): Promise<void> {
+  if (values['from-compose']) return runMoveIn(values['from-compose'], values, positionals)
+  for (const name of moveInOnly)
+    if (values[name]) throw usageFailure(`--${name} goes with --from-compose`)
   const [path, ...words] = values['drop-old'] ? ['', ...positionals] : positionals
   if (values['go-live'] && !isBackup(path)) return goLive(positionals)
   if (path === undefined) throw usageFailure('which backup? Its folder comes first')
@@ -90,21 +90,28 @@ export async function runRestoreCommand({ values, positionals }: RestoreArgument
   printResult(`${manifest.name} is restored (${formatDuration(ms)}). ${next}`)
 }
 
-/**
- * Opens a backup for a stack; reads only. Out: with it, the env files that are not here. Throws Failure
- * (refused) for what cannot be opened, is damaged, or is of another stack.
- */
-export async function openForStack(
-  folder: string,
-  stack: Stack,
-  folders: string[],
-  identity: string | undefined,
-): Promise<OpenBackup & { missing: SavedEnvFile[] }> {
-  const manifest = requireManifest(folder)
-  refuseOtherStack(manifest, stack, folders)
-  const identities = await openBackup(folder, manifest, identity)
-  const missing = await readMissingEnvFiles(folder, manifest, identities, stack)
-  return { folder, manifest, identities, missing }
+const moveInOnly = ['file', 'env-file', 'to', 'while-running', 'accept-missing-files'] as const
+
+/** Moves in from the stack in other folders. */
+async function runMoveIn(
+  from: string[],
+  values: RestoreArguments['values'],
+  positionals: string[],
+): Promise<void> {
+  for (const name of ['drill', 'drop-old', 'target'] as const)
+    if (values[name]) throw usageFailure(`--${name} does not go with --from-compose`)
+  const { mode, folders } = readWords(positionals)
+  const stack = stackOf(mode)
+  const files = { files: values.file ?? [], envFiles: values['env-file'] ?? [] }
+  if (from.length > 1 && (files.files.length || files.envFiles.length))
+    throw usageFailure('--file and --env-file go with one --from-compose')
+  await moveIn(stack, {
+    ...{ from, folders, ...files, to: values.to && resolve(values.to), identity: values.identity },
+    whileRunning: values['while-running'] ?? false,
+    acceptMissing: values['accept-missing-files'] ?? false,
+    live: values['go-live'] ?? false,
+    up: runUpCommand,
+  })
 }
 
 function refuseWithoutEnvFiles(missing: SavedEnvFile[]): void {
@@ -137,48 +144,6 @@ function readWords(words: string[]): { mode: string; folders: string[] } {
   const isMode = stackModes().includes(words[0] ?? '')
   const [mode = 'dev', ...names] = isMode ? words : ['dev', ...words]
   return { mode, folders: readFolders(names) }
-}
-
-/**
- * The env files that are to be written; those of an environment on Kubernetes are another stack's.
- * Throws Failure (refused) where the data was written with other values than are here.
- */
-async function readMissingEnvFiles(
-  folder: string,
-  manifest: BackupManifest,
-  identities: string[],
-  { suffix }: Stack,
-): Promise<SavedEnvFile[]> {
-  const environment = suffix.slice(1)
-  if (!manifest.engine) {
-    const saved = await readSavedEnvFiles(folder, manifest, identities)
-    return selectMissingEnvFiles(saved, environment)
-  }
-  loadEnvValues(root, environment)
-  const here = new Map(
-    findEnvFiles(root, environment).files.map(({ folder, path }) => [
-      folder,
-      parse(readEnvText(path) ?? ''),
-    ]),
-  )
-  const values = await readSavedValues(folder, manifest, identities)
-  const next = `the values of the backup's kubernetes/secrets.json into the env files${suffix && ` ${suffix}`}, while the stack has no data yet, then the same command again`
-  refuseOtherValues(values, here, next)
-  return []
-}
-
-function refuseOtherStack(manifest: BackupManifest, { suffix }: Stack, folders: string[]): void {
-  const what = `Read ${manifest.name}`
-  if (!manifest.engine && manifest.suffix !== suffix)
-    throw new Failure(
-      exit.refused,
-      what,
-      `it is of a stack with the env files .env${manifest.suffix}, not .env${suffix}`,
-      {
-        next: `the same command with the mode ${manifest.suffix.slice(1) || 'prod'}`,
-      },
-    )
-  refuseAbsent(manifest, folders)
 }
 
 async function dropOld(positionals: string[]): Promise<void> {

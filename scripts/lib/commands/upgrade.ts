@@ -24,7 +24,7 @@ import {
   type ImageChange,
 } from '../backup/upgrade.ts'
 import { runBackupCommand } from './backup.ts'
-import { openForStack } from './restore.ts'
+import { openForStack } from '../backup/restore/for-stack.ts'
 import { runUpCommand, type UpArguments } from './up.ts'
 
 /** ms */

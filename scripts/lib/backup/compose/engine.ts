@@ -94,8 +94,9 @@ async function startProofServer(
   return stdout.trim()
 }
 
-async function withProofServer<T>(
-  request: ComposeRequest,
+/** Lets `prove` find a server of the same image that holds nothing and is gone afterwards. */
+export async function withProofServer<T>(
+  request: Pick<ComposeRequest, 'place' | 'all'>,
   database: PlannedDatabase,
   image: string,
   what: string,
@@ -110,8 +111,8 @@ async function withProofServer<T>(
   }
 }
 
-/** Over TCP: the server of the first start listens on the socket only. */
-async function waitForServer(what: string, id: string): Promise<void> {
+/** Waits for a server over TCP: that of the first start listens on the socket only. Throws Failure (5) with its last words. */
+export async function waitForServer(what: string, id: string): Promise<void> {
   const script =
     'for i in $(seq 3000); do pg_isready -q -h 127.0.0.1 && exit 0; sleep 0.1; done; exit 1'
   const { code } = await run(['docker', 'exec', id, 'sh', '-c', script], { nothrow: true })

@@ -40,6 +40,8 @@ export interface RestoreOptions {
   live: boolean
   /** Further Compose files. */
   files?: string[]
+  /** Folders that start with those that are restored. */
+  also?: string[]
 }
 
 /** Restores applications into a stack. */
@@ -47,7 +49,7 @@ export async function restoreInto(
   stack: Stack,
   { folder, manifest, identities }: OpenBackup,
   folders: string[],
-  { up, live, files = [] }: RestoreOptions,
+  { up, live, files = [], also = [] }: RestoreOptions,
 ): Promise<{ held: boolean; plans: PlannedApplication[] }> {
   const { mode, project } = stack
   loadEnvValues(root, stack.suffix.slice(1), true)
@@ -77,7 +79,7 @@ export async function restoreInto(
     else await leaveHeld(project)
     await up({
       values: held ? start : { file: files, restoring: true },
-      positionals: [mode, ...folders],
+      positionals: [mode, ...folders, ...also],
     })
     await swapped.finish()
     await clearUnderway(project)

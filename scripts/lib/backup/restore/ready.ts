@@ -95,7 +95,10 @@ export async function restoreEnvFiles(files: SavedEnvFile[]): Promise<void> {
 
 /** Throws Failure (refused) where an application's release here does not read the data of the one that was saved. */
 export async function refuseBlockedReleases(
-  { images, databases }: BackupManifest,
+  {
+    images,
+    databases,
+  }: Pick<BackupManifest, 'images'> & { databases: Pick<SavedDatabase, 'service'>[] },
   imagesHere: Record<string, string | undefined>,
 ): Promise<void> {
   const modules = await loadAppModules<{ upgradePaths: UpgradeRule[] }>('upgrade-paths.ts')
@@ -134,10 +137,11 @@ export async function refuseOtherServer(saved: SavedDatabase, ask: AskServer): P
         next: 'use an image of at least that version',
       },
     )
-  const differs =
-    encoding !== saved.encoding || provider !== saved.provider || locale !== saved.locale
+  const sortsElse = provider !== saved.provider || locale !== saved.locale
   const unlike = saved.provider === 'libc' && libc !== saved.libc
-  if (differs || unlike)
+  // what moves in is to be sorted as it is here: a restore makes all indexes
+  const differs = encoding !== saved.encoding || (!saved.foreign && (sortsElse || unlike))
+  if (differs)
     throw new Failure(
       exit.refused,
       what,
