@@ -1,6 +1,6 @@
 // How fast the tools are, beside the bare thing: on a running demo, and on the test cluster. A
 // measure, not a test: `make bench`.
-// Usage: node --import=tsx test/bench.ts [help|up|smoke|deploy …] [--runs N] [--json]
+// Usage: node --import=tsx test/bench.ts [help|up|smoke|deploy|backup …] [--runs N] [--megabytes N] [--json]
 // Exit codes: 0 measured, 2 wrong usage, 3 no demo is running (up, smoke) or there is one on the
 // test cluster (deploy)
 import { spawnSync } from 'node:child_process'
@@ -17,9 +17,13 @@ import { kubeconfig } from './tools.ts'
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { runs: { type: 'string', default: '7' }, json: { type: 'boolean' } },
+  options: {
+    runs: { type: 'string', default: '7' },
+    json: { type: 'boolean' },
+    megabytes: { type: 'string', default: '1000' },
+  },
 })
-const parts = { help, up, smoke, deploy }
+const parts = { help, up, smoke, deploy, backup }
 const runs = Number(values.runs)
 
 export interface Row {
@@ -155,6 +159,11 @@ async function deploy(): Promise<Row[]> {
   return (await import('./bench/deploy.ts')).measured(Math.min(runs, 3))
 }
 
+/** Once: with a gigabyte of rows it takes minutes. */
+async function backup(): Promise<Row[]> {
+  return (await import('./bench/backup.ts')).measureBackup(Number(values.megabytes))
+}
+
 const node = (...argv: string[]): string[] => [process.execPath, '--import=tsx', ...argv]
 
 /**
@@ -207,11 +216,15 @@ await main(async () => {
   const wanted = (Object.keys(parts) as (keyof typeof parts)[]).filter(
     name => !positionals.length || positionals.includes(name),
   )
-  if (!(runs >= 1) || positionals.some(name => !(name in parts)))
+  if (
+    !(runs >= 1) ||
+    !(Number(values.megabytes) >= 1) ||
+    positionals.some(name => !(name in parts))
+  )
     throw new Failure(
       exit.usage,
       'Read the arguments',
-      `parts are ${Object.keys(parts).join(', ')}; --runs is a number`,
+      `parts are ${Object.keys(parts).join(', ')}; --runs and --megabytes are numbers`,
     )
   if (wanted.includes('up') || wanted.includes('smoke')) await demoRuns()
   if (wanted.includes('deploy')) clusterRuns()

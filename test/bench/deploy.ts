@@ -2,7 +2,8 @@
 // one that fails says why and has the old version back.
 import { say } from '../../scripts/lib/report.ts'
 import type { Row } from '../bench.ts'
-import { bare, begin, clear, deploy, found, load, script, write, type Deploy } from './setup.ts'
+import { load } from './machine.ts'
+import { bare, begin, clear, deploy, found, script, write, type Deploy } from './setup.ts'
 
 /** ms for which all must stay ready: scripts/lib/deploy/change.ts. */
 const window = 10_000

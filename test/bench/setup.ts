@@ -1,6 +1,6 @@
 // Where deploys are measured: the demo on the test cluster, of a copy of this repository that is
 // changed at will.
-import { execFileSync, spawn, spawnSync } from 'node:child_process'
+import { execFileSync, spawn } from 'node:child_process'
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
 import { parse, stringify } from 'yaml'
@@ -8,6 +8,7 @@ import { Failure, exit } from '../../scripts/lib/errors.ts'
 import { say } from '../../scripts/lib/report.ts'
 import { sandbox } from '../sandbox.ts'
 import { clusterEnv, kubectl } from '../cluster/cluster.ts'
+import { peakMemoryOf } from './machine.ts'
 
 type Json = Record<string, any>
 
@@ -132,7 +133,7 @@ export async function deploy(): Promise<Deploy> {
   })
   let [shown, peak] = [undefined as number | undefined, 0]
   pods.stdout.on('data', data => wrong.test(String(data)) && (shown ??= Date.now()))
-  const look = setInterval(() => (peak = Math.max(peak, memoryOf(deploy.pid))), 100)
+  const look = setInterval(() => (peak = Math.max(peak, peakMemoryOf(deploy.pid))), 100)
   const code = await deploy.code
   clearInterval(look)
   pods.kill()
@@ -147,15 +148,3 @@ export async function deploy(): Promise<Deploy> {
     ...(shown ? { shown } : {}),
   }
 }
-
-function memoryOf(pid: number): number {
-  try {
-    return Number(/VmHWM:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? 0)
-  } catch {
-    return 0
-  }
-}
-
-/** How busy the machine is: figures of a busy one say little. */
-export const load = (): string =>
-  spawnSync('uptime', { encoding: 'utf8' }).stdout.replace(/.*load average: ([\d.]+).*\n/, '$1')

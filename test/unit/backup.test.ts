@@ -7,11 +7,12 @@ import {
   truncateSync,
   writeFileSync,
 } from 'node:fs'
+import { randomBytes } from 'node:crypto'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import { parse } from 'dotenv'
-import { generateX25519Identity, identityToRecipient } from 'age-encryption'
+import { Decrypter, generateX25519Identity, identityToRecipient } from 'age-encryption'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import {
@@ -136,6 +137,23 @@ test('what is encrypted is read by its own key alone, and comes back as it was',
   assert.is((await refusal(() => requireOpenable(dump, [other]))).code, 3)
   const read = (await (await openStored(dump, [own])).toArray()) as Buffer[]
   assert.is(Buffer.concat(read).toString(), 'all rows of the shop')
+})
+
+test('a file of any size is one that other programs of age open, whatever pieces it comes in', async () => {
+  const own = await generateX25519Identity()
+  const decrypter = new Decrypter()
+  decrypter.addIdentity(own)
+  const chunk = 64 * 1024
+  for (const size of [0, 1, chunk - 1, chunk, chunk + 1, 2 * chunk, 3 * chunk + 17]) {
+    const bytes = randomBytes(size)
+    const pieces = Array.from({ length: Math.ceil(size / 40_000) }, (_, i) =>
+      bytes.subarray(i * 40_000, (i + 1) * 40_000),
+    )
+    const path = join(to, `of-${size}.age`)
+    await storeBytes(Readable.from(pieces), path, [await identityToRecipient(own)])
+    const read = await decrypter.decrypt(readFileSync(path))
+    assert.ok(bytes.equals(read), `${size} bytes`)
+  }
 })
 
 test('a table that lost rows, has others or is gone is named', () => {

@@ -8,6 +8,7 @@ import { Readable, Transform } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { Decrypter, Encrypter } from 'age-encryption'
 import { exit, Failure } from '../errors.ts'
+import { encryptBytes } from './age/payload.ts'
 
 /** Size and checksum of bytes. */
 export interface Measured {
@@ -55,7 +56,7 @@ export async function storeBytes(
   await mkdir(dirname(path), { recursive: true, mode: 0o700 })
   try {
     const read = pipeline(bytes, plain)
-    const out = recipients.length ? await encrypt(plain, recipients) : plain
+    const out = recipients.length ? await encryptBytes(createEncrypter(recipients), plain) : plain
     const file = createWriteStream(path, { flags: 'wx', mode: 0o600 })
     await Promise.all([read, pipeline(out, stored, file)])
     await syncPath(path)
@@ -64,9 +65,6 @@ export async function storeBytes(
   }
   return { plain: plain.result(), stored: stored.result() }
 }
-
-const encrypt = async (bytes: Readable, recipients: string[]): Promise<Readable> =>
-  fromWeb(await createEncrypter(recipients).encrypt(toWeb(bytes)))
 
 /** What a disk says that does not take more. */
 function diskFailure(path: string, error: NodeJS.ErrnoException): Error {
