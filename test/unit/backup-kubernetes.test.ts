@@ -77,6 +77,14 @@ test('a transport that cuts and ends with 0 is asked again, and refused where it
   }
 })
 
+test('a large file takes no more memory than a small one', () => {
+  const program = join(import.meta.dirname, 'transport-memory.ts')
+  const argv = ['--import=tsx', program]
+  const { stdout, stderr } = spawnSync(process.execPath, argv, { encoding: 'utf8' })
+  // a node with its modules takes about 100 MiB; what is kept of 256 MiB would be above 400
+  assert.ok(Number(stdout) > 0 && Number(stdout) < 240, `${stdout} MiB ${stderr}`)
+})
+
 test('a file comes into a pod as it is, also where a try is cut', async () => {
   const path = join(folder, 'deep', 'dump')
   const calls = { count: 0 }

@@ -45,7 +45,11 @@ export async function execInPod(environment: Environment, command: PodCommand): 
     socket.send(Buffer.concat([Buffer.from([channels.stdin]), Buffer.from(input)]))
     socket.send(Buffer.from([channels.close, channels.stdin]))
   }
-  const output = await Promise.race([ended, sleep(execTimeoutMs, undefined, { ref: false })])
+  const timer = new AbortController()
+  const late = sleep(execTimeoutMs, undefined, { ref: false, signal: timer.signal })
+  const output = await Promise.race([ended, late])
+  // a timer that goes on keeps what was printed for as long
+  timer.abort()
   socket.terminate()
   await blockWhenEnding()
   return { stdout: '', stderr: '', code: 124, ...output, ms: Date.now() - start }
@@ -69,7 +73,9 @@ function collectOutput(socket: WebSocket): Promise<Omit<RunOutput, 'ms'>> {
   socket.on('message', (data: RawData) => {
     const message = data as Buffer
     const channel = message[0] ?? channels.stdout
-    parts.set(channel, [...(parts.get(channel) ?? []), message.subarray(1)])
+    const said = parts.get(channel)
+    if (said) said.push(message.subarray(1))
+    else parts.set(channel, [message.subarray(1)])
   })
   return new Promise(done =>
     socket.on('close', () =>

@@ -10,7 +10,7 @@ import { lastLineOf } from '../../text.ts'
 export type PodShell = (script: string, words?: string[], input?: string) => Promise<RunOutput>
 
 /** Bytes that one command brings. */
-export const rangeBytes = 4 * 1024 * 1024
+export const rangeBytes = 2 * 1024 * 1024
 /** ms between the tries of a range. */
 const retryDelays = [500, 1000, 2000, 4000, 8000]
 /** How often a range may come cut from a command that ended well. */
