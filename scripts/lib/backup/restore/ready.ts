@@ -117,8 +117,8 @@ export async function refuseBlockedReleases(
 }
 
 const serverQuery = `SELECT current_setting('server_version'), pg_encoding_to_char(encoding),
-  CASE datlocprovider WHEN 'i' THEN 'icu' WHEN 'c' THEN 'libc' ELSE 'builtin' END, coalesce(datlocale, datcollate), substring(version() FROM ' on ([^,]*),')
-  FROM pg_database WHERE datname = 'template0'`
+  CASE datlocprovider WHEN 'i' THEN 'icu' WHEN 'c' THEN 'libc' ELSE 'builtin' END, coalesce(facts ->> 'datlocale', facts ->> 'daticulocale', datcollate),
+  substring(version() FROM ' on ([^,]*),') FROM pg_database, to_jsonb(pg_database) AS facts WHERE datname = 'template0'`
 
 /** Throws Failure (refused) where a server is older than the one that was saved, or sorts by another rule. */
 export async function refuseOtherServer(saved: SavedDatabase, ask: AskServer): Promise<void> {
