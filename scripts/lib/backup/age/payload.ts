@@ -1,5 +1,5 @@
 // An age file with the package's header and recipients, and OpenSSL's ChaCha20-Poly1305 for what is in
-// it: the package's own takes twenty times as long, so that backups would wait for it.
+// it: the package's own takes 20 times as long, so that backups would wait for it.
 import type { Encrypter } from 'age-encryption'
 import { createCipheriv, hkdfSync, randomBytes } from 'node:crypto'
 import { Readable } from 'node:stream'
