@@ -5,12 +5,12 @@ await runCommand({
   usage: `Usage: npx zx scripts/restore.ts <backup> [mode] [application …] [--identity FILE]
        npx zx scripts/restore.ts <backup> <environment> [application …] [--identity FILE]
        npx zx scripts/restore.ts --from-compose FOLDER [mode] [application …] [--identity FILE]
-       npx zx scripts/restore.ts --go-live [mode] [application …]
+       npx zx scripts/restore.ts --go-live [mode | environment] [application …]
        npx zx scripts/restore.ts --drop-old [mode | environment] [application …]
 
 Restores a backup that scripts/backup.ts has taken into this machine's stack, also into one that is not there yet: then it writes the env files
 and starts the stack. Databases and files are restored beside those that are there and verified; then the applications stop, both swap
-names, and the applications start; on this machine held back, without workers and without a way out, so that no mail and no webhook goes out before
+names, and the applications start, held back: without workers and without a way out, so that no mail and no webhook goes out before
 --go-live. A rerun ends what was interrupted.
   backup          its folder
   mode            dev (default), prod or demo

@@ -31,7 +31,11 @@ import {
   judgePermissions,
   judgeSealing,
 } from '../../scripts/lib/doctor/namespace.ts'
-import { listRequiredPermissions } from '../../scripts/lib/kubernetes/permissions.ts'
+import {
+  backupPermissions,
+  listRequiredPermissions,
+  restorePermissions,
+} from '../../scripts/lib/kubernetes/permissions.ts'
 import type { Finding } from '../../scripts/lib/doctor/finding.ts'
 import { edgeAt } from '../../scripts/lib/smoke/edge.ts'
 import { repository, sandbox } from '../sandbox.ts'
@@ -390,6 +394,40 @@ test('doctor: rights are read off the overlay', () => {
   assert.equal([...new Set(rights)], rights)
 })
 
+/** What the first role in a folder of infra/k8s/cluster grants. */
+function readRole(folder: string): string[] {
+  type Rule = { apiGroups: string[]; resources: string[]; verbs: string[] }
+  const [role] = parseAllDocuments(
+    readFileSync(join(repository, 'infra/k8s/cluster', folder, 'role.yaml'), 'utf8'),
+  ).map(one => one.toJS() as { rules: Rule[] })
+  return role!.rules.flatMap(({ apiGroups: [group], resources, verbs }) =>
+    resources.flatMap(resource => {
+      const [name, ...subresource] = resource.split('/')
+      return verbs.map(
+        verb =>
+          `${verb} ${[[name, ...(group ? [group] : [])].join('.'), ...subresource].join('/')}`,
+      )
+    }),
+  )
+}
+
+test('who takes backups may do what a backup asks for, and no more than read beside it; a deployer may restore', () => {
+  const granted = readRole('backup')
+  assert.equal(
+    backupPermissions.filter(right => !granted.includes(right)),
+    [],
+  )
+  const changes = granted.filter(right => !/^(get|list) /.test(right))
+  assert.equal(
+    changes.filter(right => !backupPermissions.includes(right)),
+    [],
+  )
+  assert.equal(
+    restorePermissions.filter(right => !readRole('deployer').includes(right)),
+    [],
+  )
+})
+
 test("the deployer's role grants what a deploy asks for, and names nothing else", () => {
   const folders = ['base', 'components', 'overlays'].map(name =>
     join(repository, 'infra/k8s', name),
@@ -405,19 +443,7 @@ test("the deployer's role grants what a deploy asks for, and names nothing else"
     ...kinds.map(([, apiVersion, kind]) => object(kind!, 'a', { apiVersion })),
     object('ConfigMap', 'a', { apiVersion: 'v1' }),
   ])
-  type Rule = { apiGroups: string[]; resources: string[]; verbs: string[] }
-  const [role] = parseAllDocuments(
-    readFileSync(join(repository, 'infra/k8s/cluster/deployer/role.yaml'), 'utf8'),
-  ).map(one => one.toJS() as { rules: Rule[] })
-  const granted = role!.rules.flatMap(({ apiGroups: [group], resources, verbs }) =>
-    resources.flatMap(resource => {
-      const [name, ...subresource] = resource.split('/')
-      return verbs.map(
-        verb =>
-          `${verb} ${[[name, ...(group ? [group] : [])].join('.'), ...subresource].join('/')}`,
-      )
-    }),
-  )
+  const granted = readRole('deployer')
   assert.equal(
     rights.filter(right => !granted.includes(right)),
     [],

@@ -11,9 +11,10 @@ import {
 import { createComposeEngine } from '../backup/compose/engine.ts'
 import { maintenanceVerbs, runMaintenance } from '../backup/health/maintain.ts'
 import { reportHealth } from '../backup/health/metrics.ts'
-import { recordTry, type BackupTry } from '../backup/health/record.ts'
+import { recordTry, type BackupFolder, type BackupTry } from '../backup/health/record.ts'
 import { createKey } from '../backup/key.ts'
 import { backUpEnvironment } from '../backup/kubernetes/backup.ts'
+import { writeEnvironmentMetrics } from '../backup/kubernetes/metrics.ts'
 import { withLock } from '../backup/lock.ts'
 import { makeBackup, type BackupOptions } from '../backup/make.ts'
 import type { BackupManifest } from '../backup/manifest.ts'
@@ -32,6 +33,7 @@ import { checkVolumeSecrets, requireMatchingSecrets } from '../compose/volumes/c
 import { loadEnvValues } from '../env/files.ts'
 import { exit, Failure } from '../errors.ts'
 import { loadEnvironment } from '../kubernetes/environment.ts'
+import { writeMetrics } from '../monitoring/textfile.ts'
 import { root } from '../repository.ts'
 
 interface BackupArguments {
@@ -82,9 +84,7 @@ export async function runBackupCommand({ values, positionals }: BackupArguments)
   })
 }
 
-interface ChosenStack {
-  project: string
-  monitored?: boolean | undefined
+interface ChosenStack extends Omit<BackupFolder, 'to'> {
   /** Of its env files. */
   suffix: string
   /** The words that are left. */
@@ -99,13 +99,18 @@ function chooseStack(target: string | undefined, words: string[]): ChosenStack {
     const environment = loadEnvironment(first)
     const { namespace: project, name } = environment
     const take: ChosenStack['take'] = (...given) => backUpEnvironment(environment, ...given)
-    return { project, suffix: `.${name}`, names: rest, take }
+    const tell = (text: string) => writeEnvironmentMetrics(environment, text)
+    return { project, writeMetrics: tell, suffix: `.${name}`, names: rest, take }
   }
   const isMode = stackModes().includes(first)
   const stack = stackOf(isMode ? first : 'dev')
   const { project, monitored, suffix } = stack
   const take: ChosenStack['take'] = (...given) => takeBackup(stack, ...given)
-  return { project, monitored, suffix, names: isMode ? rest : words, take }
+  const tell = (text: string) => writeMetrics(project, 'kgc_backup', text)
+  return {
+    ...{ project, suffix, names: isMode ? rest : words, take },
+    ...(monitored && { writeMetrics: tell }),
+  }
 }
 
 /** Takes a backup into a folder of its own in `to`. */

@@ -2,7 +2,11 @@
 import { existsSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { usageFailure } from '../cli.ts'
-import { dropOldOfEnvironment, restoreEnvironment } from '../backup/kubernetes/restore.ts'
+import {
+  dropOldOfEnvironment,
+  goLiveEnvironment,
+  restoreEnvironment,
+} from '../backup/kubernetes/restore.ts'
 import { moveIn } from '../backup/move-in/move.ts'
 import { drill } from '../backup/restore/drill.ts'
 import { refuseUnderway } from '../backup/restore/underway.ts'
@@ -47,16 +51,16 @@ export async function runRestoreCommand({ values, positionals }: RestoreArgument
   for (const name of moveInOnly)
     if (values[name]) throw usageFailure(`--${name} goes with --from-compose`)
   const [path, ...words] = values['drop-old'] ? ['', ...positionals] : positionals
-  if (values['go-live'] && !isBackup(path)) return goLive(positionals)
+  if (values['go-live'] && !isBackup(path)) return goLive(positionals, values.target)
   if (path === undefined) throw usageFailure('which backup? Its folder comes first')
   const environment = isEnvironment(values.target, words[0]) ? (words.shift() ?? '') : undefined
   if (environment !== undefined) {
-    if (values.drill || values['go-live'])
-      throw usageFailure('--drill and --go-live are for stacks on this machine')
+    if (values.drill) throw usageFailure('--drill is for stacks on this machine')
     const folders = readFolders(words)
     if (values['drop-old']) return dropOldOfEnvironment(environment, folders)
-    const { identity, 'stay-down': stayDown } = values
-    return restoreEnvironment(environment, resolve(path), folders, { identity, stayDown })
+    const { identity, 'go-live': live, 'stay-down': stayDown } = values
+    if (live && stayDown) throw usageFailure('either --go-live or --stay-down')
+    return restoreEnvironment(environment, resolve(path), folders, { identity, live, stayDown })
   }
   if (values['stay-down']) throw usageFailure('--stay-down is for environments on Kubernetes')
   if (values['drop-old']) return dropOld(positionals)
@@ -126,7 +130,12 @@ function refuseWithoutEnvFiles(missing: SavedEnvFile[]): void {
 const isBackup = (word = ''): boolean => existsSync(join(word, 'manifest.json'))
 
 /** Lets a restored copy that is held back out: its workers start, and mail and webhooks go out. */
-async function goLive(positionals: string[]): Promise<void> {
+async function goLive(positionals: string[], target?: string): Promise<void> {
+  if (isEnvironment(target, positionals[0])) {
+    const [name = '', ...rest] = positionals
+    if (rest.length) throw usageFailure('an environment goes live as a whole')
+    return goLiveEnvironment(name)
+  }
   const { mode, folders } = readWords(positionals)
   const stack = stackOf(mode)
   await requireEngine()

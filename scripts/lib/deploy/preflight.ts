@@ -2,6 +2,7 @@
 // once.
 import { findUnpromotedImages } from './preflight/promotion.ts'
 import { resourceId, type Manifest } from '../kubernetes/objects.ts'
+import { findHeldBack } from './preflight/held-back.ts'
 import { findFixedReplicas, findStoppedTargets } from './preflight/autoscalers.ts'
 import { findSettingProblems } from './preflight/settings-files.ts'
 import {
@@ -97,6 +98,7 @@ export async function runPreflight({
     ...findMissingSecretKeys(plain, secrets),
     ...findChangedDatabases(plain, live),
     ...findStoppedTargets(plain, live),
+    ...findHeldBack(environment, live),
   )
   if (!back) sayRemarks(environment, plain, refusals)
   const tried = async () => {

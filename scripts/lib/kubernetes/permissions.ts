@@ -58,7 +58,7 @@ export const backupPermissions: string[] = [
   ),
   ...combineVerbs('networkpolicies.networking.k8s.io', 'list'),
   ...combineVerbs('jobs.batch', 'create', 'delete'),
-  ...combineVerbs('configmaps', 'create', 'delete'),
+  ...combineVerbs('configmaps', 'create', 'patch', 'delete'),
   ...combineVerbs('pods/exec', 'create'),
   ...combineVerbs('leases.coordination.k8s.io', 'get', 'create', 'update'),
 ]
@@ -66,7 +66,9 @@ export const backupPermissions: string[] = [
 /** All that a restore does. */
 export const restorePermissions: string[] = [
   ...backupPermissions,
-  ...['deployments.apps', 'statefulsets.apps'].flatMap(one => combineVerbs(one, 'patch')),
+  ...['deployments.apps', 'statefulsets.apps', 'networkpolicies.networking.k8s.io'].flatMap(one =>
+    combineVerbs(one, 'patch'),
+  ),
 ]
 
 /**

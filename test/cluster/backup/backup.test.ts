@@ -19,7 +19,18 @@ import { get } from '../cluster.ts'
 import { repository, type Result } from '../../sandbox.ts'
 import { waitUntil } from '../../until.ts'
 import type { Json } from '../manifests.ts'
-import { box, env, here, inStorage, ready, space, sql, start } from './environment.ts'
+import {
+  backupEnv,
+  box,
+  env,
+  here,
+  inStorage,
+  reachesMail,
+  ready,
+  space,
+  sql,
+  start,
+} from './environment.ts'
 import { headOf, recordSchema, releases, schemaNow, writeRelease } from './release.ts'
 
 const test = suite('backup on Kubernetes')
@@ -28,11 +39,27 @@ const key = join(box.root, 'backup.key')
 let recipient = ''
 let backup = ''
 let before: string[] = []
+let egressBefore: unknown[] = []
+const egress = (): unknown[] =>
+  get('networkpolicies', ...here).items.map(({ metadata, spec }: Json) => [
+    metadata.name,
+    metadata.annotations?.['kgc.hu/egress-before-restore'],
+    spec.egress,
+  ])
 
 const run = (argv: string[], more: Record<string, string> = {}): Result =>
   box.script(argv, { env: { ...env, ...more }, timeout: 240_000 })
 const backUp = (more?: Record<string, string>): Result =>
-  run(['backup', 'test', '--to', to, '--recipient', recipient], more)
+  run(['backup', 'test', '--to', to, '--recipient', recipient], { ...backupEnv, ...more })
+/** What Prometheus is told of the backups, by the metric's name. */
+const metrics = (): Record<string, number> =>
+  Object.fromEntries(
+    [
+      ...get('configmap', 'backup-metrics', ...here).data['kgc_backup.prom'].matchAll(
+        /^kgc_backup_(\w+)(?:\{.*\})? (\d.*)$/gm,
+      ),
+    ].map(([, name, value]) => [name, Number(value)]),
+  )
 
 /** A line for each table of the application's own, and one for each file. */
 function readAll(): string[] {
@@ -66,11 +93,13 @@ test('rows of two tenants and a file are there', () => {
   inStorage('mkdir -p ab/cd && head -c 300000 /dev/urandom >ab/cd/abcd && chmod 600 ab/cd/abcd')
   recipient = run(['backup', 'key', '--to', key]).stdout.trim()
   before = readAll()
+  egressBefore = egress()
 })
 
-test('a backup has rows, files and Secrets, is proven and encrypted, and says what it does not have', () => {
+test('a backup by an account of its own has rows, files and Secrets, is proven and encrypted, and says what it does not have', () => {
   const { code, stderr } = backUp()
   assert.is(code, 0, stderr)
+  assert.not.match(stderr, 'Nobody will notice')
   backup = join(
     to,
     readdirSync(to).find(name => name.startsWith(`${space}-`))!,
@@ -105,6 +134,9 @@ test('a role that row security hides rows from, and a transport that cuts and en
   sql('ALTER ROLE chatwoot_backup BYPASSRLS')
   assert.is(hidden.code, 5, hidden.stderr)
   assert.match(hidden.stderr, /row-level security policy for table "of_tenants"/)
+  const { last_try_succeeded: isGood, last_success_timestamp_seconds: lastGood } = metrics()
+  assert.is(isGood, 0)
+  assert.ok(Math.abs(lastGood! - Date.now() / 1000) < 600)
 
   const shim = join(box.root, 'shim')
   mkdirSync(shim)
@@ -158,6 +190,12 @@ async function makeComposeBackup(): Promise<string> {
   return folder
 }
 
+test('who takes backups may not restore', () => {
+  const { code, stderr } = restore(backup, backupEnv)
+  assert.is(code, 3, stderr)
+  assert.match(stderr, /it may not: .*patch deployments.apps/)
+})
+
 test('a backup from Compose is restored; when that is killed the old data is whole, and the next one ends it', async () => {
   const from = await makeComposeBackup()
   sql("DELETE FROM of_tenants WHERE tenant = 'a'", 'chatwoot_a')
@@ -178,17 +216,40 @@ test('a backup from Compose is restored; when that is killed the old data is who
   }
   const { code, stderr } = restore(from)
   assert.is(code, 0, stderr)
-  await ready(['chatwoot-web', 'chatwoot-sidekiq', 'chatwoot-redis'])
+  assert.match(stderr, 'It is held back')
+  await ready(['chatwoot-web', 'chatwoot-redis'])
   assert.equal(readAll(), before)
   assert.equal(leftovers(), [])
-  const deployments = get('deployments', ...here).items.map(({ spec, metadata }: Json) => [
+})
+
+const replicas = (): unknown[] =>
+  get('deployments', ...here).items.map(({ spec, metadata }: Json) => [
+    metadata.name,
     spec.replicas,
     metadata.annotations?.['kgc.hu/replicas-before-restore'],
   ])
-  assert.equal(deployments, [
-    [1, undefined],
-    [1, undefined],
+
+test('until it goes live nothing works by itself or gets out, and no deploy lets it', async () => {
+  assert.equal(replicas(), [
+    ['chatwoot-sidekiq', 0, '1'],
+    ['chatwoot-web', 1, undefined],
   ])
+  assert.not(reachesMail())
+  const early = run(['deploy', 'test'])
+  assert.is(early.code, 3, early.stderr)
+  assert.match(early.stderr, 'a restored copy is held back')
+  const { code, stderr } = run(['restore', '--go-live', 'test'])
+  assert.is(code, 0, stderr)
+  await ready(['chatwoot-web', 'chatwoot-sidekiq'])
+  assert.equal(replicas(), [
+    ['chatwoot-sidekiq', 1, undefined],
+    ['chatwoot-web', 1, undefined],
+  ])
+  await waitUntil('the mail server is reached again', 30, reachesMail)
+  assert.equal(egress(), egressBefore)
+  const again = run(['restore', '--go-live', 'test'])
+  assert.is(again.code, 3, again.stderr)
+  assert.match(again.stderr, 'nothing of it is held back')
 })
 
 test('what was there before is kept until it is dropped, and a second restore waits for that', () => {

@@ -1,16 +1,29 @@
 // Chatwoot of the demo in a namespace of its own: a real PostgreSQL and Redis, and a stand-in that has
-// volumes. Its account has the deployer's rights.
+// volumes. One account has the deployer's rights, one those of who takes backups. A mail server stands outside
+// of the namespace.
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { waitUntil } from '../../until.ts'
-import { apply, clusterEnv, get, kubectl, namespace, writeKubeconfig } from '../cluster.ts'
-import { deployer } from '../deploy/test-environment.ts'
+import {
+  apply,
+  clusterEnv,
+  get,
+  kubectl,
+  namespace,
+  registry,
+  tool,
+  writeKubeconfig,
+} from '../cluster.ts'
+import { backupAccount, deployer } from '../deploy/test-environment.ts'
 import { buildOverlay, copy, type Json } from '../manifests.ts'
 
 export const box = copy
 export const space = namespace('backup', { 'pod-security.kubernetes.io/enforce': 'baseline' })
 export const here = ['--namespace', space]
 export const env = { ...clusterEnv, KUBECONFIG: join(box.root, 'kubeconfig'), NO_COLOR: '1' }
+/** Of the account that takes backups. */
+export const backupEnv = { ...env, KUBECONFIG: join(box.root, 'kubeconfig-backup') }
+const outside = namespace('mail')
 
 const folder = 'chatwoot'
 const partOf = (one: Json): string | undefined =>
@@ -38,12 +51,68 @@ export async function start(): Promise<void> {
   writeFileSync(join(overlay, 'all.yaml'), all.map(one => JSON.stringify(one)).join('\n---\n'))
   deployer(space)
   writeKubeconfig(env.KUBECONFIG, [{ context: 'test', account: 'deployer', namespace: space }])
+  backupAccount(space)
+  writeKubeconfig(backupEnv.KUBECONFIG, [{ context: 'test', account: 'backup', namespace: space }])
   const classes = get('priorityclasses').items.map(({ metadata }: Json) => metadata.name)
   if (!classes.includes('kgc-data'))
     kubectl(['apply', '--filename', join(box.root, 'infra/k8s/cluster/priorities.yaml')])
-  apply(...all)
+  apply(...all, mailServer)
   await ready(['chatwoot-db', 'chatwoot-redis', 'chatwoot-web', 'chatwoot-sidekiq'])
+  await openWayToMail()
 }
+
+const mailPort = 2525
+/** What answers there does not matter. */
+const mailServer = {
+  apiVersion: 'v1',
+  kind: 'Pod',
+  metadata: { name: 'mail', namespace: outside },
+  spec: {
+    terminationGracePeriodSeconds: 1,
+    containers: [
+      {
+        name: 'mail',
+        image: `${registry}/kgc-demo/redis:8`,
+        command: ['redis-server', '--port', `${mailPort}`, '--protected-mode', 'no'],
+      },
+    ],
+  },
+}
+const addressOfMail = (): string => get('pod', 'mail', '--namespace', outside).status.podIP
+
+/** The policy that an administrator writes for a mail server with a private address. */
+async function openWayToMail(): Promise<void> {
+  const there = ['--namespace', outside, '--timeout', '60s']
+  kubectl(['wait', '--for=condition=Ready', 'pod/mail', ...there])
+  apply({
+    apiVersion: 'networking.k8s.io/v1',
+    kind: 'NetworkPolicy',
+    metadata: { name: 'own-mail-server', namespace: space },
+    spec: {
+      podSelector: { matchLabels: { 'app.kubernetes.io/part-of': folder } },
+      policyTypes: ['Egress'],
+      egress: [
+        {
+          to: [{ ipBlock: { cidr: `${addressOfMail()}/32` } }],
+          ports: [{ port: mailPort, protocol: 'TCP' }],
+        },
+      ],
+    },
+  })
+  await waitUntil('the mail server is reached', 60, reachesMail)
+}
+
+/** Whether the application that serves reaches the mail server. */
+export const reachesMail = (): boolean =>
+  tool(
+    'kubectl',
+    [
+      ...['exec', 'deploy/chatwoot-web', '--container', 'chatwoot', ...here, '--'],
+      ...['timeout', '5', '/opt/standin/bin/nodejs', '-e'],
+      `require('net').connect(${mailPort}, '${addressOfMail()}').on('connect', () => process.exit(0)).on('error', () => process.exit(1))`,
+    ],
+    { nothrow: true },
+  ).code === 0
 
 /** Waits until a pod of each is ready. */
 export const ready = (names: string[]): Promise<unknown> =>

@@ -1,9 +1,15 @@
-// Every claim of an environment is in a backup, or on a list with the reason why not.
+// Every claim of an environment is in a backup, or on a list with the reason why not; and nothing of what is
+// held back after a restore has a way out.
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { planEnvironment } from '../../../scripts/lib/backup/kubernetes/plan.ts'
 import type { Manifest } from '../../../scripts/lib/kubernetes/objects.ts'
-import { build, environments, find, of, podOf, type Json } from '../manifests.ts'
+import {
+  keepInside,
+  listHeldServices,
+  matchesLabels,
+} from '../../../scripts/lib/backup/kubernetes/held.ts'
+import { build, environments, find, labelsOf, of, podOf, type Json } from '../manifests.ts'
 
 const test = suite('claims in a backup')
 
@@ -32,6 +38,65 @@ for (const environment of environments)
       assert.match(JSON.stringify(rule.from), `"${database}-backup"`)
     }
   })
+
+for (const environment of environments)
+  test(`${environment}: what is held back reaches what its own namespace has, and nothing else`, () => {
+    const all = build(`overlays/${environment}`)
+    const policies = of(all, 'NetworkPolicy').filter(({ spec }) => spec.egress)
+    const rules = (egress: Json[]) => egress.flatMap(({ to = [] }) => to as Json[])
+    const isInside = (peer: Json) => peer.podSelector && !peer.namespaceSelector
+    for (const { metadata, spec } of policies.filter(({ metadata }) => metadata.name !== 'names')) {
+      const kept = rules(keepInside(spec.egress))
+      assert.equal(kept, rules(spec.egress).filter(isInside), metadata.name)
+    }
+    const names = find(all, 'NetworkPolicy', 'names').spec.egress
+    assert.equal(keepInside(names), names)
+    const out = policies.filter(({ spec }) => rules(spec.egress).some(({ ipBlock }) => ipBlock))
+    assert.ok(out.length >= 5, `${out.length}`)
+  })
+
+test('what works by itself is what no Service leads to, as on Compose', () => {
+  const all = build('overlays/production')
+  const plans = planEnvironment(all as Manifest[])
+  const idle = of(all, 'Deployment')
+    .filter(({ metadata }) =>
+      plans.some(({ services, databases }) => databases.length && services.includes(metadata.name)),
+    )
+    .filter(
+      one =>
+        !of(all, 'Service').some(({ spec }) =>
+          matchesLabels({ matchLabels: spec.selector }, labelsOf(one)),
+        ),
+    )
+  assert.equal(idle.map(({ metadata }) => metadata.name).sort(), listHeldServices().sort())
+})
+
+test('a way out is whatever leads to no pod of the own namespace', () => {
+  const own = { podSelector: { matchLabels: { app: 'db' } } }
+  const other = { namespaceSelector: {}, podSelector: {} }
+  const address = { ipBlock: { cidr: '203.0.113.7/32' } }
+  const ports = [{ port: 25 }]
+  assert.equal(
+    keepInside([{ to: [own, other, address], ports }, { ports }, {}, { to: [address] }]),
+    [{ to: [own], ports }],
+  )
+  assert.equal(keepInside([{ to: [other], ports: [{ port: 53 }] }]).length, 1)
+  const labels = { app: 'db', tier: 'a' }
+  const chosen = (operator: string, key: string, values?: string[]) =>
+    matchesLabels({ matchExpressions: [{ key, operator, ...(values && { values }) }] }, labels)
+  assert.equal(
+    [
+      chosen('In', 'app', ['db']),
+      chosen('NotIn', 'app', ['db']),
+      chosen('NotIn', 'zone', ['db']),
+      chosen('Exists', 'app'),
+      chosen('DoesNotExist', 'app'),
+      matchesLabels({}, labels),
+      matchesLabels({ matchLabels: { app: 'web' } }, labels),
+    ],
+    [true, false, true, true, false, true, false],
+  )
+})
 
 test('a claim that nobody has decided about is refused by name, with the file to write', () => {
   const all = build('overlays/production') as Manifest[]

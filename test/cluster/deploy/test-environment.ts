@@ -252,6 +252,23 @@ export async function unrunnable(): Promise<string> {
   return `${registry}/kgc-demo/redis:s390x`
 }
 
+/** Makes an account with the rights of infra/k8s/cluster/backup in one namespace. */
+export function backupAccount(space: string): void {
+  const [name, here] = ['backup', { namespace: space }]
+  const roles = join(import.meta.dirname, '../../../infra/k8s/cluster/backup/role.yaml')
+  kubectl(['apply', '--filename', roles])
+  apply(
+    { apiVersion: 'v1', kind: 'ServiceAccount', metadata: { name, ...here } },
+    {
+      apiVersion: 'rbac.authorization.k8s.io/v1',
+      kind: 'RoleBinding',
+      metadata: { name, ...here },
+      roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: 'kgc-backup' },
+      subjects: [{ kind: 'ServiceAccount', name, ...here }],
+    },
+  )
+}
+
 /** Makes an account with the rights of infra/k8s/cluster/deployer in one namespace. */
 export function deployer(space: string): void {
   const bind = (kind: string, name: string, role: string, more: object) => ({

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Compiles what the test cluster and the tests consist of, once (23 minutes on two busy cores): kept by version under ~/.cache/kgc-stack.
-# Usage: build.sh [registry|pebble|versitygw|promtool|node|addons|checks …], default: all but versitygw and promtool
+# Usage: build.sh [registry|pebble|versitygw|promtool|operator|node|addons|checks …], default: all but versitygw, promtool and operator
 set -euo pipefail
 # shellcheck source=test/cluster/engine/settings.sh
 . "$(dirname "$0")/settings.sh"
@@ -50,6 +50,17 @@ versitygw() { gobuild versitygw "github.com/versity/versitygw@v$versitygw" githu
 # Judges rules as Prometheus 3 does; discovery is no part of that.
 promtool() {
   TAGS=remove_all_sd gobuild promtool "github.com/prometheus/prometheus@v$prometheus" github.com/prometheus/prometheus/cmd/promtool
+}
+
+# The Prometheus operator, which makes a configuration of ServiceMonitors and the like, what brings that into its pods, and the CRDs of its release.
+operator() {
+  local module=github.com/prometheus-operator/prometheus-operator@v$prometheus_operator kind
+  for kind in podmonitors probes prometheuses prometheusrules servicemonitors; do
+    FILES+=" prometheus-operator:$module/example/prometheus-operator-crd/monitoring.coreos.com_$kind.yaml"
+  done
+  FILES=$FILES gobuild prometheus-operator "$module" "${module%@*}/cmd/operator" \
+    prometheus-config-reloader "$module" "${module%@*}/cmd/prometheus-config-reloader"
+  FILES=
 }
 
 if (( $# == 0 )); then set -- registry pebble node addons checks; fi

@@ -18,7 +18,9 @@ registry=127.0.0.1:$port_registry  # the same address from the machine and from 
 kube=1.36.3 coredns=1.12.4 local_path=0.0.30 kube_router=2.1.0
 metrics_server=0.9.0 sealed_secrets=0.27.1 distribution=3.1.2 kubeconform=0.8.0 kube_score=1.20.0 pebble=2.10.1 versitygw=1.8.0
 # Prometheus 3.16, whose module counts otherwise
-prometheus=0.316.0 prometheus_operator=0.94.1
+prometheus=0.316.0
+# the newest whose module of clients the proxy has, too
+prometheus_operator=0.93.1
 # this release of kind names this image as its own
 kind=0.32.0 kind_image=kindest/node:v1.36.1@sha256:3489c7674813ba5d8b1a9977baea8a6e553784dab7b84759d1014dbd78f7ebd5
 

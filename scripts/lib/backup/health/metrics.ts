@@ -1,7 +1,6 @@
-// What Prometheus is told of backups, by the node exporter's folder of the stack. Each try writes
-// it again from what lies in the folder, so that a failure is seen and an old success stays old.
+// What Prometheus is told of backups. Each try writes it again from what lies in the folder, so that a
+// failure is seen and an old success stays old.
 import { warned } from '../../monitoring/restarts.ts'
-import { writeMetrics } from '../../monitoring/textfile.ts'
 import { judgeBackups } from '../retention/judge.ts'
 import { readRecord, type BackupFolder, type BackupTry } from './record.ts'
 import { summarizeBackups, sumProof, sumStored, type BackupSummary } from './summary.ts'
@@ -80,8 +79,9 @@ export async function reportHealth(
   fresh?: string,
   lastTry?: BackupTry,
 ): Promise<void> {
-  if (!place.monitored) return
+  const { writeMetrics } = place
+  if (!writeMetrics) return
   await warned('Nobody will notice when backups stop', async () =>
-    writeMetrics(place.project, 'kgc_backup', await measureHealth(place, fresh, lastTry)),
+    writeMetrics(await measureHealth(place, fresh, lastTry)),
   )
 }

@@ -8,10 +8,11 @@ import { warned } from '../../monitoring/restarts.ts'
 import { redact } from '../../redact.ts'
 import type { BackupManifest } from '../manifest.ts'
 
-/** A project's backups in a folder, and whether its monitoring is told of them. */
+/** A project's backups in a folder. */
 export interface BackupFolder {
   project: string
-  monitored?: boolean | undefined
+  /** Tells its monitoring of them; there is none without it. */
+  writeMetrics?: ((text: string) => Promise<void>) | undefined
   to: string
 }
 

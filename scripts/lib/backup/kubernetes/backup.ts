@@ -90,7 +90,9 @@ export async function requireBackupPermissions(
       exit.refused,
       'Check the permissions of this account',
       `it may not: ${denied.join(', ')}`,
-      { next: 'those of infra/k8s/cluster/deployer: kubectl apply -k infra/k8s/cluster/deployer' },
+      {
+        next: 'an administrator, who brings their roles up to date: kubectl apply -k infra/k8s/cluster; a backup wants the account `backup`, a restore `deployer`',
+      },
     )
 }
 

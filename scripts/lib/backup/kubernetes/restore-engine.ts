@@ -16,14 +16,19 @@ import { passwordFile, withLogin } from './database.ts'
 import { createDatabaseJob, createVolumeJob, serverContainerOf } from './job.ts'
 import { askInPod } from './login.ts'
 import { startPlace, type PodPlace } from './place.ts'
+import { holdBack } from './held.ts'
 import { findUserOf } from './plan.ts'
 import { stopWorkloads } from './scale.ts'
 
-/** An environment whose databases run; `all` are its objects in the cluster. Each step wants the lock. */
+/**
+ * An environment whose databases run; `all` are its objects in the cluster. Each step wants the lock. What is
+ * stopped is `held` back.
+ */
 export function createKubernetesRestoreEngine(
   environment: Environment,
   all: Manifest[],
   lossFailure: LockLossCheck,
+  held = false,
 ): RestoreEngine {
   const servers = all.filter(one => one.kind === 'StatefulSet' && serverContainerOf(one))
   const image = serverContainerOf(servers[0]!)!.image!
@@ -65,7 +70,11 @@ export function createKubernetesRestoreEngine(
         next: `npx zx scripts/deploy.ts ${environment.name}`,
       })
     },
-    stopServices: plans => stopWorkloads(environment, listStopped(plans)),
+    stopServices: async plans => {
+      const names = listStopped(plans)
+      if (held) await holdBack(environment, all, names, lossFailure)
+      await stopWorkloads(environment, names)
+    },
   }
 }
 

@@ -1,4 +1,4 @@
-// Restores a backup into an environment on Kubernetes, or drops what a restore has kept.
+// Restores a backup into an environment on Kubernetes, lets it out, or drops what it has kept.
 import { loadEnvironment, type Environment } from '../../kubernetes/environment.ts'
 import { exit, Failure } from '../../errors.ts'
 import { containerSpecsOf, selectKinds, type Manifest } from '../../kubernetes/objects.ts'
@@ -12,6 +12,7 @@ import { readSavedValues, readSecretValues, refuseOtherValues } from '../restore
 import { requireManifest, type BackupManifest } from '../manifest.ts'
 import { chooseSaved, openBackup, refuseAbsent } from '../restore/open.ts'
 import type { PlannedApplication } from '../plan.ts'
+import { refuseHalfRestored } from '../choose.ts'
 import { refuseBlockedReleases } from '../restore/ready.ts'
 import { restoreData } from '../restore.ts'
 import { dropKept } from '../swapping.ts'
@@ -21,6 +22,8 @@ import {
   refuseClosedDatabases,
   requireBackupPermissions,
 } from './backup.ts'
+import { isEnvironmentHeld, letOut, listHeldServices } from './held.ts'
+import { askInPod } from './login.ts'
 import { planEnvironment } from './plan.ts'
 import { createKubernetesRestoreEngine, listStopped } from './restore-engine.ts'
 import { startWorkloads } from './scale.ts'
@@ -29,15 +32,21 @@ import { whileLocked } from './workplace.ts'
 const dropCommand = ({ name }: Environment, folders: string[]): string =>
   `npx zx scripts/restore.ts --drop-old ${name} ${folders.join(' ')}`.trim()
 
-/**
- * Restores the backup in a folder; a rerun ends what was interrupted. `stayDown`: the applications are not
- * started, for the release that serves would migrate what was restored.
- */
+/** How a restore leaves the applications. */
+interface RestoredState {
+  identity?: string | undefined
+  /** They start with their way out; else they are held back. */
+  live?: boolean | undefined
+  /** They are not started, for the release that serves would migrate what was restored: a rollback starts them. */
+  stayDown?: boolean | undefined
+}
+
+/** Restores the backup in a folder; a rerun ends what was interrupted. */
 export async function restoreEnvironment(
   name: string,
   folder: string,
   folders: string[],
-  { identity, stayDown = false }: { identity?: string | undefined; stayDown?: boolean | undefined },
+  { identity, live = false, stayDown = false }: RestoredState,
 ): Promise<void> {
   const start = Date.now()
   const environment = loadEnvironment(name)
@@ -63,23 +72,49 @@ export async function restoreEnvironment(
   await refuseBlockedReleases(manifest, listImages(all))
 
   // Impact.
+  const held = !live && !stayDown
   await whileLocked(environment, 'restore', async lock => {
-    const engine = createKubernetesRestoreEngine(environment, all, lock.lossFailure)
+    const engine = createKubernetesRestoreEngine(environment, all, lock.lossFailure, held)
     const drop = dropCommand(environment, folders)
     const request = { engine, plans, folder, manifest, identities, dropCommand: drop }
     const swapped = await restoreData(request)
-    if (!stayDown)
-      await step('Start the applications', () => startWorkloads(environment, listStopped(plans)))
+    if (live) await letOut(environment, lock.lossFailure)
+    const down = held ? listHeldServices() : []
+    const started = listStopped(plans).filter(one => !down.includes(one))
+    if (!stayDown) await step('Start the applications', () => startWorkloads(environment, started))
     await swapped.finish()
   })
   const ms = Date.now() - start
   emit('result', { backup: manifest.name, ms })
   if (!folders.length) await noteRestore(folder, manifest, ms)
   say(`  what was there before is kept: ${dropCommand(environment, folders)} removes it`)
-  const next = stayDown
-    ? `rollback.ts ${name}: it starts the applications`
-    : `smoke.ts ${name} --target kubernetes`
-  printResult(`${manifest.name} is restored (${formatDuration(ms)}). Next: npx zx scripts/${next}`)
+  const next = !held
+    ? `Next: npx zx scripts/${stayDown ? `rollback.ts ${name}: it starts the applications` : `smoke.ts ${name} --target kubernetes`}`
+    : `It is held back: no mail and no webhook goes out. Look at it, then: npx zx scripts/restore.ts --go-live ${name} --target kubernetes`
+  printResult(`${manifest.name} is restored (${formatDuration(ms)}). ${next}`)
+}
+
+/** Lets a restored environment that is held back out: its workers start, and mail and webhooks go out. */
+export async function goLiveEnvironment(name: string): Promise<void> {
+  const environment = loadEnvironment(name)
+  const what = `Let ${environment.namespace} go live`
+  await requireSupportedCluster(environment)
+  await requireBackupPermissions(environment, restorePermissions)
+  const all = await listObjects(environment, backupResources)
+  if (!isEnvironmentHeld(all))
+    throw new Failure(exit.refused, what, 'nothing of it is held back', {
+      next: `npx zx scripts/smoke.ts ${name} --target kubernetes`,
+    })
+  const plans = choosePlans(environment, all, [])
+  for (const one of plans.flatMap(({ databases }) => databases))
+    await refuseHalfRestored(one, (...words) => askInPod(environment, one, ...words))
+  await whileLocked(environment, 'go-live', async lock => {
+    await step('Give the applications their way out', () => letOut(environment, lock.lossFailure))
+    await step('Start what works by itself', () => startWorkloads(environment, listStopped(plans)))
+  })
+  printResult(
+    `${environment.namespace} is live. Next: npx zx scripts/smoke.ts ${name} --target kubernetes`,
+  )
 }
 
 /** Removes what was there before a restore. */

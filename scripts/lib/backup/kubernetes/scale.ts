@@ -21,6 +21,10 @@ const annotation = 'kgc.hu/replicas-before-restore'
 /** ms for pods to end: the longest grace period is 140 s; and for all to be ready: a first migration takes long. */
 const [stopLimitMs, startLimitMs] = [300_000, 1_200_000]
 
+/** Whether a restore has scaled a workload down and not yet up again. */
+export const isStoppedForRestore = ({ metadata }: Pick<Manifest, 'metadata'>): boolean =>
+  metadata.annotations?.[annotation] !== undefined
+
 const listWorkloads = async (environment: Environment, names: string[]): Promise<Workload[]> =>
   selectKinds(
     await listObjects(environment, ['apps/v1/deployments', 'apps/v1/statefulsets'], {
