@@ -54,13 +54,12 @@ promtool() {
 
 # The Prometheus operator, which makes a configuration of ServiceMonitors and the like, what brings that into its pods, and the CRDs of its release.
 operator() {
-  local module=github.com/prometheus-operator/prometheus-operator@v$prometheus_operator kind
+  local module=github.com/prometheus-operator/prometheus-operator@v$prometheus_operator kind files=''
   for kind in podmonitors probes prometheuses prometheusrules servicemonitors; do
-    FILES+=" prometheus-operator:$module/example/prometheus-operator-crd/monitoring.coreos.com_$kind.yaml"
+    files+=" prometheus-operator:$module/example/prometheus-operator-crd/monitoring.coreos.com_$kind.yaml"
   done
-  FILES=$FILES gobuild prometheus-operator "$module" "${module%@*}/cmd/operator" \
+  FILES=$files gobuild prometheus-operator "$module" "${module%@*}/cmd/operator" \
     prometheus-config-reloader "$module" "${module%@*}/cmd/prometheus-config-reloader"
-  FILES=
 }
 
 if (( $# == 0 )); then set -- registry pebble node addons checks; fi
