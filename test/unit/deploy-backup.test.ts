@@ -292,7 +292,7 @@ test('a rollback offers the newest backup with the schema of its release, and th
     )
   assert.is(
     command(taken, 'kgc'),
-    'npx zx scripts/restore.ts /srv/backups/shop-20261130T090000Z shop kgc --target kubernetes --identity FILE',
+    'npx zx scripts/restore.ts /srv/backups/shop-20261130T090000Z shop kgc --target kubernetes --identity FILE --go-live',
   )
   // what starts would migrate it again
   assert.match(command(taken, 'horilla-hr'), '--stay-down')

@@ -37,8 +37,8 @@ export function findBackupOffers(
 }
 
 /**
- * The command that restores what is offered. Where an application's own start migrates its data, it
- * stays down until the release that goes with it is back.
+ * The command that restores what is offered, not held back: the rollback follows. Where an application's own
+ * start migrates its data, it stays down until the release that goes with it is back.
  */
 export function describeRestoreCommand(
   { name }: Pick<Environment, 'name'>,
@@ -49,7 +49,7 @@ export function describeRestoreCommand(
     listMigrators(manifests, application).some(({ kind }) => kind !== 'Job'),
   )
   const words = [name, ...applications, '--target kubernetes', '--identity FILE']
-  if (migratesItself) words.push('--stay-down')
+  words.push(migratesItself ? '--stay-down' : '--go-live')
   const path = backup.folder ? `${backup.folder.path}/${backup.name}` : backup.name
   const restore = `npx zx scripts/restore.ts ${path} ${words.join(' ')}`
   return backup.folder ? restore : `rclone copy ${remoteOf(backup)} ${backup.name} && ${restore}`
