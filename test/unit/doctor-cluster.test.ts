@@ -31,6 +31,8 @@ import {
   judgePermissions,
   judgeSealing,
 } from '../../scripts/lib/doctor/namespace.ts'
+import { formatMetrics } from '../../scripts/lib/backup/health/metrics.ts'
+import { judgeEnvironmentBackups } from '../../scripts/lib/doctor/environment-backups.ts'
 import {
   backupPermissions,
   listRequiredPermissions,
@@ -156,12 +158,24 @@ const metrics = (status: string, message = '') =>
 const deployment = (name: string, status: object, metadata = {}) =>
   object('Deployment', name, { spec: {}, status }, metadata) as unknown as Deployment
 const edge = (status: object) => deployment('edge', status, { namespace: 'edge' })
+/** What backups have left: by application hours since its newest good one, none where it is undefined. */
+function backupsOf(hours: Record<string, number | undefined>, isGood: boolean): Manifest {
+  const ago = (age: number | undefined) => (age === undefined ? 0 : Date.now() - age * 3_600_000)
+  const applications = Object.fromEntries(
+    Object.entries(hours).map(([name, age]) => [name, ago(age)]),
+  )
+  const lastTry = { at: Date.now(), ms: 1, ...(isGood ? {} : { why: 'no room' }) }
+  const text = formatMetrics({ project: 'shop', encrypted: false, applications, lastTry })
+  return object('ConfigMap', 'backup-metrics', { data: { 'kgc_backup.prom': text } })
+}
+
 const facts = (change: Partial<ClusterFacts> = {}): ClusterFacts => ({
   environment: {
     name: 'staging',
     namespace: 'kgc-staging',
     context: 'kgc-staging',
     sealedSecrets: { namespace: 'kube-system', name: 'sealer' },
+    disposable: false,
   },
   kubectl: true,
   contexts: ['kgc-staging'],
@@ -184,6 +198,7 @@ const facts = (change: Partial<ClusterFacts> = {}): ClusterFacts => ({
   unknownKinds: [],
   controllers: [deployment('sealer', { readyReplicas: 1 })],
   daemonSets: [object('DaemonSet', 'calico-node')],
+  backupMetrics: [backupsOf({ chatwoot: 1 }, true)],
   deployments: [edge({ readyReplicas: 1 })],
   clusterFolder: 'infra/k8s/cluster',
   clusterManifests: manifests,
@@ -453,6 +468,21 @@ test("the deployer's role grants what a deploy asks for, and names nothing else"
     granted.filter(right => !asked.has(right.split(' ')[1])),
     [],
   )
+})
+
+test('doctor: backups of an environment are late, have failed, or are not known at all', () => {
+  silent(judgeEnvironmentBackups(facts()))
+  silent(judgeEnvironmentBackups(facts({ backupMetrics: undefined })))
+  one(judgeEnvironmentBackups(facts({ backupMetrics: [] })), 'info', /none of staging is known/)
+  const { environment } = facts()
+  const demo = { ...environment, disposable: true }
+  silent(judgeEnvironmentBackups(facts({ backupMetrics: [], environment: demo })))
+  const judged = (hours: Record<string, number | undefined>, isGood = true) =>
+    judgeEnvironmentBackups(facts({ backupMetrics: [backupsOf(hours, isGood)] }))
+  const command = /backup\.ts staging --to/
+  one(judged({ kgc: 1, chatwoot: 50 }), 'warning', /^chatwoot: .* is 2 days old/, command)
+  one(judged({ kgc: undefined }), 'warning', /^kgc: there is no good one/, command)
+  one(judged({ kgc: 1 }, false), 'warning', /the last try made no good one/, command)
 })
 
 test('doctor: what it installs is what the README names', () => {

@@ -14,6 +14,7 @@ import {
 } from '../kubernetes/permissions.ts'
 import { discoverResources, kindKeyOf } from '../kubernetes/resources.ts'
 import { judgeCluster, type ClusterFacts, type ObservedObjects } from './cluster.ts'
+import { backupMetricsName } from './environment-backups.ts'
 import type { Finding } from './finding.ts'
 import { Failure } from '../errors.ts'
 import { hasCommand } from '../run.ts'
@@ -60,6 +61,7 @@ const nothing: Asked = {
   crds: undefined,
   controllers: undefined,
   daemonSets: undefined,
+  backupMetrics: undefined,
   deployments: undefined,
   clusterFolder: '',
   clusterManifests: [],
@@ -142,6 +144,12 @@ function listClusterObjects(environment: Environment) {
       `metadata.name=${name}`,
     ),
     daemonSets: see(environment, 'daemonsets', '--all-namespaces'),
+    backupMetrics: see(
+      environment,
+      'configmaps',
+      '--field-selector',
+      `metadata.name=${backupMetricsName}`,
+    ),
   })
 }
 

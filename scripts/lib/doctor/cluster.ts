@@ -1,6 +1,7 @@
 // What the doctor says of a cluster and of an environment's place in it. Pure: cluster-facts.ts
 // does the asking.
 import { findCondition, type Deployment, type Manifest } from '../kubernetes/objects.ts'
+import { judgeEnvironmentBackups } from './environment-backups.ts'
 import { finding, type Finding } from './finding.ts'
 import type { Environment } from '../kubernetes/environment.ts'
 import { minimumKubernetesVersion } from '../kubernetes/versions.ts'
@@ -24,7 +25,7 @@ const localPath =
 export type ObservedObjects = Manifest[] | undefined
 
 export interface ClusterFacts {
-  environment: Pick<Environment, 'name' | 'namespace' | 'context' | 'sealedSecrets'>
+  environment: Pick<Environment, 'name' | 'namespace' | 'context' | 'sealedSecrets' | 'disposable'>
   /** Whether kubectl is on the PATH. */
   kubectl: boolean
   contexts: string[]
@@ -42,6 +43,8 @@ export interface ClusterFacts {
   crds: ObservedObjects
   controllers: Deployment[] | undefined
   daemonSets: ObservedObjects
+  /** What is said of the environment's backups. */
+  backupMetrics: ObservedObjects
   deployments: Deployment[] | undefined
   /** The folder that an administrator applies once, and what it makes for this environment. */
   clusterFolder: string
@@ -70,6 +73,7 @@ export function judgeCluster(facts: ClusterFacts): Finding[] {
       : [...judgeSealing(facts), ...judgeKinds(facts)]),
     ...judgePolicies(facts),
     ...judgePermissions(facts),
+    ...judgeEnvironmentBackups(facts),
   ]
 }
 
