@@ -75,6 +75,14 @@ async function changeEgress(
     throw new Failure(exit.broken, `Change the policy ${name}`, describeApiError(answer))
 }
 
+/** Whether a policy is about pods of the workloads of these names. */
+function createPolicyFilter(all: Manifest[], names: string[]): (policy: Manifest) => boolean {
+  const labels = selectWorkloads(all)
+    .filter(({ metadata }) => names.includes(metadata.name))
+    .map(({ spec }) => (spec.template.metadata?.labels ?? {}) as Record<string, string>)
+  return ({ spec }) => labels.some(own => matchesLabels(spec.podSelector ?? {}, own))
+}
+
 /** Takes the way out of their namespace from the workloads of these names. Throws Failure (6). */
 export async function holdBack(
   environment: Environment,
@@ -82,24 +90,27 @@ export async function holdBack(
   names: string[],
   lossFailure?: LockLossCheck,
 ): Promise<void> {
-  const labels = selectWorkloads(all)
-    .filter(({ metadata }) => names.includes(metadata.name))
-    .map(({ spec }) => (spec.template.metadata?.labels ?? {}) as Record<string, string>)
+  const isTheirs = createPolicyFilter(all, names)
   for (const one of await listObjects(environment, [policies])) {
     const egress = (one.spec.egress ?? []) as NetworkPolicyEgressRule[]
     const inside = keepInside(egress)
-    const isTheirs = labels.some(own => matchesLabels(one.spec.podSelector ?? {}, own))
-    if (!isTheirs || JSON.stringify(inside) === JSON.stringify(egress)) continue
+    if (!isTheirs(one) || JSON.stringify(inside) === JSON.stringify(egress)) continue
     const before = heldEgressOf(one) ?? JSON.stringify(egress)
     await changeEgress(environment, one, inside, before, lossFailure)
   }
 }
 
-/** Gives back every way out that a restore has taken. Throws Failure (6). */
-export async function letOut(environment: Environment, lossFailure?: LockLossCheck): Promise<void> {
+/** Gives back to the workloads of these names every way out that a restore has taken. Throws Failure (6). */
+export async function letOut(
+  environment: Environment,
+  all: Manifest[],
+  names: string[],
+  lossFailure?: LockLossCheck,
+): Promise<void> {
+  const isTheirs = createPolicyFilter(all, names)
   for (const one of await listObjects(environment, [policies])) {
     const before = heldEgressOf(one)
-    if (before !== undefined)
+    if (before !== undefined && isTheirs(one))
       await changeEgress(environment, one, JSON.parse(before), null, lossFailure)
   }
 }

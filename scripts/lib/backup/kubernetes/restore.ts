@@ -78,7 +78,7 @@ export async function restoreEnvironment(
     const drop = dropCommand(environment, folders)
     const request = { engine, plans, folder, manifest, identities, dropCommand: drop }
     const swapped = await restoreData(request)
-    if (live) await letOut(environment, lock.lossFailure)
+    if (live) await letOut(environment, all, listStopped(plans), lock.lossFailure)
     const down = held ? listHeldServices() : []
     const started = listStopped(plans).filter(one => !down.includes(one))
     if (!stayDown) await step('Start the applications', () => startWorkloads(environment, started))
@@ -109,8 +109,11 @@ export async function goLiveEnvironment(name: string): Promise<void> {
   for (const one of plans.flatMap(({ databases }) => databases))
     await refuseHalfRestored(one, (...words) => askInPod(environment, one, ...words))
   await whileLocked(environment, 'go-live', async lock => {
-    await step('Give the applications their way out', () => letOut(environment, lock.lossFailure))
-    await step('Start what works by itself', () => startWorkloads(environment, listStopped(plans)))
+    const names = listStopped(plans)
+    await step('Give the applications their way out', () =>
+      letOut(environment, all, names, lock.lossFailure),
+    )
+    await step('Start what works by itself', () => startWorkloads(environment, names))
   })
   printResult(
     `${environment.namespace} is live. Next: npx zx scripts/smoke.ts ${name} --target kubernetes`,
