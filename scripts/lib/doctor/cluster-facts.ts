@@ -6,6 +6,7 @@ import { buildKustomization, renderManifests } from '../kubernetes/kustomize.ts'
 import { selectKinds, type Manifest, type Deployment } from '../kubernetes/objects.ts'
 import { kubectl, readKubectlError, readKubectlConfig } from '../kubernetes/kubectl.ts'
 import { loadEnvironment, listEnvironments, type Environment } from '../kubernetes/environment.ts'
+import { backupMetricsName } from '../monitoring/textfile.ts'
 import { root } from '../repository.ts'
 import {
   findMissingPermissions,
@@ -14,7 +15,6 @@ import {
 } from '../kubernetes/permissions.ts'
 import { discoverResources, kindKeyOf } from '../kubernetes/resources.ts'
 import { judgeCluster, type ClusterFacts, type ObservedObjects } from './cluster.ts'
-import { backupMetricsName } from './environment-backups.ts'
 import type { Finding } from './finding.ts'
 import { Failure } from '../errors.ts'
 import { hasCommand } from '../run.ts'

@@ -4,8 +4,6 @@ import type { ClusterFacts } from './cluster.ts'
 import { finding, type Finding } from './finding.ts'
 import { formatAge } from '../text.ts'
 
-/** The ConfigMap with the metrics of an environment's backups. */
-export const backupMetricsName = 'backup-metrics'
 /** ms after which a daily backup is missed. */
 const lateMs = 30 * 3_600_000
 

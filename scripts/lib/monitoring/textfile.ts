@@ -2,6 +2,9 @@
 import { execInContainer, readContainers } from '../compose/containers.ts'
 import { lastLineOf } from '../text.ts'
 
+/** On Kubernetes the ConfigMap with what backups say; infra/k8s/components/monitoring/backup-exporter.yaml serves it. */
+export const backupMetricsName = 'backup-metrics'
+
 /** A file that is not whole is never there. */
 const write =
   'printf %s "$METRICS" >"/textfile/$0.tmp" && mv "/textfile/$0.tmp" "/textfile/$0.prom"'

@@ -1,9 +1,9 @@
 // Where Prometheus finds what is said of an environment's backups: a ConfigMap that outlives the run that
 // took them, served by the exporter of the component `monitoring`.
 import { describeApiError, isApiSuccess, requestApi } from '../../kubernetes/api.ts'
-import { backupMetricsName as name } from '../../doctor/environment-backups.ts'
 import type { Environment } from '../../kubernetes/environment.ts'
 import { resourcePath } from '../../kubernetes/resources.ts'
+import { backupMetricsName as name } from '../../monitoring/textfile.ts'
 
 /**
  * Replaces the environment's metrics of backups, text in Prometheus's format; an environment that is not
