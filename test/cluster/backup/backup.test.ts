@@ -214,9 +214,9 @@ test('a backup from Compose is restored; when that is killed the old data is who
     const old = names.includes('chatwoot_before_restore') ? 'chatwoot_before_restore' : 'chatwoot'
     assert.is(sql('SELECT count(*) FROM of_tenants', 'postgres', old), '3000')
   }
-  const { code, stderr } = restore(from)
+  const { code, stdout, stderr } = restore(from)
   assert.is(code, 0, stderr)
-  assert.match(stderr, 'It is held back')
+  assert.match(stdout, 'It is held back')
   await ready(['chatwoot-web', 'chatwoot-redis'])
   assert.equal(readAll(), before)
   assert.equal(leftovers(), [])

@@ -112,6 +112,15 @@ const images: Record<string, string> = {
   'prom/node-exporter': 'node-exporter',
 }
 
+const kinds = [
+  'ConfigMap',
+  'Secret',
+  'NetworkPolicy',
+  'Service',
+  'Ingress',
+  'PersistentVolumeClaim',
+]
+
 /** The environment's objects, but for most of the applications' pods. */
 export function environmentObjects(space: string): Json[] {
   const password = () => randomBytes(12).toString('hex')
@@ -137,9 +146,7 @@ export function environmentObjects(space: string): Json[] {
     one => names.test(one.metadata.name) || labelsOf(one)['kgc.hu/exporter'],
   )
   return [
-    ...of(all, 'ConfigMap', 'Secret', 'NetworkPolicy', 'Service', 'Ingress').filter(
-      ({ metadata }) => !metadata.labels?.grafana_dashboard,
-    ),
+    ...of(all, ...kinds).filter(({ metadata }) => !metadata.labels?.grafana_dashboard),
     {
       apiVersion: 'v1',
       kind: 'ConfigMap',
