@@ -82,6 +82,8 @@ function startOperator(): void {
   ]
   const env = { ...process.env, ...clusterEnv }
   const running = spawn(operator, argv, { env, stdio: ['ignore', log, log] })
+  // else this process would wait for it
+  running.unref()
   process.once('exit', () => {
     running.kill()
     const argv = ['--ignore-not-found', '--wait=false']
