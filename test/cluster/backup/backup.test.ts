@@ -336,7 +336,7 @@ test('a rollback over the migration offers that backup, and goes through after i
   assert.is(refused.code, 3, refused.stderr)
   const [, command = ''] =
     /NEXT {2}npx zx scripts\/restore\.ts (.*?), which loses/.exec(refused.stderr) ?? []
-  assert.is(command, `${saved} test chatwoot --target kubernetes --identity FILE`)
+  assert.is(command, `${saved} test chatwoot --target kubernetes --identity FILE --go-live`)
   const restored = run(['restore', ...command.replace('FILE', key).split(' ')])
   assert.is(restored.code, 0, restored.stderr)
   const { code, stderr } = run(['rollback', 'test'])
