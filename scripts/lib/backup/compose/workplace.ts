@@ -91,16 +91,21 @@ export const withWorkplace = <T>(
   work: (place: Workplace) => Promise<T>,
 ): Promise<T> => withLock(place.project, () => workIn(place, work))
 
+/** Makes a volume that goes with the project's workplace. */
+export const createScratchVolume = (project: string, name: string): Promise<unknown> =>
+  run(['docker', 'volume', 'create', '--label', `${label}=${project}`, name], {
+    what: 'Make a scratch volume',
+  })
+
 async function workIn<T>(
   { project, image }: Pick<Workplace, 'project' | 'image'>,
   work: (place: Workplace) => Promise<T>,
 ): Promise<T> {
   await removeWorkplace(project)
   const volume = `${project}_backup-scratch`
-  const labels = ['--label', `${label}=${project}`]
   const forget = onInterrupt(() => removeWorkplace(project))
   try {
-    await run(['docker', 'volume', 'create', ...labels, volume], { what: 'Make a scratch volume' })
+    await createScratchVolume(project, volume)
     const keeper = await startKeeper({ project, image, volume })
     return await work({ project, image, volume, keeper })
   } finally {

@@ -3,7 +3,7 @@ import { pipeline } from 'node:stream/promises'
 import { Failure } from '../../errors.ts'
 import { say } from '../../report.ts'
 import { run, runBytes } from '../../run.ts'
-import { workplaceOptions, type Workplace } from '../compose/workplace.ts'
+import { createScratchVolume, workplaceOptions, type Workplace } from '../compose/workplace.ts'
 import type { PlannedVolume } from '../plan.ts'
 import type { OldFiles } from './find.ts'
 
@@ -19,8 +19,7 @@ export async function gatherFiles(
   const [first] = places
   if (first && 'source' in first && places.length === 1) return first.source
   const volume = `${place.volume}-${key}`
-  const labels = ['--label', `hu.kgc.workplace=${place.project}`]
-  await run(['docker', 'volume', 'create', ...labels, volume], { what: `Gather ${key}` })
+  await createScratchVolume(place.project, volume)
   for (const one of places)
     if ('source' in one) await copyVolume(place, volume, one.source)
     else if (await copyOutOf(place, volume, one))

@@ -91,6 +91,7 @@ export async function moveIn(stack: Stack, options: MoveInOptions): Promise<void
   )
   const left = listLeftVolumes(olds, moves)
   if (left.length) say(`  not taken, and still there: ${left.join(', ')}`)
+  say(`  the backup of it, proven: ${join(to, manifest.name)}`)
   reportMove(manifest, stack, Date.now() - since, options)
 }
 
@@ -107,7 +108,7 @@ const takeOver = (
   const image = all.services[plans[0]!.databases[0]!.service]!.image!
   return withLock(project, () =>
     // what this stack has had until now says nothing of that one's size
-    makeBackup({ project, to, acceptSize: true, before: [] }, (folder, name) =>
+    makeBackup({ project, to, acceptSize: true, before: [], quiet: true }, (folder, name) =>
       withWorkplace({ project, image }, place =>
         saveApplications({
           engine: createMoveInEngine({ ...request, place }),

@@ -1,5 +1,5 @@
 // A stack that is moved in from: what its Compose files say, and its containers. It is only read.
-import { existsSync } from 'node:fs'
+import { existsSync, realpathSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { readContainers, type Container } from '../../compose/containers.ts'
 import type { ComposeConfig } from '../../compose/stack.ts'
@@ -29,10 +29,14 @@ async function findStarts(folder: string): Promise<(ComposeWords & { project: st
   const labels = ['', '.config_files', '.environment_file'].map(
     end => `{{.Label "${projectLabel}${end}"}}`,
   )
-  const argv = ['docker', 'ps', '-a', '--format', labels.join('\t')]
-  const filter = ['--filter', `label=${projectLabel}.working_dir=${folder}`]
-  const { stdout } = await run([...argv, ...filter], { what: 'Ask the Docker engine' })
-  const lines = [...new Set(stdout.split('\n').filter(Boolean))]
+  // as it was called then: by a link, or not
+  const folders = [...new Set([folder, realpathSync(folder)])]
+  const found = folders.map(async one => {
+    const argv = ['docker', 'ps', '-a', '--format', labels.join('\t')]
+    const filter = ['--filter', `label=${projectLabel}.working_dir=${one}`]
+    return (await run([...argv, ...filter], { what: 'Ask the Docker engine' })).stdout
+  })
+  const lines = [...new Set((await Promise.all(found)).join('').split('\n').filter(Boolean))]
   return lines.map(line => {
     const [project = '', files = '', envFiles = ''] = line.split('\t')
     const split = (text: string) => text.split(',').filter(one => one && existsSync(one))
