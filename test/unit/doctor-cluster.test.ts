@@ -32,7 +32,7 @@ import {
   judgeSealing,
 } from '../../scripts/lib/doctor/namespace.ts'
 import { formatMetrics } from '../../scripts/lib/backup/health/metrics.ts'
-import { judgeEnvironmentBackups } from '../../scripts/lib/doctor/environment-backups.ts'
+import { judgeEnvironmentBackups } from '../../scripts/lib/doctor/monitoring.ts'
 import {
   backupPermissions,
   listRequiredPermissions,
