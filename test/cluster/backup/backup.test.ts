@@ -11,6 +11,7 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { join } from 'node:path'
+import { Readable } from 'node:stream'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { storeBytes } from '../../../scripts/lib/backup/encryption.ts'
@@ -175,6 +176,10 @@ async function makeComposeBackup(): Promise<string> {
   const path = `${name}.age`
   const env = createReadStream(join(box.docker, 'chatwoot/.env.demo'))
   const { plain, stored } = await storeBytes(env, join(folder, path), [recipient])
+  const tar = 'traefik-acme/tar'
+  const acme = await storeBytes(Readable.from([Buffer.from('acme')]), join(folder, `${tar}.age`), [
+    recipient,
+  ])
   await writeManifest(folder, {
     ...{ ...manifest, name: 'kgc-20260101T000000Z', project: 'kgc', suffix: '.demo' },
     applications: ['chatwoot', 'traefik'],
@@ -185,6 +190,7 @@ async function makeComposeBackup(): Promise<string> {
     files: [
       ...manifest.files.filter(({ name }) => !name.startsWith('kubernetes/')),
       { ...plain, name, stored: { ...stored, path } },
+      { ...acme.plain, name: tar, stored: { ...acme.stored, path: `${tar}.age` } },
     ],
   })
   return folder
