@@ -281,7 +281,8 @@ test('a rollback offers the newest backup with the schema of its release, and th
   assert.equal(findBackupOffers(history, release, ['kgc', 'horilla-hr']), [
     { backup: newer, applications: ['kgc'] },
   ])
-  assert.equal(findBackupOffers([of(4, { off: 'x' }), of(3)], release, ['kgc']), [])
+  // its own backup is from before it served
+  assert.equal(findBackupOffers([of(4, { off: 'x' }), of(3, taken)], release, ['kgc']), [])
   // a database of which nothing was known then
   assert.equal(findBackupOffers(history, { number: 3 }, ['kgc']), [])
   const command = (backup: ReleaseBackup, application: string) =>
