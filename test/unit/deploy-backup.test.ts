@@ -4,10 +4,8 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import {
-  createBackupPlanner,
-  standsFor,
-} from '../../scripts/lib/backup/kubernetes/before-deploy.ts'
+import { createBackupPlanner } from '../../scripts/lib/backup/kubernetes/before-deploy.ts'
+import { standsFor } from '../../scripts/lib/backup/kubernetes/proven.ts'
 import type { BackupManifest } from '../../scripts/lib/backup/manifest.ts'
 import { findMigrations } from '../../scripts/lib/deploy/backup/migrations.ts'
 import { findBackupOffers, describeRestoreCommand } from '../../scripts/lib/deploy/backup/offer.ts'
@@ -171,10 +169,14 @@ test('where nobody has said where a backup goes the deploy is refused with what 
 })
 
 test('before the first release that served there is nothing of people to save', async () => {
-  const failed = [{ number: 1, ending: 'broken' }] as StoredRelease[]
-  assert.is(await planned('', { history: failed }), undefined)
-  // what another tool has put there may have data
+  const failed = (created: string[]) =>
+    [{ number: 1, ending: 'broken', created }] as StoredRelease[]
+  assert.is(await planned('', { history: failed(['StatefulSet kgc-db']) }), undefined)
+  // what another tool has put there may have data, and so has what has served
   assert.instance(await planned('', { history: [] }), Failure)
+  assert.instance(await planned('', { history: failed([]) }), Failure)
+  const later = [...failed(['StatefulSet kgc-db']), ...served]
+  assert.instance(await planned('', { history: later }), Failure)
 })
 
 test('environment.yaml is refused for what it may not say of backups', () => {

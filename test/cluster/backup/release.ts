@@ -54,8 +54,12 @@ export async function writeRelease(schema: string, settings: object): Promise<vo
   spec.containers = [
     {
       ...{ name: 'migrate', image, resources, securityContext },
-      command: ['psql', '-h', 'chatwoot-db', '-U', 'chatwoot_a', '-d', 'chatwoot', '-c', statement],
+      // the deploy that brings the server's own hash restarts it
+      command: ['sh', '-c', `until pg_isready; do sleep 1; done; exec psql -c "${statement}"`],
       env: [
+        { name: 'PGHOST', value: 'chatwoot-db' },
+        { name: 'PGUSER', value: 'chatwoot_a' },
+        { name: 'PGDATABASE', value: 'chatwoot' },
         ...(env as Json[])
           .filter(({ name }) => /^(POSTGRES|PG)_?PASSWORD$/.test(name))
           .map(one => ({ ...one, name: 'PGPASSWORD' })),
