@@ -28,7 +28,7 @@ async function openWorkplace(environment: Environment): Promise<() => Promise<vo
     ...{ apiVersion: 'v1', kind: 'ConfigMap' },
     ...{ metadata: { name: scriptsName, labels: { [backupLabel]: 'yes' } }, data },
   })
-  const forget = onInterrupt(() => removeWorkplace(environment))
+  const forget = onInterrupt(() => abandonWorkplace(environment))
   return async () => {
     forget()
     await removeWorkplace(environment)
@@ -36,21 +36,31 @@ async function openWorkplace(environment: Environment): Promise<() => Promise<vo
 }
 
 async function removeWorkplace(environment: Environment): Promise<void> {
-  const jobs = await listObjects(environment, ['batch/v1/jobs'])
-  const own = jobs.filter(({ metadata }) => metadata.labels?.[backupLabel])
-  await removeJobs(
-    environment,
-    own.map(({ metadata }) => metadata.name),
-  )
+  await removeJobs(environment, await listOwnJobs(environment))
   await deleteObject(environment, 'v1/configmaps', scriptsName)
+}
+
+/** The same within the two seconds of an interrupt: nobody waits until the pods have ended. */
+async function abandonWorkplace(environment: Environment): Promise<void> {
+  const jobs = async () => {
+    for (const name of await listOwnJobs(environment)) await deleteJob(environment, name)
+  }
+  await Promise.all([jobs(), deleteObject(environment, 'v1/configmaps', scriptsName)])
+}
+
+async function listOwnJobs(environment: Environment): Promise<string[]> {
+  const jobs = await listObjects(environment, ['batch/v1/jobs'])
+  return jobs.flatMap(({ metadata: { name, labels } }) => (labels?.[backupLabel] ? [name] : []))
+}
+
+const deleteJob = (environment: Environment, name: string) => {
+  const path = resourcePath(environment, 'batch/v1/jobs', name)
+  return requestApi(environment, `${path}?propagationPolicy=Foreground`, { method: 'DELETE' })
 }
 
 /** Removes Jobs with their pods and waits until both are gone. */
 async function removeJobs(environment: Environment, names: string[]): Promise<void> {
-  for (const name of names) {
-    const path = resourcePath(environment, 'batch/v1/jobs', name)
-    await requestApi(environment, `${path}?propagationPolicy=Foreground`, { method: 'DELETE' })
-  }
+  for (const name of names) await deleteJob(environment, name)
   const left = await pollUntil(
     async () => {
       const jobs = await listObjects(environment, ['batch/v1/jobs'])
