@@ -27,7 +27,7 @@ import { askInPod } from './login.ts'
 import { planEnvironment } from './plan.ts'
 import { createKubernetesRestoreEngine, listStopped } from './restore-engine.ts'
 import { startWorkloads } from './scale.ts'
-import { whileLocked } from './workplace.ts'
+import { deleteJob, whileLocked } from './workplace.ts'
 
 const dropCommand = ({ name }: Environment, folders: string[]): string =>
   `npx zx scripts/restore.ts --drop-old ${name} ${folders.join(' ')}`.trim()
@@ -78,6 +78,10 @@ export async function restoreEnvironment(
     const drop = dropCommand(environment, folders)
     const request = { engine, plans, folder, manifest, identities, dropCommand: drop }
     const swapped = await restoreData(request)
+    await forgetMigrations(
+      environment,
+      plans.map(({ folder }) => folder),
+    )
     if (live) await letOut(environment, all, listStopped(plans), lock.lossFailure)
     const down = held ? listHeldServices() : []
     const started = listStopped(plans).filter(one => !down.includes(one))
@@ -118,6 +122,14 @@ export async function goLiveEnvironment(name: string): Promise<void> {
   printResult(
     `${environment.namespace} is live. Next: npx zx scripts/smoke.ts ${name} --target kubernetes`,
   )
+}
+
+/** What migrations did to the data is undone: the next deploy must not take their Jobs for done. */
+async function forgetMigrations(environment: Environment, folders: string[]): Promise<void> {
+  const jobs = await listObjects(environment, ['batch/v1/jobs'])
+  for (const { metadata } of jobs)
+    if (folders.includes(metadata.labels?.['app.kubernetes.io/part-of'] ?? ''))
+      await deleteJob(environment, metadata.name)
 }
 
 /** Removes what was there before a restore. */

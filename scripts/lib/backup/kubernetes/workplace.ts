@@ -53,7 +53,8 @@ async function listOwnJobs(environment: Environment): Promise<string[]> {
   return jobs.flatMap(({ metadata: { name, labels } }) => (labels?.[backupLabel] ? [name] : []))
 }
 
-const deleteJob = (environment: Environment, name: string) => {
+/** Removes a Job, and its pods before it; nobody waits for them. */
+export const deleteJob = (environment: Environment, name: string): Promise<unknown> => {
   const path = resourcePath(environment, 'batch/v1/jobs', name)
   return requestApi(environment, `${path}?propagationPolicy=Foreground`, { method: 'DELETE' })
 }
