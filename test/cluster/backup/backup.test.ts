@@ -32,7 +32,6 @@ import {
   sql,
   start,
 } from './environment.ts'
-import { headOf, recordSchema, releases, schemaNow, writeRelease } from './release.ts'
 
 const test = suite('backup on Kubernetes')
 const to = join(box.root, 'backups')
@@ -267,100 +266,6 @@ test('what was there before is kept until it is dropped, and a second restore wa
   assert.is(code, 0, stderr)
   assert.is(sql("SELECT count(*) FROM pg_database WHERE datname LIKE 'chatwoot\\_%'"), '0')
   assert.is(inStorage('find . -maxdepth 1 -name ".kgc-before-restore"'), '')
-})
-
-const deploy = (...more: string[]): Result => run(['deploy', 'test', ...more])
-const backups = (): string[] => readdirSync(to).filter(name => name.startsWith(`${space}-`))
-/** What a deploy changes, with what is changed when it does. */
-const generations = (): string[] =>
-  get('deployments,statefulsets,jobs,configmaps', ...here).items.map(
-    ({ kind, metadata }: Json) => `${kind} ${metadata.name} ${metadata.generation ?? metadata.uid}`,
-  )
-const isLocked = (): boolean => Boolean(get('lease', 'kgc-deploy', ...here).spec.holderIdentity)
-
-test('a deploy whose image has the schema that the database records takes no backup', async () => {
-  recordSchema('a')
-  await writeRelease('a', { backup: { to, recipients: [recipient] } })
-  const before = backups()
-  const { code, stderr } = deploy()
-  assert.is(code, 0, stderr)
-  assert.match(stderr, 'Job chatwoot-prepare: the schema stays aaaaaaaaaaaa')
-  assert.not.match(stderr, '▶ Backup')
-  // all that is asked for it: the label in the registry, and the database
-  const [, seconds = '99'] = /✔ Plan \((\d+\.\d) s\)/.exec(stderr) ?? []
-  console.log(`plan of a deploy without new migrations: ${seconds} s`)
-  assert.ok(Number(seconds) < 2, stderr)
-  assert.equal(backups(), before)
-  assert.is(releases().at(-1)!.backup, undefined)
-})
-
-test('a backup that fails, or is interrupted, stops the deploy before anything was changed', async () => {
-  await writeRelease('b', { backup: { to, recipients: [recipient] } })
-  const before = [backups(), generations(), releases().length]
-  sql('ALTER ROLE chatwoot_backup NOBYPASSRLS')
-  const failed = deploy()
-  sql('ALTER ROLE chatwoot_backup BYPASSRLS')
-  assert.is(failed.code, 3, failed.stderr)
-  assert.match(failed.stderr, 'Save the data of chatwoot before it is migrated')
-  assert.match(failed.stderr, /row-level security policy .*; nothing was touched/)
-  assert.equal([backups(), generations(), releases().length], before)
-  assert.not.ok(isLocked())
-  const endAt = join(repository, 'test/cluster/deploy/end-at.mjs')
-  const cut = run(['deploy', 'test'], {
-    ...{ END_AT: '▶ Store the dump of chatwoot', END_BY: 'SIGINT' },
-    NODE_OPTIONS: `--import=${endAt}`,
-  })
-  assert.is(cut.code, 130, cut.stderr)
-  await waitUntil('the Job of the backup is gone', 60, () => !leftovers().length)
-  assert.equal([backups(), generations(), releases().length], before)
-  assert.not.ok(isLocked())
-  assert.is(sql("SELECT rolpassword IS NULL FROM pg_authid WHERE rolname = 'chatwoot_backup'"), 't')
-  assert.is(schemaNow(), headOf('a'))
-})
-
-let saved = ''
-test('with another schema a proven backup is taken first, and the release names it', () => {
-  const dry = deploy('--dry-run')
-  assert.is(dry.code, 0, dry.stderr)
-  const why =
-    'chatwoot: Job chatwoot-prepare: the schema changes to bbbbbbbbbbbb, from schema aaaaaaaaaaaa'
-  assert.ok(
-    dry.stderr.includes(`backup: taken before anything is changed, into ${to}: ${why}`),
-    dry.stderr,
-  )
-  const known = backups()
-  const { code, stderr, stdout } = deploy()
-  assert.is(code, 0, stderr)
-  const [name = ''] = backups().filter(one => !known.includes(one))
-  saved = join(to, name)
-  const { applications, schemaVersions } = requireManifest(saved)
-  assert.equal([applications, schemaVersions], [['chatwoot'], { chatwoot: headOf('a') }])
-  assert.is(releases().at(-1)!.backup.name, name)
-  assert.match(stdout, `The data from before: ${name} (chatwoot).`)
-  assert.is(schemaNow(), headOf('b'))
-  assert.equal(leftovers(), [])
-})
-
-test('a rollback over the migration offers that backup, and goes through after its command', () => {
-  const refused = run(['rollback', 'test'])
-  assert.is(refused.code, 3, refused.stderr)
-  const [, command = ''] =
-    /NEXT {2}npx zx scripts\/restore\.ts (.*?), which loses/.exec(refused.stderr) ?? []
-  assert.is(command, `${saved} test chatwoot --target kubernetes --identity FILE --go-live`)
-  const restored = run(['restore', ...command.replace('FILE', key).split(' ')])
-  assert.is(restored.code, 0, restored.stderr)
-  const { code, stderr } = run(['rollback', 'test'])
-  assert.is(code, 0, stderr)
-  assert.is(schemaNow(), headOf('a'))
-})
-
-test('a proven backup that is young enough stands for a new one', async () => {
-  await writeRelease('b', { backup: { to, recipients: [recipient], maxAgeHours: 1 } })
-  const known = backups()
-  const { code, stderr } = deploy()
-  assert.is(code, 0, stderr)
-  assert.equal(backups(), known)
-  assert.is(releases().at(-1)!.backup.name, saved.split('/').at(-1))
 })
 
 test.run()
