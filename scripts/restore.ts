@@ -12,7 +12,8 @@ Restores a backup that scripts/backup.ts has taken into this machine's stack, al
 and starts the stack. Databases and files are restored beside those that are there and verified; then the applications stop, both swap
 names, and the applications start, held back: without workers and without a way out, so that no mail and no webhook goes out before
 --go-live. A rerun ends what was interrupted.
-  backup          its folder
+  backup          its folder; or s3://BUCKET/PREFIX/NAME by BACKUP_S3_… in infra/docker/.env or the shell, or REMOTE:PATH/NAME by rclone's own configuration:
+                  it is copied to --to first (BACKUP_FOLDER in infra/docker/.env, or ./backups)
   mode            dev (default), prod or demo
   environment     of infra/k8s/overlays: it has been deployed, and no deploy changes it meanwhile
   --target T      kubernetes, where the name is a mode's, too

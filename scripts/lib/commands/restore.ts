@@ -13,6 +13,7 @@ import { refuseUnderway } from '../backup/restore/underway.ts'
 import { isHeld, leaveHeld } from '../backup/restore/held.ts'
 import { openForStack } from '../backup/restore/for-stack.ts'
 import { dropCommand, restoreInto } from '../backup/restore/into-stack.ts'
+import { fetchBackup, isElsewhere } from '../backup/off-site/fetch.ts'
 import { planStack } from '../backup/plan.ts'
 import { restoreEnvFiles, type SavedEnvFile } from '../backup/restore/ready.ts'
 import { isEnvironment, readFolders } from '../backup/choose.ts'
@@ -21,8 +22,10 @@ import { dropKeptVolumes } from '../backup/upgrade/major.ts'
 import { dropKept } from '../backup/swapping.ts'
 import { readContainers, requireEngine } from '../compose/containers.ts'
 import { readComposeConfig, stackModes, stackOf } from '../compose/stack.ts'
+import { loadEnvValues } from '../env/files.ts'
 import { exit, Failure } from '../errors.ts'
 import { emit, formatDuration, printResult, say, step } from '../report.ts'
+import { root } from '../repository.ts'
 import { runUpCommand } from './up.ts'
 import { noteRestore } from '../backup/health/record.ts'
 import { withWorkplace } from '../backup/compose/workplace.ts'
@@ -52,6 +55,8 @@ export async function runRestoreCommand({ values, positionals }: RestoreArgument
     if (values[name]) throw usageFailure(`--${name} goes with --from-compose`)
   const [path, ...words] = values['drop-old'] ? ['', ...positionals] : positionals
   if (values['go-live'] && !isBackup(path)) return goLive(positionals, values.target)
+  if (values.to && !isElsewhere(path))
+    throw usageFailure('--to goes with a backup in a bucket, and with --from-compose')
   if (path === undefined) throw usageFailure('which backup? Its folder comes first')
   const environment = isEnvironment(values.target, words[0]) ? (words.shift() ?? '') : undefined
   if (environment !== undefined) {
@@ -60,7 +65,8 @@ export async function runRestoreCommand({ values, positionals }: RestoreArgument
     if (values['drop-old']) return dropOldOfEnvironment(environment, folders)
     const { identity, 'go-live': live, 'stay-down': stayDown } = values
     if (live && stayDown) throw usageFailure('either --go-live or --stay-down')
-    return restoreEnvironment(environment, resolve(path), folders, { identity, live, stayDown })
+    const folder = await findFolder(path, values.to, `.${environment}`)
+    return restoreEnvironment(environment, folder, folders, { identity, live, stayDown })
   }
   if (values['stay-down']) throw usageFailure('--stay-down is for environments on Kubernetes')
   if (values['drop-old']) return dropOld(positionals)
@@ -69,7 +75,8 @@ export async function runRestoreCommand({ values, positionals }: RestoreArgument
   const stack = stackOf(mode)
 
   // Pre-flight: nothing is touched.
-  const { missing, ...backup } = await openForStack(resolve(path), stack, folders, values.identity)
+  const folder = await findFolder(path, values.to, stack.suffix)
+  const { missing, ...backup } = await openForStack(folder, stack, folders, values.identity)
   await requireEngine()
   if (values.drill) {
     refuseWithoutEnvFiles(missing)
@@ -95,7 +102,7 @@ export async function runRestoreCommand({ values, positionals }: RestoreArgument
   printResult(`${manifest.name} is restored (${formatDuration(ms)}). ${next}`)
 }
 
-const moveInOnly = ['file', 'env-file', 'to', 'while-running', 'accept-missing-files'] as const
+const moveInOnly = ['file', 'env-file', 'while-running', 'accept-missing-files'] as const
 
 /** Moves in from the stack in other folders. */
 async function runMoveIn(
@@ -127,7 +134,15 @@ function refuseWithoutEnvFiles(missing: SavedEnvFile[]): void {
 }
 
 /** Whether a word is a backup's folder, and no mode. */
-const isBackup = (word = ''): boolean => existsSync(join(word, 'manifest.json'))
+const isBackup = (word = ''): boolean =>
+  isElsewhere(word) || existsSync(join(word, 'manifest.json'))
+
+/** The folder of a backup; one that is in a bucket is fetched. */
+async function findFolder(path: string, to: string | undefined, suffix: string): Promise<string> {
+  if (!isElsewhere(path)) return resolve(path)
+  const settings = loadEnvValues(root, suffix.slice(1), true)
+  return fetchBackup(path, resolve(to || settings.BACKUP_FOLDER || 'backups'), settings)
+}
 
 /** Lets a restored copy that is held back out: its workers start, and mail and webhooks go out. */
 async function goLive(positionals: string[], target?: string): Promise<void> {

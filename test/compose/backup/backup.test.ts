@@ -686,7 +686,13 @@ const askEdge = () =>
 test('on an empty machine the backup and its key bring the stack up as it was, held back until it goes live', async () => {
   assert.is(stack.run(['down', 'demo', '--purge', '--yes']).code, 0)
   assert.not.ok(existsSync(join(stack.docker, '.env.demo')))
-  const { code, stderr } = restore(backup)
+  // from where rclone's configuration says: nothing else is there yet
+  const config = join(stack.root, 'rclone.conf')
+  writeFileSync(config, '[elsewhere]\ntype = local\n')
+  const words = restoreWords(`elsewhere:${backup}`)
+  const { code, stderr } = stack.run([...words, '--to', join(stack.root, 'fetched')], {
+    env: { RCLONE_CONFIG: config },
+  })
   assert.is(code, 0, stderr)
   assert.equal(readAll(), before)
   assert.is(inRedis('exists', 'queue:mailers'), '0')

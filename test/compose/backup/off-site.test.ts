@@ -9,6 +9,7 @@ import {
   mkdirSync,
   readFileSync,
   readdirSync,
+  rmSync,
   truncateSync,
   writeFileSync,
 } from 'node:fs'
@@ -212,6 +213,61 @@ test('the key of this machine cannot empty the bucket while it is locked', () =>
   assert.equal(there(), before)
   const [{ name }] = readdirSync(join(data!, 'plain/kgc'), { withFileTypes: true }) as [Dirent]
   assert.is(request('host', 'DELETE', `plain/kgc/${name}/shop/dump`).code, 204)
+})
+
+const restore = (from: string, to: string, env: Record<string, string> = {}): Result =>
+  box.script(['restore', from, 'demo', '--to', to], { env })
+
+/** What a restore says that has read its manifest: it is of another stack. */
+const opened = 'it is of a stack with the env files .env, not .env.demo'
+
+test('a restore brings a backup here from the bucket, once, and checks it as any other', () => {
+  const [path = ''] = there().filter(one => one.endsWith('/manifest.json'))
+  const [, name = ''] = path.split('/')
+  const [here, log] = ['fetched', 'fetch.log'].map(one => join(box.root, one)) as [string, string]
+  const env = replaceRclone(`echo "$*" >>${log}`)
+  const first = restore(`s3://backups/kgc/${name}`, here, env)
+  assert.match(first.stderr, opened)
+  assert.is(first.code, 3)
+  const arrived = () => readFileSync(join(here, name, 'shop/dump'), 'utf8')
+  assert.is(arrived(), 'all rows of the shop')
+  assert.not.match(readFileSync(log, 'utf8') + first.stderr, users.host)
+
+  // what came only in part is asked for again
+  truncateSync(join(here, name, 'shop/dump'), 3)
+  assert.match(restore(`s3://backups/kgc/${name}`, here).stderr, opened)
+  assert.is(arrived(), 'all rows of the shop')
+  const none = restore('s3://backups/kgc/kgc-demo-20200101T000000Z', here)
+  assert.is(none.code, 3)
+  assert.match(none.stderr, `no whole backup of that name is there`)
+  assert.match(none.stderr, name)
+})
+
+test('on an empty machine rclone’s own configuration is enough, or the keys in the shell', () => {
+  const [path = ''] = there().filter(one => one.endsWith('/manifest.json'))
+  const [, name = ''] = path.split('/')
+  const config = join(box.root, 'rclone.conf')
+  writeFileSync(
+    config,
+    `[bucket]\ntype = s3\nprovider = Other\nendpoint = http://127.0.0.1:${port}\nregion = us-east-1\naccess_key_id = host\nsecret_access_key = ${users.host}\n`,
+  )
+  rmSync(join(box.docker, '.env.demo'))
+  const words = ['BACKUP_S3_ACCESS_KEY_ID', 'BACKUP_S3_SECRET_ACCESS_KEY']
+  const keys = Object.fromEntries(words.map((key, i) => [key, ['host', users.host][i]!]))
+  const places: [string, Record<string, string>][] = [
+    [`bucket:backups/kgc/${name}`, { RCLONE_CONFIG: config }],
+    [`s3://backups/kgc/${name}`, { ...keys, BACKUP_S3_ENDPOINT: `http://127.0.0.1:${port}` }],
+  ]
+  for (const [i, [from, env]] of places.entries()) {
+    const here = join(box.root, `empty-${i}`)
+    const { code, stderr } = restore(from, here, env)
+    assert.is(code, 3, stderr)
+    assert.match(stderr, opened)
+    assert.ok(readdirSync(join(here, name)).includes('manifest.json'))
+  }
+  const without = restore(`s3://backups/kgc/${name}`, join(box.root, 'empty-2'))
+  assert.is(without.code, 2)
+  assert.match(without.stderr, 'BACKUP_S3_ACCESS_KEY_ID')
 })
 
 test.run()

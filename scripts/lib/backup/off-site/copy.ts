@@ -17,8 +17,8 @@ export interface OffSite {
   url: string
   /** As rclone does. */
   remote: string
-  /** What rclone knows of it, the credentials among it: never in an argument. */
-  env: Record<string, string>
+  /** What rclone knows of it, the credentials among it: never in an argument. Without: what it is configured for itself. */
+  env: Record<string, string> | undefined
 }
 
 /** The place that `--copy-to` or BACKUP_COPY_TO names; undefined: none. Throws Failure (usage) for one that nobody can reach. */
@@ -64,11 +64,11 @@ const withoutOthers = (): Record<string, undefined> =>
 /** rclone with the place's settings alone; one that does not answer is left after some tries. */
 const rclone = ({ env }: OffSite, argv: string[]): Promise<RunOutput> =>
   run(
-    ['rclone', '--config', '', '--retries', '2', '--low-level-retries', '3', ...argv].concat(
-      '--contimeout',
-      '10s',
-    ),
-    { env: { ...withoutOthers(), ...env }, nothrow: true },
+    [
+      ...['rclone', ...(env ? ['--config', ''] : [])],
+      ...['--retries', '2', '--low-level-retries', '3', '--contimeout', '10s', ...argv],
+    ],
+    { env: env ? { ...withoutOthers(), ...env } : {}, nothrow: true },
   )
 
 /** Throws Failure (refused) where there is no rclone. */
@@ -95,7 +95,7 @@ const failure = (what: string, why: string, evidence?: string) =>
   })
 
 /** What rclone prints. Throws Failure (5) with its cause. */
-async function ask(place: OffSite, what: string, argv: string[]): Promise<string> {
+export async function askRclone(place: OffSite, what: string, argv: string[]): Promise<string> {
   const { code, stdout, stderr } = await rclone(place, argv)
   if (code === 0) return stdout
   throw failure(what, findCause(stderr), stderr.trim().split('\n').slice(-8).join('\n'))
@@ -112,7 +112,9 @@ export async function copyBackups(
 ): Promise<void> {
   const what = `Ask ${place.url} what it has`
   const list = ['lsf', '--recursive', '--files-only', '--include', `/*/${manifestName}`]
-  const there = (await step(what, () => ask(place, what, [...list, place.remote]))).split('\n')
+  const there = (await step(what, () => askRclone(place, what, [...list, place.remote]))).split(
+    '\n',
+  )
   const good = (await judgeBackups(to, project, { fresh })).flatMap(({ state, manifest }) =>
     state === 'good' && manifest ? [manifest] : [],
   )
@@ -138,14 +140,14 @@ export async function readCopiedManifests(
   const what = `Ask ${place.url} what it has`
   const first = nameBackup(project, since)
   const list = ['lsf', '--recursive', '--files-only', '--include', `/${project}-*/${manifestName}`]
-  const names = (await ask(place, what, [...list, place.remote]))
+  const names = (await askRclone(place, what, [...list, place.remote]))
     .split('\n')
     .map(line => line.replace(`/${manifestName}`, ''))
     .filter(name => name.length === first.length && name >= first)
   const texts = names
     .sort()
     .toReversed()
-    .map(name => ask(place, what, ['cat', `${place.remote}/${name}/${manifestName}`]))
+    .map(name => askRclone(place, what, ['cat', `${place.remote}/${name}/${manifestName}`]))
   return (await Promise.all(texts)).flatMap(text => parseManifest(text) ?? [])
 }
 
@@ -163,8 +165,14 @@ async function copyBackup(to: string, place: OffSite, manifest: BackupManifest):
   ]
   for (const { filter, files } of parts) {
     // what is there already is never replaced
-    await ask(place, what, ['copy', '--immutable', '--checksum', ...filter, folder, remote])
-    const sums = await ask(place, what, ['hashsum', 'sha256', '--download', ...filter, remote])
+    await askRclone(place, what, ['copy', '--immutable', '--checksum', ...filter, folder, remote])
+    const sums = await askRclone(place, what, [
+      'hashsum',
+      'sha256',
+      '--download',
+      ...filter,
+      remote,
+    ])
     const read = new Map(sums.split('\n').map(line => [line.slice(66), line.slice(0, 64)]))
     const wrong = files.find(({ path, sha256 }) => read.get(path) !== sha256)
     if (wrong)
