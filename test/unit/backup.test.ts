@@ -139,6 +139,30 @@ test('what is encrypted is read by its own key alone, and comes back as it was',
   assert.is(Buffer.concat(read).toString(), 'all rows of the shop')
 })
 
+test('of an age file that was cut or changed nothing is taken for its content', async () => {
+  const own = await generateX25519Identity()
+  const chunk = 64 * 1024
+  const path = join(to, 'cut.age')
+  await storeBytes(Readable.from([randomBytes(2 * chunk)]), path, [await identityToRecipient(own)])
+  const whole = readFileSync(path)
+  const changed = Buffer.from(whole)
+  changed[whole.length - chunk - 100]! ^= 1
+  const header = whole.length - 2 * (chunk + 16)
+  // at a chunk's end, within one, before the first, within the header; with a chunk too much
+  const files = [whole.subarray(0, header + chunk + 16), whole.subarray(0, header + 100)]
+  files.push(whole.subarray(0, header), whole.subarray(0, 60), changed)
+  files.push(Buffer.concat([whole, whole.subarray(-chunk - 16)]))
+  for (const [i, bytes] of files.entries()) {
+    writeFileSync(path, bytes)
+    const read = openStored(path, [own]).then(one => one.toArray())
+    const error = await read.then(
+      () => undefined,
+      (error: Error) => error,
+    )
+    assert.instance(error, Error, `${i}`)
+  }
+})
+
 test('a file of any size is one that other programs of age open, whatever pieces it comes in', async () => {
   const own = await generateX25519Identity()
   const decrypter = new Decrypter()
@@ -153,6 +177,8 @@ test('a file of any size is one that other programs of age open, whatever pieces
     await storeBytes(Readable.from(pieces), path, [await identityToRecipient(own)])
     const read = await decrypter.decrypt(readFileSync(path))
     assert.ok(bytes.equals(read), `${size} bytes`)
+    const ours = (await (await openStored(path, [own])).toArray()) as Buffer[]
+    assert.ok(bytes.equals(Buffer.concat(ours)), `${size} bytes are read`)
   }
 })
 

@@ -8,7 +8,7 @@ import { Readable, Transform } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { Decrypter, Encrypter } from 'age-encryption'
 import { exit, Failure } from '../errors.ts'
-import { encryptBytes } from './age/payload.ts'
+import { decryptFile, encryptBytes } from './age/payload.ts'
 
 /** Size and checksum of bytes. */
 export interface Measured {
@@ -38,10 +38,6 @@ export async function measureFile(path: string): Promise<Measured> {
   })
   return meter.result()
 }
-
-type Web = ReadableStream<Uint8Array>
-const toWeb = (bytes: Readable): Web => Readable.toWeb(bytes) as Web
-const fromWeb = (bytes: Web): Readable => Readable.fromWeb(bytes as never)
 
 /**
  * Writes bytes to a new file on the disk, encrypted unless there are no recipients. Out: before and
@@ -82,9 +78,8 @@ export async function syncPath(path: string): Promise<void> {
 
 /** Reads a stored file, decrypted if there are identities. */
 export async function openStored(path: string, identities: string[]): Promise<Readable> {
-  const bytes = createReadStream(path)
-  if (!identities.length) return bytes
-  return fromWeb(await createDecrypter(identities).decrypt(toWeb(bytes)))
+  if (!identities.length) return createReadStream(path)
+  return decryptFile(createDecrypter(identities), path)
 }
 
 function createEncrypter(recipients: string[]): Encrypter {
