@@ -68,7 +68,8 @@ const rclone = ({ env }: OffSite, argv: string[]): Promise<RunOutput> =>
       ...['rclone', ...(env ? ['--config', ''] : [])],
       ...['--retries', '2', '--low-level-retries', '3', '--contimeout', '10s', ...argv],
     ],
-    { env: env ? { ...withoutOthers(), ...env } : {}, nothrow: true },
+    // rclone's transport takes no AWS_CA_BUNDLE and fails; it has RCLONE_CA_CERT
+    { env: env ? { ...withoutOthers(), ...env } : { AWS_CA_BUNDLE: undefined }, nothrow: true },
   )
 
 /** Throws Failure (refused) where there is no rclone. */
