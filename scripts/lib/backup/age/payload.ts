@@ -72,7 +72,11 @@ export async function encryptBytes(
 ): Promise<Readable> {
   let fileKey: Uint8Array = new Uint8Array()
   // a recipient that writes nothing into the header and is told the key of the file
-  encrypter.addRecipient({ wrapFileKey: key => ((fileKey = key.slice()), []) })
+  const wrapFileKey = (key: Uint8Array) => {
+    fileKey = key.slice()
+    return []
+  }
+  encrypter.addRecipient({ wrapFileKey })
   const empty = await encrypter.encrypt(new Uint8Array())
   const header = empty.subarray(0, empty.length - nonceBytes - tagBytes)
   const nonce = randomBytes(nonceBytes)
