@@ -4,8 +4,8 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { createBackupPlanner } from '../../scripts/lib/backup/kubernetes/before-deploy.ts'
-import { standsFor } from '../../scripts/lib/backup/kubernetes/proven.ts'
+import { createBackupPlanner } from '../../scripts/lib/backup/before-deploy/planner.ts'
+import { standsFor } from '../../scripts/lib/backup/before-deploy/proven.ts'
 import type { BackupManifest } from '../../scripts/lib/backup/manifest.ts'
 import { findMigrations } from '../../scripts/lib/deploy/backup/migrations.ts'
 import { findBackupOffers, describeRestoreCommand } from '../../scripts/lib/deploy/backup/offer.ts'
@@ -302,7 +302,7 @@ test('a rollback offers the newest backup with the schema of its release, and th
   const { folder: _, ...away } = taken
   assert.match(
     command({ ...away, copy: 's3://bucket/shop' }, 'kgc'),
-    'rclone copy s3:bucket/shop/shop-20261130T090000Z shop-20261130T090000Z && npx zx scripts/restore.ts shop-2026',
+    'npx zx scripts/restore.ts s3://bucket/shop/shop-20261130T090000Z shop kgc',
   )
 })
 

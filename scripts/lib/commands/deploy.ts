@@ -1,5 +1,5 @@
 // Deploys an environment, or holds it (scripts/deploy.ts).
-import { createBackupPlanner } from '../backup/kubernetes/before-deploy.ts'
+import { createBackupPlanner } from '../backup/before-deploy/planner.ts'
 import { usageFailure } from '../cli.ts'
 import { deploy } from '../deploy/deploy.ts'
 import { createKubernetesDeployTarget } from '../deploy/target.ts'

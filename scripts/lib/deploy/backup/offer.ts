@@ -50,14 +50,9 @@ export function describeRestoreCommand(
   )
   const words = [name, ...applications, '--target kubernetes', '--identity FILE']
   words.push(migratesItself ? '--stay-down' : '--go-live')
-  const path = backup.folder ? `${backup.folder.path}/${backup.name}` : backup.name
-  const restore = `npx zx scripts/restore.ts ${path} ${words.join(' ')}`
-  return backup.folder ? restore : `rclone copy ${remoteOf(backup)} ${backup.name} && ${restore}`
+  const place = backup.folder?.path ?? backup.copy
+  return `npx zx scripts/restore.ts ${place}/${backup.name} ${words.join(' ')}`
 }
-
-/** As rclone calls it, by a remote of that name. */
-const remoteOf = ({ copy = '', name }: ReleaseBackup): string =>
-  `${copy.replace('s3://', 's3:')}/${name}`
 
 /** Where a backup is, for people. */
 export function describePlace({ folder, copy }: ReleaseBackup): string {

@@ -19,16 +19,16 @@ import { warn } from '../../report.ts'
 import { recordTry } from '../health/record.ts'
 import { withLock } from '../lock.ts'
 import { copyBackups } from '../off-site/copy.ts'
-import { prepareBackup } from './backup.ts'
+import { prepareBackup } from '../kubernetes/backup.ts'
 import {
   describeBackup,
   describeDestination,
   readDestination,
   type Destination,
 } from './destination.ts'
-import { planEnvironment, refuseOutside } from './plan.ts'
+import { planEnvironment, refuseOutside } from '../kubernetes/plan.ts'
 import { findProven } from './proven.ts'
-import { withJobsRemoved } from './workplace.ts'
+import { withJobsRemoved } from '../kubernetes/workplace.ts'
 
 /** What saves the data of an environment before its deploys migrate it. */
 export const createBackupPlanner = (environment: Environment): BackupPlanner => ({
