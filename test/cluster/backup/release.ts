@@ -16,7 +16,8 @@ export const headOf = (letter: string): string => `schema ${letter.repeat(12)}`
 /** The database records a schema, and the applications' own checks have nothing to do with this. */
 export function recordSchema(letter: string): void {
   sql(
-    `CREATE TABLE of_schema (version text); INSERT INTO of_schema VALUES ('${versionOf(letter)}')`,
+    `CREATE TABLE of_schema (version text); INSERT INTO of_schema VALUES ('${versionOf(letter)}');
+    ALTER TABLE of_schema ENABLE ROW LEVEL SECURITY`,
     'chatwoot_a',
   )
   for (const folder of ['kgc', 'twenty-crm', 'chatwoot', 'horilla-hr'])
