@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import { findUnreadyDatabases } from '../../scripts/lib/backup/kubernetes/backup.ts'
 import { createDatabaseJob, createVolumeJob } from '../../scripts/lib/backup/kubernetes/job.ts'
 import { createScramVerifier } from '../../scripts/lib/backup/kubernetes/login.ts'
 import {
@@ -180,6 +181,17 @@ test('what an environment has is called as on Compose; a claim that nobody has d
     ...{ kind: 'PersistentVolumeClaim', metadata: { name } },
   }))
   assert.equal(findForeignClaims(claims, [plan!]), ['forgotten'])
+})
+
+test('a database is ready with its pod, and only what is to be saved is waited for', () => {
+  const pod = (status: string): Manifest => ({
+    ...{ kind: 'Pod', metadata: { name: 'chatwoot-db-0' } },
+    status: { conditions: [{ type: 'Ready', status }] },
+  })
+  assert.equal(findUnreadyDatabases([server, pod('False')], []), ['chatwoot-db'])
+  assert.equal(findUnreadyDatabases([server], ['chatwoot']), ['chatwoot-db'])
+  assert.equal(findUnreadyDatabases([server, pod('True')], []), [])
+  assert.equal(findUnreadyDatabases([server, pod('False')], ['kgc']), [])
 })
 
 test('files that lie in a bucket are told of: by the setting, or because nothing mounts their volume', () => {

@@ -8,8 +8,9 @@ import { isPodReady, selectKinds, type Manifest } from '../../kubernetes/objects
 import { backupPermissions, findMissingPermissions } from '../../kubernetes/permissions.ts'
 import { listObjects } from '../../kubernetes/resources.ts'
 import { requireSupportedCluster } from '../../kubernetes/versions.ts'
-import { warn } from '../../report.ts'
+import { step, warn } from '../../report.ts'
 import { root } from '../../repository.ts'
+import { constantDelays, pollUntil } from '../../retry.ts'
 import {
   findRecipients,
   readFolders,
@@ -59,7 +60,7 @@ export async function prepareBackup(
   if (values['own-disk']) refuseSystemDisk(to)
   await requireSupportedCluster(environment)
   await requireBackupPermissions(environment, backupPermissions)
-  const all = await listObjects(environment, backupResources)
+  const all = await listWhenReady(environment, readFolders(names))
   const plans = choosePlans(environment, all, names)
   refuseElsewhere(plans, readConfigValues(all), values['without-buckets'] ?? false)
   refuseClosedDatabases(environment, all, plans, values.withoutWay)
@@ -96,6 +97,33 @@ export async function requireBackupPermissions(
     )
 }
 
+/** ms in which a database that restarts, or whose node is busy, comes back by itself. */
+const healMs = 60_000
+
+/** The objects, once the databases are ready or a minute is over. */
+async function listWhenReady(environment: Environment, folders: string[]): Promise<Manifest[]> {
+  const look = () => listObjects(environment, backupResources)
+  const all = await look()
+  const down = findUnreadyDatabases(all, folders)
+  if (!down.length) return all
+  return step(`Wait until ${down.join(', ')} is ready`, () =>
+    pollUntil(
+      look,
+      objects => !findUnreadyDatabases(objects, folders).length,
+      constantDelays(2000, healMs),
+    ),
+  )
+}
+
+/** The databases' Services, of these applications or of all, without a pod that is ready. Pure. */
+export function findUnreadyDatabases(all: Manifest[], folders: string[]): string[] {
+  const ready = selectKinds(all, 'Pod').filter(isPodReady)
+  return planEnvironment(all)
+    .filter(({ folder }) => !folders.length || folders.includes(folder))
+    .flatMap(({ databases }) => databases.map(({ service }) => service))
+    .filter(service => !ready.some(({ metadata }) => metadata.name === `${service}-0`))
+}
+
 /** The applications that are named, or all. Throws Failure (refused) for what would be missing. */
 export function choosePlans(
   environment: Environment,
@@ -116,10 +144,7 @@ export function choosePlans(
     all,
     chosen.map(({ folder }) => folder),
   )
-  const ready = selectKinds(all, 'Pod').filter(isPodReady)
-  const down = chosen
-    .flatMap(({ databases }) => databases.map(({ service }) => service))
-    .filter(service => !ready.some(({ metadata }) => metadata.name === `${service}-0`))
+  const down = findUnreadyDatabases(all, folders)
   if (down.length)
     throw new Failure(exit.refused, what, `${down.join(', ')} is not ready`, {
       next: `${kubectlArgv(environment).join(' ')} get pods, or name the applications that a backup is to have`,
