@@ -1,5 +1,5 @@
 // An age file with the package's header and recipients, and OpenSSL's ChaCha20-Poly1305 for what is in
-// it: the package's own takes 20 times as long, so that backups would wait for it.
+// it: with the package's own a file was stored at 61 MB/s instead of 132, and backups waited for it.
 import type { Decrypter, Encrypter } from 'age-encryption'
 import { createCipheriv, createDecipheriv, hkdfSync, randomBytes } from 'node:crypto'
 import { createReadStream } from 'node:fs'
