@@ -92,6 +92,7 @@ soak: node_modules/.stamp ## Change a healthy stack, start from mixtures of cont
 	@KGC_SOAK=1 $(RUN) test/run.ts compose --grep replay
 	@KGC_SOAK=1 $(RUN) test/run.ts compose --grep upgrade/major
 	@KGC_SOAK=1 $(RUN) test/run.ts compose --grep backup/backup
+	@KGC_SOAK=1 $(RUN) test/run.ts cluster --grep move/move
 	@KGC_SOAK=$(or $(ROUNDS),10) $(RUN) test/run.ts cluster --grep deploy/signals
 	@KGC_SOAK=$(or $(ROUNDS),10) $(RUN) test/run.ts cluster --grep deploy/race
 

@@ -2,7 +2,7 @@
 // once.
 import { findUnpromotedImages } from './preflight/promotion.ts'
 import { resourceId, type Manifest } from '../kubernetes/objects.ts'
-import { findHeldBack } from './preflight/held-back.ts'
+import { findHalfRestored, findHeldBack } from './preflight/held-back.ts'
 import { findFixedReplicas, findStoppedTargets } from './preflight/autoscalers.ts'
 import { findSettingProblems } from './preflight/settings-files.ts'
 import {
@@ -99,6 +99,7 @@ export async function runPreflight({
     ...findChangedDatabases(plain, live),
     ...findStoppedTargets(plain, live),
     ...findHeldBack(environment, live),
+    ...findHalfRestored(live),
   )
   if (!back) sayRemarks(environment, plain, refusals)
   const tried = async () => {

@@ -71,6 +71,16 @@ export const restorePermissions: string[] = [
   ),
 ]
 
+/** All that the drill of a restore does. */
+export const drillPermissions: string[] = [
+  ...backupPermissions,
+  ...[
+    ...['deployments.apps', 'statefulsets.apps', 'networkpolicies.networking.k8s.io'],
+    ...['services', 'persistentvolumeclaims'],
+  ].flatMap(one => combineVerbs(one, 'create')),
+  ...combineVerbs('replicasets.apps', 'list'),
+]
+
 /**
  * Those of the rights that the current account does not have; with `nothrow` none when the cluster
  * does not say.

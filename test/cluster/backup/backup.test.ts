@@ -26,6 +26,7 @@ import {
   env,
   here,
   inStorage,
+  reaches,
   reachesMail,
   ready,
   space,
@@ -195,10 +196,65 @@ async function makeComposeBackup(): Promise<string> {
   return folder
 }
 
-test('who takes backups may not restore', () => {
+test('who takes backups may neither restore nor try it', () => {
   const { code, stderr } = restore(backup, backupEnv)
   assert.is(code, 3, stderr)
   assert.match(stderr, /it may not: .*patch deployments.apps/)
+  const tried = drill(backupEnv)
+  assert.is(tried.code, 3, tried.stderr)
+  assert.match(tried.stderr, /it may not: .*create deployments.apps/)
+})
+
+const drill = (more?: Record<string, string>): Result =>
+  run(['restore', backup, 'test', '--drill', '--identity', key], more)
+/** What a drill has made and not thrown away. */
+const drilled = (): string[] =>
+  get(
+    'deployments,statefulsets,jobs,pods,services,networkpolicies,persistentvolumeclaims',
+    ...['--selector', 'kgc.hu/drill', ...here],
+  ).items.map(({ kind, metadata }: Json) => `${kind} ${metadata.name}`)
+/** What changes when something that serves is changed. */
+const serving = (): unknown[] => [
+  get('deployments,statefulsets,services,networkpolicies', '--selector', '!kgc.hu/drill', ...here)
+    .items.map(({ kind, metadata }: Json) => `${kind} ${metadata.name} ${metadata.generation}`)
+    .sort(),
+  get('pods', '--selector', '!kgc.hu/drill,!kgc.hu/backup', ...here)
+    .items.map(({ metadata }: Json) => metadata.uid)
+    .sort(),
+]
+
+test('a drill brings the application back beside itself, cut off from all else; the next throws away what a killed one has left', async () => {
+  const before = serving()
+  const endAt = join(repository, 'test/cluster/deploy/end-at.mjs')
+  const killed = drill({
+    ...{ END_AT: '✔ Start the application on it', END_BY: 'SIGKILL' },
+    NODE_OPTIONS: `--import=${endAt}`,
+  })
+  assert.is(killed.code, -1, killed.stderr)
+  assert.match(killed.stderr, 'ended at')
+  assert.ok(drilled().includes('Deployment drill-chatwoot-web'), drilled().join())
+  assert.not.ok(drilled().some(name => name.includes('sidekiq')))
+  assert.is(
+    inStorage('sha256sum ab/cd/abcd', 'drill-chatwoot-web'),
+    inStorage('sha256sum ab/cd/abcd'),
+  )
+  const rows = 'SELECT count(*) FROM of_tenants'
+  assert.is(sql(rows, 'postgres', 'chatwoot', 'drill-chatwoot-db-0'), '6000')
+  const addressOf = (pod: string): string => get('pod', pod, ...here).status.podIP
+  // by the names of its settings it finds its own database, and the one that serves by none
+  assert.ok(reaches('drill-chatwoot-web', 'chatwoot-db', 5432))
+  assert.not(reaches('drill-chatwoot-web', addressOf('chatwoot-db-0'), 5432))
+  assert.not(reachesMail('drill-chatwoot-web'))
+  assert.not(reaches('chatwoot-web', addressOf('drill-chatwoot-db-0'), 5432))
+  assert.equal(serving(), before)
+
+  const { code, stdout, stderr } = drill()
+  assert.is(code, 0, stderr)
+  assert.match(stdout, /is back in \d.*chatwoot/)
+  assert.equal(drilled(), [])
+  assert.equal(leftovers(), [])
+  assert.equal(serving(), before)
+  assert.match(run(['backup', 'status', '--to', to]).stdout, /back in .* \(restored /)
 })
 
 test('a backup from Compose is restored; when that is killed the old data is whole, and the next one ends it', async () => {
@@ -218,6 +274,15 @@ test('a backup from Compose is restored; when that is killed the old data is who
     assert.match(names, /^chatwoot( |$)/)
     const old = names.includes('chatwoot_before_restore') ? 'chatwoot_before_restore' : 'chatwoot'
     assert.is(sql('SELECT count(*) FROM of_tenants', 'postgres', old), '3000')
+  }
+  for (const words of [
+    ['deploy', 'test'],
+    ['rollback', 'test'],
+    ['restore', '--drop-old', 'test'],
+  ]) {
+    const refused = run(words)
+    assert.is(refused.code, 3, refused.stderr)
+    assert.match(refused.stderr, 'the restore of kgc-20260101T000000Z has not come to its end')
   }
   const { code, stdout, stderr } = restore(from)
   assert.is(code, 0, stderr)
@@ -250,7 +315,7 @@ test('until it goes live nothing works by itself or gets out, and no deploy lets
     ['chatwoot-sidekiq', 1, undefined],
     ['chatwoot-web', 1, undefined],
   ])
-  await waitUntil('the mail server is reached again', 30, reachesMail)
+  await waitUntil('the mail server is reached again', 30, () => reachesMail())
   assert.equal(egress(), egressBefore)
   const again = run(['restore', '--go-live', 'test'])
   assert.is(again.code, 3, again.stderr)

@@ -99,20 +99,24 @@ async function openWayToMail(): Promise<void> {
       ],
     },
   })
-  await waitUntil('the mail server is reached', 60, reachesMail)
+  await waitUntil('the mail server is reached', 60, () => reachesMail())
 }
 
-/** Whether the application that serves reaches the mail server. */
-export const reachesMail = (): boolean =>
+/** Whether the pods of a deployment reach a port. */
+export const reaches = (deployment: string, host: string, port: number): boolean =>
   tool(
     'kubectl',
     [
-      ...['exec', 'deploy/chatwoot-web', '--container', 'chatwoot', ...here, '--'],
+      ...['exec', `deploy/${deployment}`, '--container', 'chatwoot', ...here, '--'],
       ...['timeout', '5', '/opt/standin/bin/nodejs', '-e'],
-      `require('net').connect(${mailPort}, '${addressOfMail()}').on('connect', () => process.exit(0)).on('error', () => process.exit(1))`,
+      `require('net').connect(${port}, '${host}').on('connect', () => process.exit(0)).on('error', () => process.exit(1))`,
     ],
     { nothrow: true },
   ).code === 0
+
+/** Whether they reach the mail server. */
+export const reachesMail = (deployment = 'chatwoot-web'): boolean =>
+  reaches(deployment, addressOfMail(), mailPort)
 
 /** Waits until a pod of each is ready. */
 export const ready = (names: string[]): Promise<unknown> =>
@@ -136,18 +140,23 @@ export const ready = (names: string[]): Promise<unknown> =>
   )
 
 /** Runs SQL in the database's own container. */
-export const sql = (query: string, user = 'postgres', database = 'chatwoot'): string =>
+export const sql = (
+  query: string,
+  user = 'postgres',
+  database = 'chatwoot',
+  pod = 'chatwoot-db-0',
+): string =>
   kubectl(
     [
-      ...['exec', '--stdin', 'chatwoot-db-0', '--container', 'postgres', ...here, '--'],
+      ...['exec', '--stdin', pod, '--container', 'postgres', ...here, '--'],
       ...['psql', '-qtAX', '-v', 'ON_ERROR_STOP=1', '-U', user, '-d', database, '-f', '-'],
     ],
     { input: query },
   ).trim()
 
 /** Runs a script in the application's container, which has the volume at /app/storage. */
-export const inStorage = (script: string): string =>
+export const inStorage = (script: string, deployment = 'chatwoot-web'): string =>
   kubectl([
-    ...['exec', 'deploy/chatwoot-web', '--container', 'chatwoot', ...here, '--'],
+    ...['exec', `deploy/${deployment}`, '--container', 'chatwoot', ...here, '--'],
     ...['sh', '-c', `cd /app/storage && ${script}`],
   ]).trim()

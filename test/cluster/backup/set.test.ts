@@ -9,6 +9,14 @@ import {
   listHeldServices,
   matchesLabels,
 } from '../../../scripts/lib/backup/kubernetes/held.ts'
+import { findWaysOut } from '../../../scripts/lib/backup/kubernetes/drill/isolation.ts'
+import {
+  createDrillServices,
+  createDrillWorkload,
+  isDataServer,
+  selectDrilled,
+} from '../../../scripts/lib/backup/kubernetes/drill/objects.ts'
+import { describeKeptVolume } from '../../../scripts/lib/backup/kubernetes/drill/refuse.ts'
 import { build, environments, find, labelsOf, of, podOf, type Json } from '../manifests.ts'
 
 const test = suite('claims in a backup')
@@ -69,6 +77,55 @@ test('what works by itself is what no Service leads to, as on Compose', () => {
         ),
     )
   assert.equal(idle.map(({ metadata }) => metadata.name).sort(), listHeldServices().sort())
+})
+
+for (const environment of environments)
+  test(`${environment}: what a drill starts is meant by no Service and no policy but the drill's own`, () => {
+    const all = build(`overlays/${environment}`) as Manifest[]
+    const own = { folder: '', owner: { apiVersion: 'v1', kind: 'ConfigMap', name: 'x', uid: 'x' } }
+    const plans = planEnvironment(all).filter(({ databases }) => databases.length)
+    assert.is(plans.length, 4)
+    const policies = all.filter(({ kind }) => kind === 'NetworkPolicy')
+    for (const plan of plans) {
+      const workloads = selectDrilled(all, plan)
+      assert.ok(workloads.some(isDataServer) && !workloads.every(isDataServer), plan.folder)
+      assert.equal(findWaysOut(all, plan.folder, workloads), [])
+      for (const workload of workloads) {
+        const made = createDrillWorkload({ ...own, folder: plan.folder }, workload, {
+          hostAliases: [],
+        })
+        const labels = labelsOf(made)
+        const means = (selector: Json) => matchesLabels(selector, labels)
+        const services = all
+          .filter(({ kind }) => kind === 'Service')
+          .filter(({ spec }) => spec.selector && means({ matchLabels: spec.selector }))
+        assert.equal(services, [])
+        const meant = policies.filter(({ spec }) => means(spec.podSelector ?? {}))
+        assert.equal(meant.map(({ metadata }) => metadata.name).sort(), ['default-deny', 'names'])
+        const claims = podOf(made).volumes.flatMap((one: Json) => one.persistentVolumeClaim ?? [])
+        for (const { claimName } of claims) assert.match(claimName, /^drill-/)
+      }
+      const services = createDrillServices(own, all, workloads)
+      assert.ok(services.some(({ name }) => name === plan.databases[0]!.service))
+    }
+    const metadata = { name: 'proxy' }
+    const open = { kind: 'NetworkPolicy', metadata, spec: { podSelector: {}, egress: [{}] } }
+    const [plan] = plans
+    assert.equal(findWaysOut([open], plan!.folder, selectDrilled(all, plan!)), ['proxy'])
+  })
+
+test('a volume that would stay after a drill, or that nothing makes, is named', () => {
+  const claim = (storageClassName?: string) =>
+    ({
+      kind: 'PersistentVolumeClaim',
+      metadata: { name: 'files' },
+      spec: { storageClassName },
+    }) as Manifest
+  const of = (reclaimPolicy: string) =>
+    [{ kind: 'StorageClass', metadata: { name: 'disk' }, reclaimPolicy }] as Manifest[]
+  assert.is(describeKeptVolume(claim('disk'), of('Delete')), undefined)
+  assert.match(describeKeptVolume(claim('disk'), of('Retain'))!, 'a copy of the data would stay')
+  assert.match(describeKeptVolume(claim(), of('Delete'))!, 'nothing makes a second volume')
 })
 
 test('a way out is whatever leads to no pod of the own namespace', () => {

@@ -23,16 +23,17 @@ const silenceLimitMs = 120_000
 /** A place whose shell can be asked for little things, too. */
 export type PodPlace = RestorePlace & { shell: PodShell }
 
-/** Creates an object of a backup. Throws Failure (refused). */
+/** Creates an object of a backup. Out: as the cluster has it. Throws Failure (refused). */
 export async function createObject(
   environment: Environment,
   resource: string,
   body: Manifest,
-): Promise<void> {
+): Promise<Manifest> {
   const what = `Make ${body.metadata.name}`
   const path = resourcePath(environment, resource)
   const answer = await requestApi(environment, path, { method: 'POST', body, what })
   if (!isApiSuccess(answer)) throw new Failure(exit.refused, what, describeApiError(answer))
+  return JSON.parse(answer.text) as Manifest
 }
 
 const podsOf = async (environment: Environment, job: string): Promise<Pod[]> =>

@@ -19,6 +19,7 @@ import { startPlace, type PodPlace } from './place.ts'
 import { holdBack } from './held.ts'
 import { findUserOf } from './plan.ts'
 import { stopWorkloads } from './scale.ts'
+import { markSwapping } from './underway.ts'
 
 /**
  * An environment whose databases run; `all` are its objects in the cluster. Each step wants the lock. What is
@@ -70,8 +71,9 @@ export function createKubernetesRestoreEngine(
         next: `npx zx scripts/deploy.ts ${environment.name}`,
       })
     },
-    stopServices: async plans => {
+    stopServices: async (plans, backup) => {
       const names = listStopped(plans)
+      await markSwapping(environment, backup)
       if (held) await holdBack(environment, all, names, lossFailure)
       await stopWorkloads(environment, names)
     },

@@ -1,19 +1,12 @@
 // Restores a backup into an environment on Kubernetes, lets it out, or drops what it has kept.
 import { loadEnvironment, type Environment } from '../../kubernetes/environment.ts'
 import { exit, Failure } from '../../errors.ts'
-import { containerSpecsOf, selectKinds, type Manifest } from '../../kubernetes/objects.ts'
 import { restorePermissions } from '../../kubernetes/permissions.ts'
 import { listObjects } from '../../kubernetes/resources.ts'
 import { requireSupportedCluster } from '../../kubernetes/versions.ts'
 import { emit, formatDuration, printResult, say, step } from '../../report.ts'
-import { listApplications } from '../../repository.ts'
 import { noteRestore } from '../health/record.ts'
-import { readSavedValues, readSecretValues, refuseOtherValues } from '../restore/kept-values.ts'
-import { requireManifest, type BackupManifest } from '../manifest.ts'
-import { chooseSaved, openBackup, refuseAbsent } from '../restore/open.ts'
-import type { PlannedApplication } from '../plan.ts'
 import { refuseHalfRestored } from '../choose.ts'
-import { refuseBlockedReleases } from '../restore/ready.ts'
 import { restoreData } from '../restore.ts'
 import { dropKept } from '../swapping.ts'
 import {
@@ -24,9 +17,10 @@ import {
 } from './backup.ts'
 import { isEnvironmentHeld, letOut, listHeldServices } from './held.ts'
 import { askInPod } from './login.ts'
-import { planEnvironment } from './plan.ts'
+import { openForEnvironment } from './open.ts'
 import { createKubernetesRestoreEngine, listStopped } from './restore-engine.ts'
 import { startWorkloads } from './scale.ts'
+import { clearSwapping, refuseSwapping } from './underway.ts'
 import { deleteJob, whileLocked } from './workplace.ts'
 
 const dropCommand = ({ name }: Environment, folders: string[]): string =>
@@ -49,27 +43,12 @@ export async function restoreEnvironment(
   { identity, live = false, stayDown = false }: RestoredState,
 ): Promise<void> {
   const start = Date.now()
-  const environment = loadEnvironment(name)
 
   // Pre-flight: nothing is touched.
-  const manifest = requireManifest(folder)
-  refuseOtherEnvironment(manifest, environment)
-  refuseAbsent(manifest, folders)
-  const identities = await openBackup(folder, manifest, identity)
-  const saved = await readSavedValues(folder, manifest, identities)
-  await requireSupportedCluster(environment)
-  await requireBackupPermissions(environment, restorePermissions)
-  const all = await listObjects(environment, backupResources)
-  const wanted = folders.length ? folders : listPlanned(all, manifest)
-  const plans = chooseSaved(manifest, choosePlans(environment, all, wanted), wanted)
+  const permissions = restorePermissions
+  const opened = await openForEnvironment(name, folder, folders, { identity, permissions })
+  const { environment, all, plans, manifest, identities } = opened
   refuseClosedDatabases(environment, all, plans)
-  const secrets = all.filter(({ kind }) => kind === 'Secret')
-  refuseOtherValues(
-    saved,
-    readSecretValues(secrets, listApplications()),
-    `the values of the backup into .env.${name}, npx zx scripts/seal.ts ${name} --all, a deploy, then the same command again`,
-  )
-  await refuseBlockedReleases(manifest, listImages(all))
 
   // Impact.
   const held = !live && !stayDown
@@ -87,6 +66,7 @@ export async function restoreEnvironment(
     const started = listStopped(plans).filter(one => !down.includes(one))
     if (!stayDown) await step('Start the applications', () => startWorkloads(environment, started))
     await swapped.finish()
+    await clearSwapping(environment)
   })
   const ms = Date.now() - start
   emit('result', { backup: manifest.name, ms })
@@ -109,6 +89,7 @@ export async function goLiveEnvironment(name: string): Promise<void> {
     throw new Failure(exit.refused, what, 'nothing of it is held back', {
       next: `npx zx scripts/smoke.ts ${name} --target kubernetes`,
     })
+  refuseSwapping(all, what)
   const plans = choosePlans(environment, all, [])
   for (const one of plans.flatMap(({ databases }) => databases))
     await refuseHalfRestored(one, (...words) => askInPod(environment, one, ...words))
@@ -138,6 +119,7 @@ export async function dropOldOfEnvironment(name: string, folders: string[]): Pro
   await requireSupportedCluster(environment)
   await requireBackupPermissions(environment, restorePermissions)
   const all = await listObjects(environment, backupResources)
+  refuseSwapping(all, 'Drop what is kept')
   const plans = choosePlans(environment, all, folders)
   await whileLocked(environment, 'drop of old data', lock =>
     step('Drop what was there before the restore', () => {
@@ -151,28 +133,3 @@ export async function dropOldOfEnvironment(name: string, folders: string[]): Pro
   )
   printResult('What was there before the restore is gone.')
 }
-
-/** What of a backup an environment can have: Traefik is not its own. */
-const listPlanned = (all: Manifest[], { applications }: BackupManifest): string[] =>
-  planEnvironment(all)
-    .map(({ folder }: PlannedApplication) => folder)
-    .filter(folder => applications.includes(folder))
-
-function refuseOtherEnvironment(manifest: BackupManifest, { name }: Environment): void {
-  if (manifest.engine !== 'kubernetes' || manifest.suffix === `.${name}`) return
-  throw new Failure(
-    exit.refused,
-    `Read ${manifest.name}`,
-    `it is of ${manifest.project}, the environment ${manifest.suffix.slice(1)}`,
-    { next: 'the same command with that environment' },
-  )
-}
-
-/** The image of each service that is there. */
-const listImages = (all: Manifest[]): Record<string, string> =>
-  Object.fromEntries(
-    selectKinds(all, 'Deployment', 'StatefulSet').map(one => [
-      one.metadata.name,
-      containerSpecsOf(one as unknown as Manifest).at(-1)?.image ?? '',
-    ]),
-  )

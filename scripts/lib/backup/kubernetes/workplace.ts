@@ -1,5 +1,6 @@
 // The Jobs and the ConfigMap of a backup in an environment: they carry a label, so that a run that was
 // killed leaves nothing behind the next one.
+import type { OwnerReference } from 'kubernetes-types/meta/v1.js'
 import { readFileSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { acquireLock, type Lock } from '../../deploy/lock/lock.ts'
@@ -17,22 +18,29 @@ import { createObject, startPlace, type PodPlace } from './place.ts'
 
 const scriptsFolder = join(root, 'scripts/lib/backup')
 
-/** Removes what an earlier run has left, and brings the scripts. Out: the call that removes it again. */
-async function openWorkplace(environment: Environment): Promise<() => Promise<void>> {
+/** What goes with the scripts, by the cluster itself: also where the run is killed, and the next removes them. */
+export type WorkplaceOwner = OwnerReference
+
+/** Removes what an earlier run has left, and brings the scripts. Out: they, and the call that removes them again. */
+async function openWorkplace(
+  environment: Environment,
+): Promise<{ owner: WorkplaceOwner; close: () => Promise<void> }> {
   await removeWorkplace(environment)
   const names = readdirSync(scriptsFolder).filter(name => /\.(sh|sql)$/.test(name))
   const data = Object.fromEntries(
     names.map(name => [name, readFileSync(join(scriptsFolder, name), 'utf8')]),
   )
-  await createObject(environment, 'v1/configmaps', {
-    ...{ apiVersion: 'v1', kind: 'ConfigMap' },
+  const kind = { apiVersion: 'v1', kind: 'ConfigMap' }
+  const { metadata } = await createObject(environment, 'v1/configmaps', {
+    ...kind,
     ...{ metadata: { name: scriptsName, labels: { [backupLabel]: 'yes' } }, data },
   })
   const forget = onInterrupt(() => abandonWorkplace(environment))
-  return async () => {
+  const close = async () => {
     forget()
     await removeWorkplace(environment)
   }
+  return { owner: { ...kind, name: scriptsName, uid: metadata.uid! }, close }
 }
 
 async function removeWorkplace(environment: Environment): Promise<void> {
@@ -91,18 +99,18 @@ export async function withJob<T>(
 /** Does work with Jobs that go again. */
 export async function withJobsRemoved<T>(
   environment: Environment,
-  work: () => Promise<T>,
+  work: (owner: WorkplaceOwner) => Promise<T>,
 ): Promise<T> {
-  const close = await openWorkplace(environment)
+  const { owner, close } = await openWorkplace(environment)
   try {
-    return await work()
+    return await work(owner)
   } finally {
     await close().catch((error: Error) => warn(error.message))
   }
 }
 
-/** Does work in an environment that no deploy changes meanwhile, with Jobs that go again. */
-export async function whileLocked<T>(
+/** Does work in an environment that no deploy changes meanwhile. */
+export async function underLock<T>(
   environment: Environment,
   what: string,
   work: (lock: Lock) => Promise<T>,
@@ -110,8 +118,16 @@ export async function whileLocked<T>(
   const lock = await step('Lock', () => acquireLock(environment, what))
   try {
     await lock.recordPhase(what)
-    return await withJobsRemoved(environment, () => work(lock))
+    return await work(lock)
   } finally {
     await lock.release()
   }
 }
+
+/** The same with Jobs that go again. */
+export const whileLocked = <T>(
+  environment: Environment,
+  what: string,
+  work: (lock: Lock) => Promise<T>,
+): Promise<T> =>
+  underLock(environment, what, lock => withJobsRemoved(environment, () => work(lock)))

@@ -38,10 +38,20 @@ export async function drill(
       else process.env[key] = before[key]
     }
   }
+  await reportDrill(backup, chosen, ms)
+  return ms
+}
+
+/** Says how long a drill of applications took, ms; of all that have data it is recorded. */
+export async function reportDrill(
+  { folder, manifest }: Pick<OpenBackup, 'folder' | 'manifest'>,
+  chosen: string[],
+  ms: number,
+): Promise<void> {
   emit('result', { backup: manifest.name, ms })
-  if (chosen.length === withData.length) await noteRestore(backup.folder, manifest, ms)
+  if (manifest.databases.every(({ application }) => chosen.includes(application)))
+    await noteRestore(folder, manifest, ms)
   printResult(
     `${manifest.name} is back in ${formatDuration(ms)} (${chosen.join(', ')}); what was restored is thrown away again.`,
   )
-  return ms
 }

@@ -1,4 +1,5 @@
-// An environment whose restore is held back: a change would let its mail and webhooks out. Pure.
+// An environment whose restore is held back, or has stopped halfway: a change would let its mail and
+// webhooks out, or start applications on data of two times. Pure.
 import type { Environment } from '../../kubernetes/environment.ts'
 import type { Manifest } from '../../kubernetes/objects.ts'
 
@@ -16,3 +17,23 @@ export const findHeldBack = ({ name }: Pick<Environment, 'name'>, live: Manifest
         `a restored copy is held back, and this would let its mail and webhooks out: npx zx scripts/restore.ts --go-live ${name} --target kubernetes, when nothing else serves these people`,
       ]
     : []
+
+/** The ConfigMap that is there from the swap of a restore to its end; it names the backup. */
+export const underwayName = 'kgc-restore-underway'
+
+/** The backup whose restore has begun to swap and has not come to its end, if there is one. */
+export const findUnderway = (live: Manifest[]): string | undefined =>
+  live.find(({ kind, metadata }) => kind === 'ConfigMap' && metadata.name === underwayName)?.data
+    ?.backup as string | undefined
+
+/** Why nothing may start on what a restore has left halfway. */
+export const describeUnderway = (backup: string): string =>
+  `the restore of ${backup} has not come to its end: the environment has some of its data, and some from before`
+
+/** The refusal of a change to an environment whose restore has stopped halfway. */
+export function findHalfRestored(live: Manifest[]): string[] {
+  const backup = findUnderway(live)
+  return backup === undefined
+    ? []
+    : [`${describeUnderway(backup)}; that restore again goes on where it stood`]
+}
