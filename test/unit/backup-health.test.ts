@@ -23,12 +23,11 @@ import { judgeBackups } from '../../scripts/lib/backup/retention/judge.ts'
 import { exit, Failure } from '../../scripts/lib/errors.ts'
 import { sandbox, repository } from '../sandbox.ts'
 import { promtool } from '../tools.ts'
-import { dayMs, hourMs, makeBackup } from './made-backups.ts'
+import { dayMs, hourMs, makeBackup, project } from './made-backups.ts'
 
 const test = suite('backup health')
 const box = sandbox()
 const now = Date.now()
-const project = 'kgc-demo'
 let to: string
 test.before.each(() => void (to = mkdtempSync(join(tmpdir(), 'kgc-backups-'))))
 test.after.each(() => rmSync(to, { recursive: true, force: true }))
@@ -55,7 +54,7 @@ test('the sentence says when the last one was proven, how fast it is back, and w
   for (const hours of [4, 28, 80]) await makeBackup(to, project, now - hours * hourMs)
   assert.match(
     describeSummary(await summarize(), now),
-    /^kgc-demo: last proven \d{4}-\d\d-\d\d \d\d:\d\d, its databases back in 1\.5 s, at most 2 days lost\. It is not encrypted\.$/,
+    /^kgc-test-\d+: last proven \d{4}-\d\d-\d\d \d\d:\d\d, its databases back in 1\.5 s, at most 2 days lost\. It is not encrypted\.$/,
   )
   await changeRecord(to, project, {
     restored: { at: new Date(now).toISOString(), backup: 'x', ms: 250_000 },
@@ -65,7 +64,7 @@ test('the sentence says when the last one was proven, how fast it is back, and w
   assert.match(said, 'back in 4 min 10 s (restored ')
   assert.match(said, 'failed: Dump shop: no room')
   const { stdout } = await box.inProcess(['backup', 'status', '--to', to])
-  assert.match(stdout, 'kgc-demo: last proven')
+  assert.match(stdout, `${project}: last proven`)
   const json = await box.inProcess(['backup', 'status', '--to', to, '--json'])
   const events = json.stdout
     .trim()
@@ -107,7 +106,7 @@ test('a failure is a metric of its own, and an old success stays old (stashed/st
 test('a folder that is away, or takes no record, is told of as a failure all the same', async () => {
   await makeBackup(to, project, now)
   await changeRecord(to, project, { lastTry: { at: new Date().toISOString(), ms: 5 } })
-  for (const folder of [join(to, 'away'), '/proc/self', join(to, 'kgc-demo.record.json')]) {
+  for (const folder of [join(to, 'away'), '/proc/self', join(to, `${project}.record.json`)]) {
     let lastTry: BackupTry | undefined
     const failing = recordTry(
       { to: folder, project },
@@ -136,7 +135,7 @@ test('the word of the newest backup, read out by its holder, proves the key; not
   const wrong = await proveKey(createProofWord())
   assert.is(wrong.code, 3)
   assert.match(wrong.stderr, `age --decrypt --identity KEY ${folder}/proof.age`)
-  assert.not.ok(existsSync(join(to, 'kgc-demo.record.json')))
+  assert.not.ok(existsSync(join(to, `${project}.record.json`)))
   assert.match(formatMetrics(await summarize()), /key_proven_timestamp_seconds 0$/m)
   // one that was read out while another backup was made
   assert.is((await proveKey(await readWord(older.folder, identity))).code, 0)
@@ -144,7 +143,7 @@ test('the word of the newest backup, read out by its holder, proves the key; not
   assert.is(right.code, 0, right.stderr)
   assert.match(right.stdout, `${name} can be opened`)
   assert.is(readRecord(to, project).keyProven?.backup, name)
-  assert.not.match(readFileSync(join(to, 'kgc-demo.record.json'), 'utf8'), word)
+  assert.not.match(readFileSync(join(to, `${project}.record.json`), 'utf8'), word)
   // a word that somebody wrote down once
   assert.is((await proveKey(await readWord(older.folder, identity))).code, 3)
 })
@@ -183,7 +182,7 @@ test('a key that is typed is not shown', async () => {
 test('the doctor reminds of backups that are late, failed, or that nobody may be able to open', async () => {
   const { recipient } = await makeKey()
   const said = async () => judgeHealth(await summarize(), 'demo', to, now).map(({ what }) => what)
-  assert.equal(await said(), [`there is no good one of kgc-demo in ${to}`])
+  assert.equal(await said(), [`there is no good one of ${project} in ${to}`])
   await makeBackup(to, project, now - 31 * hourMs, { recipients: [recipient] })
   assert.equal(await said(), [
     'the newest good one is 31 h old',
@@ -204,18 +203,21 @@ test('the doctor reminds of backups that are late, failed, or that nobody may be
 // and LinuxGSM#2916, Commifreak/unraid-appdata.backup#78
 test('two at once are refused, whichever way the first one ends the next may work (jhuckaby/Cronicle#789)', async () => {
   const code = `import { withLock } from '${repository}/scripts/lib/backup/lock.ts'
-    await withLock('kgc-locked', async () => { console.log('held'); await new Promise(done => setTimeout(done, 60_000)) })`
+    await withLock('${project}', async () => { console.log('held'); await new Promise(done => setTimeout(done, 60_000)) })`
   const other = spawn(process.execPath, ['--import=tsx', '--input-type=module', '-e', code], {
     cwd: repository,
     stdio: ['ignore', 'pipe', 'inherit'],
   })
   await new Promise(done => other.stdout.once('data', done))
-  const refused = await withLock('kgc-locked', async () => {}).catch((error: Failure) => error.code)
+  const refused = await withLock(project, async () => {}).catch((error: Failure) => error.code)
   assert.is(refused, exit.locked)
-  assert.is(await withLock('kgc-other', async () => withLock('kgc-other', async () => 5)), 5)
+  assert.is(
+    await withLock(`${project}-other`, async () => withLock(`${project}-other`, async () => 5)),
+    5,
+  )
   other.kill('SIGKILL')
   await new Promise(done => other.once('close', done))
-  assert.is(await withLock('kgc-locked', async () => 7), 7)
+  assert.is(await withLock(project, async () => 7), 7)
 })
 
 test('a folder on the system’s own disk is refused where another is wanted (NethServer/dev#5720)', async () => {
@@ -231,7 +233,7 @@ test('a folder on the system’s own disk is refused where another is wanted (Ne
     assert.is(code, 3, stderr)
     assert.match(stderr, said)
   }
-  rmSync('/dev/shm/kgc-demo.record.json', { force: true })
+  rmSync(`/dev/shm/${project}.record.json`, { force: true })
 })
 
 test.run()

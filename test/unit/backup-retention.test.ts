@@ -18,7 +18,7 @@ import { judgeBackups } from '../../scripts/lib/backup/retention/judge.ts'
 import { planRemovals } from '../../scripts/lib/backup/retention/prune.ts'
 import { selectKept, type KeepRules } from '../../scripts/lib/backup/retention/rules.ts'
 import { sandbox } from '../sandbox.ts'
-import { dayMs, hourMs, makeBackup } from './made-backups.ts'
+import { dayMs, hourMs, makeBackup, project } from './made-backups.ts'
 
 const test = suite('backup retention')
 const now = Date.now()
@@ -30,12 +30,12 @@ test.after.each(() => rmSync(to, { recursive: true, force: true }))
 const prune = (...words: string[]) =>
   box.inProcess(['backup', 'prune', 'demo', '--to', to, ...words])
 const make = (daysAgo: number, changes?: Partial<BackupManifest>) =>
-  makeBackup(to, 'kgc-demo', now - daysAgo * dayMs, changes)
+  makeBackup(to, project, now - daysAgo * dayMs, changes)
 const names = () => readdirSync(to).sort()
 
 /** A folder in which a backup was begun and not ended. */
-function begin(daysAgo: number, project = 'kgc-demo'): string {
-  const name = nameBackup(project, new Date(now - daysAgo * dayMs))
+function begin(daysAgo: number, of = project): string {
+  const name = nameBackup(of, new Date(now - daysAgo * dayMs))
   mkdirSync(join(to, name))
   const at = new Date(now - daysAgo * dayMs)
   utimesSync(join(to, name), at, at)
@@ -115,9 +115,9 @@ test('one of the future is never the newest (berrym/btrfs-backup-ng#56, restic/r
 test('what another project or a person has put there stays as it is (borgbackup/borg#241)', async () => {
   const mine = [await make(1), await make(2)]
   const other = await makeBackup(to, 'kgc', now - 40 * dayMs)
-  const similar = await makeBackup(to, 'kgc-demo-2', now - 40 * dayMs)
+  const similar = await makeBackup(to, `${project}-2`, now - 40 * dayMs)
   const renamed = await make(50)
-  renameSync(renamed.folder, join(to, 'kgc-demo-20200101T000000Z'))
+  renameSync(renamed.folder, join(to, `${project}-20200101T000000Z`))
   const newer = await make(60, { format: 2 as 1 })
   const unreadable = begin(45)
   symlinkSync('manifest.json', join(to, unreadable, 'manifest.json'))
@@ -125,10 +125,13 @@ test('what another project or a person has put there stays as it is (borgbackup/
   utimesSync(newer.folder, 0, 0)
   const begun = begin(45, 'kgc')
   mkdirSync(join(to, 'photos'))
-  symlinkSync(other.folder, join(to, 'kgc-demo-20200202T000000Z'))
+  symlinkSync(other.folder, join(to, `${project}-20200202T000000Z`))
   await prune('--keep-last', '1')
   const stay = [mine[0]!.name, unreadable, begun, other.name, similar.name, 'photos', newer.name]
-  assert.equal(names(), [...stay, 'kgc-demo-20200101T000000Z', 'kgc-demo-20200202T000000Z'].sort())
+  assert.equal(
+    names(),
+    [...stay, `${project}-20200101T000000Z`, `${project}-20200202T000000Z`].sort(),
+  )
 })
 
 test('a backup of one application takes no other’s place, and one that was added freezes nothing (YunoHost-Apps/borg_ynh#56, junkerderprovinz/bombvault#91)', async () => {
@@ -163,7 +166,7 @@ test('of what is unfinished only the old goes, and only when something newer is 
   const young = begin(0.9)
   const old = begin(3)
   const plan = async () =>
-    planRemovals(await judgeBackups(to, 'kgc-demo'), { last: 1 })
+    planRemovals(await judgeBackups(to, project), { last: 1 })
       .filter(({ backup, goes }) => goes && backup.state === 'unfinished')
       .map(({ backup }) => backup.name)
   assert.equal(await plan(), [])

@@ -37,6 +37,8 @@ import { runBytes } from '../../scripts/lib/run.ts'
 import { sandbox } from '../sandbox.ts'
 
 const test = suite('backup')
+// the lock on a project's backups is the machine's
+process.env.KGC_PROJECT = `kgc-test-${process.pid}`
 const to = mkdtempSync(join(tmpdir(), 'kgc-backup-'))
 process.once('exit', () => rmSync(to, { recursive: true, force: true }))
 

@@ -9,6 +9,10 @@ import {
   type BackupManifest,
 } from '../../scripts/lib/backup/manifest.ts'
 
+/** Of this process alone: the lock on a project's backups is the machine's. */
+export const project = `kgc-test-${process.pid}`
+process.env.KGC_PROJECT = project
+
 export const hourMs = 3_600_000
 export const dayMs = 24 * hourMs
 
