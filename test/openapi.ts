@@ -14,7 +14,7 @@ import {
 } from 'node:fs'
 import { join } from 'node:path'
 import { Ajv } from 'ajv'
-import { cache } from './tools.ts'
+import { cache } from './node.ts'
 
 type Json = Record<string, any>
 const version = '23.0.2'

@@ -13,6 +13,7 @@ import { linters } from './lint.ts'
 import { memoryFolder } from './memory.ts'
 import { mismatchTable } from './mismatches.ts'
 import { endAll, execute, words, type ProcessResult } from './process.ts'
+import { nodeCommand } from './node.ts'
 import { Progress, type Count } from './progress.ts'
 import { judgeTable, type Ran } from './table.ts'
 import { isNeeded, kubeconfig, needs, type Need } from './tools.ts'
@@ -50,7 +51,8 @@ if (unknown.length) {
 
 interface Run extends Job {
   group: Group
-  argv: string[]
+  /** Which Node runs it may turn out while it waits. */
+  argv: () => string[]
   /** uvu prints its own count; of anything else the exit code counts as one. */
   counts: boolean
 }
@@ -60,7 +62,7 @@ function runs(group: Group): Run[] {
     return linters().map(({ name, argv }) => ({
       group,
       name: `lint: ${name}`,
-      argv,
+      argv: () => argv,
       counts: false,
     }))
   return readdirSync(join(import.meta.dirname, group), { recursive: true, encoding: 'utf8' })
@@ -70,7 +72,7 @@ function runs(group: Group): Run[] {
     .map(([file, name]) => ({
       group,
       name,
-      argv: [process.execPath, '--import=tsx', join('test', group, file)],
+      argv: () => [...nodeCommand(name), join('test', group, file)],
       counts: true,
       alone: isAlone(name),
       long: isLong(name),
@@ -85,7 +87,7 @@ async function judge(run: Run) {
   const { lane, minutes } = groups[run.group]
   // what an engine or a cluster reads must be where its daemon sees it
   const env = lane === 'checks' && memory ? { TMPDIR: memory } : {}
-  const done = await execute(run.argv, { limit: minutes * 60_000, env })
+  const done = await execute(run.argv(), { limit: minutes * 60_000, env })
   const output = done.ended ? `${done.text}\n${words(done)}` : done.text
   const count = run.counts
     ? read(done)

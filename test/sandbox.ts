@@ -3,6 +3,7 @@ import { execFileSync, spawn, spawnSync } from 'node:child_process'
 import { cpSync, existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
+import { readTypeScript } from './node.ts'
 import { inProcess, type CommandOutput } from './one-process.ts'
 
 // what a test removes at its exit it removes when it is told to stop, too
@@ -110,7 +111,7 @@ function script(root: string, [name, ...rest]: string[], options: Options): Resu
   const start = Date.now()
   const done = spawnSync(
     options.node ?? process.execPath,
-    ['--import=tsx', join('scripts', `${name}.ts`), ...rest],
+    [...(options.node ? ['--import=tsx'] : readTypeScript), join('scripts', `${name}.ts`), ...rest],
     {
       cwd: root,
       encoding: 'utf8',
@@ -134,10 +135,14 @@ export function start(
   [name, ...rest]: string[],
   env: Record<string, string> = {},
 ): Started {
-  const child = spawn(process.execPath, ['--import=tsx', join('scripts', `${name}.ts`), ...rest], {
-    cwd: root,
-    env: { ...process.env, ...plain(), ...env },
-  })
+  const child = spawn(
+    process.execPath,
+    [...readTypeScript, join('scripts', `${name}.ts`), ...rest],
+    {
+      cwd: root,
+      env: { ...process.env, ...plain(), ...env },
+    },
+  )
   const output = { stdout: '', stderr: '', all: '' }
   for (const stream of ['stdout', 'stderr'] as const)
     child[stream].on('data', data => {

@@ -5,9 +5,7 @@ import { createHash } from 'node:crypto'
 import { existsSync, readFileSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { delimiter, join } from 'node:path'
-
-/** Where things that took long to fetch or to compile are kept. */
-export const cache = join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'kgc-stack')
+import { cache, nodeFolder, nodes, otherNodes } from './node.ts'
 
 /** Of the cluster that cluster-up makes, when no other is named. */
 export const kubeconfig = join(
@@ -42,14 +40,6 @@ export const collector = join(
   cache,
   `collector-${/^version=(\S+)/m.exec(readFileSync(join(import.meta.dirname, '../infra/demo/monitoring/collector.sh'), 'utf8'))![1]}`,
   'collector',
-)
-
-/** The other Node versions that people run the scripts with; npm carries Node's own builds. */
-const nodes = ['22.23.3', '24.9.0']
-const nodeFolder = (version: string) => join(cache, `node-${version}`)
-/** Their programs. */
-export const otherNodes = nodes.map(version =>
-  join(nodeFolder(version), `node_modules/node-linux-${process.arch}/bin/node`),
 )
 
 const postgres16Version = '16.14.0-beta.17'

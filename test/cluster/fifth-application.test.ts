@@ -13,6 +13,7 @@ import {
 } from '../../scripts/lib/deploy/preflight/manifest-errors.ts'
 import { fakes } from '../fakes.ts'
 import { commit, initialize } from '../git.ts'
+import { readTypeScript } from '../node.ts'
 import { repository, sandbox } from '../sandbox.ts'
 import { kubeconfigOf } from '../unit/fake-kubectl.ts'
 
@@ -61,7 +62,9 @@ const edits = editsOf(readFileSync(join(repository, 'docs/adding-an-application.
 const box = sandbox(['.'])
 cpSync(join(repository, 'test/fixtures/wiki'), box.root, { recursive: true })
 for (const edit of edits) apply(box.root, edit)
-execFileSync(process.execPath, ['--import=tsx', 'test/dashboards.ts', '--write'], { cwd: box.root })
+execFileSync(process.execPath, [...readTypeScript, 'test/dashboards.ts', '--write'], {
+  cwd: box.root,
+})
 for (const argv of [['env'], ['env', 'demo']]) {
   const { code, stderr } = box.script(argv)
   if (code !== 0) throw new Error(`env files could not be made: ${stderr}`)
@@ -80,7 +83,7 @@ const failureOf = (file: string): Promise<string> =>
   new Promise(done =>
     execFile(
       process.execPath,
-      ['--import=tsx', join('test', file)],
+      [...readTypeScript, join('test', file)],
       {
         cwd: box.root,
         // they render, and ask no cluster

@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { configureRepository } from '../configured.ts'
+import { readTypeScript } from '../node.ts'
 import { repository } from '../sandbox.ts'
 
 const test = suite('configured')
@@ -40,7 +41,7 @@ const failureOf = (root: string, name: string): Promise<string> =>
   new Promise(done =>
     execFile(
       process.execPath,
-      ['--import=tsx', join('test', name)],
+      [...readTypeScript, join('test', name)],
       { cwd: root, env: { ...process.env, NO_COLOR: '1' } },
       (error, stdout, stderr) => done(error ? `${name}\n${stdout}${stderr}` : ''),
     ),

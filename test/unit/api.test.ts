@@ -8,6 +8,7 @@ import * as assert from 'uvu/assert'
 import { describeApiError, requestApi } from '../../scripts/lib/kubernetes/api.ts'
 import { readKubectlError } from '../../scripts/lib/kubernetes/kubectl.ts'
 import { isApiAway } from '../../scripts/lib/kubernetes/kubectl-retry.ts'
+import { readTypeScript } from '../node.ts'
 import { repository } from '../sandbox.ts'
 import { waitUntil } from '../until.ts'
 import { environment, withFakeKubectl } from './fake-kubectl.ts'
@@ -143,11 +144,15 @@ test('kodermax/kubectl-aws-eks#11: what a login plug-in said before the API serv
 test('a script that is killed leaves no proxy behind', async () => {
   const body = `import { startCompanion } from '${join(repository, 'scripts/lib/run.ts')}'
     startCompanion(['sh', '-c', 'echo $$; exec sleep 60'], {}, text => console.log(text))`
-  const script = spawn(process.execPath, ['--import=tsx', '--input-type=module', '--eval', body], {
-    cwd: repository,
-    env: { ...process.env, PATH },
-    stdio: ['ignore', 'pipe', 'inherit'],
-  })
+  const script = spawn(
+    process.execPath,
+    [...readTypeScript, '--input-type=module', '--eval', body],
+    {
+      cwd: repository,
+      env: { ...process.env, PATH },
+      stdio: ['ignore', 'pipe', 'inherit'],
+    },
+  )
   const [said] = (await once(script.stdout, 'data')) as [Buffer]
   const folder = `/proc/${Number(String(said))}`
   assert.ok(existsSync(folder))

@@ -21,6 +21,7 @@ import { describeSummary, summarizeBackups } from '../../scripts/lib/backup/heal
 import { withLock } from '../../scripts/lib/backup/lock.ts'
 import { judgeBackups } from '../../scripts/lib/backup/retention/judge.ts'
 import { exit, Failure } from '../../scripts/lib/errors.ts'
+import { readTypeScript } from '../node.ts'
 import { sandbox, repository } from '../sandbox.ts'
 import { promtool } from '../tools.ts'
 import { dayMs, hourMs, makeBackup, project } from './made-backups.ts'
@@ -204,7 +205,7 @@ test('the doctor reminds of backups that are late, failed, or that nobody may be
 test('two at once are refused, whichever way the first one ends the next may work (jhuckaby/Cronicle#789)', async () => {
   const code = `import { withLock } from '${repository}/scripts/lib/backup/lock.ts'
     await withLock('${project}', async () => { console.log('held'); await new Promise(done => setTimeout(done, 60_000)) })`
-  const other = spawn(process.execPath, ['--import=tsx', '--input-type=module', '-e', code], {
+  const other = spawn(process.execPath, [...readTypeScript, '--input-type=module', '-e', code], {
     cwd: repository,
     stdio: ['ignore', 'pipe', 'inherit'],
   })

@@ -31,6 +31,7 @@ import { quoteForPsql } from '../../scripts/lib/backup/kubernetes/restore-engine
 import { findElsewhere, type PlannedVolume } from '../../scripts/lib/backup/plan.ts'
 import { Failure } from '../../scripts/lib/errors.ts'
 import type { Manifest, Pod } from '../../scripts/lib/kubernetes/objects.ts'
+import { readTypeScript } from '../node.ts'
 
 const test = suite('backup on Kubernetes')
 const folder = mkdtempSync(join(tmpdir(), 'kgc-pod-'))
@@ -80,7 +81,7 @@ test('a transport that cuts and ends with 0 is asked again, and refused where it
 
 test('a large file takes no more memory than a small one', () => {
   const program = join(import.meta.dirname, 'transport-memory.ts')
-  const argv = ['--import=tsx', program]
+  const argv = [...readTypeScript, program]
   const { stdout, stderr } = spawnSync(process.execPath, argv, { encoding: 'utf8' })
   // a node with its modules takes about 100 MiB; what is kept of 256 MiB would be above 400
   assert.ok(Number(stdout) > 0 && Number(stdout) < 240, `${stdout} MiB ${stderr}`)

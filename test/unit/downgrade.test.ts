@@ -141,10 +141,10 @@ test('a tag is looked up where its commits are, and asked for where they are not
 
 test('without a terminal all of it is refused, with both ways on; a reason passes it', async () => {
   const history = [release(2, unknown, 'b'), release(1, first, 'a')]
-  for (const of of [first, second]) {
+  for (const commit of [first, second]) {
     const refusals = new PreflightProblems()
     assert.equal(
-      await refuseDowngrade({ commit: of, names: [] }, history, refusals, undefined, false),
+      await refuseDowngrade({ commit, names: [] }, history, refusals, undefined, false),
       [],
     )
     assert.match(
@@ -153,23 +153,11 @@ test('without a terminal all of it is refused, with both ways on; a reason passe
     )
     const [passed, asked] = [new PreflightProblems(), new PreflightProblems()]
     // at a terminal what cannot be told is asked
-    const questions = await refuseDowngrade(
-      { commit: of, names: [] },
-      history,
-      asked,
-      undefined,
-      true,
-    )
-    assert.equal([questions.length, asked.messages.length], of === first ? [0, 1] : [1, 0])
+    const questions = await refuseDowngrade({ commit, names: [] }, history, asked, undefined, true)
+    assert.equal([questions.length, asked.messages.length], commit === first ? [0, 1] : [1, 0])
     assert.equal(
       [
-        await refuseDowngrade(
-          { commit: of, names: [] },
-          history,
-          passed,
-          'the audit wants it',
-          false,
-        ),
+        await refuseDowngrade({ commit, names: [] }, history, passed, 'the audit wants it', false),
         passed.messages,
       ],
       [[], []],

@@ -24,6 +24,7 @@ import { Failure } from '../../scripts/lib/errors.ts'
 import { valueAlphabet, parseExample, generateValue } from '../../scripts/lib/env/example.ts'
 import { redact } from '../../scripts/lib/redact.ts'
 import { inProcess } from '../one-process.ts'
+import { readTypeScript } from '../node.ts'
 
 const test = suite('env')
 const repository = join(import.meta.dirname, '../..')
@@ -881,7 +882,7 @@ test('the script: help, usage errors, check; stdout is NDJSON alone', async () =
   )
   assert.match(missing.stderr, 'npx zx scripts/env.ts nowhere-at-all')
   // a program of its own: it has heard of no secret before
-  const first = spawnSync(process.execPath, ['--import=tsx', 'scripts/env.ts', 'demo'], {
+  const first = spawnSync(process.execPath, [...readTypeScript, 'scripts/env.ts', 'demo'], {
     cwd: root,
     encoding: 'utf8',
     env: { ...process.env, NO_COLOR: '1' },

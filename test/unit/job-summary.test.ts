@@ -7,6 +7,7 @@ import * as assert from 'uvu/assert'
 import { Failure } from '../../scripts/lib/errors.ts'
 import { keepSecret } from '../../scripts/lib/redact.ts'
 import { renderJobSummary, type JobSummary } from '../../scripts/lib/job-summary.ts'
+import { readTypeScript } from '../node.ts'
 import { repository } from '../sandbox.ts'
 
 const test = suite('summary')
@@ -136,7 +137,7 @@ await main(async () => {\n${lines}\n})`,
     const options = { cwd: repository, encoding: 'utf8', env: all } as const
     const { status, stderr } = spawnSync(
       process.execPath,
-      ['--import=tsx', join(folder, 'x.mts')],
+      [...readTypeScript, join(folder, 'x.mts')],
       options,
     )
     return { code: status, stderr, text: readFileSync(file, 'utf8') }

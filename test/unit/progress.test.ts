@@ -14,6 +14,7 @@ import {
   type ProgressState,
 } from '../../scripts/lib/progress.ts'
 import { keepSecret } from '../../scripts/lib/redact.ts'
+import { readTypeScript } from '../node.ts'
 import { repository } from '../sandbox.ts'
 import { onTerminal } from '../terminal.ts'
 import { kubeconfigOf, playProxy } from './fake-kubectl.ts'
@@ -31,7 +32,7 @@ function shown(body: string, columns: number, rows: number, env: Record<string, 
     file,
     `import { keepSecret } from '${lib}/redact.ts'\nkeepSecret('${canary}')\n${body}`,
   )
-  return onTerminal([process.execPath, '--import=tsx', file], {
+  return onTerminal([process.execPath, ...readTypeScript, file], {
     columns,
     rows,
     cwd: repository,

@@ -15,6 +15,7 @@ import { callRegistry, isRegistryReachable } from '../../scripts/lib/images/regi
 import { notifyWebhooks, webhookServices } from '../../scripts/lib/notify/notify.ts'
 import { redact } from '../../scripts/lib/redact.ts'
 import { edgeAt } from '../../scripts/lib/smoke/edge.ts'
+import { readTypeScript } from '../node.ts'
 import { repository } from '../sandbox.ts'
 
 const test = suite('proxy')
@@ -196,7 +197,7 @@ test('a certificate of an authority of their own is trusted when it is named; el
       async () => {
         const child = spawn(
           process.execPath,
-          ['--import=tsx', '--input-type=module', '--eval', body],
+          [...readTypeScript, '--input-type=module', '--eval', body],
           { cwd: repository, env: { ...process.env, NODE_EXTRA_CA_CERTS: cert } },
         )
         let text = ''

@@ -8,6 +8,7 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { askQuestion } from '../../scripts/lib/prompt.ts'
 import { run } from '../../scripts/lib/run.ts'
+import { readTypeScript } from '../node.ts'
 
 const test = suite('run')
 
@@ -98,9 +99,13 @@ function script(text: string) {
     from('run.ts', '{ run }') +
     from('prompt.ts', '{ askQuestion }') +
     text
-  const child = spawn(process.execPath, ['--import=tsx', '--input-type=module', '--eval', whole], {
-    env: { ...process.env, NO_COLOR: '1' },
-  })
+  const child = spawn(
+    process.execPath,
+    [...readTypeScript, '--input-type=module', '--eval', whole],
+    {
+      env: { ...process.env, NO_COLOR: '1' },
+    },
+  )
   let said = ''
   for (const stream of [child.stdout, child.stderr]) stream.on('data', data => (said += data))
   const ended = once(child, 'close').then(([code]) => ({ code: code as number | null, said }))

@@ -17,6 +17,7 @@ import { adviseOnPull, hasProxyOrMirror } from '../../scripts/lib/images/pull-or
 import { fakes, type Reply } from '../fakes.ts'
 import { commit, initialize } from '../git.ts'
 import type { CommandOutput } from '../one-process.ts'
+import { readTypeScript } from '../node.ts'
 import { sandbox } from '../sandbox.ts'
 import { onTerminal } from '../terminal.ts'
 
@@ -323,7 +324,7 @@ test('a secret in the answer of a health check is not shown on a terminal, in th
     ...answers,
   ])
   const env = { ...engine.env, PATH: `${engine.bin}:${process.env.PATH}` }
-  const { code, lines, text } = onTerminal([process.execPath, '--import=tsx', 'scripts/up.ts'], {
+  const { code, lines, text } = onTerminal([process.execPath, ...readTypeScript, 'scripts/up.ts'], {
     columns: 100,
     rows: 30,
     cwd: box.root,

@@ -9,6 +9,7 @@ import { holdLock, forceUnlock } from '../../../scripts/lib/deploy/lock/manual-l
 import { environmentIn } from './environment.ts'
 import { moveLeaseToAnotherMachine, renewLeaseAt } from './lease.ts'
 import { waitUntil } from '../../until.ts'
+import { readTypeScript } from '../../node.ts'
 
 const test = suite('deploy lock')
 const space = namespace('kgc-t-lock')
@@ -28,7 +29,7 @@ process.once('exit', () => {
 function race(...more: string[]): Racer {
   const child = spawn(
     process.execPath,
-    ['--import=tsx', join(import.meta.dirname, 'racer.ts'), space, ...more],
+    [...readTypeScript, join(import.meta.dirname, 'racer.ts'), space, ...more],
     { env: { ...process.env, ...clusterEnv, NO_COLOR: '1' } },
   )
   const racer: Racer = { child, text: '', code: new Promise(done => child.on('close', done)) }

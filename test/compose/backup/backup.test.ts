@@ -32,6 +32,7 @@ import {
 } from '../../../scripts/lib/backup/manifest.ts'
 import { table } from '../../../scripts/lib/report.ts'
 import type { CommandOutput } from '../../one-process.ts'
+import { readTypeScript } from '../../node.ts'
 import { repository, type Options, type Result } from '../../sandbox.ts'
 import { waitUntil } from '../../until.ts'
 import { fullProject } from '../project.ts'
@@ -311,7 +312,7 @@ test('a backup that would lack something is none: its folder goes, and the cause
   const small = join(stack.root, 'small')
   mkdirSync(small)
   const argv = [
-    '--import=tsx',
+    ...readTypeScript,
     'scripts/backup.ts',
     'demo',
     ...applications,

@@ -16,6 +16,7 @@ import { request } from 'node:https'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { repository } from '../../sandbox.ts'
+import { readTypeScript } from '../../node.ts'
 import { compiled } from '../../tools.ts'
 import { addressOf } from './bridge.ts'
 
@@ -160,7 +161,7 @@ export async function proxy(
   { host }: Registry,
 ): Promise<{ host: string; rules: (json: object) => void; end: () => void }> {
   const child = spawn(process.execPath, [
-    '--import=tsx',
+    ...readTypeScript,
     join(import.meta.dirname, 'proxy.ts'),
     String(port),
     host,

@@ -11,7 +11,7 @@ import { schemaVersion as twentySchemaVersion } from '../../../infra/docker/twen
 import { checks as kgcChecks } from '../../../infra/docker/kgc/smoke.ts'
 import type { SmokeContext } from '../../../scripts/lib/smoke/checks.ts'
 import { edgeAt } from '../../../scripts/lib/smoke/edge.ts'
-import { otherNodes } from '../../tools.ts'
+import { otherNodes } from '../../node.ts'
 import { fullProject } from '../project.ts'
 import { waitUntil } from '../../until.ts'
 
