@@ -3,7 +3,6 @@ import { existsSync, readFileSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { parse } from 'yaml'
 import { testsOf } from './cases.ts'
-import { repository } from './sandbox.ts'
 import type { Table } from './table.ts'
 
 interface CheckRow {
@@ -17,7 +16,7 @@ interface CheckRow {
 
 /** The rows of checks.yaml, and those that an application of a user's own brings. */
 export function readCheckRows(): CheckRow[] {
-  const folder = join(repository, 'infra/docker')
+  const folder = join(import.meta.dirname, '../infra/docker')
   const own = readdirSync(folder).map(name => join(folder, name, 'checks.yaml'))
   return [join(import.meta.dirname, 'checks.yaml'), ...own.filter(existsSync)].flatMap(
     file => parse(readFileSync(file, 'utf8')) as CheckRow[],

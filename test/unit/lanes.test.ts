@@ -1,13 +1,16 @@
 // The order in which test files run, and what becomes of a program of a test run that ends, says
 // nothing, or takes too long.
-import { mkdtempSync, rmSync } from 'node:fs'
+import { spawn, spawnSync } from 'node:child_process'
+import { existsSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { lane, type Job } from '../lanes.ts'
 import { memoryFolder } from '../memory.ts'
+import { readTypeScript } from '../node.ts'
 import { execute, words } from '../process.ts'
+import { waitUntil } from '../until.ts'
 
 const test = suite('lanes')
 
@@ -107,6 +110,25 @@ test('a build may take as long as it wants while its log grows, and is ended wit
     /this failed: sh -c .*: it wrote nothing for 2 s and was ended; the whole log: /,
   )
   rmSync(folder, { recursive: true })
+})
+
+test('a run that is interrupted ends what it has started, and says so', async () => {
+  const run = spawn(
+    process.execPath,
+    [...readTypeScript, 'test/run.ts', 'unit', '--grep', 'unit/progress'],
+    { cwd: join(import.meta.dirname, '../..') },
+  )
+  let said = ''
+  run.stdout.on('data', text => (said += text))
+  const code = new Promise(done => run.on('close', done))
+  const children = () =>
+    spawnSync('pgrep', ['-f', '-P', `${run.pid}`, 'progress.test.ts'], { encoding: 'utf8' }).stdout
+  await waitUntil('a test file runs', 30, () => children() !== '')
+  const [child] = children().split('\n')
+  run.kill('SIGINT')
+  assert.is(await code, 130)
+  assert.match(said, 'Interrupted by SIGINT; what was started has been ended.')
+  assert.not.ok(existsSync(`/proc/${child}`))
 })
 
 test('temporary files go to memory only where programs start', () => {
