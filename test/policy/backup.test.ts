@@ -90,7 +90,7 @@ test('no backup.yaml speaks of a volume that is not there', () => {
 test('PostgreSQL reads the queries for files that rows name, each of a volume of its application', async () => {
   await loadModule()
   const named = planStack(stack(), all).filter(plan => plan.named)
-  assert.equal(named.map(({ folder }) => folder).sort(), ['chatwoot', 'twenty-crm'])
+  assert.equal(named.map(({ folder }) => folder).sort(), ['chatwoot', 'horilla-hr', 'twenty-crm'])
   for (const { named: rule, files } of named) {
     const { stmts } = await parseSql(rule!.query)
     assert.is(stmts?.length, 1)

@@ -17,6 +17,8 @@ test('a file that is missing, shorter or other than its row says is named; blank
     ['same', '4', md5('c')],
     ['a b/c', '7', ''],
     ['none', '1', ''],
+    ['ab/cd/abcd', '', ''],
+    ['gone', '', ''],
   ]
   const named = parseNamed(rows.map(row => row.join('\t')).join('\n'))
   assert.equal(
@@ -25,6 +27,7 @@ test('a file that is missing, shorter or other than its row says is named; blank
       ['ab/cd/abcd', 'ab/cd/abcd has 5 bytes, and its row says 6'],
       ['a b/c', 'a b/c has other contents than its row says'],
       ['none', 'none is not there'],
+      ['gone', 'gone is not there'],
     ],
   )
 })

@@ -7,18 +7,19 @@ import type { NamedFilesRule } from './plan.ts'
 /** A file as a row names it. */
 export interface NamedFile {
   path: string
-  bytes: number
+  /** undefined where the application keeps none. */
+  bytes: number | undefined
   /** '' where the application keeps none. */
   md5: string
 }
 
 const rowsOf = (text: string): string[] => text.split('\n').filter(Boolean)
 
-/** Rows of a path, bytes and an MD5 with tabs between. */
+/** Rows of a path, bytes or '', and an MD5 or '', with tabs between. */
 export const parseNamed = (text: string): NamedFile[] =>
   rowsOf(text).map(line => {
     const [path = '', bytes = '', md5 = ''] = line.split('\t')
-    return { path, bytes: Number(bytes), md5 }
+    return { path, bytes: bytes ? Number(bytes) : undefined, md5 }
   })
 
 /** The files that a database names: the one called `name` on the server of a place. */
@@ -59,7 +60,7 @@ export function findUnlikeFiles(
   const unlike = named.flatMap(({ path, bytes, md5 }): [string, string][] => {
     const file = archived.get(path)
     if (!file) return [[path, `${path} is not there`]]
-    if (file.bytes !== bytes)
+    if (bytes !== undefined && file.bytes !== bytes)
       return [[path, `${path} has ${file.bytes} bytes, and its row says ${bytes}`]]
     return md5 && file.md5 !== md5 ? [[path, `${path} has other contents than its row says`]] : []
   })

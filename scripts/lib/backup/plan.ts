@@ -22,7 +22,7 @@ export interface NamedFilesRule {
   volume: string
   /** Without it the application names none. */
   table: string
-  /** Path below the volume, bytes, MD5 or ''. */
+  /** Path below the volume; bytes and MD5, or '' where the application keeps none. */
   query: string
 }
 
