@@ -21,7 +21,7 @@ import { productChecks } from '../smoke/checks.ts'
 import { failedChecks, passedChecks, type CheckOutcome } from '../smoke/outcome.ts'
 import { findImageChanges, refuseForbiddenUpgrades } from '../backup/upgrade.ts'
 import { finishMajors, putVolumesBack } from '../backup/upgrade/major.ts'
-import { putBack, putInterruptedBack } from '../backup/upgrade/put-back.ts'
+import { putBack, putInterruptedBack, refuseKeptData } from '../backup/upgrade/put-back.ts'
 import { refuseUnfitMajors, replaceMajors } from '../backup/upgrade/replace.ts'
 import { runBackupCommand } from './backup.ts'
 import { openForStack } from '../backup/restore/for-stack.ts'
@@ -71,6 +71,7 @@ export async function runUpgradeCommand({ values, positionals }: UpArguments): P
     throw new Failure(exit.usage, `Upgrade ${stack.project}`, 'nobody has said where backups go', {
       next: `BACKUP_FOLDER= in infra/docker/.env${stack.suffix}, then the same command`,
     })
+  if (values['restore-on-failure']) await refuseKeptData(stack, all, applications)
 
   // Impact.
   await pullOrBuildImages(stack, all, services)

@@ -10,8 +10,10 @@ import { fullProject } from '../project.ts'
 const test = suite('upgrade')
 const stack = fullProject('upgrade', 18170, { hurried: true })
 const key = join(stack.root, 'backup.key')
-const images = ['v4.18.0', 'v4.19.0', 'v4.20.0'].map(tag => `kgc-test-upgrade/chatwoot:${tag}`)
-const [first, second, broken] = images as [string, string, string]
+const images = ['v4.18.0', 'v4.19.0', 'v4.20.0', 'v4.21.0'].map(
+  tag => `kgc-test-upgrade/chatwoot:${tag}`,
+)
+const [first, second, broken, migrating] = images as [string, string, string, string]
 process.once('exit', () => spawnSync('docker', ['rmi', '-f', ...images]))
 
 /** An image of Chatwoot that differs from the demo's by its label, and by more. */
@@ -22,19 +24,28 @@ function makeImage(name: string, ...changes: string[]) {
   stack.engine('rm', id)
 }
 const services = ['chatwoot-web', 'chatwoot-sidekiq', 'chatwoot-prepare']
-const upgrade = (image: string, ...words: string[]) => {
+const upgrade = (image: string, ...words: string[]) => upgradeEach(() => image, ...words)
+/** The same with an image for each service. */
+const upgradeEach = (imageOf: (service: string) => string, ...words: string[]) => {
   const file = join(stack.root, 'release.json')
-  const all = Object.fromEntries(services.map(name => [name, { image }]))
+  const all = Object.fromEntries(services.map(name => [name, { image: imageOf(name) }]))
   writeFileSync(file, JSON.stringify({ services: all }))
   return stack.run(['up', 'demo', 'chatwoot', '--file', file, '--upgrade', ...words])
 }
-const sql = (query: string) =>
+const sql = (query: string, database = 'chatwoot') =>
   stack.engine(
     ...['exec', stack.container('chatwoot-db'), 'psql', '-qtAX', '-U', 'postgres'],
-    ...['-d', 'chatwoot', '-c', query],
+    ...['-d', database, '-c', query],
   )
 const running = () =>
   stack.engine('inspect', '--format', '{{.Config.Image}} {{.Id}}', stack.container('chatwoot-web'))
+
+/** The release that answers, whatever its image is called now. */
+const serving = () =>
+  stack.engine(
+    ...['inspect', '--format', '{{index .Config.Labels "release"}} {{.State.Health.Status}}'],
+    stack.container('chatwoot-web'),
+  )
 
 test('a release is backed up, tried on the backup, and started; the data is as it was', () => {
   const { code, stderr } = stack.run(['up', 'demo', 'chatwoot'])
@@ -43,6 +54,7 @@ test('a release is backed up, tried on the backup, and started; the data is as i
   makeImage(first)
   makeImage(second)
   makeImage(broken, 'ENTRYPOINT ["false"]')
+  makeImage(migrating, 'ENV STANDIN_EXTRA_MIGRATION=later')
   const none = upgrade(second)
   assert.is(none.code, 2, none.stderr)
   assert.match(none.stderr, 'BACKUP_FOLDER=')
@@ -83,14 +95,29 @@ test('one that fails later is put back to the old images', () => {
   const { code, stderr } = upgrade(broken)
   assert.is(code, 5, stderr)
   assert.match(stderr, 'the old images go back')
-  assert.is(
-    stack.engine(
-      ...['inspect', '--format', '{{index .Config.Labels "release"}} {{.State.Health.Status}}'],
-      stack.container('chatwoot-web'),
-    ),
-    `${second} healthy`,
-  )
+  assert.is(serving(), `${second} healthy`)
   assert.is(sql('SELECT word FROM kept'), '7')
+})
+
+test('with --restore-on-failure the data goes back, too: what the new release has done to it is undone', () => {
+  const isMigrated = (database: string) =>
+    sql("SELECT count(*) FROM pg_tables WHERE tablename = 'extra_later'", database)
+  // workers are held back in the rehearsal: that one does not start is seen afterwards
+  const imageOf = (service: string) => (service === 'chatwoot-sidekiq' ? broken : migrating)
+  const { code, stderr } = upgradeEach(imageOf, '--identity', key, '--restore-on-failure')
+  assert.is(code, 5, stderr)
+  assert.match(stderr, 'the new release takes the data')
+  assert.match(
+    stderr,
+    /the old images, with the data of the backup; lost is what was written since/,
+  )
+  assert.is(serving(), `${second} healthy`)
+  assert.is(sql('SELECT word FROM kept'), '7')
+  assert.is(isMigrated('chatwoot_before_restore'), '1')
+  assert.is(isMigrated('chatwoot'), '0')
+  const again = upgradeEach(imageOf, '--identity', key, '--restore-on-failure')
+  assert.is(again.code, 3, again.stderr)
+  assert.match(again.stderr, 'still kept: chatwoot')
 })
 
 test.run()

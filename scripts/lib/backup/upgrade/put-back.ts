@@ -1,8 +1,18 @@
 // What an upgrade that failed, or was interrupted, leaves serving.
-import { stackOf, type Stack } from '../../compose/stack.ts'
+import { readContainers } from '../../compose/containers.ts'
+import { stackOf, type ComposeConfig, type Stack } from '../../compose/stack.ts'
 import { exit, Failure } from '../../errors.ts'
 import { warn } from '../../report.ts'
-import { restoreInto, type OpenBackup, type RestoreOptions } from '../restore/into-stack.ts'
+import { asking } from '../compose/restore-engine.ts'
+import { planStack } from '../plan.ts'
+import {
+  dropCommand,
+  restoreInto,
+  type OpenBackup,
+  type RestoreOptions,
+} from '../restore/into-stack.ts'
+import { refuseOtherRestore } from '../restore/ready.ts'
+import { readDatabaseState } from '../swapping.ts'
 import { withImages, type ImageChange } from '../upgrade.ts'
 import { putVolumesBack } from './major.ts'
 
@@ -51,8 +61,25 @@ export async function putBack(
   throw new Failure(exit.rolledBack, `Upgrade ${stack.project}`, failed, {
     ...(evidence ? { evidence } : {}),
     serving: `the old images${restores ? `, with the data of the backup; lost is ${since}` : without}`,
-    next: 'put the old pins back, or correct what failed',
+    next: `put the old pins back, or correct what failed${restores ? `; what the new release has left is kept: ${dropCommand(stack.mode, applications)} removes it` : ''}`,
   })
+}
+
+/** Throws Failure (refused) where data could not be put back, since what was there before an earlier restore is kept. */
+export async function refuseKeptData(
+  stack: Stack,
+  all: ComposeConfig,
+  applications: string[],
+): Promise<void> {
+  const seen = await readContainers(stack.project)
+  const databases = planStack(stack, all)
+    .filter(({ folder }) => applications.includes(folder))
+    .flatMap(plan => plan.databases)
+  const states = databases.flatMap(one => {
+    const server = seen.get(one.service)
+    return server?.State.Status === 'running' ? [readDatabaseState(one, asking(server))] : []
+  })
+  refuseOtherRestore(await Promise.all(states), '', dropCommand(stack.mode, applications))
 }
 
 /** What an upgrade to another PostgreSQL major that was interrupted has moved away comes back, with the old images. */
