@@ -2,8 +2,8 @@
 import { flag, list, runCommand, text } from './lib/cli.ts'
 
 await runCommand({
-  usage: `Usage: npx zx scripts/restore.ts <backup> [mode] [application …] [--identity FILE]
-       npx zx scripts/restore.ts <backup> <environment> [application …] [--identity FILE]
+  usage: `Usage: npx zx scripts/restore.ts <backup> [mode] [application …] [--identity FILE] [--mask]
+       npx zx scripts/restore.ts <backup> <environment> [application …] [--identity FILE] [--mask]
        npx zx scripts/restore.ts --from-compose FOLDER [mode] [application …] [--identity FILE]
        npx zx scripts/restore.ts --go-live [mode | environment] [application …]
        npx zx scripts/restore.ts --drop-old [mode | environment] [application …]
@@ -21,6 +21,9 @@ names, and the applications start, held back: without workers and without a way 
   --identity F    the file with the key that opens it (scripts/backup.ts key)
   --go-live       let out what is held back; with a backup: hold nothing back
   --drill         restore beside the stack, one application after the other, see them start, and throw that away: how long an accident would take
+  --mask          a copy for staging: without people's names, addresses and log-ins, as infra/docker/<folder>/mask.yaml says, and without files. Not into
+                  the stack that the backup is of, nor into an environment that is protected; the env files and Secrets here stay
+  --yes           does not ask whether the masked copy may take the place of what is here
   --stay-down     in an environment: do not start the applications; a rollback to the release of the backup does
   --drop-old      remove what was there before a restore
   --from-compose F  move in from another stack on this machine, KGC's own of today (docs/moving-in.md): F is its Compose folder; again for a further one.
@@ -35,6 +38,8 @@ names, and the applications start, held back: without workers and without a way 
     'drop-old': flag,
     'go-live': flag,
     drill: flag,
+    mask: flag,
+    yes: flag,
     'stay-down': flag,
     'from-compose': list,
     file: list,

@@ -6,6 +6,7 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { loadModule, parse as parseSql } from 'libpg-query'
 import { parse } from 'yaml'
+import { readMaskRules } from '../../scripts/lib/backup/mask/rules.ts'
 import { planStack, type PlannedApplication } from '../../scripts/lib/backup/plan.ts'
 import type { ComposeConfig, Stack } from '../../scripts/lib/compose/stack.ts'
 import { Failure } from '../../scripts/lib/errors.ts'
@@ -97,6 +98,17 @@ test('PostgreSQL reads the queries for files that rows name, each of a volume of
     assert.is(stmts?.[0]?.stmt && Object.keys(stmts[0].stmt)[0], 'SelectStmt')
     assert.ok(files.some(({ key }) => key === rule!.volume))
   }
+})
+
+test('PostgreSQL reads what stands for people in a masked copy', async () => {
+  await loadModule()
+  const plans = planStack(stack(), all).filter(({ databases }) => databases.length)
+  for (const { folder } of plans)
+    for (const columns of Object.values(readMaskRules(folder).replace))
+      for (const expression of Object.values(columns)) {
+        const { stmts } = await parseSql(`SELECT ${expression.replaceAll('{key}', 'k')}`)
+        assert.is(stmts?.length, 1, expression)
+      }
 })
 
 test('what is held back has no way out but the edge, and nothing that works by itself', () => {

@@ -70,13 +70,17 @@ export function proveDump(
 export const restoredName = (database: string): string => `${database}_restored`
 export const keptName = (database: string): string => `${database}_before_restore`
 
-/** Restores the dump in the scratch folder beside a server's database and counts what is there then. */
+/** Restores the dump in the scratch folder beside a server's database and counts what is there then; `masked`: it is to be masked. */
 export async function restoreDatabase(
   place: BackupPlace,
   what: string,
   { database, login }: PlannedDatabase,
+  masked = false,
 ): Promise<CountedTable[]> {
-  const env = { DATABASE: database, NEW: restoredName(database), LOGIN: login }
+  const env = {
+    ...{ DATABASE: database, NEW: restoredName(database), LOGIN: login },
+    ...(masked ? { MASKED: 'yes' } : {}),
+  }
   const said = await place.run(what, ['restore-database.sh'], env)
   return parseTables(await readScratchText(place, parseMeasured(what, said)[0]!))
 }

@@ -1,5 +1,6 @@
 #!/bin/sh
 # Restores /backup/$DATABASE into the database NEW beside it, and counts its rows as dump.sh did. LOGIN is the role of its application.
+# MASKED: it is to be masked; the server learns nothing of its values before.
 set -eu
 umask 077
 : "${DATABASE:?}"
@@ -21,6 +22,6 @@ if grep -qE '"foreign" *: *true' facts.json; then
 fi
 # as its application, which owns all of it: a dump is no way to become superuser
 pg_restore --username "$LOGIN" --dbname "$NEW" --no-owner ${foreign:+--no-privileges} --exit-on-error --jobs 2 dump >&2
-PGUSER=$LOGIN psql --no-psqlrc --quiet --dbname "$NEW" --command ANALYZE >&2 2>/dev/null
+if [ -z "${MASKED:-}" ]; then PGUSER=$LOGIN psql --no-psqlrc --quiet --dbname "$NEW" --command ANALYZE >&2 2>/dev/null; fi
 PGUSER=${DATABASE}_backup psql --no-psqlrc --quiet --tuples-only --no-align --dbname "$NEW" --file /kgc/tables.sql >restored
 measure "$DATABASE/restored"

@@ -7,6 +7,8 @@ import { openStored } from './encryption.ts'
 import type { RestoreEngine, RestorePlace } from './engine.ts'
 import type { ScratchFile } from './helper.ts'
 import type { BackupManifest } from './manifest.ts'
+import type { MaskByDatabase } from './mask/rules.ts'
+import { maskDatabase } from './mask/run.ts'
 import type { PlannedApplication, PlannedDatabase, PlannedVolume } from './plan.ts'
 import { refuseOtherRestore, refuseOtherServer } from './restore/ready.ts'
 import { finishDatabase, readDatabaseState, readVolumeState, stepVolume } from './swapping.ts'
@@ -21,6 +23,8 @@ export interface RestoreRequest {
   identities: string[]
   /** The command that drops what an earlier restore has kept. */
   dropCommand: string
+  /** How people are taken out of it, by database; undefined: they stay. */
+  mask?: MaskByDatabase | undefined
 }
 
 /** A restore that has put all in its place and waits for its end. */
@@ -157,10 +161,12 @@ async function restoreBeside(request: RestoreRequest, planned: PlannedDatabase):
     const copied = await copyToEngine(request, beside, database)
     const counted = copied.find(({ name }) => name === `${database}/tables`)!
     const dumped = parseTables(await readScratchText(beside, counted))
-    const restored = await restoreDatabase(beside, what, planned)
+    const rules = request.mask?.get(database)
+    const restored = await restoreDatabase(beside, what, planned, Boolean(rules))
     requireSameTables(what, dumped, restored)
     const rows = restored.reduce((sum, one) => sum + one.rows, 0)
     say(`  ${database}: ${restored.length} tables with ${rows} rows, as they were saved`)
+    if (rules) await maskDatabase(beside, planned, rules)
   })
 }
 

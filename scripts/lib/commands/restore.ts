@@ -20,6 +20,7 @@ import { restoreEnvFiles, type SavedEnvFile } from '../backup/restore/ready.ts'
 import { isEnvironment, readFolders } from '../backup/choose.ts'
 import { createComposeRestoreEngine } from '../backup/compose/restore-engine.ts'
 import { dropKeptVolumes } from '../backup/upgrade/major.ts'
+import { describeAccess, refuseMaskedStack } from '../backup/mask/refuse.ts'
 import { dropKept } from '../backup/swapping.ts'
 import { readContainers, requireEngine } from '../compose/containers.ts'
 import { readComposeConfig, stackModes, stackOf } from '../compose/stack.ts'
@@ -38,6 +39,8 @@ interface RestoreArguments {
     'drop-old'?: boolean
     'go-live'?: boolean
     drill?: boolean
+    mask?: boolean
+    yes?: boolean
     'stay-down'?: boolean
     'from-compose'?: string[]
     file?: string[]
@@ -59,17 +62,20 @@ export async function runRestoreCommand({ values, positionals }: RestoreArgument
   if (values.to && !isElsewhere(path))
     throw usageFailure('--to goes with a backup in a bucket, and with --from-compose')
   if (path === undefined) throw usageFailure('which backup? Its folder comes first')
+  if (values.yes && !values.mask) throw usageFailure('--yes goes with --mask')
+  if (values.mask && (values.drill || values['drop-old']))
+    throw usageFailure('--mask goes with a restore that stays')
   const environment = isEnvironment(values.target, words[0]) ? (words.shift() ?? '') : undefined
   if (environment !== undefined) {
     const folders = readFolders(words)
     if (values['drop-old']) return dropOldOfEnvironment(environment, folders)
-    const { identity, 'go-live': live, 'stay-down': stayDown } = values
+    const { identity, 'go-live': live, 'stay-down': stayDown, mask, yes } = values
     if (live && stayDown) throw usageFailure('either --go-live or --stay-down')
     if (values.drill && (live || stayDown))
       throw usageFailure('--drill leaves nothing that could go live or stay down')
     const folder = await findFolder(path, values.to, `.${environment}`)
     if (values.drill) return drillEnvironment(environment, folder, folders, identity)
-    return restoreEnvironment(environment, folder, folders, { identity, live, stayDown })
+    return restoreEnvironment(environment, folder, folders, { identity, live, stayDown, mask, yes })
   }
   if (values['stay-down']) throw usageFailure('--stay-down is for environments on Kubernetes')
   if (values['drop-old']) return dropOld(positionals)
@@ -79,8 +85,10 @@ export async function runRestoreCommand({ values, positionals }: RestoreArgument
 
   // Pre-flight: nothing is touched.
   const folder = await findFolder(path, values.to, stack.suffix)
-  const { missing, ...backup } = await openForStack(folder, stack, folders, values.identity)
+  const { mask = false, identity } = values
+  const { missing, ...backup } = await openForStack(folder, stack, folders, identity, mask)
   await requireEngine()
+  if (mask) await refuseMaskedStack(stack, backup, values.yes ?? false)
   if (values.drill) {
     refuseWithoutEnvFiles(missing)
     await drill(backup, stack, folders, { up: runUpCommand })
@@ -93,16 +101,21 @@ export async function runRestoreCommand({ values, positionals }: RestoreArgument
   const { held, plans } = await restoreInto(stack, backup, folders, {
     up: runUpCommand,
     live: values['go-live'] ?? false,
+    mask,
   })
   const { manifest } = backup
   const ms = Date.now() - since
   emit('result', { backup: manifest.name, ms })
-  if (plans.length === manifest.applications.length) await noteRestore(backup.folder, manifest, ms)
+  const whole = plans.length === manifest.applications.length
+  if (whole && !mask) await noteRestore(backup.folder, manifest, ms)
   say(`  what was there before is kept: ${dropCommand(mode, folders)} removes it`)
   const next = held
     ? `It is held back: no mail and no webhook goes out. Look at it, then: npx zx scripts/restore.ts --go-live ${mode}`
     : `Next: npx zx scripts/smoke.ts ${mode}`
-  printResult(`${manifest.name} is restored (${formatDuration(ms)}). ${next}`)
+  if (mask) say(`  ${describeAccess(mode)}`)
+  printResult(
+    `${manifest.name} is restored${mask ? ' without its people' : ''} (${formatDuration(ms)}). ${next}`,
+  )
 }
 
 const moveInOnly = ['file', 'env-file', 'while-running', 'accept-missing-files'] as const
@@ -113,7 +126,7 @@ async function runMoveIn(
   values: RestoreArguments['values'],
   positionals: string[],
 ): Promise<void> {
-  for (const name of ['drill', 'drop-old', 'target'] as const)
+  for (const name of ['drill', 'drop-old', 'target', 'mask', 'yes'] as const)
     if (values[name]) throw usageFailure(`--${name} does not go with --from-compose`)
   const { mode, folders } = readWords(positionals)
   const stack = stackOf(mode)

@@ -15,6 +15,7 @@ import {
 import { homedir } from 'node:os'
 import { request } from 'node:https'
 import { join } from 'node:path'
+import { parse } from 'dotenv'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { Readable } from 'node:stream'
@@ -170,6 +171,12 @@ test('rows, files and a certificate are there, and an administrator has opened t
     CREATE POLICY own ON of_tenants USING (tenant = current_setting('app.current_tenant_id', true));
     CREATE EXTENSION citext;
     CREATE TABLE written (at timestamptz DEFAULT clock_timestamp(), word text DEFAULT repeat('x', 500))`,
+    'chatwoot_a',
+  )
+  sql(
+    `INSERT INTO contacts (account_id, name, email, phone_number) SELECT id, 'Kanári Anna', 'anna@kanari.hu', '+36 30 555 0199' FROM accounts, generate_series(1, 3);
+    INSERT INTO webhooks (account_id, url, subscriptions, secret) SELECT id, 'https://kanari.hu/hook', '["message_created"]', 'kanari' FROM accounts;
+    UPDATE of_tenants SET word = 'kanari@kanari.hu' WHERE id = 7`,
     'chatwoot_a',
   )
   inVolume(
@@ -723,6 +730,146 @@ test('on an empty machine the backup and its key bring the stack up as it was, h
     checks.filter(line => !line.startsWith('✔')),
     [],
   )
+})
+
+/** What Chatwoot answers to an address with the administrator's password: asked in its container, which is held back. */
+const signIn = (email: string): string =>
+  stack.engine(
+    ...['exec', stack.container('chatwoot-web'), 'sh', '-c'],
+    'wget -qS -O /dev/null --header "content-type: application/json" --header "x-forwarded-proto: https" --post-data "$0" http://127.0.0.1:3000/auth/sign_in 2>&1 | sed -n "s,.*HTTP/1.1 \\([0-9]*\\).*,\\1,p" | tail -n 1',
+    JSON.stringify({ email, password: readSetting('ADMIN_PASSWORD') }),
+  )
+const readSetting = (key: string): string =>
+  parse(readFileSync(join(stack.docker, '.env.demo'), 'utf8'))[key] ?? ''
+
+/** A database with a table of each kind of column: one has row security that binds its owner, and a trigger that writes down what was there. */
+const shapes = `
+  CREATE DOMAIN code AS varchar(6);
+  CREATE TYPE mood AS ENUM ('good');
+  CREATE TABLE people (id serial PRIMARY KEY, name text NOT NULL, initials varchar(3) UNIQUE, nick code, email text UNIQUE, phone text, home text, mood mood, born date,
+    tags text[], at inet, about jsonb, list json, picture bytea, api_token text, low text GENERATED ALWAYS AS (lower(name)) STORED, doc xml, blank text DEFAULT '', language text);
+  INSERT INTO people (name, initials, nick, email, phone, home, mood, born, tags, at, about, list, picture, api_token, doc, language) SELECT 'kanari ' || n, 'k' || n, 'kanari',
+    'kanari' || n || '@real.hu', '+36 30 555 019' || n, 'https://kanari.hu', 'good', '1990-01-01', '{kanari}', '10.1.2.3', '{"a": "kanari"}', '["kanari"]', 'kanari',
+    'kanari' || n, '<kanari/>', 'hu' FROM generate_series(1, 3) n;
+  CREATE TABLE log (said text);
+  CREATE FUNCTION tell() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO log VALUES (OLD.name); RETURN NEW; END $$;
+  CREATE TRIGGER tell BEFORE UPDATE ON people FOR EACH ROW EXECUTE FUNCTION tell();
+  CREATE MATERIALIZED VIEW seen AS SELECT name FROM people;
+  ALTER TABLE people ENABLE ROW LEVEL SECURITY;
+  ALTER TABLE people FORCE ROW LEVEL SECURITY;
+  CREATE POLICY nobody ON people USING (false);
+  CREATE TABLE sessions (token text PRIMARY KEY, who int REFERENCES people);
+  INSERT INTO sessions VALUES ('kanari', 1);
+  CREATE TABLE keyless (name text);
+  INSERT INTO keyless VALUES ('kanari'), ('kanari')`
+
+test('every kind of column is masked or kept as the rules say, and one that they do not know is an error by name', () => {
+  const rules = {
+    empty: ['public.sessions'],
+    replace: { 'public.p*': { born: 'NULL' } },
+    keep: ['*.*.language'],
+  }
+  const database = `mask_${process.pid}`
+  const id = stack.container('chatwoot-db')
+  const run = (input: string, ...argv: string[]) =>
+    spawnSync('docker', ['exec', '-i', '-w', '/dev/shm', id, ...argv], { input, encoding: 'utf8' })
+  const mask = () =>
+    run(
+      readFileSync(join(repository, 'scripts/lib/backup/mask.sql'), 'utf8'),
+      ...['psql', '--no-psqlrc', '-qtA', '-U', 'chatwoot_a', '-d', database],
+    )
+  sql(`CREATE DATABASE ${database} OWNER chatwoot_owner`)
+  try {
+    sql(shapes, 'chatwoot_a', database)
+    run(JSON.stringify(rules), 'sh', '-c', 'cat >mask.json')
+    sql('CREATE TABLE stocks (code text PRIMARY KEY, place point NOT NULL)', 'chatwoot_a', database)
+    const refused = mask()
+    assert.is(refused.status, 3)
+    assert.match(
+      refused.stderr,
+      'nobody has decided about public.stocks.code (text, a key), public.stocks.place (point)',
+    )
+    sql('DROP TABLE stocks', 'chatwoot_a', database)
+    const { status, stdout, stderr } = mask()
+    assert.is(status, 0, stderr)
+    assert.match(stdout, 'replaced\tpublic.people.born')
+    assert.match(stdout, 'emptied\tpublic.sessions')
+    const ask = (query: string) => sql(query, 'postgres', database)
+    assert.is(
+      ask(
+        'SELECT name, email, phone, home, mood, tags, at, about, list, language FROM people WHERE id = 2',
+      ),
+      'masked 2|masked-2@masked.invalid|+360000000002|https://masked.invalid/2|good|{}|192.0.2.0|{}|[]|hu',
+    )
+    assert.is(
+      ask(
+        'SELECT concat(count(DISTINCT initials), count(DISTINCT api_token), count(born), count(doc)) FROM people',
+      ),
+      '3300',
+    )
+    assert.is(ask('SELECT count(*) FROM log'), '0')
+    assert.is(
+      ask('SELECT string_agg(name, $$,$$ ORDER BY name) FROM seen'),
+      'masked 1,masked 2,masked 3',
+    )
+    assert.is(
+      ask(
+        "SELECT relforcerowsecurity || tgenabled::text FROM pg_class, pg_trigger WHERE relname = 'people' AND tgname = 'tell'",
+      ),
+      'trueO',
+    )
+    assert.not.match(
+      stack.engine('exec', id, 'pg_dump', '-U', 'postgres', database),
+      /(INSERT|\t|^)[^\n]*kanari/m,
+    )
+  } finally {
+    sql(`DROP DATABASE ${database}`)
+  }
+})
+
+test('a copy for staging has every row, and nothing of the people in it', async () => {
+  const count = () =>
+    sql(
+      `SELECT string_agg(name || ' ' || rows, E'\n' ORDER BY name) FROM (SELECT relname AS name,
+      (xpath('/row/n/text()', query_to_xml('SELECT count(*) AS n FROM ' || oid::regclass, false, true, '')))[1] AS rows
+      FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace) AS counted WHERE name !~ '^active_storage|^standin_encryption$'`,
+    )
+  const rows = count()
+  const admin = readSetting('ADMIN_EMAIL')
+  assert.is(signIn(admin), '200')
+  assert.is(stack.run(['restore', '--drop-old', 'demo', ...applications]).code, 0)
+  const words = [...restoreWords(backup), '--mask']
+  const own = await refused(...words, '--yes')
+  assert.is(own.code, 3, own.stderr)
+  assert.match(own.stderr, /the backup is of this very stack/)
+  const env = join(stack.docker, '.env.demo')
+  writeFileSync(env, readFileSync(env, 'utf8').replace(/^(DOMAIN=).*/m, '$1staging.localhost'))
+  const unasked = await refused(...words)
+  assert.is(unasked.code, 3, unasked.stderr)
+  assert.match(unasked.stderr, /data of its own, and there is no terminal/)
+
+  const { code, stderr, stdout } = stack.run([...words, '--yes'])
+  assert.is(code, 0, stderr)
+  assert.match(stdout, /restored without its people/)
+  assert.match(stderr + stdout, /scripts\/admin.ts demo makes an administrator/)
+  assert.is(count(), rows)
+  const left = stack.engine(
+    ...['exec', stack.container('chatwoot-db'), 'sh', '-c'],
+    'pg_dump -U postgres chatwoot | grep -iE "$0" || true',
+    `kan(a|á)ri|555 0199|${admin}|árvíztűrő`,
+  )
+  assert.is(left, '')
+  // what is known of a table for its plans goes with its rows
+  assert.is(
+    sql(
+      "SELECT count(*) FROM pg_stats WHERE schemaname = 'public' AND pg_stats::text ~* 'kan[aá]ri|árvíz'",
+    ),
+    '0',
+  )
+  assert.is(sql('SELECT count(*) FROM pg_policy'), '1')
+  assert.is(inVolume(storage, 'find /volume -type f -not -path "*/.kgc-*"'), '')
+  assert.is(signIn(admin), '401')
+  assert.is(signIn(sql('SELECT email FROM users ORDER BY id LIMIT 1')), '401')
 })
 
 test.run()

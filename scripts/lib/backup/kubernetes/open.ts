@@ -7,7 +7,13 @@ import { requireSupportedCluster } from '../../kubernetes/versions.ts'
 import { listApplications } from '../../repository.ts'
 import { requireManifest, type BackupManifest } from '../manifest.ts'
 import type { PlannedApplication } from '../plan.ts'
-import { readSavedValues, readSecretValues, refuseOtherValues } from '../restore/kept-values.ts'
+import { refuseMaskedEnvironment } from '../mask/refuse.ts'
+import {
+  readSavedValues,
+  readSecretValues,
+  refuseOtherValues,
+  type Values,
+} from '../restore/kept-values.ts'
 import type { OpenBackup } from '../restore/into-stack.ts'
 import { chooseSaved, openBackup, refuseAbsent } from '../restore/open.ts'
 import { refuseBlockedReleases } from '../restore/ready.ts'
@@ -23,19 +29,25 @@ export interface OpenForEnvironment extends OpenBackup {
   plans: PlannedApplication[]
 }
 
-/** Opens a backup for applications of an environment, or all. Throws Failure (refused). */
+/** Opens a backup for applications of an environment, or all; `mask`: of any other, for a copy without its people. Throws Failure (refused). */
 export async function openForEnvironment(
   name: string,
   folder: string,
   folders: string[],
-  { identity, permissions }: { identity?: string | undefined; permissions: string[] },
+  {
+    identity,
+    permissions,
+    mask,
+  }: { identity?: string | undefined; permissions: string[]; mask?: { yes: boolean } | undefined },
 ): Promise<OpenForEnvironment> {
   const environment = loadEnvironment(name)
   const manifest = requireManifest(folder)
-  refuseOtherEnvironment(manifest, environment)
+  if (!mask) refuseOtherEnvironment(manifest, environment)
   refuseAbsent(manifest, folders)
   const identities = await openBackup(folder, manifest, identity)
-  const saved = await readSavedValues(folder, manifest, identities)
+  if (mask) await refuseMaskedEnvironment(manifest, environment, mask.yes)
+  // a masked copy has nothing that another's values were needed for
+  const saved: Values = mask ? new Map() : await readSavedValues(folder, manifest, identities)
   await requireSupportedCluster(environment)
   await requireBackupPermissions(environment, permissions)
   const all = await listObjects(environment, backupResources)

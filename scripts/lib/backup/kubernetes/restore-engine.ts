@@ -107,7 +107,7 @@ function runSql(
 export const quoteForPsql = (text: string): string =>
   `'${text.replaceAll('\\', '\\\\').replaceAll("'", "\\'").replaceAll('\n', '\\n')}'`
 
-/** Runs the script of a restore: the empty database is made by the superuser before, and the dump goes in over the network. */
+/** Runs a script of a restore over the network; the empty database that a dump goes into is made by the superuser before. */
 const restoring =
   (
     environment: Environment,
@@ -117,9 +117,11 @@ const restoring =
     place: PodPlace,
   ): BackupPlace['run'] =>
   async (what, script, env) => {
-    const facts = await readText(place, `${one.database}/facts.json`)
-    const variables = { db: one.database, new: restoredName(one.database), facts }
-    await runSql(environment, one, what, 'create.sql', variables)
+    if (script[0] === 'restore-database.sh') {
+      const facts = await readText(place, `${one.database}/facts.json`)
+      const variables = { db: one.database, new: restoredName(one.database), facts }
+      await runSql(environment, one, what, 'create.sql', variables)
+    }
     const logins = { [one.login]: findPassword(all, server) }
     return withLogin(environment, one, place, logins, () =>
       place.run(what, script, { PGHOST: one.service, PGPASSFILE: passwordFile, ...env }),

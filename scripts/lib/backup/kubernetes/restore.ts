@@ -6,6 +6,8 @@ import { listObjects } from '../../kubernetes/resources.ts'
 import { requireSupportedCluster } from '../../kubernetes/versions.ts'
 import { emit, formatDuration, printResult, say, step } from '../../report.ts'
 import { noteRestore } from '../health/record.ts'
+import { describeAccess } from '../mask/refuse.ts'
+import { planMasked } from '../mask/rules.ts'
 import { refuseHalfRestored } from '../choose.ts'
 import { restoreData } from '../restore.ts'
 import { dropKept } from '../swapping.ts'
@@ -33,6 +35,10 @@ interface RestoredState {
   live?: boolean | undefined
   /** They are not started, for the release that serves would migrate what was restored: a rollback starts them. */
   stayDown?: boolean | undefined
+  /** Without people. */
+  mask?: boolean | undefined
+  /** Nobody is asked. */
+  yes?: boolean | undefined
 }
 
 /** Restores the backup in a folder; a rerun ends what was interrupted. */
@@ -40,14 +46,19 @@ export async function restoreEnvironment(
   name: string,
   folder: string,
   folders: string[],
-  { identity, live = false, stayDown = false }: RestoredState,
+  { identity, live = false, stayDown = false, mask = false, yes = false }: RestoredState,
 ): Promise<void> {
   const start = Date.now()
 
   // Pre-flight: nothing is touched.
   const permissions = restorePermissions
-  const opened = await openForEnvironment(name, folder, folders, { identity, permissions })
-  const { environment, all, plans, manifest, identities } = opened
+  const opened = await openForEnvironment(name, folder, folders, {
+    ...{ identity, permissions },
+    mask: mask ? { yes } : undefined,
+  })
+  const { environment, all, manifest, identities } = opened
+  const restored = mask ? planMasked(opened.plans, manifest) : { plans: opened.plans, manifest }
+  const { plans } = restored
   refuseClosedDatabases(environment, all, plans)
 
   // Impact.
@@ -55,7 +66,7 @@ export async function restoreEnvironment(
   await whileLocked(environment, 'restore', async lock => {
     const engine = createKubernetesRestoreEngine(environment, all, lock.lossFailure, held)
     const drop = dropCommand(environment, folders)
-    const request = { engine, plans, folder, manifest, identities, dropCommand: drop }
+    const request = { ...restored, engine, folder, identities, dropCommand: drop }
     const swapped = await restoreData(request)
     await forgetMigrations(
       environment,
@@ -70,12 +81,14 @@ export async function restoreEnvironment(
   })
   const ms = Date.now() - start
   emit('result', { backup: manifest.name, ms })
-  if (!folders.length) await noteRestore(folder, manifest, ms)
+  if (!folders.length && !mask) await noteRestore(folder, manifest, ms)
   say(`  what was there before is kept: ${dropCommand(environment, folders)} removes it`)
   const next = !held
     ? `Next: npx zx scripts/${stayDown ? `rollback.ts ${name}: it starts the applications` : `smoke.ts ${name} --target kubernetes`}`
     : `It is held back: no mail and no webhook goes out. Look at it, then: npx zx scripts/restore.ts --go-live ${name} --target kubernetes`
-  printResult(`${manifest.name} is restored (${formatDuration(ms)}). ${next}`)
+  if (mask) say(`  ${describeAccess(`${name} --target kubernetes`)}`)
+  const without = mask ? ' without its people' : ''
+  printResult(`${manifest.name} is restored${without} (${formatDuration(ms)}). ${next}`)
 }
 
 /** Lets a restored environment that is held back out: its workers start, and mail and webhooks go out. */

@@ -12,18 +12,21 @@ import { readSavedEnvFiles, selectMissingEnvFiles, type SavedEnvFile } from './r
 
 /**
  * Opens a backup for a stack; reads only. Out: with it, the env files that are not here. Throws Failure
- * (refused) for what cannot be opened, is damaged, or is of another stack.
+ * (refused) for what cannot be opened, is damaged, or is of another stack; `masked`: of any, whose values
+ * are not asked for.
  */
 export async function openForStack(
   folder: string,
   stack: Stack,
   folders: string[],
   identity: string | undefined,
+  masked = false,
 ): Promise<OpenBackup & { missing: SavedEnvFile[] }> {
   const manifest = requireManifest(folder)
-  refuseOtherStack(manifest, stack, folders)
+  if (masked) refuseAbsent(manifest, folders)
+  else refuseOtherStack(manifest, stack, folders)
   const identities = await openBackup(folder, manifest, identity)
-  const missing = await readMissingEnvFiles(folder, manifest, identities, stack)
+  const missing = masked ? [] : await readMissingEnvFiles(folder, manifest, identities, stack)
   return { folder, manifest, identities, missing }
 }
 

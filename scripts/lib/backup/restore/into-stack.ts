@@ -12,6 +12,7 @@ import { root } from '../../repository.ts'
 import { clearUnderway } from './underway.ts'
 import { heldFiles, isHeld, leaveHeld, leaveOutside } from './held.ts'
 import type { BackupManifest } from '../manifest.ts'
+import { planMasked } from '../mask/rules.ts'
 import { planStack, type PlannedApplication } from '../plan.ts'
 import { refuseBlockedReleases } from './ready.ts'
 import { chooseSaved } from './open.ts'
@@ -42,6 +43,8 @@ export interface RestoreOptions {
   files?: string[]
   /** Files and queues stay as they are. */
   databasesOnly?: boolean
+  /** Without people. */
+  mask?: boolean
   /** Folders that start with those that are restored. */
   also?: string[]
 }
@@ -51,7 +54,7 @@ export async function restoreInto(
   stack: Stack,
   { folder, manifest, identities }: OpenBackup,
   folders: string[],
-  { up, live, files = [], also = [], databasesOnly = false }: RestoreOptions,
+  { up, live, files = [], also = [], databasesOnly = false, mask = false }: RestoreOptions,
 ): Promise<{ held: boolean; plans: PlannedApplication[] }> {
   const { mode, project } = stack
   loadEnvValues(root, stack.suffix.slice(1), true)
@@ -61,7 +64,9 @@ export async function restoreInto(
     Object.fromEntries(Object.entries(all.services).map(([name, { image }]) => [name, image])),
   )
   const chosen = chooseSaved(manifest, planStack(stack, all), folders)
-  const plans = databasesOnly ? chosen.map(one => ({ ...one, files: [], leftOut: [] })) : chosen
+  const wanted = databasesOnly ? chosen.map(one => ({ ...one, files: [], leftOut: [] })) : chosen
+  const restored = mask ? planMasked(wanted, manifest) : { plans: wanted, manifest }
+  const { plans } = restored
   const servers = plans.flatMap(({ databases }) => databases.map(({ service }) => service))
   const others = listOthers(plans, await readContainers(project))
   const held = !others.length && !live
@@ -75,7 +80,7 @@ export async function restoreInto(
   await withWorkplace({ project, image }, async place => {
     const swapped = await restoreData({
       engine: createComposeRestoreEngine({ stack, all, seen, place }),
-      ...{ plans, folder, manifest, identities },
+      ...{ ...restored, folder, identities },
       dropCommand: dropCommand(mode, folders),
     })
     if (held) await leaveOutside(stack, all)

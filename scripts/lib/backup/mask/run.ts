@@ -1,0 +1,41 @@
+// Takes people out of a restored database, before it takes its place (mask.sql).
+import { Readable } from 'node:stream'
+import { exit, Failure } from '../../errors.ts'
+import { say } from '../../report.ts'
+import { readScratchText, restoredName } from '../database.ts'
+import type { RestorePlace } from '../engine.ts'
+import { parseMeasured } from '../helper.ts'
+import type { PlannedDatabase } from '../plan.ts'
+import type { MaskRules } from './rules.ts'
+
+/** Takes people out of the restored database. Throws Failure (5) that names each column that nobody has decided about. */
+export async function maskDatabase(
+  place: RestorePlace,
+  { database, login }: PlannedDatabase,
+  rules: MaskRules,
+): Promise<void> {
+  const what = `Mask ${database}`
+  await place.write(`${database}/mask.json`, () =>
+    Promise.resolve(Readable.from([Buffer.from(JSON.stringify(rules))])),
+  )
+  const env = { DATABASE: database, NEW: restoredName(database), LOGIN: login }
+  const said = await place.run(what, ['mask.sh'], env).catch((error: Error) => {
+    throw error instanceof Failure ? maskFailure(error) : error
+  })
+  const text = await readScratchText(place, parseMeasured(what, said)[0]!)
+  say(`  ${database}: ${summarizeMasked(text)}`)
+}
+
+const maskFailure = ({ what, why, evidence }: Failure): Failure =>
+  new Failure(exit.rolledBack, what, why, {
+    ...(evidence ? { evidence } : {}),
+    next: 'name it in the mask.yaml of its application (keep, replace or empty), then the same command again; nothing has been changed',
+  })
+
+/** What mask.sql has printed, in a sentence. */
+export function summarizeMasked(text: string): string {
+  const lines = text.split('\n').filter(Boolean)
+  const count = (decision: string) => lines.filter(line => line.startsWith(`${decision}\t`)).length
+  const [own, others] = [count('replaced'), count('masked')]
+  return `${own + others} columns masked, ${own} as mask.yaml says and ${others} as it says of all others; ${count('emptied')} tables emptied`
+}
