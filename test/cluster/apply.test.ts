@@ -186,7 +186,7 @@ test('component row-security: the API alone comes as kgc_app, as on Compose', ()
     [...podOf(one).containers, ...(podOf(one).initContainers ?? [])].flatMap(
       ({ name, env = [] }: Json) => {
         const [, user] =
-          /^postgresql:\/\/(\w+):/.exec(
+          /^postgresql:\/\/([^:]+):/.exec(
             env.find((entry: Json) => entry.name === 'DATABASE_URL')?.value ?? '',
           ) ?? []
         const key = env.find((entry: Json) => entry.name === 'KGC_DB_PASSWORD')?.valueFrom
@@ -201,7 +201,9 @@ test('component row-security: the API alone comes as kgc_app, as on Compose', ()
   )
   assert.ok(
     users.length > 1 &&
-      users.every(words => /kgc_app by KGC_DB_APP|kgc_a by KGC_DB_PASSWORD/.test(words)),
+      users.every(words =>
+        /kgc_app by KGC_DB_APP|\$\(KGC_DB_LOGIN\) by KGC_DB_PASSWORD/.test(words),
+      ),
     users.join(),
   )
   const argv = [

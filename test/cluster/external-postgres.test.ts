@@ -90,13 +90,18 @@ test('a server that managed.sql has prepared has all that the applications need'
     ...of(all, 'Service').filter(({ spec }) => spec.type === 'ExternalName'),
   ]
   apply(...needed.map(one => ({ ...one, metadata: { ...one.metadata, namespace: inside } })))
-  for (const { env } of podOf(job).containers) {
-    const { name, key } = env[0].valueFrom.secretKeyRef
+  const secretOf = ({ env }: Json, variable: string) =>
+    env.find(({ name }: Json) => name === variable).valueFrom.secretKeyRef as {
+      name: string
+      key: string
+    }
+  for (const one of podOf(job).containers) {
+    const { name, key } = secretOf(one, 'PGPASSWORD')
     apply({
       apiVersion: 'v1',
       kind: 'Secret',
       metadata: { name, namespace: inside },
-      stringData: { [key]: `of-${name}` },
+      stringData: { [key]: `of-${name}`, [secretOf(one, 'PGUSER').key]: `${one.name}_a` },
     })
   }
   await waitUntil('the server is ready', 120, () =>
@@ -105,12 +110,12 @@ test('a server that managed.sql has prepared has all that the applications need'
     ),
   )
   const sql = readFileSync(join(repository, 'infra/docker/postgres/managed.sql'), 'utf8')
-  for (const { name, env } of podOf(job).containers)
+  for (const one of podOf(job).containers)
     psql('postgres', sql, [
-      `DATABASE=${name}`,
-      `DATABASE_PASSWORD=of-${env[0].valueFrom.secretKeyRef.name}`,
+      `DATABASE=${one.name}`,
+      `DATABASE_PASSWORD=of-${secretOf(one, 'PGPASSWORD').name}`,
       'DATABASE_APP_PASSWORD=app',
-      `DATABASE_EXTENSIONS=${extensionsOf(name)
+      `DATABASE_EXTENSIONS=${extensionsOf(one.name)
         .map(one => `"${one}"`)
         .join(', ')}`,
     ])

@@ -1,6 +1,7 @@
 // The manifests as kustomize builds them, and what can be read off them without a cluster.
 import { parseAllDocuments, stringify } from 'yaml'
 import { parseExample, type ExampleEntry } from '../../scripts/lib/env/example.ts'
+import { listSealedEntries } from '../../scripts/lib/env/logins.ts'
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { sandbox } from '../sandbox.ts'
@@ -83,9 +84,12 @@ export function selects(
 /** The application's folder that a Secret belongs to, and what its example says of the keys. */
 export function describedKeys(secret: string): ExampleEntry[] {
   const folder = secret.replace(/-secrets$/, '')
-  return parseExample(readFileSync(join(box.docker, folder, '.env.example'), 'utf8')).filter(
-    ({ secret }) => secret,
-  )
+  const example = readFileSync(join(box.docker, folder, '.env.example'), 'utf8')
+  // a pod needs a login, for which Compose has a default
+  return listSealedEntries(parseExample(example)).map(one => ({
+    ...one,
+    required: one.required || !one.secret,
+  }))
 }
 
 /**

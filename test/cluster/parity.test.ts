@@ -54,7 +54,7 @@ const differences: { of: RegExp; variable: RegExp; why: string }[] = [
   },
   {
     of: /^(?!traefik$)/,
-    variable: /^\w+_(DB|REDIS)_PASSWORD$/,
+    variable: /^\w+_(DB_LOGIN|(DB|REDIS)_PASSWORD)$/,
     why: 'part of an address, put together in the pod',
   },
   { of: /-db$/, variable: /^PGDATA$/, why: 'a block volume has a lost+found at its root' },

@@ -102,7 +102,10 @@ async function checkAll(environment: Environment, secrets: SealedSecretFile[]): 
 
 async function sealKeys(environment: Environment, { secret, keys }: KeysToSeal, pem: string) {
   const env = readEnvFile(join(root, secret.folder, `.env.${environment.name}`))
-  const values = Object.fromEntries(keys.map(key => [key, env[key] ?? '']))
+  // an env file may be older than a login
+  const valueOf = (key: string) =>
+    env[key] ?? secret.entries.find(one => one.key === key && !one.secret)?.value ?? ''
+  const values = Object.fromEntries(keys.map(key => [key, valueOf(key)]))
   return { secret, keys, ciphertexts: await sealValues(environment, secret, values, pem) }
 }
 

@@ -5,6 +5,7 @@ import { parseDocument, type Document } from 'yaml'
 import type { EnvProblem } from '../env/check.ts'
 import { Failure, exit } from '../errors.ts'
 import { parseExample, type ExampleEntry } from '../env/example.ts'
+import { listSealedEntries } from '../env/logins.ts'
 import type { Environment } from './environment.ts'
 import { root } from '../repository.ts'
 
@@ -19,7 +20,7 @@ export interface SealedSecretFile {
   namespace: string
   /** Ciphertexts by key; '' until it is sealed. */
   keys: Record<string, string>
-  /** What the folder's example says of its secrets. */
+  /** What the folder's example says of what is sealed. */
   entries: ExampleEntry[]
 }
 
@@ -60,8 +61,8 @@ function readSealedSecret(environment: Environment, file: string, owner: string)
     throw fail(`its namespace is ${metadata.namespace}, the overlay's ${environment.namespace}`)
   const described = parseExample(readFileSync(join(root, example), 'utf8'), example)
   // of the monitoring Compose needs more than Kubernetes
-  const entries = described.filter(
-    ({ secret, key }) => secret && (owner !== 'monitoring' || key in spec.encryptedData),
+  const entries = listSealedEntries(described).filter(
+    ({ key }) => owner !== 'monitoring' || key in spec.encryptedData,
   )
   return {
     file,

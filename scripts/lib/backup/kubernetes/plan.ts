@@ -25,14 +25,31 @@ function groupWorkloads(all: Manifest[]): Map<string, Manifest[]> {
   return groups
 }
 
-function databaseOf(workload: Manifest): PlannedDatabase | undefined {
+/** What a Secret among `all` gives to a variable of a database's server. */
+export function findServerSecret(
+  all: Manifest[],
+  server: Manifest,
+  variable: string,
+): string | undefined {
+  const env = serverContainerOf(server)?.env ?? []
+  const { name, key = '' } = env.find(one => one.name === variable)?.valueFrom?.secretKeyRef ?? {}
+  const secret = all.find(one => one.kind === 'Secret' && one.metadata.name === name)
+  const value = (secret?.data as Record<string, string> | undefined)?.[key]
+  return value ? Buffer.from(value, 'base64').toString() : undefined
+}
+
+function databaseOf(workload: Manifest, all: Manifest[]): PlannedDatabase | undefined {
   const env = serverContainerOf(workload)?.env ?? []
   const valueOf = (key: string) => env.find(({ name }) => name === key)?.value
-  const [database, login] = [valueOf('POSTGRES_DB'), valueOf('DATABASE_LOGIN')]
+  const database = valueOf('POSTGRES_DB')
   const service = workload.metadata.name
-  return database && login
-    ? { service, database, login, volume: claimOf(workload, 'data') }
-    : undefined
+  if (!database || !env.some(({ name }) => name === 'DATABASE_LOGIN')) return undefined
+  // which of the two logs in now is a Secret's to say, where one can be read
+  const login =
+    valueOf('DATABASE_LOGIN') ??
+    findServerSecret(all, workload, 'DATABASE_LOGIN') ??
+    `${database}_a`
+  return { service, database, login, volume: claimOf(workload, 'data') }
 }
 
 /** The claim that a StatefulSet makes of a template for its first pod. */
@@ -65,7 +82,7 @@ function listClaims(workloads: Manifest[]): PlannedVolume[] {
  */
 export const planEnvironment = (all: Manifest[]): PlannedApplication[] =>
   [...groupWorkloads(all)].map(([folder, workloads]) => {
-    const databases = workloads.flatMap(one => databaseOf(one) ?? [])
+    const databases = workloads.flatMap(one => databaseOf(one, all) ?? [])
     const claims = listClaims(workloads).filter(
       ({ name }) => !databases.some(({ volume }) => volume === name),
     )

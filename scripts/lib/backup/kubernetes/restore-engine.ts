@@ -17,7 +17,7 @@ import { createDatabaseJob, createVolumeJob, serverContainerOf } from './job.ts'
 import { askInPod } from './login.ts'
 import { startPlace, type PodPlace } from './place.ts'
 import { holdBack } from './held.ts'
-import { findUserOf } from './plan.ts'
+import { findServerSecret, findUserOf } from './plan.ts'
 import { stopWorkloads } from './scale.ts'
 import { markSwapping } from './underway.ts'
 
@@ -137,13 +137,10 @@ const readText = (place: RestorePlace, name: string): Promise<string> =>
 
 /** What the application logs in with, as the pods of its server read it. */
 function findPassword(all: Manifest[], server: Manifest): string {
-  const env = serverContainerOf(server)?.env ?? []
-  const { name, key = '' } =
-    env.find(one => one.name === 'POSTGRES_PASSWORD')?.valueFrom?.secretKeyRef ?? {}
-  const secret = all.find(one => one.kind === 'Secret' && one.metadata.name === name)
-  const value = (secret?.data as Record<string, string> | undefined)?.[key]
-  if (value) return Buffer.from(value, 'base64').toString()
-  throw new Failure(exit.refused, 'Look for the password', `${name} has no ${key}`)
+  const value = findServerSecret(all, server, 'POSTGRES_PASSWORD')
+  if (value) return value
+  const why = `no Secret gives ${server.metadata.name} its POSTGRES_PASSWORD`
+  throw new Failure(exit.refused, 'Look for the password', why)
 }
 
 /** What connects in between is cut off again. */

@@ -2,6 +2,7 @@
 import { parse } from 'dotenv'
 import type { EnvFileChange } from '../../env/write.ts'
 import { generateValue, type ExampleEntry } from '../../env/example.ts'
+import { loginKeyOf } from '../../env/logins.ts'
 import { findEnvFiles, readEnvText, type EnvFile } from '../../env/files.ts'
 import { exit, Failure } from '../../errors.ts'
 import { keepSecret } from '../../redact.ts'
@@ -77,7 +78,7 @@ export function planRotation(
   const note = entry.comment.map(line => line.replace(/^# ?/, '')).join(' ')
   const rotation = { key, kind: entry.rotate, old, new: generateValue(entry.generate), note }
   for (const secret of [old, rotation.new]) keepSecret(secret)
-  const loginKey = key.replace(/_PASSWORD$/, '_LOGIN')
+  const loginKey = loginKeyOf(key)
   const login = file.entries.find(other => other.key === loginKey)
   const logins = entry.rotate === 'login' ? chooseLogins(what, login, values[loginKey]) : undefined
   let after = setLine(before, key, rotation.new)
