@@ -74,6 +74,13 @@ test('the stamp changes with what a pod reads, and with nothing else', () => {
       stamp([one, sealed('a'), sealed('b', 'other')]),
     )
   }
+  const two = (text: string) =>
+    object('SealedSecret', 'mine', { spec: { encryptedData: { KEY: 'a', OTHER: text } } })
+  assert.is(stamp([byKey, two('a')]), stamp([byKey, two('b')]), 'a key that it does not read')
+  assert.is.not(stamp([byAll, two('a')]), stamp([byAll, two('b')]))
+  const once = structuredClone(byKey)
+  once.metadata.annotations = { 'kgc.hu/first-start': 'X K' }
+  assert.is(stamp([once, sealed('a')]), stamp([once, sealed('b')]), 'read at a first start alone')
   const map = (x: string) => object('ConfigMap', 'mine', { data: { x } })
   assert.is.not(stamp([byFile, map('1')]), stamp([byFile, map('2')]))
 })

@@ -11,6 +11,8 @@ import { parseImage } from '../../images/reference.ts'
 
 export const configChecksumAnnotation = 'kgc.hu/config'
 export const jobChecksumAnnotation = 'kgc.hu/manifest'
+/** On a workload: variables that count at its first start alone, by their names. */
+const firstStartAnnotation = 'kgc.hu/first-start'
 
 const computeChecksum = (value: unknown): string =>
   createHash('sha256').update(JSON.stringify(value)).digest('hex').slice(0, 16)
@@ -43,17 +45,24 @@ export const listWorkloadDigests = (all: Manifest[]): string[] => [
   ),
 ]
 
-/** The names of ConfigMaps and Secrets that a workload's pods read, as `kind/name`. */
+/**
+ * What a workload's pods read of ConfigMaps and Secrets, as `kind/name` for all of one and
+ * `kind/name key` for one of its keys.
+ */
 function listConfigReferences(workload: Manifest): string[] {
   const found = new Set<string>()
   const add = (map?: string, secret?: string) => {
     if (map) found.add(`ConfigMap/${map}`)
     if (secret) found.add(`Secret/${secret}`)
   }
+  const first = workload.metadata.annotations?.[firstStartAnnotation]?.split(' ') ?? []
   for (const { envFrom = [], env = [] } of containerSpecsOf(workload)) {
     for (const { configMapRef, secretRef } of envFrom) add(configMapRef?.name, secretRef?.name)
-    for (const { valueFrom } of env)
-      add(valueFrom?.configMapKeyRef?.name, valueFrom?.secretKeyRef?.name)
+    for (const { name, valueFrom } of env) {
+      const { configMapKeyRef: map, secretKeyRef: secret } = valueFrom ?? {}
+      if (!first.includes(name))
+        add(map && `${map.name} ${map.key}`, secret && `${secret.name} ${secret.key}`)
+    }
   }
   for (const source of listVolumeSources(workload)) add(source.configMap, source.secret)
   return [...found].sort()
@@ -76,7 +85,7 @@ export function replaceImageTags(all: Manifest[], names: string[], tag: string):
 
 /**
  * The manifests as they are applied: images by digest, on each pod template a hash of the settings
- * and secrets that its pods read (so that they restart when one changes), on each Job a hash of
+ * and secrets that its pods read, key by key (so that they restart when one changes), on each Job a hash of
  * itself (so that it is known whether it has run).
  */
 export function withDigestsAndChecksums(all: Manifest[], digests: Map<string, string>): Manifest[] {
@@ -84,7 +93,7 @@ export function withDigestsAndChecksums(all: Manifest[], digests: Map<string, st
     const { name, tag, digest } = parseImage(old)
     return `${name}${tag ? `:${tag}` : ''}@${digest ?? digests.get(old)}`
   })
-  const settings = new Map<string, unknown>()
+  const settings = new Map<string, (Record<string, unknown> | undefined)[]>()
   for (const { kind, metadata, data, stringData, binaryData, spec } of copy)
     if (['ConfigMap', 'Secret', 'SealedSecret'].includes(kind))
       settings.set(`${kind.replace('Sealed', '')}/${metadata.name}`, [
@@ -93,8 +102,13 @@ export function withDigestsAndChecksums(all: Manifest[], digests: Map<string, st
         binaryData,
         spec?.encryptedData,
       ])
+  const valueOf = (reference: string) => {
+    const [name = '', key] = reference.split(' ')
+    const parts = settings.get(name)
+    return key === undefined ? parts : parts?.map(part => part?.[key])
+  }
   for (const one of selectWorkloads(copy)) {
-    const read = listConfigReferences(one).map(name => [name, settings.get(name)])
+    const read = listConfigReferences(one).map(name => [name, valueOf(name)])
     const { template } = one.spec
     template.metadata = {
       ...template.metadata,
