@@ -12,8 +12,9 @@ cluster's controller can read the result. Keys that are sealed already stay: nob
 after a change the key must be named. An optional key that is empty is sealed as empty: the deploy finds it and accepts it.
   --only KEY    seals this key again, wherever it is (repeatable)
   --all         seals every key again
-  --rotate KEY  another value for this key, in the env file and sealed: its pods get it by the next deploy. Passwords of databases and
-                Redis, and keys that data is encrypted with, are refused with the reason
+  --rotate KEY  another value for this key, in the env file and sealed: its pods get it by the next deploy, which lets a database or a
+                Redis take the new password beside the old one, and takes that away in the end. Keys that data is encrypted with, and
+                servers outside of the cluster, are refused with the reason
   --cert FILE   the controller's certificate (kubeseal --fetch-cert), where the cluster cannot be reached from here
   --check       writes nothing: names keys that are missing, empty or unknown, and asks the cluster whether it can unseal each`,
   exitCodes: [0, 2, 3, 5, 130],

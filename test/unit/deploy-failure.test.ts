@@ -66,6 +66,7 @@ function changeOf(good: boolean, freed: string[]): Change {
     facts: { history: good ? [served] : [], manifests: [web] } as unknown as PreflightResult,
     appliedObjects: [],
     versions: new Map(),
+    rotation: { changed: [], late: [] },
     prunedIds: new Set(),
     reached: 'recorded',
     step: 'Apply',

@@ -145,6 +145,7 @@ async function change(
     facts: { history: [good], manifests: to },
     appliedObjects: [],
     versions: new Map(),
+    rotation: { changed: [], late: [] },
     prunedIds: new Set(),
     reached: 'recorded',
     step: 'Apply',

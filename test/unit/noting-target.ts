@@ -33,6 +33,12 @@ export function createNotingTarget(calls: string[], broken: boolean): DeployTarg
       },
       remove: objects => note(`remove ${objects.length}`),
     },
+    passwords: {
+      letIn: async () => [],
+      waitForOldReaders: async () => [],
+      shutOutOld: async () => {},
+      watchPods: () => ({ measure: () => 0, stop: () => {} }),
+    },
     watch: async () => {
       await note('watch')
       if (!ready) throw new Failure(exit.broken, 'Watch', 'web: it ends')

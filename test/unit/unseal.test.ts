@@ -12,7 +12,7 @@ import type { StoredRelease } from '../../scripts/lib/kubernetes/releases.ts'
 import {
   readUnsealError,
   waitUntilUnsealed,
-  splitAfterSealedSecrets,
+  splitAfterSecrets,
 } from '../../scripts/lib/deploy/apply/unseal.ts'
 import { Failure } from '../../scripts/lib/errors.ts'
 import { environment, target, withFakeKubectl } from './fake-kubectl.ts'
@@ -62,7 +62,7 @@ const order = ({ calls }: { calls: string[] }) => calls.map(describeCall).filter
 
 test('objects are cut behind what is sealed, not behind each', () => {
   const kinds = (list: Manifest[]) =>
-    splitAfterSealedSecrets(list).map(part => part.map(({ kind }) => kind))
+    splitAfterSecrets(list).map(part => part.map(({ kind }) => kind))
   assert.equal(kinds(all), [
     ['ConfigMap', 'SealedSecret'],
     ['StatefulSet', 'Deployment'],
@@ -105,7 +105,7 @@ test('what comes after a SealedSecret is applied when that is open', async () =>
 
 test('where nothing is sealed nobody is asked', async () => {
   const plain = await put({}, {}, [object('Secret', 's'), object('Deployment', 'web')])
-  assert.equal(order(plain), ['applied Secret Deployment'])
+  assert.equal(order(plain), ['applied Secret', 'applied Deployment'])
 })
 
 test('one that cannot be opened ends the change before anything else is touched', async () => {
@@ -153,8 +153,9 @@ test('what an interrupted change has sealed is waited for by the next one, thoug
       lock,
       appliedObjects: [],
       versions: new Map(),
+      rotation: { changed: [], late: [] },
       plan,
-      facts: { history, manifests: all },
+      facts: { history, manifests: all, live: [] },
     } as unknown as Change
     const went = await withFakeKubectl(body(sealed(), sealed()), () => applyChange(change))
     assert.is(went.error?.stack, undefined)
@@ -191,6 +192,7 @@ test('the way back waits too, restores what it can, and says what is not open', 
     release,
     appliedObjects: all,
     versions: new Map(),
+    rotation: { changed: [], late: [] },
     plan: { created: [], changed: ['Deployment web'], removed: [], generated: [], jobs: [] },
     facts: { history: [good], manifests: all },
   } as unknown as Change

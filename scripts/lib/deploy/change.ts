@@ -6,7 +6,9 @@ import { type ManifestChanges } from './apply/order.ts'
 import type { BackupPlanner, PlannedBackup } from './backup/step.ts'
 import type { Environment } from '../kubernetes/environment.ts'
 import type { PreflightResult, ReleaseSource } from './preflight.ts'
+import type { PasswordServer } from '../kubernetes/rotation/servers.ts'
 import type { RolloutOptions } from '../rollout/wait.ts'
+import type { PodWatch } from './rotation/gaps.ts'
 import type { DeployTarget } from './target.ts'
 import { redact } from '../redact.ts'
 import {
@@ -68,6 +70,14 @@ export interface Change extends DeployRequest {
    * stays.
    */
   versions: Map<string, AppliedVersion>
+  /** What it does for passwords of servers. */
+  rotation: {
+    /** The servers that had to be told a new password. */
+    changed: PasswordServer[]
+    /** Those that restart for it, after all that reads it. */
+    late: Manifest[]
+    pods?: PodWatch
+  }
   /** What was removed at the end, by its title. */
   prunedIds: Set<string>
   /** How far it has come: what a failure may do follows from it. */

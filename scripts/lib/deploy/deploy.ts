@@ -12,7 +12,7 @@ import type { Failure } from '../errors.ts'
 import { createDeployAlerts } from '../monitoring/deploy-alerts.ts'
 import { emit, printResult, step } from '../report.ts'
 import { lockEnvironment, recordStart } from './start.ts'
-import { applyChange, smokeTestChange, watchChange } from './steps.ts'
+import { applyChange, restartServers, smokeTestChange, watchChange } from './steps.ts'
 
 export interface DeployOptions {
   /** Ends after the plan; nothing is touched. */
@@ -56,7 +56,9 @@ export async function deploy(request: DeployRequest, options: DeployOptions = {}
     await recordStart(change)
     await alerts.silence()
     const wait = await writingStep(change, 'Apply', () => applyChange(change))
-    const ready = await readingStep(change, 'Watch', () => watchChange(change, wait))
+    let ready = await readingStep(change, 'Watch', () => watchChange(change, wait))
+    if (change.rotation.late.length)
+      ready = await writingStep(change, 'Restart', () => restartServers(change))
     await readingStep(change, 'Smoke', () => smokeTestChange(change, ready))
     return await writingStep(change, 'Record', () => recordChange(change))
   }).catch(async (error: Failure) => {

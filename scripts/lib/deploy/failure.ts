@@ -24,6 +24,7 @@ export async function guardChange<T>(change: Change, work: () => Promise<T>): Pr
     throw end
   } finally {
     forget()
+    change.rotation.pods?.stop()
     onServingAsked(undefined)
     // nobody else may take it before its time is over; how the change ended matters more
     await change.lock

@@ -15,11 +15,13 @@ import { trackApplied } from './applied-objects.ts'
 import { formatDuration, warn } from '../report.ts'
 import { ensureReleaseRecorded } from './change-on-github.ts'
 import { notifyChange } from './notifications.ts'
+import { endRotation } from './rotation/step.ts'
 
-/** Removes what is not part of it any more, and records the release as the one that serves. */
+/** Takes old passwords away, removes what is not part of it any more, and records the release as the one that serves. */
 export async function recordChange(change: Change): Promise<ChangeResult> {
   const { environment, target, plan, facts, release, started, prunedIds } = change
   const nothing = isNoChange(change)
+  await endRotation(change)
   await target.apply.remove(
     [...plan.removed, ...plan.generated],
     change.lock.lossFailure,

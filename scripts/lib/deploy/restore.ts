@@ -2,7 +2,7 @@
 import { finishRelease, isNoChange, createRolloutOptions, type Change } from './change.ts'
 import { Failure, exit } from '../errors.ts'
 import { sortForApply, findOrphans } from './apply/order.ts'
-import { resourceId } from '../kubernetes/objects.ts'
+import { resourceId, type Manifest } from '../kubernetes/objects.ts'
 import { isKnownFailure, verifyRelease } from './verify/verify.ts'
 import { isWorkload } from '../rollout/wait.ts'
 import {
@@ -20,13 +20,15 @@ import {
   describeLastingJobs,
 } from './applied-objects.ts'
 import { notifyChange } from './notifications.ts'
+import { findLateServers } from './rotation/late-servers.ts'
+import { findTouchedServers, letInDuring, restoreLateServers } from './rotation/step.ts'
 
 /**
  * Puts the last good release back where this change has touched it, proves it, and says how it
  * ended.
  */
 export async function restoreRelease(change: Change, failure: Failure): Promise<Failure> {
-  const { facts, appliedObjects, lock, reached } = change
+  const { target, facts, appliedObjects, lock, reached } = change
   const good = findCurrentRelease(facts.history)
   if (!good)
     return finishRestore(
@@ -54,10 +56,11 @@ export async function restoreRelease(change: Change, failure: Failure): Promise<
           `nothing was changed: release ${good.number} is in place${failure.code === exit.refused ? '; whether it works is not known' : ', and it does not work'}`,
         )
   try {
-    await step(`Put release ${good.number} back`, () =>
+    const late = await step(`Put release ${good.number} back`, () =>
       restoreAppliedObjects(change, good, unfinished),
     )
-    await verifyRestoredRelease(change, good)
+    await verifyRestoredRelease(change, good, late)
+    await target.passwords.shutOutOld(good.manifests, lock.lossFailure)
     return await finishRestore(
       change,
       failure,
@@ -115,12 +118,13 @@ async function finishRestore(
   return new Failure(code, what, why, { evidence, next, serving: now })
 }
 
+/** Out: servers that go back when all pods that read their password have. */
 async function restoreAppliedObjects(
   change: Change,
   good: StoredRelease,
   unfinished: StoredRelease[],
-): Promise<void> {
-  const { target, appliedObjects, versions, lock, release } = change
+): Promise<Manifest[]> {
+  const { target, facts, appliedObjects, versions, lock, release } = change
   const names = new Set(
     [...appliedObjects, ...unfinished.flatMap(({ manifests }) => manifests)].map(resourceId),
   )
@@ -137,20 +141,32 @@ async function restoreAppliedObjects(
   const own = appliedObjects.filter(one => release.created?.includes(resourceId(one)))
   const had = [own, ...unfinished.map(listReleaseObjects)]
   const orphans = findOrphans(good.manifests, had, [], []).removed
+  const late = findLateServers(back, facts.manifests, { alone: true })
+  const objects = back.filter(one => !late.includes(one))
+  const onSecrets = letInDuring(change, findTouchedServers(good.manifests, back))
   await target.apply.restore(
-    { objects: back, applied: appliedObjects, orphans },
+    { objects, applied: appliedObjects, orphans, onSecrets },
     lock.lossFailure,
     trackRestored(change),
   )
+  return late
 }
 
 /** Throws Failure when the release that came back does not work. */
-async function verifyRestoredRelease(change: Change, good: StoredRelease): Promise<void> {
+async function verifyRestoredRelease(
+  change: Change,
+  good: StoredRelease,
+  late: Manifest[],
+): Promise<void> {
   // pods that have served all the time need no new trial; those that restart do
   const wait = createRolloutOptions(change, true, good.manifests, change.appliedObjects)
-  await step('Watch it', () =>
-    change.target.watch({ ...wait, stableMs: 0 }, good.manifests.filter(isWorkload)),
-  )
+  const watch = () =>
+    change.target.watch({ ...wait, stableMs: 0 }, good.manifests.filter(isWorkload))
+  await step('Watch it', watch)
+  if (late.length)
+    await step('Restart its servers', () =>
+      restoreLateServers(change, good.manifests, late).then(watch),
+    )
   const all = await step('Smoke it', () =>
     verifyRelease(change.target, wait, good.manifests, name => isKnownFailure(good, name)),
   )

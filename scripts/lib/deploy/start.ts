@@ -54,6 +54,7 @@ export async function lockEnvironment(
     release: createRelease(request, facts, plan, started),
     appliedObjects: [],
     versions: new Map(),
+    rotation: { changed: [], late: [] },
     prunedIds: new Set(),
     reached: 'locked',
     step: 'Lock',

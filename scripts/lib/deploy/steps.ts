@@ -6,11 +6,13 @@ import { refreshRedaction } from '../kubernetes/secret-values.ts'
 import { color, say } from '../report.ts'
 import { isWorkload, type RolloutOptions } from '../rollout/wait.ts'
 import { trackApplied } from './applied-objects.ts'
+import { findLateServers } from './rotation/late-servers.ts'
+import { findTouchedServers, letInDuring, restartLateServers } from './rotation/step.ts'
 import { createRolloutOptions, isNoChange, type Change } from './change.ts'
 import { fetchSchemaVersions } from './verify/schema-versions.ts'
 import { isKnownFailure, isPreexistingFailure, verifyRelease } from './verify/verify.ts'
 
-/** Applies what differs. Out: how the rollout is waited for. */
+/** Applies what differs, but for servers that restart later. Out: how the rollout is waited for. */
 export async function applyChange(change: Change): Promise<RolloutOptions> {
   const { plan, facts } = change
   const names = [...plan.created, ...plan.changed]
@@ -23,7 +25,17 @@ export async function applyChange(change: Change): Promise<RolloutOptions> {
   )
   const settled = !names.length && !plan.jobs.length
   const wait = createRolloutOptions(change, settled, facts.manifests, objects)
-  await change.target.apply.change(wait, objects, plan.jobs, trackApplied(change))
+  const servers = findTouchedServers(facts.manifests, objects)
+  const late = findLateServers(objects, facts.live)
+  change.rotation.late = late
+  if (servers.length) change.rotation.pods = change.target.passwords.watchPods()
+  await change.target.apply.change(
+    wait,
+    objects.filter(one => !late.includes(one)),
+    plan.jobs,
+    trackApplied(change),
+    letInDuring(change, servers),
+  )
   change.reached = 'applied'
   return wait
 }
@@ -35,6 +47,11 @@ export async function watchChange(
 ): Promise<RolloutOptions> {
   await target.watch({ ...wait, stableMs: 0 }, facts.manifests.filter(isWorkload))
   return wait.podsUndisturbed ? wait : { ...wait, readySince: Date.now() }
+}
+
+/** Restarts the servers that wait for all that reads their password, and waits until they are ready. */
+export async function restartServers(change: Change): Promise<RolloutOptions> {
+  return watchChange(change, await restartLateServers(change))
 }
 
 /**

@@ -12,9 +12,13 @@ import {
   type Release,
   type StoredRelease,
 } from '../kubernetes/releases.ts'
+import type { PasswordServer } from '../kubernetes/rotation/servers.ts'
 import { waitForRollout, type RolloutOptions } from '../rollout/wait.ts'
 import type { SmokeTarget } from '../smoke/checks.ts'
 import { createKubernetesTarget } from '../smoke/kubernetes-target.ts'
+import { letPodsIn, shutOutOld } from './rotation/accept.ts'
+import { watchPods, type PodWatch } from './rotation/gaps.ts'
+import { waitForOldReaders } from './rotation/readers.ts'
 
 export interface DeployTarget {
   /**
@@ -32,12 +36,16 @@ export interface DeployTarget {
     prune: (all: Release[]) => Promise<void>
   }
   apply: {
-    /** Puts a change in place, in the order of its objects, and runs its Jobs. */
+    /**
+     * Puts a change in place, in the order of its objects, and runs its Jobs. `onSecrets`: when its secrets
+     * are there, and before anything is changed that reads one.
+     */
     change: (
       options: RolloutOptions,
       objects: Manifest[],
       jobs: Manifest[],
       onApplied: ApplyListener,
+      onSecrets?: () => Promise<void>,
     ) => Promise<void>
     /** Restores what a change has applied. */
     restore: (
@@ -50,6 +58,21 @@ export interface DeployTarget {
       lossFailure: LockLossCheck,
       onApplied: ApplyListener,
     ) => Promise<void>
+  }
+  /** What databases and Redis let in while passwords of Secrets change. */
+  passwords: {
+    /** Makes servers let in what their Secrets say. Out: those that did not before. */
+    letIn: (servers: PasswordServer[], lossFailure: LockLossCheck) => Promise<PasswordServer[]>
+    /** Waits until no older pod knows the servers' passwords. Out: those left. */
+    waitForOldReaders: (
+      manifests: Manifest[],
+      servers: PasswordServer[],
+      lossFailure: LockLossCheck,
+    ) => Promise<string[]>
+    /** Makes servers let in nothing else. */
+    shutOutOld: (manifests: Manifest[], lossFailure: LockLossCheck) => Promise<void>
+    /** Notes from now on how long services are away. */
+    watchPods: () => PodWatch
   }
   /** Waits until workloads are ready. Throws Failure (broken, timeout) that names the cause. */
   watch: (options: RolloutOptions, workloads: Manifest[]) => Promise<void>
@@ -70,6 +93,13 @@ export const createKubernetesDeployTarget = (environment: Environment): DeployTa
       restoreObjects(environment, plan, lossFailure, onApplied),
     remove: (objects, lossFailure, onApplied) =>
       deleteObjects(environment, objects, lossFailure, onApplied),
+  },
+  passwords: {
+    letIn: (servers, lossFailure) => letPodsIn(environment, servers, lossFailure),
+    waitForOldReaders: (manifests, servers, lossFailure) =>
+      waitForOldReaders(environment, manifests, servers, lossFailure),
+    shutOutOld: (manifests, lossFailure) => shutOutOld(environment, manifests, lossFailure),
+    watchPods: () => watchPods(environment),
   },
   watch: waitForRollout,
   smokeTarget: manifests => createKubernetesTarget(environment, manifests),

@@ -13,7 +13,7 @@ import { applyOrderOf, applyOrders } from './order.ts'
 import { isWorkload, waitForRollout, type RolloutOptions } from '../../rollout/wait.ts'
 import { say, warn } from '../../report.ts'
 import type { RunOutput, RunOptions } from '../../run.ts'
-import { waitUntilUnsealed, splitAfterSealedSecrets } from './unseal.ts'
+import { isSecret, splitAfterSecrets, waitUntilUnsealed } from './unseal.ts'
 
 /**
  * What became of an object that was to be applied or removed: it is done, it is not, or the answer
@@ -136,22 +136,26 @@ const outputNameOf = ({ apiVersion, kind, metadata }: Manifest): string => {
 /**
  * Applies a change in its order: data, migrations, applications, edge. Nothing of an order begins
  * before the Jobs of those before have ended well, or before what is sealed is opened; orders
- * without either between them go in one call. `hears`: what became of each object.
+ * without either between them go in one call. `onApplied` hears what became of each object; `onSecrets`
+ * works when all secrets are there, before a pod is changed that reads one.
  */
 export async function applyInOrder(
   wait: RolloutOptions,
   objects: Manifest[],
   migrations: Manifest[],
   onApplied: ApplyListener,
+  onSecrets: () => Promise<void> = async () => {},
 ): Promise<void> {
   let waiting: Manifest[] = []
+  if (!objects.some(isSecret)) await onSecrets()
   const putAll = async (order: string) => {
     await wait.lock.recordPhase(`apply ${order}`)
-    for (const part of splitAfterSealedSecrets(waiting)) {
+    for (const part of splitAfterSecrets(waiting)) {
       // each order has its time from here on: a migration before it may have taken long
       wait.since = Date.now()
       await applyManifests(wait.environment, part, wait.lock.lossFailure, onApplied)
       await waitUntilUnsealed(wait.environment, part, wait.lock.lossFailure)
+      if (part.some(isSecret)) await onSecrets()
     }
     waiting = []
   }

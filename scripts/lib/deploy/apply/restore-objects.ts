@@ -13,17 +13,19 @@ export interface RestorePlan {
   applied: Manifest[]
   /** What the release does not have. */
   orphans: Manifest[]
+  /** What is done when its settings are back, before what reads them is. */
+  onSecrets?: () => Promise<void>
 }
 
 const isSetting = ({ kind }: Manifest): boolean => /^(ConfigMap|Secret|SealedSecret)$/.test(kind)
 
 /**
  * Settings first: what restarts must not read the new ones; then the applications, the last one
- * first. Throws Failure when a setting cannot be unsealed, after all else has gone back.
+ * first. Throws Failure when a setting cannot be unsealed, or `onSecrets` fails, after all else has gone back.
  */
 export async function restoreObjects(
   environment: Environment,
-  { objects, applied, orphans }: RestorePlan,
+  { objects, applied, orphans, onSecrets }: RestorePlan,
   lossFailure: LockLossCheck,
   onApplied: ApplyListener,
 ): Promise<void> {
@@ -34,10 +36,12 @@ export async function restoreObjects(
     environment,
     settings.filter(one => applied.some(other => resourceId(other) === resourceId(one))),
     lossFailure,
-  ).then(
-    () => undefined,
-    (error: Error) => error,
   )
+    .then(onSecrets)
+    .then(
+      () => undefined,
+      (error: Error) => error,
+    )
   await applyManifests(environment, others, lossFailure, onApplied)
   await deleteObjects(environment, orphans, lossFailure, onApplied)
   await deleteStuckPods(environment, objects, lossFailure)

@@ -24,12 +24,13 @@ interface ClosedSecret {
 }
 
 const isSealedSecret = ({ kind }: Manifest): boolean => kind === 'SealedSecret'
+/** Whether pods may read it as a Secret, sealed or not. */
+export const isSecret = ({ kind }: Manifest): boolean => /^(Sealed)?Secret$/.test(kind)
 
-/** The objects in their order, cut behind each SealedSecret that something else follows. */
-export function splitAfterSealedSecrets(all: Manifest[]): Manifest[][] {
-  const end =
-    all.findIndex((one, i) => isSealedSecret(one) && all[i + 1] && !isSealedSecret(all[i + 1]!)) + 1
-  return end ? [all.slice(0, end), ...splitAfterSealedSecrets(all.slice(end))] : [all]
+/** The objects in their order, cut behind each secret, sealed or not, that something else follows. */
+export function splitAfterSecrets(all: Manifest[]): Manifest[][] {
+  const end = all.findIndex((one, i) => isSecret(one) && all[i + 1] && !isSecret(all[i + 1]!)) + 1
+  return end ? [all.slice(0, end), ...splitAfterSecrets(all.slice(end))] : [all]
 }
 
 /**
