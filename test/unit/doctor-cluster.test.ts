@@ -203,6 +203,7 @@ const facts = (change: Partial<ClusterFacts> = {}): ClusterFacts => ({
   clusterFolder: 'infra/k8s/cluster',
   clusterManifests: manifests,
   overlay: sealed('x'),
+  oldPasswords: [],
   missingPermissions: [],
   ...change,
 })
@@ -358,6 +359,15 @@ test('doctor: kinds that an add-on would bring', () => {
     'error',
     /does not know PodMonitor, Probe, which staging has/,
     /README\.md, "What the cluster must have"/,
+  )
+})
+
+test('doctor: a rotation that has not come to its end', () => {
+  one(
+    judgeCluster(facts({ oldPasswords: ['KGC_DB_PASSWORD of kgc-db'] })).slice(1),
+    'warning',
+    /an older KGC_DB_PASSWORD of kgc-db is let in, too/,
+    /deploy\.ts staging/,
   )
 })
 

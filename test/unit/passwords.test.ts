@@ -12,6 +12,7 @@ import { endRotation } from '../../scripts/lib/deploy/rotation/step.ts'
 import { applyChange, restartServers, watchChange } from '../../scripts/lib/deploy/steps.ts'
 import { Failure } from '../../scripts/lib/errors.ts'
 import type { Manifest, Pod } from '../../scripts/lib/kubernetes/objects.ts'
+import { findOldPasswords } from '../../scripts/lib/kubernetes/rotation/access.ts'
 import type { ServerShell } from '../../scripts/lib/kubernetes/rotation/credentials.ts'
 import { findPasswordServers } from '../../scripts/lib/kubernetes/rotation/servers.ts'
 import { environment, withFakeKubectl } from './fake-kubectl.ts'
@@ -156,7 +157,10 @@ test('the old one goes when no older pod is left; else that is said and left to 
     'kgc-db may let in an older KGC_DB_PASSWORD, too (kgc-api-1',
   )
   assert.equal([old.roles.kgc_a, old.passwords()], ['old', ['old', 'new']])
+  const found = () => findOldPasswords(release('1'), old.access)
+  assert.equal(await found(), ['KGC_DB_PASSWORD of kgc-db', 'KGC_REDIS_PASSWORD of kgc-redis'])
   assert.match((await end([])).said, 'the old login kgc_a is refused from now on')
+  assert.equal(await found(), [])
   assert.equal([old.roles, old.passwords()], [{ kgc_a: undefined, kgc_b: 'new' }, ['new']])
   const busy = play({ sessions: { kgc_a: 1 } })
   await quiet(() => letPodsIn(environment, [redis], held, busy.access))

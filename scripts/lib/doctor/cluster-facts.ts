@@ -6,6 +6,7 @@ import { buildKustomization, renderManifests } from '../kubernetes/kustomize.ts'
 import { selectKinds, type Manifest, type Deployment } from '../kubernetes/objects.ts'
 import { kubectl, readKubectlError, readKubectlConfig } from '../kubernetes/kubectl.ts'
 import { loadEnvironment, listEnvironments, type Environment } from '../kubernetes/environment.ts'
+import { createServerAccess, findOldPasswords } from '../kubernetes/rotation/access.ts'
 import { backupMetricsName } from '../monitoring/textfile.ts'
 import { root } from '../repository.ts'
 import {
@@ -67,6 +68,7 @@ const nothing: Asked = {
   clusterManifests: [],
   overlay: undefined,
   unknownKinds: [],
+  oldPasswords: [],
   missingPermissions: [],
 }
 
@@ -93,6 +95,7 @@ async function ask(
     ...foundation,
     ...overlay,
     unknownKinds: await findUnknownKinds(environment, overlay.overlay ?? []),
+    oldPasswords: await findOldPasswords(overlay.overlay ?? [], createServerAccess(environment)),
     missingPermissions: await findMissingPermissions(environment, required, { nothrow: true }),
   }
 }

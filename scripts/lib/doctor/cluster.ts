@@ -8,6 +8,7 @@ import { minimumKubernetesVersion } from '../kubernetes/versions.ts'
 import { isVersionAtLeast } from '../version.ts'
 import {
   judgeKinds,
+  judgeOldPasswords,
   judgePrerequisites,
   judgePolicies,
   judgePermissions,
@@ -54,6 +55,8 @@ export interface ClusterFacts {
   buildError?: { why: string; next: string }
   /** Kinds of the environment's objects that the cluster does not know. */
   unknownKinds: string[]
+  /** Passwords of which servers let in an older one, too. */
+  oldPasswords: string[]
   /** What the current user may not do, of what a deploy does. */
   missingPermissions: string[]
 }
@@ -73,6 +76,7 @@ export function judgeCluster(facts: ClusterFacts): Finding[] {
       : [...judgeSealing(facts), ...judgeKinds(facts)]),
     ...judgePolicies(facts),
     ...judgePermissions(facts),
+    ...judgeOldPasswords(facts),
     ...judgeEnvironmentBackups(facts),
   ]
 }

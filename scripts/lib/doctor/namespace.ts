@@ -160,3 +160,17 @@ export function judgePermissions({
     ),
   ]
 }
+
+/** A rotation that has not come to its end. */
+export const judgeOldPasswords = ({
+  environment: { name },
+  oldPasswords,
+}: ClusterFacts): Finding[] =>
+  oldPasswords.map(one =>
+    finding(
+      'cluster',
+      'warning',
+      `an older ${one} is let in, too: its rotation has not ended`,
+      `npx zx scripts/deploy.ts ${name}`,
+    ),
+  )

@@ -1,61 +1,24 @@
 // Servers let in what their Secrets say before any pod reads it, and nothing else when all pods have
 // it. What has to be done is found in the server: an interrupted change leaves nothing to remember.
 import type { Environment } from '../../kubernetes/environment.ts'
-import { createRetryingApi, type LockLossCheck } from '../../kubernetes/kubectl-retry.ts'
-import { isPodReady, type Manifest, type Pod } from '../../kubernetes/objects.ts'
-import { findObject } from '../../kubernetes/resources.ts'
+import type { LockLossCheck } from '../../kubernetes/kubectl-retry.ts'
+import type { Manifest } from '../../kubernetes/objects.ts'
+import {
+  createServerAccess,
+  readCredential,
+  type ServerAccess,
+} from '../../kubernetes/rotation/access.ts'
 import {
   countSessions,
-  createServerShell,
   findOldCredential,
   isLetIn,
   letIn,
   shutOut,
-  type Credential,
-  type ServerShell,
 } from '../../kubernetes/rotation/credentials.ts'
 import { findPasswordServers, type PasswordServer } from '../../kubernetes/rotation/servers.ts'
 import { exit, Failure } from '../../errors.ts'
-import { keepSecret } from '../../redact.ts'
 import { say, warn } from '../../report.ts'
 import { waitForOldReaders } from './readers.ts'
-
-/** How the cluster is asked; tests play it. */
-export interface ServerAccess {
-  shell: ServerShell
-  find: (resource: string, name: string) => Promise<Manifest | undefined>
-}
-
-const createServerAccess = (
-  environment: Environment,
-  lossFailure: LockLossCheck,
-): ServerAccess => ({
-  shell: createServerShell(environment),
-  find: (resource, name) =>
-    findObject(environment, resource, name, { ask: createRetryingApi(lossFailure) }),
-})
-
-/** What the Secret of a server says now; undefined when it says nothing, or the server is not ready. */
-async function readCredential(
-  { find }: ServerAccess,
-  { pod, password, login }: PasswordServer,
-): Promise<Credential | undefined> {
-  const names = [password.secret, ...(login && 'secret' in login ? [login.secret] : [])]
-  const [live, ...secrets] = await Promise.all([
-    find('v1/pods', pod),
-    ...[...new Set(names)].map(name => find('v1/secrets', name)),
-  ])
-  if (!live || !isPodReady(live as unknown as Pod)) return undefined
-  const valueOf = (secret: string, key: string) => {
-    const text = secrets.find(one => one?.metadata.name === secret)?.data?.[key] as string
-    return text ? Buffer.from(text, 'base64').toString() : undefined
-  }
-  const value = valueOf(password.secret, password.key)
-  keepSecret(value)
-  if (!value || !login) return value ? { password: value } : undefined
-  const name = 'value' in login ? login.value : valueOf(login.secret, login.key)
-  return name && /^\w+$/.test(name) ? { login: name, password: value } : undefined
-}
 
 /**
  * Makes servers let in what their Secrets say, beside what they let in already. Out: those that had to
