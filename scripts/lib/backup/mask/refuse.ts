@@ -28,7 +28,7 @@ async function refuseMask(
   const what = `Restore a masked copy into ${name}`
   if (here !== undefined && here === there)
     throw new Failure(exit.refused, what, `the backup is of this very stack: both are ${here}`, {
-      next: 'the same command where the copy is to be; its env files have another DOMAIN',
+      next: 'the same command where the copy is to be: with another DOMAIN in its env files, or another environment',
     })
   if (yes || !hasData) return
   if (!process.stdin.isTTY)
