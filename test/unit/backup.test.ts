@@ -235,6 +235,18 @@ test('bytes pass from a process to the disk as they are; one that fails in the m
   assert.ok(back)
 })
 
+test('what a disk says is the cause, and not that what comes before it was cut off', async () => {
+  const path = join(to, 'taken')
+  writeFileSync(path, '')
+  const recipient = await identityToRecipient(await generateX25519Identity())
+  for (const recipients of [[], [recipient]]) {
+    const stored = runBytes(['head', '-c', '9000000', '/dev/zero'], 'Copy', bytes =>
+      storeBytes(bytes, path, recipients),
+    )
+    assert.is(await stored.catch((error: NodeJS.ErrnoException) => error.code), 'EEXIST')
+  }
+})
+
 test('nobody gets a backup that nobody can open, or one that is elsewhere than it seems', async () => {
   const box = sandbox()
   assert.is(box.script(['env', 'demo']).code, 0)

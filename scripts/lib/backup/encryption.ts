@@ -54,12 +54,23 @@ export async function storeBytes(
     const read = pipeline(bytes, plain)
     const out = recipients.length ? await encryptBytes(createEncrypter(recipients), plain) : plain
     const file = createWriteStream(path, { flags: 'wx', mode: 0o600 })
-    await Promise.all([read, pipeline(out, stored, file)])
+    await bothEnd(read, pipeline(out, stored, file))
     await syncPath(path)
   } catch (error) {
     throw diskFailure(path, error as NodeJS.ErrnoException)
   }
   return { plain: plain.result(), stored: stored.result() }
+}
+
+/**
+ * Waits for two halves of a chain. Throws why it broke: the half that is only cut off says `aborted`, and on
+ * Node 22 says it first.
+ */
+async function bothEnd(...halves: Promise<unknown>[]): Promise<void> {
+  const ended = await Promise.allSettled(halves)
+  const reasons = ended.flatMap(one => (one.status === 'rejected' ? [one.reason as Error] : []))
+  const cause = reasons.find(({ name }) => name !== 'AbortError') ?? reasons[0]
+  if (cause) throw cause
 }
 
 /** What a disk says that does not take more. */
