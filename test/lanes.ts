@@ -17,7 +17,6 @@ const whole = [
   'cluster/demo',
   'cluster/rehearsal/rehearsal',
   'cluster/whole/whole',
-  'cluster/move/move',
   'cluster/deploy/race',
   'cluster/deploy/outage',
 ]

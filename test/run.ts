@@ -18,6 +18,9 @@ import { Progress, type Count } from './progress.ts'
 import { judgeTable, type Ran } from './table.ts'
 import { isNeeded, kubeconfig, needs, type Need } from './tools.ts'
 
+/** How often what a soak repeats is repeated; 0 without one, when files named *.soak.ts do not run. */
+const soak = Number(process.env.KGC_SOAK ?? 0)
+
 /**
  * The groups: the lane that their files run in, and the minutes that one file may take, since uvu
  * has no limit. A soak repeats its files' tests.
@@ -27,8 +30,8 @@ const groups = {
   unit: { lane: 'checks', minutes: 5 },
   // the rehearsal runs half of unit once more
   policy: { lane: 'checks', minutes: 10 },
-  compose: { lane: 'compose', minutes: 25 * Number(process.env.KGC_SOAK || 1) },
-  cluster: { lane: 'cluster', minutes: 15 * Number(process.env.KGC_SOAK || 1) },
+  compose: { lane: 'compose', minutes: 25 * (soak || 1) },
+  cluster: { lane: 'cluster', minutes: 15 * (soak || 1) },
 } as const
 type Group = keyof typeof groups
 /**
@@ -66,7 +69,7 @@ function runs(group: Group): Run[] {
       counts: false,
     }))
   return readdirSync(join(import.meta.dirname, group), { recursive: true, encoding: 'utf8' })
-    .filter(name => name.endsWith('.test.ts'))
+    .filter(name => name.endsWith('.test.ts') || (soak && name.endsWith('.soak.ts')))
     .sort()
     .map(file => [file, `${group}/${file}`] as const)
     .map(([file, name]) => ({
