@@ -7,6 +7,7 @@ import {
   goLiveEnvironment,
   restoreEnvironment,
 } from '../backup/kubernetes/restore.ts'
+import { drillEnvironment } from '../backup/kubernetes/drill/drill.ts'
 import { moveIn } from '../backup/move-in/move.ts'
 import { drill } from '../backup/restore/drill.ts'
 import { refuseUnderway } from '../backup/restore/underway.ts'
@@ -66,12 +67,14 @@ export async function runRestoreCommand({ values, positionals }: RestoreArgument
     throw usageFailure('--mask goes with a restore that stays')
   const environment = isEnvironment(values.target, words[0]) ? (words.shift() ?? '') : undefined
   if (environment !== undefined) {
-    if (values.drill) throw usageFailure('--drill is for stacks on this machine')
     const folders = readFolders(words)
     if (values['drop-old']) return dropOldOfEnvironment(environment, folders)
     const { identity, 'go-live': live, 'stay-down': stayDown, mask, yes } = values
     if (live && stayDown) throw usageFailure('either --go-live or --stay-down')
+    if (values.drill && (live || stayDown))
+      throw usageFailure('--drill leaves nothing that could go live or stay down')
     const folder = await findFolder(path, values.to, `.${environment}`)
+    if (values.drill) return drillEnvironment(environment, folder, folders, identity)
     return restoreEnvironment(environment, folder, folders, { identity, live, stayDown, mask, yes })
   }
   if (values['stay-down']) throw usageFailure('--stay-down is for environments on Kubernetes')

@@ -196,10 +196,13 @@ async function makeComposeBackup(): Promise<string> {
   return folder
 }
 
-test('who takes backups may not restore', () => {
+test('who takes backups may neither restore nor try it', () => {
   const { code, stderr } = restore(backup, backupEnv)
   assert.is(code, 3, stderr)
   assert.match(stderr, /it may not: .*patch deployments.apps/)
+  const tried = drill(backupEnv)
+  assert.is(tried.code, 3, tried.stderr)
+  assert.match(tried.stderr, /it may not: .*create deployments.apps/)
 })
 
 const drill = (more?: Record<string, string>): Result =>
@@ -220,7 +223,7 @@ const serving = (): unknown[] => [
     .sort(),
 ]
 
-test.skip('a drill brings the application back beside itself, cut off from all else; the next throws away what a killed one has left', async () => {
+test('a drill brings the application back beside itself, cut off from all else; the next throws away what a killed one has left', async () => {
   const before = serving()
   const endAt = join(repository, 'test/cluster/deploy/end-at.mjs')
   const killed = drill({
