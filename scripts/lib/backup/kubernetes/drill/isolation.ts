@@ -31,10 +31,13 @@ export function createDrillPolicies(of: DrillOwner): Manifest[] {
   ]
 }
 
-/** The policies that would let pods of a drill out: those of all pods but for the names of the DNS. */
+/**
+ * The policies that would let pods of a drill out: those of all pods but for the names of the DNS, and those
+ * that a killed drill has left, which go before the next begins.
+ */
 export const findWaysOut = (all: Manifest[], folder: string, workloads: Manifest[]): string[] =>
   all
-    .filter(({ kind }) => kind === 'NetworkPolicy')
+    .filter(({ kind, metadata }) => kind === 'NetworkPolicy' && !metadata.labels?.[drillLabel])
     .filter(({ spec }) =>
       ((spec.egress ?? []) as NetworkPolicyEgressRule[]).some(
         ({ ports = [] }) => !ports.length || ports.some(({ port }) => port !== 53),
