@@ -146,12 +146,15 @@ test('component external-postgres: no database in the cluster, and the old names
   // asks as whom the applications log in, for the extensions that a database of the stack's own is
   // made with
   const job = workloads(all).find(({ metadata }) => metadata.name === 'external-postgres-check')!
-  for (const { name, command } of podOf(job).containers) {
-    const env = mainOf(workloads(own).find(({ metadata }) => metadata.name === `${name}-db`)!)
+  const variable = (env: Json[], key: string): Json | undefined => env.find(one => one.name === key)
+  for (const { name, command, env } of podOf(job).containers) {
+    const server = mainOf(workloads(own).find(({ metadata }) => metadata.name === `${name}-db`)!)
       .env as Json[]
-    const value = (key: string) => env.find(one => one.name === key)?.value
-    assert.is(command[command.indexOf('-U') + 1], value('DATABASE_LOGIN'))
-    assert.ok(command.includes(`extensions=${value('DATABASE_EXTENSIONS') ?? ''}`), name)
+    const login = variable(server, 'DATABASE_LOGIN')?.valueFrom
+    assert.ok(login, name)
+    assert.equal(variable(env, 'PGUSER')?.valueFrom, login)
+    const extensions = variable(server, 'DATABASE_EXTENSIONS')?.value ?? ''
+    assert.ok(command.includes(`extensions=${extensions}`), name)
   }
   assert.equal(
     podOf(job)
