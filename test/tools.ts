@@ -68,7 +68,7 @@ const programs: Record<string, string[]> = {
   curl: ['compose', 'cluster'],
   openssl: ['compose'],
   python3: ['unit'],
-  rclone: ['compose/backup/'],
+  rclone: ['compose/backup/', 'cluster/backup/'],
 }
 
 const isInstalled = (program: string): boolean =>
@@ -200,7 +200,7 @@ export function needs(names: string[]): Need[] {
   }
   const buckets: Need = {
     name: 'Compile a server of buckets',
-    runs: ['compose/backup/off-site'],
+    runs: ['compose/backup/off-site', 'cluster/backup/deploy'],
     argv: ['test/cluster/engine/build.sh', 'versitygw'],
     hint: 'it is compiled once, in a container, from the Go module proxy',
     compiles: 'versitygw (2 min)',

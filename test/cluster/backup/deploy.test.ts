@@ -1,10 +1,11 @@
 // A deploy over a migration: nothing is saved where the schema stays, a backup that fails stops it, a good
 // one stands in its release, and a rollback comes back by it.
-import { existsSync, readdirSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { requireManifest } from '../../../scripts/lib/backup/manifest.ts'
+import { serveBuckets, type Buckets } from '../../buckets.ts'
 import { repository, type Result } from '../../sandbox.ts'
 import { waitUntil } from '../../until.ts'
 import { get } from '../cluster.ts'
@@ -17,13 +18,17 @@ const to = join(box.root, 'backups')
 const key = join(box.root, 'backup.key')
 let recipient = ''
 
+let buckets: Buckets
+/** With the keys of the bucket in the shell, as a runner has them. */
 const run = (argv: string[], more: Record<string, string> = {}): Result =>
-  box.script(argv, { env: { ...env, ...more }, timeout: 240_000 })
+  box.script(argv, { env: { ...env, ...buckets.settings, ...more }, timeout: 240_000 })
 const leftovers = (): unknown[] =>
   get('jobs,configmaps,pods', '--selector', 'kgc.hu/backup', ...here).items
 
 test.before(async () => {
   await start()
+  buckets = await serveBuckets(box.root)
+  buckets.make('backups', { locked: true })
   recipient = run(['backup', 'key', '--to', key]).stdout.trim()
 })
 
@@ -77,30 +82,38 @@ test('a backup that fails, or is interrupted, stops the deploy before anything w
   assert.is(schemaNow(), headOf('a'))
 })
 
+test.after(() => buckets.stop())
+
+const copyTo = 's3://backups/kgc'
+const inBucket = join(box.root, 's3/backups/kgc')
 let saved = ''
-test('with another schema a proven backup is taken first, and the release names it', () => {
+test('with another schema a proven backup is taken first and lies in a bucket alone, and the release names it', async () => {
+  await writeRelease('b', { backup: { copyTo, recipients: [recipient] } })
   const dry = deploy('--dry-run')
   assert.is(dry.code, 0, dry.stderr)
   const why =
     'chatwoot: Job chatwoot-prepare: the schema changes to bbbbbbbbbbbb, from schema aaaaaaaaaaaa'
   assert.ok(
-    dry.stderr.includes(`backup: taken before anything is changed, into ${to}: ${why}`),
+    dry.stderr.includes(`backup: taken before anything is changed, copied to ${copyTo}: ${why}`),
     dry.stderr,
   )
-  const known = backups()
-  const { code, stderr, stdout } = deploy()
+  const scratch = join(box.root, 'scratch')
+  mkdirSync(scratch)
+  const { code, stderr, stdout } = run(['deploy', 'test'], { RUNNER_TEMP: scratch })
   assert.is(code, 0, stderr)
-  const [name = ''] = backups().filter(one => !known.includes(one))
-  saved = join(to, name)
-  const { applications, schemaVersions } = requireManifest(saved)
+  assert.equal([backups(), readdirSync(scratch)], [[], []])
+  const [name = ''] = readdirSync(inBucket)
+  saved = `${copyTo}/${name}`
+  const { applications, schemaVersions } = requireManifest(join(inBucket, name))
   assert.equal([applications, schemaVersions], [['chatwoot'], { chatwoot: headOf('a') }])
-  assert.is(releases().at(-1)!.backup.name, name)
+  const { backup } = releases().at(-1)!
+  assert.equal([backup.name, backup.copy, backup.folder], [name, copyTo, undefined])
   assert.match(stdout, `The data from before: ${name} (chatwoot).`)
   assert.is(schemaNow(), headOf('b'))
   assert.equal(leftovers(), [])
 })
 
-test('a rollback over the migration offers that backup, and goes through after its command', () => {
+test('a rollback over the migration offers that backup, and goes through after its command, which fetches it', () => {
   const refused = run(['rollback', 'test'])
   assert.is(refused.code, 3, refused.stderr)
   const [, command = ''] =
@@ -114,11 +127,11 @@ test('a rollback over the migration offers that backup, and goes through after i
 })
 
 test('a proven backup that is young enough stands for a new one', async () => {
-  await writeRelease('b', { backup: { to, recipients: [recipient], maxAgeHours: 1 } })
-  const known = backups()
+  await writeRelease('b', { backup: { copyTo, recipients: [recipient], maxAgeHours: 1 } })
+  const known = readdirSync(inBucket)
   const { code, stderr } = deploy()
   assert.is(code, 0, stderr)
-  assert.equal(backups(), known)
+  assert.equal(readdirSync(inBucket), known)
   assert.is(releases().at(-1)!.backup.name, saved.split('/').at(-1))
 })
 

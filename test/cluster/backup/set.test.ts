@@ -20,10 +20,14 @@ import { describeKeptVolume } from '../../../scripts/lib/backup/kubernetes/drill
 import { build, environments, find, labelsOf, of, podOf, type Json } from '../manifests.ts'
 
 const test = suite('claims in a backup')
+/** Each overlay is built once: no test changes these objects. */
+const overlays = Object.fromEntries(
+  environments.map(environment => [environment, build(`overlays/${environment}`)]),
+)
 
 for (const environment of environments)
   test(`${environment}: each claim is a database, files, or left out with a reason, and its Jobs may reach each database`, () => {
-    const all = build(`overlays/${environment}`) as Manifest[]
+    const all = overlays[environment] as Manifest[]
     const plans = planEnvironment(all)
     const planned = plans.flatMap(({ databases, files, leftOut }) => [
       ...databases.map(({ volume }) => volume),
@@ -49,7 +53,7 @@ for (const environment of environments)
 
 for (const environment of environments)
   test(`${environment}: what is held back reaches what its own namespace has, and nothing else`, () => {
-    const all = build(`overlays/${environment}`)
+    const all = overlays[environment]!
     const policies = of(all, 'NetworkPolicy').filter(({ spec }) => spec.egress)
     const rules = (egress: Json[]) => egress.flatMap(({ to = [] }) => to as Json[])
     const isInside = (peer: Json) => peer.podSelector && !peer.namespaceSelector
@@ -64,7 +68,7 @@ for (const environment of environments)
   })
 
 test('what works by itself is what no Service leads to, as on Compose', () => {
-  const all = build('overlays/production')
+  const all = overlays.production!
   const plans = planEnvironment(all as Manifest[])
   const idle = of(all, 'Deployment')
     .filter(({ metadata }) =>
@@ -81,7 +85,7 @@ test('what works by itself is what no Service leads to, as on Compose', () => {
 
 for (const environment of environments)
   test(`${environment}: what a drill starts is meant by no Service and no policy but the drill's own`, () => {
-    const all = build(`overlays/${environment}`) as Manifest[]
+    const all = overlays[environment] as Manifest[]
     const own = { folder: '', owner: { apiVersion: 'v1', kind: 'ConfigMap', name: 'x', uid: 'x' } }
     const plans = planEnvironment(all).filter(({ databases }) => databases.length)
     assert.is(plans.length, 4)

@@ -1,8 +1,6 @@
 // Copies of backups in a bucket of versitygw that keeps what it has, by a key that may only read and
 // write. No stack runs: the backups are made by hand.
-import { execFileSync, spawn, type ChildProcess } from 'node:child_process'
-import { createHash } from 'node:crypto'
-import { once } from 'node:events'
+import { execFileSync } from 'node:child_process'
 import {
   type Dirent,
   appendFileSync,
@@ -13,69 +11,25 @@ import {
   truncateSync,
   writeFileSync,
 } from 'node:fs'
-import { createServer, type AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import { serveBuckets, type Buckets } from '../../buckets.ts'
 import { sandbox, type Result } from '../../sandbox.ts'
-import { versitygw } from '../../tools.ts'
-import { dayMs, makeBackup } from '../../unit/made-backups.ts'
-import { waitUntil } from '../../until.ts'
+import { dayMs, makeBackup, project } from '../../unit/made-backups.ts'
 
 const test = suite('copies of backups')
 const box = sandbox()
-const [to, data, iam, shim] = ['backups', 's3', 'iam', 'shim'].map(name => join(box.root, name))
-const users = { root: 'root-secret-of-the-bucket', host: 'host-secret-of-this-machine' }
+const [to, data, shim] = ['backups', 's3', 'shim'].map(name => join(box.root, name))
 const now = Date.now()
-let port: number
-let gateway: ChildProcess | undefined
-
-async function startGateway(): Promise<void> {
-  const options = ['--port', `127.0.0.1:${port}`, '--iam-dir', iam!, '--quiet', 'posix', data!]
-  const env = { ...process.env, ROOT_ACCESS_KEY: 'root', ROOT_SECRET_KEY: users.root }
-  gateway = spawn(versitygw, options, { stdio: 'ignore', env })
-  await waitUntil('versitygw', 30, () => request('root', 'GET', '').code !== 0)
-}
-
-async function stopGateway(): Promise<void> {
-  gateway?.kill()
-  if (gateway) await once(gateway, 'close')
-  gateway = undefined
-}
-process.once('exit', () => gateway?.kill())
-
-/** A signed request. Out: the status, 0 where nobody answers, and the body. */
-function request(
-  user: keyof typeof users,
-  method: string,
-  path: string,
-  body = '',
-  ...headers: string[]
-) {
-  const sign = ['--aws-sigv4', 'aws:amz:us-east-1:s3', '--user', `${user}:${users[user]}`]
-  const md5 = createHash('md5').update(body).digest('base64')
-  const hash = createHash('sha256').update(body).digest('hex')
-  const argv = [
-    ...['-s', '-X', method, ...sign, '-w', '\n%{http_code}', '--data-binary', body],
-    ...[`Content-MD5: ${md5}`, `x-amz-content-sha256: ${hash}`, ...headers].flatMap(one => [
-      '-H',
-      one,
-    ]),
-    `http://127.0.0.1:${port}/${path}`,
-  ]
-  const text = execFileSync('sh', ['-c', 'exec curl "$@" || true', 'sh', ...argv], {
-    encoding: 'utf8',
-  })
-  const lines = text.split('\n')
-  return { code: Number(lines.pop()), text: lines.join('\n') }
-}
+let buckets: Buckets
 
 const copy = (env: Record<string, string> = {}, bucket = 'backups'): Result =>
   box.script(['backup', 'copy', 'demo', '--to', to!, '--copy-to', `s3://${bucket}/kgc/`], {
     // what somebody's shell has for other buckets
     env: { AWS_CA_BUNDLE: '/nowhere', RCLONE_CONFIG_KGC_TYPE: 'local', ...env },
   })
-const make = (daysAgo: number) => makeBackup(to!, 'kgc-demo', now - daysAgo * dayMs)
+const make = (daysAgo: number) => makeBackup(to!, project, now - daysAgo * dayMs)
 /** The files of the bucket, by path. */
 const there = () =>
   readdirSync(join(data!, 'backups'), { recursive: true, withFileTypes: true })
@@ -96,63 +50,24 @@ function replaceRclone(script: string): Record<string, string> {
   return { PATH: `${shim}:${process.env.PATH}` }
 }
 
-/** A bucket in which the key of this machine may do what it likes. */
-function makeBucket(name: string): void {
-  const lock = name === 'backups' ? ['x-amz-bucket-object-lock-enabled: true'] : []
-  assert.is(request('root', 'PUT', name, '', ...lock).code, 200)
-  const policy = {
-    Version: '2012-10-17',
-    Statement: [
-      {
-        Effect: 'Allow',
-        Principal: { AWS: ['host'] },
-        Action: ['s3:ListBucket', 's3:GetObject', 's3:PutObject', 's3:DeleteObject'],
-        Resource: [`arn:aws:s3:::${name}`, `arn:aws:s3:::${name}/*`],
-      },
-    ],
-  }
-  const allowed = request('root', 'PUT', `${name}?policy=`, JSON.stringify(policy))
-  assert.ok([200, 204].includes(allowed.code), allowed.text)
-}
-
 test.before(async () => {
-  for (const folder of [to, data, iam, shim]) mkdirSync(folder!)
-  const free = createServer().listen(0, '127.0.0.1')
-  await once(free, 'listening')
-  port = (free.address() as AddressInfo).port
-  free.close()
-  await startGateway()
-  const admin = [
-    'admin',
-    '--access',
-    'root',
-    '--secret',
-    users.root,
-    '--endpoint-url',
-    `http://127.0.0.1:${port}`,
-  ]
-  execFileSync(versitygw, [
-    ...admin,
-    'create-user',
-    '--access',
-    'host',
-    '--secret',
-    users.host,
-    '--role',
-    'user',
-  ])
-  for (const bucket of ['backups', 'plain']) makeBucket(bucket)
+  for (const folder of [to, shim]) mkdirSync(folder!)
+  buckets = await serveBuckets(box.root)
+  buckets.make('backups', { locked: true })
+  buckets.make('plain')
   const retention =
     '<ObjectLockConfiguration xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><ObjectLockEnabled>Enabled</ObjectLockEnabled><Rule><DefaultRetention><Mode>COMPLIANCE</Mode><Days>30</Days></DefaultRetention></Rule></ObjectLockConfiguration>'
-  const locked = request('root', 'PUT', 'backups?object-lock=', retention)
+  const locked = buckets.request('root', 'PUT', 'backups?object-lock=', retention)
   assert.is(locked.code, 200, locked.text)
   assert.is(box.script(['env', 'demo']).code, 0)
   appendFileSync(
     join(box.docker, '.env.demo'),
-    `BACKUP_S3_ENDPOINT=http://127.0.0.1:${port}\nBACKUP_S3_REGION=us-east-1\nBACKUP_S3_ACCESS_KEY_ID=host\nBACKUP_S3_SECRET_ACCESS_KEY=${users.host}\n`,
+    Object.entries(buckets.settings)
+      .map(pair => `${pair.join('=')}\n`)
+      .join(''),
   )
 })
-test.after(stopGateway)
+test.after(() => buckets.stop())
 
 test('each good backup is copied once, with no secret in an argument, and what is damaged stays here', async () => {
   const names = [await make(2), await make(1)].map(({ name }) => name)
@@ -163,8 +78,8 @@ test('each good backup is copied once, with no secret in an argument, and what i
   const first = copy(env)
   assert.is(first.code, 0, first.stderr)
   assert.equal(there(), names.flatMap(filesOf))
-  assert.not.match(readFileSync(log, 'utf8') + first.stderr + first.stdout, users.host)
-  assert.not.match(copy(env).stderr, 'Copy kgc-demo')
+  assert.not.match(readFileSync(log, 'utf8') + first.stderr + first.stdout, buckets.secret)
+  assert.not.match(copy(env).stderr, `Copy ${project}`)
   const status = box.script(['backup', 'status', '--to', to!]).stdout
   assert.match(status, 'A copy is in s3://backups/kgc.')
 })
@@ -183,22 +98,22 @@ test('an upload that ends well and has left nothing there is none (coollabsio/co
 
 test('other bytes under the name of a file are neither taken for it nor replaced', async () => {
   const path = `plain/kgc/${(await make(0.2)).name}/shop/dump`
-  assert.is(request('root', 'PUT', path, 'x'.repeat(20)).code, 200)
+  assert.is(buckets.request('root', 'PUT', path, 'x'.repeat(20)).code, 200)
   const { code, stderr } = copy({}, 'plain')
   assert.is(code, 5, stderr)
   assert.match(stderr, 'shop/dump')
-  assert.is(request('root', 'GET', path).text, 'x'.repeat(20))
-  assert.is(request('root', 'GET', path.replace('shop/dump', 'manifest.json')).code, 404)
+  assert.is(buckets.request('root', 'GET', path).text, 'x'.repeat(20))
+  assert.is(buckets.request('root', 'GET', path.replace('shop/dump', 'manifest.json')).code, 404)
 })
 
 test('where the bucket is away the backups stay here, and the next time what is missing is copied', async () => {
-  await stopGateway()
+  await buckets.stop()
   const { name, folder } = await make(0.1)
   const away = copy()
   assert.is(away.code, 5)
   assert.match(away.stderr, 'connection refused')
   assert.ok(readdirSync(folder).includes('manifest.json'))
-  await startGateway()
+  await buckets.start()
   copy()
   assert.ok(there().includes(`kgc/${name}/manifest.json`))
 })
@@ -206,13 +121,13 @@ test('where the bucket is away the backups stay here, and the next time what is 
 test('the key of this machine cannot empty the bucket while it is locked', () => {
   const before = there()
   const [path = ''] = before
-  const removed = request('host', 'DELETE', `backups/${path}`)
+  const removed = buckets.request('host', 'DELETE', `backups/${path}`)
   assert.is(removed.code, 403, removed.text)
-  const overwritten = request('host', 'PUT', `backups/${path}`, 'nothing')
+  const overwritten = buckets.request('host', 'PUT', `backups/${path}`, 'nothing')
   assert.is(overwritten.code, 403, overwritten.text)
   assert.equal(there(), before)
   const [{ name }] = readdirSync(join(data!, 'plain/kgc'), { withFileTypes: true }) as [Dirent]
-  assert.is(request('host', 'DELETE', `plain/kgc/${name}/shop/dump`).code, 204)
+  assert.is(buckets.request('host', 'DELETE', `plain/kgc/${name}/shop/dump`).code, 204)
 })
 
 const restore = (from: string, to: string, env: Record<string, string> = {}): Result =>
@@ -231,13 +146,13 @@ test('a restore brings a backup here from the bucket, once, and checks it as any
   assert.is(first.code, 3)
   const arrived = () => readFileSync(join(here, name, 'shop/dump'), 'utf8')
   assert.is(arrived(), 'all rows of the shop')
-  assert.not.match(readFileSync(log, 'utf8') + first.stderr, users.host)
+  assert.not.match(readFileSync(log, 'utf8') + first.stderr, buckets.secret)
 
   // what came only in part is asked for again
   truncateSync(join(here, name, 'shop/dump'), 3)
   assert.match(restore(`s3://backups/kgc/${name}`, here).stderr, opened)
   assert.is(arrived(), 'all rows of the shop')
-  const none = restore('s3://backups/kgc/kgc-demo-20200101T000000Z', here)
+  const none = restore(`s3://backups/kgc/${project}-20200101T000000Z`, here)
   assert.is(none.code, 3)
   assert.match(none.stderr, `no whole backup of that name is there`)
   assert.match(none.stderr, name)
@@ -249,14 +164,12 @@ test('on an empty machine rclone’s own configuration is enough, or the keys in
   const config = join(box.root, 'rclone.conf')
   writeFileSync(
     config,
-    `[bucket]\ntype = s3\nprovider = Other\nendpoint = http://127.0.0.1:${port}\nregion = us-east-1\naccess_key_id = host\nsecret_access_key = ${users.host}\n`,
+    `[bucket]\ntype = s3\nprovider = Other\nendpoint = http://127.0.0.1:${buckets.port}\nregion = us-east-1\naccess_key_id = host\nsecret_access_key = ${buckets.secret}\n`,
   )
   rmSync(join(box.docker, '.env.demo'))
-  const words = ['BACKUP_S3_ACCESS_KEY_ID', 'BACKUP_S3_SECRET_ACCESS_KEY']
-  const keys = Object.fromEntries(words.map((key, i) => [key, ['host', users.host][i]!]))
   const places: [string, Record<string, string>][] = [
     [`bucket:backups/kgc/${name}`, { RCLONE_CONFIG: config }],
-    [`s3://backups/kgc/${name}`, { ...keys, BACKUP_S3_ENDPOINT: `http://127.0.0.1:${port}` }],
+    [`s3://backups/kgc/${name}`, buckets.settings],
   ]
   for (const [i, [from, env]] of places.entries()) {
     const here = join(box.root, `empty-${i}`)
