@@ -18,13 +18,13 @@ import { createObject, startPlace, type PodPlace } from './place.ts'
 
 const scriptsFolder = join(root, 'scripts/lib/backup')
 
-/** What goes with the scripts, by the cluster itself: also where the run is killed, and the next removes them. */
-export type WorkplaceOwner = OwnerReference
-
-/** Removes what an earlier run has left, and brings the scripts. Out: they, and the call that removes them again. */
+/**
+ * Removes what an earlier run has left, and brings the scripts. Out: they, as the owner of what is to go with
+ * them by the cluster itself, and the call that removes them again.
+ */
 async function openWorkplace(
   environment: Environment,
-): Promise<{ owner: WorkplaceOwner; close: () => Promise<void> }> {
+): Promise<{ owner: OwnerReference; close: () => Promise<void> }> {
   await removeWorkplace(environment)
   const names = readdirSync(scriptsFolder).filter(name => /\.(sh|sql)$/.test(name))
   const data = Object.fromEntries(
@@ -99,7 +99,7 @@ export async function withJob<T>(
 /** Does work with Jobs that go again. */
 export async function withJobsRemoved<T>(
   environment: Environment,
-  work: (owner: WorkplaceOwner) => Promise<T>,
+  work: (owner: OwnerReference) => Promise<T>,
 ): Promise<T> {
   const { owner, close } = await openWorkplace(environment)
   try {
