@@ -1,6 +1,7 @@
 // Asks the person at the terminal.
 import { createInterface } from 'node:readline/promises'
 import { Writable } from 'node:stream'
+import { exit, Failure } from './errors.ts'
 import { terminal } from './output.ts'
 import { redact } from './redact.ts'
 
@@ -34,4 +35,25 @@ export async function askHidden(question: string): Promise<string | undefined> {
   await answer
   terminal.write('\n')
   return answer
+}
+
+/**
+ * Asks to type a name before what cannot be taken back: `why` it is asked, and what else the question says.
+ * Throws Failure (refused) without a terminal, and when something else is typed.
+ */
+export async function confirmByName(
+  what: string,
+  name: string,
+  why: string,
+  question = '',
+): Promise<void> {
+  if (!process.stdin.isTTY)
+    throw new Failure(
+      exit.refused,
+      what,
+      `${why}, and there is no terminal to confirm it at; nothing was touched`,
+      { next: 'the same command with --yes' },
+    )
+  if ((await askQuestion(`${question}Type ${name} to continue: `)) !== name)
+    throw new Failure(exit.refused, what, 'not confirmed; nothing was touched')
 }

@@ -6,8 +6,7 @@ import { readContainers, requireEngine } from '../compose/containers.ts'
 import { refuseOtherOwner } from '../compose/ownership.ts'
 import { listProjectVolumes, removeProject } from '../compose/remove.ts'
 import { stackOf, type Stack } from '../compose/stack.ts'
-import { exit, Failure } from '../errors.ts'
-import { askQuestion } from '../prompt.ts'
+import { confirmByName } from '../prompt.ts'
 import { emit, printResult, step } from '../report.ts'
 import { dockerFolder, listApplications, monitoringFolder } from '../repository.ts'
 
@@ -25,7 +24,13 @@ export async function runDownCommand({ values, positionals }: DownArguments): Pr
   await requireEngine()
   const volumes = await listProjectVolumes(stack.project)
   if (purge) await refusePurgeByOther(stack)
-  if (purge && !yes) await confirmPurge(stack, volumes)
+  if (purge && !yes)
+    await confirmByName(
+      `Purge ${stack.project}`,
+      stack.project,
+      'it removes all data',
+      `This removes ${volumes.length} volumes with all their data (${volumes.join(', ')}).\n`,
+    )
 
   await step(`${purge ? 'Remove' : 'Stop'} ${stack.project}`, () =>
     removeProject(stack.project, purge),
@@ -46,23 +51,6 @@ async function refusePurgeByOther(stack: Stack): Promise<void> {
     `Purge ${stack.project}`,
     folder => `make -C ${folder} ${stack.suffix ? `${stack.mode}-down` : 'purge'}`,
   )
-}
-
-async function confirmPurge({ project }: Stack, volumes: string[]): Promise<void> {
-  const what = `Purge ${project}`
-  if (!process.stdin.isTTY)
-    throw new Failure(
-      exit.refused,
-      what,
-      'it removes all data, and there is no terminal to confirm it at',
-      {
-        next: 'the same command with --yes',
-      },
-    )
-  const answer = await askQuestion(
-    `This removes ${volumes.length} volumes with all their data (${volumes.join(', ')}).\nType ${project} to continue: `,
-  )
-  if (answer !== project) throw new Failure(exit.refused, what, 'not confirmed')
 }
 
 /** The machine's own settings are a person's work; those of a demo were generated. */

@@ -2,7 +2,7 @@
 import { Failure, exit } from '../errors.ts'
 import { resourceId } from '../kubernetes/objects.ts'
 import type { ReleaseEnding, StoredRelease } from '../kubernetes/releases.ts'
-import { askQuestion } from '../prompt.ts'
+import { askQuestion, confirmByName } from '../prompt.ts'
 import { say } from '../report.ts'
 import { readActor, workflowRunUrl } from './actor.ts'
 import { listWorkloadImages } from './apply/checksums.ts'
@@ -22,18 +22,8 @@ export async function confirmChange(
   for (const words of questions)
     if ((await askQuestion(`${words}. Type yes to continue: `)) !== 'yes')
       throw new Failure(exit.refused, what, `${words}; not confirmed; nothing was touched`)
-  if (!environment.protected || yes) return
-  if (!process.stdin.isTTY)
-    throw new Failure(
-      exit.refused,
-      what,
-      `${environment.name} is protected, and there is no terminal to confirm it at; nothing was touched`,
-      {
-        next: 'the same command with --yes',
-      },
-    )
-  if ((await askQuestion(`Type ${environment.name} to continue: `)) !== environment.name)
-    throw new Failure(exit.refused, what, 'not confirmed; nothing was touched')
+  if (environment.protected && !yes)
+    await confirmByName(what, environment.name, `${environment.name} is protected`)
 }
 
 /** Takes the lock for a change that is confirmed; nothing is written yet. */

@@ -6,7 +6,7 @@ import type { Stack } from '../../compose/stack.ts'
 import { loadEnvValues } from '../../env/files.ts'
 import { exit, Failure } from '../../errors.ts'
 import type { Environment } from '../../kubernetes/environment.ts'
-import { askQuestion } from '../../prompt.ts'
+import { confirmByName } from '../../prompt.ts'
 import { dockerFolder, root } from '../../repository.ts'
 import type { BackupManifest } from '../manifest.ts'
 import type { OpenBackup } from '../restore/into-stack.ts'
@@ -30,18 +30,13 @@ async function refuseMask(
     throw new Failure(exit.refused, what, `the backup is of this very stack: both are ${here}`, {
       next: 'the same command where the copy is to be: with another DOMAIN in its env files, or another environment',
     })
-  if (yes || !hasData) return
-  if (!process.stdin.isTTY)
-    throw new Failure(
-      exit.refused,
+  if (hasData && !yes)
+    await confirmByName(
       what,
-      'it has data of its own, and there is no terminal to confirm it at',
-      {
-        next: 'the same command with --yes',
-      },
+      name,
+      'it has data of its own',
+      `Masked rows take the place of the data of ${name}, which is kept beside.\n`,
     )
-  const question = `Masked rows take the place of the data of ${name}, which is kept beside.\nType ${name} to continue: `
-  if ((await askQuestion(question)) !== name) throw new Failure(exit.refused, what, 'not confirmed')
 }
 
 /** Throws Failure (refused) where a masked copy has no business, and where the stack has no settings of its own. */
