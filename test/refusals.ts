@@ -20,7 +20,7 @@ const lib = 'scripts/lib/'
 const commands: Record<string, string[]> = {
   up: ['scripts/up.ts'],
   deploy: ['scripts/deploy.ts'],
-  doctor: [`${lib}doctor/doctor.ts`, `${lib}doctor/cluster.ts`, `${lib}doctor/cluster-facts.ts`],
+  doctor: [`${lib}doctor/doctor.ts`, `${lib}doctor/cluster/facts.ts`],
 }
 /** What each application forbids; the deploy loads it when it runs. */
 const upgradePaths = readdirSync(join(repository, 'infra/docker'))

@@ -41,13 +41,16 @@ test('every check of `smoke --list` and of doctor has one row with a test that i
     (await listChecks()).map(({ name }) => name),
   )
   const folder = join(repository, 'scripts/lib/doctor')
-  const judges = readdirSync(folder).flatMap(file =>
-    [
-      ...readFileSync(join(folder, file), 'utf8').matchAll(
-        /^export (?:const|function) (judge\w+)/gm,
-      ),
-    ].map(([, name]) => name ?? ''),
-  )
+  const files = readdirSync(folder, { recursive: true, encoding: 'utf8' })
+  const judges = files
+    .filter(file => file.endsWith('.ts'))
+    .flatMap(file =>
+      [
+        ...readFileSync(join(folder, file), 'utf8').matchAll(
+          /^export (?:const|function) (judge\w+)/gm,
+        ),
+      ].map(([, name]) => name ?? ''),
+    )
   assert.ok(checks.length > 40 && judges.length > 25)
   const isOf = (name: string, row: string) =>
     row === name || (row.startsWith('*: ') && name.endsWith(row.slice(1)))

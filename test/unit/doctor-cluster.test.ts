@@ -18,7 +18,7 @@ import {
   judgeMetrics,
   judgeStorage,
   type ClusterFacts,
-} from '../../scripts/lib/doctor/cluster.ts'
+} from '../../scripts/lib/doctor/cluster/cluster.ts'
 import {
   parseEnvironment,
   loadEnvironment,
@@ -30,7 +30,7 @@ import {
   judgePolicies,
   judgePermissions,
   judgeSealing,
-} from '../../scripts/lib/doctor/namespace.ts'
+} from '../../scripts/lib/doctor/cluster/namespace.ts'
 import { formatMetrics } from '../../scripts/lib/backup/health/metrics.ts'
 import { judgeEnvironmentBackups } from '../../scripts/lib/doctor/monitoring.ts'
 import {

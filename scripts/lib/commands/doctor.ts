@@ -28,7 +28,7 @@ export async function runDoctorCommand(environment = 'dev', bundle = false): Pro
 
 /** Examines the cluster of an environment, or of kubectl's current context; the exit code. */
 export async function runClusterDoctorCommand(environment: string | undefined): Promise<number> {
-  const { examineCluster } = await import('../doctor/cluster-facts.ts')
+  const { examineCluster } = await import('../doctor/cluster/facts.ts')
   const { findings, name } = await examineCluster(environment)
   return reportFindings(findings, name)
 }

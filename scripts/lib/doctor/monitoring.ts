@@ -1,6 +1,6 @@
 // What the doctor says of the monitoring: whether it finds the logs, whether anybody would be told, and what
 // backups on Kubernetes have left for it.
-import type { ClusterFacts } from './cluster.ts'
+import type { ClusterFacts } from './cluster/cluster.ts'
 import type { Stack } from '../compose/stack.ts'
 import type { EngineInfo } from '../engine/engine.ts'
 import { receivers } from '../monitoring/silence.ts'

@@ -2,23 +2,27 @@
 // undefined.
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
-import { buildKustomization, renderManifests } from '../kubernetes/kustomize.ts'
-import { selectKinds, type Manifest, type Deployment } from '../kubernetes/objects.ts'
-import { kubectl, readKubectlError, readKubectlConfig } from '../kubernetes/kubectl.ts'
-import { loadEnvironment, listEnvironments, type Environment } from '../kubernetes/environment.ts'
-import { createServerAccess, findOldPasswords } from '../kubernetes/rotation/access.ts'
-import { backupMetricsName } from '../monitoring/textfile.ts'
-import { root } from '../repository.ts'
+import { buildKustomization, renderManifests } from '../../kubernetes/kustomize.ts'
+import type { Manifest } from '../../kubernetes/objects.ts'
+import { kubectl, readKubectlError, readKubectlConfig } from '../../kubernetes/kubectl.ts'
+import {
+  loadEnvironment,
+  listEnvironments,
+  type Environment,
+} from '../../kubernetes/environment.ts'
+import { createServerAccess, findOldPasswords } from '../../kubernetes/rotation/access.ts'
+import { root } from '../../repository.ts'
 import {
   findMissingPermissions,
   listRequiredPermissions,
   restorePermissions,
-} from '../kubernetes/permissions.ts'
-import { discoverResources, kindKeyOf } from '../kubernetes/resources.ts'
-import { judgeCluster, type ClusterFacts, type ObservedObjects } from './cluster.ts'
-import type { Finding } from './finding.ts'
-import { Failure } from '../errors.ts'
-import { hasCommand } from '../run.ts'
+} from '../../kubernetes/permissions.ts'
+import { discoverResources, kindKeyOf } from '../../kubernetes/resources.ts'
+import { judgeCluster, type ClusterFacts } from './cluster.ts'
+import { listClusterObjects, seeDeployments } from './objects.ts'
+import type { Finding } from '../finding.ts'
+import { Failure } from '../../errors.ts'
+import { hasCommand } from '../../run.ts'
 
 /**
  * Everything that is to be said of an environment's cluster; without a name of the one that lives
@@ -127,60 +131,6 @@ async function buildFoundation(environment: Environment) {
       kind !== 'Namespace' || [environment.namespace, ...homes].includes(metadata.name),
   )
   return { clusterFolder, clusterManifests, homes }
-}
-
-function listClusterObjects(environment: Environment) {
-  const { namespace, name } = environment.sealedSecrets
-  const crd = 'metadata.name=sealedsecrets.bitnami.com'
-  return awaitValues({
-    nodes: see(environment, 'nodes'),
-    namespaces: see(environment, 'namespaces'),
-    storageClasses: see(environment, 'storageclasses'),
-    ingressClasses: see(environment, 'ingressclasses'),
-    priorityClasses: see(environment, 'priorityclasses'),
-    apiServices: see(environment, 'apiservices'),
-    crds: see(environment, 'customresourcedefinitions', '--field-selector', crd),
-    controllers: seeDeployments(
-      environment,
-      namespace,
-      '--field-selector',
-      `metadata.name=${name}`,
-    ),
-    daemonSets: see(environment, 'daemonsets', '--all-namespaces'),
-    backupMetrics: see(
-      environment,
-      'configmaps',
-      '--field-selector',
-      `metadata.name=${backupMetricsName}`,
-    ),
-  })
-}
-
-async function awaitValues<T extends Record<string, Promise<unknown>>>(
-  work: T,
-): Promise<{ [Key in keyof T]: Awaited<T[Key]> }> {
-  const entries = Object.entries(work).map(async ([key, value]) => [key, await value] as const)
-  return Object.fromEntries(await Promise.all(entries)) as { [Key in keyof T]: Awaited<T[Key]> }
-}
-
-async function see(
-  environment: Environment,
-  kind: string,
-  ...argv: string[]
-): Promise<ObservedObjects> {
-  const output = await kubectl(environment, ['get', kind, ...argv, '--output', 'json'], {
-    nothrow: true,
-  })
-  return output.code === 0 ? (JSON.parse(output.stdout) as { items: Manifest[] }).items : undefined
-}
-
-async function seeDeployments(
-  environment: Environment,
-  namespace: string,
-  ...argv: string[]
-): Promise<Deployment[] | undefined> {
-  const all = await see(environment, 'deployments', '--namespace', namespace, ...argv)
-  return all && selectKinds(all, 'Deployment')
 }
 
 /** The kinds of the environment's objects that the cluster does not know; none when it does not say. */

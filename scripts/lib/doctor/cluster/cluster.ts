@@ -1,11 +1,11 @@
-// What the doctor says of a cluster and of an environment's place in it. Pure: cluster-facts.ts
-// does the asking.
-import { findCondition, type Deployment, type Manifest } from '../kubernetes/objects.ts'
-import { judgeEnvironmentBackups } from './monitoring.ts'
-import { finding, type Finding } from './finding.ts'
-import type { Environment } from '../kubernetes/environment.ts'
-import { minimumKubernetesVersion } from '../kubernetes/versions.ts'
-import { isVersionAtLeast } from '../version.ts'
+// What the doctor says of a cluster and of an environment's place in it. Pure: facts.ts does
+// the asking.
+import { findCondition, type Deployment, type Manifest } from '../../kubernetes/objects.ts'
+import { judgeEnvironmentBackups } from '../monitoring.ts'
+import { finding, type Finding } from '../finding.ts'
+import type { Environment } from '../../kubernetes/environment.ts'
+import { minimumKubernetesVersion } from '../../kubernetes/versions.ts'
+import { isVersionAtLeast } from '../../version.ts'
 import {
   judgeKinds,
   judgeOldPasswords,

@@ -1,9 +1,9 @@
 // What the doctor says of an environment's place in its cluster: what an administrator brings,
 // secrets, network, rights. Pure.
 import type { ClusterFacts, ObservedObjects } from './cluster.ts'
-import { finding, type Finding } from './finding.ts'
-import { countReplicas } from '../kubernetes/replicas.ts'
-import { sealedSecretsVersion } from '../kubernetes/kubeseal.ts'
+import { finding, type Finding } from '../finding.ts'
+import { countReplicas } from '../../kubernetes/replicas.ts'
+import { sealedSecretsVersion } from '../../kubernetes/kubeseal.ts'
 
 const sealedSecrets = `https://github.com/bitnami-labs/sealed-secrets/releases/download/v${sealedSecretsVersion}/controller.yaml`
 /** DaemonSets of networks that enforce NetworkPolicies. */
