@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { likelyCause } from '../../scripts/lib/compose/failure-report.ts'
-import { needsCause } from '../../scripts/lib/doctor/containers.ts'
+import { needsCause } from '../../scripts/lib/doctor/container-facts.ts'
 import { judgeIgnored } from '../../scripts/lib/doctor/env-files.ts'
 import {
   judgeLayouts,

@@ -1,13 +1,10 @@
-// What the doctor asks and says of a stack's containers. The judges are pure.
-import { readFile } from 'node:fs/promises'
+// What the doctor says of a stack's containers. Pure: container-facts.ts does the asking.
 import { isOneShot, wasPruned } from '../compose/services.ts'
-import { type ComposeConfig, type Stack } from '../compose/stack.ts'
+import type { ComposeConfig, Stack } from '../compose/stack.ts'
 import { containerStatus, type ContainerCondition } from '../compose/container-status.ts'
-import { execInContainer, readContainerLogs, type Container } from '../compose/containers.ts'
-import { readLastLogLine } from '../compose/health-probe.ts'
-import { likelyCause } from '../compose/failure-report.ts'
+import type { Container } from '../compose/containers.ts'
 import { finding, type Finding } from './finding.ts'
-import { judgeRedis, parseRedisState, redisQuestion, redisRemedy } from '../redis.ts'
+import { redisRemedy } from '../redis.ts'
 import { formatDuration } from '../report.ts'
 
 /** Restarts within this time (ms) of now are worth a warning, older ones a remark. */
@@ -152,34 +149,7 @@ function judgeHistory(
   ]
 }
 
-/** The Redis containers that are full, almost full, or cannot write, in words by service. */
-export async function findFullRedis(
-  config: ComposeConfig,
-  containers: Map<string, Container>,
-): Promise<Map<string, string>> {
-  const running = [...containers].filter(
-    ([service, { State }]) => State.Status === 'running' && isRedis(config.services[service] ?? {}),
-  )
-  const asked = running.map(async ([service, { Id }]) => {
-    const { code, stdout } = await execInContainer(Id, ['sh', '-c', redisQuestion])
-    // one that does not answer is a matter of its health
-    return [service, code === 0 ? describeRedis(stdout) : ''] as const
-  })
-  return new Map((await Promise.all(asked)).filter(([, words]) => words))
-}
-
-const isRedis = ({ image = '', environment = {} }: ComposeConfig['services'][string]): boolean =>
-  /(^|\/)(redis|valkey)[:@]/.test(image) && 'REDIS_PASSWORD' in environment
-
-function describeRedis(text: string): string {
-  try {
-    return judgeRedis(parseRedisState(text)) ?? ''
-  } catch {
-    return ''
-  }
-}
-
-/** What is said of these. */
+/** What is said of Redis containers that are full, almost full, or cannot write. */
 export const judgeFullRedis = (full: Map<string, string>): Finding[] =>
   [...full].map(([service, words]) =>
     finding(
@@ -189,63 +159,3 @@ export const judgeFullRedis = (full: Map<string, string>): Finding[] =>
       redisRemedy,
     ),
   )
-
-/** The last log line of each service that does not run. */
-export async function readLastLogLines(seen: Map<string, Container>): Promise<Map<string, string>> {
-  const ill = [...seen].filter(
-    ([, { State: state }]) =>
-      state.Status === 'restarting' || (state.Status === 'exited' && state.ExitCode !== 0),
-  )
-  const lines = ill.map(async ([service, { Id }]) => [service, await readLastLogLine(Id)] as const)
-  return new Map((await Promise.all(lines)).filter(([, line]) => line))
-}
-
-/** Whether a container is so ill that its log is searched for a well-known cause. */
-export const needsCause = (state: Container['State']): boolean =>
-  state.Health?.Status === 'unhealthy' ||
-  state.Status === 'restarting' ||
-  (state.Status === 'exited' && state.ExitCode !== 0)
-
-/**
- * The likely causes why services are ill: what they have logged in the minute after their
- * start, and last.
- */
-export async function findLikelyCauses(seen: Map<string, Container>): Promise<Map<string, string>> {
-  const ill = [...seen].filter(([, { State: state }]) => needsCause(state))
-  const causes = ill.map(async ([service, { Id, State: state }]) => {
-    const early = [
-      '--since',
-      state.StartedAt,
-      '--until',
-      new Date(Date.parse(state.StartedAt) + 60_000).toISOString(),
-    ]
-    const logs = await Promise.all(
-      [early, ['--tail', '100']].map(some => readContainerLogs(Id, some)),
-    )
-    return [
-      service,
-      likelyCause(logs.map(({ stdout, stderr }) => stdout + stderr).join('\n')) ?? '',
-    ] as const
-  })
-  return new Map((await Promise.all(causes)).filter(([, cause]) => cause))
-}
-
-/**
- * Processes killed because memory ran out, read from the running containers' cgroups: the engine tells
- * (OOMKilled) only of the main process. Nothing where cgroups cannot be seen from here (Docker
- * Desktop).
- */
-export async function countOomKills(seen: Map<string, Container>): Promise<Map<string, number>> {
-  const files = (id: string) => [
-    `memory/docker/${id}/memory.oom_control`,
-    `system.slice/docker-${id}.scope/memory.events`,
-    `docker/${id}/memory.events`,
-  ]
-  const counts = [...seen].map(async ([service, { Id }]) => {
-    const texts = await Promise.all(
-      files(Id).map(file => readFile(`/sys/fs/cgroup/${file}`, 'utf8').catch(() => '')),
-    )
-    return [service, Number(/^oom_kill (\d+)/m.exec(texts.join('\n'))?.[1] ?? 0)] as const
-  })
-  return new Map(await Promise.all(counts))
-}

@@ -21,12 +21,9 @@ import {
   countOomKills,
   findFullRedis,
   findLikelyCauses,
-  judgeContainers,
-  judgeFullRedis,
-  judgeIdle,
   readLastLogLines,
-  type StackHealth,
-} from './containers.ts'
+} from './container-facts.ts'
+import { judgeContainers, judgeFullRedis, judgeIdle, type StackHealth } from './containers.ts'
 import type { Finding } from './finding.ts'
 import {
   judgeDisks,
