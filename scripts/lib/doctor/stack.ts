@@ -8,7 +8,7 @@ import { findOldVolumes } from '../compose/volumes/layout.ts'
 import { databaseVolumesOf } from '../compose/volumes/secrets.ts'
 import { findOwnerlessImages } from '../images/owner.ts'
 import { describeCommitPins } from '../images/pinned-commits.ts'
-import { findMissingImages } from '../images/pull-or-build.ts'
+import { findMissingImages } from '../images/missing.ts'
 import { findUnreachableRegistries } from '../images/registry/client.ts'
 import {
   fetchCertificate,
