@@ -4,11 +4,8 @@
 import { readFileSync, readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseAllDocuments } from 'yaml'
-import {
-  workloadStatus,
-  type ClusterSnapshot,
-  type WorkloadStatus,
-} from '../../scripts/lib/rollout/watch.ts'
+import type { WorkloadStatus } from '../../scripts/lib/rollout/status.ts'
+import { workloadStatus, type ClusterSnapshot } from '../../scripts/lib/rollout/workload.ts'
 import { get, kubectl, namespace } from './cluster.ts'
 
 type Json = Record<string, any>

@@ -3,7 +3,7 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { workloadHealth } from '../../scripts/lib/smoke/workload-health.ts'
 import { adviseOnPull } from '../../scripts/lib/images/missing.ts'
-import { workloadStatus, type ClusterSnapshot } from '../../scripts/lib/rollout/watch.ts'
+import { workloadStatus, type ClusterSnapshot } from '../../scripts/lib/rollout/workload.ts'
 
 type Json = any
 const test = suite('pod failures')

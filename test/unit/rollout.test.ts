@@ -7,15 +7,10 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { Failure, exit } from '../../scripts/lib/errors.ts'
 import type { Environment } from '../../scripts/lib/kubernetes/environment.ts'
-import {
-  collectFailureLogs,
-  workloadStatus,
-  watchRollout,
-  type RolloutWatchOptions,
-  type FailureCause,
-  type ClusterSnapshot,
-  type WorkloadStatus,
-} from '../../scripts/lib/rollout/watch.ts'
+import { collectFailureLogs } from '../../scripts/lib/rollout/logs.ts'
+import type { FailureCause, WorkloadStatus } from '../../scripts/lib/rollout/status.ts'
+import { watchRollout, type RolloutWatchOptions } from '../../scripts/lib/rollout/watch.ts'
+import { workloadStatus, type ClusterSnapshot } from '../../scripts/lib/rollout/workload.ts'
 import { kubeconfigOf, playProxy } from './fake-kubectl.ts'
 
 type Json = any

@@ -3,7 +3,7 @@ import type { Failure } from '../errors.ts'
 import { shortenDescription } from '../github/deployments.ts'
 import { findCurrentRelease } from '../kubernetes/releases.ts'
 import { warn } from '../report.ts'
-import type { FailureCause } from '../rollout/watch.ts'
+import type { FailureCause } from '../rollout/status.ts'
 import type { Change } from './change.ts'
 import {
   ensureDeploymentRecorded,

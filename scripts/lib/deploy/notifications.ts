@@ -3,7 +3,7 @@
 import { shortenDescription } from '../github/deployments.ts'
 import { notifyWebhooks } from '../notify/notify.ts'
 import { warn } from '../report.ts'
-import type { FailureCause } from '../rollout/watch.ts'
+import type { FailureCause } from '../rollout/status.ts'
 import { Failure } from '../errors.ts'
 import { readActor, workflowRunUrl } from './actor.ts'
 import type { Change, DeployRequest } from './change.ts'

@@ -4,7 +4,7 @@ import { appendLogLine } from '../log-poller.ts'
 import { createHeartbeat, createLiveTable } from '../progress.ts'
 import { isRichTerminal } from '../output.ts'
 import { color, formatDuration, emit, say } from '../report.ts'
-import type { WorkloadStatus } from './workload.ts'
+import type { WorkloadStatus } from './status.ts'
 
 export interface RolloutProgress {
   /** Another watch begins; what has been said is not said again. */

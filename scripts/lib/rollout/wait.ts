@@ -3,7 +3,8 @@ import { type Manifest } from '../kubernetes/objects.ts'
 import { kubectlArgv } from '../kubernetes/kubectl.ts'
 import { Failure, exit } from '../errors.ts'
 import type { Environment } from '../kubernetes/environment.ts'
-import { collectFailureLogs, watchRollout } from './watch.ts'
+import { collectFailureLogs } from './logs.ts'
+import { watchRollout } from './watch.ts'
 import type { RolloutProgress } from './progress.ts'
 
 const namesOf = (all: Manifest[]) =>

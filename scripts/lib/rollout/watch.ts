@@ -1,37 +1,18 @@
-// Waits for a rollout on Kubernetes: reads the cluster, lets workload.ts judge, and shows progress.
-import { describeApiError, isApiSuccess, requestApi } from '../kubernetes/api.ts'
-import { readList, resourcePath } from '../kubernetes/resources.ts'
+// Waits for a rollout on Kubernetes: snapshot.ts reads the cluster, workload.ts judges, progress is
+// shown.
 import { kubectlArgv } from '../kubernetes/kubectl.ts'
-import { Failure, exit } from '../errors.ts'
+import type { Failure } from '../errors.ts'
 import type { Environment } from '../kubernetes/environment.ts'
 import { createLogPoller } from '../log-poller.ts'
 import { createChangeSignal, type ChangeSignal } from './change-signal.ts'
-import { restartKey } from '../kubernetes/diagnosis/crash-loop.ts'
-import {
-  listPodContainers,
-  selectKinds,
-  timestampMs,
-  workloadResourcesOf,
-  type Manifest,
-} from '../kubernetes/objects.ts'
-import { workloadStatus, type ClusterSnapshot, type WorkloadStatus } from './workload.ts'
+import { workloadResourcesOf } from '../kubernetes/objects.ts'
+import { workloadStatus, type ClusterSnapshot } from './workload.ts'
+import { countRestarts, fetchSnapshot } from './snapshot.ts'
+import type { WorkloadStatus } from './status.ts'
 import { trackStability } from './stability.ts'
 import { createRolloutProgress, type RolloutProgress } from './progress.ts'
 import { fetchLastLogLines } from './last-log-lines.ts'
 import { refreshRedaction } from '../kubernetes/secret-values.ts'
-
-export { collectFailureLogs } from './logs.ts'
-export {
-  workloadStatus,
-  type FailureCause,
-  type ClusterSnapshot,
-  type WorkloadStatus,
-} from './workload.ts'
-
-/** ms */
-const apiTimeoutMs = 5_000
-/** Clocks that differ by less are taken as the same, ms. */
-const clockToleranceMs = 2_000
 
 export interface RolloutWatchOptions {
   environment: Environment
@@ -185,50 +166,4 @@ function statusByName(
   if (found.cause)
     found.cause.next = found.cause.next.replace(/^kubectl\b/, kubectlArgv(environment).join(' '))
   return found
-}
-
-/**
- * What the cluster shows; in words why it does not answer. Throws Failure (refused) when it answers
- * that it may not be asked.
- */
-async function fetchSnapshot(
-  environment: Environment,
-  resources: string[],
-): Promise<ClusterSnapshot | string> {
-  const answers = await Promise.all(
-    resources.map(one =>
-      requestApi(environment, resourcePath(environment, one), { timeout: apiTimeoutMs }),
-    ),
-  )
-  const bad = answers.find(answer => !isApiSuccess(answer))
-  if (bad) {
-    const why = describeApiError(bad)
-    if (/Forbidden|Unauthorized|must be logged in/i.test(why))
-      throw new Failure(exit.refused, `Watch ${environment.namespace}`, why, {
-        next: `${kubectlArgv(environment).join(' ')} auth can-i list pods`,
-      })
-    return why
-  }
-  const all = answers.flatMap(({ text }) => readList(JSON.parse(text) as Manifest))
-  return {
-    workloads: selectKinds(all, 'Deployment', 'StatefulSet', 'DaemonSet'),
-    jobs: selectKinds(all, 'Job'),
-    replicaSets: selectKinds(all, 'ReplicaSet'),
-    pods: selectKinds(all, 'Pod'),
-    events: selectKinds(all, 'Event'),
-  }
-}
-
-/**
- * How often the containers of pods that were there before the change had been restarted; `since`:
- * ms of the cluster's clock.
- */
-function countRestarts({ pods }: ClusterSnapshot, since: number): Record<string, number> {
-  const old = pods.filter(
-    ({ metadata }) => timestampMs(metadata.creationTimestamp) < since - clockToleranceMs,
-  )
-  const counts = old.flatMap(pod =>
-    listPodContainers(pod).map(({ status }) => [restartKey(pod, status.name), status.restartCount]),
-  )
-  return Object.fromEntries(counts)
 }

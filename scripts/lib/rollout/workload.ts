@@ -40,8 +40,6 @@ import {
 } from './owners.ts'
 import { createFailedStatus, createWaitingStatus, type WorkloadStatus } from './status.ts'
 
-export type { FailureCause, WorkloadStatus } from './status.ts'
-
 /** Kubernetes objects as the API gives them. */
 export interface ClusterSnapshot {
   workloads: Workload[]

@@ -12,7 +12,7 @@ import { createRetryingApi, createRetryingKubectl } from '../../kubernetes/kubec
 import { exit, type Failure } from '../../errors.ts'
 import { waitForRollout, type RolloutOptions } from '../../rollout/wait.ts'
 import { say } from '../../report.ts'
-import type { FailureCause } from '../../rollout/workload.ts'
+import type { FailureCause } from '../../rollout/status.ts'
 import { hasJobEnded, hasJobSucceeded, isSameJob } from './checksums.ts'
 
 /** ms between two looks at a Job that is not waited for otherwise. */
