@@ -27,12 +27,8 @@ import {
 import { briefRetryDelaysSeconds, retryRegistry } from '../../scripts/lib/images/registry/retry.ts'
 import { judgePin, findPins, replaceDigests } from '../../scripts/lib/images/pins.ts'
 import { readPinFiles } from '../../scripts/lib/images/pins-check.ts'
-import {
-  adviseAfterRefusal,
-  parsePushError,
-  findExistingImage,
-  describeUpload,
-} from '../../scripts/lib/images/push.ts'
+import { describeUpload, findExistingImage } from '../../scripts/lib/images/push.ts'
+import { adviseAfterRefusal, parsePushError } from '../../scripts/lib/images/registry/refusals.ts'
 import { RegistryError } from '../../scripts/lib/images/registry/errors.ts'
 import { callRegistry } from '../../scripts/lib/images/registry/client.ts'
 import {

@@ -3,14 +3,9 @@ import { appendFileSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { readImageVariable } from './build/targets.ts'
 import { buildImages, planBuild } from './build/build.ts'
-import {
-  asRegistryFailure,
-  requirePushPermission,
-  findExistingImage,
-  uploadImage,
-  type PushedImage,
-} from './push.ts'
+import { requirePushPermission, findExistingImage, uploadImage, type PushedImage } from './push.ts'
 import { readImageContents, tagImage } from './registry/manifests.ts'
+import { asRegistryFailure } from './registry/refusals.ts'
 import { addSummaryFacts } from '../job-summary.ts'
 import { emit, formatMegabytes, printResult, say, step, table } from '../report.ts'
 import { dockerFolder, listApplications } from '../repository.ts'
