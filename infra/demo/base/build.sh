@@ -3,6 +3,8 @@
 # Debian's own image where a registry answers; otherwise the same minimal system made by mmdebstrap from Debian's packages.
 # Nothing happens when the image is there already. Usage: build.sh [--no-pull]
 set -euo pipefail
+# shellcheck source=infra/demo/gobuild/quietly.sh
+. "$(dirname "$0")/../gobuild/quietly.sh"
 
 image=kgc-demo/base:trixie
 # tag and digest agree in three independent public pins
@@ -24,4 +26,7 @@ fi
 # On Debian the mirror that the machine itself uses; elsewhere mmdebstrap's own choice.
 # shellcheck disable=SC2016 # the words in $(…) are apt's
 mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Origin: Debian' 'Label: Debian' 2>/dev/null | head -n 1 || true)
-mmdebstrap --quiet --variant=minbase --include=ca-certificates trixie - ${mirror:+"$mirror"} | docker import - "$image" >/dev/null
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+quietly "$KGC_CACHE/base.log" mmdebstrap --variant=minbase --include=ca-certificates trixie "$folder/base.tar" ${mirror:+"$mirror"}
+docker import "$folder/base.tar" "$image" >/dev/null

@@ -28,7 +28,7 @@ if (( ! ${#names[@]} )); then exit 0; fi
 
 "$here/../base/build.sh"
 say "compiling ${names[*]}: once"
-docker buildx build --quiet --tag kgc-build/go:trixie --file "$here/build.Dockerfile" "$here" >/dev/null
+quietly "$KGC_CACHE/go-image.log" docker buildx build --progress plain --tag kgc-build/go:trixie --file "$here/build.Dockerfile" "$here"
 cp "$here/compile.sh" "$context/"
 if [ -f /etc/ssl/certs/ca-certificates.crt ]; then cp /etc/ssl/certs/ca-certificates.crt "$context/ca.crt"; fi
 # what runs beside it comes first; what is fetched and compiled is kept in one place for all
