@@ -1,6 +1,7 @@
 // Writes or checks the env files of an environment (scripts/env.ts).
 import { usageFailure } from '../cli.ts'
-import { checkEnvFiles, type EnvProblem } from '../env/check.ts'
+import { checkEnvFiles } from '../env/check.ts'
+import type { EnvProblem } from '../env/problem.ts'
 import { findEnvFiles, type EnvFiles } from '../env/files.ts'
 import { isEnvFileChanged, planEnvFiles, writeEnvFiles, type EnvFileChange } from '../env/write.ts'
 import { exit, Failure } from '../errors.ts'

@@ -1,7 +1,8 @@
 // Seals an environment's secrets, or checks those that are sealed (scripts/seal.ts).
 import { join } from 'node:path'
 import { usageFailure } from '../cli.ts'
-import { checkEnvFiles, type EnvProblem } from '../env/check.ts'
+import { checkEnvFiles } from '../env/check.ts'
+import type { EnvProblem } from '../env/problem.ts'
 import { loadEnvValues, readEnvFile } from '../env/files.ts'
 import { exit, Failure } from '../errors.ts'
 import { loadEnvironment, type Environment } from '../kubernetes/environment.ts'

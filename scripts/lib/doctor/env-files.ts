@@ -6,7 +6,8 @@ import {
   type ComposeConfig,
   type Stack,
 } from '../compose/stack.ts'
-import { checkEnvFiles, type EnvProblem } from '../env/check.ts'
+import { checkEnvFiles } from '../env/check.ts'
+import type { EnvProblem } from '../env/problem.ts'
 import { loadEnvValues } from '../env/files.ts'
 import { findShellConflicts } from '../env/shell.ts'
 import { Failure } from '../errors.ts'

@@ -2,7 +2,7 @@
 import { existsSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseDocument, type Document } from 'yaml'
-import type { EnvProblem } from '../env/check.ts'
+import type { EnvProblem } from '../env/problem.ts'
 import { Failure, exit } from '../errors.ts'
 import { parseExample, type ExampleEntry } from '../env/example.ts'
 import { listSealedEntries } from '../env/logins.ts'
