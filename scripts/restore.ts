@@ -4,6 +4,7 @@ import { flag, list, runCommand, text } from './lib/cli.ts'
 await runCommand({
   usage: `Usage: npx zx scripts/restore.ts <backup> [mode] [application …] [--identity FILE] [--mask]
        npx zx scripts/restore.ts <backup> <environment> [application …] [--identity FILE] [--mask]
+       npx zx scripts/restore.ts <backup> <environment> --certificates [--identity FILE]
        npx zx scripts/restore.ts --from-compose FOLDER [mode] [application …] [--identity FILE]
        npx zx scripts/restore.ts --go-live [mode | environment] [application …]
        npx zx scripts/restore.ts --drop-old [mode | environment] [application …]
@@ -25,6 +26,8 @@ names, and the applications start, held back: without workers and without a way 
                   the stack that the backup is of, nor into an environment that is protected; the env files and Secrets here stay
   --yes           does not ask whether the masked copy may take the place of what is here
   --stay-down     in an environment: do not start the applications; a rollback to the release of the backup does
+  --certificates  for an environment, by an administrator: give Traefik those certificates of the backup that it does not have as good, and restore nothing
+                  else. It restarts, so for some seconds no site of the cluster answers
   --drop-old      remove what was there before a restore
   --from-compose F  move in from another stack on this machine, KGC's own of today (docs/moving-in.md): F is its Compose folder; again for a further one.
                   It is only read: a backup of it is taken (--to, or BACKUP_FOLDER), proven, and restored
@@ -41,6 +44,7 @@ names, and the applications start, held back: without workers and without a way 
     mask: flag,
     yes: flag,
     'stay-down': flag,
+    certificates: flag,
     'from-compose': list,
     file: list,
     'env-file': list,

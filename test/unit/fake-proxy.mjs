@@ -13,6 +13,7 @@ const kinds = {
   daemonsets: 'DaemonSet',
   deployments: 'Deployment',
   events: 'Event',
+  ingresses: 'Ingress',
   jobs: 'Job',
   leases: 'Lease',
   persistentvolumeclaims: 'PersistentVolumeClaim',

@@ -7,6 +7,7 @@ import {
   goLiveEnvironment,
   restoreEnvironment,
 } from '../backup/kubernetes/restore.ts'
+import { restoreCertificates } from '../backup/kubernetes/certificates/restore.ts'
 import { drillEnvironment } from '../backup/kubernetes/drill/drill.ts'
 import { moveIn } from '../backup/move-in/move.ts'
 import { drill } from '../backup/restore/drill.ts'
@@ -42,6 +43,7 @@ interface RestoreArguments {
     mask?: boolean
     yes?: boolean
     'stay-down'?: boolean
+    certificates?: boolean
     'from-compose'?: string[]
     file?: string[]
     'env-file'?: string[]
@@ -65,6 +67,7 @@ export async function runRestoreCommand({ values, positionals }: RestoreArgument
   if (values.yes && !values.mask) throw usageFailure('--yes goes with --mask')
   if (values.mask && (values.drill || values['drop-old']))
     throw usageFailure('--mask goes with a restore that stays')
+  if (values.certificates) return bringCertificates(path, values, words)
   const environment = isEnvironment(values.target, words[0]) ? (words.shift() ?? '') : undefined
   if (environment !== undefined) {
     const folders = readFolders(words)
@@ -118,6 +121,24 @@ export async function runRestoreCommand({ values, positionals }: RestoreArgument
   )
 }
 
+/** Gives Traefik on Kubernetes the certificates of a backup, and restores nothing else. */
+async function bringCertificates(
+  path: string,
+  values: RestoreArguments['values'],
+  words: string[],
+): Promise<void> {
+  for (const name of ['drill', 'drop-old', 'mask', 'go-live', 'stay-down'] as const)
+    if (values[name]) throw usageFailure(`--${name} does not go with --certificates`)
+  const [environment = '', ...rest] = words
+  if (!isEnvironment(values.target, environment))
+    throw usageFailure(
+      '--certificates is for environments on Kubernetes: on Compose they come back with their volume',
+    )
+  if (rest.length) throw usageFailure('certificates are those of a whole environment')
+  const folder = await findFolder(path, values.to, `.${environment}`)
+  return restoreCertificates(environment, folder, values.identity)
+}
+
 const moveInOnly = ['file', 'env-file', 'while-running', 'accept-missing-files'] as const
 
 /** Moves in from the stack in other folders. */
@@ -126,7 +147,7 @@ async function runMoveIn(
   values: RestoreArguments['values'],
   positionals: string[],
 ): Promise<void> {
-  for (const name of ['drill', 'drop-old', 'target', 'mask', 'yes'] as const)
+  for (const name of ['drill', 'drop-old', 'target', 'mask', 'yes', 'certificates'] as const)
     if (values[name]) throw usageFailure(`--${name} does not go with --from-compose`)
   const { mode, folders } = readWords(positionals)
   const stack = stackOf(mode)

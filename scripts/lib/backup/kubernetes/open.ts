@@ -69,7 +69,8 @@ const listPlanned = (all: Manifest[], { applications }: BackupManifest): string[
     .map(({ folder }: PlannedApplication) => folder)
     .filter(folder => applications.includes(folder))
 
-function refuseOtherEnvironment(manifest: BackupManifest, { name }: Environment): void {
+/** Throws Failure (refused) for a backup of another environment. */
+export function refuseOtherEnvironment(manifest: BackupManifest, { name }: Environment): void {
   if (manifest.engine !== 'kubernetes' || manifest.suffix === `.${name}`) return
   throw new Failure(
     exit.refused,

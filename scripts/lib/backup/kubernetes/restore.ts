@@ -19,6 +19,7 @@ import {
 } from './backup.ts'
 import { isEnvironmentHeld, letOut, listHeldServices } from './held.ts'
 import { askInPod } from './login.ts'
+import { describeCertificates } from './certificates/restore.ts'
 import { openForEnvironment } from './open.ts'
 import { createKubernetesRestoreEngine, listStopped } from './restore-engine.ts'
 import { startWorkloads } from './scale.ts'
@@ -86,6 +87,11 @@ export async function restoreEnvironment(
   const next = !held
     ? `Next: npx zx scripts/${stayDown ? `rollback.ts ${name}: it starts the applications` : `smoke.ts ${name} --target kubernetes`}`
     : `It is held back: no mail and no webhook goes out. Look at it, then: npx zx scripts/restore.ts --go-live ${name} --target kubernetes`
+  const certificates = mask ? undefined : describeCertificates(manifest, folder, name)
+  if (certificates)
+    say(
+      `  Traefik's certificates are in it, too. Where they are missing, an administrator: ${certificates}`,
+    )
   if (mask) say(`  ${describeAccess(`${name} --target kubernetes`)}`)
   const without = mask ? ' without its people' : ''
   printResult(`${manifest.name} is restored${without} (${formatDuration(ms)}). ${next}`)

@@ -1,5 +1,5 @@
-// What of an environment no volume holds: its Secrets, the keys that its sealed ones are opened with, and
-// the release that serves.
+// What of an environment no volume of it holds: its Secrets, the keys that its sealed ones are opened with,
+// Traefik's certificates for its hosts, and the release that serves.
 import { Readable } from 'node:stream'
 import { isApiSuccess, requestApi } from '../../kubernetes/api.ts'
 import type { Environment } from '../../kubernetes/environment.ts'
@@ -8,6 +8,7 @@ import { findCurrentRelease, readReleases } from '../../kubernetes/releases.ts'
 import { readList } from '../../kubernetes/resources.ts'
 import type { LeftOut } from '../manifest.ts'
 import type { SavedSetting } from '../engine.ts'
+import { findEdgeCertificates } from './certificates/save.ts'
 
 const setting = (name: string, content: unknown): SavedSetting => ({
   name: `kubernetes/${name}.json`,
@@ -39,22 +40,15 @@ export async function listEnvironmentSettings(
 ): Promise<{ settings: SavedSetting[]; leftOut: LeftOut[] }> {
   const release = findCurrentRelease(readReleases(all))
   const keys = await readSealingKeys(environment)
+  const certificates = await findEdgeCertificates(environment)
   return {
     settings: [
       setting('secrets', selectSecrets(all)),
       ...(release ? [setting('release', release)] : []),
       ...(keys ? [setting('sealing-keys', keys)] : []),
+      ...(certificates.store ? [setting('acme', certificates.store)] : []),
     ],
-    leftOut: [
-      ...(keys ? [] : [sealingKeysLeftOut(environment)]),
-      {
-        application: 'traefik',
-        volume: 'traefik-acme',
-        emptied: false,
-        reason:
-          'Traefik belongs to the whole cluster: where it gets certificates itself, it asks for new ones',
-      },
-    ],
+    leftOut: [...(keys ? [] : [sealingKeysLeftOut(environment)]), ...certificates.leftOut],
   }
 }
 

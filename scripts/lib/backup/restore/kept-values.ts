@@ -1,14 +1,12 @@
 // The values that saved data was written with, such as the keys of encrypted columns: as env files or as
 // Secrets, whatever engine the backup is of.
-import { createHash } from 'node:crypto'
-import { join } from 'node:path'
 import { parse } from 'dotenv'
 import { findEnvFiles } from '../../env/files.ts'
 import { exit, Failure } from '../../errors.ts'
 import type { Manifest } from '../../kubernetes/objects.ts'
 import { root } from '../../repository.ts'
-import { openStored } from '../encryption.ts'
 import type { BackupManifest } from '../manifest.ts'
+import { readSavedFile } from './open.ts'
 import { readSavedEnvFiles } from './ready.ts'
 
 /** By folder of infra/docker, its values by key. */
@@ -53,15 +51,7 @@ async function readSavedSecrets(
 ): Promise<Manifest[]> {
   const saved = files.find(({ name }) => name === 'kubernetes/secrets.json')
   if (!saved) return []
-  const parts = await (await openStored(join(folder, saved.stored.path), identities)).toArray()
-  const bytes = Buffer.concat(parts.map(part => Buffer.from(part as Uint8Array)))
-  if (createHash('sha256').update(bytes).digest('hex') !== saved.sha256)
-    throw new Failure(
-      exit.refused,
-      'Read the Secrets of the backup',
-      'they are not as they were saved',
-    )
-  return JSON.parse(bytes.toString()) as Manifest[]
+  return JSON.parse((await readSavedFile(folder, saved, identities)).toString()) as Manifest[]
 }
 
 /** Throws Failure (refused) that names each value that the data was written with and that is another here. */

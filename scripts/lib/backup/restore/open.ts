@@ -1,9 +1,10 @@
 // A backup that is to be restored: whole, openable, and of what is there.
+import { createHash } from 'node:crypto'
 import { join } from 'node:path'
 import { exit, Failure } from '../../errors.ts'
 import { step } from '../../report.ts'
-import { readIdentities, requireOpenable } from '../encryption.ts'
-import { requireWhole, type BackupManifest } from '../manifest.ts'
+import { openStored, readIdentities, requireOpenable } from '../encryption.ts'
+import { requireWhole, type BackupManifest, type StoredFile } from '../manifest.ts'
 import type { PlannedApplication } from '../plan.ts'
 
 /** Checks all files of a backup. Out: the identities that open it; none where it is not encrypted. Throws Failure (refused). */
@@ -18,6 +19,18 @@ export async function openBackup(
     for (const { stored } of manifest.files)
       await requireOpenable(join(folder, stored.path), identities)
   return identities
+}
+
+/** A small file of a backup. Throws Failure (refused) where it is not as it was saved. */
+export async function readSavedFile(
+  folder: string,
+  { name, sha256, stored }: StoredFile,
+  identities: string[],
+): Promise<Buffer> {
+  const parts = await (await openStored(join(folder, stored.path), identities)).toArray()
+  const bytes = Buffer.concat(parts.map(part => Buffer.from(part as Uint8Array)))
+  if (createHash('sha256').update(bytes).digest('hex') === sha256) return bytes
+  throw new Failure(exit.refused, `Read ${name} of the backup`, 'it is not as it was saved')
 }
 
 /** Throws Failure (refused) for applications that the backup does not have. */

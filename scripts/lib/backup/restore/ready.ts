@@ -1,7 +1,6 @@
 // Whether a backup can be restored here, asked before anything is touched.
 import { existsSync } from 'node:fs'
 import { chmod, mkdir, rename, writeFile } from 'node:fs/promises'
-import { createHash } from 'node:crypto'
 import { dirname, join } from 'node:path'
 import { parse } from 'dotenv'
 import { findBlockedUpgrades, type UpgradeRule } from '../../deploy/preflight/upgrade-paths.ts'
@@ -10,10 +9,10 @@ import { exit, Failure } from '../../errors.ts'
 import { root } from '../../repository.ts'
 import { loadAppModules } from '../../smoke/checks.ts'
 import { isVersionBefore, parseVersion } from '../../version.ts'
-import { openStored } from '../encryption.ts'
 import type { BackupManifest, SavedDatabase } from '../manifest.ts'
 import type { AskServer } from '../engine.ts'
 import type { RestoreState } from '../swapping.ts'
+import { readSavedFile } from './open.ts'
 
 /** An env file of a backup. */
 export interface SavedEnvFile {
@@ -40,17 +39,12 @@ export async function readSavedEnvFiles(
   const what = 'Read the env files of the backup'
   const names = listEnvNames(manifest.suffix)
   const found: SavedEnvFile[] = []
-  for (const { name, sha256, stored } of manifest.files) {
-    if (!name.startsWith('env/')) continue
-    const own = name.slice('env/'.length)
+  for (const one of manifest.files) {
+    if (!one.name.startsWith('env/')) continue
+    const own = one.name.slice('env/'.length)
     if (!names.includes(own))
       throw new Failure(exit.refused, what, `${own} is no env file of this repository`)
-    const parts = (await (
-      await openStored(join(folder, stored.path), identities)
-    ).toArray()) as Buffer[]
-    const bytes = Buffer.concat(parts.map(part => Buffer.from(part)))
-    if (createHash('sha256').update(bytes).digest('hex') !== sha256)
-      throw new Failure(exit.refused, what, `${own} is not as it was saved`)
+    const bytes = await readSavedFile(folder, one, identities)
     found.push({ name: own, text: bytes.toString() })
   }
   return found
