@@ -11,11 +11,8 @@ import {
   webhookServices,
   type Webhook,
 } from '../../scripts/lib/notify/notify.ts'
-import {
-  formatDiscordMessage,
-  formatSlackMessage,
-  type DeployEvent,
-} from '../../scripts/lib/notify/message.ts'
+import type { DeployEvent } from '../../scripts/lib/notify/event.ts'
+import { formatDiscordMessage, formatSlackMessage } from '../../scripts/lib/notify/message.ts'
 import { keepSecret } from '../../scripts/lib/redact.ts'
 import { repository, sandbox, start } from '../sandbox.ts'
 

@@ -1,6 +1,6 @@
 // Tells people in Slack and Discord what a deploy does (scripts/notify.ts).
 import { usageFailure } from '../cli.ts'
-import { deployEventKinds, type DeployEvent } from '../notify/message.ts'
+import { deployEventKinds, type DeployEvent } from '../notify/event.ts'
 import {
   loadWebhooks,
   notifyWebhooks,

@@ -1,69 +1,15 @@
 // The messages of notify.ts: what a deploy tells people, in Slack's and Discord's form and within
 // their limits.
-import { stripVTControlCharacters } from 'node:util'
-import { redact } from '../redact.ts'
 import { formatDuration } from '../report.ts'
-
-type OptionalText = string | undefined
-
-/**
- * What is told. Texts may be of any length and hold anything: the messages are trimmed and made
- * harmless.
- */
-export interface DeployEvent {
-  kind: DeployEventKind
-  /** What was done; a deploy when it is not said. */
-  verb?: 'deploy' | 'rollback'
-  environment: string
-  release?: OptionalText
-  commit?: OptionalText
-  actor?: OptionalText
-  ms?: number | undefined
-  /** The workflow run. */
-  link?: OptionalText
-  failure?: EventFailure | undefined
-  /** What is serving now. */
-  serving?: OptionalText
-}
-
-/** Why a deploy failed or was rolled back. */
-interface EventFailure {
-  application?: OptionalText
-  pod?: OptionalText
-  container?: OptionalText
-  reason?: OptionalText
-  exitCode?: number | undefined
-  /** The likely cause, in words. */
-  cause?: OptionalText
-  /** The last lines of the log. */
-  log?: OptionalText
-  /** The command that goes on from here. */
-  next?: OptionalText
-}
-
-const kindStyles = {
-  started: { title: (what: string) => `${what} has started`, color: 0x3b82f6 },
-  succeeded: { title: (what: string) => `${what} succeeded`, color: 0x22c55e },
-  failed: { title: (what: string) => `${what} failed`, color: 0xef4444 },
-  'rolled-back': { title: (_: string, name: string) => `${name} was rolled back`, color: 0xf59e0b },
-}
-export type DeployEventKind = keyof typeof kindStyles
-export const deployEventKinds = Object.keys(kindStyles) as DeployEventKind[]
-
-/**
- * Text without known secrets, escape sequences and invisible characters, that calls nobody and
- * cannot leave a code block.
- */
-const sanitizeText = (text: string): string =>
-  redact(
-    stripVTControlCharacters(text)
-      .replace(/\r\n?/g, '\n')
-      .replace(/[\p{Cf}\p{Cs}]|(?![\n\t])\p{Cc}/gu, ''),
-  )
-    .replaceAll('`', "'")
-    .replace(/@(?=everyone|here|channel)/gi, '@\u200b')
-
-const sanitizeLine = (text: string): string => sanitizeText(text).replace(/\s+/g, ' ').trim()
+import { kindStyles, type DeployEvent } from './event.ts'
+import {
+  sanitizeLine,
+  sanitizeLink,
+  sanitizeText,
+  truncateEnd,
+  truncateStart,
+  type EscapeText,
+} from './text.ts'
 
 /** What both messages say. */
 function messageContents({ kind, failure = {}, ...event }: DeployEvent) {
@@ -96,36 +42,6 @@ function messageContents({ kind, failure = {}, ...event }: DeployEvent) {
     log: sanitizeText(log).trimEnd(),
     link: sanitizeLink(event.link),
   }
-}
-
-/** A web address that may stand in a message. */
-function sanitizeLink(given = ''): string | undefined {
-  const link = redact(given.trim())
-  if (!/^https?:\/\//.test(link) || !URL.canParse(link)) return undefined
-  const { href } = new URL(link)
-  return href.length <= 1000 ? href.replaceAll('|', '%7C') : undefined
-}
-
-type EscapeText = (text: string) => string
-
-/** The beginning of a text, as long as it fits once it is written. */
-function truncateEnd(text: string, max: number, write: EscapeText): string {
-  if (write(text).length <= max) return write(text)
-  let kept = text.slice(0, max - 1)
-  while (write(kept).length >= max) kept = kept.slice(0, -1)
-  return `${write(kept.replace(/[\uD800-\uDBFF]$/, ''))}…`
-}
-
-/** The last lines of a log that fit once they are written; of a line that is too long alone, its end. */
-function truncateStart(text: string, max: number, write: EscapeText): string {
-  if (write(text).length <= max) return write(text)
-  let kept = text.slice(-max)
-  do
-    kept = kept.includes('\n')
-      ? kept.slice(kept.indexOf('\n') + 1)
-      : kept.slice(Math.ceil(kept.length / 20))
-  while (write(kept).length > max - 2)
-  return `…\n${write(kept.replace(/^[\uDC00-\uDFFF]/, ''))}`
 }
 
 // Slack reads & < > in every text; its plain_text knows no other markup
