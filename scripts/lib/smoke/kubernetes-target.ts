@@ -1,19 +1,11 @@
 // An environment on Kubernetes, for smoke and admin.
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
-import {
-  OutsideServiceError,
-  commandFailed,
-  pollUntilFound,
-  checkSettings,
-  type SmokeContext,
-  type SmokeTarget,
-} from './checks.ts'
-import { podsOf, workloadHealth } from './workload-health.ts'
-import { execInPod } from '../kubernetes/exec.ts'
+import { pollUntilFound, checkSettings, type SmokeContext, type SmokeTarget } from './checks.ts'
+import { execIn, logsOf, podSelector } from './service-pods.ts'
+import { workloadHealth } from './workload-health.ts'
 import { describeApiError, isApiSuccess, requestApi } from '../kubernetes/api.ts'
 import {
-  isPodReady,
   selectKinds,
   workloadResourcesOf,
   selectWorkloads,
@@ -21,7 +13,7 @@ import {
   type Pod,
   type Manifest,
 } from '../kubernetes/objects.ts'
-import { listObjects, readList, requestLog, resourcePath } from '../kubernetes/resources.ts'
+import { listObjects, readList, resourcePath } from '../kubernetes/resources.ts'
 import { renderManifests, readStackConfig } from '../kubernetes/kustomize.ts'
 import { kubectl, kubectlArgv } from '../kubernetes/kubectl.ts'
 import { rejectTraefikAnswers, isTraefikAnswer } from './doors.ts'
@@ -162,60 +154,7 @@ function contextOf(
     exec: execIn(environment, all, pods),
     logs: logsOf(environment, all, pods),
     logCommand: service =>
-      `${kubectlArgv(environment).join(' ')} logs --selector ${selector(workload(all, service))} --prefix`,
+      `${kubectlArgv(environment).join(' ')} logs --selector ${podSelector(all, service)} --prefix`,
     disposable: environment.disposable,
   }
 }
-
-function workload(all: Manifest[], service: string): Manifest {
-  const found = selectWorkloads(all).find(
-    ({ kind, metadata }) => kind !== 'Job' && metadata.name === service,
-  )
-  if (found) return found
-  const outside = all.some(
-    ({ kind, metadata, spec }) =>
-      kind === 'Service' && metadata.name === service && spec.type === 'ExternalName',
-  )
-  throw outside
-    ? new OutsideServiceError(`${service} is outside the cluster`)
-    : new Error(`the overlay has no workload ${service}`)
-}
-const selector = ({ spec }: Manifest) =>
-  Object.entries(spec.selector.matchLabels as Record<string, string>)
-    .map(pair => pair.join('='))
-    .join(',')
-const mainContainer = ({ spec }: Manifest): string => spec.template.spec.containers[0].name
-
-/** What all pods of a service have logged in the last `seconds`. */
-const logsOf =
-  (environment: Environment, all: Manifest[], pods: () => Promise<Pod[]>) =>
-  async (service: string, sinceSeconds: number) => {
-    const of = workload(all, service)
-    const query = { container: mainContainer(of), sinceSeconds }
-    const answers = await Promise.all(
-      podsOf(of, await pods()).map(pod =>
-        requestLog(environment, pod.metadata.name, query, 60_000),
-      ),
-    )
-    // a pod that has gone by now says nothing
-    const bad = answers.find(answer => !isApiSuccess(answer) && answer.status !== 404)
-    if (bad) throw new Error(`the log of ${service} cannot be read: ${describeApiError(bad)}`)
-    return answers.map(answer => (isApiSuccess(answer) ? answer.text : '')).join('')
-  }
-
-/** Runs a command in a ready pod of a service. */
-const execIn =
-  (environment: Environment, all: Manifest[], pods: () => Promise<Pod[]>) =>
-  async (service: string, argv: string[], input?: string) => {
-    const of = workload(all, service)
-    const pod = podsOf(of, await pods()).find(isPodReady)
-    if (!pod) throw new Error(`no pod of ${service} is ready`)
-    const output = await execInPod(environment, {
-      pod: pod.metadata.name,
-      container: mainContainer(of),
-      argv,
-      input,
-    })
-    if (output.code !== 0) throw commandFailed(argv[0] ?? '', service, output)
-    return output.stdout
-  }
