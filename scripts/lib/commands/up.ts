@@ -5,17 +5,12 @@ import { publicAddresses } from '../compose/addresses.ts'
 import { refuseHalfUpgraded } from '../backup/upgrade/major.ts'
 import { heldFiles, refuseHeld } from '../backup/restore/held.ts'
 import { refuseUnderway } from '../backup/restore/underway.ts'
-import {
-  containersByService,
-  listContainers,
-  requireEngine,
-  type Container,
-} from '../compose/containers.ts'
+import { containersByService, listContainers, requireEngine } from '../compose/containers.ts'
 import { fitCpuLimits } from '../compose/cpus.ts'
 import { refuseIgnoredVariables } from '../compose/extra-variables.ts'
 import { requireReadableMounts } from '../compose/mounts.ts'
 import { refuseOtherOwner } from '../compose/ownership.ts'
-import { findTakenPorts } from '../compose/ports.ts'
+import { refuseTakenPorts } from '../compose/ports.ts'
 import { expectedServices, reservedMemory, selectServices } from '../compose/services.ts'
 import {
   readComposeConfig,
@@ -37,8 +32,7 @@ import { judgeAddresses } from '../doctor/addresses.ts'
 import { judgeResources, readResources } from '../doctor/machine.ts'
 import { readEngineInfo } from '../engine/engine.ts'
 import { requireCompose } from '../engine/versions.ts'
-import { checkEnvFiles } from '../env/check.ts'
-import type { EnvProblem } from '../env/problem.ts'
+import { refuseUnfitEnvFiles } from '../env/check.ts'
 import { loadEnvValues } from '../env/files.ts'
 import { findShellConflicts } from '../env/shell.ts'
 import { exit, Failure } from '../errors.ts'
@@ -83,8 +77,10 @@ export async function runUpCommand({ values, positionals }: UpArguments): Promis
   // Pre-flight: nothing is touched.
   const key = values['rotate-secret']
   const rotation = key === undefined ? undefined : planRotation(root, environment, key)
-  warnOfShellValues(asked.suffix)
-  refuseUnfitEnvFiles(environment)
+  // what a person may take for set is said, though it is not used
+  for (const { key, file } of findShellConflicts(root, asked.suffix))
+    warn(`${key} is set in the shell to something else than in ${file}, which counts`)
+  refuseUnfitEnvFiles(root, environment)
   refuseUnfitAddresses(mode, settings)
   await requireEngine()
   await requireCompose()
@@ -131,12 +127,7 @@ export async function runUpCommand({ values, positionals }: UpArguments): Promis
     markStart(stack, () => startServices(start, argv, what)),
   )
   await recordSecrets(stack, stores)
-  reportReady(
-    stack,
-    all,
-    ready.map(({ service }) => service),
-    services,
-  )
+  reportReady(stack, all, ready, services)
   if (rotation) await markStart(stack, () => rotateSecret(stack, rotation, timeout))
 }
 
@@ -165,36 +156,6 @@ function sayMemoryOfMonitoring({ monitored, mode }: Stack, all: ComposeConfig): 
   say(`  monitoring: ${words}; make up MODE=${mode} MONITORING=0 leaves them out`)
 }
 
-/** What a person may take for set is said, though it is not used. */
-function warnOfShellValues(suffix: string): void {
-  for (const { key, file } of findShellConflicts(root, suffix))
-    warn(`${key} is set in the shell to something else than in ${file}, which counts`)
-}
-
-/**
- * A pin that has moved is not what would run, nor is what Compose reads otherwise than it is
- * written; whole files that are missing are said later.
- */
-function refuseUnfitEnvFiles(environment: string): void {
-  const found = checkEnvFiles(root, environment)
-  const describe = (some: EnvProblem[]) =>
-    some.map(({ file, key, problem }) => `${file}: ${key} ${problem}`).join('\n')
-  const what = 'Read the env files'
-  const command = `npx zx scripts/env.ts${environment && ` ${environment}`}`
-  const old = found.filter(({ outdated }) => outdated)
-  if (old.length)
-    throw new Failure(exit.usage, what, 'they are older than their examples', {
-      evidence: describe(old),
-      next: environment ? command : 'make env',
-    })
-  const altered = found.filter(one => one.altered)
-  if (altered.length)
-    throw new Failure(exit.usage, what, 'Compose would read other values than are written', {
-      evidence: describe(altered),
-      next: `${command} --check   (says how to write them)`,
-    })
-}
-
 /** What no authority signs is refused; what works only with something in front is said. */
 function refuseUnfitAddresses(mode: string, settings: Record<string, string>): void {
   for (const { severity, what, next } of judgeAddresses(mode, settings))
@@ -202,31 +163,16 @@ function refuseUnfitAddresses(mode: string, settings: Record<string, string>): v
     else warn(what)
 }
 
-async function refuseTakenPorts(
-  all: ComposeConfig,
-  services: string[],
-  before: Container[],
-): Promise<void> {
-  const taken = await findTakenPorts(all, services, before)
-  if (!taken.length) return
-  const words = taken.map(
-    ({ service, port, by }) => `${port} (${service}) is used by ${by || 'another process'}`,
-  )
-  throw new Failure(exit.refused, 'Check the ports', words.join('; '), {
-    next: 'stop it, or choose other ports in the env files',
-  })
-}
-
 function reportReady(
   { project }: Stack,
   all: ComposeConfig,
-  ready: string[],
+  ready: { service: string }[],
   services: string[],
 ): void {
   const ports = Object.values(all.services).flatMap(({ ports = [] }) => ports)
   const port = ports.find(({ target }) => target === 8443)?.published ?? '443'
   const addresses = publicAddresses(all, port).filter(({ service }) => services.includes(service))
-  emit('result', { project, ready, addresses })
+  emit('result', { project, ready: ready.map(({ service }) => service), addresses })
   printResult(
     table([['service', 'address'], ...addresses.map(({ service, url }) => [service, url])]),
   )

@@ -1,6 +1,7 @@
 // Which processes use the ports that a stack wants to publish.
 import { createServer } from 'node:net'
 import { serviceNameOf, type Container } from './containers.ts'
+import { exit, Failure } from '../errors.ts'
 import { run } from '../run.ts'
 import type { ComposeConfig } from './stack.ts'
 
@@ -101,4 +102,20 @@ export async function findTakenPorts(
     ({ service, port }, i) =>
       found.findIndex(one => one.service === service && one.port === port) === i,
   )
+}
+
+/** Throws Failure (refused) for ports of these services that another than `before` holds. */
+export async function refuseTakenPorts(
+  all: ComposeConfig,
+  services: string[],
+  before: Container[],
+): Promise<void> {
+  const taken = await findTakenPorts(all, services, before)
+  if (!taken.length) return
+  const words = taken.map(
+    ({ service, port, by }) => `${port} (${service}) is used by ${by || 'another process'}`,
+  )
+  throw new Failure(exit.refused, 'Check the ports', words.join('; '), {
+    next: 'stop it, or choose other ports in the env files',
+  })
 }

@@ -5,7 +5,7 @@ import { findEnvFiles, listExtraFiles, readEnvText, type EnvFile, type EnvFiles 
 import { findAlteredLines, findBadLines } from './lines.ts'
 import type { EnvProblem } from './problem.ts'
 import { checkValues, type EnvValue } from './check-values.ts'
-import { Failure } from '../errors.ts'
+import { exit, Failure } from '../errors.ts'
 
 type Report = (key: string, problem: string, remedy: string, more?: Partial<EnvProblem>) => void
 
@@ -77,4 +77,28 @@ function checkExtraFiles(root: string, it: EnvFiles): EnvProblem[] {
       report(key, why, remedy, altered ? { altered } : {})
   }
   return problems
+}
+
+/**
+ * Throws Failure (usage) where a pin that has moved is not what would run, or Compose reads
+ * something else than is written; whole files that are missing are said later.
+ */
+export function refuseUnfitEnvFiles(root: string, environment: string): void {
+  const found = checkEnvFiles(root, environment)
+  const describe = (some: EnvProblem[]) =>
+    some.map(({ file, key, problem }) => `${file}: ${key} ${problem}`).join('\n')
+  const what = 'Read the env files'
+  const command = `npx zx scripts/env.ts${environment && ` ${environment}`}`
+  const old = found.filter(({ outdated }) => outdated)
+  if (old.length)
+    throw new Failure(exit.usage, what, 'they are older than their examples', {
+      evidence: describe(old),
+      next: environment ? command : 'make env',
+    })
+  const altered = found.filter(one => one.altered)
+  if (altered.length)
+    throw new Failure(exit.usage, what, 'Compose would read other values than are written', {
+      evidence: describe(altered),
+      next: `${command} --check   (says how to write them)`,
+    })
 }
