@@ -13,11 +13,8 @@ import {
   judgeOwner,
   judgeStores,
 } from '../../scripts/lib/doctor/storage.ts'
-import {
-  loadAppModules,
-  type SmokeCheck,
-  type SmokeContext,
-} from '../../scripts/lib/smoke/checks.ts'
+import { loadAppModules } from '../../scripts/lib/smoke/app-modules.ts'
+import { type SmokeCheck, type SmokeContext } from '../../scripts/lib/smoke/checks.ts'
 import { databaseChecks } from '../../scripts/lib/smoke/database.ts'
 import { rejectTraefikAnswers } from '../../scripts/lib/smoke/doors.ts'
 import { listChecks } from '../../scripts/lib/smoke/list.ts'

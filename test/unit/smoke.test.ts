@@ -6,10 +6,10 @@ import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { databaseChecks } from '../../scripts/lib/smoke/database.ts'
+import { loadAppModules } from '../../scripts/lib/smoke/app-modules.ts'
 import {
   commandFailed,
   toRunnableCheck,
-  loadAppModules,
   type SmokeCheck,
   type SmokeContext,
 } from '../../scripts/lib/smoke/checks.ts'

@@ -7,7 +7,7 @@ import type { ComposeConfig } from '../compose/stack.ts'
 import { findBlockedUpgrades, type UpgradeRule } from '../deploy/preflight/upgrade-paths.ts'
 import { exit, Failure } from '../errors.ts'
 import { run } from '../run.ts'
-import { loadAppModules } from '../smoke/checks.ts'
+import { loadAppModules } from '../smoke/app-modules.ts'
 
 /** A service whose container runs another image than the Compose files say. */
 export interface ImageChange {

@@ -1,7 +1,8 @@
 // Creates the first administrators (scripts/admin.ts).
 import { exit, Failure } from '../errors.ts'
 import { emit, printResult, say, step } from '../report.ts'
-import { loadAppModules, type Admin, type CreateAdmin, type SmokeTarget } from '../smoke/checks.ts'
+import { loadAppModules } from '../smoke/app-modules.ts'
+import type { Admin, CreateAdmin, SmokeTarget } from '../smoke/checks.ts'
 import { stackModes } from '../compose/stack.ts'
 import { createTarget } from '../smoke/target.ts'
 

@@ -3,7 +3,8 @@ import { usageFailure } from '../cli.ts'
 import { exit, Failure } from '../errors.ts'
 import { addSummaryFacts } from '../job-summary.ts'
 import { color, emit, formatDuration, printResult, say, table, warn } from '../report.ts'
-import { loadAppModules, productChecks, type SendMail, type SmokeTarget } from '../smoke/checks.ts'
+import { loadAppModules } from '../smoke/app-modules.ts'
+import { productChecks, type SendMail, type SmokeTarget } from '../smoke/checks.ts'
 import { listChecks, type ListedCheck } from '../smoke/list.ts'
 import {
   countOutcomes,

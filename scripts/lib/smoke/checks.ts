@@ -1,12 +1,11 @@
 // The applications' checks, what they get to work with, and which of them can run.
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
-import { pathToFileURL } from 'node:url'
+import { loadAppModules } from './app-modules.ts'
 import type { Edge } from './edge.ts'
 import { loadEnvValues, readEnvFile } from '../env/files.ts'
-import { Failure, exit } from '../errors.ts'
 import { runCheck, type CheckOutcome } from './outcome.ts'
-import { listApplications, dockerFolder, findApplicationFolder, root } from '../repository.ts'
+import { dockerFolder, root } from '../repository.ts'
 import { constantDelays, pollUntil } from '../retry.ts'
 import type { RunOutput } from '../run.ts'
 
@@ -108,36 +107,6 @@ export function commandFailed(
     .slice(-3)
     .join(' / ')
   return new Error(`${command} in ${service} ended with ${code}: ${said}`)
-}
-
-/**
- * What each application's folder exports from `file` (smoke.ts, admin.ts, upgrade-paths.ts,
- * schema-version.ts), by folder; folders without it are left out.
- * `only` names the folders that are wanted: Failure (usage) for one that has no such file.
- */
-export async function loadAppModules<T>(
-  file: string,
-  only?: string[],
-): Promise<(T & { folder: string })[]> {
-  const folders = listApplications().filter(folder => existsSync(join(dockerFolder, folder, file)))
-  const chosen = (only ?? []).map(name => findApplicationFolder(name) ?? name)
-  const strange = chosen.filter(name => !folders.includes(name))
-  if (strange.length)
-    throw new Failure(
-      exit.usage,
-      'Choose the applications',
-      `${strange.join(', ')}: no folder of infra/docker with a ${file}`,
-      {
-        next: `one of: ${folders.join(', ')}`,
-      },
-    )
-  const wanted = folders.filter(folder => !chosen.length || chosen.includes(folder))
-  return Promise.all(
-    wanted.map(async folder => ({
-      ...((await import(pathToFileURL(join(dockerFolder, folder, file)).href)) as T),
-      folder,
-    })),
-  )
 }
 
 /** A check of an application as it can be asked, within `timeout` ms. */

@@ -1,5 +1,6 @@
 // All that smoke can ask, whatever runs.
-import { loadAppModules, type SmokeCheck } from './checks.ts'
+import { loadAppModules } from './app-modules.ts'
+import type { SmokeCheck } from './checks.ts'
 import { monitoringChecks } from './monitoring.ts'
 
 export interface ListedCheck {

@@ -7,7 +7,7 @@ import { findBlockedUpgrades, type UpgradeRule } from '../../deploy/preflight/up
 import { findEnvFiles, readEnvText } from '../../env/files.ts'
 import { exit, Failure } from '../../errors.ts'
 import { root } from '../../repository.ts'
-import { loadAppModules } from '../../smoke/checks.ts'
+import { loadAppModules } from '../../smoke/app-modules.ts'
 import { isVersionBefore, parseVersion } from '../../version.ts'
 import type { BackupManifest, SavedDatabase } from '../manifest.ts'
 import type { AskServer } from '../engine.ts'

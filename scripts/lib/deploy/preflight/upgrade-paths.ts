@@ -2,7 +2,7 @@
 // infra/docker/<folder>/upgrade-paths.ts exports `upgradePaths`.
 import { parseImage } from '../../images/reference.ts'
 import { resourceId, selectWorkloads, type Manifest } from '../../kubernetes/objects.ts'
-import { loadAppModules } from '../../smoke/checks.ts'
+import { loadAppModules } from '../../smoke/app-modules.ts'
 import { isSameMinor, isVersionBefore, parseVersion, type Version } from '../../version.ts'
 import { listWorkloadImages } from '../apply/checksums.ts'
 import type { PreflightProblems } from './problems.ts'

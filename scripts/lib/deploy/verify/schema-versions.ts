@@ -2,7 +2,8 @@
 import type { DeployTarget } from '../target.ts'
 import { selectWorkloads, type Manifest } from '../../kubernetes/objects.ts'
 import { pollUntil } from '../../retry.ts'
-import { loadAppModules, type SmokeContext } from '../../smoke/checks.ts'
+import { loadAppModules } from '../../smoke/app-modules.ts'
+import type { SmokeContext } from '../../smoke/checks.ts'
 import { psql } from '../../smoke/database.ts'
 
 /**
