@@ -1,12 +1,8 @@
-// The only place that starts processes: times them, redacts what they print, and ends them with the
-// script.
-import { spawn } from 'node:child_process'
-import { closeSync, openSync } from 'node:fs'
-import type { Socket } from 'node:net'
-import { PassThrough, type Readable, type Writable } from 'node:stream'
+// Runs commands: times them, redacts what they print, and ends them with the script. No process is
+// started but here and in run/.
 import { $ } from 'zx'
 import { Failure, exit } from './errors.ts'
-import { blockWhenEnding, children, companions, signalGroup } from './interrupt.ts'
+import { blockWhenEnding, children, signalGroup } from './interrupt.ts'
 import { writeStderr } from './output.ts'
 
 export interface RunOptions {
@@ -98,7 +94,8 @@ export async function run(argv: string[], options: RunOptions = {}): Promise<Run
   )
 }
 
-function finishRun(
+/** What a command has put out; throws Failure when it ended non-zero, unless `nothrow`. */
+export function finishRun(
   argv: string[],
   options: RunOptions,
   output: RunOutput,
@@ -121,101 +118,6 @@ function createRunFailure(
   return new Failure(late ? exit.timeout : exit.bug, options.what ?? `Run ${argv[0]}`, why, {
     evidence: tail,
   })
-}
-
-/**
- * Runs a command whose input or output is bytes of any length, which nobody keeps: `write` gets its
- * input, `read` its output. Comes with what `read` returns; throws Failure with the end of stderr
- * when it ends non-zero, whatever was read.
- */
-export async function runBytes<T>(
-  argv: string[],
-  what: string,
-  read: (output: Readable) => Promise<T>,
-  write: (input: Writable) => Promise<unknown> = async input => input.end(),
-): Promise<T> {
-  await blockWhenEnding()
-  if (process.env.DEBUG) writeStderr(`$ ${argv.join(' ')}\n`)
-  const start = Date.now()
-  const child = spawn(argv[0]!, argv.slice(1), { detached: true, stdio: 'pipe' })
-  children.add(child)
-  let stderr = ''
-  child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text))
-  // who ends before it has read all of its input says more by its exit code than by EPIPE
-  child.stdin.on('error', () => {})
-  const ended = new Promise<number>((done, fail) =>
-    child.on('error', fail).on('close', code => done(code ?? 137)),
-  )
-  // node throws away what nobody reads yet when the process ends
-  const output = child.stdout.pipe(new PassThrough())
-  const [written, result] = await Promise.allSettled([write(child.stdin), read(output)])
-  // one that nobody reads any more would never end
-  if (written.status === 'rejected' || result.status === 'rejected') signalGroup(child, 'SIGTERM')
-  const code = await ended
-  children.delete(child)
-  await blockWhenEnding()
-  if (written.status === 'rejected') throw written.reason
-  if (result.status === 'rejected') throw result.reason
-  finishRun(argv, { what }, { stdout: '', stderr, code, ms: Date.now() - start })
-  return result.value
-}
-
-/**
- * Starts a daemon that outlives the script; what it prints is added to the file `log`. Out: its
- * process id, 0 when it cannot be started.
- */
-export function spawnDetached(argv: string[], log: string): number {
-  const file = openSync(log, 'a', 0o640)
-  const child = spawn(argv[0]!, argv.slice(1), {
-    cwd: '/',
-    detached: true,
-    stdio: ['ignore', file, file],
-  })
-  child.on('error', error => writeStderr(`${argv[0]}: ${error.message}\n`))
-  child.unref()
-  closeSync(file)
-  return child.pid ?? 0
-}
-
-/** Runs a command until its input ends, as it does when the script is killed. */
-const untilInputEnds =
-  'exec 3<&0; "$@" & child=$!; { cat; kill $child; } <&3 >/dev/null 2>&1 & exec 3<&-; wait $child'
-
-/** A process that serves the script. */
-export interface Companion {
-  /** Its exit code, if it ends before the script. */
-  ended: Promise<number>
-  /** From now on the script does not wait for it. */
-  leave: () => void
-}
-
-/**
- * Starts a process that serves the script until that ends, however it ends. A signal to the script
- * leaves it to the work that is done then.
- */
-export function startCompanion(
-  argv: string[],
-  env: Record<string, string>,
-  onOutput: (text: string) => void,
-): Companion {
-  if (process.env.DEBUG) writeStderr(`$ ${argv.join(' ')}\n`)
-  const child = spawn('sh', ['-c', untilInputEnds, 'sh', ...argv], {
-    detached: true,
-    env: { ...process.env, ...env },
-  })
-  companions.add(child)
-  child.on('close', () => companions.delete(child))
-  for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', onOutput)
-  return {
-    ended: new Promise((done, fail) =>
-      child.on('error', fail).on('close', code => done(code ?? 137)),
-    ),
-    leave: () => {
-      child.unref()
-      for (const one of [child.stdin, child.stdout, child.stderr] as unknown as Socket[])
-        one.unref()
-    },
-  }
 }
 
 /** Whether a command is on the PATH. */

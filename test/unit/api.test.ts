@@ -142,7 +142,7 @@ test('kodermax/kubectl-aws-eks#11: what a login plug-in said before the API serv
 })
 
 test('a script that is killed leaves no proxy behind', async () => {
-  const body = `import { startCompanion } from '${join(repository, 'scripts/lib/run.ts')}'
+  const body = `import { startCompanion } from '${join(repository, 'scripts/lib/run/companion.ts')}'
     startCompanion(['sh', '-c', 'echo $$; exec sleep 60'], {}, text => console.log(text))`
   const script = spawn(
     process.execPath,

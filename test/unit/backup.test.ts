@@ -33,7 +33,7 @@ import {
 import { findPredecessor, findShrunken } from '../../scripts/lib/backup/size.ts'
 import { compareTables, parseTables } from '../../scripts/lib/backup/tables.ts'
 import { Failure } from '../../scripts/lib/errors.ts'
-import { runBytes } from '../../scripts/lib/run.ts'
+import { runBytes } from '../../scripts/lib/run/bytes.ts'
 import { sandbox } from '../sandbox.ts'
 
 const test = suite('backup')

@@ -10,7 +10,7 @@ const lib = join(repository, 'scripts/lib')
 
 /** Later tiers import earlier ones; folders of the third stand beside each other. `.` is scripts/lib itself. */
 const tiers = [
-  ['.'],
+  ['.', 'run'],
   ['env', 'engine', 'kubernetes', 'compose'],
   ['images', 'github', 'monitoring', 'notify'],
   ['rollout', 'smoke', 'doctor'],

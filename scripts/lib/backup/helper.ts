@@ -1,6 +1,7 @@
 // What is done in a workplace: scripts run, files of its scratch volume read and written.
 import { exit, Failure } from '../errors.ts'
-import { run, runBytes } from '../run.ts'
+import { run } from '../run.ts'
+import { runBytes } from '../run/bytes.ts'
 import { helperWords, type Helper, type Workplace } from './compose/workplace.ts'
 
 /** The first line in which a program says why it fails; undefined when none does. */

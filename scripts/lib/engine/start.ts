@@ -5,7 +5,8 @@ import type { Machine } from './engine.ts'
 import { createHeartbeat } from '../progress.ts'
 import { color, say } from '../report.ts'
 import { constantDelays, pollUntil } from '../retry.ts'
-import { spawnDetached, run } from '../run.ts'
+import { run } from '../run.ts'
+import { spawnDetached } from '../run/companion.ts'
 
 /**
  * An engine: how it is started by hand, where it keeps its marks, how to ask whether it answers.

@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Failure, exit } from '../errors.ts'
-import { startCompanion } from '../run.ts'
+import { startCompanion } from '../run/companion.ts'
 import type { Environment } from './environment.ts'
 import { createKubectlMissing, kubectlArgv, readKubectlError } from './kubectl.ts'
 
