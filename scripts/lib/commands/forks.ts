@@ -20,7 +20,7 @@ export async function runForksCommand({ values, positionals }: ForksArguments): 
   if (!fork) throw usageFailure('no application has a fork.yaml')
   await requireKnownSubmodules()
   if (isBump) {
-    const { runBumpCommand } = await import('../forks/bump.ts')
+    const { runBumpCommand } = await import('../forks/bump/bump.ts')
     return runBumpCommand(fork, words[1], { dry, yes })
   }
   if (verb === 'init') {

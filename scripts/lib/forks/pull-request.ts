@@ -2,8 +2,8 @@
 import type { GitHubRepository } from '../github/client.ts'
 import type { Fork } from './definition.ts'
 import { askGitHub, findReleaseNotes, type Repository } from './github.ts'
-import type { MergedRelease } from './merge.ts'
-import type { ReleasedImage } from './rewrite.ts'
+import type { MergedRelease } from './bump/merge.ts'
+import type { ReleasedImage } from './bump/rewrite.ts'
 import { parseRepositoryAddress } from './submodules.ts'
 import type { ReleaseTag } from './upstream-tags.ts'
 

@@ -3,14 +3,14 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseDocument } from 'yaml'
-import { Failure, exit } from '../errors.ts'
-import { readPinFiles } from '../images/pins-check.ts'
-import { replacePins } from '../images/pins.ts'
-import { retryRegistry } from '../images/registry/retry.ts'
-import { RegistryError } from '../images/registry/errors.ts'
-import { findImageDigest } from '../images/registry/client.ts'
-import { fillVersion, type Fork } from './definition.ts'
-import type { ReleaseTag } from './upstream-tags.ts'
+import { Failure, exit } from '../../errors.ts'
+import { readPinFiles } from '../../images/pins-check.ts'
+import { replacePins } from '../../images/pins.ts'
+import { retryRegistry } from '../../images/registry/retry.ts'
+import { RegistryError } from '../../images/registry/errors.ts'
+import { findImageDigest } from '../../images/registry/client.ts'
+import { fillVersion, type Fork } from '../definition.ts'
+import type { ReleaseTag } from '../upstream-tags.ts'
 
 /** The image of a release as it is pinned: with its digest where a registry says it. */
 export interface ReleasedImage {

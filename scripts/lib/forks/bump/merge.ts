@@ -3,13 +3,13 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { Failure, exit } from '../errors.ts'
-import { say } from '../report.ts'
-import { root } from '../repository.ts'
-import { checkOutCommit, checkoutFolder, isCheckedOut } from './checkout.ts'
-import type { Fork } from './definition.ts'
-import { callGit, runGit, tryGit } from './git.ts'
-import type { ReleaseTag } from './upstream-tags.ts'
+import { Failure, exit } from '../../errors.ts'
+import { say } from '../../report.ts'
+import { root } from '../../repository.ts'
+import { checkOutCommit, checkoutFolder, isCheckedOut } from '../checkout.ts'
+import type { Fork } from '../definition.ts'
+import { callGit, runGit, tryGit } from '../git.ts'
+import type { ReleaseTag } from '../upstream-tags.ts'
 
 /** What a fork is pinned to next. */
 export interface MergedRelease {
