@@ -1,16 +1,23 @@
 // Every volume of the stack is in a backup, or on a list with the reason why not.
 import { execFileSync } from 'node:child_process'
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { loadModule, parse as parseSql } from 'libpg-query'
 import { parse } from 'yaml'
+import { formatMetrics } from '../../scripts/lib/backup/health/metrics.ts'
+import { readRecord } from '../../scripts/lib/backup/health/record.ts'
+import { summarizeBackups } from '../../scripts/lib/backup/health/summary.ts'
 import { readMaskRules } from '../../scripts/lib/backup/mask/rules.ts'
 import { planStack, type PlannedApplication } from '../../scripts/lib/backup/plan.ts'
+import { judgeBackups } from '../../scripts/lib/backup/retention/judge.ts'
 import type { ComposeConfig, Stack } from '../../scripts/lib/compose/stack.ts'
 import { Failure } from '../../scripts/lib/errors.ts'
 import { repository, sandbox } from '../sandbox.ts'
+import { promtool } from '../tools.ts'
+import { hourMs, makeBackup } from '../unit/made-backups.ts'
 
 const test = suite('backup of volumes')
 const box = sandbox()
@@ -109,6 +116,18 @@ test('PostgreSQL reads what stands for people in a masked copy', async () => {
         const { stmts } = await parseSql(`SELECT ${expression.replaceAll('{key}', 'k')}`)
         assert.is(stmts?.length, 1, expression)
       }
+})
+
+test('what is told of backups are metrics as Prometheus reads them', async () => {
+  const to = mkdtempSync(join(tmpdir(), 'kgc-backups-'))
+  const now = Date.now()
+  await makeBackup(to, 'shop', now - 50 * hourMs, { applications: ['shop', 'crm'] })
+  await makeBackup(to, 'shop', now - 2 * hourMs, { applications: ['crm'] })
+  const judged = await judgeBackups(to, 'shop')
+  const text = formatMetrics(summarizeBackups('shop', judged, readRecord(to, 'shop'), now))
+  rmSync(to, { recursive: true })
+  assert.match(text, 'kgc_backup_last_success_timestamp_seconds{application="crm"}')
+  execFileSync(promtool, ['check', 'metrics'], { input: text })
 })
 
 test('what is held back has no way out but the edge, and nothing that works by itself', () => {

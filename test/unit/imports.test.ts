@@ -74,4 +74,13 @@ test('a command line of kubectl or docker is built where that tool is at home', 
   )
 })
 
+test('a unit test wants nothing that is fetched or compiled first: it begins at once on a new machine', () => {
+  const unit = join(repository, 'test/unit')
+  const wanting = readdirSync(unit, { recursive: true, encoding: 'utf8' }).filter(
+    name =>
+      name.endsWith('.ts') && /from '[./]+tools\.ts'/.test(readFileSync(join(unit, name), 'utf8')),
+  )
+  assert.equal(wanting, [])
+})
+
 test.run()

@@ -15,10 +15,10 @@ import { readDatabaseState } from './swapping.ts'
 import type { AskServer } from './engine.ts'
 
 /** To whom it is encrypted. Throws Failure (refused) for nobody, unless that is what was asked. */
-export function findRecipients(
+export async function findRecipients(
   { recipient, unencrypted }: { recipient?: string[]; unencrypted?: boolean },
   settings: Record<string, string>,
-): string[] {
+): Promise<string[]> {
   const named = recipient ?? (settings.BACKUP_RECIPIENTS ?? '').split(',')
   const recipients = named.map(one => one.trim()).filter(Boolean)
   if (unencrypted && recipient) throw usageFailure('either --recipient or --unencrypted')
@@ -36,7 +36,7 @@ export function findRecipients(
         next: 'npx zx scripts/backup.ts key --to FILE, then its recipient as BACKUP_RECIPIENTS in infra/docker/.env; or the same command with --unencrypted',
       },
     )
-  checkRecipients(recipients)
+  await checkRecipients(recipients)
   return recipients
 }
 

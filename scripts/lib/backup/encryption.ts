@@ -6,7 +6,7 @@ import { mkdir, open } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { Readable, Transform } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
-import { Decrypter, Encrypter } from 'age-encryption'
+import type { Decrypter, Encrypter } from 'age-encryption'
 import { exit, Failure } from '../errors.ts'
 import { decryptFile, encryptBytes } from './age/payload.ts'
 
@@ -52,7 +52,9 @@ export async function storeBytes(
   await mkdir(dirname(path), { recursive: true, mode: 0o700 })
   try {
     const read = pipeline(bytes, plain)
-    const out = recipients.length ? await encryptBytes(createEncrypter(recipients), plain) : plain
+    const out = recipients.length
+      ? await encryptBytes(await createEncrypter(recipients), plain)
+      : plain
     const file = createWriteStream(path, { flags: 'wx', mode: 0o600 })
     await bothEnd(read, pipeline(out, stored, file))
     await syncPath(path)
@@ -90,10 +92,12 @@ export async function syncPath(path: string): Promise<void> {
 /** Reads a stored file, decrypted if there are identities. */
 export async function openStored(path: string, identities: string[]): Promise<Readable> {
   if (!identities.length) return createReadStream(path)
-  return decryptFile(createDecrypter(identities), path)
+  return decryptFile(await createDecrypter(identities), path)
 }
 
-function createEncrypter(recipients: string[]): Encrypter {
+/** The library is loaded by what encrypts only: its curves cost every start of a script a tenth of a second. */
+async function createEncrypter(recipients: string[]): Promise<Encrypter> {
+  const { Encrypter } = await import('age-encryption')
   const encrypter = new Encrypter()
   for (const one of recipients) {
     try {
@@ -108,9 +112,11 @@ function createEncrypter(recipients: string[]): Encrypter {
 }
 
 /** Throws Failure (usage) for what is no recipient. */
-export const checkRecipients = (recipients: string[]): void => void createEncrypter(recipients)
+export const checkRecipients = async (recipients: string[]): Promise<void> =>
+  void (await createEncrypter(recipients))
 
-function createDecrypter(identities: string[]): Decrypter {
+async function createDecrypter(identities: string[]): Promise<Decrypter> {
+  const { Decrypter } = await import('age-encryption')
   const decrypter = new Decrypter()
   for (const one of identities) decrypter.addIdentity(one)
   return decrypter

@@ -1,7 +1,6 @@
 // Makes the key that opens backups. Without the file nobody can read them.
 import { existsSync } from 'node:fs'
 import { writeFile } from 'node:fs/promises'
-import { generateX25519Identity, identityToRecipient } from 'age-encryption'
 import { exit, Failure } from '../errors.ts'
 import { emit, printResult, say } from '../report.ts'
 
@@ -11,6 +10,7 @@ export async function createKey(path: string): Promise<void> {
     throw new Failure(exit.refused, 'Make a key for backups', `${path} is there already`, {
       next: 'the same command with another file',
     })
+  const { generateX25519Identity, identityToRecipient } = await import('age-encryption')
   const identity = await generateX25519Identity()
   const recipient = await identityToRecipient(identity)
   await writeFile(path, `# opens backups for ${recipient}\n${identity}\n`, {

@@ -124,7 +124,7 @@ async function takeBackup(
   const settings = loadEnvValues(root, stack.suffix.slice(1))
 
   // Pre-flight: nothing is touched.
-  const recipients = findRecipients(values, settings)
+  const recipients = await findRecipients(values, settings)
   if (values['own-disk']) refuseSystemDisk(to)
   await requireEngine()
   const all = await readComposeConfig(stack)
