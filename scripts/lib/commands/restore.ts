@@ -10,28 +10,22 @@ import {
 import { restoreCertificates } from '../backup/kubernetes/certificates/restore.ts'
 import { drillEnvironment } from '../backup/kubernetes/drill/drill.ts'
 import { moveIn } from '../backup/move-in/move.ts'
+import { dropOldOfStack, goLiveStack } from '../backup/restore/after.ts'
 import { drill } from '../backup/restore/drill.ts'
-import { refuseUnderway } from '../backup/restore/underway.ts'
-import { isHeld, leaveHeld } from '../backup/restore/held.ts'
 import { openForStack } from '../backup/restore/for-stack.ts'
 import { dropCommand, restoreInto } from '../backup/restore/into-stack.ts'
 import { fetchBackup, isElsewhere } from '../backup/off-site/fetch.ts'
-import { planStack } from '../backup/plan.ts'
 import { restoreEnvFiles, type SavedEnvFile } from '../backup/restore/ready.ts'
 import { isEnvironment, readFolders } from '../backup/choose.ts'
-import { createComposeRestoreEngine } from '../backup/compose/restore-engine.ts'
-import { dropKeptVolumes } from '../backup/upgrade/major.ts'
 import { describeAccess, refuseMaskedStack } from '../backup/mask/refuse.ts'
-import { dropKept } from '../backup/swapping.ts'
-import { readContainers, requireEngine } from '../compose/containers.ts'
-import { readComposeConfig, stackModes, stackOf } from '../compose/stack.ts'
+import { requireEngine } from '../compose/containers.ts'
+import { stackModes, stackOf } from '../compose/stack.ts'
 import { loadEnvValues } from '../env/files.ts'
 import { exit, Failure } from '../errors.ts'
 import { emit, formatDuration, printResult, say, step } from '../report.ts'
 import { root } from '../repository.ts'
 import { runUpCommand } from './up.ts'
 import { noteRestore } from '../backup/health/record.ts'
-import { withWorkplace } from '../backup/compose/workplace.ts'
 
 interface RestoreArguments {
   values: {
@@ -81,10 +75,10 @@ export async function runRestoreCommand({ values, positionals }: RestoreArgument
     return restoreEnvironment(environment, folder, folders, { identity, live, stayDown, mask, yes })
   }
   if (values['stay-down']) throw usageFailure('--stay-down is for environments on Kubernetes')
-  if (values['drop-old']) return dropOld(positionals)
   const since = Date.now()
   const { mode, folders } = readWords(words)
   const stack = stackOf(mode)
+  if (values['drop-old']) return dropOldOfStack(stack, folders)
 
   // Pre-flight: nothing is touched.
   const folder = await findFolder(path, values.to, stack.suffix)
@@ -181,55 +175,19 @@ async function findFolder(path: string, to: string | undefined, suffix: string):
   return fetchBackup(path, resolve(to || settings.BACKUP_FOLDER || 'backups'), settings)
 }
 
-/** Lets a restored copy that is held back out: its workers start, and mail and webhooks go out. */
+/** Lets what was restored out: a stack, or an environment. */
 async function goLive(positionals: string[], target?: string): Promise<void> {
-  if (isEnvironment(target, positionals[0])) {
-    const [name = '', ...rest] = positionals
-    if (rest.length) throw usageFailure('an environment goes live as a whole')
-    return goLiveEnvironment(name)
+  if (!isEnvironment(target, positionals[0])) {
+    const { mode, folders } = readWords(positionals)
+    return goLiveStack(stackOf(mode), folders, runUpCommand)
   }
-  const { mode, folders } = readWords(positionals)
-  const stack = stackOf(mode)
-  await requireEngine()
-  if (!(await isHeld(stack.project)))
-    throw new Failure(exit.refused, `Let ${stack.project} go live`, 'nothing of it is held back', {
-      next: `npx zx scripts/up.ts ${mode}`,
-    })
-  await refuseUnderway(stack.project, `Let ${stack.project} go live`)
-  await readComposeConfig(stack)
-  await leaveHeld(stack.project)
-  await runUpCommand({ values: {}, positionals: [mode, ...folders] })
-  printResult(`${stack.project} is live. Next: npx zx scripts/smoke.ts ${mode}`)
+  const [name = '', ...rest] = positionals
+  if (rest.length) throw usageFailure('an environment goes live as a whole')
+  return goLiveEnvironment(name)
 }
 
 function readWords(words: string[]): { mode: string; folders: string[] } {
   const isMode = stackModes().includes(words[0] ?? '')
   const [mode = 'dev', ...names] = isMode ? words : ['dev', ...words]
   return { mode, folders: readFolders(names) }
-}
-
-async function dropOld(positionals: string[]): Promise<void> {
-  const { mode, folders } = readWords(positionals)
-  const stack = stackOf(mode)
-  await requireEngine()
-  await refuseUnderway(stack.project, 'Drop what is kept')
-  const all = await readComposeConfig(stack)
-  const seen = await readContainers(stack.project)
-  const plans = planStack(stack, all).filter(
-    ({ folder }) => !folders.length || folders.includes(folder),
-  )
-  const databases = plans.flatMap(one => one.databases).filter(({ service }) => seen.has(service))
-  const image = seen.get(databases[0]?.service ?? '')?.Image
-  if (!image)
-    throw new Failure(exit.refused, 'Drop what is kept', 'no database runs', {
-      next: `npx zx scripts/up.ts ${mode}`,
-    })
-  await withWorkplace({ project: stack.project, image }, place =>
-    step('Drop what was there before the restore', async () => {
-      const engine = createComposeRestoreEngine({ stack, all, seen, place })
-      await dropKept(engine, plans, databases)
-      await dropKeptVolumes(databases.map(({ volume }) => volume))
-    }),
-  )
-  printResult('What was there before the restore is gone.')
 }
