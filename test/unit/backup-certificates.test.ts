@@ -23,6 +23,7 @@ import {
 import type { PodShell } from '../../scripts/lib/backup/kubernetes/transport.ts'
 import { storeBytes } from '../../scripts/lib/backup/encryption.ts'
 import { writeManifest, type BackupManifest } from '../../scripts/lib/backup/manifest.ts'
+import { runRestoreCommand } from '../../scripts/lib/commands/restore.ts'
 import { Failure } from '../../scripts/lib/errors.ts'
 import type { Manifest } from '../../scripts/lib/kubernetes/objects.ts'
 import { environment, withFakeKubectl } from './fake-kubectl.ts'
@@ -315,6 +316,20 @@ test('refused: without the rights, a backup without them or of Compose or of ano
   await refused(compose.folder, /it is of Compose/)
   await refused(await makeSaved(storeOf(app), { suffix: '.staging' }), /the environment staging/)
   assert.equal(read(), storeOf(other))
+})
+
+test('what cannot be done along with it is refused before anything is asked', async () => {
+  for (const name of ['go-live', 'drill', 'mask', 'drop-old', 'stay-down'])
+    try {
+      await runRestoreCommand({
+        values: { certificates: true, [name]: true },
+        positionals: ['demo'],
+      })
+      assert.unreachable(name)
+    } catch (error) {
+      assert.is((error as Failure).code, 2, name)
+      assert.match((error as Failure).why, `--${name} does not go with --certificates`)
+    }
 })
 
 test.run()

@@ -53,6 +53,7 @@ export async function runRestoreCommand({ values, positionals }: RestoreArgument
   if (values['from-compose']) return runMoveIn(values['from-compose'], values, positionals)
   for (const name of moveInOnly)
     if (values[name]) throw usageFailure(`--${name} goes with --from-compose`)
+  if (values.certificates) refuseBesideCertificates(values)
   const [path, ...words] = values['drop-old'] ? ['', ...positionals] : positionals
   if (values['go-live'] && !isBackup(path)) return goLive(positionals, values.target)
   if (values.to && !isElsewhere(path))
@@ -115,14 +116,17 @@ export async function runRestoreCommand({ values, positionals }: RestoreArgument
   )
 }
 
+function refuseBesideCertificates(values: RestoreArguments['values']): void {
+  for (const name of ['drill', 'drop-old', 'mask', 'go-live', 'stay-down'] as const)
+    if (values[name]) throw usageFailure(`--${name} does not go with --certificates`)
+}
+
 /** Gives Traefik on Kubernetes the certificates of a backup, and restores nothing else. */
 async function bringCertificates(
   path: string,
   values: RestoreArguments['values'],
   words: string[],
 ): Promise<void> {
-  for (const name of ['drill', 'drop-old', 'mask', 'go-live', 'stay-down'] as const)
-    if (values[name]) throw usageFailure(`--${name} does not go with --certificates`)
   const [environment = '', ...rest] = words
   if (!isEnvironment(values.target, environment))
     throw usageFailure(

@@ -58,7 +58,8 @@ export async function restoreCertificates(
 
   // Impact.
   const brought = new Set<string>()
-  for (let restarts = 0; ; restarts++) {
+  let restarts = 0
+  for (; ; restarts++) {
     const { added, written } = await writeMissing(await openEdge(environment), paths)
     if (!written.length) break
     if (restarts === restartLimit)
@@ -69,11 +70,13 @@ export async function restoreCertificates(
     await restartAndMark(environment, written)
   }
   emit('result', { backup: manifest.name, certificates: [...brought] })
-  printResult(
-    brought.size
-      ? `Traefik has the certificates of ${manifest.name} for ${[...brought].sort().join(', ')}.`
-      : `Traefik has no use for the certificates of ${manifest.name}: its own are good for as long, or these are over.`,
-  )
+  printResult(describeOutcome(manifest.name, [...brought].sort(), restarts))
+}
+
+function describeOutcome(backup: string, brought: string[], restarts: number): string {
+  if (brought.length) return `Traefik has the certificates of ${backup} for ${brought.join(', ')}.`
+  if (restarts) return 'Traefik has read the certificates that an earlier run had brought.'
+  return `Traefik has no use for the certificates of ${backup}: its own are good for as long, or these are over.`
 }
 
 /** Throws Failure (refused) for a backup that has none. */
