@@ -166,6 +166,9 @@ test('Traefik lets go of an idle connection before Node (5 s) or gunicorn (2 s) 
   assert.match(kubernetes, new RegExp(`^${name}=1s$`, 'm'))
 })
 
+const rules: Json = parse(readFileSync(join(box.docker, 'traefik/dynamic/middlewares.yml'), 'utf8'))
+  .http.middlewares
+
 test('what people look at has a page while it restarts; an API keeps its own answers', () => {
   for (const [mode, { services }] of Object.entries(modes)) {
     const chains = Object.values<Json>(services)
@@ -179,8 +182,19 @@ test('what people look at has a page while it restarts; an API keeps its own ans
         `${mode} ${key}`,
       )
   }
-  const rules = readFileSync(join(box.docker, 'traefik/dynamic/middlewares.yml'), 'utf8')
-  assert.match(rules, /application:\n *chain:\n *middlewares:\n *- headers\n *- error-pages\n/)
+  assert.equal(rules.application.chain.middlewares, ['headers', 'error-pages', 'sso', 'retry'])
+})
+
+test('a connection that cannot be made is tried again: the last step before every service of ours', () => {
+  for (const [mode, { services }] of Object.entries(modes)) {
+    const last = Object.values<Json>(services)
+      .flatMap(({ labels = {} }) => Object.entries<string>(labels))
+      .filter(([key]) => /\.routers\..*\.middlewares$/.test(key) && !key.includes('-docs.'))
+      .map(([key, chain]) => [key, chain.split(',').at(-1)] as const)
+    for (const [key, name] of last)
+      assert.match(name!, /^(retry|application)@file$/, `${mode} ${key}`)
+  }
+  assert.ok(rules.retry.retry.attempts > 1)
 })
 
 test('every service has limits, log rotation and no privileges', () => {
@@ -439,9 +453,6 @@ test('KGC: its pages are served by our configuration, the dashboard behind a pas
 })
 
 test('KGC_API_DOCS=on opens what its API serves beside /api/v1; what the edge does not know, as any other word, opens nothing', () => {
-  const { middlewares } = parse(
-    readFileSync(join(box.docker, 'traefik/dynamic/middlewares.yml'), 'utf8'),
-  ).http
   const argv = [
     'compose',
     '-f',
@@ -462,9 +473,9 @@ test('KGC_API_DOCS=on opens what its API serves beside /api/v1; what the edge do
     )
     const names: string[] =
       services['kgc-api'].labels['traefik.http.routers.kgc-api-docs.middlewares'].split(',')
-    return middlewares[names.at(-1)!.replace('@file', '')]
+    return rules[names.at(-1)!.replace('@file', '')]
   }
-  assert.is(chain('on'), middlewares['docs-on'])
+  assert.is(chain('on'), rules['docs-on'])
   for (const word of ['', 'off']) assert.is(chain(word).ipAllowList.rejectStatusCode, 404)
   for (const word of ['yes', 'ON', 'true']) assert.is(chain(word), undefined, word)
 })

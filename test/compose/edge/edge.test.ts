@@ -1,7 +1,7 @@
 // An edge without its rules is not ready: Traefik starts without them, answers its own ping and 404
 // for every host (traefik/traefik#11396).
 import { spawnSync } from 'node:child_process'
-import { chmodSync, chownSync, readFileSync, writeFileSync } from 'node:fs'
+import { chmodSync, chownSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
@@ -70,6 +70,31 @@ test('traefik/traefik#4153: a page that is ill answers 503, and 200 when it is w
   assert.match(curl(`${host}/login`), 'This application is restarting')
   signal('CONT')
   await waitUntil('200', 60, () => page() === '200')
+})
+
+test('a server that takes no connection costs nobody an answer while there is another (cloudnativelabs/kube-router#1309)', async () => {
+  const two = 'https://two.kgc.localhost:18151'
+  const router = (rule: string, middlewares: string[]) => ({
+    ...{ entryPoints: ['websecure'], rule, middlewares, service: 'two', tls: {} },
+  })
+  const config = {
+    routers: {
+      two: router('Host(`two.kgc.localhost`)', ['headers', 'error-pages', 'retry']),
+      bare: router('Host(`bare.kgc.localhost`)', ['headers', 'error-pages']),
+    },
+    services: {
+      two: {
+        loadBalancer: { servers: [{ url: 'http://kgc-web:80' }, { url: 'http://kgc-web:9' }] },
+      },
+    },
+  }
+  writeFileSync(join(rules, 'two.yml'), JSON.stringify({ http: config }))
+  const ask = (url: string) => curl(url, '-o', '/dev/null', '-w', '%{http_code}')
+  await waitUntil('the rule', 30, () => ask(two) !== '404')
+  const answers = (url: string) => [...new Set(Array.from({ length: 10 }, () => ask(url)))].sort()
+  assert.equal(answers(two), ['200'])
+  assert.equal(answers('https://bare.kgc.localhost:18151'), ['200', '502'])
+  rmSync(join(rules, 'two.yml'))
 })
 
 test('while its container is replaced, and at a name that nobody has: 404, the page, whatever the method', async () => {
