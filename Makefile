@@ -86,13 +86,14 @@ test: node_modules/.stamp ## Lint and run all tests; installs what they need (TE
 lint: node_modules/.stamp ## Run the linters only
 	@$(RUN) test/run.ts lint
 
-soak: node_modules/.stamp ## Change a healthy stack, start from mixtures of containers, interrupt and race deploys, over and over (ROUNDS=10); kill restores at each step; provoke every alert
+soak: node_modules/.stamp ## Change a healthy stack, start from mixtures of containers, interrupt and race deploys, over and over (ROUNDS=10); kill restores and rotations at each step; provoke every alert
 	@KGC_SOAK=$(or $(ROUNDS),10) $(RUN) test/run.ts compose --grep recreate
 	@KGC_SOAK=$(or $(ROUNDS),10) $(RUN) test/run.ts compose --grep mixture
 	@KGC_SOAK=1 $(RUN) test/run.ts compose --grep replay
 	@KGC_SOAK=1 $(RUN) test/run.ts compose --grep upgrade/major
 	@KGC_SOAK=1 $(RUN) test/run.ts compose --grep backup/backup
 	@KGC_SOAK=1 $(RUN) test/run.ts cluster --grep move/move
+	@KGC_SOAK=1 $(RUN) test/run.ts cluster --grep deploy/sealed.soak
 	@KGC_SOAK=$(or $(ROUNDS),10) $(RUN) test/run.ts cluster --grep deploy/signals
 	@KGC_SOAK=$(or $(ROUNDS),10) $(RUN) test/run.ts cluster --grep deploy/race
 

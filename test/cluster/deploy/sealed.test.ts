@@ -2,16 +2,14 @@
 // open, and what cannot be opened goes back. Passwords of a database and a Redis that serve, too: nobody is refused.
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { writeFileSync } from 'node:fs'
-import { join } from 'node:path'
-import { waitUntil } from '../../until.ts'
 import { kubectl, sealSecret } from '../cluster.ts'
-import { askApi, kgcObjects, kgcSecrets, letsIn, makePriorities, redisCounts } from './kgc-stack.ts'
+import { createServingKgc } from './serving-kgc.ts'
 import { createTestEnvironment } from './test-environment.ts'
 
 type Json = Record<string, any>
 const test = suite('sealed')
-const { space, box, env, write, run, get } = createTestEnvironment('kgc-t-sealed')
+const environment = createTestEnvironment('kgc-t-sealed')
+const { space, write, run, get } = environment
 
 /** For another namespace it opens nowhere else. */
 function sealed(value: string, namespace = space): Json {
@@ -109,67 +107,31 @@ test('a rotated key is what the pods read that start anew', () => {
   console.error(`  it took ${(ms / 1000).toFixed(1)} s`)
 })
 
-const kgc = kgcSecrets(space)
+const kgc = createServingKgc(environment, [sealed('three'), reader])
 const old = kgc.values()
-/** Deploys KGC; a check of it fails where `fault` is given, in the new release alone. */
-function deployKgc(fault = '') {
-  const command = ['redis-server', '--save', '', '--protected-mode', 'no']
-  const more = [kgc.object, ...kgcObjects(space, { FAULT: fault })]
-  write({ command, more: [sealed('three'), reader, ...more] })
-  return box.script(['deploy', 'test'], { env, timeout: 340_000 })
-}
 const uidOf = (pod: string) => get('pod', pod).metadata.uid as string
-const accepted = ({
-  KGC_DB_LOGIN,
-  KGC_DB_PASSWORD,
-  KGC_REDIS_PASSWORD,
-}: Record<string, string>) => [
-  letsIn(space, KGC_DB_LOGIN!, KGC_DB_PASSWORD!),
-  letsIn(space, '', KGC_REDIS_PASSWORD!),
-]
-let client: ReturnType<typeof askApi>
-/** Nothing was lost up to now, and it was asked meanwhile. */
-async function nothingLost() {
-  const before = client.asked()
-  await waitUntil('more answers', 30, () => client.asked() > before + 5)
-  assert.equal(client.lost(), [])
-  assert.is(redisCounts(space).refused, 0)
-}
 
-test('KGC serves, and is asked from now on', async () => {
-  makePriorities()
-  writeFileSync(
-    join(box.docker, 'alpha/smoke.ts'),
-    `export const checks = [{ name: 'no fault', async run({ exec }) {
-  const said = (await exec('asker', ['sh', '-c', 'echo fault: $FAULT'])).trim()
-  if (said !== 'fault:') throw new Error(said)
-} }]\n`,
-  )
-  const { code, stderr } = deployKgc()
-  assert.is(code, 0, stderr)
-  client = askApi(space)
-  await waitUntil('good answers', 60, () => client.asked() > 10 && redisCounts(space).good > 10)
-})
+test('KGC serves, and is asked from now on', () => kgc.begin())
 
 test('rotated passwords of a release that fails go back, and nobody was refused', async () => {
   kgc.rotate()
-  const { code, stderr, ms } = deployKgc('it does not work')
+  const { code, stderr, ms } = kgc.deploy('it does not work')
   assert.is(code, 5, stderr)
   assert.match(stderr, /release \d serves again and passed the smoke test/)
   assert.equal(
-    [accepted(old), accepted(kgc.values())],
+    [kgc.letIn(old), kgc.letIn(kgc.values())],
     [
       [true, true],
       [false, false],
     ],
   )
-  await nothingLost()
+  await kgc.nothingLost()
   console.error(`  it took ${(ms / 1000).toFixed(1)} s`)
 })
 
 test('a rotation restarts what reads a password, not the database, and refuses nobody but the old ones afterwards', async () => {
   const database = uidOf('kgc-db-0')
-  const { code, stderr, ms } = deployKgc()
+  const { code, stderr, ms } = kgc.deploy()
   assert.is(code, 0, stderr)
   assert.match(stderr, /the old login kgc_\w is refused from now on/)
   const away = (service: string) => new RegExp(`^ +${service} +(\\S+)`, 'm').exec(stderr)?.[1]
@@ -177,18 +139,18 @@ test('a rotation restarts what reads a password, not the database, and refuses n
   assert.is(away('kgc-db'), '-')
   assert.match(away('kgc-redis')!, /^\d+\.\d$/)
   assert.equal(
-    [accepted(old), accepted(kgc.values())],
+    [kgc.letIn(old), kgc.letIn(kgc.values())],
     [
       [false, false],
       [true, true],
     ],
   )
   assert.is(uidOf('kgc-db-0'), database)
-  await nothingLost()
+  await kgc.nothingLost()
   console.error(
     `  it took ${(ms / 1000).toFixed(1)} s; ${stderr.slice(stderr.indexOf('  service')).split('\n').slice(0, 5).join('\n')}`,
   )
-  console.error(`  ${client.asked()} answers, Redis ${JSON.stringify(redisCounts(space))}`)
+  console.error(`  ${kgc.counts()}`)
 })
 
 test.run()
