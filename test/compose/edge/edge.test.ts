@@ -79,8 +79,8 @@ test('a server that takes no connection costs nobody an answer while there is an
   })
   const config = {
     routers: {
-      two: router('Host(`two.kgc.localhost`)', ['headers', 'error-pages', 'retry']),
-      bare: router('Host(`bare.kgc.localhost`)', ['headers', 'error-pages']),
+      two: router('Host(`two.kgc.localhost`)', ['headers', 'error-pages']),
+      bare: router('Host(`bare.kgc.localhost`)', ['headers']),
     },
     services: {
       two: {
