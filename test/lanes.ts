@@ -12,8 +12,9 @@ export interface Job {
 /** How many files of a group run at once. Most of unit waits for time-outs and uses no processor. */
 export const widths = { lint: 2, unit: 6, policy: 2, compose: 1, cluster: 2 }
 
-// a whole environment, or many deploys at once: two cores have no room for more beside it
+// a whole environment, or many deploys at once: two cores have no room for more beside it; or it restarts the edge of all
 const whole = [
+  'cluster/backup/certificates',
   'cluster/demo',
   'cluster/rehearsal/rehearsal',
   'cluster/whole/whole',
