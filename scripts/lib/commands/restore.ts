@@ -2,14 +2,6 @@
 import { existsSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { usageFailure } from '../cli.ts'
-import {
-  dropOldOfEnvironment,
-  goLiveEnvironment,
-  restoreEnvironment,
-} from '../backup/kubernetes/restore.ts'
-import { restoreCertificates } from '../backup/kubernetes/certificates/restore.ts'
-import { drillEnvironment } from '../backup/kubernetes/drill/drill.ts'
-import { moveIn } from '../backup/move-in/move.ts'
 import { dropOldOfStack, goLiveStack } from '../backup/restore/after.ts'
 import { drill } from '../backup/restore/drill.ts'
 import { openForStack } from '../backup/restore/for-stack.ts'
@@ -26,6 +18,9 @@ import { emit, formatDuration, printResult, say, step } from '../report.ts'
 import { root } from '../repository.ts'
 import { runUpCommand } from './up.ts'
 import { noteRestore } from '../backup/health/record.ts'
+
+// what only other verbs and Kubernetes need is no part of a restore's memory
+const onKubernetes = () => import('../backup/kubernetes/restore.ts')
 
 interface RestoreArguments {
   values: {
@@ -66,13 +61,17 @@ export async function runRestoreCommand({ values, positionals }: RestoreArgument
   const environment = isEnvironment(values.target, words[0]) ? (words.shift() ?? '') : undefined
   if (environment !== undefined) {
     const folders = readFolders(words)
-    if (values['drop-old']) return dropOldOfEnvironment(environment, folders)
+    if (values['drop-old']) return (await onKubernetes()).dropOldOfEnvironment(environment, folders)
     const { identity, 'go-live': live, 'stay-down': stayDown, mask, yes } = values
     if (live && stayDown) throw usageFailure('either --go-live or --stay-down')
     if (values.drill && (live || stayDown))
       throw usageFailure('--drill leaves nothing that could go live or stay down')
     const folder = await findFolder(path, values.to, `.${environment}`)
-    if (values.drill) return drillEnvironment(environment, folder, folders, identity)
+    if (values.drill) {
+      const { drillEnvironment } = await import('../backup/kubernetes/drill/drill.ts')
+      return drillEnvironment(environment, folder, folders, identity)
+    }
+    const { restoreEnvironment } = await onKubernetes()
     return restoreEnvironment(environment, folder, folders, { identity, live, stayDown, mask, yes })
   }
   if (values['stay-down']) throw usageFailure('--stay-down is for environments on Kubernetes')
@@ -134,6 +133,7 @@ async function bringCertificates(
     )
   if (rest.length) throw usageFailure('certificates are those of a whole environment')
   const folder = await findFolder(path, values.to, `.${environment}`)
+  const { restoreCertificates } = await import('../backup/kubernetes/certificates/restore.ts')
   return restoreCertificates(environment, folder, values.identity)
 }
 
@@ -152,6 +152,7 @@ async function runMoveIn(
   const files = { files: values.file ?? [], envFiles: values['env-file'] ?? [] }
   if (from.length > 1 && (files.files.length || files.envFiles.length))
     throw usageFailure('--file and --env-file go with one --from-compose')
+  const { moveIn } = await import('../backup/move-in/move.ts')
   await moveIn(stack, {
     ...{ from, folders, ...files, to: values.to && resolve(values.to), identity: values.identity },
     whileRunning: values['while-running'] ?? false,
@@ -187,7 +188,7 @@ async function goLive(positionals: string[], target?: string): Promise<void> {
   }
   const [name = '', ...rest] = positionals
   if (rest.length) throw usageFailure('an environment goes live as a whole')
-  return goLiveEnvironment(name)
+  return (await onKubernetes()).goLiveEnvironment(name)
 }
 
 function readWords(words: string[]): { mode: string; folders: string[] } {
