@@ -45,7 +45,12 @@ export function createServingKgc(
       const { code, stderr } = deploy()
       assert.is(code, 0, stderr)
       client = askApi(space)
-      await waitUntil('good answers', 60, () => client.asked() > 10 && redisCounts(space).good > 10)
+      // the network may let pods through only at its next round, a minute later (cloudnativelabs/kube-router#1652)
+      await waitUntil(
+        'good answers',
+        180,
+        () => client.asked() > 10 && redisCounts(space).good > 10,
+      )
     },
     /** Whether the database and Redis let these values in. */
     letIn: ({ KGC_DB_LOGIN, KGC_DB_PASSWORD, KGC_REDIS_PASSWORD }: Record<string, string>) => [
