@@ -2,6 +2,7 @@
 // rollback over a rotation: nobody is refused, and the next deploy ends it. It takes minutes: `make soak` runs it.
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import { waitUntil } from '../../until.ts'
 import { createServingKgc } from './serving-kgc.ts'
 import { createTestEnvironment } from './test-environment.ts'
 
@@ -34,13 +35,9 @@ for (const moment of moments)
     const old = kgc.values()
     kgc.rotate()
     const deploy = kgc.start()
-    const ended = deploy.code
-    const over = { yet: false }
-    void ended.then(() => (over.yet = true))
-    while (!over.yet && !moment.test(deploy.said())) await new Promise(done => setTimeout(done, 50))
-    assert.not.ok(over.yet, deploy.said())
+    await waitUntil(`${moment}`, 180, () => moment.test(deploy.said()), 50)
     deploy.kill('SIGKILL')
-    await ended
+    await deploy.code
     await kgc.nothingLost()
     const { code, stderr } = kgc.deploy()
     assert.is(code, 0, stderr)
