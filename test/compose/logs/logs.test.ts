@@ -62,9 +62,17 @@ async function metric(service: string, path: string, name: string): Promise<numb
   return Number(line?.split(' ').at(-1) ?? 0)
 }
 
-test.before(() => {
+test.before(async () => {
   execFileSync(join(repository, 'infra/demo/monitoring/logs.sh'), { stdio: 'ignore' })
   compose('up', '-d', '--quiet-pull')
+  // without it each test would wait its minute for nothing
+  const reads = () =>
+    get('collector', '8888/metrics').then(
+      () => true,
+      () => false,
+    )
+  if (!(await pollUntil(reads, up => up, constantDelays(300, 60_000))))
+    throw new Error(`The collector does not start:\n${compose('logs', '--tail', '5', 'collector')}`)
 })
 
 test('a line has three labels and no more, whatever its service is called; level, stream and container stand beside', async () => {
