@@ -8,6 +8,7 @@ import * as assert from 'uvu/assert'
 import { checks } from '../../infra/docker/kgc/smoke.ts'
 import type { SmokeContext } from '../../scripts/lib/smoke/checks.ts'
 import { localEdge } from '../../scripts/lib/smoke/edge.ts'
+import { beforeAll } from '../hooks.ts'
 import { get, kubectl, registry, tool } from './cluster.ts'
 import { copy, type Json } from './manifests.ts'
 import { waitUntil } from '../until.ts'
@@ -69,7 +70,7 @@ function clear() {
 }
 
 // secrets are made anew with each copy, and a database keeps the password that it was made with
-test.before(() => {
+beforeAll(test, () => {
   clear()
   apply('demo/cluster')
 })

@@ -1,6 +1,7 @@
 // The test cluster itself: what the stack's manifests take for granted is there and works.
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import { beforeAll } from '../hooks.ts'
 import { apply, get, kubectl, namespace, registry, tool } from './cluster.ts'
 import { waitUntil } from '../until.ts'
 
@@ -12,7 +13,7 @@ const inPlace = (...argv: string[]) => ['--namespace', place, ...argv]
 const run = (...command: string[]) =>
   kubectl(inPlace('exec', 'deploy/probe', '--', 'sh', '-c', ...command)).trim()
 
-test.before(async () => {
+beforeAll(test, async () => {
   const labels = { app: 'probe' }
   const requests = { cpu: '10m', memory: '16Mi' }
   apply(

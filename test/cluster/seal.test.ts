@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { parse } from 'dotenv'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import { beforeAll } from '../hooks.ts'
 import { emptySeals } from '../kubeseal.ts'
 import { sandbox } from '../sandbox.ts'
 import { clusterEnv, get, kubectl, namespace } from './cluster.ts'
@@ -29,7 +30,7 @@ const unsealed = (name: string): Record<string, string> =>
     ]),
   )
 
-test.before(() => {
+beforeAll(test, () => {
   mkdirSync(overlay, { recursive: true })
   cpSync(join(box.root, 'infra/k8s/overlays/staging/secrets'), join(overlay, 'secrets'), {
     recursive: true,

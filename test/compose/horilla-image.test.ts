@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import { beforeAll } from '../hooks.ts'
 import { repository } from '../sandbox.ts'
 
 const test = suite("Horilla's image")
@@ -58,7 +59,7 @@ const python = (...argv: string[]) =>
     timeout: 120_000,
   }).trim()
 
-test.before(() => {
+beforeAll(test, () => {
   execFileSync(join(repository, 'infra/demo/base/build.sh'), { stdio: 'ignore', timeout: 300_000 })
   writeFileSync(join(context, 'Dockerfile'), baseFile)
   build(base, context)

@@ -6,6 +6,7 @@ import { delimiter, join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { fakes } from '../fakes.ts'
+import { beforeAll } from '../hooks.ts'
 import { repository } from '../sandbox.ts'
 
 const test = suite('health check')
@@ -31,7 +32,7 @@ function check(
   return [status, programs.calls().map(({ words }) => words[1]!)]
 }
 
-test.before(forget)
+beforeAll(test, forget)
 test.after(forget)
 
 test('moby/moby#39102: a check waits once it passes again; one that fails is asked at once again', () => {

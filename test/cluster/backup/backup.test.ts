@@ -16,6 +16,7 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { storeBytes } from '../../../scripts/lib/backup/encryption.ts'
 import { requireManifest, writeManifest } from '../../../scripts/lib/backup/manifest.ts'
+import { beforeAll } from '../../hooks.ts'
 import { get } from '../cluster.ts'
 import { repository, type Result } from '../../sandbox.ts'
 import { waitUntil } from '../../until.ts'
@@ -81,7 +82,7 @@ const leftovers = (): string[] =>
     ({ metadata }: { metadata: { name: string } }) => metadata.name,
   )
 
-test.before(start)
+beforeAll(test, start)
 
 test('rows of two tenants and a file are there', () => {
   sql(

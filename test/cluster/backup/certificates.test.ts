@@ -10,6 +10,7 @@ import * as assert from 'uvu/assert'
 import { findEdgeCertificates } from '../../../scripts/lib/backup/kubernetes/certificates/save.ts'
 import { storeBytes } from '../../../scripts/lib/backup/encryption.ts'
 import { writeManifest } from '../../../scripts/lib/backup/manifest.ts'
+import { beforeAll } from '../../hooks.ts'
 import type { Result } from '../../sandbox.ts'
 import { makeBackup } from '../../unit/made-backups.ts'
 import { waitUntil } from '../../until.ts'
@@ -66,7 +67,7 @@ const accountEnv = (account: string): Record<string, string> => {
   return { KUBECONFIG: file }
 }
 
-test.before(async () => {
+beforeAll(test, async () => {
   kubectl(['apply', '--kustomize', join(box.root, 'infra/k8s/overlays/demo/cluster')], {
     timeout: 120_000,
   })

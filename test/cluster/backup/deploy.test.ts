@@ -6,6 +6,7 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { requireManifest } from '../../../scripts/lib/backup/manifest.ts'
 import { serveBuckets, type Buckets } from '../../buckets.ts'
+import { beforeAll } from '../../hooks.ts'
 import { repository, type Result } from '../../sandbox.ts'
 import { waitUntil } from '../../until.ts'
 import { get } from '../cluster.ts'
@@ -25,7 +26,7 @@ const run = (argv: string[], more: Record<string, string> = {}): Result =>
 const leftovers = (): unknown[] =>
   get('jobs,configmaps,pods', '--selector', 'kgc.hu/backup', ...here).items
 
-test.before(async () => {
+beforeAll(test, async () => {
   await start()
   buckets = await serveBuckets(box.root)
   buckets.make('backups', { locked: true })

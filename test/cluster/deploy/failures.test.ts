@@ -10,6 +10,7 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { parseAllDocuments } from 'yaml'
 import { table } from '../../../scripts/lib/report.ts'
+import { beforeAll } from '../../hooks.ts'
 import { apply, namespace } from '../cluster.ts'
 import {
   createTestEnvironment,
@@ -290,7 +291,7 @@ function later<T>() {
   return { promise, resolve, reject }
 }
 
-test.before(async () => {
+beforeAll(test, async () => {
   twoFaced()
   rows['image for another processor']!.shape.image = await unrunnable()
   const lane = async (_: unknown, n: number) => {

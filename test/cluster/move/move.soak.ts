@@ -7,6 +7,7 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { parse } from 'dotenv'
 import { edgeAt, type Edge } from '../../../scripts/lib/smoke/edge.ts'
+import { beforeAll } from '../../hooks.ts'
 import type { Result } from '../../sandbox.ts'
 import { removeAll } from '../../compose/project.ts'
 import { clusterEnv, kubectl } from '../cluster.ts'
@@ -109,7 +110,7 @@ let recipient = ''
 let atFirst: string[] = []
 let atLast: string[] = []
 
-test.before(() => {
+beforeAll(test, () => {
   removeAll(project)
   prepare()
   const file = join(box.docker, '.env.demo')

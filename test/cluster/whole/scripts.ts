@@ -3,6 +3,7 @@ import { readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import { beforeAll } from '../../hooks.ts'
 import { emptySeals } from '../../kubeseal.ts'
 import { waitUntil } from '../../until.ts'
 import { clusterEnv, get, kubectl, registry, writeKubeconfig } from '../cluster.ts'
@@ -15,7 +16,7 @@ const doctor = (...argv: string[]) => script('bootstrap', '--doctor', '--cluster
 const change = (file: string, edit: (text: string) => string) =>
   writeFileSync(join(overlays, file), edit(readFileSync(join(overlays, file), 'utf8')))
 
-test.before(() => void emptySeals(join(overlays, 'production/secrets')))
+beforeAll(test, () => void emptySeals(join(overlays, 'production/secrets')))
 test.after(clear)
 
 test('admin makes the administrators, and a second time says that they are there', () => {

@@ -10,6 +10,7 @@ import { parse } from 'dotenv'
 import { edgeAt } from '../../../scripts/lib/smoke/edge.ts'
 import { parseExample } from '../../../scripts/lib/env/example.ts'
 import { table } from '../../../scripts/lib/report.ts'
+import { beforeAll } from '../../hooks.ts'
 import { waitUntil } from '../../until.ts'
 import { clusterEnv, get, kubectl } from '../cluster.ts'
 import { box, domain, here, prepare } from './environment.ts'
@@ -110,7 +111,7 @@ function nothingLost(clients: Record<string, Client>, ...except: string[]) {
   }
 }
 
-test.before(prepare)
+beforeAll(test, prepare)
 test.after(() => console.log(table(measured)))
 
 test('deploy.ts brings the demo up from nothing, with the rights of a deployer', async () => {

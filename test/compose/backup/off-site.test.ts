@@ -15,6 +15,7 @@ import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { serveBuckets, type Buckets } from '../../buckets.ts'
+import { beforeAll } from '../../hooks.ts'
 import { sandbox, type Result } from '../../sandbox.ts'
 import { dayMs, makeBackup, project } from '../../unit/made-backups.ts'
 
@@ -50,7 +51,7 @@ function replaceRclone(script: string): Record<string, string> {
   return { PATH: `${shim}:${process.env.PATH}` }
 }
 
-test.before(async () => {
+beforeAll(test, async () => {
   for (const folder of [to, shim]) mkdirSync(folder!)
   buckets = await serveBuckets(box.root)
   buckets.make('backups', { locked: true })

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import { beforeAll } from '../../hooks.ts'
 import { encodeLogs } from '../../otlp.ts'
 import { repository } from '../../sandbox.ts'
 import { waitUntil } from '../../until.ts'
@@ -70,7 +71,7 @@ async function found(age: number): Promise<number> {
   return data.result.flatMap(({ values }) => values).length
 }
 
-test.before(async () => {
+beforeAll(test, async () => {
   execFileSync(join(repository, 'infra/demo/monitoring/logs.sh'), { stdio: 'ignore' })
   chmodSync(folder, 0o755)
   const real = readFileSync(join(repository, 'infra/monitoring/loki/config.yaml'), 'utf8')

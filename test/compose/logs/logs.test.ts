@@ -5,6 +5,7 @@ import { dirname, join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { constantDelays, pollUntil } from '../../../scripts/lib/retry.ts'
+import { beforeAll } from '../../hooks.ts'
 import { repository } from '../../sandbox.ts'
 import { removeAll } from '../project.ts'
 
@@ -62,7 +63,7 @@ async function metric(service: string, path: string, name: string): Promise<numb
   return Number(line?.split(' ').at(-1) ?? 0)
 }
 
-test.before(async () => {
+beforeAll(test, async () => {
   execFileSync(join(repository, 'infra/demo/monitoring/logs.sh'), { stdio: 'ignore' })
   compose('up', '-d', '--quiet-pull')
   // without it each test would wait its minute for nothing

@@ -11,6 +11,7 @@ import { markStart } from '../../../scripts/lib/monitoring/start-marker.ts'
 import { nameOf, rules } from '../../alerts.ts'
 import { formatTestAlert } from '../../../scripts/lib/monitoring/silence.ts'
 import { writeMetrics } from '../../../scripts/lib/monitoring/textfile.ts'
+import { beforeAll } from '../../hooks.ts'
 import { components } from '../../series.ts'
 import { waitUntil } from '../../until.ts'
 import { removeAll } from '../project.ts'
@@ -65,7 +66,7 @@ function writeRules() {
   assert.is(chosen.length, 4, chosen.map(rule => nameOf({ ...rule, file: '' })).join())
 }
 
-test.before(() => {
+beforeAll(test, () => {
   removeAll(project)
   writeRules()
   compose('up', '--detach', '--wait', '--quiet-pull')

@@ -8,6 +8,7 @@ import * as assert from 'uvu/assert'
 import { formatMetrics } from '../../../scripts/lib/backup/health/metrics.ts'
 import type { BackupManifest } from '../../../scripts/lib/backup/manifest.ts'
 import { writeMetrics } from '../../../scripts/lib/monitoring/textfile.ts'
+import { beforeAll } from '../../hooks.ts'
 import { panelQueries, type PanelQuery } from '../../panel-queries.ts'
 import { fullProject } from '../project.ts'
 import { askPanels, type Shown } from './panels.ts'
@@ -109,7 +110,7 @@ function tableOf(all: Shown[]): string {
     .join('\n')
 }
 
-test.before(async () => {
+beforeAll(test, async () => {
   // two points of every series come three times as soon
   const demo = join(box.root, 'infra/monitoring/docker-compose.demo.yml')
   const text = readFileSync(demo, 'utf8')

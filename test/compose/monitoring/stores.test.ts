@@ -2,6 +2,7 @@
 // the queues that the Lua scripts count.
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import { beforeAll } from '../../hooks.ts'
 import { fullProject } from '../project.ts'
 import { waitUntil } from '../../until.ts'
 
@@ -41,7 +42,7 @@ function metricsOf(exporter: string, port: number): Map<string, number> {
   )
 }
 
-test.before(() => {
+beforeAll(test, () => {
   const first = box.run(['up', 'demo', ...services], { env: { MONITORING: '0' } })
   assert.is(first.code, 0, first.stderr)
   inside('twenty-db', 'psql', '-U', 'postgres', 'twenty', '-c', 'CREATE TABLE kept ()')

@@ -5,6 +5,7 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { SmokeContext } from '../../../scripts/lib/smoke/checks.ts'
 import { redisChecks } from '../../../scripts/lib/smoke/redis.ts'
+import { beforeAll } from '../../hooks.ts'
 import { waitUntil } from '../../until.ts'
 
 const test = suite('redis-full')
@@ -25,7 +26,7 @@ const ask = async () =>
     (error: Error) => error.message,
   )
 
-test.before(async () => {
+beforeAll(test, async () => {
   const server =
     'exec redis-server --requirepass $REDIS_PASSWORD --maxmemory 16mb --maxmemory-policy noeviction'
   try {
