@@ -8,6 +8,6 @@ esac
 if [ "$*" = redis-server ]; then set -- redis-server --protected-mode no; fi
 if [ "$1" = redis-server ] && [ "$(id -u)" = 0 ]; then
   chown -R redis:redis /data
-  exec setpriv --reuid=redis --regid=redis --init-groups "$@"
+  exec /usr/bin/setpriv --reuid=redis --regid=redis --init-groups "$@"
 fi
 exec "$@"
