@@ -1,7 +1,7 @@
 // The demo moves from Compose to Kubernetes and back, each way by a backup and its restore: rows, files and
 // log-ins as before. Two whole stacks take 20 minutes and all processors: `make soak` runs it.
 import { execFileSync } from 'node:child_process'
-import { mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs'
+import { appendFileSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
@@ -11,7 +11,7 @@ import { beforeAll } from '../../hooks.ts'
 import type { Result } from '../../sandbox.ts'
 import { removeAll } from '../../compose/project.ts'
 import { clusterEnv, kubectl } from '../cluster.ts'
-import { box, clear, domain, here, prepare } from '../whole/environment.ts'
+import { box, clear, domain, here, overlays, prepare } from '../whole/environment.ts'
 
 const test = suite('move between Compose and Kubernetes')
 const project = 'kgc-test-move'
@@ -106,6 +106,16 @@ const newest = (prefix: string): string =>
       .at(-1)!,
   )
 
+/** Makes a release that differs in what Twenty and Horilla start with. */
+const anotherRelease = ['twenty-server', 'horilla-web']
+  .map(
+    name => `  - target: { kind: Deployment, name: ${name} }
+    patch: |-
+      - { op: add, path: /spec/template/spec/containers/0/env/-, value: { name: RELEASE, value: second } }
+`,
+  )
+  .join('')
+
 let recipient = ''
 let atFirst: string[] = []
 let atLast: string[] = []
@@ -174,6 +184,27 @@ test('its backup is restored in an environment on Kubernetes: all as before, and
   good(runOnCluster(['smoke', ...onCluster]))
   const edge = edgeAt({ https: '127.0.0.1:18443', http: '127.0.0.1:18080' }, false)
   await logsIn(edge, `support.${domain}:18443`)
+})
+
+test('what migrates at its start stays down after its restore, until a rollback starts it', () => {
+  const applications = ['twenty-crm', 'horilla-hr']
+  good(runOnCluster(['restore', '--drop-old', ...onCluster]))
+  good(
+    runOnCluster(['backup', ...onCluster, ...applications, '--to', to, '--recipient', recipient]),
+  )
+  const kustomization = join(overlays, 'demo/kustomization.yaml')
+  appendFileSync(kustomization, anotherRelease)
+  good(runOnCluster(['deploy', 'demo']))
+  for (const name of ['twenty', 'horilla'])
+    sql(inCluster, name, 'DROP TABLE ours.of_compose', `${name}_a`)
+  const restore = ['restore', newest('kgc-staging'), ...onCluster, ...applications]
+  const said = good(runOnCluster([...restore, '--identity', key, '--stay-down']))
+  assert.match(said, 'rollback.ts demo: it starts the applications')
+  const running = kubectl(['get', 'pods', '--output', 'name', ...here])
+  assert.not.match(running, /(twenty-(server|worker)|horilla-(web|scheduler))-/)
+  good(runOnCluster(['rollback', 'demo']))
+  assert.equal(read(inCluster, 'of_compose'), atFirst)
+  good(runOnCluster(['smoke', ...onCluster]))
 })
 
 test('and back: what was written there comes into the stack on Compose', async () => {
