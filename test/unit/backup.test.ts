@@ -15,6 +15,7 @@ import { parse } from 'dotenv'
 import { Decrypter, generateX25519Identity, identityToRecipient } from 'age-encryption'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import { findRecipients } from '../../scripts/lib/backup/choose.ts'
 import {
   measureFile,
   openStored,
@@ -30,6 +31,7 @@ import {
   writeManifest,
   type BackupManifest,
 } from '../../scripts/lib/backup/manifest.ts'
+import { listMissingSettings } from '../../scripts/lib/backup/restore/after.ts'
 import { findPredecessor, findShrunken } from '../../scripts/lib/backup/size.ts'
 import { compareTables, parseTables } from '../../scripts/lib/backup/tables.ts'
 import { Failure } from '../../scripts/lib/errors.ts'
@@ -342,6 +344,28 @@ test('a backup from Kubernetes goes into a stack on Compose that has the values 
   assert.is(other.code, 3)
   assert.match(other.stderr, `infra/docker/chatwoot: ${key}`)
   assert.not.match(other.stderr, env[key]!)
+})
+
+test('who is not named as a recipient is told the env file of the stack, and the key that is there first', async () => {
+  try {
+    await findRecipients({}, {}, '.demo')
+    assert.unreachable()
+  } catch (error) {
+    const { next } = error as Failure
+    assert.match(
+      next!,
+      /^BACKUP_RECIPIENTS=age1… in infra\/docker\/\.env\.demo: the first line of your key/,
+    )
+  }
+  assert.equal(listMissingSettings({ BACKUP_FOLDER: '/srv/backups', BACKUP_RECIPIENTS: '' }), [
+    'BACKUP_RECIPIENTS',
+  ])
+})
+
+test('a place elsewhere is not taken for a folder that has no backups', () => {
+  const { code, stderr } = sandbox().script(['backup', 'status', 'demo', '--to', 'kgc:backups/kgc'])
+  assert.is(code, 2)
+  assert.match(stderr, '--to takes a folder of this machine')
 })
 
 test.run()

@@ -14,10 +14,11 @@ import { findShrunken } from './size.ts'
 import { readDatabaseState } from './swapping.ts'
 import type { AskServer } from './engine.ts'
 
-/** To whom it is encrypted. Throws Failure (refused) for nobody, unless that is what was asked. */
+/** To whom it is encrypted; `settings` are of the env files with `suffix`. Throws Failure (refused) for nobody, unless that is what was asked. */
 export async function findRecipients(
   { recipient, unencrypted }: { recipient?: string[]; unencrypted?: boolean },
   settings: Record<string, string>,
+  suffix: string,
 ): Promise<string[]> {
   const named = recipient ?? (settings.BACKUP_RECIPIENTS ?? '').split(',')
   const recipients = named.map(one => one.trim()).filter(Boolean)
@@ -33,7 +34,7 @@ export async function findRecipients(
       'nobody could open the backup: there is no recipient',
       {
         evidence: 'A backup holds everything, passwords too, so it is encrypted.',
-        next: 'npx zx scripts/backup.ts key --to FILE, then its recipient as BACKUP_RECIPIENTS in infra/docker/.env; or the same command with --unencrypted',
+        next: `BACKUP_RECIPIENTS=age1… in infra/docker/.env${suffix}: the first line of your key file names it; without a key: npx zx scripts/backup.ts key --to FILE; or the same command with --unencrypted`,
       },
     )
   await checkRecipients(recipients)

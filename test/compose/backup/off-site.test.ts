@@ -137,6 +137,12 @@ const restore = (from: string, to: string, env: Record<string, string> = {}): Re
 /** What a restore says that has read its manifest: it is of another stack. */
 const opened = 'it is of a stack with the env files .env, not .env.demo'
 
+test('of a remote that rclone does not know the next step is to make it', () => {
+  const { code, stderr } = restore('nowhere:kgc/some-backup', join(box.root, 'unknown'))
+  assert.is(code, 3, stderr)
+  assert.match(stderr, /rclone has no remote nowhere:[^]*rclone config makes it/)
+})
+
 test('a restore brings a backup here from the bucket, once, and checks it as any other', () => {
   const [path = ''] = there().filter(one => one.endsWith('/manifest.json'))
   const [, name = ''] = path.split('/')

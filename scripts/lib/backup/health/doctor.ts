@@ -18,7 +18,13 @@ export async function examineBackups(mode: string): Promise<Finding[]> {
   const file = `infra/docker/.env${suffix}`
   if (!to)
     return mode === 'prod'
-      ? [finding('backups', 'info', `not looked for: BACKUP_FOLDER is not set in ${file}`)]
+      ? [
+          finding(
+            'backups',
+            'info',
+            `not looked for, and none is taken without --to: BACKUP_FOLDER is not set in ${file}`,
+          ),
+        ]
       : []
   try {
     const judged = await judgeBackups(to, project, { read: async () => [] })

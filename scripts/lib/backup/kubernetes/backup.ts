@@ -56,7 +56,7 @@ export async function prepareBackup(
   values: BackupOptions & Pick<MakeRequest, 'quiet'> & { withoutWay?: string },
 ): Promise<(lossFailure: LockLossCheck) => Promise<BackupManifest>> {
   const settings = loadEnvValues(root, environment.name, true)
-  const recipients = await findRecipients(values, settings)
+  const recipients = await findRecipients(values, settings, `.${environment.name}`)
   if (values['own-disk']) refuseSystemDisk(to)
   await requireSupportedCluster(environment)
   await requireBackupPermissions(environment, backupPermissions)

@@ -55,9 +55,9 @@ export async function moveIn(stack: Stack, options: MoveInOptions): Promise<void
   const to = options.to ?? (settings.BACKUP_FOLDER || undefined)
   if (to === undefined)
     throw usageFailure(
-      '--to needs the folder that backups are in, or BACKUP_FOLDER in infra/docker/.env',
+      `--to needs the folder that backups are in, or BACKUP_FOLDER in infra/docker/.env${suffix}`,
     )
-  const recipients = await findRecipients({}, settings)
+  const recipients = await findRecipients({}, settings, suffix)
   readIdentities(options.identity)
   const values = planValues(moves, olds, suffix.slice(1), await listWrittenFolders(moves))
   const names = moves.map(({ plan }) => plan.folder)

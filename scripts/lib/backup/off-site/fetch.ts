@@ -35,7 +35,12 @@ async function ask(place: OffSite, what: string, argv: string[], next: string): 
     return await askRclone(place, what, argv)
   } catch (error) {
     if (!(error instanceof Failure)) throw error
-    throw new Failure(exit.refused, what, error.why, { evidence: error.evidence, next })
+    const { why, evidence } = error
+    const unknown = why.includes("didn't find section in config file")
+    throw new Failure(exit.refused, what, unknown ? `rclone has no remote ${place.url}` : why, {
+      evidence,
+      next: unknown ? 'rclone config makes it, then the same command again' : next,
+    })
   }
 }
 

@@ -1,8 +1,10 @@
 // What follows a restore into a stack: it goes live, and what it has kept goes.
 import { readContainers, requireEngine } from '../../compose/containers.ts'
 import { readComposeConfig, type Stack } from '../../compose/stack.ts'
+import { loadEnvValues } from '../../env/files.ts'
 import { exit, Failure } from '../../errors.ts'
-import { printResult, step } from '../../report.ts'
+import { printResult, step, warn } from '../../report.ts'
+import { root } from '../../repository.ts'
 import { createComposeRestoreEngine } from '../compose/restore-engine.ts'
 import { withWorkplace } from '../compose/workplace.ts'
 import { planStack } from '../plan.ts'
@@ -21,7 +23,7 @@ export async function goLiveStack(
   folders: string[],
   up: RestoreOptions['up'],
 ): Promise<void> {
-  const { mode, project } = stack
+  const { mode, project, suffix } = stack
   await requireEngine()
   if (!(await isHeld(project)))
     throw new Failure(exit.refused, `Let ${project} go live`, 'nothing of it is held back', {
@@ -32,8 +34,17 @@ export async function goLiveStack(
   await readComposeConfig(stack)
   await leaveHeld(project)
   await up({ values: {}, positionals: [mode, ...folders] })
+  const missing = listMissingSettings(loadEnvValues(root, suffix.slice(1), true))
+  if (missing.length)
+    warn(
+      `no backup of it is taken until infra/docker/.env${suffix} has ${missing.join(' and ')} (docs/backup.md)`,
+    )
   printResult(`${project} is live. Next: npx zx scripts/smoke.ts ${mode}`)
 }
+
+/** What backups of a stack need and is not set. Pure. */
+export const listMissingSettings = (settings: Record<string, string>): string[] =>
+  ['BACKUP_FOLDER', 'BACKUP_RECIPIENTS'].filter(key => !settings[key])
 
 /** Removes what a restore has kept of these folders, of all without one. Throws Failure (refused) without a database that runs. */
 export async function dropOldOfStack(stack: Stack, folders: string[]): Promise<void> {
