@@ -29,15 +29,20 @@ async function* cutChunks(
   size: number,
   work: (chunk: Buffer, last: boolean) => Buffer,
 ): AsyncGenerator<Buffer> {
-  let held: Buffer = Buffer.alloc(0)
-  for await (const part of bytes) {
-    held = held.length ? Buffer.concat([held, part]) : part
-    while (held.length > size) {
-      yield work(held.subarray(0, size), false)
-      held = held.subarray(size)
+  // one buffer for all pieces: a new one for each part that comes kept the garbage collector busy
+  const held = Buffer.alloc(size)
+  let filled = 0
+  for await (const part of bytes)
+    for (let from = 0; from < part.length;) {
+      if (filled === size) {
+        yield work(held, false)
+        filled = 0
+      }
+      const copied = part.copy(held, filled, from)
+      filled += copied
+      from += copied
     }
-  }
-  yield work(held, true)
+  yield work(held.subarray(0, filled), true)
 }
 
 function sealing(key: Buffer): (chunk: Buffer, last: boolean) => Buffer {
