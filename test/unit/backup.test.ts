@@ -120,6 +120,37 @@ test('a folder without a manifest, with a changed one, or one of the future is n
   rmSync(future.folder, { recursive: true })
 })
 
+test('after a restore that is held back, the next step is the look at it, and not the end of the old data', async () => {
+  const { describeEarlier, refuseOtherRestore } =
+    await import('../../scripts/lib/backup/restore/earlier.ts')
+  const { changeRecord, noteRestore } = await import('../../scripts/lib/backup/health/record.ts')
+  const { folder, manifest } = await makeBackup()
+  const { name } = manifest
+  const states = [{ what: 'shop', kept: true, begun: undefined, swapped: false }]
+  const drop = 'npx zx scripts/restore.ts --drop-old demo'
+  const stack = { mode: 'demo', project: 'shop-demo' }
+  const refuse = (isHeld: boolean) => {
+    const earlier = describeEarlier(stack, folder, manifest, isHeld)
+    return refusal(() => refuseOtherRestore(states, name, drop, earlier))
+  }
+  const kept = 'the data from before an earlier restore is still kept: shop'
+  const held = await refuse(true)
+  assert.is(held.why, kept)
+  assert.is(
+    held.next,
+    `look at what is restored, then npx zx scripts/restore.ts --go-live demo; to restore another backup, first: ${drop}`,
+  )
+  await changeRecord(to, 'kgc', {})
+  // a drill has left nothing
+  await noteRestore(folder, manifest, 5)
+  assert.is((await refuse(true)).why, kept)
+  await noteRestore(folder, manifest, 5, 'shop-demo')
+  assert.is((await refuse(true)).why, `${name} was restored here already: ${kept}`)
+  const live = await refuse(false)
+  assert.equal([live.why, live.next], [kept, drop])
+  rmSync(join(to, 'kgc.record.json'))
+})
+
 test('no rows where there were some, and less than half of them, are told apart; each database is held against its own last backup', async () => {
   await makeBackup(1000)
   await makeBackup(9, { databases: [{ ...database(9), database: 'other' }] })

@@ -30,7 +30,8 @@ export interface BackupRecord {
   applications?: string[]
   keyProven?: { at: string; backup: string; recipients: string[] }
   copied?: { at: string; backup: string; to: string }
-  restored?: { at: string; backup: string; ms: number }
+  /** `into`: the project that has it now; a drill has thrown it away again. */
+  restored?: { at: string; backup: string; ms: number; into?: string }
 }
 
 const pathOf = (to: string, project: string) => join(to, `${project}.record.json`)
@@ -93,9 +94,10 @@ export async function noteRestore(
   folder: string,
   { name, project }: BackupManifest,
   ms: number,
+  into?: string,
 ): Promise<void> {
   const to = dirname(folder)
-  const restored = { at: new Date().toISOString(), backup: name, ms }
+  const restored = { at: new Date().toISOString(), backup: name, ms, ...(into && { into }) }
   if (existsSync(pathOf(to, project)))
     await warned('This restore is not recorded', () => changeRecord(to, project, { restored }))
 }
