@@ -151,6 +151,18 @@ test('after a restore that is held back, the next step is the look at it, and no
   rmSync(join(to, 'kgc.record.json'))
 })
 
+test('of a folder with backups the newest whole ones are named', async () => {
+  const made = []
+  for (let count = 0; count < 5; count++) made.unshift((await makeBackup()).folder)
+  rmSync(join(made[0]!, 'manifest.json'))
+  const { code, why, next } = await refusal(() => requireManifest(to))
+  assert.is(code, 3)
+  assert.is(why, 'it is a folder with backups, and no backup itself')
+  assert.is(next, `the same command with one of them: ${made.slice(1, 4).join(', ')}`)
+  const file = join(made[1]!, 'shop/dump')
+  assert.match((await refusal(() => requireManifest(file))).why, 'it has no manifest.json')
+})
+
 test('no rows where there were some, and less than half of them, are told apart; each database is held against its own last backup', async () => {
   await makeBackup(1000)
   await makeBackup(9, { databases: [{ ...database(9), database: 'other' }] })
