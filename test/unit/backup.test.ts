@@ -176,10 +176,16 @@ test('no rows where there were some, and less than half of them, are told apart;
 
 test('what is encrypted is read by its own key alone, and comes back as it was', async () => {
   const [own, other] = [await generateX25519Identity(), await generateX25519Identity()]
-  const { dump } = await makeBackup(4, {}, [await identityToRecipient(own)])
+  const [ours, theirs] = [await identityToRecipient(own), await identityToRecipient(other)]
+  const { dump } = await makeBackup(4, {}, [ours])
   assert.not.match(readFileSync(dump, 'latin1'), 'shop')
-  await requireOpenable(dump, [own])
-  assert.is((await refusal(() => requireOpenable(dump, [other]))).code, 3)
+  await requireOpenable(dump, [own], [ours])
+  const { code, why } = await refusal(() => requireOpenable(dump, [other], [ours]))
+  assert.is(code, 3)
+  assert.is(
+    why,
+    `no identity matched any of the file's recipients: it was encrypted for ${ours}, and this key opens what is for ${theirs}`,
+  )
   const read = (await (await openStored(dump, [own])).toArray()) as Buffer[]
   assert.is(Buffer.concat(read).toString(), 'all rows of the shop')
 })
@@ -317,7 +323,14 @@ test('a key is made once, is closed to others, and opens what is encrypted to it
   assert.not.match(stderr + stdout, 'AGE-SECRET-KEY')
   const { dump } = await makeBackup(4, {}, [stdout.trim()])
   const { readIdentities } = await import('../../scripts/lib/backup/encryption.ts')
-  await requireOpenable(dump, readIdentities(file))
+  await requireOpenable(dump, await readIdentities(file), [stdout.trim()])
+  const text = readFileSync(file, 'utf8')
+  for (const damaged of [text.slice(0, -9), text.replace(/.(?=\n$)/, 'b')]) {
+    writeFileSync(`${file}.damaged`, damaged)
+    const { code, why } = await refusal(() => readIdentities(`${file}.damaged`))
+    assert.is(code, 3)
+    assert.is(why, `the key in ${file}.damaged is damaged or cut off`)
+  }
   assert.is((await box.inProcess(['backup', 'key', '--to', file])).code, 3)
 })
 

@@ -58,7 +58,7 @@ export async function moveIn(stack: Stack, options: MoveInOptions): Promise<void
       '--to needs the folder that backups are in, or BACKUP_FOLDER in infra/docker/.env',
     )
   const recipients = await findRecipients({}, settings)
-  readIdentities(options.identity)
+  await readIdentities(options.identity)
   const values = planValues(moves, olds, suffix.slice(1), await listWrittenFolders(moves))
   const names = moves.map(({ plan }) => plan.folder)
   const folders = options.folders.length ? names : []
