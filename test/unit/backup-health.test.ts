@@ -13,6 +13,7 @@ import { createProofWord } from '../../scripts/lib/backup/health/key-proof.ts'
 import { formatMetrics, measureHealth } from '../../scripts/lib/backup/health/metrics.ts'
 import {
   changeRecord,
+  noteRestore,
   readRecord,
   recordTry,
   type BackupTry,
@@ -157,6 +158,25 @@ test('the key in a file proves itself, another does not, and new recipients want
   assert.ok((await summarize()).keyProven)
   await makeBackup(to, project, now, { recipients: [other.recipient] })
   assert.is((await summarize()).keyProven, undefined)
+})
+
+test('a restore proves the key of those that the newest backup is for', async () => {
+  const [own, former] = [await makeKey(), await makeKey('former')]
+  const old = await makeBackup(to, project, now - 2 * dayMs, { recipients: [former.recipient] })
+  const today = await makeBackup(to, project, now - dayMs, { recipients: [own.recipient] })
+  await noteRestore(today.folder, today.manifest, 5)
+  assert.is((await summarize()).keyProven, undefined)
+  await changeRecord(to, project, {})
+  await noteRestore(old.folder, old.manifest, 5)
+  assert.is(readRecord(to, project).keyProven, undefined)
+  await noteRestore(today.folder, today.manifest, 5)
+  assert.match(describeSummary(await summarize()), 'The key was last proven')
+  // an older one takes nothing back
+  await noteRestore(old.folder, old.manifest, 5)
+  assert.is(readRecord(to, project).keyProven?.backup, today.name)
+  const plain = await makeBackup(to, project, now, { recipients: [] })
+  await noteRestore(plain.folder, plain.manifest, 5)
+  assert.is(readRecord(to, project).keyProven?.backup, today.name)
 })
 
 test('a key that is typed is not shown', async () => {

@@ -122,6 +122,49 @@ test('a folder without a manifest, with a changed one, or one of the future is n
   rmSync(future.folder, { recursive: true })
 })
 
+test('after a restore that is held back, the next step is the look at it, and not the end of the old data', async () => {
+  const { describeEarlier, refuseOtherRestore } =
+    await import('../../scripts/lib/backup/restore/earlier.ts')
+  const { changeRecord, noteRestore } = await import('../../scripts/lib/backup/health/record.ts')
+  const { folder, manifest } = await makeBackup()
+  const { name } = manifest
+  const states = [{ what: 'shop', kept: true, begun: undefined, swapped: false }]
+  const drop = 'npx zx scripts/restore.ts --drop-old demo'
+  const stack = { mode: 'demo', project: 'shop-demo' }
+  const refuse = (isHeld: boolean) => {
+    const earlier = describeEarlier(stack, folder, manifest, isHeld)
+    return refusal(() => refuseOtherRestore(states, name, drop, earlier))
+  }
+  const kept = 'the data from before an earlier restore is still kept: shop'
+  const held = await refuse(true)
+  assert.is(held.why, kept)
+  assert.is(
+    held.next,
+    `look at what is restored, then npx zx scripts/restore.ts --go-live demo; to restore another backup, first: ${drop}`,
+  )
+  await changeRecord(to, 'kgc', {})
+  // a drill has left nothing
+  await noteRestore(folder, manifest, 5)
+  assert.is((await refuse(true)).why, kept)
+  await noteRestore(folder, manifest, 5, 'shop-demo')
+  assert.is((await refuse(true)).why, `${name} was restored here already: ${kept}`)
+  const live = await refuse(false)
+  assert.equal([live.why, live.next], [kept, drop])
+  rmSync(join(to, 'kgc.record.json'))
+})
+
+test('of a folder with backups the newest whole ones are named', async () => {
+  const made = []
+  for (let count = 0; count < 5; count++) made.unshift((await makeBackup()).folder)
+  rmSync(join(made[0]!, 'manifest.json'))
+  const { code, why, next } = await refusal(() => requireManifest(to))
+  assert.is(code, 3)
+  assert.is(why, 'it is a folder with backups, and no backup itself')
+  assert.is(next, `the same command with one of them: ${made.slice(1, 4).join(', ')}`)
+  const file = join(made[1]!, 'shop/dump')
+  assert.match((await refusal(() => requireManifest(file))).why, 'it has no manifest.json')
+})
+
 test('no rows where there were some, and less than half of them, are told apart; each database is held against its own last backup', async () => {
   await makeBackup(1000)
   await makeBackup(9, { databases: [{ ...database(9), database: 'other' }] })
@@ -135,10 +178,16 @@ test('no rows where there were some, and less than half of them, are told apart;
 
 test('what is encrypted is read by its own key alone, and comes back as it was', async () => {
   const [own, other] = [await generateX25519Identity(), await generateX25519Identity()]
-  const { dump } = await makeBackup(4, {}, [await identityToRecipient(own)])
+  const [ours, theirs] = [await identityToRecipient(own), await identityToRecipient(other)]
+  const { dump } = await makeBackup(4, {}, [ours])
   assert.not.match(readFileSync(dump, 'latin1'), 'shop')
-  await requireOpenable(dump, [own])
-  assert.is((await refusal(() => requireOpenable(dump, [other]))).code, 3)
+  await requireOpenable(dump, [own], [ours])
+  const { code, why } = await refusal(() => requireOpenable(dump, [other], [ours]))
+  assert.is(code, 3)
+  assert.is(
+    why,
+    `no identity matched any of the file's recipients: it was encrypted for ${ours}, and this key opens what is for ${theirs}`,
+  )
   const read = (await (await openStored(dump, [own])).toArray()) as Buffer[]
   assert.is(Buffer.concat(read).toString(), 'all rows of the shop')
 })
@@ -276,7 +325,14 @@ test('a key is made once, is closed to others, and opens what is encrypted to it
   assert.not.match(stderr + stdout, 'AGE-SECRET-KEY')
   const { dump } = await makeBackup(4, {}, [stdout.trim()])
   const { readIdentities } = await import('../../scripts/lib/backup/encryption.ts')
-  await requireOpenable(dump, readIdentities(file))
+  await requireOpenable(dump, await readIdentities(file), [stdout.trim()])
+  const text = readFileSync(file, 'utf8')
+  for (const damaged of [text.slice(0, -9), text.replace(/.(?=\n$)/, 'b')]) {
+    writeFileSync(`${file}.damaged`, damaged)
+    const { code, why } = await refusal(() => readIdentities(`${file}.damaged`))
+    assert.is(code, 3)
+    assert.is(why, `the key in ${file}.damaged is damaged or cut off`)
+  }
   assert.is((await box.inProcess(['backup', 'key', '--to', file])).code, 3)
 })
 

@@ -129,8 +129,8 @@ export const findIdentities = (text: string): string[] =>
     .filter(line => line.startsWith('AGE-SECRET-KEY-'))
     .map(line => line.trim())
 
-/** The identities in a file as age-keygen writes it. Throws Failure (refused) when there are none. */
-export function readIdentities(path: string | undefined): string[] {
+/** The identities in a file as age-keygen writes it. Throws Failure (refused) when there are none, or one is damaged. */
+export async function readIdentities(path: string | undefined): Promise<string[]> {
   const what = 'Open the backup'
   const next = 'the same command with --identity FILE: the file that `backup.ts key` has made'
   if (!path) throw new Failure(exit.refused, what, 'it is encrypted', { next })
@@ -138,11 +138,24 @@ export function readIdentities(path: string | undefined): string[] {
   const found = findIdentities(readFileSync(path, 'utf8'))
   if (!found.length)
     throw new Failure(exit.refused, what, `there is no age identity in ${path}`, { next })
+  await createDecrypter(found).catch(() => {
+    // what the library says has no part of the key, and no meaning to who reads it
+    throw new Failure(exit.refused, what, `the key in ${path} is damaged or cut off`, {
+      next: 'the same command with a copy of that file',
+    })
+  })
   return found
 }
 
-/** Throws Failure (refused) when none of the identities opens the file, or it is none that was encrypted. */
-export async function requireOpenable(path: string, identities: string[]): Promise<void> {
+/**
+ * Throws Failure (refused) when none of the identities opens the file, which was encrypted to these
+ * recipients, or it is none that was encrypted.
+ */
+export async function requireOpenable(
+  path: string,
+  identities: string[],
+  recipients: string[],
+): Promise<void> {
   try {
     const bytes = await openStored(path, identities)
     await new Promise((done, fail) =>
@@ -150,8 +163,18 @@ export async function requireOpenable(path: string, identities: string[]): Promi
     )
     bytes.destroy()
   } catch (error) {
-    throw new Failure(exit.refused, `Open ${path}`, (error as Error).message, {
+    const { message } = error as Error
+    const whose = /^no identity matched/.test(message)
+      ? `: it was encrypted for ${recipients.join(', ')}, and this key opens what is for ${await listRecipients(identities)}`
+      : ''
+    throw new Failure(exit.refused, `Open ${path}`, `${message}${whose}`, {
       next: 'the same command with --identity and the file whose recipient it was made for',
     })
   }
+}
+
+/** Whose the identities are: public, as they are not. */
+async function listRecipients(identities: string[]): Promise<string> {
+  const { identityToRecipient } = await import('age-encryption')
+  return (await Promise.all(identities.map(one => identityToRecipient(one)))).join(', ')
 }

@@ -145,13 +145,28 @@ export function requireManifest(folder: string, now = Date.now()): BackupManifes
   const next = 'npx zx scripts/backup.ts status --to FOLDER   (lists those that are whole)'
   const refuse = (why: string) => new Failure(exit.refused, what, why, { next })
   if (!existsSync(folder)) throw refuse('it is not there')
-  if (!existsSync(join(folder, manifestName)))
+  if (!existsSync(join(folder, manifestName))) {
+    const whole = listWhole(folder)
+    if (whole.length)
+      throw new Failure(exit.refused, what, 'it is a folder with backups, and no backup itself', {
+        next: `the same command with one of them: ${whole.slice(0, 3).join(', ')}`,
+      })
     throw refuse(`it has no ${manifestName}: the backup did not come to its end`)
+  }
   const manifest = readManifest(folder)
   if (!manifest) throw refuse(`its ${manifestName} is damaged, or of a newer release`)
   if (!(Date.parse(manifest.created) < now + clockToleranceMs))
     throw refuse(`it is dated ${manifest.created}, which is in the future: whose clock is wrong?`)
   return manifest
+}
+
+/** The folders of the whole backups in a folder, the newest first; none where nobody can look. */
+function listWhole(to: string): string[] {
+  try {
+    return findBackups(to).flatMap(({ folder, manifest }) => (manifest ? folder : []))
+  } catch {
+    return []
+  }
 }
 
 /** Databases and volumes of which there is no file, or one of nothing: its checksum is right, too. */

@@ -10,7 +10,8 @@ import type { BackupManifest } from './manifest.ts'
 import type { MaskByDatabase } from './mask/rules.ts'
 import { maskDatabase } from './mask/run.ts'
 import type { PlannedApplication, PlannedDatabase, PlannedVolume } from './plan.ts'
-import { refuseOtherRestore, refuseOtherServer } from './restore/ready.ts'
+import { refuseOtherRestore, type EarlierRestore } from './restore/earlier.ts'
+import { refuseOtherServer } from './restore/ready.ts'
 import { finishDatabase, readDatabaseState, readVolumeState, stepVolume } from './swapping.ts'
 import { parseTables } from './tables.ts'
 
@@ -23,6 +24,7 @@ export interface RestoreRequest {
   identities: string[]
   /** The command that drops what an earlier restore has kept. */
   dropCommand: string
+  earlier?: EarlierRestore
   /** How people are taken out of it, by database; undefined: they stay. */
   mask?: MaskByDatabase | undefined
 }
@@ -48,7 +50,7 @@ export async function restoreData(request: RestoreRequest): Promise<SwappedResto
       await Promise.all(volumes.map(async one => readVolumeState(await engine.atVolume(one), one))),
     ] as const
   })
-  refuseOtherRestore(states.flat(), manifest.name, request.dropCommand)
+  refuseOtherRestore(states.flat(), manifest.name, request.dropCommand, request.earlier)
   await requireRoom(request, databases, volumes)
 
   const open = databases.filter((_, i) => !states[0][i]?.swapped)

@@ -5,6 +5,7 @@ import { usageFailure } from '../cli.ts'
 import { dropOldOfStack, goLiveStack } from '../backup/restore/after.ts'
 import { drill } from '../backup/restore/drill.ts'
 import { openForStack } from '../backup/restore/for-stack.ts'
+import { goLiveCommand } from '../backup/restore/earlier.ts'
 import { dropCommand, restoreInto } from '../backup/restore/into-stack.ts'
 import { fetchBackup, isElsewhere } from '../backup/off-site/fetch.ts'
 import { restoreEnvFiles, type SavedEnvFile } from '../backup/restore/ready.ts'
@@ -104,10 +105,10 @@ export async function runRestoreCommand({ values, positionals }: RestoreArgument
   const ms = Date.now() - since
   emit('result', { backup: manifest.name, ms })
   const whole = plans.length === manifest.applications.length
-  if (whole && !mask) await noteRestore(backup.folder, manifest, ms)
+  if (whole && !mask) await noteRestore(backup.folder, manifest, ms, stack.project)
   say(`  what was there before is kept: ${dropCommand(mode, folders)} removes it`)
   const next = held
-    ? `It is held back: no mail and no webhook goes out. Look at it, then: npx zx scripts/restore.ts --go-live ${mode}`
+    ? `It is held back: no mail and no webhook goes out. Look at it, then: ${goLiveCommand(mode)}`
     : `Next: npx zx scripts/smoke.ts ${mode}`
   if (mask) say(`  ${describeAccess(mode)}`)
   printResult(

@@ -229,7 +229,7 @@ test('a backup while others write is whole, proven and encrypted, row by row (as
     )
   const proof = stack.run(['backup', 'prove-key', 'demo', '--to', to, '--identity', key])
   assert.is(proof.code, 0, proof.stderr)
-  const opened = await openStored(join(backup, 'chatwoot/dump.age'), readIdentities(key))
+  const opened = await openStored(join(backup, 'chatwoot/dump.age'), await readIdentities(key))
   const [head = ''] = (await opened.toArray()) as Buffer[]
   assert.is(Buffer.from(head).toString('latin1', 0, 5), 'PGDMP')
   stories.push(
@@ -834,7 +834,7 @@ test('a copy for staging has every row, and nothing of the people in it', async 
       .filter(({ name }) => !/active_storage/.test(name))
       .map(({ name, rows }) => `${name} ${rows}`)
       .sort()
-  const tables = await openStored(join(backup, 'chatwoot/tables.age'), readIdentities(key))
+  const tables = await openStored(join(backup, 'chatwoot/tables.age'), await readIdentities(key))
   const rows = counted(Buffer.concat((await tables.toArray()) as Buffer[]).toString())
   const admin = readSetting('ADMIN_EMAIL')
   assert.is(signIn(admin), '200')

@@ -94,7 +94,7 @@ export async function proveKeyByIdentity(
 ): Promise<string> {
   const [newest] = await findProvable(to, project)
   for (const { stored } of newest.manifest.files)
-    await requireOpenable(join(newest.folder, stored.path), identities)
+    await requireOpenable(join(newest.folder, stored.path), identities, newest.manifest.recipients)
   const bytes = await openStored(join(newest.folder, newest.proof.stored.path), identities)
   const hash = createHash('sha256')
   for await (const chunk of bytes) hash.update(chunk as Buffer)

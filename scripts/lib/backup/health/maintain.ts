@@ -66,7 +66,9 @@ async function runProveKey(
   const backup = await step(`Prove the key of ${project}`, async () => {
     if (word) return proveKeyByWord(to, project, word)
     const file = await findProofFile(to, project)
-    const identities = identity ? readIdentities(identity) : await askForIdentity(project, file)
+    const identities = identity
+      ? await readIdentities(identity)
+      : await askForIdentity(project, file)
     return proveKeyByIdentity(to, project, identities)
   })
   emit('key-proven', { project, backup })

@@ -6,7 +6,7 @@ import { dirname, join } from 'node:path'
 import { onInterrupt } from '../../interrupt.ts'
 import { warned } from '../../monitoring/restarts.ts'
 import { redact } from '../../redact.ts'
-import type { BackupManifest } from '../manifest.ts'
+import { findBackups, type BackupManifest } from '../manifest.ts'
 
 /** A project's backups in a folder. */
 export interface BackupFolder {
@@ -30,7 +30,8 @@ export interface BackupRecord {
   applications?: string[]
   keyProven?: { at: string; backup: string; recipients: string[] }
   copied?: { at: string; backup: string; to: string }
-  restored?: { at: string; backup: string; ms: number }
+  /** `into`: the project that has it now; a drill has thrown it away again. */
+  restored?: { at: string; backup: string; ms: number; into?: string }
 }
 
 const pathOf = (to: string, project: string) => join(to, `${project}.record.json`)
@@ -88,14 +89,33 @@ export async function recordTry(
   }
 }
 
-/** Records how long the restore of a whole backup took, ms, where its folder has a record. */
+/**
+ * Records how long the restore of a whole backup took, ms, where its folder has a record. It has opened
+ * every file, so it proves the key, too, unless today's backups are for others.
+ */
 export async function noteRestore(
   folder: string,
-  { name, project }: BackupManifest,
+  { name, project, recipients }: BackupManifest,
   ms: number,
+  into?: string,
 ): Promise<void> {
   const to = dirname(folder)
-  const restored = { at: new Date().toISOString(), backup: name, ms }
+  const at = new Date().toISOString()
+  const restored = { at, backup: name, ms, ...(into && { into }) }
   if (existsSync(pathOf(to, project)))
-    await warned('This restore is not recorded', () => changeRecord(to, project, { restored }))
+    await warned('This restore is not recorded', async () =>
+      changeRecord(to, project, {
+        restored,
+        ...(recipients.length > 0 &&
+          readNewestRecipients(to, project) === recipients.join() && {
+            keyProven: { at, backup: name, recipients },
+          }),
+      }),
+    )
 }
+
+/** Whom a project's newest backup is for. */
+const readNewestRecipients = (to: string, project: string): string | undefined =>
+  findBackups(to)
+    .find(({ manifest }) => manifest?.project === project)
+    ?.manifest?.recipients.join()

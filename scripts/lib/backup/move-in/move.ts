@@ -19,7 +19,7 @@ import { makeBackup } from '../make.ts'
 import type { BackupManifest } from '../manifest.ts'
 import { openForStack } from '../restore/for-stack.ts'
 import { dropCommand, restoreInto, type RestoreOptions } from '../restore/into-stack.ts'
-import { refuseOtherRestore } from '../restore/ready.ts'
+import { refuseOtherRestore } from '../restore/earlier.ts'
 import { refuseUnderway } from '../restore/underway.ts'
 import { saveApplications } from '../save.ts'
 import { readDatabaseState } from '../swapping.ts'
@@ -58,7 +58,7 @@ export async function moveIn(stack: Stack, options: MoveInOptions): Promise<void
       `--to needs the folder that backups are in, or BACKUP_FOLDER in infra/docker/.env${suffix}`,
     )
   const recipients = await findRecipients({}, settings, suffix)
-  readIdentities(options.identity)
+  await readIdentities(options.identity)
   const values = planValues(moves, olds, suffix.slice(1), await listWrittenFolders(moves))
   const names = moves.map(({ plan }) => plan.folder)
   const folders = options.folders.length ? names : []

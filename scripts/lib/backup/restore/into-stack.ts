@@ -14,6 +14,7 @@ import { heldFiles, isHeld, leaveHeld, leaveOutside } from './held.ts'
 import type { BackupManifest } from '../manifest.ts'
 import { planMasked } from '../mask/rules.ts'
 import { planStack, type PlannedApplication } from '../plan.ts'
+import { describeEarlier } from './earlier.ts'
 import { refuseBlockedReleases } from './ready.ts'
 import { chooseSaved } from './open.ts'
 import { restoreData } from '../restore.ts'
@@ -72,7 +73,9 @@ export async function restoreInto(
   const held = !others.length && !live
   if (others.length)
     warn(`what is restored goes live at once, since other applications run: ${others.join(', ')}`)
-  const heldBack = held || (await isHeld(project)) ? heldFiles(stack) : []
+  // before the start: that makes the network which says so
+  const wasHeld = await isHeld(project)
+  const heldBack = held || wasHeld ? heldFiles(stack) : []
   const start = { file: [...files, ...heldBack], restoring: true }
   await up({ values: start, positionals: [mode, ...servers] })
   const seen = containersByService(await listContainers(project))
@@ -82,6 +85,7 @@ export async function restoreInto(
       engine: createComposeRestoreEngine({ stack, all, seen, place }),
       ...{ ...restored, folder, identities },
       dropCommand: dropCommand(mode, folders),
+      earlier: describeEarlier(stack, folder, manifest, wasHeld),
     })
     if (held) await leaveOutside(stack, all)
     else await leaveHeld(project)

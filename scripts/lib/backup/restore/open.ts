@@ -14,10 +14,10 @@ export async function openBackup(
   identity: string | undefined,
 ): Promise<string[]> {
   await step(`Check ${manifest.name}`, () => requireWhole(folder, manifest))
-  const identities = manifest.recipients.length ? readIdentities(identity) : []
+  const identities = manifest.recipients.length ? await readIdentities(identity) : []
   if (identities.length)
     for (const { stored } of manifest.files)
-      await requireOpenable(join(folder, stored.path), identities)
+      await requireOpenable(join(folder, stored.path), identities, manifest.recipients)
   return identities
 }
 

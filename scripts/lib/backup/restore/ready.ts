@@ -11,7 +11,6 @@ import { loadAppModules } from '../../smoke/app-modules.ts'
 import { isVersionBefore, parseVersion } from '../../version.ts'
 import type { BackupManifest, SavedDatabase } from '../manifest.ts'
 import type { AskServer } from '../engine.ts'
-import type { RestoreState } from '../swapping.ts'
 import { readSavedFile } from './open.ts'
 
 /** An env file of a backup. */
@@ -143,28 +142,5 @@ export async function refuseOtherServer(saved: SavedDatabase, ask: AskServer): P
       {
         next: 'make its volume with the same POSTGRES_INITDB_ARGS (infra/docker/postgres/README.md)',
       },
-    )
-}
-
-/** Throws Failure (refused) where an earlier restore is not at its end, or its old data is still kept. */
-export function refuseOtherRestore(states: RestoreState[], backup: string, command: string): void {
-  const what = 'Look at what is there'
-  const other = states.find(({ begun }) => begun !== undefined && begun !== backup)
-  if (other)
-    throw new Failure(
-      exit.refused,
-      what,
-      `${other.what} is in the middle of the restore of ${other.begun}`,
-      {
-        next: `the restore of ${other.begun} again: it comes to its end`,
-      },
-    )
-  const kept = states.filter(({ kept, begun }) => kept && begun === undefined)
-  if (kept.length)
-    throw new Failure(
-      exit.refused,
-      what,
-      `the data from before an earlier restore is still kept: ${kept.map(({ what }) => what).join(', ')}`,
-      { next: command },
     )
 }

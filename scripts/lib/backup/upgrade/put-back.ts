@@ -11,7 +11,7 @@ import {
   type OpenBackup,
   type RestoreOptions,
 } from '../restore/into-stack.ts'
-import { refuseOtherRestore } from '../restore/ready.ts'
+import { refuseOtherRestore } from '../restore/earlier.ts'
 import { readDatabaseState } from '../swapping.ts'
 import { withImages, type ImageChange } from '../upgrade.ts'
 import { putVolumesBack } from './major.ts'
