@@ -487,6 +487,13 @@ const web = (state: Partial<Container['State']>, restarts = 0) =>
 
 test('containers: a stack that runs well says nothing', () => silent(judgeContainers(pulse())))
 
+test('containers: of a stack that a restore holds back the next step is to let it out', () => {
+  const containers = new Map(Object.entries({ edge: good.edge, migrate: good.migrate }))
+  const [found] = judgeContainers(pulse({}, { containers, isHeld: true }))
+  assert.match(found!.what, /^not started( here)?, held back by a restore: web$/)
+  assert.is(found!.next, 'npx zx scripts/restore.ts --go-live dev')
+})
+
 test('containers: of a stack that is not there, one line', () => {
   const idle = (mode: string, suffix: string, volumes: string[]) =>
     judgeIdle({ mode, suffix, project: 'p' }, volumes)

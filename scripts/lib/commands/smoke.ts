@@ -44,7 +44,7 @@ export async function runSmokeCommand({ values, positionals }: SmokeArguments): 
   const outcomes = mail
     ? await sendMails(target, only, mail)
     : [...(await target.health()), ...(quick ? [] : await askProducts(target, only))]
-  reportOutcomes(target, outcomes, Date.now() - start)
+  await reportOutcomes(target, outcomes, Date.now() - start)
 }
 
 function reportList(checks: ListedCheck[]): void {
@@ -76,7 +76,11 @@ async function sendMails(
   return Promise.all(sent.flat())
 }
 
-function reportOutcomes(target: SmokeTarget, outcomes: CheckOutcome[], ms: number): void {
+async function reportOutcomes(
+  target: SmokeTarget,
+  outcomes: CheckOutcome[],
+  ms: number,
+): Promise<void> {
   for (const one of outcomes) emit('check', one)
   printResult(formatOutcomes(outcomes))
   const [bad, open] = [failedChecks(outcomes), skippedChecks(outcomes)]
@@ -86,10 +90,16 @@ function reportOutcomes(target: SmokeTarget, outcomes: CheckOutcome[], ms: numbe
   for (const { name, detail } of open) warn(`${name}: ${detail}`)
   if (!bad.length) return say(color.green(`${countOutcomes(outcomes)} (${formatDuration(ms)})`))
   const why = `${bad.length} of ${outcomes.length - open.length} checks failed`
-  throw new Failure(exit.broken, `Smoke ${target.title}`, why, {
-    evidence: bad.map(({ name, detail }) => `${name}: ${detail}`).join('\n'),
-    next: target.doctor,
-  })
+  const goLive = await target.findGoLive?.()
+  throw new Failure(
+    exit.broken,
+    `Smoke ${target.title}`,
+    goLive ? `${why}: it is held back by a restore` : why,
+    {
+      evidence: bad.map(({ name, detail }) => `${name}: ${detail}`).join('\n'),
+      next: goLive ?? target.doctor,
+    },
+  )
 }
 
 const formatOutcomes = (outcomes: CheckOutcome[]): string =>

@@ -106,3 +106,20 @@ export const readContainerLogs = (
   options: string[],
   timeout = 10_000,
 ): Promise<RunOutput> => run(['docker', 'logs', ...options, id], { nothrow: true, timeout })
+
+/** The networks of a project without a way out, which a restore that is held back has. Out: their ids. */
+export const listHeldNetworks = async (project: string): Promise<string[]> => {
+  const labels = ['hu.kgc.held', `com.docker.compose.project=${project}`]
+  const filters = labels.flatMap(label => ['--filter', `label=${label}`])
+  const { stdout } = await run(['docker', 'network', 'ls', '-q', ...filters], {
+    what: 'Ask the Docker engine',
+  })
+  return stdout.split('\n').filter(Boolean)
+}
+
+/** Whether a restore of the project is held back. */
+export const isHeld = async (project: string): Promise<boolean> =>
+  (await listHeldNetworks(project)).length > 0
+
+/** The command that lets out what a restore holds back. */
+export const goLiveCommand = (mode: string): string => `npx zx scripts/restore.ts --go-live ${mode}`

@@ -2,7 +2,7 @@
 import { isOneShot, wasPruned } from '../compose/services.ts'
 import type { ComposeConfig, Stack } from '../compose/stack.ts'
 import { containerStatus, type ContainerCondition } from '../compose/container-status.ts'
-import type { Container } from '../compose/containers.ts'
+import { goLiveCommand, type Container } from '../compose/containers.ts'
 import { finding, type Finding } from './finding.ts'
 import { redisRemedy } from '../redis.ts'
 import { formatDuration } from '../report.ts'
@@ -23,12 +23,18 @@ export interface StackHealth {
   causes: Map<string, string>
   /** Processes that the kernel has killed in running containers because memory ran out. */
   oomKills: Map<string, number>
+  /** A restore holds it back: not all of it is started. */
+  isHeld?: boolean
   now: number
 }
 
 /** The command that starts it. */
 export const upCommand = ({ mode }: StackHealth['stack']): string =>
   `make up${mode === 'dev' ? '' : ` MODE=${mode}`}`
+
+/** What starts what is missing: a start is refused while a restore is held back. */
+const startCommand = ({ stack, isHeld }: StackHealth): string =>
+  isHeld ? goLiveCommand(stack.mode) : upCommand(stack)
 
 /** The one line for a stack of which nothing is there. */
 export function judgeIdle(stack: StackHealth['stack'], volumes: string[]): Finding[] {
@@ -61,25 +67,19 @@ export function judgeContainers(health: StackHealth): Finding[] {
   )
   const rest = missing.filter(service => !gaps.includes(service))
   const unknown = [...containers.keys()].filter(service => !config.services[service])
+  const [start, held] = [startCommand(health), health.isHeld ? ', held back by a restore' : '']
   return [
     ...[...containers].flatMap(([service, container]) =>
       config.services[service] ? judgeContainer(health, service, container) : [],
     ),
     ...(gaps.length
-      ? [finding('containers', 'warning', `not started: ${gaps.join(', ')}`, upCommand(stack))]
+      ? [finding('containers', 'warning', `not started${held}: ${gaps.join(', ')}`, start)]
       : []),
     ...(rest.length
-      ? [finding('containers', 'info', `not started here: ${rest.join(', ')}`, upCommand(stack))]
+      ? [finding('containers', 'info', `not started here${held}: ${rest.join(', ')}`, start)]
       : []),
     ...(unknown.length
-      ? [
-          finding(
-            'containers',
-            'info',
-            `no longer in the files: ${unknown.join(', ')}`,
-            upCommand(stack),
-          ),
-        ]
+      ? [finding('containers', 'info', `no longer in the files: ${unknown.join(', ')}`, start)]
       : []),
   ]
 }
@@ -95,7 +95,7 @@ function judgeContainer(health: StackHealth, service: string, container: Contain
   const { condition, detail } = containerStatus(container, oneShot)
   const severity = condition === 'starting' ? 'info' : 'error'
   const words = `${service}: ${detail}${moreOf(health, service, container)}`
-  const next = remedyOf(health.stack, service, condition)
+  const next = remedyOf(health, service, condition)
   return [
     ...(container.State.Status === 'running' && !oneShot
       ? judgeHistory(health, service, container)
@@ -112,15 +112,11 @@ function moreOf({ now, causes, logs }: StackHealth, service: string, { State }: 
   return `${cause ? `; likely cause: ${cause}` : ''}${log ? `; ${log}` : ''}`
 }
 
-function remedyOf(
-  stack: StackHealth['stack'],
-  service: string,
-  condition: ContainerCondition,
-): string {
-  const compose = `docker compose -p ${stack.project}`
+function remedyOf(health: StackHealth, service: string, condition: ContainerCondition): string {
+  const compose = `docker compose -p ${health.stack.project}`
   if (condition === 'restarting' || condition === 'crash loop')
     return `${compose} logs --tail 100 ${service}`
-  return condition === 'paused' ? `${compose} unpause ${service}` : upCommand(stack)
+  return condition === 'paused' ? `${compose} unpause ${service}` : startCommand(health)
 }
 
 /** What has happened to a container that runs: killed processes, restarts. */

@@ -1,5 +1,5 @@
 // What the doctor finds in a stack: its images, containers, volumes and certificates.
-import type { Container } from '../compose/containers.ts'
+import { isHeld, type Container } from '../compose/containers.ts'
 import { findUnreadableMounts } from '../compose/mounts.ts'
 import { findOtherOwners } from '../compose/ownership.ts'
 import type { ComposeConfig, Stack } from '../compose/stack.ts'
@@ -49,22 +49,35 @@ export async function examineStack(
   const edge = findTlsEdge(config)
   const serving = edge && containers.get(edge.service)?.State.Status === 'running'
   const databases = databaseVolumesOf(config, services, stack.suffix.slice(1))
-  const [missing, logs, causes, oomKills, disks, certificates, closed, stores, moved, old, full] =
-    await Promise.all([
-      findMissingImages(config, services),
-      readLastLogLines(containers),
-      findLikelyCauses(containers),
-      countOomKills(containers),
-      volumeFilesystems(config, containers),
-      serving
-        ? Promise.all(listRoutedHosts(config).map(host => fetchCertificate(host, edge.port)))
-        : [],
-      findUnreadableMounts(config, services),
-      checkVolumeSecrets(stack, config, services, containers),
-      findChangedCollations(databases, containers),
-      findOldVolumes(databases, containers),
-      findFullRedis(config, containers),
-    ])
+  const [
+    missing,
+    logs,
+    causes,
+    oomKills,
+    disks,
+    certificates,
+    closed,
+    stores,
+    moved,
+    old,
+    full,
+    held,
+  ] = await Promise.all([
+    findMissingImages(config, services),
+    readLastLogLines(containers),
+    findLikelyCauses(containers),
+    countOomKills(containers),
+    volumeFilesystems(config, containers),
+    serving
+      ? Promise.all(listRoutedHosts(config).map(host => fetchCertificate(host, edge.port)))
+      : [],
+    findUnreadableMounts(config, services),
+    checkVolumeSecrets(stack, config, services, containers),
+    findChangedCollations(databases, containers),
+    findOldVolumes(databases, containers),
+    findFullRedis(config, containers),
+    isHeld(stack.project),
+  ])
   const silent = stack.suffix || ownWay ? [] : await findSilentRegistries(missing)
   const where = describeCommitPins(missing)
   const health: StackHealth = {
@@ -75,6 +88,7 @@ export async function examineStack(
     logs,
     causes,
     oomKills,
+    isHeld: held,
     now: Date.now(),
   }
   return [

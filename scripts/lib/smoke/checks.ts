@@ -47,6 +47,8 @@ export interface SmokeTarget {
   envFile: string
   /** The command that says what is wrong with it. */
   doctor: string
+  /** The command that lets it out when a restore holds it back, which leaves services out; else undefined. */
+  findGoLive?: () => Promise<string | undefined>
 }
 
 export interface SmokeCheck {

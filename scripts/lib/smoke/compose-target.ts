@@ -9,7 +9,13 @@ import {
   type Stack,
 } from '../compose/stack.ts'
 import { containerStatus, describeUnhealthy } from '../compose/container-status.ts'
-import { execInContainer, readContainers, type Container } from '../compose/containers.ts'
+import {
+  execInContainer,
+  goLiveCommand,
+  isHeld,
+  readContainers,
+  type Container,
+} from '../compose/containers.ts'
 import { rejectTraefikAnswers, openDoor } from './doors.ts'
 import { localEdge } from './edge.ts'
 import { Failure, exit } from '../errors.ts'
@@ -49,6 +55,7 @@ export function createComposeTarget(mode: string): SmokeTarget {
     },
     envFile: `infra/docker/.env${stack.suffix}`,
     doctor: `npx zx scripts/bootstrap.ts --doctor --environment ${mode}`,
+    findGoLive: async () => ((await isHeld(stack.project)) ? goLiveCommand(mode) : undefined),
   }
 }
 

@@ -1,5 +1,5 @@
 // What follows a restore into a stack: it goes live, and what it has kept goes.
-import { readContainers, requireEngine } from '../../compose/containers.ts'
+import { isHeld, readContainers, requireEngine } from '../../compose/containers.ts'
 import { readComposeConfig, type Stack } from '../../compose/stack.ts'
 import { loadEnvValues } from '../../env/files.ts'
 import { exit, Failure } from '../../errors.ts'
@@ -10,7 +10,7 @@ import { withWorkplace } from '../compose/workplace.ts'
 import { planStack } from '../plan.ts'
 import { dropKept } from '../swapping.ts'
 import { dropKeptVolumes } from '../upgrade/major.ts'
-import { isHeld, leaveHeld } from './held.ts'
+import { leaveHeld } from './held.ts'
 import type { RestoreOptions } from './into-stack.ts'
 import { refuseUnderway } from './underway.ts'
 

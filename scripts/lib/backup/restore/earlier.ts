@@ -1,5 +1,6 @@
 // What an earlier restore has left: its data from before, and a stack that is held back.
 import { dirname } from 'node:path'
+import { goLiveCommand } from '../../compose/containers.ts'
 import type { Stack } from '../../compose/stack.ts'
 import { exit, Failure } from '../../errors.ts'
 import { readRecord } from '../health/record.ts'
@@ -13,9 +14,6 @@ export interface EarlierRestore {
   /** The same backup was restored by it. */
   isSame?: boolean
 }
-
-/** The command that lets out what a restore holds back. */
-export const goLiveCommand = (mode: string): string => `npx zx scripts/restore.ts --go-live ${mode}`
 
 /** What an earlier restore into a stack has left, by what the folder of the backups says of the last one. */
 export function describeEarlier(

@@ -1,6 +1,7 @@
 // A restored stack that is held back: it answers, but has no way out of this machine, and nothing works
 // off queues or schedules (infra/docker/held.yml). Its network says so.
 import { join } from 'node:path'
+import { isHeld, listHeldNetworks } from '../../compose/containers.ts'
 import type { ComposeConfig, Stack } from '../../compose/stack.ts'
 import { exit, Failure } from '../../errors.ts'
 import { dockerFolder, monitoringFolder } from '../../repository.ts'
@@ -10,19 +11,6 @@ import { run } from '../../run.ts'
 /** The Compose files that hold a stack back. */
 export const heldFiles = ({ monitored = false }: Stack): string[] =>
   [dockerFolder, ...(monitored ? [monitoringFolder] : [])].map(folder => join(folder, 'held.yml'))
-
-const listHeldNetworks = async (project: string): Promise<string[]> => {
-  const labels = ['hu.kgc.held', `com.docker.compose.project=${project}`]
-  const filters = labels.flatMap(label => ['--filter', `label=${label}`])
-  const { stdout } = await run(['docker', 'network', 'ls', '-q', ...filters], {
-    what: 'Ask the Docker engine',
-  })
-  return stdout.split('\n').filter(Boolean)
-}
-
-/** Whether a restore of the project is held back. */
-export const isHeld = async (project: string): Promise<boolean> =>
-  (await listHeldNetworks(project)).length > 0
 
 /** Throws Failure (refused) while a restore is held back: a start would let its mail and webhooks out. */
 export async function refuseHeld({ project, mode }: Stack): Promise<void> {

@@ -1,6 +1,7 @@
 // Restores a backup's applications into a stack that may be there or not.
 import {
   containersByService,
+  isHeld,
   listContainers,
   readContainers,
   type Container,
@@ -10,7 +11,7 @@ import { loadEnvValues } from '../../env/files.ts'
 import { warn } from '../../report.ts'
 import { root } from '../../repository.ts'
 import { clearUnderway } from './underway.ts'
-import { heldFiles, isHeld, leaveHeld, leaveOutside } from './held.ts'
+import { heldFiles, leaveHeld, leaveOutside } from './held.ts'
 import type { BackupManifest } from '../manifest.ts'
 import { planMasked } from '../mask/rules.ts'
 import { planStack, type PlannedApplication } from '../plan.ts'
