@@ -479,6 +479,7 @@ const pulse = (
   logs: new Map(),
   causes: new Map(),
   oomKills: new Map(),
+  isHeld: false,
   now,
   ...rest,
 })

@@ -1,5 +1,6 @@
 // What a backup is to have, for whom, and what is refused instead of being left out.
 import { statSync } from 'node:fs'
+import { resolve } from 'node:path'
 import { usageFailure } from '../cli.ts'
 import type { Container } from '../compose/containers.ts'
 import { stackModes } from '../compose/stack.ts'
@@ -9,6 +10,7 @@ import { warn } from '../report.ts'
 import { findApplicationFolder } from '../repository.ts'
 import { checkRecipients } from './encryption.ts'
 import type { BackupManifest } from './manifest.ts'
+import { isElsewhere } from './off-site/fetch.ts'
 import { findElsewhere, type PlannedApplication, type PlannedDatabase } from './plan.ts'
 import { findShrunken } from './size.ts'
 import { readDatabaseState } from './swapping.ts'
@@ -39,6 +41,24 @@ export async function findRecipients(
     )
   await checkRecipients(recipients)
   return recipients
+}
+
+/** The folder that backups are in; `settings` are of the env files with `suffix`. Throws Failure (usage) for none, and for a place elsewhere. */
+export function requireFolder(
+  to: string | undefined,
+  { BACKUP_FOLDER }: Record<string, string>,
+  suffix: string,
+): string {
+  const folder = to ?? (BACKUP_FOLDER || undefined)
+  if (folder === undefined)
+    throw usageFailure(
+      `--to needs the folder that backups are in, or BACKUP_FOLDER in infra/docker/.env${suffix}`,
+    )
+  if (isElsewhere(folder))
+    throw usageFailure(
+      '--to takes a folder of this machine; --copy-to copies what it holds to a bucket, and restore.ts takes a backup from there',
+    )
+  return resolve(folder)
 }
 
 /** The folders of applications that are named. Throws Failure (usage) for a name that is none. */

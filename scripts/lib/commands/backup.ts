@@ -7,6 +7,7 @@ import {
   refuseElsewhere,
   refuseHalfRestored,
   refuseSystemDisk,
+  requireFolder,
 } from '../backup/choose.ts'
 import { createComposeEngine } from '../backup/compose/engine.ts'
 import { maintenanceVerbs, runMaintenance } from '../backup/health/maintain.ts'
@@ -54,13 +55,16 @@ interface BackupArguments {
 /** Takes a backup, or does to those in a folder what the first word says. */
 export async function runBackupCommand({ values, positionals }: BackupArguments): Promise<void> {
   const verb = maintenanceVerbs.find(one => one === positionals[0])
-  if (positionals[0] === 'key') return createKey(requireFolder(values.to, ''))
+  if (positionals[0] === 'key') {
+    if (values.to === undefined) throw usageFailure('--to needs the file that the key goes into')
+    return createKey(resolve(values.to))
+  }
   const words = verb ? positionals.slice(1) : positionals
   const { names, suffix, take, ...chosen } = chooseStack(values.target, words)
   if (values['dry-run'] && verb !== 'prune') throw usageFailure('--dry-run goes with prune')
   if (values.identity && verb !== 'prove-key') throw usageFailure('--identity goes with prove-key')
   const settings = loadEnvValues(root, suffix.slice(1), true)
-  const to = requireFolder(values.to ?? (settings.BACKUP_FOLDER || undefined), suffix)
+  const to = requireFolder(values.to, settings, suffix)
   const place = { ...chosen, to }
   const offSite = readOffSite(values['copy-to'], settings)
   if (verb) return runMaintenance(verb, place, names, { ...values, offSite })
@@ -157,16 +161,4 @@ async function takeBackup(
         }),
       ),
   )
-}
-
-function requireFolder(to: string | undefined, suffix: string): string {
-  if (to === undefined)
-    throw usageFailure(
-      `--to needs the folder that backups are in, or BACKUP_FOLDER in infra/docker/.env${suffix}`,
-    )
-  if (/^[\w.-]+:/.test(to))
-    throw usageFailure(
-      '--to takes a folder of this machine; --copy-to copies what it holds to a bucket, and restore.ts takes a backup from there',
-    )
-  return resolve(to)
 }

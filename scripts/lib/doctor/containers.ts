@@ -24,7 +24,7 @@ export interface StackHealth {
   /** Processes that the kernel has killed in running containers because memory ran out. */
   oomKills: Map<string, number>
   /** A restore holds it back: not all of it is started. */
-  isHeld?: boolean
+  isHeld: boolean
   now: number
 }
 

@@ -49,35 +49,22 @@ export async function examineStack(
   const edge = findTlsEdge(config)
   const serving = edge && containers.get(edge.service)?.State.Status === 'running'
   const databases = databaseVolumesOf(config, services, stack.suffix.slice(1))
-  const [
-    missing,
-    logs,
-    causes,
-    oomKills,
-    disks,
-    certificates,
-    closed,
-    stores,
-    moved,
-    old,
-    full,
-    held,
-  ] = await Promise.all([
-    findMissingImages(config, services),
-    readLastLogLines(containers),
-    findLikelyCauses(containers),
-    countOomKills(containers),
-    volumeFilesystems(config, containers),
-    serving
-      ? Promise.all(listRoutedHosts(config).map(host => fetchCertificate(host, edge.port)))
-      : [],
-    findUnreadableMounts(config, services),
-    checkVolumeSecrets(stack, config, services, containers),
-    findChangedCollations(databases, containers),
-    findOldVolumes(databases, containers),
-    findFullRedis(config, containers),
-    isHeld(stack.project),
-  ])
+  const [missing, logs, causes, oomKills, disks, certificates, closed, stores, moved, old, full] =
+    await Promise.all([
+      findMissingImages(config, services),
+      readLastLogLines(containers),
+      findLikelyCauses(containers),
+      countOomKills(containers),
+      volumeFilesystems(config, containers),
+      serving
+        ? Promise.all(listRoutedHosts(config).map(host => fetchCertificate(host, edge.port)))
+        : [],
+      findUnreadableMounts(config, services),
+      checkVolumeSecrets(stack, config, services, containers),
+      findChangedCollations(databases, containers),
+      findOldVolumes(databases, containers),
+      findFullRedis(config, containers),
+    ])
   const silent = stack.suffix || ownWay ? [] : await findSilentRegistries(missing)
   const where = describeCommitPins(missing)
   const health: StackHealth = {
@@ -88,7 +75,7 @@ export async function examineStack(
     logs,
     causes,
     oomKills,
-    isHeld: held,
+    isHeld: await isHeld(stack.project),
     now: Date.now(),
   }
   return [

@@ -23,7 +23,7 @@ function createNonces(): (last: boolean) => Buffer {
   }
 }
 
-/** What `work` makes of bytes in pieces of a size; the last one may have that size, too. */
+/** What `work` makes of bytes in pieces of a size, which it may not keep; the last one may have that size, too. */
 async function* cutChunks(
   bytes: AsyncIterable<Buffer>,
   size: number,

@@ -1,6 +1,5 @@
 // Moves applications in from another stack on this machine: a backup of it, proven, and its restore.
 import { join } from 'node:path'
-import { usageFailure } from '../../cli.ts'
 import { readContainers, requireEngine } from '../../compose/containers.ts'
 import type { Stack } from '../../compose/stack.ts'
 import { loadEnvValues } from '../../env/files.ts'
@@ -10,7 +9,7 @@ import { pullOrBuildImages } from '../../images/pull-or-build.ts'
 import { emit, formatDuration, printResult, say, step, warn } from '../../report.ts'
 import { root } from '../../repository.ts'
 import { createComposeTarget } from '../../smoke/compose-target.ts'
-import { findRecipients } from '../choose.ts'
+import { findRecipients, requireFolder } from '../choose.ts'
 import { asking } from '../compose/restore-engine.ts'
 import { withWorkplace } from '../compose/workplace.ts'
 import { readIdentities } from '../encryption.ts'
@@ -52,11 +51,7 @@ export async function moveIn(stack: Stack, options: MoveInOptions): Promise<void
   await refuseUnderway(project, `Move in to ${project}`)
   const { all, olds, moves, beside } = await findMoves(stack, options)
   const settings = loadEnvValues(root, suffix.slice(1))
-  const to = options.to ?? (settings.BACKUP_FOLDER || undefined)
-  if (to === undefined)
-    throw usageFailure(
-      `--to needs the folder that backups are in, or BACKUP_FOLDER in infra/docker/.env${suffix}`,
-    )
+  const to = requireFolder(options.to, settings, suffix)
   const recipients = await findRecipients({}, settings, suffix)
   await readIdentities(options.identity)
   const values = planValues(moves, olds, suffix.slice(1), await listWrittenFolders(moves))

@@ -38,7 +38,7 @@ export function readOffSite(
   } = settings
   if (!id || !secret)
     throw usageFailure(
-      'BACKUP_S3_ACCESS_KEY_ID and BACKUP_S3_SECRET_ACCESS_KEY are not set in infra/docker/.env',
+      'BACKUP_S3_ACCESS_KEY_ID and BACKUP_S3_SECRET_ACCESS_KEY are not set in infra/docker/.env, or in the one of its mode',
     )
   const options = {
     ...{ TYPE: 's3', PROVIDER: endpoint ? 'Other' : 'AWS', ENDPOINT: endpoint, REGION: region },

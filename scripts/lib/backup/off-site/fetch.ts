@@ -8,7 +8,7 @@ import { manifestName, requireManifest } from '../manifest.ts'
 import { askRclone, readOffSite, requireRclone, type OffSite } from './copy.ts'
 
 /** Whether a word names a place elsewhere: `s3://bucket/…`, or `remote:path` as rclone has it. */
-export const isElsewhere = (word = ''): boolean => /^[\w.-]+:./.test(word)
+export const isElsewhere = (word = ''): boolean => /^[\w.-]+:/.test(word)
 
 /** The place that a backup is in, and its name there. */
 function readPlace(
