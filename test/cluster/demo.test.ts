@@ -269,14 +269,14 @@ test('a pod that nobody thought of reaches no database; one that may does', () =
     '--',
     'timeout',
     '10',
-    'bash',
+    'sh',
     '-c',
-    'until (: < /dev/tcp/kgc-db/5432); do sleep 1; done',
+    'until pg_isready --host kgc-db --timeout 1; do sleep 1; done',
   ]
   const connect = (name: string) => {
     const pod = [
       name,
-      `--image=${registry}/kgc-demo/redis:8`,
+      `--image=${registry}/kgc-demo/postgres:17`,
       `--labels=app.kubernetes.io/name=${name}`,
       '--restart=Never',
       '--rm',

@@ -237,7 +237,8 @@ function provide() {
     '--workdir',
     '/keys',
     '--entrypoint',
-    'openssl',
+    // its PATH has only what the official image has
+    '/usr/bin/openssl',
     'kgc-demo/postgres:17',
   ]
   docker(...openssl, 'req', ...request.split(' '), '-keyout', 'key.pem', '-out', 'cert.pem')
