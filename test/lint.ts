@@ -29,10 +29,7 @@ export function linters(): { name: string; argv: string[] }[] {
     { name: 'tsc', argv: ['node_modules/.bin/tsc', '--noEmit'] },
     { name: 'measures', argv: [process.execPath, '--import=tsx', 'test/measures.ts'] },
     { name: 'oxlint', argv: ['node_modules/.bin/oxlint', '--type-aware'] },
-    {
-      name: 'prettier',
-      argv: ['node_modules/.bin/prettier', '--check', '--log-level', 'warn', ...code],
-    },
+    { name: 'oxfmt', argv: ['node_modules/.bin/oxfmt', '--check', ...code] },
     {
       name: 'yamllint',
       argv: [linter('yamllint'), '--strict', ...files('*.yml', '*.yaml', '.yamllint')],

@@ -2,7 +2,7 @@
 // Usage: node --import=tsx test/refusals.ts [--write]   Without --write it is printed.
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join, relative } from 'node:path'
-import { parsers } from 'prettier/plugins/typescript'
+import { parseSync } from 'oxc-parser'
 import { exit } from '../scripts/lib/errors.ts'
 import { describeExpression, isText, type Bindings, type Node } from './refusals-text.ts'
 import { repository } from './sandbox.ts'
@@ -140,9 +140,8 @@ function findPlainTexts(program: Node, messages: Refusal[]): string[] {
   return texts
 }
 
-async function findRefusals(file: string): Promise<Refusal[]> {
-  const parse = (parsers as any).typescript.parse as (text: string, options: object) => Node
-  const program = await parse(read(file), { filepath: file })
+function findRefusals(file: string): Refusal[] {
+  const { program } = parseSync(file, read(file)) as { program: Node }
   const found: Refusal[] = []
   walk(program, (node, around) => {
     const message = findMessage(node)
@@ -187,23 +186,21 @@ the caller decides: pod failures end a deploy with 5 or 6, problems of env files
 says another folder; "said by" names the commands that use this file.`
 
 /** The whole page. */
-export async function describeRefusals(): Promise<string> {
+export function describeRefusals(): string {
   const reached = Object.entries(commands).map(
     ([name, files]) => [name, listReachable(files)] as const,
   )
   const files = [...new Set(reached.flatMap(([, set]) => [...set]))].sort()
-  const sections = await Promise.all(
-    files.map(async file => {
-      const said = await findRefusals(file)
-      const by = reached.filter(([, set]) => set.has(file)).map(([name]) => name)
-      return said.length ? [toSection(file, said, by)] : []
-    }),
-  )
-  return `${[introduction, ...sections.flat()].join('\n\n')}\n`
+  const sections = files.flatMap(file => {
+    const said = findRefusals(file)
+    const by = reached.filter(([, set]) => set.has(file)).map(([name]) => name)
+    return said.length ? [toSection(file, said, by)] : []
+  })
+  return `${[introduction, ...sections].join('\n\n')}\n`
 }
 
 if (process.argv[1] === import.meta.filename) {
-  const page = await describeRefusals()
+  const page = describeRefusals()
   if (process.argv.includes('--write')) writeFileSync(join(repository, 'docs/refusals.md'), page)
   else process.stdout.write(page)
 }

@@ -84,7 +84,7 @@ test('deploying.md explains each exit code', () => {
 })
 
 test('docs/refusals.md has the messages of the source, with exit codes and what to do next', async () => {
-  const page = await describeRefusals()
+  const page = describeRefusals()
   const fresh = page === read('docs/refusals.md')
   assert.ok(fresh, 'messages have changed: node --import=tsx test/refusals.ts --write')
   const rows = page.split('\n').filter(line => line.startsWith('| '))

@@ -60,7 +60,8 @@ export interface PreflightResult {
  * are not run again).
  */
 export type ReleaseSource =
-  { tag?: string | undefined; again?: string | undefined } | { release: string | undefined }
+  | { tag?: string | undefined; again?: string | undefined }
+  | { release: string | undefined }
 
 /**
  * Finds out all that a change needs to know. Throws Failure (refused) with everything that stands

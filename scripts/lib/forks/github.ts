@@ -59,7 +59,8 @@ export interface Advisory {
   summary: string
   html_url: string
   vulnerabilities:
-    { vulnerable_version_range: string | null; patched_versions: string | null }[] | null
+    | { vulnerable_version_range: string | null; patched_versions: string | null }[]
+    | null
 }
 
 /**

@@ -267,7 +267,8 @@ test('a full disk is said, and leaves no tag behind', async () => {
   assert.is(await overflowing.code, 3, overflowing.said())
   assert.match(overflowing.said(), /WHY\s+.*no space left on device[^]*NEXT\s+free space/)
   const tags = JSON.parse((await call(full.host, 'kgc/kgc-api/tags/list')).body).tags as
-    string[] | undefined
+    | string[]
+    | undefined
   assert.equal(
     (tags ?? []).filter(tag => tag !== 'incoming'),
     [],
