@@ -11,13 +11,14 @@ import { repository } from '../sandbox.ts'
 
 const test = suite('configured')
 
-/** These read the scripts alone, or empty their copy of the repository before they begin. */
+/** These read the scripts or the rules alone, or empty their copy of the repository before they begin. */
 const elsewhere = [
   'unit/github',
   'unit/notify',
   'unit/scripts',
   'unit/job-summary',
   'unit/up',
+  'policy/alerts',
   'policy/configured',
 ].map(name => `${name}.test.ts`)
 const reads =
