@@ -130,9 +130,9 @@ test('after a restore that is held back, the next step is the look at it, and no
   const { name } = manifest
   const states = [{ what: 'shop', kept: true, begun: undefined, swapped: false }]
   const drop = 'npx zx scripts/restore.ts --drop-old demo'
-  const stack = { mode: 'demo', project: 'shop-demo' }
+  const goLive = 'npx zx scripts/restore.ts --go-live demo'
   const refuse = (isHeld: boolean) => {
-    const earlier = describeEarlier(stack, folder, manifest, isHeld)
+    const earlier = describeEarlier('shop-demo', isHeld ? goLive : undefined, folder, manifest)
     return refusal(() => refuseOtherRestore(states, name, drop, earlier))
   }
   const kept = 'the data from before an earlier restore is still kept: shop'
@@ -140,7 +140,7 @@ test('after a restore that is held back, the next step is the look at it, and no
   assert.is(held.why, kept)
   assert.is(
     held.next,
-    `look at what is restored, then npx zx scripts/restore.ts --go-live demo; to restore another backup, first: ${drop}`,
+    `look at what is restored, then ${goLive}; to restore another backup, first: ${drop}`,
   )
   await changeRecord(to, 'kgc', {})
   // a drill has left nothing
