@@ -36,6 +36,7 @@ import { findPredecessor, findShrunken } from '../../scripts/lib/backup/size.ts'
 import { compareTables, parseTables } from '../../scripts/lib/backup/tables.ts'
 import { Failure } from '../../scripts/lib/errors.ts'
 import { runBytes } from '../../scripts/lib/run/bytes.ts'
+import { fakes } from '../fakes.ts'
 import { sandbox } from '../sandbox.ts'
 
 const test = suite('backup')
@@ -372,6 +373,33 @@ test('a restore says what is missing before it asks the engine', async () => {
   const answer = await box.inProcess(['restore', folder, 'prod'], away)
   assert.is(answer.code, 3)
   assert.match(answer.stderr, 'shop/dump is missing')
+})
+
+test("without a mode what a restore has left is dev's, and where only others have any, their commands are named", async () => {
+  const box = sandbox()
+  const { bin, env, answer } = fakes(['docker'])
+  const asked = (flag: string, held: string, files: string[]) => {
+    const list = files.map(name => `/srv/kgc/infra/docker/docker-compose.${name}.yml`).join('\n')
+    answer([
+      { call: /^docker version/, stdout: '29' },
+      { call: /^docker network ls .*label=hu.kgc.held$/, stdout: held },
+      { call: held ? /^docker ps .*network=net1$/ : /^docker ps .*config_files$/, stdout: list },
+      // whatever a stack is asked for next
+      { call: /^docker/, code: 7 },
+    ])
+    return box.inProcess(['restore', flag], { ...env, PATH: `${bin}:${process.env.PATH}` })
+  }
+  const none = await asked('--go-live', '', [])
+  assert.is(none.code, 3)
+  assert.match(none.stderr, /no stack on this machine is held back[^]*--go-live ENVIRONMENT/)
+  const prod = await asked('--go-live', 'net1', ['prod'])
+  assert.is(prod.code, 3)
+  assert.match(prod.stderr, 'what is held back here is prod')
+  assert.match(prod.stderr, /NEXT +npx zx scripts\/restore.ts --go-live prod\n/)
+  const both = await asked('--drop-old', '', ['demo', 'prod'])
+  assert.match(both.stderr, /--drop-old demo, or npx zx scripts\/restore.ts --drop-old prod\n/)
+  const own = await asked('--go-live', 'net1', ['demo', 'dev'])
+  assert.match(own.stderr, 'ended with 7')
 })
 
 test('a backup from Kubernetes goes into a stack on Compose that has the values that its data was written with', async () => {

@@ -29,7 +29,7 @@ import { clearSwapping, refuseSwapping } from './underway.ts'
 import { deleteJob, whileLocked } from './workplace.ts'
 
 const dropCommand = ({ name }: Environment, folders: string[]): string =>
-  `npx zx scripts/restore.ts --drop-old ${name} ${folders.join(' ')}`.trim()
+  ['npx zx scripts/restore.ts --drop-old', name, ...folders, '--target kubernetes'].join(' ')
 
 /** How a restore leaves the applications. */
 interface RestoredState {
