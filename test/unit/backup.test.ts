@@ -337,6 +337,19 @@ test('a key is made once, is closed to others, and opens what is encrypted to it
   assert.is((await box.inProcess(['backup', 'key', '--to', file])).code, 3)
 })
 
+test('of what Node warns of, the one about the library is not said, and all else is', async () => {
+  const { loadAge } = await import('../../scripts/lib/backup/age/load.ts')
+  await loadAge()
+  const heard: string[] = []
+  const hear = ({ message }: Error) => void heard.push(message)
+  process.on('warning', hear)
+  const warnings = ['The X25519 Web Crypto API algorithm is an experimental feature', 'Another one']
+  for (const words of warnings) process.emitWarning(words, 'ExperimentalWarning')
+  await new Promise(done => setImmediate(done))
+  process.off('warning', hear)
+  assert.equal(heard, ['Another one'])
+})
+
 test('a backup writes env files of this repository and nothing else', async () => {
   const { readSavedEnvFiles } = await import('../../scripts/lib/backup/restore/ready.ts')
   const { folder, manifest } = await makeBackup()
