@@ -54,14 +54,14 @@ const readWord = async (folder: string, identity: string) =>
 test('the sentence says when the last one was proven, how fast it is back, and what may be lost', async () => {
   for (const hours of [4, 28, 80]) await makeBackup(to, project, now - hours * hourMs)
   assert.match(
-    describeSummary(await summarize(), now),
+    describeSummary(await summarize(), to, now),
     /^kgc-test-\d+: last proven \d{4}-\d\d-\d\d \d\d:\d\d, its databases back in 1\.5 s, at most 2 days lost\. It is not encrypted\.$/,
   )
   await changeRecord(to, project, {
     restored: { at: new Date(now).toISOString(), backup: 'x', ms: 250_000 },
     lastTry: { at: new Date(now).toISOString(), ms: 1, why: 'Dump shop: no room' },
   })
-  const said = describeSummary(await summarize(), now)
+  const said = describeSummary(await summarize(), to, now)
   assert.match(said, 'back in 4 min 10 s (restored ')
   assert.match(said, 'failed: Dump shop: no room')
   const { stdout } = await box.inProcess(['backup', 'status', '--to', to])
@@ -148,6 +148,20 @@ test('the word of the newest backup, read out by its holder, proves the key; not
   assert.is((await proveKey(await readWord(older.folder, identity))).code, 3)
 })
 
+test('who has not proven the key is told the whole command, of the stack that the backup is of', async () => {
+  const { recipient } = await makeKey()
+  const command = 'npx zx scripts/backup.ts prove-key'
+  for (const [hours, changes, words] of [
+    [3, { suffix: '' }, 'prod'],
+    [2, { suffix: '.demo' }, 'demo'],
+    [1, { suffix: '.demo', engine: 'kubernetes' }, 'demo --target kubernetes'],
+  ] as const) {
+    await makeBackup(to, project, now - hours * hourMs, { ...changes, recipients: [recipient] })
+    const said = describeSummary(await summarize(), to, now)
+    assert.match(said, `they can open it (${command} ${words} --to ${to}).`)
+  }
+})
+
 test('the key in a file proves itself, another does not, and new recipients want a new proof', async () => {
   const [own, other] = [await makeKey(), await makeKey('other')]
   await makeBackup(to, project, now - dayMs, { recipients: [own.recipient] })
@@ -170,7 +184,7 @@ test('a restore proves the key of those that the newest backup is for', async ()
   await noteRestore(old.folder, old.manifest, 5)
   assert.is(readRecord(to, project).keyProven, undefined)
   await noteRestore(today.folder, today.manifest, 5)
-  assert.match(describeSummary(await summarize()), 'The key was last proven')
+  assert.match(describeSummary(await summarize(), to), 'The key was last proven')
   // an older one takes nothing back
   await noteRestore(old.folder, old.manifest, 5)
   assert.is(readRecord(to, project).keyProven?.backup, today.name)

@@ -7,6 +7,8 @@ import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { findUnreadyDatabases } from '../../scripts/lib/backup/kubernetes/backup.ts'
+import { changeRecord } from '../../scripts/lib/backup/health/record.ts'
+import { isEnvironmentHeld } from '../../scripts/lib/backup/kubernetes/held.ts'
 import { createDatabaseJob, createVolumeJob } from '../../scripts/lib/backup/kubernetes/job.ts'
 import { createScramVerifier } from '../../scripts/lib/backup/kubernetes/login.ts'
 import {
@@ -28,9 +30,12 @@ import {
   refuseOtherValues,
 } from '../../scripts/lib/backup/restore/kept-values.ts'
 import { quoteForPsql } from '../../scripts/lib/backup/kubernetes/restore-engine.ts'
+import { describeEarlier } from '../../scripts/lib/backup/restore/earlier.ts'
 import { findElsewhere, type PlannedVolume } from '../../scripts/lib/backup/plan.ts'
+import { findHeldBack } from '../../scripts/lib/deploy/preflight/held-back.ts'
 import { Failure } from '../../scripts/lib/errors.ts'
 import type { Manifest, Pod } from '../../scripts/lib/kubernetes/objects.ts'
+import { findEnvironmentGoLive } from '../../scripts/lib/kubernetes/restored/held.ts'
 import { readTypeScript } from '../node.ts'
 
 const test = suite('backup on Kubernetes')
@@ -286,6 +291,33 @@ test('data that was written with other keys than are here is refused by name, as
     const { code, evidence, next } = error as Failure
     assert.equal([code, evidence, next], [3, `infra/docker/chatwoot: ${key}`, 'bring them'])
   }
+})
+
+test('an environment without its way out is let out by one command, whoever asks; one that only stays down is not', async () => {
+  const shop = { name: 'shop' }
+  const goLive = 'npx zx scripts/restore.ts --go-live shop --target kubernetes'
+  const annotated = (kind: string, name: string, key: string): Manifest => ({
+    ...{ kind, metadata: { name, annotations: { [`kgc.hu/${key}-before-restore`]: '[]' } } },
+  })
+  const shutIn = [server, annotated('NetworkPolicy', 'chatwoot-web', 'egress')]
+  assert.is(findEnvironmentGoLive(shop, shutIn), goLive)
+  assert.ok(isEnvironmentHeld(shutIn))
+  assert.match(findHeldBack(shop, shutIn).join(), `webhooks out: ${goLive}, when`)
+
+  const manifest = { name: 'shop-20260101T000000Z', project: 'shop' }
+  const earlierOf = (all: Manifest[]) =>
+    describeEarlier('shop', findEnvironmentGoLive(shop, all), join(folder, 'backup'), manifest)
+  await changeRecord(folder, 'shop', {
+    restored: { at: '2026-01-01T00:00:00Z', backup: manifest.name, ms: 1, into: 'shop' },
+  })
+  assert.equal(earlierOf(shutIn), { goLive, isSame: true })
+
+  // a rollback starts what --stay-down has left
+  const down = [server, annotated('Deployment', 'chatwoot-sidekiq', 'replicas')]
+  assert.ok(isEnvironmentHeld(down))
+  assert.equal(findHeldBack(shop, down), [])
+  assert.equal(earlierOf(down), { goLive: undefined, isSame: false })
+  assert.not.ok(isEnvironmentHeld([server]))
 })
 
 test('what goes into SQL as a variable comes through whatever is in it', () => {

@@ -36,6 +36,7 @@ import { findPredecessor, findShrunken } from '../../scripts/lib/backup/size.ts'
 import { compareTables, parseTables } from '../../scripts/lib/backup/tables.ts'
 import { Failure } from '../../scripts/lib/errors.ts'
 import { runBytes } from '../../scripts/lib/run/bytes.ts'
+import { fakes } from '../fakes.ts'
 import { sandbox } from '../sandbox.ts'
 
 const test = suite('backup')
@@ -130,9 +131,9 @@ test('after a restore that is held back, the next step is the look at it, and no
   const { name } = manifest
   const states = [{ what: 'shop', kept: true, begun: undefined, swapped: false }]
   const drop = 'npx zx scripts/restore.ts --drop-old demo'
-  const stack = { mode: 'demo', project: 'shop-demo' }
+  const goLive = 'npx zx scripts/restore.ts --go-live demo'
   const refuse = (isHeld: boolean) => {
-    const earlier = describeEarlier(stack, folder, manifest, isHeld)
+    const earlier = describeEarlier('shop-demo', isHeld ? goLive : undefined, folder, manifest)
     return refusal(() => refuseOtherRestore(states, name, drop, earlier))
   }
   const kept = 'the data from before an earlier restore is still kept: shop'
@@ -140,7 +141,7 @@ test('after a restore that is held back, the next step is the look at it, and no
   assert.is(held.why, kept)
   assert.is(
     held.next,
-    `look at what is restored, then npx zx scripts/restore.ts --go-live demo; to restore another backup, first: ${drop}`,
+    `look at what is restored, then ${goLive}; to restore another backup, first: ${drop}`,
   )
   await changeRecord(to, 'kgc', {})
   // a drill has left nothing
@@ -336,6 +337,19 @@ test('a key is made once, is closed to others, and opens what is encrypted to it
   assert.is((await box.inProcess(['backup', 'key', '--to', file])).code, 3)
 })
 
+test('of what Node warns of, the one about the library is not said, and all else is', async () => {
+  const { loadAge } = await import('../../scripts/lib/backup/age/load.ts')
+  await loadAge()
+  const heard: string[] = []
+  const hear = ({ message }: Error) => void heard.push(message)
+  process.on('warning', hear)
+  const warnings = ['The X25519 Web Crypto API algorithm is an experimental feature', 'Another one']
+  for (const words of warnings) process.emitWarning(words, 'ExperimentalWarning')
+  await new Promise(done => setImmediate(done))
+  process.off('warning', hear)
+  assert.equal(heard, ['Another one'])
+})
+
 test('a backup writes env files of this repository and nothing else', async () => {
   const { readSavedEnvFiles } = await import('../../scripts/lib/backup/restore/ready.ts')
   const { folder, manifest } = await makeBackup()
@@ -372,6 +386,33 @@ test('a restore says what is missing before it asks the engine', async () => {
   const answer = await box.inProcess(['restore', folder, 'prod'], away)
   assert.is(answer.code, 3)
   assert.match(answer.stderr, 'shop/dump is missing')
+})
+
+test("without a mode what a restore has left is dev's, and where only others have any, their commands are named", async () => {
+  const box = sandbox()
+  const { bin, env, answer } = fakes(['docker'])
+  const asked = (flag: string, held: string, files: string[]) => {
+    const list = files.map(name => `/srv/kgc/infra/docker/docker-compose.${name}.yml`).join('\n')
+    answer([
+      { call: /^docker version/, stdout: '29' },
+      { call: /^docker network ls .*label=hu.kgc.held$/, stdout: held },
+      { call: held ? /^docker ps .*network=net1$/ : /^docker ps .*config_files$/, stdout: list },
+      // whatever a stack is asked for next
+      { call: /^docker/, code: 7 },
+    ])
+    return box.inProcess(['restore', flag], { ...env, PATH: `${bin}:${process.env.PATH}` })
+  }
+  const none = await asked('--go-live', '', [])
+  assert.is(none.code, 3)
+  assert.match(none.stderr, /no stack on this machine is held back[^]*--go-live ENVIRONMENT/)
+  const prod = await asked('--go-live', 'net1', ['prod'])
+  assert.is(prod.code, 3)
+  assert.match(prod.stderr, 'what is held back here is prod')
+  assert.match(prod.stderr, /NEXT +npx zx scripts\/restore.ts --go-live prod\n/)
+  const both = await asked('--drop-old', '', ['demo', 'prod'])
+  assert.match(both.stderr, /--drop-old demo, or npx zx scripts\/restore.ts --drop-old prod\n/)
+  const own = await asked('--go-live', 'net1', ['demo', 'dev'])
+  assert.match(own.stderr, 'ended with 7')
 })
 
 test('a backup from Kubernetes goes into a stack on Compose that has the values that its data was written with', async () => {

@@ -16,6 +16,7 @@ const kinds = {
   ingresses: 'Ingress',
   jobs: 'Job',
   leases: 'Lease',
+  networkpolicies: 'NetworkPolicy',
   persistentvolumeclaims: 'PersistentVolumeClaim',
   pods: 'Pod',
   replicasets: 'ReplicaSet',

@@ -14,7 +14,7 @@ import {
   type SmokeContext,
 } from '../../scripts/lib/smoke/checks.ts'
 import { countOutcomes, failedChecks, skippedChecks } from '../../scripts/lib/smoke/outcome.ts'
-import { fakes } from '../fakes.ts'
+import { fakes, type Reply } from '../fakes.ts'
 import { sandbox } from '../sandbox.ts'
 import { kubeconfigOf } from './fake-kubectl.ts'
 
@@ -150,7 +150,9 @@ test('every check says which logins it needs', async () => {
     }
 })
 
-test('smoke of an environment without env files here: what was not asked stands apart, and is no failure', () => {
+const policiesCall = / get networkpolicies /
+/** Smoke of Horilla in the demo's environment, which has a pod and no edge; `replies` come before. */
+function smokeEnvironment(replies: Reply[] = []) {
   const box = sandbox()
   // nobody listens there
   writeFileSync(
@@ -159,6 +161,7 @@ test('smoke of an environment without env files here: what was not asked stands 
   )
   const { bin, env, answer } = fakes(['kubectl'])
   answer([
+    ...replies,
     { call: / kustomize /, stdout: 'played' },
     {
       call: /patch --local/,
@@ -174,9 +177,14 @@ test('smoke of an environment without env files here: what was not asked stands 
     },
   ])
   const argv = ['smoke', 'demo', '--target', 'kubernetes', '--only', 'horilla-hr', '--json']
-  const { code, stdout, stderr } = box.script(argv, {
+  return box.script(argv, {
     env: { ...env, PATH: `${bin}:${process.env.PATH}`, KUBECONFIG: kubeconfigOf('any') },
   })
+}
+
+test('smoke of an environment without env files here: what was not asked stands apart, and is no failure', () => {
+  // nor may it read whether a restore holds it back
+  const { code, stdout, stderr } = smokeEnvironment([{ call: policiesCall, code: 1 }])
   const events = stdout
     .trim()
     .split('\n')
@@ -189,7 +197,18 @@ test('smoke of an environment without env files here: what was not asked stands 
     stderr,
     `⚠ ${name}: not asked: KGC_HORILLA_USERNAME, KGC_HORILLA_PASSWORD not set in infra/docker/.env.demo`,
   )
-  assert.match(stderr, `${failed.length} of ${failed.length} checks failed`)
+  assert.match(stderr, `${failed.length} of ${failed.length} checks failed\n`)
+  assert.match(stderr, /NEXT .*bootstrap\.ts --doctor --cluster --environment demo\n/)
+})
+
+test('smoke of an environment that a restore holds back names what lets it out', () => {
+  const metadata = { name: 'kgc-api', annotations: { 'kgc.hu/egress-before-restore': '[]' } }
+  const policies = { items: [{ kind: 'NetworkPolicy', metadata }] }
+  const stdout = JSON.stringify(policies)
+  const { code, stderr } = smokeEnvironment([{ call: policiesCall, stdout }])
+  assert.is(code, 6)
+  assert.match(stderr, / checks failed: it is held back by a restore\n/)
+  assert.match(stderr, /NEXT .*restore\.ts --go-live demo --target kubernetes\n/)
 })
 
 test.run()

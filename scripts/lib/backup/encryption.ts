@@ -8,6 +8,7 @@ import { Readable, Transform } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import type { Decrypter, Encrypter } from 'age-encryption'
 import { exit, Failure } from '../errors.ts'
+import { loadAge } from './age/load.ts'
 import { decryptFile, encryptBytes } from './age/payload.ts'
 
 /** Size and checksum of bytes. */
@@ -95,9 +96,8 @@ export async function openStored(path: string, identities: string[]): Promise<Re
   return decryptFile(await createDecrypter(identities), path)
 }
 
-/** The library is loaded by what encrypts only: its curves cost every start of a script a tenth of a second. */
 async function createEncrypter(recipients: string[]): Promise<Encrypter> {
-  const { Encrypter } = await import('age-encryption')
+  const { Encrypter } = await loadAge()
   const encrypter = new Encrypter()
   for (const one of recipients) {
     try {
@@ -116,7 +116,7 @@ export const checkRecipients = async (recipients: string[]): Promise<void> =>
   void (await createEncrypter(recipients))
 
 async function createDecrypter(identities: string[]): Promise<Decrypter> {
-  const { Decrypter } = await import('age-encryption')
+  const { Decrypter } = await loadAge()
   const decrypter = new Decrypter()
   for (const one of identities) decrypter.addIdentity(one)
   return decrypter
@@ -175,6 +175,6 @@ export async function requireOpenable(
 
 /** Whose the identities are: public, as they are not. */
 async function listRecipients(identities: string[]): Promise<string> {
-  const { identityToRecipient } = await import('age-encryption')
+  const { identityToRecipient } = await loadAge()
   return (await Promise.all(identities.map(one => identityToRecipient(one)))).join(', ')
 }

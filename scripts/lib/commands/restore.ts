@@ -5,13 +5,13 @@ import { usageFailure } from '../cli.ts'
 import { dropOldOfStack, goLiveStack } from '../backup/restore/after.ts'
 import { drill } from '../backup/restore/drill.ts'
 import { openForStack } from '../backup/restore/for-stack.ts'
-import { goLiveCommand } from '../compose/containers.ts'
 import { dropCommand, restoreInto } from '../backup/restore/into-stack.ts'
 import { fetchBackup, isElsewhere } from '../backup/off-site/fetch.ts'
 import { restoreEnvFiles, type SavedEnvFile } from '../backup/restore/ready.ts'
+import { refuseUnnamed } from '../backup/restore/unnamed.ts'
 import { isEnvironment, readFolders } from '../backup/choose.ts'
 import { describeAccess, refuseMaskedStack } from '../backup/mask/refuse.ts'
-import { requireEngine } from '../compose/containers.ts'
+import { goLiveCommand, requireEngine } from '../compose/containers.ts'
 import { stackModes, stackOf } from '../compose/stack.ts'
 import { loadEnvValues } from '../env/files.ts'
 import { exit, Failure } from '../errors.ts'
@@ -77,9 +77,12 @@ export async function runRestoreCommand({ values, positionals }: RestoreArgument
   }
   if (values['stay-down']) throw usageFailure('--stay-down is for environments on Kubernetes')
   const since = Date.now()
-  const { mode, folders } = readWords(words)
+  const { mode, folders, isNamed } = readWords(words)
   const stack = stackOf(mode)
-  if (values['drop-old']) return dropOldOfStack(stack, folders)
+  if (values['drop-old']) {
+    if (!isNamed) await refuseUnnamed('--drop-old')
+    return dropOldOfStack(stack, folders)
+  }
 
   // Pre-flight: nothing is touched.
   const folder = await findFolder(path, values.to, stack.suffix)
@@ -184,7 +187,8 @@ async function findFolder(path: string, to: string | undefined, suffix: string):
 /** Lets what was restored out: a stack, or an environment. */
 async function goLive(positionals: string[], target?: string): Promise<void> {
   if (!isEnvironment(target, positionals[0])) {
-    const { mode, folders } = readWords(positionals)
+    const { mode, folders, isNamed } = readWords(positionals)
+    if (!isNamed) await refuseUnnamed('--go-live')
     return goLiveStack(stackOf(mode), folders, runUpCommand)
   }
   const [name = '', ...rest] = positionals
@@ -192,8 +196,8 @@ async function goLive(positionals: string[], target?: string): Promise<void> {
   return (await onKubernetes()).goLiveEnvironment(name)
 }
 
-function readWords(words: string[]): { mode: string; folders: string[] } {
-  const isMode = stackModes().includes(words[0] ?? '')
-  const [mode = 'dev', ...names] = isMode ? words : ['dev', ...words]
-  return { mode, folders: readFolders(names) }
+function readWords(words: string[]): { mode: string; folders: string[]; isNamed: boolean } {
+  const isNamed = stackModes().includes(words[0] ?? '')
+  const [mode = 'dev', ...names] = isNamed ? words : ['dev', ...words]
+  return { mode, folders: readFolders(names), isNamed }
 }

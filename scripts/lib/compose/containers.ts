@@ -107,9 +107,9 @@ export const readContainerLogs = (
   timeout = 10_000,
 ): Promise<RunOutput> => run(['docker', 'logs', ...options, id], { nothrow: true, timeout })
 
-/** The networks of a project without a way out, which a restore that is held back has. Out: their ids. */
-export const listHeldNetworks = async (project: string): Promise<string[]> => {
-  const labels = ['hu.kgc.held', `com.docker.compose.project=${project}`]
+/** The networks of a project, or of all, without a way out, which a restore that is held back has. Out: their ids. */
+export const listHeldNetworks = async (project?: string): Promise<string[]> => {
+  const labels = ['hu.kgc.held', ...(project ? [`com.docker.compose.project=${project}`] : [])]
   const filters = labels.flatMap(label => ['--filter', `label=${label}`])
   const { stdout } = await run(['docker', 'network', 'ls', '-q', ...filters], {
     what: 'Ask the Docker engine',

@@ -14,6 +14,7 @@ import {
   type Manifest,
 } from '../kubernetes/objects.ts'
 import { listObjects, readList, resourcePath } from '../kubernetes/resources.ts'
+import { findEnvironmentGoLive } from '../kubernetes/restored/held.ts'
 import { renderManifests, readStackConfig } from '../kubernetes/kustomize.ts'
 import { kubectl, kubectlArgv } from '../kubernetes/kubectl.ts'
 import { rejectTraefikAnswers, isTraefikAnswer } from './doors.ts'
@@ -65,6 +66,7 @@ export async function createKubernetesTarget(
     open: folder => openIngress(environment, all, folder),
     envFile: `infra/docker/.env.${environment.name}`,
     doctor: `npx zx scripts/bootstrap.ts --doctor --cluster --environment ${environment.name}`,
+    findGoLive: async () => findEnvironmentGoLive(environment, await listPolicies(environment)),
   }
 }
 
@@ -85,6 +87,10 @@ async function podsIn(environment: Environment): Promise<Pod[]> {
 /** What happened in the environment lately: why a pod is not ready. None where that may not be read. */
 const fetchEvents = async (environment: Environment): Promise<ClusterEvent[]> =>
   selectKinds(await listObjects(environment, ['v1/events']).catch(() => []), 'Event')
+
+/** The environment's policies, of which one that is held back says so. None where they may not be read. */
+const listPolicies = (environment: Environment): Promise<Manifest[]> =>
+  listObjects(environment, ['networking.k8s.io/v1/networkpolicies']).catch(() => [])
 
 /** What `ask` answers, for 2 s: checks that run side by side want to know the same. */
 function memoize<T>(ask: () => Promise<T>): () => Promise<T> {

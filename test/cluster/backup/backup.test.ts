@@ -312,6 +312,12 @@ test('until it goes live nothing works by itself or gets out, and no deploy lets
   const early = run(['deploy', 'test'])
   assert.is(early.code, 3, early.stderr)
   assert.match(early.stderr, 'a restored copy is held back')
+  const second = restore(backup)
+  assert.match(
+    second.stderr,
+    /look at what is restored, then .*--go-live test --target kubernetes; .* first: .*--drop-old test --target kubernetes/,
+    second.stderr,
+  )
   const { code, stderr } = run(['restore', '--go-live', 'test'])
   assert.is(code, 0, stderr)
   await ready(['chatwoot-web', 'chatwoot-sidekiq'])

@@ -651,7 +651,12 @@ test('a restore that is killed at any point leaves the old data whole, and the n
   assert.is(sql("SELECT count(*) FROM pg_database WHERE datname = 'chatwoot_before_restore'"), '1')
   const second = restore(backup)
   assert.is(second.code, 3, second.stderr)
-  assert.match(second.stderr, 'still kept: chatwoot')
+  assert.match(second.stderr, /was restored here already: .* still kept: chatwoot/)
+  const [goLive, drop] = ['--go-live demo', `--drop-old demo ${applications.join(' ')}`]
+  assert.match(
+    second.stderr,
+    `look at what is restored, then npx zx scripts/restore.ts ${goLive}; to restore another backup, first: npx zx scripts/restore.ts ${drop}`,
+  )
   assert.is(stack.run(['restore', '--drop-old', 'demo', ...applications]).code, 0)
   assert.is(sql("SELECT count(*) FROM pg_database WHERE datname LIKE 'chatwoot\\_%'"), '0')
 })
@@ -719,6 +724,9 @@ test('on an empty machine the backup and its key bring the stack up as it was, h
   const early = stack.run(['up', 'demo', ...applications])
   assert.is(early.code, 3, early.stderr)
   assert.match(early.stderr, 'a restored copy is held back')
+  const looked = stack.run(['smoke', 'demo', '--quick'])
+  assert.is(looked.code, 6, looked.stderr)
+  assert.match(looked.stderr, /it is held back by a restore[^]*NEXT .*restore\.ts --go-live demo\n/)
   const live = stack.run(['restore', '--go-live', 'demo', ...applications])
   assert.is(live.code, 0, live.stderr)
   assert.not.ok(isShutIn())

@@ -25,7 +25,7 @@ export async function printBackups(to: string): Promise<void> {
     const summary = summarizeBackups(project, judged, readRecord(to, project))
     const { newest, ...facts } = summary
     emit('summary', { ...facts, newest: newest?.name })
-    sentences.push(describeSummary(summary))
+    sentences.push(describeSummary(summary, to))
   }
   const head = ['backup', 'age', 'size', 'state', 'applications', 'proof']
   printResult([table([head, ...rows]), ...sentences].join('\n'))

@@ -95,8 +95,8 @@ const formatTime = (ms: number): string => {
   return `${date} ${two(at.getHours())}:${two(at.getMinutes())}`
 }
 
-/** The summary in a sentence or two. */
-export function describeSummary(summary: BackupSummary, now = Date.now()): string {
+/** The summary of the backups in a folder in a sentence or two. */
+export function describeSummary(summary: BackupSummary, to: string, now = Date.now()): string {
   const { project, lastProven, longestGapMs, backMs, restored, lastTry } = summary
   const why = lastTry?.why
   const failed =
@@ -106,14 +106,23 @@ export function describeSummary(summary: BackupSummary, now = Date.now()): strin
   const back = restored
     ? `back in ${formatDuration(backMs)} (restored ${formatTime(restored)})`
     : `its databases back in ${formatDuration(backMs)}`
-  return `${project}: last proven ${formatTime(lastProven)}, ${back}, at most ${formatAge(longestGapMs)} lost. ${describeKey(summary, now)}${describeCopies(summary)}${failed}`
+  return `${project}: last proven ${formatTime(lastProven)}, ${back}, at most ${formatAge(longestGapMs)} lost. ${describeKey(summary, to, now)}${describeCopies(summary)}${failed}`
 }
 
-function describeKey({ encrypted, keyProven }: BackupSummary, now: number): string {
+function describeKey(
+  { encrypted, keyProven, newest }: BackupSummary,
+  to: string,
+  now: number,
+): string {
   if (!encrypted) return 'It is not encrypted.'
-  if (keyProven === undefined) return 'Nobody has shown yet that they can open it: prove-key.'
+  if (keyProven === undefined)
+    return `Nobody has shown yet that they can open it (npx zx scripts/backup.ts prove-key ${nameStack(newest!)} --to ${to}).`
   return `The key was last proven ${formatAge(now - keyProven)} ago.`
 }
+
+/** The words by which commands know the stack of a backup; dev and prod are one. */
+const nameStack = ({ suffix, engine }: BackupManifest): string =>
+  `${suffix.slice(1) || 'prod'}${engine === 'kubernetes' ? ' --target kubernetes' : ''}`
 
 function describeCopies({ copies }: BackupSummary): string {
   if (!copies) return ''

@@ -5,13 +5,13 @@ import { join } from 'node:path'
 import { parse } from 'yaml'
 import type { LabelSelector } from 'kubernetes-types/meta/v1.js'
 import type { NetworkPolicyEgressRule } from 'kubernetes-types/networking/v1.js'
-import { egressAnnotation, heldEgressOf } from '../../deploy/preflight/held-back.ts'
 import { exit, Failure } from '../../errors.ts'
 import { describeApiError, isApiSuccess } from '../../kubernetes/api.ts'
 import type { Environment } from '../../kubernetes/environment.ts'
 import { createRetryingApi, type LockLossCheck } from '../../kubernetes/kubectl-retry.ts'
 import { selectWorkloads, type Manifest } from '../../kubernetes/objects.ts'
 import { listObjects, resourcePath } from '../../kubernetes/resources.ts'
+import { egressAnnotation, heldEgressOf, isWayOutHeld } from '../../kubernetes/restored/held.ts'
 import { dockerFolder } from '../../repository.ts'
 import { isStoppedForRestore } from './scale.ts'
 
@@ -27,7 +27,7 @@ export function listHeldServices(): string[] {
 
 /** Whether anything of an environment is held back, by its objects. */
 export const isEnvironmentHeld = (all: Manifest[]): boolean =>
-  all.some(heldEgressOf) ||
+  isWayOutHeld(all) ||
   all.some(one => listHeldServices().includes(one.metadata.name) && isStoppedForRestore(one))
 
 /**

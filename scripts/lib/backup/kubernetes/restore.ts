@@ -3,12 +3,14 @@ import { loadEnvironment, type Environment } from '../../kubernetes/environment.
 import { exit, Failure } from '../../errors.ts'
 import { restorePermissions } from '../../kubernetes/permissions.ts'
 import { listObjects } from '../../kubernetes/resources.ts'
+import { environmentGoLiveCommand, findEnvironmentGoLive } from '../../kubernetes/restored/held.ts'
 import { requireSupportedCluster } from '../../kubernetes/versions.ts'
 import { emit, formatDuration, printResult, say, step } from '../../report.ts'
 import { noteRestore } from '../health/record.ts'
 import { describeAccess } from '../mask/refuse.ts'
 import { planMasked } from '../mask/rules.ts'
 import { refuseHalfRestored } from '../choose.ts'
+import { describeEarlier } from '../restore/earlier.ts'
 import { restoreData } from '../restore.ts'
 import { dropKept } from '../swapping.ts'
 import {
@@ -27,7 +29,7 @@ import { clearSwapping, refuseSwapping } from './underway.ts'
 import { deleteJob, whileLocked } from './workplace.ts'
 
 const dropCommand = ({ name }: Environment, folders: string[]): string =>
-  `npx zx scripts/restore.ts --drop-old ${name} ${folders.join(' ')}`.trim()
+  ['npx zx scripts/restore.ts --drop-old', name, ...folders, '--target kubernetes'].join(' ')
 
 /** How a restore leaves the applications. */
 interface RestoredState {
@@ -67,7 +69,10 @@ export async function restoreEnvironment(
   await whileLocked(environment, 'restore', async lock => {
     const engine = createKubernetesRestoreEngine(environment, all, lock.lossFailure, held)
     const drop = dropCommand(environment, folders)
-    const request = { ...restored, engine, folder, identities, dropCommand: drop }
+    // one that has left the applications down is not held back: a rollback starts them
+    const goLive = findEnvironmentGoLive(environment, all)
+    const earlier = describeEarlier(environment.namespace, goLive, folder, manifest)
+    const request = { ...restored, engine, folder, identities, dropCommand: drop, earlier }
     const swapped = await restoreData(request)
     await forgetMigrations(
       environment,
@@ -82,11 +87,11 @@ export async function restoreEnvironment(
   })
   const ms = Date.now() - start
   emit('result', { backup: manifest.name, ms })
-  if (!folders.length && !mask) await noteRestore(folder, manifest, ms)
+  if (!folders.length && !mask) await noteRestore(folder, manifest, ms, environment.namespace)
   say(`  what was there before is kept: ${dropCommand(environment, folders)} removes it`)
   const next = !held
     ? `Next: npx zx scripts/${stayDown ? `rollback.ts ${name}: it starts the applications` : `smoke.ts ${name} --target kubernetes`}`
-    : `It is held back: no mail and no webhook goes out. Look at it, then: npx zx scripts/restore.ts --go-live ${name} --target kubernetes`
+    : `It is held back: no mail and no webhook goes out. Look at it, then: ${environmentGoLiveCommand(name)}`
   const certificates = mask ? undefined : describeCertificates(manifest, folder, name)
   if (certificates)
     say(

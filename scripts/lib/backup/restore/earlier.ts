@@ -1,7 +1,5 @@
 // What an earlier restore has left: its data from before, and a stack that is held back.
 import { dirname } from 'node:path'
-import { goLiveCommand } from '../../compose/containers.ts'
-import type { Stack } from '../../compose/stack.ts'
 import { exit, Failure } from '../../errors.ts'
 import { readRecord } from '../health/record.ts'
 import type { BackupManifest } from '../manifest.ts'
@@ -15,16 +13,19 @@ export interface EarlierRestore {
   isSame?: boolean
 }
 
-/** What an earlier restore into a stack has left, by what the folder of the backups says of the last one. */
+/**
+ * What an earlier restore into a project or namespace has left, by what the folder of the backups says of
+ * the last one; `goLive` where it holds something back.
+ */
 export function describeEarlier(
-  { mode, project }: Pick<Stack, 'mode' | 'project'>,
+  into: string,
+  goLive: string | undefined,
   folder: string,
   manifest: Pick<BackupManifest, 'name' | 'project'>,
-  isHeld: boolean,
 ): EarlierRestore {
   const { restored } = readRecord(dirname(folder), manifest.project)
-  const isSame = restored?.backup === manifest.name && restored.into === project
-  return { goLive: isHeld ? goLiveCommand(mode) : undefined, isSame: isHeld && isSame }
+  const isSame = restored?.backup === manifest.name && restored.into === into
+  return { goLive, isSame: goLive !== undefined && isSame }
 }
 
 /** Throws Failure (refused) where an earlier restore is not at its end, or its old data is still kept. */

@@ -1,6 +1,7 @@
 // Restores a backup's applications into a stack that may be there or not.
 import {
   containersByService,
+  goLiveCommand,
   isHeld,
   listContainers,
   readContainers,
@@ -86,7 +87,12 @@ export async function restoreInto(
       engine: createComposeRestoreEngine({ stack, all, seen, place }),
       ...{ ...restored, folder, identities },
       dropCommand: dropCommand(mode, folders),
-      earlier: describeEarlier(stack, folder, manifest, wasHeld),
+      earlier: describeEarlier(
+        project,
+        wasHeld ? goLiveCommand(mode) : undefined,
+        folder,
+        manifest,
+      ),
     })
     if (held) await leaveOutside(stack, all)
     else await leaveHeld(project)

@@ -2,21 +2,17 @@
 // webhooks out, or start applications on data of two times. Pure.
 import type { Environment } from '../../kubernetes/environment.ts'
 import type { Manifest } from '../../kubernetes/objects.ts'
-
-/** What a NetworkPolicy let out before a restore took that away, as JSON (scripts/lib/backup/kubernetes/held.ts). */
-export const egressAnnotation = 'kgc.hu/egress-before-restore'
-
-/** What a policy let out before it was held back; undefined where it is not. */
-export const heldEgressOf = ({ metadata }: Manifest): string | undefined =>
-  metadata.annotations?.[egressAnnotation]
+import { findEnvironmentGoLive } from '../../kubernetes/restored/held.ts'
 
 /** The refusal of a change to an environment of which something is held back. */
-export const findHeldBack = ({ name }: Pick<Environment, 'name'>, live: Manifest[]): string[] =>
-  live.some(heldEgressOf)
+export function findHeldBack(environment: Pick<Environment, 'name'>, live: Manifest[]): string[] {
+  const goLive = findEnvironmentGoLive(environment, live)
+  return goLive
     ? [
-        `a restored copy is held back, and this would let its mail and webhooks out: npx zx scripts/restore.ts --go-live ${name} --target kubernetes, when nothing else serves these people`,
+        `a restored copy is held back, and this would let its mail and webhooks out: ${goLive}, when nothing else serves these people`,
       ]
     : []
+}
 
 /** The ConfigMap that is there from the swap of a restore to its end; it names the backup. */
 export const underwayName = 'kgc-restore-underway'
