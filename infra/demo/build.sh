@@ -17,7 +17,7 @@ provide_traefik() {
     return
   fi
   module=github.com/traefik/traefik/v3
-  LDFLAGS="-X $module/pkg/version.Version=$version -X $module/pkg/version.Codename=demo" \
+  PATCH="github.com/go-acme/lego/v4 traefik/lego" LDFLAGS="-X $module/pkg/version.Version=$version -X $module/pkg/version.Codename=demo" \
     gobuild/gobuild.sh traefik "$module@v$version" "$module/cmd/traefik"
   cache=$KGC_CACHE/traefik-$version
   # Docker 20.10 knows one build context only: the entrypoint goes to the binary

@@ -26,6 +26,17 @@ for module in $modules; do (cd / && go mod download "$module"); done
   for module in $modules; do directives "$(cached "$module")/go.mod" "${module#*@}"; done | awk '!seen[$1 $2]++'
 } > go.mod
 
+# a replacement, since no overlay may lie over the module cache
+if [ -n "${PATCHED:-}" ]; then
+  go mod download "$PATCHED"
+  cp -r "$(go list -mod=mod -m -f '{{.Dir}}' "$PATCHED")" patched
+  chmod -R u+w patched
+  cp -r patch/. patched/
+  go mod edit -replace "$PATCHED=./patched"
+fi
+
+# a compiler that collects its garbage less often takes a seventh less of the processors, and more memory
+if [ "$(awk '/^MemAvailable/ { print $2 }' /proc/meminfo)" -gt $(($(nproc) * 3000000)) ]; then export GOGC=400; fi
 # -v names each package: a build of minutes is seen to move; nobody debugs what comes of it
 while [ $# -gt 0 ]; do
   go build -v -mod=mod -trimpath -tags "${TAGS:-}" -gcflags=all=-dwarf=false -ldflags "-s -w ${LDFLAGS:-}" -o "/out/$1/$1" "$2"

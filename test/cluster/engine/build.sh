@@ -64,4 +64,5 @@ operator() {
 
 if (( $# == 0 )); then set -- registry pebble node addons checks; fi
 for part; do "$part"; done
-if (( ${#tools[@]} )); then FILES=$FILES LDFLAGS=$LDFLAGS gobuild "${tools[@]}"; fi
+# the tests that take longest wait for this
+if (( ${#tools[@]} )); then CPU_SHARES=1024 FILES=$FILES LDFLAGS=$LDFLAGS gobuild "${tools[@]}"; fi
