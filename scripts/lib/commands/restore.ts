@@ -12,43 +12,29 @@ import { refuseUnnamed } from '../backup/restore/unnamed.ts'
 import { isEnvironment, readFolders } from '../backup/choose.ts'
 import { describeAccess, refuseMaskedStack } from '../backup/mask/refuse.ts'
 import { goLiveCommand, requireEngine } from '../compose/containers.ts'
-import { stackModes, stackOf } from '../compose/stack.ts'
+import { stackOf } from '../compose/stack.ts'
 import { loadEnvValues } from '../env/files.ts'
 import { exit, Failure } from '../errors.ts'
 import { emit, formatDuration, printResult, say, step } from '../report.ts'
 import { root } from '../repository.ts'
+import { readStackWords, type RestoreArguments } from './restore/options.ts'
+import { refuseWithoutMoveIn, runMoveIn } from './restore/move-in.ts'
 import { runUpCommand } from './up.ts'
 import { noteRestore } from '../backup/health/record.ts'
 
 // what only other verbs and Kubernetes need is no part of a restore's memory
 const onKubernetes = () => import('../backup/kubernetes/restore.ts')
 
-interface RestoreArguments {
-  values: {
-    identity?: string
-    target?: string
-    'drop-old'?: boolean
-    'go-live'?: boolean
-    drill?: boolean
-    mask?: boolean
-    yes?: boolean
-    'stay-down'?: boolean
-    certificates?: boolean
-    'from-compose'?: string[]
-    file?: string[]
-    'env-file'?: string[]
-    to?: string
-    'while-running'?: boolean
-    'accept-missing-files'?: boolean
-  }
-  positionals: string[]
-}
-
 /** Restores a backup, lets a restored copy out, tries a restore, or drops what one has kept. */
-export async function runRestoreCommand({ values, positionals }: RestoreArguments): Promise<void> {
+export async function runRestoreCommand({
+  values,
+  positionals,
+}: {
+  values: RestoreArguments
+  positionals: string[]
+}): Promise<void> {
   if (values['from-compose']) return runMoveIn(values['from-compose'], values, positionals)
-  for (const name of moveInOnly)
-    if (values[name]) throw usageFailure(`--${name} goes with --from-compose`)
+  refuseWithoutMoveIn(values)
   if (values.certificates) refuseBesideCertificates(values)
   const [path, ...words] = values['drop-old'] ? ['', ...positionals] : positionals
   if (values['go-live'] && !isBackup(path)) return goLive(positionals, values.target)
@@ -59,25 +45,40 @@ export async function runRestoreCommand({ values, positionals }: RestoreArgument
   if (values.mask && (values.drill || values['drop-old']))
     throw usageFailure('--mask goes with a restore that stays')
   if (values.certificates) return bringCertificates(path, values, words)
-  const environment = isEnvironment(values.target, words[0]) ? (words.shift() ?? '') : undefined
-  if (environment !== undefined) {
-    const folders = readFolders(words)
-    if (values['drop-old']) return (await onKubernetes()).dropOldOfEnvironment(environment, folders)
-    const { identity, 'go-live': live, 'stay-down': stayDown, mask, yes } = values
-    if (live && stayDown) throw usageFailure('either --go-live or --stay-down')
-    if (values.drill && (live || stayDown))
-      throw usageFailure('--drill leaves nothing that could go live or stay down')
-    const folder = await findFolder(path, values.to, `.${environment}`)
-    if (values.drill) {
-      const { drillEnvironment } = await import('../backup/kubernetes/drill/drill.ts')
-      return drillEnvironment(environment, folder, folders, identity)
-    }
-    const { restoreEnvironment } = await onKubernetes()
-    return restoreEnvironment(environment, folder, folders, { identity, live, stayDown, mask, yes })
+  if (isEnvironment(values.target, words[0])) return restoreEnvironmentFrom(path, values, words)
+  return restoreStackFrom(path, values, words)
+}
+
+/** All that a backup's folder is asked for in an environment on Kubernetes. */
+async function restoreEnvironmentFrom(
+  path: string,
+  values: RestoreArguments,
+  [environment = '', ...words]: string[],
+): Promise<void> {
+  const folders = readFolders(words)
+  if (values['drop-old']) return (await onKubernetes()).dropOldOfEnvironment(environment, folders)
+  const { identity, 'go-live': live, 'stay-down': stayDown, mask, yes } = values
+  if (live && stayDown) throw usageFailure('either --go-live or --stay-down')
+  if (values.drill && (live || stayDown))
+    throw usageFailure('--drill leaves nothing that could go live or stay down')
+  const folder = await findFolder(path, values.to, `.${environment}`)
+  if (values.drill) {
+    const { drillEnvironment } = await import('../backup/kubernetes/drill/drill.ts')
+    return drillEnvironment(environment, folder, folders, identity)
   }
+  const { restoreEnvironment } = await onKubernetes()
+  return restoreEnvironment(environment, folder, folders, { identity, live, stayDown, mask, yes })
+}
+
+/** All that a backup's folder is asked for in a stack on this machine. */
+async function restoreStackFrom(
+  path: string,
+  values: RestoreArguments,
+  words: string[],
+): Promise<void> {
   if (values['stay-down']) throw usageFailure('--stay-down is for environments on Kubernetes')
   const since = Date.now()
-  const { mode, folders, isNamed } = readWords(words)
+  const { mode, folders, isNamed } = readStackWords(words)
   const stack = stackOf(mode)
   if (values['drop-old']) {
     if (!isNamed) await refuseUnnamed('--drop-old')
@@ -119,7 +120,7 @@ export async function runRestoreCommand({ values, positionals }: RestoreArgument
   )
 }
 
-function refuseBesideCertificates(values: RestoreArguments['values']): void {
+function refuseBesideCertificates(values: RestoreArguments): void {
   for (const name of ['drill', 'drop-old', 'mask', 'go-live', 'stay-down'] as const)
     if (values[name]) throw usageFailure(`--${name} does not go with --certificates`)
 }
@@ -127,7 +128,7 @@ function refuseBesideCertificates(values: RestoreArguments['values']): void {
 /** Gives Traefik on Kubernetes the certificates of a backup, and restores nothing else. */
 async function bringCertificates(
   path: string,
-  values: RestoreArguments['values'],
+  values: RestoreArguments,
   words: string[],
 ): Promise<void> {
   const [environment = '', ...rest] = words
@@ -139,31 +140,6 @@ async function bringCertificates(
   const folder = await findFolder(path, values.to, `.${environment}`)
   const { restoreCertificates } = await import('../backup/kubernetes/certificates/restore.ts')
   return restoreCertificates(environment, folder, values.identity)
-}
-
-const moveInOnly = ['file', 'env-file', 'while-running', 'accept-missing-files'] as const
-
-/** Moves in from the stack in other folders. */
-async function runMoveIn(
-  from: string[],
-  values: RestoreArguments['values'],
-  positionals: string[],
-): Promise<void> {
-  for (const name of ['drill', 'drop-old', 'target', 'mask', 'yes', 'certificates'] as const)
-    if (values[name]) throw usageFailure(`--${name} does not go with --from-compose`)
-  const { mode, folders } = readWords(positionals)
-  const stack = stackOf(mode)
-  const files = { files: values.file ?? [], envFiles: values['env-file'] ?? [] }
-  if (from.length > 1 && (files.files.length || files.envFiles.length))
-    throw usageFailure('--file and --env-file go with one --from-compose')
-  const { moveIn } = await import('../backup/move-in/move.ts')
-  await moveIn(stack, {
-    ...{ from, folders, ...files, to: values.to && resolve(values.to), identity: values.identity },
-    whileRunning: values['while-running'] ?? false,
-    acceptMissing: values['accept-missing-files'] ?? false,
-    live: values['go-live'] ?? false,
-    up: runUpCommand,
-  })
 }
 
 function refuseWithoutEnvFiles(missing: SavedEnvFile[]): void {
@@ -187,17 +163,11 @@ async function findFolder(path: string, to: string | undefined, suffix: string):
 /** Lets what was restored out: a stack, or an environment. */
 async function goLive(positionals: string[], target?: string): Promise<void> {
   if (!isEnvironment(target, positionals[0])) {
-    const { mode, folders, isNamed } = readWords(positionals)
+    const { mode, folders, isNamed } = readStackWords(positionals)
     if (!isNamed) await refuseUnnamed('--go-live')
     return goLiveStack(stackOf(mode), folders, runUpCommand)
   }
   const [name = '', ...rest] = positionals
   if (rest.length) throw usageFailure('an environment goes live as a whole')
   return (await onKubernetes()).goLiveEnvironment(name)
-}
-
-function readWords(words: string[]): { mode: string; folders: string[]; isNamed: boolean } {
-  const isNamed = stackModes().includes(words[0] ?? '')
-  const [mode = 'dev', ...names] = isNamed ? words : ['dev', ...words]
-  return { mode, folders: readFolders(names), isNamed }
 }
