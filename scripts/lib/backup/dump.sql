@@ -17,7 +17,7 @@ SELECT count(*) AS objects, count(*) > 0 AS any_objects FROM pg_largeobject_meta
 DO $$ BEGIN RAISE EXCEPTION 'large objects'; END $$;
 \endif
 -- extensions belong to the superuser: a restore makes them before (create.sql)
-\! pg_dump --format=custom --snapshot="$SNAPSHOT" --exclude-extension='*' --lock-wait-timeout=60s --no-password --file=dump
+\! pg_dump --format=custom --compress=zstd --snapshot="$SNAPSHOT" --exclude-extension='*' --lock-wait-timeout=60s --no-password --file=dump
 \if :SHELL_ERROR
 DO $$ BEGIN RAISE EXCEPTION 'pg_dump did not end well'; END $$;
 \endif
