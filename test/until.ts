@@ -1,12 +1,12 @@
 /**
  * Waits until `check` returns something true, and returns it; an error in it counts as not yet.
- * Asks every `pause` ms, throws after `seconds`.
+ * Asks every `pause` ms, as most that is asked is a process, throws after `seconds`.
  */
 export async function waitUntil<T>(
   what: string,
   seconds: number,
   check: () => T | Promise<T>,
-  pause = 200,
+  pause = 500,
 ): Promise<NonNullable<T>> {
   let last: unknown
   for (

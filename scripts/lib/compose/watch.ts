@@ -41,8 +41,8 @@ export interface WatchOptions {
  * longest stop_grace_period.
  */
 const composeExitTimeoutMs = 180_000
-/** ms between two looks. */
-const pollMs = 400
+/** ms between two looks, each of which costs two processes. */
+const pollMs = 800
 /** ms in which a wait for what has failed is taken for one. */
 const stuckAfterMs = 3_000
 

@@ -47,7 +47,7 @@ async function cancel(script: string, phase: RegExp) {
   let said = ''
   child.stderr.on('data', data => (said += data))
   const ended = new Promise<number | null>(done => child.once('exit', done))
-  await waitUntil(`phase ${phase}`, 60, () => phase.test(said))
+  await waitUntil(`phase ${phase}`, 60, () => phase.test(said), 100)
   const all = family(child.pid!)
   const begun = Date.now()
   child.kill('SIGINT')

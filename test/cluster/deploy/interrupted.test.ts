@@ -13,7 +13,7 @@ const slow = ['sh', '-c', 'sleep 4; exec redis-server --save ""']
 
 async function cut(step: RegExp, signal: NodeJS.Signals) {
   const deploy = start(['deploy', 'test'])
-  await waitUntil(`step ${step}`, 60, () => step.test(deploy.said()))
+  await waitUntil(`step ${step}`, 60, () => step.test(deploy.said()), 100)
   deploy.kill(signal)
   return { code: await deploy.code, said: deploy.said() }
 }

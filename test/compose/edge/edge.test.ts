@@ -61,7 +61,7 @@ test('traefik/traefik#4153: a page that is ill answers 503, and 200 when it is w
   // an empty address in Traefik's list would be an internal error of its own (traefik/traefik#13261)
   stack.engine('restart', '--time', '1', web)
   const seen = new Set<string>()
-  await waitUntil('it is healthy', 60, () => !!seen.add(page()) && health() === 'healthy')
+  await waitUntil('it is healthy', 60, () => !!seen.add(page()) && health() === 'healthy', 100)
   assert.not.ok(seen.has('500'), [...seen].join(', '))
   await waitUntil('200', 60, () => page() === '200')
   signal('STOP')

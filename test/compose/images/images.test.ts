@@ -237,7 +237,12 @@ test('a registry that is killed in mid-push and comes back gets the rest, and no
   ref = newSource(20_000_000)
   real.requests()
   const push = begin(real.host, writer, ['push', ...kgc])
-  await waitUntil('the second image is on its way', 60, () => /▶ Push \S+kgc-api/.test(push.said()))
+  await waitUntil(
+    'the second image is on its way',
+    60,
+    () => /▶ Push \S+kgc-api/.test(push.said()),
+    100,
+  )
   real.kill()
   const arrived = real.requests()
   const pause = new Promise<string>(done => setTimeout(done, 1500, 'it goes on'))
@@ -254,7 +259,12 @@ test('a registry that is killed in mid-push and comes back gets the rest, and no
 test('a push that is interrupted sets no tag; the next one sends the rest', async () => {
   ref = newSource(10_000_000)
   const push = begin(real.host, writer, ['push', ...kgc])
-  await waitUntil('the second image is on its way', 60, () => /▶ Push \S+kgc-api/.test(push.said()))
+  await waitUntil(
+    'the second image is on its way',
+    60,
+    () => /▶ Push \S+kgc-api/.test(push.said()),
+    100,
+  )
   push.kill('SIGINT')
   assert.is(await push.code, 130, push.said())
   for (const name of kgc) assert.is((await tagsOf(name)).includes(ref), false, name)

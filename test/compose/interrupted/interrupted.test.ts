@@ -13,7 +13,7 @@ async function cut(
   when: () => boolean,
 ): Promise<{ code: number | null; stderr: string }> {
   const up = stack.start(['up'], { KGC_PROJECT: stack.project })
-  await waitUntil('the moment', 30, when)
+  await waitUntil('the moment', 30, when, 100)
   up.kill(signal)
   return { code: await up.code, stderr: up.output.stderr }
 }

@@ -67,7 +67,7 @@ test('200 jobs under way, Redis restarted twice in the middle: all are done', as
   )
   const done = new Promise<number | null>(resolve => load.on('close', resolve))
   for (const share of [40, 100]) {
-    await waitUntil(`${share} jobs`, 60, () => processed() - before >= share)
+    await waitUntil(`${share} jobs`, 60, () => processed() - before >= share, 100)
     stack.engine('restart', '--time', '5', stack.container('chatwoot-redis'))
   }
   assert.is(await done, 0)
