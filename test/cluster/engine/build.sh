@@ -10,7 +10,8 @@ tools=() FILES='' LDFLAGS=''
 # The node, where kind cannot be used. Kubernetes comes first: its replace directives hold for all that is built with it.
 node() {
   local flags=k8s.io/component-base/version module=github.com/rancher/local-path-provisioner
-  tools+=(kube "k8s.io/kubernetes@v$kube" "$engine/kube" coredns "github.com/coredns/coredns@v$coredns" "$engine/coredns")
+  tools+=(kube "k8s.io/kubernetes@v$kube" "$engine/kube" kubectl "k8s.io/kubernetes@v$kube" k8s.io/kubernetes/cmd/kubectl)
+  tools+=(coredns "github.com/coredns/coredns@v$coredns" "$engine/coredns")
   LDFLAGS+=" -X $flags.gitVersion=v$kube -X $flags.gitMajor=1 -X $flags.gitMinor=$(cut -d. -f2 <<< $kube)"
   tools+=(local-path-provisioner "$module@v$local_path" "$module")
   FILES+=" local-path-provisioner:$module@v$local_path/deploy/local-path-storage.yaml"
