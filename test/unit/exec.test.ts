@@ -1,14 +1,20 @@
 // Commands in a pod: over a WebSocket, and by kubectl where none comes about.
+import { spawnSync } from 'node:child_process'
+import { mkdtempSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { execInPod } from '../../scripts/lib/kubernetes/exec.ts'
+import { countingScript, execInPod } from '../../scripts/lib/kubernetes/exec.ts'
 import { environment, withFakeKubectl } from './fake-kubectl.ts'
 
 const test = suite('exec')
 const command = { pod: 'db-0', container: 'db', argv: ['psql', '-c', 'a b'], input: 'é\n' }
 const body = 'read line; echo "got $line"; echo a warning >&2; exit 3'
 const said = {
-  calls: ['--namespace played exec --stdin db-0 --container db -- psql -c a b'],
+  calls: [
+    `--namespace played exec --stdin db-0 --container db -- sh -c ${countingScript} 3 psql -c a b`,
+  ],
   output: { stdout: 'got é\n', stderr: 'a warning\n', code: 3 },
 }
 const run = async () => {
@@ -33,6 +39,24 @@ test('where no WebSocket comes about kubectl is asked, and from then on at once'
     [said.output, said.output],
   )
   assert.equal(calls.slice(-2), [said.calls[0], said.calls[0]])
+})
+
+test('a command whose input comes cut is begun again, and has done nothing before', async () => {
+  for (const shell of ['sh', 'bash']) {
+    const begin = (input: string) =>
+      spawnSync(shell, ['-c', countingScript, '3', 'sh', '-c', 'cat; exit 3'], { input })
+    assert.equal([begin('é\n').status, `${begin('é\n').stdout}`], [3, 'é\n'])
+    assert.equal([begin('').status, `${begin('').stdout}`], [75, ''])
+    assert.is(begin('é').status, 75)
+  }
+  const once = '[ -e "$STATE/cut" ] || { : >"$STATE/cut"; echo the input came cut >&2; exit 75; }'
+  process.env.STATE = mkdtempSync(join(tmpdir(), 'kgc-exec-'))
+  const { value } = await withFakeKubectl(`${once}; ${body}`, () => execInPod(environment, command))
+  assert.is(value!.stdout, 'got é\n')
+  const { value: never } = await withFakeKubectl('echo the input came cut >&2; exit 75', () =>
+    execInPod(environment, command),
+  )
+  assert.is(never!.code, 75)
 })
 
 // answers the handshake and all that the command says in one packet, as a busy machine reads them
