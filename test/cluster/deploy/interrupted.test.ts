@@ -80,7 +80,7 @@ test('a deploy that fails after one whose runner was lost waits for its lock, an
   assert.is(code, 5, stderr)
   assert.match(
     stderr,
-    /the lock is held by .* it ends at .* unless it is renewed: waiting for that[^]*it has not been renewed for 3 s[^]*not been renewed for 9 s: taken over/,
+    /the lock is held by .* it ends at .* unless it is renewed: waiting for that[^]*it has not been renewed for \d s[^]*not been renewed for 9 s: taken over/,
   )
   assert.match(stderr, `release ${good} serves again`)
   assert.equal(get('statefulset', 'beta').spec.template.spec.containers[0].command, [
