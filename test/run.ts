@@ -29,7 +29,7 @@ const groups = {
   lint: { lane: 'checks', minutes: 5 },
   unit: { lane: 'checks', minutes: 5 },
   // the rehearsal runs half of unit once more
-  policy: { lane: 'checks', minutes: 10 },
+  policy: { lane: 'checks', minutes: 20 },
   compose: { lane: 'compose', minutes: 25 * (soak || 1) },
   cluster: { lane: 'cluster', minutes: 15 * (soak || 1) },
 } as const

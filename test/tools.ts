@@ -228,7 +228,7 @@ export function needs(names: string[]): Need[] {
     runs: ['compose', 'cluster'],
     argv: ['infra/demo/build.sh'],
     hint: 'infra/demo/build.sh shows why',
-    compiles: traefik ? undefined : 'Traefik, where its image cannot be pulled (4 min)',
+    compiles: traefik ? undefined : 'Traefik, where its image cannot be pulled (6 min)',
   }
   const metrics: Need = {
     name: 'Have the images of Prometheus and Alertmanager',
