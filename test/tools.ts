@@ -301,7 +301,7 @@ export function needs(names: string[]): Need[] {
   const all = [
     ...missing,
     openApi,
-    // with the newer Node a unit test takes a quarter of the processor time
+    // the newer Node starts a script in a quarter of the processor time (node.ts)
     ...others,
     docker,
     ...(haveRules ? [] : [rules]),

@@ -29,7 +29,7 @@ create() {
 credentials() {
   await 60 'the node to make its keys' docker exec "$node" test -f /var/lib/kubernetes/made
   docker exec "$node" cat /var/lib/kubernetes/admin.conf | sed "s#127.0.0.1:6443#127.0.0.1:$port_api#" > "$kubeconfig"
-  # one of its own, called thousands of times: that with all of Kubernetes in it takes twice the processor time to start
+  # one of its own: with all of Kubernetes in it each call takes twice the processor time (0.15 s, not 0.08)
   ln -sf "$KGC_CACHE/kubectl-$kube/kubectl" "$state/bin/kubectl"
 }
 
