@@ -5,7 +5,7 @@ import { createHash } from 'node:crypto'
 import { existsSync, readFileSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { delimiter, join } from 'node:path'
-import { cache, nodeFolder, nodes, otherNodes } from './node.ts'
+import { cache, nodeFolder, nodeOfDemo, nodes, otherNodes } from './node.ts'
 
 /** Of the cluster that cluster-up makes, when no other is named. */
 export const kubeconfig = join(
@@ -269,11 +269,13 @@ export function needs(names: string[]): Need[] {
   }
   const others = nodes
     .filter((_, i) => !existsSync(otherNodes[i]!))
-    .map(version => ({
+    .map((version, i) => ({
       name: `Have Node ${version}`,
       fetched: true,
       runs: ['compose'],
-      argv: fetchTo(nodeFolder(version), `node-linux-${process.arch}@${version}`),
+      argv: i
+        ? fetchTo(nodeFolder(version), `node-linux-${process.arch}@${version}`)
+        : [nodeOfDemo, 'fetch'],
       hint: 'npm must reach its registry',
     }))
   const old: Need = {

@@ -29,8 +29,10 @@ echo '▶ Build the demo images' >&2
 start=$SECONDS
 ./base/build.sh
 provide_traefik
-# PostgreSQL's grammar, of this repository's own packages: the migration reads SQL by it
+standin/node.sh
+# of this repository's own packages: PostgreSQL's grammar, by which the migration reads SQL, and what makes one file of a package
 printf 'FROM scratch\nCOPY libpg-query /libpg-query\nCOPY @pgsql /@pgsql\n' | docker buildx build --quiet --file - --tag kgc-demo/pg-grammar:17 ../../node_modules >/dev/null
+printf 'FROM scratch\nCOPY esbuild /\n' | docker buildx build --quiet --file - --tag kgc-demo/esbuild:demo "../../node_modules/@esbuild/linux-$(node -p process.arch)/bin" >/dev/null
 files=(--file docker-compose.build.yml)
 # an application's own, in its folder here; its contexts are seen from this folder
 for file in */docker-compose.build.yml; do [[ ! -f $file ]] || files+=(--file "$file"); done

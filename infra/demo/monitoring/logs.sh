@@ -7,6 +7,7 @@ cd "$(dirname "$0")"
 . ../gobuild/quietly.sh
 
 ../base/build.sh
+../standin/node.sh
 collector=$(./collector.sh)
 cp collector/Dockerfile "$(dirname "$collector")/"
 docker buildx build --quiet --tag kgc-demo/collector:demo "$(dirname "$collector")" >/dev/null

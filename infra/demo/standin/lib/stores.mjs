@@ -1,7 +1,7 @@
-// PostgreSQL and Redis, through Debian's packages of pg and redis.
+// PostgreSQL and Redis, through the packages pg and @redis/client (Dockerfile).
 import { createRequire } from 'node:module'
 
-const require = createRequire('/usr/share/nodejs/')
+const require = createRequire(import.meta.url)
 
 /**
  * A pool of connections that survives a database that goes away and comes back.
@@ -9,7 +9,7 @@ const require = createRequire('/usr/share/nodejs/')
  * @param {{ warn(message: string, fields?: object): void }} log
  */
 export function openPool(where, log) {
-  const { Pool } = require('pg')
+  const { Pool } = require('../modules/pg')
   const pool = new Pool({
     max: 3,
     connectionTimeoutMillis: 4000,
@@ -23,7 +23,7 @@ export function openPool(where, log) {
 
 /** One connection of its own, for what must live exactly as long as the process: locks. */
 export async function openClient(where) {
-  const { Client } = require('pg')
+  const { Client } = require('../modules/pg')
   const client = new Client({ connectionTimeoutMillis: 4000, keepAlive: true, ...where })
   await client.connect()
   return client
@@ -35,7 +35,7 @@ export async function openClient(where) {
  * @param {{ warn(message: string, fields?: object): void }} log
  */
 export async function openRedis({ url, password }, log) {
-  const { createClient } = require('redis')
+  const { createClient } = require('../modules/@redis/client')
   let connected = false
   const client = createClient({
     url,

@@ -9,7 +9,7 @@ const protocol = 'actioncable-v1-json'
  * @param {{ forced: boolean, faults: Map<string, number>, log: { info: Function } }} options `forced`: plain http is sent to https
  */
 export function serveCable(server, { forced, faults, log }) {
-  const { WebSocketServer } = createRequire('/usr/share/nodejs/')('ws')
+  const { WebSocketServer } = createRequire(import.meta.url)('../../modules/ws')
   const cable = new WebSocketServer({
     noServer: true,
     handleProtocols: offered => (offered.has(protocol) ? protocol : false),

@@ -5,7 +5,15 @@ import { migrate, pending, stepsOf } from '../../lib/migrate.mjs'
 import { start } from '../../lib/process.mjs'
 import { runner } from './runner.mjs'
 import { monitor, sidekiq } from './sidekiq.mjs'
-import { createExtensions, demandKeys, migrations, onboarding, open, steps } from './stores.mjs'
+import {
+  createExtensions,
+  demandKeys,
+  migrations,
+  onboarding,
+  open,
+  openDatabase,
+  steps,
+} from './stores.mjs'
 import { web } from './web.mjs'
 
 /** First install and every upgrade: extensions, schema; on a new database also the flag that opens the onboarding to the public. */
@@ -44,7 +52,7 @@ const lasting = work => async context => {
 
 /** Rails' own task: fails while a migration of this image has not run. */
 async function pendingMigrations(context) {
-  const { pool } = await open(context)
+  const pool = await openDatabase(context)
   const missing = await pending(pool, migrations, stepsOf(steps, context.env))
   if (missing.length)
     throw new Broken(

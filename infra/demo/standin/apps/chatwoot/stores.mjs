@@ -46,7 +46,16 @@ export const steps = [
 ]
 
 /** @returns {{ pool: import('pg').Pool, redis: object }} both connected, and Redis known to keep what it is given */
-export async function open({ contract, role, env, log }) {
+export async function open(context) {
+  const { contract, role, env, log } = context
+  const pool = await openDatabase(context)
+  const redis = await openRedis({ url: env.REDIS_URL, password: env.REDIS_PASSWORD }, log)
+  await demandEviction(contract, role, redis)
+  return { pool, redis }
+}
+
+/** A pool of connections to the database, the first of which is there. */
+export async function openDatabase({ env, log }) {
   demandOwnCode()
   const pool = openPool(
     {
@@ -61,9 +70,7 @@ export async function open({ contract, role, env, log }) {
   await pool.query('SELECT 1').catch(error => {
     throw new Broken(`PG::ConnectionBad: ${error.message}`)
   })
-  const redis = await openRedis({ url: env.REDIS_URL, password: env.REDIS_PASSWORD }, log)
-  await demandEviction(contract, role, redis)
-  return { pool, redis }
+  return pool
 }
 
 function demandOwnCode() {
