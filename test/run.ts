@@ -31,7 +31,7 @@ const groups = {
   // the rehearsal runs half of unit once more
   policy: { lane: 'checks', minutes: 20 },
   compose: { lane: 'compose', minutes: 25 * (soak || 1) },
-  cluster: { lane: 'cluster', minutes: 15 * (soak || 1) },
+  cluster: { lane: 'cluster', minutes: 25 * (soak || 1) },
 } as const
 type Group = keyof typeof groups
 /**

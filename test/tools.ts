@@ -252,6 +252,12 @@ export function needs(names: string[]): Need[] {
       ? undefined
       : 'the test cluster: Kubernetes, where kind cannot be used, and its add-ons (23 min on two busy cores)',
   }
+  const empty: Need = {
+    name: 'Stop what an earlier run left in the test cluster',
+    runs: ['cluster'],
+    argv: ['test/cluster/engine/empty.sh'],
+    hint: 'make cluster-down removes it whole',
+  }
   const prometheusOperator: Need = {
     name: 'Have the Prometheus operator',
     runs: ['cluster/monitoring'],
@@ -310,7 +316,7 @@ export function needs(names: string[]): Need[] {
     ...(existsSync(join(postgres16, 'node_modules')) ? [] : [old]),
     images,
     metrics,
-    ...(process.env.KGC_TEST_KUBECONFIG ? [] : [cluster]),
+    ...(process.env.KGC_TEST_KUBECONFIG ? [] : [cluster, empty]),
     push,
     ...(existsSync(join(venv, 'whole')) ? [] : [linters]),
     monitoring,

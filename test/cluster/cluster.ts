@@ -78,10 +78,29 @@ export const apply = (...objects: object[]): string =>
     input: objects.map(object => JSON.stringify(object)).join('\n---\n'),
   })
 
-/** A namespace for one test file, removed with the process. */
+/**
+ * Stops what runs in a namespace when this process ends, also when it is told to: what a file leaves
+ * that took too long would take the processors from those after it.
+ */
+export function stopAtExit(space: string): void {
+  process.once('exit', () =>
+    kubectl(
+      [
+        ...['delete', 'deployments,statefulsets,jobs,cronjobs', '--all', '--wait=false'],
+        ...['--namespace', space],
+      ],
+      { nothrow: true },
+    ),
+  )
+}
+
+/** A namespace for one test file, removed with the process, or by the next run (empty.sh). */
 export function namespace(name: string, labels: Record<string, string> = {}): string {
   const unique = `${name}-${process.pid}`
-  apply({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: unique, labels } })
+  apply({
+    ...{ apiVersion: 'v1', kind: 'Namespace' },
+    metadata: { name: unique, labels: { ...labels, 'kgc.hu/test': '' } },
+  })
   process.once('exit', () =>
     kubectl(['delete', 'namespace', unique, '--wait=false', '--ignore-not-found'], {
       nothrow: true,

@@ -9,7 +9,7 @@ import { checks } from '../../infra/docker/kgc/smoke.ts'
 import type { SmokeContext } from '../../scripts/lib/smoke/checks.ts'
 import { localEdge } from '../../scripts/lib/smoke/edge.ts'
 import { beforeAll } from '../hooks.ts'
-import { get, kubectl, registry, tool } from './cluster.ts'
+import { get, kubectl, registry, stopAtExit, tool } from './cluster.ts'
 import { copy, type Json } from './manifests.ts'
 import { waitUntil } from '../until.ts'
 
@@ -71,6 +71,7 @@ function clear() {
 
 // secrets are made anew with each copy, and a database keeps the password that it was made with
 beforeAll(test, () => {
+  stopAtExit('kgc-demo')
   clear()
   apply('demo/cluster')
 })

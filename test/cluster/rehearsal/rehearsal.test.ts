@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { gitHubStandIn } from '../../github.ts'
-import { kubectl, tool } from '../cluster.ts'
+import { kubectl, stopAtExit, tool } from '../cluster.ts'
 import { empty, environments, images, monorepo, serving, stage } from './setup.ts'
 
 const test = suite('rehearsal')
@@ -63,6 +63,7 @@ test('the environments have their secrets', async () => {
     if (tool('kubectl', ['get', 'namespace', `kgc-${name}`], { nothrow: true }).code !== 0)
       kubectl(['apply', '--kustomize', join(box.root, 'infra/k8s/overlays/demo/cluster')])
     empty(name)
+    stopAtExit(`kgc-${name}`)
   }
   mine = true
   admit()

@@ -4,7 +4,7 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import * as assert from 'uvu/assert'
 import { sandbox } from '../../sandbox.ts'
-import { apply, get, kubectl, writeKubeconfig } from '../cluster.ts'
+import { apply, get, kubectl, stopAtExit, writeKubeconfig } from '../cluster.ts'
 
 export const box = sandbox()
 export const overlays = join(box.root, 'infra/k8s/overlays')
@@ -55,6 +55,7 @@ export function prepare(): void {
   if (hosts.some(host => !host.endsWith(`.${domain}`)))
     throw new Error(`${space} is in use: ${hosts.join(', ')}`)
   mine = true
+  stopAtExit(space)
   clear()
   deployer()
 }
