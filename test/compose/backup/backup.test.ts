@@ -632,6 +632,7 @@ test('a restore that is killed at any point leaves the old data whole, and the n
     `dd if=/dev/urandom of="$PGDATA/${path}" bs=8192 seek=1 count=1 conv=notrunc && sync`,
   )
   stack.engine('restart', id)
+  await waitUntil('the database answers again', 120, () => sql('SELECT 1') === '1')
   // what is only in the old data
   sql('CREATE TABLE only_old AS SELECT 1 AS word', 'chatwoot_a')
   inVolume(storage, 'echo old >/volume/only-old')
