@@ -196,8 +196,13 @@ test('a database pod that is killed loses no row', async () => {
   psql(
     'CREATE TABLE IF NOT EXISTS public.k8s_test (n int); INSERT INTO public.k8s_test SELECT generate_series(1, 1000)',
   )
+  const database = () => pods().find(({ metadata }) => metadata.name === 'kgc-db-0')
+  const { uid } = database()!.metadata
   kubectl(['delete', 'pod', ...inDemo, 'kgc-db-0', '--grace-period=0', '--force'])
-  await allReady(120)
+  await waitUntil('another pod of the database Ready', 120, () => {
+    const pod = database()
+    return pod && pod.metadata.uid !== uid && isReady(pod)
+  })
   assert.is(
     psql('SELECT count(*) FROM public.k8s_test; DROP TABLE public.k8s_test').trim().split('\n')[0],
     '1000',
