@@ -173,7 +173,8 @@ function reportReady(
   const port = ports.find(({ target }) => target === 8443)?.published ?? '443'
   const addresses = publicAddresses(all, port).filter(({ service }) => services.includes(service))
   emit('result', { project, ready: ready.map(({ service }) => service), addresses })
-  printResult(
-    table([['service', 'address'], ...addresses.map(({ service, url }) => [service, url])]),
-  )
+  if (addresses.length)
+    printResult(
+      table([['service', 'address'], ...addresses.map(({ service, url }) => [service, url])]),
+    )
 }
