@@ -1,6 +1,7 @@
 // What a backup refuses to be, and what it refuses to open, without an engine.
 import {
   createReadStream,
+  existsSync,
   mkdtempSync,
   readFileSync,
   rmSync,
@@ -38,6 +39,7 @@ import { Failure } from '../../scripts/lib/errors.ts'
 import { runBytes } from '../../scripts/lib/run/bytes.ts'
 import { fakes } from '../fakes.ts'
 import { sandbox } from '../sandbox.ts'
+import { waitUntil } from '../until.ts'
 
 const test = suite('backup')
 // the lock on a project's backups is the machine's
@@ -286,6 +288,17 @@ test('bytes pass from a process to the disk as they are; one that fails in the m
   )
   assert.ok(back)
 })
+
+test('who stops reading when the command has ended, and left some unread, says why', async () => {
+  const file = join(to, 'pid')
+  const command = `echo $$ > ${file}; exec head -c 150000 /dev/zero`
+  const why = await runBytes(['sh', '-c', command], 'Copy', async () => {
+    await waitUntil('the command has ended', 10, () => !existsSync(`/proc/${readPid(file)}`), 50)
+    throw new Error('the disk is full')
+  }).catch((error: Error) => error.message)
+  assert.is(why, 'the disk is full')
+})
+const readPid = (file: string) => (existsSync(file) && readFileSync(file, 'utf8').trim()) || 'self'
 
 test('what a disk says is the cause, and not that what comes before it was cut off', async () => {
   const path = join(to, 'taken')

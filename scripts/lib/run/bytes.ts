@@ -31,8 +31,11 @@ export async function runBytes<T>(
   // node throws away what nobody reads yet when the process ends
   const output = child.stdout.pipe(new PassThrough())
   const [written, result] = await Promise.allSettled([write(child.stdin), read(output)])
-  // one that nobody reads any more would never end
-  if (written.status === 'rejected' || result.status === 'rejected') signalGroup(child, 'SIGTERM')
+  if (written.status === 'rejected' || result.status === 'rejected') {
+    signalGroup(child, 'SIGTERM')
+    // one that nobody reads any more would never end, nor would what has ended before
+    child.stdout.unpipe(output).resume()
+  }
   const code = await ended
   children.delete(child)
   await blockWhenEnding()
