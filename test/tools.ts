@@ -275,13 +275,14 @@ export function needs(names: string[]): Need[] {
   }
   const others = nodes
     .filter((_, i) => !existsSync(otherNodes[i]!))
-    .map((version, i) => ({
+    .map(version => ({
       name: `Have Node ${version}`,
       fetched: true,
       runs: ['compose'],
-      argv: i
-        ? fetchTo(nodeFolder(version), `node-linux-${process.arch}@${version}`)
-        : [nodeOfDemo, 'fetch'],
+      argv:
+        version === nodes[0]
+          ? [nodeOfDemo, 'fetch']
+          : fetchTo(nodeFolder(version), `node-linux-${process.arch}@${version}`),
       hint: 'npm must reach its registry',
     }))
   const old: Need = {
