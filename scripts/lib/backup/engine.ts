@@ -50,8 +50,8 @@ export interface BackupEngine {
 
 /** A place that files of a backup are brought to. */
 export interface RestorePlace extends BackupPlace {
-  /** Brings a file into the scratch folder. Out: its size and checksum there. */
-  write: (name: string, open: () => Promise<Readable>) => Promise<ScratchFile>
+  /** Brings a file of so many bytes into the scratch folder. Out: its size and checksum there. */
+  write: (name: string, bytes: number, open: () => Promise<Readable>) => Promise<ScratchFile>
   /** Bytes that are free where the scratch folder is. */
   measureFreeSpace: () => Promise<number>
 }

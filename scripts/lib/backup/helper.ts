@@ -12,7 +12,7 @@ export const findCause = (stderr: string): string | undefined =>
 export async function runHelper(place: Workplace, what: string, helper: Helper): Promise<string> {
   const [name = '', ...words] = helper.script
   const options = helperWords(place, { ...helper, script: [`/kgc/${name}`, ...words] })
-  const command = ['docker', 'run', '--interactive', ...options]
+  const command = ['docker', 'run', ...options]
   const { code, stdout, stderr } = await run(command, { nothrow: true })
   if (code === 0) return stdout
   throw new Failure(exit.rolledBack, what, findCause(stderr) ?? `${name} ended with ${code}`, {
@@ -41,8 +41,8 @@ export function parseMeasured(what: string, text: string): ScratchFile[] {
   })
 }
 
-const shell = ({ keeper }: Workplace, script: string, name: string): string[] => [
-  ...['docker', 'exec', '--interactive', keeper, 'sh', '-c', script, name],
+const shell = ({ keeper }: Workplace, script: string, name: string, ...options: string[]) => [
+  ...['docker', 'exec', ...options, keeper, 'sh', '-c', script, name],
 ]
 
 /** Lets `read` have a file of the scratch volume as it comes. */
@@ -52,17 +52,20 @@ export const readScratch = <T>(
   read: (bytes: NodeJS.ReadableStream) => Promise<T>,
 ): Promise<T> => runBytes(shell(place, 'exec cat "/backup/$0"', name), `Fetch ${name}`, read)
 
-/** Writes a file of the scratch volume. Out: size and checksum of what is there then. */
+/**
+ * Writes a file of so many bytes into the scratch volume: they are counted there, so nothing waits for the engine to
+ * pass on that the input has ended. Out: size and checksum of what is there then.
+ */
 export async function writeScratch(
   place: Workplace,
   name: string,
+  bytes: number,
   write: (input: NodeJS.WritableStream) => Promise<unknown>,
 ): Promise<ScratchFile> {
   const what = `Copy ${name} to the engine`
-  const script =
-    '. /kgc/measure.sh && umask 077 && mkdir -p "/backup/${0%/*}" && cat >"/backup/$0" && measure "$0"'
+  const script = `. /kgc/measure.sh && umask 077 && mkdir -p "/backup/\${0%/*}" && head -c ${bytes} >"/backup/$0" && measure "$0"`
   const said = await runBytes(
-    shell(place, script, name),
+    shell(place, script, name, '--interactive'),
     what,
     async output => (await output.setEncoding('utf8').toArray()).join(''),
     write,

@@ -139,10 +139,10 @@ async function copyToEngine(
   name: string,
 ): Promise<ScratchFile[]> {
   const copied: ScratchFile[] = []
-  for (const { name: file, stored, sha256 } of filesOf(manifest, name)) {
+  for (const { name: file, stored, sha256, bytes } of filesOf(manifest, name)) {
     const what = `Copy ${file}`
     const written = await place
-      .write(file, () => openStored(join(folder, stored.path), identities))
+      .write(file, bytes, () => openStored(join(folder, stored.path), identities))
       .catch((error: Error) => {
         throw error instanceof Failure ? error : new Failure(exit.rolledBack, what, error.message)
       })

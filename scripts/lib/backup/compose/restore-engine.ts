@@ -33,7 +33,8 @@ export const createComposeRestoreEngine = (request: ComposeRequest): RestoreEngi
 
 const writing = (place: Workplace, one: BackupPlace): RestorePlace => ({
   ...one,
-  write: (name, open) => writeScratch(place, name, async input => pipeline(await open(), input)),
+  write: (name, bytes, open) =>
+    writeScratch(place, name, bytes, async input => pipeline(await open(), input)),
   measureFreeSpace: () => measureFreeSpace(place),
 })
 

@@ -93,7 +93,7 @@ function createPlace(environment: Environment, job: string, pod: string): PodPla
       const path = `/backup/${name}`
       return read(readRemoteFile(shell, path, await measureRemoteFile(shell, path)))
     },
-    write: async (name, open) => {
+    write: async (name, _, open) => {
       await writeRemoteFile(shell, `/backup/${name}`, await open())
       const what = `Measure ${name}`
       const said = await run(what, ['sh', '-c', '. /kgc/measure.sh && measure "$0"', name])

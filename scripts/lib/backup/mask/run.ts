@@ -15,15 +15,16 @@ export async function maskDatabase(
   rules: MaskRules,
 ): Promise<void> {
   const what = `Mask ${database}`
-  await place.write(`${database}/mask.json`, () =>
-    Promise.resolve(Readable.from([Buffer.from(JSON.stringify(rules))])),
+  const text = Buffer.from(JSON.stringify(rules))
+  await place.write(`${database}/mask.json`, text.length, () =>
+    Promise.resolve(Readable.from([text])),
   )
   const env = { DATABASE: database, NEW: restoredName(database), LOGIN: login }
   const said = await place.run(what, ['mask.sh'], env).catch((error: Error) => {
     throw error instanceof Failure ? maskFailure(error) : error
   })
-  const text = await readScratchText(place, parseMeasured(what, said)[0]!)
-  say(`  ${database}: ${summarizeMasked(text)}`)
+  const masked = await readScratchText(place, parseMeasured(what, said)[0]!)
+  say(`  ${database}: ${summarizeMasked(masked)}`)
 }
 
 const maskFailure = ({ what, why, evidence }: Failure): Failure =>
