@@ -196,7 +196,7 @@ export function needs(names: string[]): Need[] {
     runs: ['lint: collector', 'compose/logs/'],
     argv: ['infra/demo/monitoring/collector.sh'],
     hint: 'it is compiled once, in a container, from the Go module proxy',
-    compiles: 'the OpenTelemetry Collector (9 min on two busy cores)',
+    compiles: 'the OpenTelemetry Collector (7 min on two busy cores)',
   }
   const servers: Need = {
     name: 'Compile a registry and a certificate authority',
@@ -211,14 +211,14 @@ export function needs(names: string[]): Need[] {
     runs: ['compose/monitoring/rules'],
     argv: ['test/cluster/engine/build.sh', 'promtool'],
     hint: 'it is compiled once, in a container, from the Go module proxy',
-    compiles: 'promtool of Prometheus 3 (12 min on two busy cores)',
+    compiles: 'promtool of Prometheus 3 (10 min on two busy cores)',
   }
   const buckets: Need = {
     name: 'Compile a server of buckets',
     runs: ['compose/backup/off-site', 'cluster/backup/deploy'],
     argv: ['test/cluster/engine/build.sh', 'versitygw'],
     hint: 'it is compiled once, in a container, from the Go module proxy',
-    compiles: 'versitygw (2 min)',
+    compiles: 'versitygw (4 min on two busy cores)',
   }
   const traefik =
     spawnSync('docker', ['image', 'inspect', 'kgc-demo/traefik:demo'], { stdio: 'ignore' })
@@ -250,7 +250,7 @@ export function needs(names: string[]): Need[] {
     hint: 'make cluster-up shows why',
     compiles: existsSync(compiled('kube-score', 'kube_score'))
       ? undefined
-      : 'the test cluster: Kubernetes, where kind cannot be used, and its add-ons (23 min on two busy cores)',
+      : 'the test cluster: Kubernetes, where kind cannot be used, and its add-ons (18 min on two busy cores)',
   }
   const empty: Need = {
     name: 'Stop what an earlier run left in the test cluster',
@@ -265,7 +265,7 @@ export function needs(names: string[]): Need[] {
     hint: 'it is compiled once, in a container, from the Go module proxy',
     compiles: existsSync(operator)
       ? undefined
-      : 'the Prometheus operator (6 min on two busy cores)',
+      : 'the Prometheus operator (5 min on two busy cores)',
   }
   const push: Need = {
     name: 'Push the demo images to the test cluster',

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Compiles what the test cluster and the tests consist of, once (23 minutes on two busy cores): kept by version under ~/.cache/kgc-stack.
+# Compiles what the test cluster and the tests consist of, once (18 minutes on two busy cores): kept by version under ~/.cache/kgc-stack.
 # Usage: build.sh [registry|pebble|versitygw|promtool|operator|node|addons|checks …], default: all but versitygw, promtool and operator
 set -euo pipefail
 # shellcheck source=test/cluster/engine/settings.sh

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Starts the test cluster, or mends it after a crash; prints how to use it. What it consists of is compiled the first time (23 minutes on two busy cores).
+# Starts the test cluster, or mends it after a crash; prints how to use it. What it consists of is compiled the first time (18 minutes on two busy cores).
 # Usage: up.sh; KGC_TEST_NODE=built does without kind
 # Exit codes: 0 it runs, 3 Docker is missing, 6 a build failed, 7 not ready in time
 set -euo pipefail
