@@ -594,7 +594,7 @@ test('the limit is 10 s', async () => {
   // on a busy machine its last try may be under way at the end
   assert.match(
     warnings[1] ?? '',
-    /^Discord (answered 500, and there is no time for another try|did not answer in 10.0 s)$/,
+    /^Discord (answered 500, and there is no time for another try|did not answer in [\d.]+ s)$/,
   )
   assert.ok(ms > 9000 && ms < 60_000, String(ms))
   // a busy machine starts fewer
