@@ -27,7 +27,7 @@ const soak = Number(process.env.KGC_SOAK ?? 0)
  */
 const groups = {
   lint: { lane: 'checks', minutes: 5 },
-  unit: { lane: 'checks', minutes: 5 },
+  unit: { lane: 'checks', minutes: 15 },
   // the rehearsal runs half of unit once more
   policy: { lane: 'checks', minutes: 20 },
   compose: { lane: 'compose', minutes: 25 * (soak || 1) },
