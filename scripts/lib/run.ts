@@ -1,6 +1,6 @@
 // Runs commands: times them, redacts what they print, and ends them with the script. No process is
 // started but here and in run/.
-import { $ } from 'zx'
+import { $ } from 'zx/core'
 import { Failure, exit } from './errors.ts'
 import { blockWhenEnding, children, signalGroup } from './interrupt.ts'
 import { writeStderr } from './output.ts'
