@@ -559,7 +559,7 @@ test('a tag that has moved since staging is refused', () => {
 test('the limit is 10 s', async () => {
   const { warning, ms } = await tenSeconds
   assert.match(warning!, 'did not answer in time')
-  assert.ok(ms > 9000 && ms < 60_000, `${ms} ms`)
+  assert.ok(ms > 9000 && ms < 18_000, `${ms} ms`)
 })
 
 test.run()

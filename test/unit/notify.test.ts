@@ -340,7 +340,7 @@ test('a wait that does not fit is not begun', async () => {
   const { address, bodies } = await stub(status(429, '', { 'Retry-After': '3600' }))
   const { warnings, ms } = await told([hook(address)])
   assert.equal(warnings, ['Slack answered 429, and there is no time for another try'])
-  assert.ok(bodies.length === 1 && ms < 60_000)
+  assert.ok(bodies.length === 1 && ms < 1000)
 })
 
 test("a refusal is not tried again, and says why in the service's short words", async () => {
@@ -594,9 +594,9 @@ test('the limit is 10 s', async () => {
   // on a busy machine its last try may be under way at the end
   assert.match(
     warnings[1] ?? '',
-    /^Discord (answered 500, and there is no time for another try|did not answer in [\d.]+ s)$/,
+    /^Discord (answered 500, and there is no time for another try|did not answer in (\d\.\d|10\.0) s)$/,
   )
-  assert.ok(ms > 9000 && ms < 60_000, String(ms))
+  assert.ok(ms > 9000 && ms < 30_000, String(ms))
   // a busy machine starts fewer
   assert.ok(broken.bodies.length <= 5, String(broken.bodies.length))
 })
